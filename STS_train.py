@@ -1,0 +1,66 @@
+"""Train SFS, an RGB student that learns motion from a frozen flow teacher.
+
+Examples:
+    python STS_train.py --modality RGB_Flow --resume_path1 flow.pth
+    python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --distill mse     # MARS
+"""
+
+from argparse import Namespace
+
+from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
+from engine import build_run, checkpoint, cli, fit, naming, setup
+from models import (
+    ARCHITECTURE,
+    COMPARE_LOGITS,
+    Distill,
+    build_distillers,
+    frozen_norms,
+    load_stream,
+    parameter_groups,
+    start_stream,
+)
+from opts import adopt, parse_opts
+
+# Column of the published log -> our metric.
+COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
+
+
+def main(opt: Namespace) -> dict[str, float]:
+    """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
+    device = setup(opt.manual_seed, opt.device)
+    if MODALITIES[opt.modality] != (RGB, FLOW):
+        raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
+    if not opt.resume_path1:
+        raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
+    names, resuming = class_names(opt), bool(opt.SFS_resume_path)
+
+    known = checkpoint.load(opt.resume_path1)
+    teacher = load_stream(adopt(opt, known, ARCHITECTURE), FLOW, known, opt.resume_path1)
+    check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
+
+    start = opt.SFS_resume_path or opt.pretrain_path
+    state = checkpoint.load(start) if start else {}
+    opt = adopt(opt, state, ARCHITECTURE)
+    student = start_stream(opt, RGB, state, start, len(names), resuming=resuming)
+    check_data(opt, state, start, RGB, names if resuming else None)
+
+    begin = opt.ft_begin_index if opt.pretrain_path else 0
+    frozen = frozen_norms(student.network, begin) if opt.freeze_BN else ()
+    losses = build_distillers(opt, student.network, teacher.network, begin)
+    task = Distill(student, teacher, losses, ce_weight=opt.ce_weight, frozen_norms=frozen).to(device)
+
+    train, val = build_loader(opt, "train"), build_loader(opt, "val", (RGB,))
+    groups = parameter_groups(student.network, begin, opt.learning_rate)
+    if connectors := list(task.losses.parameters()):
+        groups.append({"params": connectors, "lr": opt.learning_rate})
+    info = {"stream": RGB.name, "class_names": names, "recipe": build_recipe(opt)}
+    files = naming.distillation_files(opt)
+    run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
+    if resuming:
+        run.resume(state, start)
+    fit(run, train, val, COLUMNS)
+    return {"acc": run.best[0]}
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_opts)

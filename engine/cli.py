@@ -1,0 +1,77 @@
+"""How every script ends: one `error:` line and an exit code that says what kind of failure it was."""
+
+import argparse
+import errno
+import logging
+import re
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import torch
+
+INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
+INTERRUPTED = 130
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """argparse with our manner of errors: one line, no usage, exit code 2; option names are never abbreviated."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print the error and exit."""
+        self.exit(INPUT, f"error: {message} (see --help)\n")
+
+
+class EvaluationCountError(RuntimeError):
+    """A test did not score every video exactly once."""
+
+
+def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> None:
+    """Call `main(parse())`; turn what a user can cause into one line on stderr and exit.
+
+    Exit codes: 2 bad input, 3 non-finite numbers, 4 evaluation count, 5 disk full, 130 interrupted.
+    With `--debug` the traceback is shown instead of the line.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    opt = parse()
+    try:
+        main(opt)
+    except (ValueError, OSError, FloatingPointError, EvaluationCountError, torch.OutOfMemoryError) as error:
+        if getattr(opt, "debug", False):
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def exit_code(error: BaseException) -> int:
+    """Exit code for an exception that `run` catches."""
+    if isinstance(error, FloatingPointError):
+        return NON_FINITE
+    if isinstance(error, EvaluationCountError):
+        return COUNT
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return DISK
+    return INPUT
+
+
+def one_line(error: BaseException) -> str:
+    """The message of `error` on one line.
+
+    A loader worker's exception arrives with its whole traceback as message; its last line is the message.
+    """
+    if isinstance(error, torch.OutOfMemoryError):
+        return "the GPU is out of memory: use a smaller --batch_size or --clips_per_batch"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"no space left: {error.filename or 'on the disk that is written to'}"
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    text = str(error) or type(error).__name__
+    if "Original Traceback" in text:
+        text = re.sub(r"^[\w.]+: ", "", text.strip().splitlines()[-1])
+    return " ".join(text.split())

@@ -1,0 +1,84 @@
+"""File names of a run, in the patterns of the published code: results are found again by what made them."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import NamedTuple
+
+
+class RunFiles(NamedTuple):
+    """Where a run writes.
+
+    Attributes:
+        checkpoint: Path with "{}" for the epoch.
+        best: The checkpoint of the best epoch.
+        train_log: Tab-separated log of training.
+        val_log: Tab-separated log of validation.
+        folder: metrics.jsonl, options and curves.
+    """
+
+    checkpoint: str
+    best: Path
+    train_log: Path
+    val_log: Path
+    folder: Path
+
+
+def result_dir(opt: Namespace) -> Path:
+    """`{result_path}/{dataset}`."""
+    return Path(opt.result_path) / opt.dataset
+
+
+def single_stream_files(opt: Namespace) -> RunFiles:
+    """Files of `train.py`."""
+    prefix = "PreKin_" if opt.pretrain_path else ""
+
+    def stem(subset: str) -> str:
+        return (
+            f"{prefix}{opt.dataset}_{opt.split}_{opt.modality}_{subset}_batch{opt.batch_size}"
+            f"_sample{opt.sample_size}_clip{opt.sample_duration}_nest{opt.nesterov}_damp{opt.dampening}"
+            f"_weight_decay{opt.weight_decay}_manualseed{opt.manual_seed}_model{opt.model}{opt.model_depth}"
+            f"_ftbeginidx{opt.ft_begin_index}_varLR"
+        )
+
+    root = result_dir(opt)
+    return RunFiles(
+        checkpoint=f"{root / stem('train')}{{}}.pth",
+        best=root / f"{stem('train')}_best.pth",
+        train_log=root / f"{stem('train')}.log",
+        val_log=root / f"{stem('val')}.log",
+        folder=root / stem("train"),
+    )
+
+
+def distillation_files(opt: Namespace) -> RunFiles:
+    """Files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
+    method = "MERS" if "mers" in opt.distill else "SFS"
+    layer = (opt.output_layers or ["avgpool"])[0]
+
+    def stem(subset: str) -> str:
+        return (
+            f"{method}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
+            f"_clip{opt.sample_duration}_lr{opt.learning_rate}_nesterov{opt.nesterov}_manualseed{opt.manual_seed}"
+            f"_model{opt.model}{opt.model_depth}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
+        )
+
+    root, prefix = result_dir(opt), "PreKin_" if opt.pretrain_path else ""
+    return RunFiles(
+        checkpoint=f"{root / stem('train')}_{{}}.pth",
+        best=root / f"{stem('train')}_best.pth",
+        train_log=root / f"{prefix}{stem('train')}.log",
+        val_log=root / f"{prefix}{stem('val')}.log",
+        folder=root / stem("train"),
+    )
+
+
+def single_test_file(opt: Namespace) -> Path:
+    """Result file of `test_single_stream.py`."""
+    name = f"test_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}.txt"
+    return result_dir(opt) / name
+
+
+def fused_test_file(opt: Namespace, streams: str) -> Path:
+    """Result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
+    name = f"test_{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}.txt"
+    return result_dir(opt) / name

@@ -1,0 +1,112 @@
+"""OpenCV's dense flow solvers behind one callable."""
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+# Our parameter name -> the name in OpenCV's getter and setter.
+TVL1 = {
+    "tau": "Tau",
+    "lambda_": "Lambda",
+    "theta": "Theta",
+    "scales": "ScalesNumber",
+    "scale_step": "ScaleStep",
+    "warps": "WarpingsNumber",
+    "epsilon": "Epsilon",
+    "inner_iterations": "InnerIterations",
+    "outer_iterations": "OuterIterations",
+    "gamma": "Gamma",
+    "median_filtering": "MedianFiltering",
+}
+DIS = {
+    "finest_scale": "FinestScale",
+    "coarsest_scale": "CoarsestScale",
+    "patch_size": "PatchSize",
+    "patch_stride": "PatchStride",
+    "iterations": "GradientDescentIterations",
+    "refinement_iterations": "VariationalRefinementIterations",
+    "refinement_alpha": "VariationalRefinementAlpha",
+    "refinement_delta": "VariationalRefinementDelta",
+    "refinement_gamma": "VariationalRefinementGamma",
+    "refinement_epsilon": "VariationalRefinementEpsilon",
+    "mean_normalization": "UseMeanNormalization",
+    "spatial_propagation": "UseSpatialPropagation",
+}
+FARNEBACK = {
+    "scales": "NumLevels",
+    "scale_step": "PyrScale",
+    "window": "WinSize",
+    "iterations": "NumIters",
+    "poly_n": "PolyN",
+    "poly_sigma": "PolySigma",
+    "fast_pyramids": "FastPyramids",
+    "flags": "Flags",
+}
+
+
+def tvl1(**parameters: float) -> "OpenCVFlow":
+    """Duality-based TV-L1 (Zach et al., DAGM 2007), the flow that published two-stream networks were trained on."""
+    if not hasattr(cv2, "optflow"):
+        raise ValueError(
+            "this OpenCV has no TV-L1: uninstall opencv-python, then install opencv-contrib-python-headless"
+        )
+    return OpenCVFlow("tvl1", cv2.optflow.DualTVL1OpticalFlow.create(), TVL1, parameters)
+
+
+def dis(**parameters: float) -> "OpenCVFlow":
+    """Dense inverse search (Kroeger et al., ECCV 2016), medium preset: fast, but not what TV-L1 networks saw."""
+    return OpenCVFlow("dis", cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), DIS, parameters)
+
+
+def farneback(**parameters: float) -> "OpenCVFlow":
+    """Polynomial expansion (Farneback, SCIA 2003)."""
+    return OpenCVFlow("farneback", cv2.FarnebackOpticalFlow.create(), FARNEBACK, parameters)
+
+
+class OpenCVFlow:
+    """A solver of OpenCV as `(previous, following) -> flow`; see `build_flow` for shapes and units.
+
+    Args:
+        algorithm: Name in `FLOWS`.
+        solver: The `cv2` object; its results do not depend on earlier pairs or on the number of threads.
+        properties: Our parameter names -> OpenCV's.
+        parameters: Those that differ from the solver's defaults.
+    """
+
+    def __init__(self, algorithm: str, solver: Any, properties: dict[str, str], parameters: dict[str, float]) -> None:
+        for name, value in parameters.items():
+            if name not in properties:
+                raise ValueError(f"{algorithm} has no parameter {name!r}; it has {', '.join(properties)}")
+            try:
+                getattr(solver, f"set{properties[name]}")(value)
+            except (TypeError, OverflowError, cv2.error) as error:
+                raise ValueError(f"{algorithm} does not take {name}={value!r}") from error
+        self.solver = solver
+        self.description = {
+            "algorithm": algorithm,
+            "parameters": {name: getattr(solver, f"get{cv_name}")() for name, cv_name in properties.items()},
+            "library": f"opencv {cv2.__version__}",
+        }
+
+    def __call__(self, previous: ArrayLike, following: ArrayLike) -> NDArray[np.float32]:
+        previous, following = grey_images(previous), grey_images(following)
+        if previous.shape != following.shape:
+            raise ValueError(f"flow needs two images of one size, got {previous.shape} and {following.shape}")
+        flow = np.empty((*previous.shape, 2), np.float32)
+        for pair in np.ndindex(previous.shape[:-2]):
+            try:
+                flow[pair] = self.solver.calc(previous[pair], following[pair], None)
+            except cv2.error as error:
+                size = "x".join(map(str, previous.shape[:-3:-1]))
+                raise ValueError(f"{self.description['algorithm']} refuses images of {size}: {error.err}") from error
+        return flow
+
+
+def grey_images(images: ArrayLike) -> NDArray[np.uint8]:
+    """`images` as a contiguous uint8 array (H, W) or (N, H, W), or a ValueError."""
+    array = np.asarray(images)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
+        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {array.shape}")
+    return np.ascontiguousarray(array)

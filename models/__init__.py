@@ -1,0 +1,42 @@
+"""Networks, distillation losses, fusion and training tasks. Depends on torch alone.
+
+zoo.py      MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
+streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
+distill/    DISTILLERS: losses between the Outputs of student and teacher
+tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
+fusion.py   FUSIONS: logits of several streams -> one score
+"""
+
+from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
+from .finetune import frozen_norms, parameter_groups
+from .fusion import FUSIONS, fuse
+from .output import Output
+from .resnet import SHORTCUTS
+from .streams import StreamNetwork, load_stream, start_stream
+from .tasks import Classify, Distill
+from .zoo import MODELS, build_model
+
+# Options that describe a network; a checkpoint brings its own.
+ARCHITECTURE = ("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width")
+
+__all__ = [
+    "ARCHITECTURE",
+    "COMPARE_LOGITS",
+    "DISTILLERS",
+    "FUSIONS",
+    "LEVELS",
+    "MODELS",
+    "NORMS",
+    "SHORTCUTS",
+    "Classify",
+    "Distill",
+    "Output",
+    "StreamNetwork",
+    "build_distillers",
+    "build_model",
+    "frozen_norms",
+    "fuse",
+    "load_stream",
+    "parameter_groups",
+    "start_stream",
+]

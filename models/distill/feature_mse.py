@@ -1,0 +1,55 @@
+"""MARS and MERS feature matching (Crasto et al., CVPR 2019)."""
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..output import Output
+from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
+
+
+class FeatureMSE(Distiller):
+    """Mean squared error between features of student and teacher (MARS: layer avgpool, weight 50).
+
+    Args:
+        layers: Keys of `Output.features`; each is a term of its own.
+        weight: Factor on each error, >= 0.
+        norm: "none", or "variance" to divide each error by the variance of the teacher's feature.
+    """
+
+    def __init__(self, layers: Sequence[str] = ("avgpool",), weight: float = 50.0, norm: str = "none") -> None:
+        super().__init__()
+        self.layers, self.weight, self.norm = tuple(layers), check_weight("--SFS_alpha", weight), norm
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        terms = {}
+        for layer in self.layers:
+            wanted = at_least_float32(teacher.features[layer])
+            error = F.mse_loss(at_least_float32(student.features[layer]), wanted) / spread(wanted, self.norm)
+            terms[f"loss_mse_{layer}"] = self.weight * error
+        return terms
+
+
+class FeatureOnly(FeatureMSE):
+    """MERS: the features learn from the teacher alone, cross-entropy trains the classifier on top of them."""
+
+    detaches_head = True
+
+
+def build_mse(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureMSE:
+    """MARS loss on `--output_layers`."""
+    return FeatureMSE(**mse_arguments(opt, student))
+
+
+def build_mers(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureOnly:
+    """MERS loss on `--output_layers`."""
+    return FeatureOnly(**mse_arguments(opt, student))
+
+
+def mse_arguments(opt: Namespace, channels: dict[str, int]) -> dict:
+    """Constructor arguments from the options."""
+    layers = opt.output_layers or ["avgpool"]
+    check_levels("--output_layers", layers, channels)
+    return {"layers": layers, "weight": opt.SFS_alpha, "norm": opt.distill_norm}

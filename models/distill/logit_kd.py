@@ -1,0 +1,42 @@
+"""Knowledge distillation on logits (Hinton et al., 2015, https://arxiv.org/abs/1503.02531)."""
+
+from argparse import Namespace
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..output import Output
+from .distiller import Distiller, at_least_float32, check_weight
+
+
+def logit_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """KL(softmax(teacher / T) || softmax(student / T)) T^2, mean over the batch.
+
+    Args:
+        student: Logits, shape (N, K).
+        teacher: Logits, shape (N, K).
+        temperature: > 0.
+
+    Returns:
+        Scalar >= 0, zero when the two agree up to a constant per row.
+    """
+    s, t = (F.log_softmax(at_least_float32(z) / temperature, 1) for z in (student, teacher))
+    return F.kl_div(s, t, reduction="batchmean", log_target=True) * temperature**2
+
+
+class LogitKD(Distiller):
+    """Module form of `logit_kd`, weighted."""
+
+    def __init__(self, weight: float = 0.9, temperature: float = 4.0, warmup_epochs: int = 0) -> None:
+        super().__init__(warmup_epochs)
+        if temperature <= 0:
+            raise ValueError(f"--kd_temperature must be > 0, got {temperature}")
+        self.weight, self.temperature = check_weight("--kd_weight", weight), temperature
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        return {"loss_kd": self.weight * logit_kd(student.logits, teacher.logits, self.temperature)}
+
+
+def build_kd(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> LogitKD:
+    """Logit distillation as the options say."""
+    return LogitKD(opt.kd_weight, opt.kd_temperature, opt.distill_warmup)

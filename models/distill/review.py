@@ -1,0 +1,169 @@
+"""Distillation by knowledge review (Chen et al., CVPR 2021, https://arxiv.org/abs/2104.09044), in space and time.
+
+Student features are walked from deep to shallow. Each level is fused with what the deeper levels left over
+(attention-based fusion, ABF) and must then resemble the teacher's map of that level (hierarchical context
+loss, HCL). The paper is 2D; here kernels, resizing and pooling grids are (T, H, W).
+
+    avgpool -> ABF -> HCL against avgpool          student levels, deepest first
+                |
+    layer4 --> ABF -> HCL against layer4           r = u * A0 + resize(r_deeper) * A1
+                |
+    layer3 --> ABF -> ...
+"""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..output import Output
+from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
+
+POOLED = "avgpool"
+LEVELS = ("layer1", "layer2", "layer3", "layer4", POOLED)
+GRIDS = (4, 2, 1)
+
+
+class ABF(nn.Module):
+    """Attention-based fusion of one level with the residual of the deeper levels.
+
+    Args:
+        in_channels: Channels of the student's map.
+        mid_channels: Channels of the residual that is passed on.
+        out_channels: Channels of the teacher's map.
+        fuses: Whether there is a deeper level.
+        time_kernel: Temporal size of the output convolution, 1 or 3.
+
+    Shape:
+        Map (N, in_channels, T, H, W) and residual (N, mid_channels, t, h, w) or None in; output
+        (N, out_channels, T, H, W) and residual (N, mid_channels, T, H, W) out.
+    """
+
+    def __init__(
+        self, in_channels: int, mid_channels: int, out_channels: int, *, fuses: bool, time_kernel: int = 1
+    ) -> None:
+        super().__init__()
+        kernel, padding = (time_kernel, 3, 3), (time_kernel // 2, 1, 1)
+        self.conv1 = nn.Sequential(nn.Conv3d(in_channels, mid_channels, 1, bias=False), nn.BatchNorm3d(mid_channels))
+        self.conv2 = nn.Sequential(
+            nn.Conv3d(mid_channels, out_channels, kernel, padding=padding, bias=False), nn.BatchNorm3d(out_channels)
+        )
+        self.att_conv = nn.Sequential(nn.Conv3d(2 * mid_channels, 2, 1), nn.Sigmoid()) if fuses else None
+        for convolution in (self.conv1[0], self.conv2[0]):
+            nn.init.kaiming_uniform_(convolution.weight, a=1)
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = self.conv1(x)
+        if self.att_conv is not None:
+            assert residual is not None
+            residual = F.interpolate(residual, size=x.shape[2:], mode="nearest")
+            gate = self.att_conv(torch.cat([x, residual], 1))  # (N, 2, T, H, W)
+            x = x * gate[:, :1] + residual * gate[:, 1:]
+        return self.conv2(x), x
+
+
+def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared error of two maps and of their averages over ever coarser grids, one level of HCL.
+
+    The full map weighs 1, grids of 4, 2 and 1 cells a side weigh 1/2, 1/4, 1/8 as far as the map is larger than
+    the grid; the sum is divided by the weights used. In time a grid has at most T cells: more would only repeat.
+
+    Args:
+        student: Shape (N, C, T, H, W).
+        teacher: Shape (N, C, T, H, W).
+
+    Returns:
+        Scalar >= 0, zero when the maps agree.
+    """
+    frames, side = student.shape[2], min(student.shape[3:])
+    loss, weight, total = F.mse_loss(student, teacher), 1.0, 1.0
+    for cells in GRIDS:
+        if cells >= side:
+            continue
+        weight /= 2
+        grid = (min(cells, frames), cells, cells)
+        pooled = (F.adaptive_avg_pool3d(x, grid) for x in (student, teacher))
+        loss = loss + weight * F.mse_loss(*pooled)
+        total += weight
+    return loss / total
+
+
+class Review(Distiller):
+    """Multi-level review distillation over stage outputs and the pooled vector.
+
+    Stage maps are taken before their last ReLU.
+
+    Args:
+        student_channels: Channels of each of the student's features.
+        teacher_channels: Channels of each of the teacher's features.
+        levels: Features to review, in forward order.
+        weight: Factor on every level, >= 0.
+        mid_channels: Width of the fusion modules.
+        time_kernel: Temporal size of their output convolution, 1 or 3.
+        norm: "none", or "variance" to divide each level by the variance of the teacher's map.
+        warmup_epochs: As in `Distiller`.
+    """
+
+    def __init__(
+        self,
+        student_channels: Mapping[str, int],
+        teacher_channels: Mapping[str, int],
+        *,
+        levels: Sequence[str] = LEVELS,
+        weight: float = 1.0,
+        mid_channels: int = 256,
+        time_kernel: int = 1,
+        norm: str = "none",
+        warmup_epochs: int = 0,
+    ) -> None:
+        super().__init__(warmup_epochs)
+        if mid_channels < 1:
+            raise ValueError(f"--review_mid must be >= 1 channel, got {mid_channels}")
+        self.levels = [level for level in student_channels if level in levels]  # forward order, each once
+        self.weight, self.norm = check_weight("--review_weight", weight), norm
+        self.connectors = nn.ModuleDict(
+            {
+                level: ABF(
+                    student_channels[level],
+                    mid_channels,
+                    teacher_channels[level],
+                    fuses=level != self.levels[-1],
+                    time_kernel=time_kernel,
+                )
+                for level in self.levels
+            }
+        )
+
+    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+        terms, residual = {}, None
+        for level in reversed(self.levels):
+            fused, residual = self.connectors[level](as_map(student, level), residual)
+            wanted = at_least_float32(as_map(teacher, level))
+            error = hierarchical_context_loss(at_least_float32(fused), wanted) / spread(wanted, self.norm)
+            terms[f"loss_review_{level}"] = self.weight * error
+        return terms
+
+
+def as_map(output: Output, level: str) -> Tensor:
+    """The feature to review as a map (N, C, T, H, W): stages before their last ReLU, the pooled vector as 1x1x1."""
+    if level == POOLED:
+        return output.features[level][:, :, None, None, None]
+    return output.features[f"{level}_preact"]
+
+
+def build_review(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> Review:
+    """Review distillation as the options say."""
+    reviewable = {level: n for level, n in student.items() if f"{level}_preact" in student or level == POOLED}
+    check_levels("--review_layers", opt.review_layers, reviewable)
+    return Review(
+        student,
+        teacher,
+        levels=opt.review_layers,
+        weight=opt.review_weight,
+        mid_channels=opt.review_mid,
+        time_kernel=opt.review_time_kernel,
+        norm=opt.distill_norm,
+        warmup_epochs=opt.distill_warmup,
+    )

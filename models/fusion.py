@@ -1,0 +1,45 @@
+"""How the streams' logits become one score per video.
+
+ActivNo is the fusion of STS-Net: the mean of the raw logits, no activation. The others are what it was
+compared with. Averaging over a video's clips comes first, then the activation, then the streams.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "activno": lambda logits: logits,
+    "softmax": lambda logits: logits.softmax(-1),
+    "log_softmax": lambda logits: logits.log_softmax(-1),
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "relu": torch.relu,
+    "l2": lambda logits: F.normalize(logits, dim=-1),
+}
+
+
+def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | None = None) -> Tensor:
+    """Weighted mean over streams of the activated logits.
+
+    Args:
+        logits: Mean over clips per stream, shape (S, N, K).
+        method: A key of `FUSIONS`.
+        weights: One per stream, >= 0 and not all zero; scaled to sum 1. None weighs all alike.
+
+    Returns:
+        Scores, shape (N, K).
+
+    Raises:
+        ValueError: If the method is unknown or the weights do not fit.
+    """
+    if method not in FUSIONS:
+        raise ValueError(f"--fusion {method}: choose one of {', '.join(FUSIONS)}")
+    streams = len(logits)
+    weight = torch.tensor([1.0] * streams if weights is None else list(weights), dtype=logits.dtype)
+    if len(weight) != streams or weight.min() < 0 or weight.sum() == 0:
+        raise ValueError(f"--fusion_weights {weights}: {streams} streams need {streams} weights >= 0, not all zero")
+    weight = (weight / weight.sum()).to(logits.device)
+    return (FUSIONS[method](logits) * weight[:, None, None]).sum(0)

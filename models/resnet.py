@@ -1,0 +1,167 @@
+"""3D ResNets (Hara et al., CVPR 2018, https://arxiv.org/abs/1711.09577).
+
+Attribute names (conv1, bn1, layer1..layer4, fc, downsample) are file format: the published STS-Net,
+MARS and 3D-ResNets weights use them.
+
+    clip (N, C, T, H, W) - conv1 /(1,2,2) - maxpool /2 - layer1 - layer2 /2 - layer3 /2 - layer4 /2 - mean - fc
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .output import Output
+
+STAGES = ("layer1", "layer2", "layer3", "layer4")
+SHORTCUTS = ("A", "B")
+DEPTHS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+
+
+class ZeroPadShortcut(nn.Module):
+    """Shortcut A: subsample, then append zero channels. Has no weights, and lets the gradient through."""
+
+    def __init__(self, out_channels: int, stride: int) -> None:
+        super().__init__()
+        self.out_channels, self.stride = out_channels, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        s = self.stride
+        x = x[:, :, ::s, ::s, ::s]
+        return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.out_channels - x.shape[1]))
+
+
+def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: str) -> nn.Module | None:
+    """The module that fits a block's input to its output; None where they fit already.
+
+    Raises:
+        ValueError: If `shortcut` is neither "A" nor "B".
+    """
+    if shortcut not in SHORTCUTS:
+        raise ValueError(f"--resnet_shortcut must be one of {', '.join(SHORTCUTS)}, got {shortcut!r}")
+    if stride == 1 and in_channels == out_channels:
+        return None
+    if shortcut == "A":
+        return ZeroPadShortcut(out_channels, stride)
+    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm3d(out_channels))
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3x3 convolutions and a residual connection.
+
+    Returns the sum *before* the last ReLU, which the stage applies: review distillation wants that map.
+    """
+
+    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(in_channels, planes, 3, stride, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(planes)
+        self.conv2 = nn.Conv3d(planes, planes, 3, 1, 1, bias=False)
+        self.bn2 = nn.BatchNorm3d(planes)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(in_channels, planes, stride, shortcut)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        return self.bn2(self.conv2(x)) + residual
+
+
+class ResidualTrunk(nn.Module):
+    """Stem, four stages, global average pooling and a classifier, for any residual block.
+
+    Args:
+        make_block: Called with (input channels, planes, stride).
+        expansion: Output channels of a block over its planes.
+        blocks: Blocks of each of the four stages.
+        planes: Nominal width of each stage.
+        stem_channels: Output channels of conv1.
+        num_classes: Width of the classifier.
+        in_channels: 3 for RGB, 2 for flow.
+
+    Shape:
+        Input (N, in_channels, T, H, W), any T, H, W >= 1; output `Output`.
+
+    Attributes:
+        feature_channels: Channels of each entry of `Output.features`.
+    """
+
+    def __init__(
+        self,
+        make_block: Callable[[int, int, int], nn.Module],
+        *,
+        expansion: int,
+        blocks: Sequence[int],
+        planes: Sequence[int],
+        stem_channels: int,
+        num_classes: int,
+        in_channels: int,
+    ) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(in_channels, stem_channels, 7, (1, 2, 2), 3, bias=False)
+        self.bn1 = nn.BatchNorm3d(stem_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
+        self.feature_channels: dict[str, int] = {}
+        channels = stem_channels
+        for index, stage in enumerate(STAGES):
+            stride, made = (1 if index == 0 else 2), []
+            for _ in range(blocks[index]):
+                made.append(make_block(channels, planes[index], stride))
+                channels, stride = planes[index] * expansion, 1
+            setattr(self, stage, nn.Sequential(*made))
+            self.feature_channels |= {f"{stage}_preact": channels, stage: channels}
+        self.feature_channels["avgpool"] = channels
+        self.fc = nn.Linear(channels, num_classes)
+        for module in self.modules():
+            if isinstance(module, nn.Conv3d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Output:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        features: dict[str, Tensor] = {}
+        for stage in STAGES:
+            for block in self.get_submodule(stage).children():
+                preact = block(x)
+                x = F.relu(preact)  # not in place: `preact` may be kept
+            features |= {f"{stage}_preact": preact, stage: x}
+        features["avgpool"] = x.mean((2, 3, 4))
+        return Output(self.classify(features["avgpool"]), features)
+
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits (N, K) of pooled features (N, C)."""
+        return self.fc(pooled)
+
+
+class ResNet(ResidualTrunk):
+    """3D ResNet of basic blocks.
+
+    Args:
+        depth: 10, 18 or 34.
+        num_classes: Width of the classifier.
+        in_channels: 3 for RGB, 2 for flow.
+        shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
+        width: Factor on every channel count, > 0; 1 is the published network.
+
+    Raises:
+        ValueError: If the depth does not exist or the width leaves no channel.
+    """
+
+    def __init__(
+        self, *, depth: int, num_classes: int, in_channels: int, shortcut: str = "B", width: float = 1.0
+    ) -> None:
+        if depth not in DEPTHS:
+            raise ValueError(f"--model resnet has --model_depth {sorted(DEPTHS)}, not {depth}")
+        planes = [int(n * width) for n in (64, 128, 256, 512)]
+        if planes[0] < 1:
+            raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
+        super().__init__(
+            partial(BasicBlock, shortcut=shortcut),
+            expansion=1,
+            blocks=DEPTHS[depth],
+            planes=planes,
+            stem_channels=planes[0],
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )

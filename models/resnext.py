@@ -1,0 +1,76 @@
+"""3D ResNeXt, the backbone of STS-Net and MARS (Hara et al., CVPR 2018, https://arxiv.org/abs/1711.09577)."""
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from .resnet import ResidualTrunk, make_shortcut
+
+DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+EXPANSION = 2
+
+
+class Bottleneck(nn.Module):
+    """1x1x1 reduce, grouped 3x3x3, 1x1x1 expand, and a residual connection.
+
+    Returns the sum before the last ReLU, as `BasicBlock` does.
+    """
+
+    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, cardinality: int) -> None:
+        super().__init__()
+        mid, out_channels = cardinality * (planes // 32), planes * EXPANSION
+        self.conv1 = nn.Conv3d(in_channels, mid, 1, bias=False)
+        self.bn1 = nn.BatchNorm3d(mid)
+        self.conv2 = nn.Conv3d(mid, mid, 3, stride, 1, groups=cardinality, bias=False)
+        self.bn2 = nn.BatchNorm3d(mid)
+        self.conv3 = nn.Conv3d(mid, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm3d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = make_shortcut(in_channels, out_channels, stride, shortcut)
+
+    def forward(self, x: Tensor) -> Tensor:
+        residual = x if self.downsample is None else self.downsample(x)
+        x = self.relu(self.bn1(self.conv1(x)))
+        x = self.relu(self.bn2(self.conv2(x)))
+        return self.bn3(self.conv3(x)) + residual
+
+
+class ResNeXt(ResidualTrunk):
+    """3D ResNeXt.
+
+    Args:
+        depth: 50, 101 or 152.
+        num_classes: Width of the classifier.
+        in_channels: 3 for RGB, 2 for flow.
+        shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
+        cardinality: Groups of the 3x3x3 convolutions.
+        width: Factor on every channel count, >= 0.25; 1 is the published network.
+
+    Raises:
+        ValueError: If the depth does not exist or the width leaves a group without a channel.
+    """
+
+    def __init__(
+        self,
+        *,
+        depth: int,
+        num_classes: int,
+        in_channels: int,
+        shortcut: str = "B",
+        cardinality: int = 32,
+        width: float = 1.0,
+    ) -> None:
+        if depth not in DEPTHS:
+            raise ValueError(f"--model resnext has --model_depth {sorted(DEPTHS)}, not {depth}")
+        planes = [int(n * width) for n in (128, 256, 512, 1024)]
+        if planes[0] < 32:
+            raise ValueError(f"--width {width} leaves a group without a channel: --model resnext needs at least 0.25")
+        super().__init__(
+            partial(Bottleneck, shortcut=shortcut, cardinality=cardinality),
+            expansion=EXPANSION,
+            blocks=DEPTHS[depth],
+            planes=planes,
+            stem_channels=int(64 * width),
+            num_classes=num_classes,
+            in_channels=in_channels,
+        )

@@ -1,0 +1,125 @@
+"""A network together with the stream it reads: what is trained, tested and deployed."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from .finetune import replace_head
+from .output import Output
+from .weights import load_weights, shape_of, weights_of
+from .zoo import build_model
+
+
+class Stream(Protocol):
+    """What a network must know of its input; `datasets.Stream` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def mean(self) -> Sequence[float]: ...
+    @property
+    def std(self) -> Sequence[float]: ...
+
+
+class StreamNetwork(nn.Module):
+    """A network with the stream it reads and how that stream is normalised.
+
+    Args:
+        network: Takes clips (N, C, T, H, W).
+        stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
+
+    Shape:
+        Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, network: nn.Module, stream: Stream) -> None:
+        super().__init__()
+        self.network, self.stream = network.to(memory_format=torch.channels_last_3d), stream.name
+        self.register_buffer("mean", torch.tensor(stream.mean).view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(stream.std).view(-1, 1, 1, 1), persistent=False)
+
+    @property
+    def num_classes(self) -> int:
+        """Outputs of the classifier."""
+        return self.network.get_submodule("fc").out_features  # type: ignore[return-value]
+
+    def forward(self, batch: Mapping[str, Tensor]) -> Output:
+        clips = batch[self.stream].contiguous(memory_format=torch.channels_last_3d)
+        return self.network((clips - self.mean) / self.std)
+
+
+def load_stream(
+    opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_classes: int | None = None
+) -> StreamNetwork:
+    """The network of a checkpoint, with its weights.
+
+    Args:
+        opt: Says which architecture.
+        stream: What it must read.
+        checkpoint: Content of the file.
+        source: Its name, for errors.
+        num_classes: Outputs it must have; None accepts any.
+
+    Raises:
+        ValueError: If the weights are another architecture's, stream's or class count's.
+    """
+    weights = weights_of(checkpoint, source)
+    channels, classes = shape_of(weights, source)
+    arch = f"{opt.model}-{opt.model_depth}"
+    if checkpoint.get("arch", arch) != arch:
+        raise ValueError(f"{source}: weights of {checkpoint['arch']}, not {arch}: check --model and --model_depth")
+    if channels != stream.channels:
+        raise ValueError(
+            f"{source}: weights for {channels} input channels, but the {stream.name} stream has {stream.channels}: "
+            "check --modality and the order of the checkpoints"
+        )
+    if num_classes not in (None, classes):
+        raise ValueError(f"{source}: weights for {classes} classes, not {num_classes}: check --n_classes")
+    network = build_model(opt, channels, classes)
+    load_weights(network, weights, source)
+    return StreamNetwork(network, stream)
+
+
+def start_stream(
+    opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_labels: int, *, resuming: bool
+) -> StreamNetwork:
+    """The network that a training run begins with.
+
+    Resuming, it is the checkpoint's. With any other checkpoint it is the checkpoint's with a fresh classifier
+    of `--n_finetune_classes` outputs, and without one a random network of `--n_classes` outputs; where these
+    are not given, one output per label.
+
+    Args:
+        opt: Options.
+        stream: What it reads.
+        checkpoint: Content of the file to start from, empty to start from scratch.
+        source: Its name, for errors.
+        num_labels: Classes of the annotation.
+        resuming: Whether the checkpoint is one of the same run.
+
+    Raises:
+        ValueError: If the checkpoint does not fit, or there are fewer outputs than labels.
+    """
+    if not checkpoint:
+        num_classes = enough(opt.n_classes, "--n_classes", num_labels)
+        return StreamNetwork(build_model(opt, stream.channels, num_classes), stream)
+    if resuming:
+        return load_stream(opt, stream, checkpoint, source)
+    model = load_stream(opt, stream, checkpoint, source, opt.n_classes)
+    replace_head(model.network, enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
+    return model
+
+
+def enough(outputs: int | None, option: str, num_labels: int) -> int:
+    """Outputs asked for, or one per label."""
+    if outputs is not None and outputs < num_labels:
+        raise ValueError(f"{option} {outputs} is too few: the annotation has {num_labels} classes")
+    return outputs or num_labels

@@ -1,0 +1,100 @@
+"""What is being learned: a batch goes in, named losses come out.
+
+The training loop knows only `task(batch)["loss"]`, so distillation needs no loop of its own.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .distill.distiller import Distiller
+from .streams import StreamNetwork
+
+Batch = Mapping[str, Tensor]
+
+
+class Task(nn.Module):
+    """Base of the tasks.
+
+    Args:
+        model: What is trained and, later, deployed.
+        frozen_norms: Batch norms whose statistics stay as they are while training.
+
+    Attributes:
+        epoch: Epoch under way, counted from 1; the training loop sets it.
+
+    Returns:
+        {"loss": total, "logits": (N, K), ...}; every further entry is a scalar to be averaged and logged,
+        the terms of the loss weighted and called "loss_*".
+    """
+
+    def __init__(self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = ()) -> None:
+        super().__init__()
+        self.model, self.epoch = model, 1
+        self.frozen_norms = tuple(frozen_norms)  # a tuple, so that they are not registered a second time
+
+    def train(self, mode: bool = True) -> "Task":
+        super().train(mode)
+        for norm in self.frozen_norms:
+            norm.eval()
+        return self
+
+
+class Classify(Task):
+    """Cross-entropy on one stream."""
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        logits = self.model(batch).logits.float()
+        return {"loss": F.cross_entropy(logits, batch["label"]), "logits": logits}
+
+
+class Distill(Task):
+    """Cross-entropy of an RGB student plus distillation from a frozen flow teacher.
+
+    Only the student is meant to be deployed: learnable parts of a loss stay in `losses`. Outside training the
+    teacher is not run, so validation needs no flow.
+
+    Args:
+        student: Trained.
+        teacher: Frozen, always in eval mode.
+        losses: Distillation terms.
+        ce_weight: Factor on the cross-entropy.
+        frozen_norms: As in `Task`.
+    """
+
+    def __init__(
+        self,
+        student: StreamNetwork,
+        teacher: StreamNetwork,
+        losses: Iterable[Distiller],
+        *,
+        ce_weight: float = 1.0,
+        frozen_norms: Iterable[nn.Module] = (),
+    ) -> None:
+        super().__init__(student, frozen_norms)
+        self.teacher, self.ce_weight = teacher.requires_grad_(False), ce_weight
+        self.losses = nn.ModuleList(losses)
+        self.trains_head_only_by_ce = any(loss.detaches_head for loss in losses)
+
+    def train(self, mode: bool = True) -> "Distill":
+        super().train(mode)
+        self.teacher.eval()  # frozen running statistics as well as frozen weights
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        student, target = self.model(batch), batch["label"]
+        logits = student.logits
+        if self.training and self.trains_head_only_by_ce:
+            logits = self.model.network.classify(student.features["avgpool"].detach())
+        terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target)}
+        watched = {}
+        if self.training:
+            with torch.no_grad():
+                teacher = self.teacher(batch)
+            watched["acc_teacher"] = (teacher.logits.argmax(1) == target).float().mean()
+            for loss in self.losses:
+                weight = loss.warmup(self.epoch)
+                terms |= {name: weight * term for name, term in loss(student, teacher, target).items()}
+        return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}

@@ -1,0 +1,75 @@
+"""Weights from a checkpoint into a network, with errors a user can act on."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Weights = Mapping[str, Tensor]
+
+
+def strip_prefix(weights: Weights) -> dict[str, Tensor]:
+    """Drop the "module." that DataParallel put before every name."""
+    return {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+
+
+def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """The network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
+
+    Raises:
+        ValueError: If there are none.
+    """
+    weights = checkpoint.get("state_dict", checkpoint)
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise ValueError(f"{source}: holds no network weights (no 'state_dict' of tensors)")
+    return strip_prefix(weights)
+
+
+def shape_of(weights: Weights, source: str) -> tuple[int, int]:
+    """Input channels and number of classes that the weights were made for.
+
+    Raises:
+        ValueError: If they are not those of a network of this project.
+    """
+    if "conv1.weight" not in weights or "fc.weight" not in weights:
+        raise ValueError(f"{source}: no conv1 and fc weights, so not a network of this project")
+    return weights["conv1.weight"].shape[1], weights["fc.weight"].shape[0]
+
+
+def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
+    """Load `weights` into `model`, strictly.
+
+    Only `num_batches_tracked`, which old files lack, may be absent: it plays no part in the result.
+
+    Raises:
+        ValueError: If names or shapes differ; says which, and what to do.
+    """
+    own = model.state_dict()
+    loaded = strip_prefix(weights)
+    for name, tensor in own.items():
+        if name.endswith("num_batches_tracked"):
+            loaded.setdefault(name, torch.zeros_like(tensor))
+    missing, unexpected = own.keys() - loaded.keys(), loaded.keys() - own.keys()
+    if missing or unexpected:
+        example = next(name for name in (*own, *loaded) if name in missing | unexpected)
+        raise ValueError(
+            f"{source}: weights of another network ({len(missing)} names missing, {len(unexpected)} unexpected, "
+            f"e.g. {example}): check --model, --model_depth, --resnet_shortcut"
+        )
+    for name, tensor in own.items():
+        if loaded[name].shape != tensor.shape:
+            raise ValueError(f"{source}: {explain_shape(name, tuple(loaded[name].shape), tuple(tensor.shape))}")
+    model.load_state_dict(loaded)
+
+
+def explain_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
+    """Why a tensor of shape `found` does not fit where `wanted` is."""
+    if name.startswith("fc."):
+        return f"weights for {found[0]} classes, the network has {wanted[0]}: check --n_classes"
+    if name == "conv1.weight" and found[1] != wanted[1]:
+        return f"weights for {found[1]} input channels, the network has {wanted[1]}: check --modality (RGB 3, Flow 2)"
+    return (
+        f"{name} has shape {found}, the network's is {wanted}: "
+        "check --model_depth, --width, --resnext_cardinality and --resnet_shortcut"
+    )

@@ -1,0 +1,30 @@
+"""The table of networks. A new one is one file plus one line here."""
+
+import inspect
+from argparse import Namespace
+
+from torch import nn
+
+from .resnet import ResNet
+from .resnext import ResNeXt
+
+MODELS: dict[str, type[nn.Module]] = {"resnext": ResNeXt, "resnet": ResNet}
+
+# Constructor argument -> option. A network takes those that its constructor names.
+OPTIONS = {
+    "depth": "model_depth",
+    "shortcut": "resnet_shortcut",
+    "cardinality": "resnext_cardinality",
+    "width": "width",
+}
+
+
+def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module:
+    """Build the network that the options describe, randomly initialised, on the CPU.
+
+    Raises:
+        ValueError: If the architecture does not come in the depth or width asked for.
+    """
+    wanted = inspect.signature(MODELS[opt.model]).parameters
+    arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in wanted}
+    return MODELS[opt.model](in_channels=in_channels, num_classes=num_classes, **arguments)

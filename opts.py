@@ -1,0 +1,286 @@
+"""Command-line options: every option of the training and test scripts, once.
+
+The namespace is read by the scripts and the `build_*` functions, never changed after parsing and never stored
+in a class: classes take keyword arguments. Options that STS-Net and MARS have keep their names.
+"""
+
+import argparse
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from datasets import DATASETS, LAYOUTS, MISSING, MODALITIES, SAMPLERS, SCALES, TAILS
+from engine import OPTIMIZERS, SCHEDULES
+from engine.cli import ArgumentParser
+from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
+
+log = logging.getLogger(__name__)
+
+# Once there were pre-trained weights the published scripts set these, whatever the options said.
+FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
+FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
+
+REFUSED = {
+    "--training": "train.py and STS_train.py train, test_*.py test",
+    "--SFS": "STS_train.py always distils; choose the losses with --distill",
+    "--MARS": "STS_train.py always distils; --distill mse is MARS",
+    "--random_seed": "use --manual_seed",
+}
+
+
+def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
+
+    A `--config` file is read as if its options stood before those of the command line, which override it.
+    `given` names the options that were set in either place; others may come from a checkpoint, see `adopt`.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    try:
+        if config := parser.parse_known_args(words)[0].config:
+            words = [*config_words(parser, Path(config)), *words]
+        opt = parser.parse_args(words)
+        opt.given = given_options(parser, words)
+        check(opt)
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
+    for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
+        if getattr(opt, name) is None:
+            setattr(opt, name, value)
+            if fine_tunes(opt):
+                log.info(
+                    "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
+                )
+    return opt
+
+
+def fine_tunes(opt: Namespace) -> bool:
+    """Whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
+    distils = len(MODALITIES[opt.modality]) > 1
+    return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
+
+
+def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+    """Names of the options that `words` set, also where they set the default value."""
+    unset = object()
+    defaults = vars(parser.parse_args([]))
+    parser.set_defaults(**{name: unset for name, value in defaults.items() if value is not None})
+    marked = vars(parser.parse_args(words))
+    parser.set_defaults(**defaults)
+    return sorted(name for name, value in marked.items() if value is not unset and value is not None)
+
+
+def config_words(parser: ArgumentParser, path: Path) -> list[str]:
+    """The options of a YAML file as command-line words.
+
+    Raises:
+        ValueError: If the file is no mapping of options, or names one that does not exist.
+    """
+    try:
+        config = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected lines 'option: value'")
+    known = {word.lstrip("-"): action for word, action in parser._option_string_actions.items()}
+    words: list[str] = []
+    for name, value in config.items():
+        if name not in known:
+            raise ValueError(f"{path}: unknown option {name!r}")
+        words += option_words(f"--{name}", value, known[name])
+    return words
+
+
+def option_words(option: str, value: Any, action: argparse.Action) -> list[str]:
+    """One option of a config file as command-line words."""
+    if action.nargs == 0:  # a flag
+        return [option] if value else []
+    values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    if action.nargs is None and len(values) > 1:  # repeatable
+        return [word for item in values for word in (option, item)]
+    return [option, *values]
+
+
+def check(opt: Namespace) -> None:
+    """Refuse combinations that cannot work.
+
+    Raises:
+        ValueError: Names the options and the cure.
+    """
+    for name in ("batch_size", "clips_per_batch", "sample_size", "sample_duration", "checkpoint", "n_epochs"):
+        if getattr(opt, name) < 1:
+            raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
+    if opt.n_workers < 0 or opt.manual_seed < 0:
+        raise ValueError("--n_workers and --manual_seed must be >= 0")
+    channels = sum(stream.channels for stream in MODALITIES[opt.modality])
+    if opt.input_channels not in (None, channels):
+        raise ValueError(
+            f"--input_channels {opt.input_channels}: --modality {opt.modality} has {channels}; leave it out"
+        )
+    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
+        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
+
+
+def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
+    """Options in which those of `names` that were not given are as the checkpoint was made with.
+
+    Published checkpoints store no options; then they stay as they are.
+    """
+    stored = checkpoint.get("options", {})
+    own = vars(opt)
+    known = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(own[n])}
+    return Namespace(**own | known)
+
+
+class Refused(argparse.Action):
+    """An option of the published scripts that had no effect there, and would mislead here."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        parser.error(f"{option} has no effect: {REFUSED[str(option)]}")
+
+
+def build_parser() -> ArgumentParser:
+    """The parser of all scripts."""
+    parser = ArgumentParser()
+    add_data_options(parser)
+    add_model_options(parser)
+    add_training_options(parser)
+    add_distillation_options(parser)
+    add_test_options(parser)
+    add_run_options(parser)
+    return parser
+
+
+def add_data_options(parser: ArgumentParser) -> None:
+    """What is read."""
+    add = parser.add_argument_group("data").add_argument
+    add("--dataset", default="HMDB51", choices=DATASETS, help="whose annotation files to read")
+    add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, <class>/<video>/")
+    add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files")
+    add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
+    add("--modality", default="RGB", choices=MODALITIES, help="streams to read")
+    add("--only_RGB", action="store_true", help="flow is not on disk, or not wanted: frames alone count")
+    add("--layout", default="sts", choices=LAYOUTS, help="how the frame files are named")
+    add("--sample_size", default=112, type=int, help="side of the input, pixels")
+    add("--sample_duration", default=16, type=int, help="frames per clip")
+    add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
+    add("--n_workers", default=4, type=int, help="loader processes, 0 for none")
+    add("--missing", default="error", choices=MISSING, help="what a video that is absent or lacks frames does")
+    add("--val_fraction", default=0.1, type=float,
+        help="part of the training list held out to steer the schedule and choose the best model; "
+        "0 steers by the test list, as the published code does")  # fmt: skip
+    add("--val_sampling", default="center", choices=SAMPLERS, help="validation clip ('random' as published)")
+    add(
+        "--crop_scales", default=list(SCALES), type=float, nargs="+", help="sides of training crops over the short side"
+    )
+    add("--no_flip", action="store_true", help="do not mirror training clips")
+    add("--allow_flow_mismatch", action="store_true", help="use flow that differs from what a checkpoint saw")
+
+
+def add_model_options(parser: ArgumentParser) -> None:
+    """The network, and weights to start from."""
+    add = parser.add_argument_group("network").add_argument
+    add("--model", default="resnext", choices=MODELS, help="architecture")
+    add("--model_depth", default=101, type=int, help="resnext: 50, 101, 152; resnet: 10, 18, 34")
+    add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
+    add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
+    add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
+    add("--input_channels", type=int, help="follows from --modality; accepted if it agrees")
+    add(
+        "--n_classes", type=int, help="outputs of the network, or of the pre-trained one; else as the labels or weights"
+    )
+    add("--n_finetune_classes", type=int, help="outputs after the classifier is replaced; else as the labels")
+    add("--pretrain_path", "--SFS_pretrain_path", "--MARS_pretrain_path", default="", help="checkpoint to fine-tune")
+    add("--ft_begin_index", default=4, type=int, choices=range(6),
+        help="first stage that learns in fine-tuning: 0 everything, 1-4 from layer1-4 on, 5 the classifier")  # fmt: skip
+    add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")
+    add(
+        "--resume_path1",
+        default="",
+        help="training: checkpoint to resume; STS_train: the flow teacher; tests: stream 1",
+    )
+    add("--resume_path2", default="", help="tests: checkpoint of stream 2")
+    add("--resume_path3", default="", help="tests: checkpoint of a third stream")
+    add("--SFS_resume_path", "--MARS_resume_path", default="", help="STS_train: checkpoint of the student to resume")
+
+
+def add_training_options(parser: ArgumentParser) -> None:
+    """How it learns."""
+    add = parser.add_argument_group("training").add_argument
+    add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
+    add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
+    add("--momentum", default=0.9, type=float, help="of SGD")
+    add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
+    add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
+    add("--nesterov", action="store_true", help="Nesterov momentum")
+    add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
+    add("--lr_patience", default=10, type=int, help="plateau: epochs without progress before the rate falls to a tenth")
+    add("--n_epochs", default=400, type=int, help="last epoch")
+    add("--begin_epoch", default=1, type=int, help="first epoch of a fresh run")
+    add("--checkpoint", default=2, type=int, help="epochs between checkpoints")
+    add("--manual_seed", default=1, type=int, help="seed of everything random")
+
+
+def add_distillation_options(parser: ArgumentParser) -> None:
+    """STS_train.py: what the student learns from the teacher. The paper gives no values; those of new options are ours."""
+    add = parser.add_argument_group("distillation (STS_train.py)").add_argument
+    add("--distill", default=["mse", "review", "dkd"], nargs="+", choices=DISTILLERS,
+        help="losses; 'mse' alone is MARS, 'mers' is MERS, all three are STS-Net")  # fmt: skip
+    add("--distill_norm", default="none", choices=NORMS,
+        help="divide feature losses by the variance of the teacher's feature, so that one weight fits every level")  # fmt: skip
+    add(
+        "--distill_warmup",
+        default=5,
+        type=int,
+        help="epochs over which review and logit terms come in; 20 from scratch",
+    )
+    add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
+    add(
+        "--output_layers", action="append", choices=[*LEVELS], help="features of mse and mers, repeatable; else avgpool"
+    )
+    add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
+    add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
+    add("--review_layers", default=list(LEVELS), nargs="+", choices=LEVELS, help="levels that are reviewed")
+    add("--review_mid", default=256, type=int, help="channels of the review connectors")
+    add("--review_time_kernel", default=1, type=int, choices=(1, 3), help="temporal size of their output convolution")
+    add("--dkd_alpha", default=1.0, type=float, help="weight of the target-class term")
+    add("--dkd_beta", default=1.0, type=float, help="weight of the non-target-class term (DKD: 0.25 to 8)")
+    add("--dkd_temperature", default=2.0, type=float, help="temperature of dkd (DKD: 1 or 4)")
+    add("--kd_weight", default=0.9, type=float, help="weight of kd")
+    add("--kd_temperature", default=4.0, type=float, help="temperature of kd")
+
+
+def add_test_options(parser: ArgumentParser) -> None:
+    """test_*.py: whole videos."""
+    add = parser.add_argument_group("testing").add_argument
+    add(
+        "--clips_per_batch", default=16, type=int, help="clips per forward pass; memory does not depend on video length"
+    )
+    add("--tail", default="overlap", choices=TAILS,
+        help="frames after the last whole clip: covered by an overlapping clip, or dropped as in published numbers")  # fmt: skip
+    add("--fusion", default="activno", choices=FUSIONS, help="activation before streams are averaged; activno is none")
+    add("--fusion_weights", type=float, nargs="+", help="one per stream; else equal")
+    add("--scores_path", default="", help="write scores.npz here")
+
+
+def add_run_options(parser: ArgumentParser) -> None:
+    """Where and how it runs."""
+    add = parser.add_argument_group("run").add_argument
+    add("--config", help="YAML file of options; the command line overrides it")
+    add("--result_path", default="results", help="results go to <result_path>/<dataset>/")
+    add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add(
+        "--amp",
+        default="auto",
+        choices=("auto", "off", "bf16"),
+        help="mixed precision; auto is bf16 on GPUs that have it",
+    )
+    add("--debug", action="store_true", help="show tracebacks")
+    for option, reason in REFUSED.items():
+        add(option, action=Refused, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")

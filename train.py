@@ -1,0 +1,50 @@
+"""Train one stream with cross-entropy.
+
+Examples:
+    python train.py --dataset HMDB51 --modality RGB --only_RGB
+    python train.py --dataset HMDB51 --modality Flow --pretrain_path trained_models/Kinetics/Flow_Kinetics_16f.pth
+"""
+
+from argparse import Namespace
+
+from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
+from engine import build_run, checkpoint, cli, fit, naming, setup
+from models import ARCHITECTURE, Classify, frozen_norms, parameter_groups, start_stream
+from opts import adopt, parse_opts
+
+
+def main(opt: Namespace) -> dict[str, float]:
+    """Train as `opt` says: from scratch, from pre-trained weights, or on from a checkpoint of the same run.
+
+    Returns:
+        "acc", the best validation accuracy, in [0, 1].
+    """
+    device = setup(opt.manual_seed, opt.device)
+    if len(MODALITIES[opt.modality]) != 1:
+        raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
+    (stream,) = MODALITIES[opt.modality]
+    names, resuming = class_names(opt), bool(opt.resume_path1)
+
+    start = opt.resume_path1 or opt.pretrain_path
+    state = checkpoint.load(start) if start else {}
+    opt = adopt(opt, state, ARCHITECTURE)
+    model = start_stream(opt, stream, state, start, len(names), resuming=resuming)
+    check_data(opt, state, start, stream, names if resuming else None)
+
+    begin = opt.ft_begin_index if opt.pretrain_path else 0
+    frozen = frozen_norms(model.network, begin) if opt.freeze_BN else ()
+    task = Classify(model, frozen).to(device)
+
+    train, val = build_loader(opt, "train"), build_loader(opt, "val")
+    groups = parameter_groups(model.network, begin, opt.learning_rate)
+    info = {"stream": stream.name, "class_names": names, "recipe": build_recipe(opt)}
+    files = naming.single_stream_files(opt)
+    run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
+    if resuming:
+        run.resume(state, start)
+    fit(run, train, val)
+    return {"acc": run.best[0]}
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_opts)

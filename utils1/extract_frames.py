@@ -1,0 +1,57 @@
+"""Videos to JPEG frames: SRC/class/video.ext becomes DST/class/video/00001.jpg, ... and `done`.
+
+Run it again after an interruption: complete videos are skipped. Several machines may share DST if their
+START END do not overlap.
+"""
+
+import os
+import sys
+from argparse import ArgumentParser, Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from engine import cli
+from utils1.extraction import Recipe, extract
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """The arguments of both extraction scripts."""
+    parser.add_argument("source", metavar="SRC", type=Path, help="folder with one folder of videos per class")
+    parser.add_argument("target", metavar="DST", type=Path, help="where the class/video folders are written")
+    parser.add_argument("start", metavar="START", type=int, help="first class, counted from 0 in sorted order")
+    parser.add_argument("end", metavar="END", type=int, help="one after the last class; may exceed their number")
+    parser.add_argument("--fps", type=float, default=25.0, help="frames per second, 0 = the video's own")
+    parser.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
+    parser.add_argument("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--allow_short", action="store_true", help="accept videos that end before their header says")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+
+def frame_options(opt: Namespace) -> dict[str, Any]:
+    """The part of a `Recipe` that both scripts have; 0 on the command line is None there."""
+    return {
+        "fps": opt.fps or None,
+        "short_side": opt.short_side or None,
+        "quality": opt.quality,
+        "allow_short": opt.allow_short,
+    }
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> None:
+    """Extract the frames of every video of the chosen classes."""
+    extract(opt.source, opt.target, slice(opt.start, opt.end), Recipe(**frame_options(opt)), opt.workers)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,40 @@
+"""Videos to JPEG frames and optical flow.
+
+SRC/class/video.ext becomes DST/class/video/ with 00001.jpg, ..., TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ...
+and `done`; flow k leads from frame k to frame k + 1. How it was made is in DST/flow.json and DST/frames.json.
+Run it again after an interruption: complete videos are skipped. Several machines may share DST if their
+START END do not overlap.
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from engine import cli
+from flow import FLOWS, QUANTISATIONS
+from utils1.extract_frames import add_arguments, frame_options
+from utils1.extraction import Recipe, extract
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    add_arguments(parser)
+    parser.add_argument("gpu", metavar="GPU", help="not used for now: the flow is computed on the CPU")
+    parser.add_argument("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
+    parser.add_argument("--bound", type=float, default=20.0, help="pixels that become grey level 255")
+    parser.add_argument("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> None:
+    """Extract frames and flow of every video of the chosen classes."""
+    recipe = Recipe(**frame_options(opt), flow=opt.flow, bound=opt.bound, quantisation=opt.quant)
+    extract(opt.source, opt.target, slice(opt.start, opt.end), recipe, opt.workers)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)
