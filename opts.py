@@ -9,13 +9,10 @@ import logging
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-import yaml
-
 from datasets import DATASETS, LAYOUTS, MISSING, MODALITIES, SAMPLERS, SCALES, TAILS
-from engine import OPTIMIZERS, SCHEDULES
+from engine import OPTIMIZERS, SCHEDULES, cli, config
 from engine.cli import ArgumentParser
 from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
 
@@ -36,19 +33,14 @@ REFUSED = {
 def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
     """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
 
-    A `--config` file is read as if its options stood before those of the command line, which override it.
-    `given` names the options that were set in either place; others may come from a checkpoint, see `adopt`.
+    `given` names the options that were set; the others may come from a checkpoint, see `adopt`.
     """
-    words = list(sys.argv[1:] if argv is None else argv)
     parser = build_parser()
     try:
-        if config := parser.parse_known_args(words)[0].config:
-            words = [*config_words(parser, Path(config)), *words]
-        opt = parser.parse_args(words)
-        opt.given = given_options(parser, words)
+        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
         check(opt)
     except (ValueError, OSError) as error:
-        parser.error(str(error))
+        parser.error(cli.one_line(error))
     for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
         if getattr(opt, name) is None:
             setattr(opt, name, value)
@@ -63,47 +55,6 @@ def fine_tunes(opt: Namespace) -> bool:
     """Whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
     distils = len(MODALITIES[opt.modality]) > 1
     return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
-
-
-def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
-    """Names of the options that `words` set, also where they set the default value."""
-    unset = object()
-    defaults = vars(parser.parse_args([]))
-    parser.set_defaults(**{name: unset for name, value in defaults.items() if value is not None})
-    marked = vars(parser.parse_args(words))
-    parser.set_defaults(**defaults)
-    return sorted(name for name, value in marked.items() if value is not unset and value is not None)
-
-
-def config_words(parser: ArgumentParser, path: Path) -> list[str]:
-    """The options of a YAML file as command-line words.
-
-    Raises:
-        ValueError: If the file is no mapping of options, or names one that does not exist.
-    """
-    try:
-        config = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(config, dict):
-        raise ValueError(f"{path}: expected lines 'option: value'")
-    known = {word.lstrip("-"): action for word, action in parser._option_string_actions.items()}
-    words: list[str] = []
-    for name, value in config.items():
-        if name not in known:
-            raise ValueError(f"{path}: unknown option {name!r}")
-        words += option_words(f"--{name}", value, known[name])
-    return words
-
-
-def option_words(option: str, value: Any, action: argparse.Action) -> list[str]:
-    """One option of a config file as command-line words."""
-    if action.nargs == 0:  # a flag
-        return [option] if value else []
-    values = [str(item) for item in value] if isinstance(value, list) else [str(value)]
-    if action.nargs is None and len(values) > 1:  # repeatable
-        return [word for item in values for word in (option, item)]
-    return [option, *values]
 
 
 def check(opt: Namespace) -> None:
@@ -171,9 +122,12 @@ def add_data_options(parser: ArgumentParser) -> None:
     add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
     add("--n_workers", default=4, type=int, help="loader processes, 0 for none")
     add("--missing", default="error", choices=MISSING, help="what a video that is absent or lacks frames does")
-    add("--val_fraction", default=0.1, type=float,
-        help="part of the training list held out to steer the schedule and choose the best model; "
-        "0 steers by the test list, as the published code does")  # fmt: skip
+    add(
+        "--val_fraction",
+        default=0.1,
+        type=float,
+        help="training videos held out to steer by; 0: the test list, as published",
+    )
     add("--val_sampling", default="center", choices=SAMPLERS, help="validation clip ('random' as published)")
     add(
         "--crop_scales", default=list(SCALES), type=float, nargs="+", help="sides of training crops over the short side"
@@ -191,19 +145,18 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
     add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
     add("--input_channels", type=int, help="follows from --modality; accepted if it agrees")
-    add(
-        "--n_classes", type=int, help="outputs of the network, or of the pre-trained one; else as the labels or weights"
-    )
+    add("--n_classes", type=int, help="outputs of the (pre-trained) network; else as the labels or the weights")
     add("--n_finetune_classes", type=int, help="outputs after the classifier is replaced; else as the labels")
     add("--pretrain_path", "--SFS_pretrain_path", "--MARS_pretrain_path", default="", help="checkpoint to fine-tune")
-    add("--ft_begin_index", default=4, type=int, choices=range(6),
-        help="first stage that learns in fine-tuning: 0 everything, 1-4 from layer1-4 on, 5 the classifier")  # fmt: skip
-    add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")
     add(
-        "--resume_path1",
-        default="",
-        help="training: checkpoint to resume; STS_train: the flow teacher; tests: stream 1",
+        "--ft_begin_index",
+        default=4,
+        type=int,
+        choices=range(6),
+        help="fine-tuning: first stage that learns; 0 all, 5 fc",
     )
+    add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")
+    add("--resume_path1", default="", help="train: checkpoint to resume; STS_train: flow teacher; tests: stream 1")
     add("--resume_path2", default="", help="tests: checkpoint of stream 2")
     add("--resume_path3", default="", help="tests: checkpoint of a third stream")
     add("--SFS_resume_path", "--MARS_resume_path", default="", help="STS_train: checkpoint of the student to resume")
@@ -227,22 +180,19 @@ def add_training_options(parser: ArgumentParser) -> None:
 
 
 def add_distillation_options(parser: ArgumentParser) -> None:
-    """STS_train.py: what the student learns from the teacher. The paper gives no values; those of new options are ours."""
+    """STS_train.py: what the student learns. The paper gives no values: the defaults of new options are ours."""
     add = parser.add_argument_group("distillation (STS_train.py)").add_argument
-    add("--distill", default=["mse", "review", "dkd"], nargs="+", choices=DISTILLERS,
-        help="losses; 'mse' alone is MARS, 'mers' is MERS, all three are STS-Net")  # fmt: skip
-    add("--distill_norm", default="none", choices=NORMS,
-        help="divide feature losses by the variance of the teacher's feature, so that one weight fits every level")  # fmt: skip
     add(
-        "--distill_warmup",
-        default=5,
-        type=int,
-        help="epochs over which review and logit terms come in; 20 from scratch",
+        "--distill",
+        default=["mse", "review", "dkd"],
+        nargs="+",
+        choices=DISTILLERS,
+        help="losses; mse alone is MARS, mers MERS",
     )
+    add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
+    add("--distill_warmup", default=5, type=int, help="epochs over which review and logit losses come in")
     add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
-    add(
-        "--output_layers", action="append", choices=[*LEVELS], help="features of mse and mers, repeatable; else avgpool"
-    )
+    add("--output_layers", action="append", choices=[*LEVELS], help="features of mse and mers, repeatable (avgpool)")
     add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
     add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
     add("--review_layers", default=list(LEVELS), nargs="+", choices=LEVELS, help="levels that are reviewed")
@@ -258,11 +208,8 @@ def add_distillation_options(parser: ArgumentParser) -> None:
 def add_test_options(parser: ArgumentParser) -> None:
     """test_*.py: whole videos."""
     add = parser.add_argument_group("testing").add_argument
-    add(
-        "--clips_per_batch", default=16, type=int, help="clips per forward pass; memory does not depend on video length"
-    )
-    add("--tail", default="overlap", choices=TAILS,
-        help="frames after the last whole clip: covered by an overlapping clip, or dropped as in published numbers")  # fmt: skip
+    add("--clips_per_batch", default=16, type=int, help="clips per forward pass; bounds memory for any video length")
+    add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
     add("--fusion", default="activno", choices=FUSIONS, help="activation before streams are averaged; activno is none")
     add("--fusion_weights", type=float, nargs="+", help="one per stream; else equal")
     add("--scores_path", default="", help="write scores.npz here")

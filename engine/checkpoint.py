@@ -2,6 +2,8 @@
 
 import io
 import pickle
+import struct
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,12 @@ from typing import Any
 import torch
 
 from .files import write_atomically
+
+# What the readers of pickles and archives raise on bytes that are neither.
+MALFORMED = (
+    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, OverflowError, struct.error),
+    *(pickle.UnpicklingError, zipfile.BadZipFile),
+)
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -19,7 +27,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
-    write_atomically(path, lambda file: file.write(buffer.getbuffer()) and None)
+    write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
 def load(path: str | Path) -> dict[str, Any]:
@@ -35,8 +43,10 @@ def load(path: str | Path) -> dict[str, Any]:
     try:
         if zipfile.is_zipfile(path):
             verify(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, KeyError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's doubts about foreign pickles: the error below says it
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except MALFORMED as error:
         if "weights_only" in str(error) or "Weights only" in str(error):
             raise ValueError(f"{path}: refused, it holds more than tensors and plain values") from None
         raise ValueError(f"{path}: damaged, or not a checkpoint") from None

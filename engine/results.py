@@ -29,4 +29,4 @@ def result_lines(scores: Tensor, label: Tensor) -> list[str]:
 def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
     """Write the options as text and the lines, with LF ends."""
     text = "\n".join([header, *lines]) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()) and None)
+    write_atomically(path, lambda file: file.write(text.encode()))

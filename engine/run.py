@@ -186,7 +186,7 @@ class RunLogs:
         self.jsonl = JsonLog(files.folder / "metrics.jsonl", first)
         self.curves = Curves(files.folder / "tensorboard", first)
         options = yaml.safe_dump(run.info["options"], sort_keys=True).encode()
-        write_atomically(files.folder / "options.yaml", lambda file: file.write(options) and None)
+        write_atomically(files.folder / "options.yaml", lambda file: file.write(options))
 
     def write(self, epoch: int, lr: float, trained: Mapping[str, float], tested: Mapping[str, float]) -> None:
         """Add an epoch."""

@@ -127,11 +127,7 @@ class ResidualTrunk(nn.Module):
                 x = F.relu(preact)  # not in place: `preact` may be kept
             features |= {f"{stage}_preact": preact, stage: x}
         features["avgpool"] = x.mean((2, 3, 4))
-        return Output(self.classify(features["avgpool"]), features)
-
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Logits (N, K) of pooled features (N, C)."""
-        return self.fc(pooled)
+        return Output(self.fc(features["avgpool"]), features)
 
 
 class ResNet(ResidualTrunk):

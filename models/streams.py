@@ -46,6 +46,10 @@ class StreamNetwork(nn.Module):
         self.register_buffer("mean", torch.tensor(stream.mean).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(stream.std).view(-1, 1, 1, 1), persistent=False)
 
+    def classify(self, pooled: Tensor) -> Tensor:
+        """Logits (N, K) of pooled features (N, C)."""
+        return self.network.get_submodule("fc")(pooled)
+
     @property
     def num_classes(self) -> int:
         """Outputs of the classifier."""

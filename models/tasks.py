@@ -4,6 +4,7 @@ The training loop knows only `task(batch)["loss"]`, so distillation needs no loo
 """
 
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -87,14 +88,14 @@ class Distill(Task):
         student, target = self.model(batch), batch["label"]
         logits = student.logits
         if self.training and self.trains_head_only_by_ce:
-            logits = self.model.network.classify(student.features["avgpool"].detach())
+            logits = self.model.classify(student.features["avgpool"].detach())
         terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target)}
         watched = {}
         if self.training:
             with torch.no_grad():
                 teacher = self.teacher(batch)
             watched["acc_teacher"] = (teacher.logits.argmax(1) == target).float().mean()
-            for loss in self.losses:
+            for loss in cast(Iterable[Distiller], self.losses):
                 weight = loss.warmup(self.epoch)
                 terms |= {name: weight * term for name, term in loss(student, teacher, target).items()}
         return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}

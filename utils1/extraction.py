@@ -181,7 +181,7 @@ def run_jobs(jobs: list[Job], workers: int) -> Iterator[tuple[dict[str, int], st
     pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
     waiting = iter(jobs)
     try:
-        pending = {pool.submit(extract_video, job) for job in islice(waiting, 2 * workers)}
+        pending = {pool.submit(extract_video, job) for job in islice(waiting, workers)}
         while pending:
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
             pending |= {pool.submit(extract_video, job) for job in islice(waiting, len(ready))}

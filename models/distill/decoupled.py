@@ -25,7 +25,7 @@ def decoupled_kd(student: Tensor, teacher: Tensor, target: Tensor, temperature: 
     """
     is_target = F.one_hot(target, student.shape[1]).bool()
     s, t = (log_parts(z, is_target, temperature) for z in (student, teacher))
-    tckd = sum((t_part.exp() * (t_part - s_part)).mean() for s_part, t_part in zip(s[:2], t[:2], strict=True))
+    tckd = (t[0].exp() * (t[0] - s[0]) + t[1].exp() * (t[1] - s[1])).mean()
     nckd = (t[2].exp() * (t[2] - s[2])).masked_fill(is_target, 0).sum(1).mean()
     return tckd * temperature**2, nckd * temperature**2
 

@@ -52,7 +52,7 @@ class ABF(nn.Module):
         )
         self.att_conv = nn.Sequential(nn.Conv3d(2 * mid_channels, 2, 1), nn.Sigmoid()) if fuses else None
         for convolution in (self.conv1[0], self.conv2[0]):
-            nn.init.kaiming_uniform_(convolution.weight, a=1)
+            nn.init.kaiming_uniform_(convolution.get_parameter("weight"), a=1)
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> tuple[Tensor, Tensor]:
         x = self.conv1(x)
@@ -84,8 +84,7 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
             continue
         weight /= 2
         grid = (min(cells, frames), cells, cells)
-        pooled = (F.adaptive_avg_pool3d(x, grid) for x in (student, teacher))
-        loss = loss + weight * F.mse_loss(*pooled)
+        loss = loss + weight * F.mse_loss(F.adaptive_avg_pool3d(student, grid), F.adaptive_avg_pool3d(teacher, grid))
         total += weight
     return loss / total
 

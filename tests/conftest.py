@@ -1,0 +1,26 @@
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import CLASSES, words_for, write_hmdb51
+
+
+@pytest.fixture(scope="session")
+def hmdb51(tmp_path_factory) -> Path:
+    return write_hmdb51(tmp_path_factory.mktemp("hmdb51"))
+
+
+@pytest.fixture
+def own_hmdb51(tmp_path) -> Path:
+    """A tree of one's own, to break."""
+    return write_hmdb51(tmp_path / "hmdb51", classes=CLASSES[:2], train=2, test=1)
+
+
+@pytest.fixture
+def words(hmdb51, tmp_path) -> list[str]:
+    return words_for(hmdb51, tmp_path / "results")
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    torch.manual_seed(0)

@@ -1,0 +1,71 @@
+"""What tests share: invented data sets in the trees that the real ones have, small networks, reference values."""
+
+import importlib.util
+from argparse import Namespace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from models import build_model
+
+CLASSES = ("brush_hair", "cartwheel", "catch")
+FRAMES, SIZE = 20, (40, 48)
+TINY = "--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample_duration 8".split()
+QUICK = "--batch_size 4 --n_workers 0 --n_epochs 1 --device cpu --clips_per_batch 5".split()
+
+
+def write_frames(folder: Path, seed: int, frames: int = FRAMES) -> None:
+    """A folder as `utils1/extract_frames_flows.py` leaves it, of noise."""
+    rng = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    for i in range(1, frames + 1):
+        cv2.imwrite(str(folder / f"{i:05d}.jpg"), rng.integers(0, 256, (*SIZE, 3), np.uint8))
+        for axis in "xy" if i < frames else "":
+            cv2.imwrite(str(folder / f"TVL1jpg_{axis}_{i:05d}.jpg"), rng.integers(0, 256, SIZE, np.uint8))
+    (folder / "done").write_text(f"rgb {frames}\nflow {frames - 1}\n")
+
+
+def write_hmdb51(root: Path, classes: tuple[str, ...] = CLASSES, train: int = 3, test: int = 2) -> Path:
+    """`root`/frames and `root`/labels, in HMDB51's layout, the same videos in all three splits."""
+    (root / "labels").mkdir(parents=True)
+    for c, name in enumerate(classes):
+        lines = []
+        for v in range(train + test):
+            video = f"film{v}_{name}_f_cm_np1_fr_med_0"
+            write_frames(root / "frames" / name / video, seed=100 * c + v, frames=FRAMES - v)
+            lines.append(f"{video}.avi {1 if v < train else 2} \n")
+        for split in (1, 2, 3):
+            (root / "labels" / f"{name}_test_split{split}.txt").write_text("".join(lines))
+    return root
+
+
+def words_for(root: Path, results: Path) -> list[str]:
+    """Options of a run that takes a second."""
+    paths = f"--frame_dir {root / 'frames'} --annotation_path {root / 'labels'} --result_path {results}".split()
+    return [*paths, *TINY, *QUICK]
+
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+def reference(name: str) -> dict:
+    return torch.load(REFERENCE / name, weights_only=True)
+
+
+DEPTHS = {"resnext": (50, 101, 152), "resnet": (10, 18, 34)}
+SMALL = {"resnext": 0.25, "resnet": 0.125}
+
+spec = importlib.util.spec_from_file_location("fill", REFERENCE / "fill.py")
+fill = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fill)
+
+
+def options(model: str, depth: int, **changes) -> Namespace:
+    values = {"model_depth": depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "width": SMALL[model]}
+    return Namespace(model=model, n_classes=None, n_finetune_classes=None, **values | changes)
+
+
+def small(model: str, in_channels: int = 3, num_classes: int = 5, **changes):
+    return build_model(options(model, DEPTHS[model][0], **changes), in_channels, num_classes)

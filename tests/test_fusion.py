@@ -1,0 +1,48 @@
+"""Fusion of streams."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models import FUSIONS, fuse
+
+
+@pytest.mark.parametrize("method", FUSIONS)
+def test_every_fusion_ranks_a_case_on_which_streams_agree(method):
+    logits = torch.tensor([[[4.0, 1.0, -2.0]], [[3.0, -1.0, -1.5]]])
+    assert fuse(logits, method).argmax(1).tolist() == [0]
+
+
+@pytest.mark.parametrize("method", FUSIONS)
+def test_the_order_of_streams_does_not_matter(method):
+    logits = torch.randn(3, 4, 5)
+    torch.testing.assert_close(fuse(logits, method), fuse(logits.flip(0), method))
+
+
+def test_activno_is_the_mean_of_the_raw_logits():
+    logits = torch.randn(2, 6, 5)
+    torch.testing.assert_close(fuse(logits), logits.mean(0))
+    torch.testing.assert_close(fuse(logits[:1]), logits[0])
+
+
+@given(st.lists(st.floats(0.1, 10), min_size=2, max_size=4), st.floats(0.1, 5))
+def test_weights_are_relative(weights, factor):
+    logits = torch.randn(len(weights), 3, 4, dtype=torch.float64)
+    torch.testing.assert_close(fuse(logits, "softmax", weights), fuse(logits, "softmax", [w * factor for w in weights]))
+
+
+def test_a_weight_of_zero_leaves_a_stream_out():
+    logits = torch.randn(2, 3, 4)
+    torch.testing.assert_close(fuse(logits, weights=[0, 2]), logits[1])
+
+
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0]])
+def test_weights_that_do_not_fit_are_refused(weights):
+    with pytest.raises(ValueError, match="--fusion_weights"):
+        fuse(torch.randn(2, 3, 4), weights=weights)
+
+
+def test_an_unknown_fusion_lists_the_known():
+    with pytest.raises(ValueError, match="activno"):
+        fuse(torch.randn(2, 3, 4), "max")

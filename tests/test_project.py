@@ -1,0 +1,69 @@
+"""The shape of the project, as tests."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import opts
+
+ROOT = Path(__file__).parents[1]
+ISLANDS = ("models", "datasets", "flow", "engine")
+SCRIPTS = ("train.py", "STS_train.py", "test_single_stream.py", "test_two_stream.py", "predict.py")
+TOOLS = [f"utils1/{file.name}" for file in (ROOT / "utils1").glob("extract_*.py")]
+SOURCES = [f for f in ROOT.rglob("*.py") if not {"tests", ".venv", "build"} & set(f.relative_to(ROOT).parts)]
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", ISLANDS)
+def test_packages_do_not_import_each_other(package):
+    foreign = {*ISLANDS, "opts", "utils1", "testing"} - {package}
+    assert {file.name: found for file in (ROOT / package).rglob("*.py") if (found := imported(file) & foreign)} == {}
+
+
+@pytest.mark.parametrize("package", ISLANDS)
+def test_packages_import_themselves_relatively(package):
+    assert [file.name for file in (ROOT / package).rglob("*.py") if package in imported(file)] == []
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, *TOOLS])
+def test_scripts_are_thin(script):
+    assert len((ROOT / script).read_text().splitlines()) < 80
+
+
+def test_every_option_is_read_somewhere():
+    text = "\n".join(file.read_text() for file in SOURCES)
+    names = vars(opts.build_parser().parse_args([]))
+    assert [name for name in names if not re.search(rf"\.{name}\b|[^-]\"{name}\"", text)] == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"modality\s*==", "streams are records, not branches"),
+        (r"\.cuda\(", "the device is chosen once"),
+        (r"import \*", "names have one origin"),
+        (r"weights_only\s*=\s*False", "files of others are not trusted"),
+        (r"except\s*:", "errors are not swallowed"),
+        (r"\bopt\.\w+\s*=[^=]", "options are read, not written"),
+    ],
+)
+def test_the_sources_keep_the_rules(pattern, why):
+    allowed = {ROOT / "opts.py", ROOT / "engine" / "config.py"} if "opt\\." in pattern else set()
+    assert [str(f) for f in SOURCES if f not in allowed and re.search(pattern, f.read_text())] == [], why
+
+
+def test_no_path_of_a_machine_is_in_the_repository():
+    pattern = re.compile(r"/(home|root|Users)/\w")
+    files = [f for f in [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*.txt"), ROOT / "Makefile"] if f.exists()]
+    assert [str(f) for f in files if pattern.search(f.read_text())] == []

@@ -1,0 +1,46 @@
+"""The streams of a video file, without extracting it: what a network is fed, in memory."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from datasets import FLOW, eval_transform, read_video
+from flow import build_flow, encode
+
+
+def read_streams(path: Path, recipe: dict, wanted: Sequence[str]) -> dict[str, Tensor]:
+    """Decode a video as its recipe says, computing flow where it is wanted.
+
+    Returns:
+        uint8 (C, T, S, S) per stream; a video of N frames has N - 1 flows.
+    """
+    crop = eval_transform(recipe["sample_size"])
+    pieces: dict[str, list[Tensor]] = {name: [] for name in wanted}
+    for images in frames_of(path, recipe["provenance"], FLOW.name in wanted):
+        clip = {
+            name: torch.from_numpy(image).permute(2, 0, 1)[None] for name, image in images.items() if name in wanted
+        }
+        for name, frame in crop(clip, np.random.default_rng(0)).items():  # frame by frame: memory for the crop alone
+            pieces[name].append(frame)
+    return {name: torch.cat(frames, 1) for name, frames in pieces.items()}
+
+
+def frames_of(path: Path, provenance: dict, with_flow: bool) -> Iterator[dict[str, np.ndarray]]:
+    """Frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
+    flow = build_flow(provenance.get("algorithm", "tvl1"), **provenance.get("parameters", {})) if with_flow else None
+    previous = None
+    for frame in read_video(path, provenance.get("fps", 25.0), provenance.get("short_side", 256)):
+        images = {"rgb": frame}
+        if flow is not None:
+            grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+            if previous is not None:
+                field = flow(previous, grey)
+                images["flow"] = encode(
+                    field, provenance.get("bound", 20.0), provenance.get("quantisation", "truncate")
+                )
+            previous = grey
+        yield images
