@@ -144,6 +144,7 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
     add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
+    add("--conv1_t_size", default=7, type=int, help="frames that the first convolution spans; 3 is cheaper")
     add("--input_channels", type=int, help="follows from --modality; accepted if it agrees")
     add("--n_classes", type=int, help="outputs of the (pre-trained) network; else as the labels or the weights")
     add("--n_finetune_classes", type=int, help="outputs after the classifier is replaced; else as the labels")

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 
-OBJECTS = {"disc": (88, 106, 172), "bar": (96, 167, 110), "star": (172, 102, 98)}  # mean colour, BGR
+OBJECTS = {"disc": (70, 95, 190), "bar": (85, 185, 100), "star": (190, 90, 85)}  # mean colour, BGR
 MOTIONS = ("rise", "fall", "sway", "grow")
 CLASSES = tuple(sorted(f"{name}_{motion}" for name in OBJECTS for motion in MOTIONS))
 SPLITS = (1, 2, 3)
 CLIPS_PER_SOURCE = 2
 FPS = 25.0
 COLOUR_SD = 35.0  # of an object's colour between videos, grey levels: colour hints at the object, no more
-TEXTURE_SD = 32.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
+TEXTURE_SD = 28.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
 TRAIN, TEST = 1, 2
 
 
@@ -136,7 +136,7 @@ def render(
 
     offset, scale = trajectory(motion, frames, action)
     centre = size / 2 + unit * (action.uniform(-6, 6, 2) + offset)
-    pan = unit * action.uniform(-0.4, 0.4, 2)
+    pan = unit * action.uniform(-0.3, 0.3, 2)
 
     y, x = np.mgrid[:size, :size].astype(np.float32)
     pixels = np.empty((frames, size, size, 3), np.uint8)
@@ -160,12 +160,12 @@ def trajectory(motion: str, frames: int, rng: np.random.Generator) -> tuple[Arra
     t = np.arange(frames, dtype=np.float32) - (frames - 1) / 2
     offset, scale = np.zeros((frames, 2), np.float32), np.ones(frames, np.float32)
     if motion == "grow":
-        scale = np.exp(rng.uniform(0.028, 0.044) * t)
+        scale = np.exp(rng.uniform(0.02, 0.032) * t)
     elif motion == "sway":
         period = rng.uniform(9, 14)
-        offset[:, 0] = rng.uniform(2.2, 3.5) * np.sin(2 * np.pi * (t / period + rng.uniform()))
+        offset[:, 0] = rng.uniform(1.5, 2.5) * np.sin(2 * np.pi * (t / period + rng.uniform()))
     else:
-        offset[:, 1] = rng.uniform(0.6, 1.05) * (t if motion == "fall" else -t)
+        offset[:, 1] = rng.uniform(0.4, 0.75) * (t if motion == "fall" else -t)
         offset[:, 0] = rng.uniform(-0.15, 0.15) * t
     return offset, scale
 

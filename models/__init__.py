@@ -17,7 +17,7 @@ from .tasks import Classify, Distill
 from .zoo import MODELS, build_model
 
 # Options that describe a network; a checkpoint brings its own.
-ARCHITECTURE = ("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width")
+ARCHITECTURE = ("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width", "conv1_t_size")
 
 __all__ = [
     "ARCHITECTURE",

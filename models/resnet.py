@@ -79,6 +79,10 @@ class ResidualTrunk(nn.Module):
         stem_channels: Output channels of conv1.
         num_classes: Width of the classifier.
         in_channels: 3 for RGB, 2 for flow.
+        conv1_t_size: Frames that the first convolution spans, odd.
+
+    Raises:
+        ValueError: If `conv1_t_size` is even.
 
     Shape:
         Input (N, in_channels, T, H, W), any T, H, W >= 1; output `Output`.
@@ -97,9 +101,13 @@ class ResidualTrunk(nn.Module):
         stem_channels: int,
         num_classes: int,
         in_channels: int,
+        conv1_t_size: int,
     ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, stem_channels, 7, (1, 2, 2), 3, bias=False)
+        if conv1_t_size < 1 or conv1_t_size % 2 == 0:
+            raise ValueError(f"--conv1_t_size must be odd, so that it has a middle frame, got {conv1_t_size}")
+        kernel, padding = (conv1_t_size, 7, 7), (conv1_t_size // 2, 3, 3)
+        self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (1, 2, 2), padding, bias=False)
         self.bn1 = nn.BatchNorm3d(stem_channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
@@ -139,13 +147,21 @@ class ResNet(ResidualTrunk):
         in_channels: 3 for RGB, 2 for flow.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
+        conv1_t_size: Frames that the first convolution spans, odd; 7 in the published network.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.
     """
 
     def __init__(
-        self, *, depth: int, num_classes: int, in_channels: int, shortcut: str = "B", width: float = 1.0
+        self,
+        *,
+        depth: int,
+        num_classes: int,
+        in_channels: int,
+        shortcut: str = "B",
+        width: float = 1.0,
+        conv1_t_size: int = 7,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnet has --model_depth {sorted(DEPTHS)}, not {depth}")
@@ -160,4 +176,5 @@ class ResNet(ResidualTrunk):
             stem_channels=planes[0],
             num_classes=num_classes,
             in_channels=in_channels,
+            conv1_t_size=conv1_t_size,
         )

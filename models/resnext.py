@@ -45,6 +45,7 @@ class ResNeXt(ResidualTrunk):
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         cardinality: Groups of the 3x3x3 convolutions.
         width: Factor on every channel count, >= 0.25; 1 is the published network.
+        conv1_t_size: Frames that the first convolution spans, odd; 7 in the published network.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves a group without a channel.
@@ -59,6 +60,7 @@ class ResNeXt(ResidualTrunk):
         shortcut: str = "B",
         cardinality: int = 32,
         width: float = 1.0,
+        conv1_t_size: int = 7,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnext has --model_depth {sorted(DEPTHS)}, not {depth}")
@@ -73,4 +75,5 @@ class ResNeXt(ResidualTrunk):
             stem_channels=int(64 * width),
             num_classes=num_classes,
             in_channels=in_channels,
+            conv1_t_size=conv1_t_size,
         )

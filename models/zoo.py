@@ -16,6 +16,7 @@ OPTIONS = {
     "shortcut": "resnet_shortcut",
     "cardinality": "resnext_cardinality",
     "width": "width",
+    "conv1_t_size": "conv1_t_size",
 }
 
 

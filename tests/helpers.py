@@ -2,6 +2,7 @@
 
 import importlib.util
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ from models import build_model
 CLASSES = ("brush_hair", "cartwheel", "catch")
 FRAMES, SIZE = 20, (40, 48)
 TINY = "--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample_duration 8".split()
-QUICK = "--batch_size 4 --n_workers 0 --n_epochs 1 --device cpu --clips_per_batch 5".split()
+QUICK = "--batch_size 4 --n_workers 0 --n_epochs 1 --device cpu --clips_per_batch 5 --review_mid 8".split()
 
 
 def write_frames(folder: Path, seed: int, frames: int = FRAMES) -> None:
@@ -41,10 +42,10 @@ def write_hmdb51(root: Path, classes: tuple[str, ...] = CLASSES, train: int = 3,
     return root
 
 
-def words_for(root: Path, results: Path) -> list[str]:
-    """Options of a run that takes a second."""
+def words_for(root: Path, results: Path, network: Sequence[str] = TINY) -> list[str]:
+    """Options of a run that takes a second; with `network` () a checkpoint must say which network it is."""
     paths = f"--frame_dir {root / 'frames'} --annotation_path {root / 'labels'} --result_path {results}".split()
-    return [*paths, *TINY, *QUICK]
+    return [*paths, *network, *QUICK]
 
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -63,7 +64,13 @@ spec.loader.exec_module(fill)
 
 
 def options(model: str, depth: int, **changes) -> Namespace:
-    values = {"model_depth": depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "width": SMALL[model]}
+    values = {
+        "model_depth": depth,
+        "resnet_shortcut": "B",
+        "resnext_cardinality": 32,
+        "width": SMALL[model],
+        "conv1_t_size": 7,
+    }
     return Namespace(model=model, n_classes=None, n_finetune_classes=None, **values | changes)
 
 

@@ -60,6 +60,7 @@ def test_any_duration_and_size_is_accepted(shape):
         ("resnext", {"width": 0.1}, "--width"),
         ("resnet", {"width": 0.001}, "--width"),
         ("resnet", {"resnet_shortcut": "C"}, "--resnet_shortcut"),
+        ("resnet", {"conv1_t_size": 4}, "--conv1_t_size"),
     ],
 )
 def test_impossible_networks_name_the_option(model, changes, word):

@@ -1,0 +1,40 @@
+# make demo | make test | make lint: each sets up a virtual environment first, once.
+VENV ?= .venv
+PYTHON ?= $(VENV)/bin/python
+PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
+
+.PHONY: demo test test-all lint format clean
+
+demo: $(VENV)/.ready-dev
+	$(PYTHON) demo.py $(DEMO)
+
+test: $(VENV)/.ready-dev
+	$(PYTHON) -m pytest -q -m "not slow"
+
+test-all: $(VENV)/.ready-dev
+	$(PYTHON) -m pytest -q
+
+lint: $(VENV)/.ready-dev
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+
+format: $(VENV)/.ready-dev
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+clean:
+	rm -rf $(VENV) build *.egg-info
+
+$(VENV)/bin/python:
+	python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed")'
+	python3 -m venv $(VENV)
+
+$(VENV)/.ready: requirements.txt | $(VENV)/bin/python
+	@echo "installing torch and the rest: about 6 GB, a minute or two"
+	$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
+	$(PIP) -r requirements-dev.txt
+	@touch $@
