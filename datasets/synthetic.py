@@ -18,7 +18,7 @@ CLASSES = tuple(sorted(f"{name}_{motion}" for name in OBJECTS for motion in MOTI
 SPLITS = (1, 2, 3)
 CLIPS_PER_SOURCE = 2
 FPS = 25.0
-COLOUR_SD = 35.0  # of an object's colour between videos, grey levels: colour hints at the object, no more
+COLOUR_SD = 35.0  # of an object's colour between videos, grey levels
 TEXTURE_SD = 28.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
 TRAIN, TEST = 1, 2
 

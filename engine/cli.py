@@ -13,6 +13,7 @@ import torch
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
+DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -40,13 +41,20 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
     opt = parse()
     try:
         main(opt)
-    except (ValueError, OSError, FloatingPointError, EvaluationCountError, torch.OutOfMemoryError) as error:
-        if getattr(opt, "debug", False):
+    except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
+        if opt.debug or not is_explained(error):
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def is_explained(error: BaseException) -> bool:
+    """Whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
+    if isinstance(error, RuntimeError):
+        return isinstance(error, EvaluationCountError | torch.OutOfMemoryError) or DEAD_WORKER in str(error)
+    return True
 
 
 def exit_code(error: BaseException) -> int:
@@ -65,6 +73,8 @@ def one_line(error: BaseException) -> str:
 
     A loader worker's exception arrives with its whole traceback as message; its last line is the message.
     """
+    if DEAD_WORKER in str(error):
+        return "a loader process died, perhaps for want of memory: use fewer --n_workers"
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU is out of memory: use a smaller --batch_size or --clips_per_batch"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -1,5 +1,7 @@
 """Optical flow: grey images in, pixels per frame out; `encode` turns it into 8-bit images, `decode` back."""
 
+from typing import Any
+
 from .encoding import QUANTISATIONS, decode, encode
 from .opencv import OpenCVFlow, dis, farneback, tvl1
 
@@ -10,7 +12,7 @@ PRESETS = ("opencv",)
 __all__ = ["FLOWS", "QUANTISATIONS", "OpenCVFlow", "build_flow", "decode", "encode"]
 
 
-def build_flow(name: str, backend: str = "auto", preset: str = "opencv", **parameters: float) -> OpenCVFlow:
+def build_flow(name: str, backend: str = "auto", preset: str = "opencv", **parameters: Any) -> OpenCVFlow:
     """Flow from one grey image to the next; one object serves any number of pairs of any size.
 
     Args:

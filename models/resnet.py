@@ -74,8 +74,7 @@ class ResidualTrunk(nn.Module):
     Args:
         make_block: Called with (input channels, planes, stride).
         expansion: Output channels of a block over its planes.
-        blocks: Blocks of each of the four stages.
-        planes: Nominal width of each stage.
+        stages: Number of blocks and planes of each of the four stages.
         stem_channels: Output channels of conv1.
         num_classes: Width of the classifier.
         in_channels: 3 for RGB, 2 for flow.
@@ -96,8 +95,7 @@ class ResidualTrunk(nn.Module):
         make_block: Callable[[int, int, int], nn.Module],
         *,
         expansion: int,
-        blocks: Sequence[int],
-        planes: Sequence[int],
+        stages: Sequence[tuple[int, int]],
         stem_channels: int,
         num_classes: int,
         in_channels: int,
@@ -113,12 +111,12 @@ class ResidualTrunk(nn.Module):
         self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
-        for index, stage in enumerate(STAGES):
-            stride, made = (1 if index == 0 else 2), []
-            for _ in range(blocks[index]):
-                made.append(make_block(channels, planes[index], stride))
-                channels, stride = planes[index] * expansion, 1
-            setattr(self, stage, nn.Sequential(*made))
+        for stage, (count, planes) in zip(STAGES, stages, strict=True):
+            blocks, stride = [], 1 if stage == "layer1" else 2
+            for _ in range(count):
+                blocks.append(make_block(channels, planes, stride))
+                channels, stride = planes * expansion, 1
+            setattr(self, stage, nn.Sequential(*blocks))
             self.feature_channels |= {f"{stage}_preact": channels, stage: channels}
         self.feature_channels["avgpool"] = channels
         self.fc = nn.Linear(channels, num_classes)
@@ -171,8 +169,7 @@ class ResNet(ResidualTrunk):
         super().__init__(
             partial(BasicBlock, shortcut=shortcut),
             expansion=1,
-            blocks=DEPTHS[depth],
-            planes=planes,
+            stages=list(zip(DEPTHS[depth], planes, strict=True)),
             stem_channels=planes[0],
             num_classes=num_classes,
             in_channels=in_channels,

@@ -70,8 +70,7 @@ class ResNeXt(ResidualTrunk):
         super().__init__(
             partial(Bottleneck, shortcut=shortcut, cardinality=cardinality),
             expansion=EXPANSION,
-            blocks=DEPTHS[depth],
-            planes=planes,
+            stages=list(zip(DEPTHS[depth], planes, strict=True)),
             stem_channels=int(64 * width),
             num_classes=num_classes,
             in_channels=in_channels,

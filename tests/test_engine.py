@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import zipfile
 from argparse import Namespace
 from pathlib import Path
@@ -14,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from engine import OPTIMIZERS, SCHEDULES, Scores, checkpoint, confusion, result_lines, score_videos, video_metrics
-from engine.cli import EvaluationCountError, exit_code, one_line
+from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
 from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
 from engine.loop import CHECK_EVERY, FiniteCheck, evaluate, train_one_epoch
@@ -273,6 +274,22 @@ def test_what_is_no_checkpoint_is_named(tmp_path):
         archive.writestr("a", "b")
     with pytest.raises(ValueError, match=r"z\.pth"):
         checkpoint.load(tmp_path / "z.pth")
+
+
+class Dying(torch.utils.data.Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_loader_process_is_explained_and_a_bug_is_not():
+    with pytest.raises(RuntimeError) as raised:
+        list(DataLoader(Dying(), num_workers=1))
+    assert is_explained(raised.value)
+    assert "--n_workers" in one_line(raised.value)
+    assert not is_explained(RuntimeError("shapes do not match"))
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path):

@@ -19,7 +19,7 @@ import pytest
 from datasets.decode import read_video
 from datasets.synthetic import write_avi
 from flow import decode
-from utils1 import extract_frames, extract_frames_flows, extraction
+from utils1 import extract_frames, extract_frames_flows, parallel
 
 ROOT = Path(__file__).resolve().parents[1]
 FRAMES = 6
@@ -341,6 +341,6 @@ def process_group_lives(group: int) -> bool:
 
 
 def test_a_dead_worker_is_one_error(source, target, monkeypatch):
-    monkeypatch.setattr(extraction, "start_worker", os.abort)
+    monkeypatch.setattr(parallel, "start_worker", os.abort)
     with pytest.raises(ValueError, match="a worker process died"):
         frames(source, target, "--workers=2")

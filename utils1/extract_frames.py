@@ -14,7 +14,8 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import cli
-from utils1.extraction import Recipe, extract
+from utils1.extraction import extract
+from utils1.video_folder import Recipe
 
 
 def add_arguments(parser: ArgumentParser) -> None:

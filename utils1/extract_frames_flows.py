@@ -7,7 +7,7 @@ START END do not overlap.
 """
 
 import sys
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine import cli
 from flow import FLOWS, QUANTISATIONS
 from utils1.extract_frames import add_arguments, frame_options
-from utils1.extraction import Recipe, extract
+from utils1.extraction import extract
+from utils1.video_folder import Recipe
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -27,12 +28,30 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
     parser.add_argument("--bound", type=float, default=20.0, help="pixels that become grey level 255")
     parser.add_argument("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
+    parser.add_argument(
+        "--flow_parameters",
+        type=parameter,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="of the solver, e.g. warps=3",
+    )
     return parser.parse_args(argv)
+
+
+def parameter(text: str) -> tuple[str, float]:
+    """A solver parameter, "name=value"."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value) if "." in value or "e" in value else int(value)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE with a number") from None
 
 
 def main(opt: Namespace) -> None:
     """Extract frames and flow of every video of the chosen classes."""
-    recipe = Recipe(**frame_options(opt), flow=opt.flow, bound=opt.bound, quantisation=opt.quant)
+    flow = {"flow": opt.flow, "bound": opt.bound, "quantisation": opt.quant, "parameters": dict(opt.flow_parameters)}
+    recipe = Recipe(**frame_options(opt), **flow)
     extract(opt.source, opt.target, slice(opt.start, opt.end), recipe, opt.workers)
 
 

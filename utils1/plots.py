@@ -1,0 +1,75 @@
+"""Pictures of runs and tests. Needs matplotlib, an extra; without it there are no pictures."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine import confusion
+
+log = logging.getLogger(__name__)
+
+
+def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
+    """Loss and accuracy by epoch.
+
+    Args:
+        runs: Name -> folder with the run's metrics.jsonl somewhere below it.
+        path: Picture to write.
+    """
+    figure = new_figure(10, 4)
+    if figure is None:
+        return
+    left, right = figure.subplots(1, 2)
+    for name, folder in runs.items():
+        (file,) = folder.rglob("metrics.jsonl")
+        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        epochs = [row["epoch"] for row in rows]
+        left.plot(epochs, [row.get("train_loss_ce", row["train_loss"]) for row in rows], label=name)
+        (line,) = right.plot(epochs, [row["train_acc"] for row in rows], linestyle=":")
+        right.plot(epochs, [row["val_acc"] for row in rows], label=name, color=line.get_color())
+    left.set(xlabel="epoch", ylabel="cross-entropy, training clips", ylim=(0, None))
+    right.set(xlabel="epoch", ylabel="clip accuracy (dotted: training)", ylim=(0, 1))
+    right.legend()
+    save(figure, path)
+
+
+def plot_confusion(scores: Path, path: Path) -> None:
+    """Confusion of the fused scores of a scores.npz: rows are true classes, columns predicted ones."""
+    figure = new_figure(6.5, 6)
+    if figure is None:
+        return
+    with np.load(scores) as saved:
+        table = confusion(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
+        names = saved["class_names"].tolist()
+    axes = figure.subplots()
+    axes.imshow(table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=1)
+    for row in range(len(names)):
+        for column in range(len(names)):
+            if table[row, column]:
+                shade = "white" if table[row, column] > table[row].sum() / 2 else "black"
+                axes.text(column, row, int(table[row, column]), ha="center", va="center", color=shade, fontsize=8)
+    axes.set(xlabel="predicted", ylabel="true", title=scores.stem)
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    save(figure, path)
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure of so many inches, or None without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        log.warning("no matplotlib, so no pictures; pip install matplotlib")
+        return None
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write a figure, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
