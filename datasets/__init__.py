@@ -87,7 +87,7 @@ def list_subset(opt: Namespace, subset: str) -> Listing:
 
 def class_names(opt: Namespace) -> list[str]:
     """Class names by label index."""
-    return list_subset(opt, "train" if opt.val_fraction else "test").class_names
+    return list_subset(opt, "test").class_names
 
 
 def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None = None) -> VideoDataset | ClipDataset:
@@ -104,8 +104,8 @@ def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None 
     entries = list_subset(opt, subset).entries
     if not entries:
         raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
-    needs_flow = FLOW in MODALITIES[opt.modality] or not opt.only_RGB
-    videos = find_videos(entries, Path(opt.frame_dir), layout, needs_flow=needs_flow, missing=opt.missing)
+    needs = {stream.name for stream in MODALITIES[opt.modality]} | (set() if opt.only_RGB else {FLOW.name})
+    videos = find_videos(entries, Path(opt.frame_dir), layout, needs=needs, missing=opt.missing)
     log.info("%s %s: %d videos", opt.dataset, subset, len(videos))
     if subset == "test":
         reader = ClipReader(streams, layout, eval_transform(opt.sample_size))

@@ -1,7 +1,6 @@
 """Frame folders: which frames a video has, and reading them."""
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -13,25 +12,37 @@ from .layouts import DONE, Layout
 from .streams import Stream
 
 
-def list_numbers(folder: Path, patterns: Sequence[str]) -> list[set[int]]:
-    """Frame numbers present for each file name pattern, from one listing of the folder."""
-    regexes = [re.compile(re.escape(p).replace(r"\{:05d\}", r"(\d{5,})") + "$") for p in patterns]
-    names = [file.name for file in folder.iterdir()]
-    return [{int(match[1]) for name in names if (match := regex.match(name))} for regex in regexes]
+def list_names(folder: Path) -> set[str]:
+    """Names of the files of a folder.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder, the video is not extracted")
+    return {file.name for file in folder.iterdir()}
 
 
-def count_frames(folder: Path, patterns: Sequence[str]) -> int:
+def numbers_of(names: Iterable[str], pattern: str) -> set[int]:
+    """Frame numbers among file names made by `pattern`."""
+    prefix, suffix = pattern.split("{:05d}")
+    middles = (name[len(prefix) : -len(suffix)] for name in names if name.startswith(prefix) and name.endswith(suffix))
+    return {int(middle) for middle in middles if len(middle) >= 5 and middle.isdecimal()}
+
+
+def count_frames(folder: Path, names: Iterable[str], patterns: Sequence[str]) -> int:
     """Number of frames of a stream, 0 if it has no files.
 
     Args:
-        folder: Folder of one video.
+        folder: Folder of one video, for the error.
+        names: Its files.
         patterns: File name of each image plane of the stream.
 
     Raises:
         ValueError: If a frame between 1 and the last is missing in any plane; names the file.
     """
-    planes = list_numbers(folder, patterns)
-    last = max((max(numbers, default=0) for numbers in planes), default=0)
+    planes = [numbers_of(names, pattern) for pattern in patterns]
+    last = max(max(numbers, default=0) for numbers in planes)
     for pattern, numbers in zip(patterns, planes, strict=True):
         if len(numbers) < last:
             gap = next(i for i in range(1, last + 1) if i not in numbers)
@@ -39,48 +50,43 @@ def count_frames(folder: Path, patterns: Sequence[str]) -> int:
     return last
 
 
-def count_usable_frames(folder: Path, layout: Layout, needs_flow: bool) -> int:
-    """Frames 1 to n that every stream of a video can be read at.
+def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) -> int:
+    """Frames 1 to n that a video can be read at.
 
     Flow i leads from frame i to i + 1, so a video of N frames has N - 1 flows, and N - 1 usable frames where
-    flow counts.
+    flow is needed. Where it is not, it is not looked at.
 
     Args:
         folder: Folder of one video.
         layout: File names of the streams.
-        needs_flow: Whether flow must be there too.
+        needs: Streams that must be there, "rgb", "flow" or both.
 
     Raises:
-        FileNotFoundError: If there is no folder, or no frames.
-        ValueError: If a frame is missing.
+        FileNotFoundError: If there is no folder, or a stream has no images.
+        ValueError: If an image is missing.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder, the video is not extracted")
-    counts = {stream: count_frames(folder, patterns) for stream, patterns in layout.items()}
-    for stream, stated in stated_counts(folder).items():
-        if counts.get(stream, stated) < stated:
-            missing = layout[stream][0].format(counts[stream] + 1)
-            raise ValueError(f"{folder / missing}: missing, the video was extracted to {stated} {stream} frames")
-    if needs_flow and not counts["flow"]:
-        raise FileNotFoundError(f"{folder}: no flow images ({layout['flow'][0].format(1)} ...)")
-    if not counts["rgb"] and not needs_flow:
-        raise FileNotFoundError(f"{folder}: no frames ({layout['rgb'][0].format(1)} ...)")
-    if needs_flow and counts["rgb"] and counts["rgb"] != counts["flow"] + 1:
+    names = list_names(folder)
+    looked_at = ("rgb", "flow") if "flow" in needs else ("rgb",)
+    counts = {stream: count_frames(folder, names, layout[stream]) for stream in looked_at}
+    stated = stated_counts(folder) if DONE in names else {}
+    for stream, count in counts.items():
+        if stream in needs and not count:
+            raise FileNotFoundError(f"{folder}: no {stream} images ({layout[stream][0].format(1)}, ...)")
+        if 0 < count < stated.get(stream, 0):
+            missing = folder / layout[stream][0].format(count + 1)
+            raise ValueError(f"{missing}: missing, the video was extracted to {stated[stream]} {stream} images")
+    if "flow" in needs and counts["rgb"] and counts["rgb"] != counts["flow"] + 1:
         short = "rgb" if counts["rgb"] <= counts["flow"] else "flow"
         raise ValueError(
             f"{folder / layout[short][0].format(counts[short] + 1)}: missing; there are {counts['rgb']} frames and "
             f"{counts['flow']} flow images, but N frames have N - 1 flows"
         )
-    return counts["flow"] if needs_flow else counts["rgb"]
+    return counts[looked_at[-1]]
 
 
 def stated_counts(folder: Path) -> dict[str, int]:
-    """Frames per stream that the `done` file states; other tools leave it empty."""
-    try:
-        lines = (folder / DONE).read_text().splitlines()
-    except FileNotFoundError:
-        return {}
-    pairs = (line.split() for line in lines)
+    """Images per stream that the `done` file states; other tools leave it empty."""
+    pairs = [line.split() for line in (folder / DONE).read_text().splitlines()]
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 

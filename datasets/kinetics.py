@@ -22,15 +22,16 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
         subset: "train" or "test".
 
     Raises:
-        FileNotFoundError: If a list is missing.
+        FileNotFoundError: If the list is missing.
         ValueError: If a line is malformed.
     """
-    lists = {name: read_list(annotation_path / file) for name, file in FILES.items()}
+    entries = read_list(annotation_path / FILES[subset])
     names: dict[int, str] = {}
-    for entry in (*lists["train"], *lists["test"]):
-        names.setdefault(entry.label, PurePosixPath(entry.path).parent.name)
+    for file in FILES.values():  # either list may lack a class
+        known = read_list(annotation_path / file) if (annotation_path / file).exists() else []
+        names |= {entry.label: PurePosixPath(entry.path).parent.name for entry in known}
     class_names = [names.get(i, f"class {i}") for i in range(max(names, default=-1) + 1)]
-    return Listing(lists[subset], class_names)
+    return Listing(entries, class_names)
 
 
 def read_list(path: Path) -> list[Entry]:

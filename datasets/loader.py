@@ -1,6 +1,8 @@
 """Batches: which samples, in which order, on how many processes."""
 
+import multiprocessing
 from collections.abc import Iterator
+from multiprocessing.context import BaseContext
 from typing import Any
 
 import cv2
@@ -61,6 +63,7 @@ class ClipLoader(DataLoader[dict[str, Any]]):
             num_workers=n_workers,
             pin_memory=pin_memory,
             persistent_workers=n_workers > 0,
+            multiprocessing_context=worker_context() if n_workers else None,
             worker_init_fn=start_worker,
             generator=torch.Generator(),  # its own, so that loading leaves the global one alone
         )
@@ -69,6 +72,16 @@ class ClipLoader(DataLoader[dict[str, Any]]):
         """Choose the epoch whose order and draws come next."""
         assert isinstance(self.sampler, EpochSampler)
         self.sampler.epoch = epoch
+
+
+def worker_context() -> BaseContext:
+    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+
+    Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __package__])
+    return context
 
 
 def start_worker(worker: int) -> None:

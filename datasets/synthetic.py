@@ -20,6 +20,10 @@ CLIPS_PER_SOURCE = 2
 FPS = 25.0
 COLOUR_SD = 35.0  # of an object's colour between videos, grey levels
 TEXTURE_SD = 28.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
+PLACE = 7.0  # largest distance of a path's middle from the centre of the frame, along x and y, pixels
+# Largest speed of the background along x and y, pixels per frame: about the object's own. Flow sees the outline of
+# what moves against the background; in the frames the two motions must be told apart.
+PAN = 0.6
 TRAIN, TEST = 1, 2
 
 
@@ -135,8 +139,8 @@ def render(
     angle = looks.uniform(-1.2, 1.2)
 
     offset, scale = trajectory(motion, frames, action)
-    centre = size / 2 + unit * (action.uniform(-6, 6, 2) + offset)
-    pan = unit * action.uniform(-0.3, 0.3, 2)
+    centre = size / 2 + unit * (action.uniform(-PLACE, PLACE, 2) + offset)
+    pan = unit * action.uniform(-PAN, PAN, 2)
 
     y, x = np.mgrid[:size, :size].astype(np.float32)
     pixels = np.empty((frames, size, size, 3), np.uint8)
@@ -175,8 +179,8 @@ def depth(name: str, u: Array, v: Array) -> Array:
     if name == "disc":
         return 1 - np.hypot(u, v)
     if name == "bar":
-        return np.minimum(1.5 - np.abs(u), 0.5 - np.abs(v))
-    return 0.95 + 0.45 * np.cos(3 * np.arctan2(v, u)) - np.hypot(u, v)
+        return np.minimum(1.6 - np.abs(u), 0.4 - np.abs(v))
+    return 1 + 0.6 * np.cos(3 * np.arctan2(v, u)) - np.hypot(u, v)
 
 
 def texture(rng: np.random.Generator, side: int, cell: float) -> Array:

@@ -1,7 +1,7 @@
 """Videos and the clips cut from them, the same for every corpus."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from .transforms import Transform
 log = logging.getLogger(__name__)
 
 MISSING = ("error", "skip")
+SHOWN = 20  # skipped videos that are named one by one
 Sample = dict[str, Any]
 
 
@@ -64,7 +65,7 @@ class Video(NamedTuple):
 
 
 def find_videos(
-    entries: Sequence[Entry], frame_dir: Path, layout: Layout, *, needs_flow: bool, missing: str = "error"
+    entries: Sequence[Entry], frame_dir: Path, layout: Layout, *, needs: Collection[str], missing: str = "error"
 ) -> list[Video]:
     """Look at the folder of every entry.
 
@@ -72,7 +73,7 @@ def find_videos(
         entries: Videos wanted.
         frame_dir: Root of the frame folders.
         layout: File names.
-        needs_flow: Whether flow counts, see `count_usable_frames`.
+        needs: Streams that every video must have.
         missing: "error" stops at the first video that cannot be used; "skip" leaves such videos out, and says so.
 
     Raises:
@@ -85,7 +86,7 @@ def find_videos(
     def look(entry: Entry) -> Video | OSError | ValueError:
         folder = locate(frame_dir, entry.path)
         try:
-            return Video(entry.path, folder, entry.label, count_usable_frames(folder, layout, needs_flow))
+            return Video(entry.path, folder, entry.label, count_usable_frames(folder, layout, needs))
         except (OSError, ValueError) as error:
             return error
 
@@ -94,11 +95,13 @@ def find_videos(
     videos = [video for video in found if isinstance(video, Video)]
     problems = [problem for problem in found if not isinstance(problem, Video)]
     if problems and (missing == "error" or not videos):
-        raise type(problems[0])(f"{problems[0]} {cure(len(problems), len(entries), needs_flow)}")
-    for problem in problems:
+        first, advice = problems[0], cure(len(problems), len(entries), "flow" in needs)
+        raise type(first)(f"{first} {advice}")
+    for problem in problems[:SHOWN]:
         log.warning("skipped: %s", problem)
     if problems:
-        log.warning("using %d of %d listed videos", len(videos), len(entries))
+        more = f"{len(problems) - SHOWN} more skipped; " if len(problems) > SHOWN else ""
+        log.warning("%susing %d of %d listed videos", more, len(videos), len(entries))
     return videos
 
 

@@ -24,8 +24,10 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module
     """Build the network that the options describe, randomly initialised, on the CPU.
 
     Raises:
-        ValueError: If the architecture does not come in the depth or width asked for.
+        ValueError: If there is no such network, or not in the depth or width asked for.
     """
+    if opt.model not in MODELS:
+        raise ValueError(f"--model {opt.model}: choose one of {', '.join(MODELS)}")
     wanted = inspect.signature(MODELS[opt.model]).parameters
     arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in wanted}
     return MODELS[opt.model](in_channels=in_channels, num_classes=num_classes, **arguments)

@@ -12,7 +12,7 @@ import torch
 from helpers import CLASSES, words_for, write_frames, write_hmdb51
 
 from datasets import DATASETS, build_dataset, build_loader, class_names
-from datasets.frames import count_frames, count_usable_frames
+from datasets.frames import count_frames, count_usable_frames, list_names
 from datasets.holdout import hold_out
 from datasets.layouts import LAYOUTS
 from datasets.video import Entry
@@ -160,7 +160,7 @@ def test_frames_missing_at_the_end_show_by_the_flow_even_without_stated_counts(o
     (folder / "done").write_text("")
     (folder / "00020.jpg").unlink()
     with pytest.raises(ValueError, match=r"00020.jpg: missing"):
-        count_usable_frames(folder, LAYOUTS["sts"], needs_flow=True)
+        count_usable_frames(folder, LAYOUTS["sts"], {"rgb", "flow"})
 
 
 @pytest.mark.parametrize("damage", [b"", b"\xff\xd8\xff\xe0 no image"])
@@ -230,6 +230,30 @@ def test_flow_is_needed_only_where_it_counts(own_hmdb51):
             build_dataset(options(own_hmdb51, "HMDB51", *words), "train")
 
 
+def test_flow_is_not_looked_at_when_frames_alone_count(own_hmdb51):
+    (folder_of(own_hmdb51) / "TVL1jpg_x_00003.jpg").unlink()
+    assert len(build_dataset(options(own_hmdb51, "HMDB51", "--only_RGB", "--val_fraction", "0"), "train")) == 4
+
+
+def test_flow_may_be_kept_without_frames(own_hmdb51):
+    for image in (own_hmdb51 / "frames").rglob("0*.jpg"):
+        image.unlink()
+    dataset = build_dataset(options(own_hmdb51, "HMDB51", "--modality", "Flow", "--val_fraction", "0"), "train")
+    assert dataset[0]["flow"].shape == (2, 8, 32, 32)
+    with pytest.raises(FileNotFoundError, match=r"no rgb images"):
+        build_dataset(options(own_hmdb51, "HMDB51", "--modality", "RGB_Flow"), "train")
+
+
+def test_a_test_needs_no_training_list(tmp_path):
+    root = make_kinetics(tmp_path)
+    (root / "labels" / "Kinetics_train_labels.txt").unlink()
+    opt = options(root, "Kinetics")
+    assert class_names(opt) == ["abseiling", "air drumming"]
+    assert len(build_dataset(opt, "test").videos) == 4
+    with pytest.raises(FileNotFoundError, match=r"Kinetics_train_labels.txt: no such file"):
+        build_dataset(opt, "train")
+
+
 def test_streams_have_the_same_clips_with_and_without_the_other(hmdb51):
     both, alone = (build_dataset(options(hmdb51, "HMDB51", "--modality", m), "train") for m in ("RGB_Flow", "RGB"))
     assert [v.num_frames for v in both.videos] == [v.num_frames for v in alone.videos]
@@ -240,9 +264,9 @@ def test_other_numbers_of_digits_and_other_files_do_not_count(tmp_path):
     for name in ("00001.jpg", "00002.jpg", "10000.jpg", "0003.jpg", "00003.png", "thumb.jpg"):
         (tmp_path / name).touch()
     with pytest.raises(ValueError, match=r"00003.jpg: missing, though frames go up to 10000"):
-        count_frames(tmp_path, LAYOUTS["sts"]["rgb"])
+        count_frames(tmp_path, list_names(tmp_path), LAYOUTS["sts"]["rgb"])
     (tmp_path / "10000.jpg").unlink()
-    assert count_frames(tmp_path, LAYOUTS["sts"]["rgb"]) == 2
+    assert count_frames(tmp_path, list_names(tmp_path), LAYOUTS["sts"]["rgb"]) == 2
 
 
 def test_colours_are_in_rgb_order_and_flow_in_x_y_order(tmp_path):
@@ -278,6 +302,14 @@ def test_batches_depend_on_seed_and_epoch_and_not_on_workers(hmdb51):
     assert order(1) == order(1, "--n_workers", "2")
     assert order(1) != order(2)
     assert order(1) != order(1, "--manual_seed", "2")
+
+
+def test_loader_processes_start_after_opencv_and_torch_used_their_threads(hmdb51):
+    cv2.setNumThreads(2)
+    cv2.GaussianBlur(np.zeros((2000, 2000, 3), np.float32), (31, 31), 0)  # forked now, setting its threads hangs
+    torch.randn(500, 500) @ torch.randn(500, 500)
+    for _ in range(3):
+        assert len(list(build_loader(options(hmdb51, "HMDB51", "--n_workers", "2"), "train"))) == 1
 
 
 def test_an_epoch_has_every_video_once_and_validation_its_order(hmdb51):

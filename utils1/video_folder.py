@@ -10,6 +10,7 @@ import numpy as np
 from cv2.typing import MatLike
 
 from datasets.decode import MAX_SIDE, read_video
+from datasets.frames import count_usable_frames, stated_counts
 from datasets.layouts import DONE, LAYOUTS
 from datasets.provenance import FLOW_FILE, FRAMES_FILE
 from flow import build_flow, encode
@@ -64,25 +65,14 @@ class Job:
     recipe: Recipe
 
 
-def is_complete(folder: Path, flow: bool) -> bool:
-    """Whether a finished folder holds all that is asked; other tools leave an empty `done`, then files are counted."""
+def is_complete(folder: Path, *, flow: bool) -> bool:
+    """Whether a finished folder holds all that is asked; files are counted if another tool's `done` is empty."""
     try:
-        counts = (folder / DONE).read_bytes().split()
-    except (FileNotFoundError, NotADirectoryError):
+        if stated := stated_counts(folder):
+            return "flow" in stated or not flow
+        return count_usable_frames(folder, LAYOUTS["sts"], {"rgb", "flow"} if flow else {"rgb"}) > 0
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return False
-    if counts:
-        return not flow or b"flow" in counts
-    names = {path.name for path in folder.iterdir()}
-    frames, x, y = (count_consecutive(names, pattern) for pattern in (RGB, *FLOW_XY))
-    return frames > 0 and (not flow or x == y == frames - 1)
-
-
-def count_consecutive(names: set[str], pattern: str) -> int:
-    """Number of files named by `pattern` from 1 on without a gap."""
-    count = 0
-    while pattern.format(count + 1) in names:
-        count += 1
-    return count
 
 
 def extract_video(job: Job) -> tuple[dict[str, int], str]:

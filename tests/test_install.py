@@ -1,0 +1,33 @@
+"""Installing: the packages appear below sts_net, and no top-level `datasets` does."""
+
+import shutil
+import site
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+CODE = """
+import sts_net.models, sts_net.datasets, sts_net.engine, sts_net.flow, sts_net.utils1
+try:
+    import datasets
+except ImportError:
+    print("fine")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["-m pip install -q --no-deps -e .", "setup.py develop --no-deps"])
+def test_both_ways_of_installing_work(command, tmp_path):
+    copy = tmp_path / "copy"
+    unwanted = shutil.ignore_patterns(".venv", ".git", "results", "*.egg-info", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, copy, ignore=unwanted)
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    (library,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
+    (library / "ours.pth").write_text("\n".join(site.getsitepackages()))  # torch and the rest, not 6 GB again
+    subprocess.run([python, *command.split()], cwd=copy, check=True, capture_output=True)
+    done = subprocess.run([python, "-c", CODE], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout == "fine\n"
