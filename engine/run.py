@@ -185,8 +185,9 @@ class RunLogs:
         self.val = TsvLog(files.val_log, VAL_COLUMNS, first)
         self.jsonl = JsonLog(files.folder / "metrics.jsonl", first)
         self.curves = Curves(files.folder / "tensorboard", first)
-        options = yaml.safe_dump(run.info["options"], sort_keys=True).encode()
-        write_atomically(files.folder / "options.yaml", lambda file: file.write(options))
+        # Without what was not set, so that the file serves as a --config.
+        options = {k: v for k, v in run.info["options"].items() if v is not None and k not in ("given", "config")}
+        write_atomically(files.folder / "options.yaml", lambda file: file.write(yaml.safe_dump(options).encode()))
 
     def write(self, epoch: int, lr: float, trained: Mapping[str, float], tested: Mapping[str, float]) -> None:
         """Add an epoch."""
