@@ -32,7 +32,7 @@ def main(opt: Namespace) -> dict[str, float]:
         raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
     if not opt.resume_path1:
         raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
-    names, resuming = class_names(opt), bool(opt.SFS_resume_path)
+    names, resuming = class_names(opt, "train"), bool(opt.SFS_resume_path)
 
     known = checkpoint.load(opt.resume_path1)
     teacher = load_stream(adopt(opt, known, ARCHITECTURE), FLOW, known, opt.resume_path1)

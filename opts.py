@@ -66,8 +66,8 @@ def check(opt: Namespace) -> None:
     for name in ("batch_size", "clips_per_batch", "sample_size", "sample_duration", "checkpoint", "n_epochs"):
         if getattr(opt, name) < 1:
             raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
-    if opt.n_workers < 0 or opt.manual_seed < 0:
-        raise ValueError("--n_workers and --manual_seed must be >= 0")
+    if opt.n_workers < 0 or not 0 <= opt.manual_seed < 2**31:
+        raise ValueError("--n_workers must be >= 0, --manual_seed in [0, 2**31)")
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
     if opt.input_channels not in (None, channels):
         raise ValueError(

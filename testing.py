@@ -39,7 +39,7 @@ def score_streams(opt: Namespace, wanted: Sequence[tuple[str, Stream, str]]) -> 
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     states = [checkpoint.load(path) for path in paths]
     opt = adopt(opt, states[0], (*ARCHITECTURE, *CLIP_OPTIONS))
-    names = class_names(opt)
+    names = class_names(opt, "test")
 
     networks = []
     for (_, stream, path), state in zip(wanted, states, strict=True):

@@ -23,7 +23,7 @@ def main(opt: Namespace) -> dict[str, float]:
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
     (stream,) = MODALITIES[opt.modality]
-    names, resuming = class_names(opt), bool(opt.resume_path1)
+    names, resuming = class_names(opt, "train"), bool(opt.resume_path1)
 
     start = opt.resume_path1 or opt.pretrain_path
     state = checkpoint.load(start) if start else {}

@@ -23,7 +23,7 @@ from .recipe import CLIP_OPTIONS, build_recipe, check_data
 from .sampling import SAMPLERS, TAILS, clip_starts, loop
 from .streams import FLOW, MODALITIES, RGB, Stream
 from .transforms import SCALES
-from .video import MISSING, ClipDataset, ClipReader, Listing, ListVideos, Video, VideoDataset, find_videos
+from .video import MISSING, ClipDataset, ClipReader, Entry, Listing, ListVideos, Video, VideoDataset, find_videos
 
 log = logging.getLogger(__name__)
 
@@ -62,32 +62,36 @@ __all__ = [
 ]
 
 
-def list_subset(opt: Namespace, subset: str) -> Listing:
+def list_official(opt: Namespace, subset: str) -> Listing:
+    """Entries of the annotation's own "train" or "test" list."""
+    path = Path(opt.annotation_path)
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such folder; --annotation_path must hold the label files")
+    return DATASETS[opt.dataset](path, opt.split, subset)
+
+
+def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
     """Entries of "train", "val" or "test", as the annotation and `--val_fraction` say.
 
     Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
     videos that the result is reported on. The original did so, and it is said aloud.
     """
-    list_videos, annotation_path = DATASETS[opt.dataset], Path(opt.annotation_path)
-    if not annotation_path.is_dir():
-        raise FileNotFoundError(f"{annotation_path}: no such folder; --annotation_path must hold the label files")
     if subset == "test":
-        return list_videos(annotation_path, opt.split, "test")
+        return list_official(opt, "test").entries
     if opt.val_fraction == 0:
         if subset == "val":
             log.warning("--val_fraction 0: the schedule and the best model are chosen on the test list")
-        return list_videos(annotation_path, opt.split, "train" if subset == "train" else "test")
-    listing = list_videos(annotation_path, opt.split, "train")
-    train, val = hold_out(listing.entries, opt.val_fraction)
+        return list_official(opt, "test" if subset == "val" else "train").entries
+    train, val = hold_out(list_official(opt, "train").entries, opt.val_fraction)
     if subset == "val" and not val:
         log.warning("too few videos to hold any out: validating on the training videos")
-        val = train
-    return Listing(train if subset == "train" else val, listing.class_names)
+        return train
+    return val if subset == "val" else train
 
 
-def class_names(opt: Namespace) -> list[str]:
-    """Class names by label index."""
-    return list_subset(opt, "test").class_names
+def class_names(opt: Namespace, subset: str) -> list[str]:
+    """Class names by label index, as known from the "train" or "test" list."""
+    return list_official(opt, subset).class_names
 
 
 def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None = None) -> VideoDataset | ClipDataset:
@@ -101,7 +105,7 @@ def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None 
         ValueError: If the subset is empty or a video damaged.
     """
     streams, layout = streams or MODALITIES[opt.modality], LAYOUTS[opt.layout]
-    entries = list_subset(opt, subset).entries
+    entries = list_subset(opt, subset)
     if not entries:
         raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
     needs = {stream.name for stream in MODALITIES[opt.modality]} | (set() if opt.only_RGB else {FLOW.name})
