@@ -21,9 +21,7 @@ FPS = 25.0
 COLOUR_SD = 35.0  # of an object's colour between videos, grey levels
 TEXTURE_SD = 28.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
 PLACE = 7.0  # largest distance of a path's middle from the centre of the frame, along x and y, pixels
-# Largest speed of the background along x and y, pixels per frame: about the object's own. Flow sees the outline of
-# what moves against the background; in the frames the two motions must be told apart.
-PAN = 0.6
+PAN = 0.3  # largest speed of the background along x and y, pixels per frame: below the object's own
 TRAIN, TEST = 1, 2
 
 

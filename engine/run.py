@@ -100,12 +100,25 @@ class Run:
             log.warning("%s: holds no learning-rate schedule, which starts afresh", source)
         if losses := getattr(self.task, "losses", None):
             if "losses" in state:
-                losses.load_state_dict(state["losses"])
+                self.resume_losses(losses, state["losses"], source)
             elif any(True for _ in losses.parameters()):
                 log.warning("%s: holds no learnable parts of the losses, which start afresh", source)
         if "rng" in state:
             set_rng_state(state["rng"])
         log.info("resuming %s at epoch %d", source, self.epoch)
+
+    def resume_losses(self, losses: nn.Module, state: Mapping[str, Any], source: str) -> None:
+        """Restore the learnable parts of the losses.
+
+        Raises:
+            ValueError: If the checkpoint's run had other losses.
+        """
+        try:
+            losses.load_state_dict(state)
+        except RuntimeError:
+            raise ValueError(
+                f"{source}: made with other losses; resume with the same --distill and review options"
+            ) from None
 
 
 def build_run(

@@ -216,6 +216,12 @@ def equal(a, b) -> bool:
     return a == b
 
 
+def test_resuming_with_other_losses_is_refused(trained, hmdb51, tmp_path):
+    words = [*words_for(hmdb51, tmp_path), "--modality", "RGB_Flow", "--resume_path1", str(trained["flow"])]
+    with pytest.raises(ValueError, match=r"made with other losses.*--distill"):
+        STS_train.main(parse_opts([*words, "--SFS_resume_path", str(trained["sfs"]), "--review_mid", "4"]))
+
+
 def test_a_published_checkpoint_resumes_without_schedule_and_says_so(trained, hmdb51, tmp_path, caplog):
     state = checkpoint.load(trained["rgb"])
     old = {"epoch": 2, "arch": state["arch"], "optimizer": state["optimizer"]}

@@ -144,7 +144,7 @@ def test_measured_flow_points_where_the_object_goes(motion, sign):
     before, after = (cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in pixels[9:11])
     flow = cv2.optflow.DualTVL1OpticalFlow_create().calc(before, after, None)
     assert sign * flow[coverage[9] > 0.99, 1].mean() > 0.4
-    assert np.abs(flow[coverage[9] < 0.01, 1]).mean() < PAN
+    assert np.abs(flow[coverage[9] < 0.01, 1]).mean() < PAN + 0.1
 
 
 def test_one_frame_tells_little_of_the_motion():
