@@ -62,7 +62,8 @@ class Stages:
 
 def main(opt: Namespace) -> dict:
     """Run the demo; returns what it writes to summary.json."""
-    out, stages = Path(opt.out).resolve(), Stages()
+    out = Path(opt.out).resolve() / ("quick" if opt.quick else "")  # other videos, so another folder
+    stages = Stages()
     make_data(out, opt.quick, stages)
     seeds = range(opt.seed, opt.seed + opt.seeds)
     runs = {seed: run_seed(out, seed, opt.quick, stages) for seed in seeds}
@@ -92,12 +93,11 @@ def main(opt: Namespace) -> dict:
 
 
 def make_data(out: Path, quick: bool, stages: Stages) -> None:
-    """Videos, their frames and their flow; extraction skips what is complete."""
+    """Videos, their frames and their flow; they are the same every time, and extraction skips what is complete."""
     start = time.perf_counter()
     sizes = {"train_per_class": 8, "test_per_class": 4} if quick else {"train_per_class": 44, "test_per_class": 20}
-    if not (out / "labels").is_dir():
-        print(f"writing {sum(sizes.values()) * len(CLASSES)} videos of {len(CLASSES)} classes to {out / 'videos'}")
-        write_videos(out / "videos", out / "labels", **sizes)
+    print(f"writing {sum(sizes.values()) * len(CLASSES)} videos of {len(CLASSES)} classes to {out / 'videos'}")
+    write_videos(out / "videos", out / "labels", **sizes)
     stages.add("videos", time.perf_counter() - start)
     words = ["utils1/extract_frames_flows.py", str(out / "videos"), str(out / "frames"), "0", str(len(CLASSES)), "0"]
     stages.run("extraction", *words, "--short_side", "48", *FLOW_OPTIONS)
