@@ -53,7 +53,11 @@ def main(opt: Namespace) -> dict[str, float]:
     groups = parameter_groups(student.network, begin, opt.learning_rate)
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": opt.learning_rate})
-    info = {"stream": RGB.name, "class_names": names, "recipe": build_recipe(opt)}
+    info = {
+        "stream": RGB.name,
+        "class_names": names,
+        "recipe": build_recipe(opt) | {"normalisation": student.normalisation},
+    }
     files = naming.distillation_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

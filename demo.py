@@ -10,6 +10,7 @@ Examples:
 
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -106,6 +107,7 @@ def make_data(out: Path, quick: bool, stages: Stages) -> None:
 def run_seed(out: Path, seed: int, quick: bool, stages: Stages) -> dict[str, float]:
     """Train and test everything with one seed; returns the accuracy of each system."""
     folder = out / f"seed{seed}"
+    shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left would be mistaken for this one's
     data = ["--frame_dir", str(out / "frames"), "--annotation_path", str(out / "labels")]
     train = ["--config", "configs/demo.yaml", *data, "--manual_seed", str(seed)]
     if quick:

@@ -97,7 +97,7 @@ class Refused(argparse.Action):
 
 def build_parser() -> ArgumentParser:
     """The parser of all scripts."""
-    parser = ArgumentParser()
+    parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; README.md has the commands.")
     add_data_options(parser)
     add_model_options(parser)
     add_training_options(parser)

@@ -13,7 +13,7 @@ import torch
 from datasets import FLOW, RGB, clip_starts, loop
 from engine import checkpoint, cli, setup
 from models import FUSIONS, fuse, load_stream
-from utils1.video_streams import read_streams
+from utils1.video_streams import common_recipe, read_streams
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
@@ -30,7 +30,7 @@ def main(opt: Namespace) -> list[tuple[str, float]]:
             raise ValueError(f"{path}: its classes are not those of {opt.weights[0]}")
         stream = STREAMS[state["stream"]]
         networks.append(load_stream(Namespace(**state["options"]), stream, state, path).to(device).eval())
-    recipe = states[0]["recipe"]
+    recipe = common_recipe(opt.weights, states)
     video = read_streams(Path(opt.video), recipe, [network.stream for network in networks])
     length, frames = recipe["sample_duration"], min(len(x[0]) for x in video.values())
     logits = []

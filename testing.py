@@ -12,7 +12,7 @@ import torch
 
 from datasets import CLIP_OPTIONS, ClipDataset, Stream, build_loader, check_data, class_names
 from engine import Scores, checkpoint, result_lines, score_videos, setup, video_metrics, write_result
-from models import ARCHITECTURE, StreamNetwork, fuse, load_stream
+from models import ARCHITECTURE, StreamNetwork, fuse, load_stream, stream_weights
 from opts import adopt
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,7 @@ def score_streams(opt: Namespace, wanted: Sequence[tuple[str, Stream, str]]) -> 
     for i, path in enumerate(paths, 1):
         if not path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
+    stream_weights(opt.fusion_weights, len(wanted))  # an error now, not after hours of scoring
     states = [checkpoint.load(path) for path in paths]
     opt = adopt(opt, states[0], (*ARCHITECTURE, *CLIP_OPTIONS))
     names = class_names(opt, "test")

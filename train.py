@@ -37,7 +37,11 @@ def main(opt: Namespace) -> dict[str, float]:
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, opt.learning_rate)
-    info = {"stream": stream.name, "class_names": names, "recipe": build_recipe(opt)}
+    info = {
+        "stream": stream.name,
+        "class_names": names,
+        "recipe": build_recipe(opt) | {"normalisation": model.normalisation},
+    }
     files = naming.single_stream_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from .provenance import flow_mismatch, read_provenance
-from .streams import FLOW, MODALITIES, Stream
+from .streams import FLOW, Stream
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +16,9 @@ CLIP_OPTIONS = ("sample_size", "sample_duration", "layout")
 
 
 def build_recipe(opt: Namespace) -> dict[str, Any]:
-    """How the clips were made, as plain values for a checkpoint."""
+    """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say."""
     return {
         **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "normalisation": {s.name: {"mean": list(s.mean), "std": list(s.std)} for s in MODALITIES[opt.modality]},
         "provenance": read_provenance(Path(opt.frame_dir)),
     }
 

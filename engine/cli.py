@@ -16,11 +16,19 @@ INTERRUPTED = 130
 DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows defaults that say something: not "None", "False" or nothing at all."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        silent = action.default is None or action.default is False or action.default in ("", [])
+        return action.help if silent else super()._get_help_string(action)
+
+
 class ArgumentParser(argparse.ArgumentParser):
     """argparse with our manner of errors: one line, no usage, exit code 2; option names are never abbreviated."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **kwargs)
+        super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit."""

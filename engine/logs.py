@@ -71,8 +71,9 @@ class JsonLog:
 class Curves:
     """TensorBoard curves that can never stop a run.
 
-    tensorboardX writes from a thread with a bounded queue. On a full disk the thread dies and the next add blocks
-    for ever, so its health is looked at first; curves that fail are given up with one warning.
+    tensorboardX writes from a thread with a bounded queue. On a full disk the thread dies, and adding to a full queue
+    then blocks for ever. So the queue is longer than what an epoch adds, and the thread's health is looked at before
+    every add; curves that fail are given up with one warning.
 
     Args:
         folder: Event files go here.
@@ -82,7 +83,7 @@ class Curves:
     def __init__(self, folder: Path, first_epoch: int) -> None:
         self.writer: SummaryWriter | None = None
         try:
-            self.writer = SummaryWriter(str(folder), purge_step=first_epoch)
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch, max_queue=10_000)
         except OSError as error:
             self.give_up(error)
 

@@ -9,7 +9,7 @@ fusion.py   FUSIONS: logits of several streams -> one score
 
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
-from .fusion import FUSIONS, fuse
+from .fusion import FUSIONS, fuse, stream_weights
 from .output import Output
 from .resnet import SHORTCUTS
 from .streams import StreamNetwork, load_stream, start_stream
@@ -39,4 +39,5 @@ __all__ = [
     "load_stream",
     "parameter_groups",
     "start_stream",
+    "stream_weights",
 ]

@@ -27,7 +27,7 @@ def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | Non
     Args:
         logits: Mean over clips per stream, shape (S, N, K).
         method: A key of `FUSIONS`.
-        weights: One per stream, >= 0 and not all zero; scaled to sum 1. None weighs all alike.
+        weights: See `stream_weights`.
 
     Returns:
         Scores, shape (N, K).
@@ -37,9 +37,21 @@ def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | Non
     """
     if method not in FUSIONS:
         raise ValueError(f"--fusion {method}: choose one of {', '.join(FUSIONS)}")
-    streams = len(logits)
-    weight = torch.tensor([1.0] * streams if weights is None else list(weights), dtype=logits.dtype)
-    if len(weight) != streams or weight.min() < 0 or weight.sum() == 0:
+    share = torch.tensor(stream_weights(weights, len(logits)), dtype=logits.dtype, device=logits.device)
+    return (FUSIONS[method](logits) * share[:, None, None]).sum(0)
+
+
+def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]:
+    """Share of each stream, summing to 1.
+
+    Args:
+        weights: One per stream, >= 0 and not all zero; None weighs all alike.
+        streams: Number of streams.
+
+    Raises:
+        ValueError: If the weights do not fit.
+    """
+    given = [1.0] * streams if weights is None else list(weights)
+    if len(given) != streams or min(given) < 0 or sum(given) == 0:
         raise ValueError(f"--fusion_weights {weights}: {streams} streams need {streams} weights >= 0, not all zero")
-    weight = (weight / weight.sum()).to(logits.device)
-    return (FUSIONS[method](logits) * weight[:, None, None]).sum(0)
+    return [weight / sum(given) for weight in given]

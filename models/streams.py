@@ -32,6 +32,7 @@ class StreamNetwork(nn.Module):
     Args:
         network: Takes clips (N, C, T, H, W).
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
+        normalisation: {"mean", "std"} in place of the stream's own.
 
     Shape:
         Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
@@ -40,11 +41,19 @@ class StreamNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, network: nn.Module, stream: Stream) -> None:
+    def __init__(
+        self, network: nn.Module, stream: Stream, normalisation: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
         super().__init__()
         self.network, self.stream = network.to(memory_format=torch.channels_last_3d), stream.name
-        self.register_buffer("mean", torch.tensor(stream.mean).view(-1, 1, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(stream.std).view(-1, 1, 1, 1), persistent=False)
+        for name, own in (("mean", stream.mean), ("std", stream.std)):
+            values = torch.tensor((normalisation or {}).get(name, own))
+            self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
+
+    @property
+    def normalisation(self) -> dict[str, list[float]]:
+        """What is subtracted and divided by, as plain values for a checkpoint."""
+        return {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Logits (N, K) of pooled features (N, C)."""
@@ -63,7 +72,7 @@ class StreamNetwork(nn.Module):
 def load_stream(
     opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_classes: int | None = None
 ) -> StreamNetwork:
-    """The network of a checkpoint, with its weights.
+    """The network of a checkpoint, with its weights and, if it states one, its normalisation.
 
     Args:
         opt: Says which architecture.
@@ -89,7 +98,8 @@ def load_stream(
         raise ValueError(f"{source}: weights for {classes} classes, not {num_classes}: check --n_classes")
     network = build_model(opt, channels, classes)
     load_weights(network, weights, source)
-    return StreamNetwork(network, stream)
+    normalisation = checkpoint.get("recipe", {}).get("normalisation")
+    return StreamNetwork(network, stream, normalisation)
 
 
 def start_stream(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CLASSES, words_for, write_frames, write_hmdb51
+from PIL import Image
 
 from datasets import DATASETS, build_dataset, build_loader, class_names
 from datasets.frames import count_frames, count_usable_frames, list_names
@@ -289,6 +290,16 @@ def test_colours_are_in_rgb_order_and_flow_in_x_y_order(tmp_path):
     sample = build_dataset(options(root, "HMDB51", "--modality", "RGB_Flow"), "val")[0]
     assert sample["rgb"][:, 0, 5, 5].tolist() == pytest.approx([254, 0, 0], abs=2)
     assert sample["flow"][:, 0, 5, 5].tolist() == pytest.approx([50, 200], abs=2)
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_grey_and_cmyk_frames_are_read_as_colours(own_hmdb51, mode):
+    for image in folder_of(own_hmdb51).glob("0*.jpg"):
+        Image.new(mode, (48, 40), 128 if mode == "L" else (0, 255, 255, 0)).save(image, "JPEG")
+    dataset = build_dataset(options(own_hmdb51, "HMDB51", "--val_fraction", "0"), "train")
+    index = [video.folder for video in dataset.videos].index(folder_of(own_hmdb51))
+    colour = dataset[index]["rgb"][:, 0, 5, 5].tolist()
+    assert colour == pytest.approx([128] * 3 if mode == "L" else [255, 0, 0], abs=4)
 
 
 def test_test_clips_cover_every_frame_and_come_in_order(hmdb51):

@@ -327,14 +327,21 @@ def test_a_column_may_cover_several_metrics(tmp_path):
     assert (tmp_path / "a.log").read_text().splitlines()[1] == "1\t2.5\t0.0"
 
 
-def test_curves_give_up_when_their_thread_is_dead(tmp_path, caplog):
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_curves_give_up_on_a_full_disk_and_never_block(tmp_path, caplog, monkeypatch):
     curves = Curves(tmp_path / "tb", 1)
     curves.write({"loss": 1.0}, 1)
-    curves.writer.file_writer.event_writer._worker.stop()
-    curves.write({"loss": 1.0}, 2)
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    events = curves.writer.file_writer.event_writer
+    monkeypatch.setattr(events._ev_writer, "write_event", fail)
+    curves.write({f"term{i}": 1.0 for i in range(200)}, 2)  # its thread dies in the middle of this
+    events._worker.join(10)
+    for epoch in range(3, 60):
+        curves.write({f"term{i}": 1.0 for i in range(20)}, epoch)
     assert "curves stop here" in caplog.text
-    for epoch in range(50):  # more than its queue holds: would hang
-        curves.write({"loss": 1.0}, epoch)
     curves.close()
 
 

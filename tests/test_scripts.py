@@ -18,8 +18,11 @@ import STS_train
 import test_single_stream
 import test_two_stream
 import train
+from datasets import RGB
 from engine import checkpoint
+from models import load_stream
 from opts import parse_opts
+from utils1.video_streams import common_recipe
 
 ROOT = Path(__file__).parents[1]
 
@@ -75,7 +78,7 @@ def test_checkpoints_bring_what_it_takes_to_use_them(trained):
     assert state["stream"] == "rgb"
     assert state["epoch"] == 2
     assert state["recipe"]["sample_size"] == 32
-    assert state["recipe"]["normalisation"]["rgb"]["mean"] == [114.7748, 107.7354, 99.4750]
+    assert state["recipe"]["normalisation"]["mean"] == pytest.approx([114.7748, 107.7354, 99.4750])
     assert state["losses"]
     assert not any("connectors" in name for name in state["state_dict"])
 
@@ -259,6 +262,76 @@ def test_predict_names_the_action_of_a_video_file(trained, tmp_path, capsys):
         assert {name for name, _ in result} <= set(CLASSES)
         assert 1 >= result[0][1] >= result[1][1] >= 0
     assert len(capsys.readouterr().out.splitlines()) == 6
+
+
+def test_predict_takes_the_flow_from_the_flow_checkpoint_and_refuses_unlike_clips(trained, tmp_path):
+    made = {}
+    for name in ("rgb", "flow", "sfs"):
+        state = checkpoint.load(trained[name])
+        state["recipe"]["provenance"] = {"fps": 25.0} | ({"algorithm": "dis", "bound": 5.0} if name == "flow" else {})
+        made[name] = tmp_path / f"{name}.pth"
+        checkpoint.save(made[name], state)
+    states = [checkpoint.load(made[name]) for name in ("rgb", "flow")]
+    assert common_recipe(["rgb", "flow"], states)["provenance"]["bound"] == 5.0
+    states[0]["recipe"]["provenance"]["fps"] = 10.0
+    with pytest.raises(ValueError, match=r"rgb: made with fps 10.0, flow with 25.0"):
+        common_recipe(["rgb", "flow"], states)
+
+
+def test_a_checkpoint_brings_its_normalisation(trained):
+    state = checkpoint.load(trained["rgb"])
+    state["recipe"]["normalisation"] = {"mean": [1.0, 2.0, 3.0], "std": [4.0, 5.0, 6.0]}
+    model = load_stream(Namespace(**state["options"]), RGB, state, "file")
+    assert model.normalisation == state["recipe"]["normalisation"]
+    batch = {"rgb": torch.full((1, 3, 8, 32, 32), 9, dtype=torch.uint8)}
+    seen = []
+    model.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0, :, 0, 0, 0].tolist()))
+    model.eval()(batch)
+    assert seen[0] == pytest.approx([2.0, 1.4, 1.0])
+
+
+TRAINING_OPTIONS = (
+    "--amp bf16",
+    "--nesterov --no_flip --val_sampling random",
+    "--begin_epoch 1 --lr_schedule cosine --crop_scales 1 0.8",
+    "--resnet_shortcut A --conv1_t_size 3 --val_fraction 0",
+)
+DISTILLATION_OPTIONS = (
+    "--amp bf16",
+    "--distill mse --output_layers layer4 --output_layers avgpool",
+    "--distill review kd --review_time_kernel 3 --review_layers layer3 avgpool --distill_norm variance",
+    "--distill mers --ce_weight 0.5",
+)
+
+
+@pytest.mark.parametrize("options", TRAINING_OPTIONS)
+def test_training_options_run(options, words, tmp_path):
+    assert 0 <= train.main(parse_opts([*words, *options.split()]))["acc"] <= 1
+    assert one(tmp_path, "*varLR1.pth")
+
+
+@pytest.mark.parametrize("options", DISTILLATION_OPTIONS)
+def test_distillation_options_run(options, words, trained, tmp_path):
+    opt = parse_opts([*words, "--modality", "RGB_Flow", "--resume_path1", str(trained["flow"]), *options.split()])
+    assert 0 <= STS_train.main(opt)["acc"] <= 1
+    assert one(tmp_path, "MERS_*_1.pth" if "mers" in options else "SFS_*_1.pth")
+
+
+def test_a_test_runs_in_half_precision_with_nearly_the_same_scores(trained, hmdb51, tmp_path):
+    logits = []
+    for amp in ("off", "bf16"):
+        words = [*data_words(hmdb51, tmp_path), "--resume_path1", str(trained["rgb"]), "--amp", amp]
+        test_single_stream.main(parse_opts([*words, "--scores_path", str(tmp_path / "s.npz")]))
+        logits.append(np.load(tmp_path / "s.npz")["logits"])
+    np.testing.assert_allclose(logits[1], logits[0], atol=0.05 * np.abs(logits[0]).max())
+
+
+def test_weights_that_do_not_fit_are_refused_before_anything_is_scored(trained, hmdb51, tmp_path, monkeypatch):
+    monkeypatch.setattr("testing.score_videos", lambda *_, **__: pytest.fail("scored"))
+    pair = ["--resume_path1", str(trained["rgb"]), "--resume_path2", str(trained["sfs"])]
+    words = [*data_words(hmdb51, tmp_path), *pair, "--fusion_weights", "1", "2", "3"]
+    with pytest.raises(ValueError, match="--fusion_weights"):
+        test_two_stream.main(parse_opts(words))
 
 
 def test_a_config_file_stands_below_the_command_line(tmp_path):

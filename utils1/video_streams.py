@@ -12,6 +12,25 @@ from datasets import FLOW, eval_transform, read_video
 from flow import build_flow, encode
 
 
+def common_recipe(paths: list[str], states: list[dict]) -> dict:
+    """How to make clips that suit all checkpoints; how flow is made is known by those that read it.
+
+    Raises:
+        ValueError: If they need different clips or flow.
+    """
+    first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
+    recipe = states[first]["recipe"]
+    for path, state in zip(paths, states, strict=True):
+        own = state["recipe"]
+        needs = {key: (own[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
+        needs |= {key: (own["provenance"].get(key), recipe["provenance"].get(key)) for key in keys}
+        for key, (here, there) in needs.items():
+            if here != there and None not in (here, there):
+                raise ValueError(f"{path}: made with {key} {here}, {paths[first]} with {there}; they cannot be fused")
+    return recipe
+
+
 def read_streams(path: Path, recipe: dict, wanted: Sequence[str]) -> dict[str, Tensor]:
     """Decode a video as its recipe says, computing flow where it is wanted.
 
