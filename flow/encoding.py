@@ -1,12 +1,19 @@
 """Flow in pixels <-> 8-bit images: [-bound, bound] maps to [0, 255]."""
 
+from typing import Any, TypeVar
+
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
 
-QUANTISATIONS = ("truncate", "round")
+Flow = TypeVar("Flow", NDArray[Any], torch.Tensor)
+
+# Quantisation -> where on the scale of levels zero flow is decoded. A truncated level starts at its own value, so
+# its middle lies half a level above; zero flow is 127.5 on the scale, hence the middle of level 127.
+QUANTISATIONS = {"truncate": 127.0, "round": 127.5}
 
 
-def encode(flow: ArrayLike, bound: float = 20.0, quantisation: str = "truncate") -> NDArray[np.uint8]:
+def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> Flow:
     """Flow as grey levels; what is beyond the bound is clipped.
 
     Zero flow lies between levels 127 and 128: "truncate" gives 127 (STS-Net, MARS), "round" 128 (dense_flow,
@@ -15,32 +22,86 @@ def encode(flow: ArrayLike, bound: float = 20.0, quantisation: str = "truncate")
     Args:
         flow: Pixels per frame, any shape.
         bound: Pixels that become level 255, > 0.
-        quantisation: "truncate" or "round".
+        quantisation: A key of `QUANTISATIONS`.
+
+    Returns:
+        uint8, an array for an array, a tensor on its device for a tensor.
 
     Raises:
-        ValueError: A bound that is not positive, an unknown quantisation, NaN in the flow.
+        ValueError: A bound that is not positive, an unknown quantisation, NaN in an array. Tensors are not looked
+            into, which would make a GPU wait for the CPU.
     """
     check_bound(bound)
-    if quantisation not in QUANTISATIONS:
-        raise ValueError(f"quantisation {quantisation!r} does not exist; choose from {', '.join(QUANTISATIONS)}")
-    flow = np.asarray(flow, np.float32)
-    if np.isnan(flow).any():
+    check_quantisation(quantisation)
+    rounded = quantisation == "round"
+    # One order of operations, in float32, for both: a level must not depend on where it was computed.
+    if isinstance(flow, torch.Tensor):
+        levels = flow.float().clamp(-bound, bound).add_(bound).div_(2 * bound).mul_(255)
+        return (levels.round_() if rounded else levels).to(torch.uint8)
+    scaled = np.array(flow, np.float32)
+    np.clip(scaled, np.float32(-bound), np.float32(bound), out=scaled)
+    if scaled.size and np.isnan(scaled.min()):
         raise ValueError("the flow holds NaN")
-    levels = (np.clip(flow, -bound, bound) + np.float32(bound)) / np.float32(2 * bound) * np.float32(255)
-    return (np.rint(levels) if quantisation == "round" else levels).astype(np.uint8)
+    scaled += np.float32(bound)
+    scaled /= np.float32(2 * bound)
+    scaled *= np.float32(255)
+    return (np.rint(scaled, out=scaled) if rounded else scaled).astype(np.uint8)
 
 
-def decode(levels: ArrayLike, bound: float = 20.0) -> NDArray[np.float32]:
-    """Pixels per frame of grey levels, float32 in [-bound, bound].
+def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") -> NDArray[np.float32]:
+    """Pixels per frame of grey levels, float32 in [-bound, bound]: the middle of what `encode` gives a level.
 
-    Inverse of `encode` to half a level with "round" and to one level, from below, with "truncate";
-    a level is `2 * bound / 255` pixels.
+    Inverse of `encode` to half a level, `bound / 255` pixels, if `quantisation` is the one that encoded. Level 127
+    of "truncate" is zero flow. "round" has no level whose middle is zero: its 127 and 128 lie half a level off.
+
+    Args:
+        levels: Any shape.
+        bound: Pixels of level 255, > 0.
+        quantisation: That of the levels.
+
+    Raises:
+        ValueError: A bound that is not positive, an unknown quantisation.
     """
     check_bound(bound)
-    return np.asarray(levels, np.float32) * np.float32(2 * bound / 255) - np.float32(bound)
+    check_quantisation(quantisation)
+    motion = (np.asarray(levels, np.float32) - np.float32(QUANTISATIONS[quantisation])) / np.float32(127.5)
+    return np.minimum(motion, 1) * np.float32(bound)  # only flow at the bound itself is truncated to 255
+
+
+def convert(
+    levels: NDArray[np.uint8], from_bound: float, to_bound: float, quantisation: str, to_quantisation: str | None = None
+) -> NDArray[np.uint8]:
+    """Grey levels of one bound as those of another, and if asked of another quantisation.
+
+    The result is what `encode` gives the middle of each level. A middle between two new levels goes to the one nearer
+    to zero flow, so that what is at rest stays at rest, unless the bound of rounded levels shrinks. Levels 0 and 255,
+    which hold all flow beyond the old bound, become the levels of the old bound.
+
+    Args:
+        levels: uint8, any shape.
+        from_bound: Pixels that are level 255 in `levels`, > 0.
+        to_bound: Pixels that are level 255 in the result, > 0. Flow beyond is clipped.
+        quantisation: That of `levels`.
+        to_quantisation: That of the result; None is the same.
+
+    Raises:
+        ValueError: A bound that is not positive, an unknown quantisation.
+    """
+    flow = decode(np.arange(256), from_bound, quantisation)
+    flow[[0, -1]] = -from_bound, from_bound
+    check_bound(to_bound)
+    # A ten-thousandth of a level decides ties and is more than float32 loses at level 255.
+    flow[1:-1] -= np.sign(flow[1:-1]) * np.float32(1e-4 * 2 * to_bound / 255)
+    return encode(flow, to_bound, to_quantisation or quantisation)[levels]
 
 
 def check_bound(bound: float) -> None:
     """Raise ValueError unless 0 < bound < infinity."""
     if not 0 < bound < np.inf:
         raise ValueError(f"bound must be a positive number of pixels, got {bound}")
+
+
+def check_quantisation(quantisation: str) -> None:
+    """Raise ValueError unless it is a key of `QUANTISATIONS`."""
+    if quantisation not in QUANTISATIONS:
+        raise ValueError(f"quantisation {quantisation!r} does not exist; choose from {', '.join(QUANTISATIONS)}")

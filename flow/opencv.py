@@ -4,7 +4,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from .images import grey_pair
 
 # Our parameter name -> the name in OpenCV's getter and setter.
 TVL1 = {
@@ -46,12 +48,17 @@ FARNEBACK = {
 }
 
 
+def missing() -> str:
+    """Why this OpenCV has no TV-L1 and how to get it; "" if it has."""
+    if hasattr(cv2, "optflow"):
+        return ""
+    return "this OpenCV has no TV-L1: uninstall opencv-python, then install opencv-contrib-python-headless"
+
+
 def tvl1(**parameters: float) -> "OpenCVFlow":
     """Duality-based TV-L1 (Zach et al., DAGM 2007), the flow that published two-stream networks were trained on."""
-    if not hasattr(cv2, "optflow"):
-        raise ValueError(
-            "this OpenCV has no TV-L1: uninstall opencv-python, then install opencv-contrib-python-headless"
-        )
+    if reason := missing():
+        raise ValueError(reason)
     return OpenCVFlow("tvl1", cv2.optflow.DualTVL1OpticalFlow.create(), TVL1, parameters)
 
 
@@ -90,23 +97,13 @@ class OpenCVFlow:
             "library": f"opencv {cv2.__version__}",
         }
 
-    def __call__(self, previous: ArrayLike, following: ArrayLike) -> NDArray[np.float32]:
-        previous, following = grey_images(previous), grey_images(following)
-        if previous.shape != following.shape:
-            raise ValueError(f"flow needs two images of one size, got {previous.shape} and {following.shape}")
-        flow = np.empty((*previous.shape, 2), np.float32)
-        for pair in np.ndindex(previous.shape[:-2]):
+    def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
+        (first, second), back = grey_pair(previous, following)
+        flow = np.empty((*first.shape, 2), np.float32)
+        for pair in np.ndindex(first.shape[:-2]):
             try:
-                flow[pair] = self.solver.calc(previous[pair], following[pair], None)
+                flow[pair] = self.solver.calc(first[pair], second[pair], None)
             except cv2.error as error:
-                size = "x".join(map(str, previous.shape[:-3:-1]))
+                size = "x".join(map(str, first.shape[:-3:-1]))
                 raise ValueError(f"{self.description['algorithm']} refuses images of {size}: {error.err}") from error
-        return flow
-
-
-def grey_images(images: ArrayLike) -> NDArray[np.uint8]:
-    """`images` as a contiguous uint8 array (H, W) or (N, H, W), or a ValueError."""
-    array = np.asarray(images)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
-        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {array.shape}")
-    return np.ascontiguousarray(array)
+        return back(flow)

@@ -1,0 +1,162 @@
+"""Speed and closeness of every flow solver of this machine, as a Markdown table and JSON.
+
+All solvers take each pair of made-up images in turn, each on one core, and CPU time is counted, not wall time:
+the ratios hold on a busy machine too. Ratios are those of OpenCV's TV-L1 with its default parameters, pair by pair.
+"""
+
+import logging
+import sys
+from argparse import ArgumentTypeError, Namespace
+from collections.abc import Sequence
+from functools import partial
+from itertools import cycle, islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.methods import CPU, GPU, REFERENCE, Solver, check, native, workable
+from benchmarks.report import environment, flow_table, gpu_table, save, scaling_line, speed_table
+from benchmarks.scenes import Scene, end_point_error, grey_difference, make_scene
+from benchmarks.textures import TEXTURES
+from benchmarks.timing import Seconds, alternated, cpu_seconds, gpu_seconds
+from engine import cli
+from utils1.parallel import single_threaded_libraries
+
+Images = NDArray[np.uint8]
+Flow = NDArray[np.float32]
+
+SPEEDS = (2.0, 5.0, 10.0)  # pixels per frame
+BATCHES = (1, 8, 32)
+SCALING_PAIRS, SCALING_ROUNDS = 8, 15
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=6, help="of images; a published table has 18, which take minutes")
+    parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the images, pixels")
+    parser.add_argument("--seed", type=int, default=0, help="of the images")
+    parser.add_argument("--methods", nargs="+", default=[], metavar="TEXT", help="only those whose name holds a TEXT")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/flow.json"), help="every number")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+def size(text: str) -> tuple[int, int]:
+    """Width and height of "340x256"."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
+        raise ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, like 340x256, of at least 16")
+    return int(width), int(height)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the tables, write the JSON."""
+    if opt.pairs < 1:
+        raise ValueError(f"--pairs {opt.pairs} is not at least 1")
+    check(opt.methods)
+    kinds = [(texture, speed) for texture in TEXTURES for speed in SPEEDS]
+    settings = [(opt.seed + i, *kinds[i % len(kinds)]) for i in range(opt.pairs)]
+    width, height = opt.size
+    scenes = [make_scene(seed, height, width, speed, texture) for seed, texture, speed in settings]
+    record: dict[str, Any] = {
+        "environment": environment(),
+        "size": [width, height],
+        "pairs": [dict(zip(("seed", "texture", "speed"), setting, strict=True)) for setting in settings],
+    }
+    with single_threaded_libraries():
+        record |= measure(scenes, opt.methods)
+    save(opt.out, record)
+    for text in (flow_table(record), speed_table(record), scaling_line(record), gpu_table(record)):
+        print(text)  # noqa: T201 - the result
+    return record
+
+
+def measure(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, Any]:
+    """Every number: of single pairs on one core, of a second thread, of GPUs."""
+    solvers, missing = workable(CPU, wanted, scenes[0].previous, scenes[0].following)
+    if REFERENCE in missing:
+        raise ValueError(missing[REFERENCE])
+    rows: dict[str, Any] = {name: {"description": solver.description, "pairs": []} for name, solver in solvers.items()}
+    references = []
+    for number, scene in enumerate(scenes, 1):
+        pair, reference = compare(solvers, scene)
+        for name, row in pair.items():
+            rows[name]["pairs"].append(row)
+        references.append(reference)
+        log.info("%d of %d pairs", number, len(scenes))
+    return {
+        "cpu": rows,
+        "missing": missing,
+        "scaling": scaling(scenes) if any(name.startswith("native") for name in solvers) else None,
+        "gpu": gpu_rates(scenes, references, wanted) if torch.cuda.is_available() else None,
+    }
+
+
+def compare(solvers: dict[str, Solver], scene: Scene) -> tuple[dict[str, dict[str, float]], Flow]:
+    """Time and errors of each solver on one pair, and the flow that they are compared with, OpenCV's TV-L1."""
+    rows, flows = {}, {}
+    for name, solver in solvers.items():
+        seconds, flows[name] = cpu_seconds(partial(solver, scene.previous, scene.following))
+        rows[name] = {"cpu_s": seconds}
+    for name, row in rows.items():
+        row["ratio"] = rows[REFERENCE]["cpu_s"] / row["cpu_s"]
+        row |= errors(flows[name], flows[REFERENCE], scene)
+    return rows, flows[REFERENCE]
+
+
+def errors(flow: Flow, reference: Flow, scene: Scene) -> dict[str, float]:
+    """Distance of a flow from the truth and from OpenCV's, in pixels and in stored grey levels."""
+    levels, within = grey_difference(flow, reference)
+    return {
+        "epe": end_point_error(flow, scene.flow),
+        "epe_visible": end_point_error(flow, scene.flow, scene.visible),
+        "px": end_point_error(flow, reference),
+        "levels": levels,
+        "within_1": within,
+    }
+
+
+def scaling(scenes: Sequence[Scene]) -> list[dict[int, Seconds]]:
+    """What the native kernel takes for the same pairs with one thread and with two, in each round."""
+    images = batch(scenes, SCALING_PAIRS)
+    return alternated(
+        {threads: partial(native("opencv", threads=threads), *images) for threads in (1, 2)}, SCALING_ROUNDS
+    )
+
+
+def gpu_rates(
+    scenes: Sequence[Scene], references: Sequence[Flow], wanted: Sequence[str], device: str = "cuda"
+) -> dict[str, Any]:
+    """Pairs per second by batch size, the images being on the GPU already, and the errors of each pair's flow."""
+
+    def images(chosen: Sequence[Scene], count: int) -> list[torch.Tensor]:
+        return [torch.from_numpy(grey).to(device) for grey in batch(chosen, count)]
+
+    solvers, missing = workable(GPU, wanted, *images(scenes, 1))
+    rows: dict[str, Any] = {}
+    for name, solver in solvers.items():
+        pairs = [
+            errors(solver(*images([scene], 1))[0].cpu().numpy(), reference, scene)
+            for reference, scene in zip(references, scenes, strict=True)
+        ]
+        rates = {count: count / gpu_seconds(partial(solver, *images(scenes, count))) for count in BATCHES}
+        rows[name] = {"description": solver.description, "pairs": pairs, "pairs_per_s": rates}
+    return {"solvers": rows, "missing": missing}
+
+
+def batch(scenes: Sequence[Scene], count: int) -> tuple[Images, Images]:
+    """The first `count` pairs, again from the start if there are fewer, as (N, H, W) each."""
+    chosen = list(islice(cycle(scenes), count))
+    return np.stack([scene.previous for scene in chosen]), np.stack([scene.following for scene in chosen])
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

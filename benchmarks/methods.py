@@ -1,0 +1,76 @@
+"""The solvers that are compared: every backend and preset, each code path of the native kernel apart."""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from flow import build_flow
+from flow.native import NativeTVL1
+from flow.tvl1 import PRESETS, build_parameters
+from flow.tvl1_torch import TorchTVL1
+
+Solver = Any
+Builders = dict[str, Callable[[], Solver]]
+
+REFERENCE = "cv2 tvl1"
+FIXED = ("fixed", "fast")  # the presets that tensors are solved with
+ISAS = ("baseline", "avx2", "avx512")
+
+log = logging.getLogger(__name__)
+
+
+def native(preset: str, isa: str = "auto", threads: int = 1) -> NativeTVL1:
+    """The native kernel with a certain code path and number of threads."""
+    return NativeTVL1(build_parameters(preset, {}), isa, threads)
+
+
+def compiled(preset: str) -> TorchTVL1:
+    """Plain torch that iterates by torch.compile."""
+    return TorchTVL1(build_parameters(preset, {}), compiled=True)
+
+
+CPU: Builders = {
+    REFERENCE: partial(build_flow, "tvl1", "opencv"),
+    "cv2 tvl1 fast": partial(build_flow, "tvl1", "opencv", "fast"),
+    "cv2 farneback": partial(build_flow, "farneback"),
+    "cv2 dis": partial(build_flow, "dis"),
+    **{f"native {preset} {isa}": partial(native, preset, isa) for preset in PRESETS for isa in ISAS},
+    **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in FIXED},
+    **{f"torch {preset} compiled": partial(compiled, preset) for preset in FIXED},
+}
+GPU: Builders = {
+    f"{backend} {preset}": partial(build_flow, "tvl1", backend, preset)
+    for preset in FIXED
+    for backend in ("torch", "cuda")
+}
+
+
+def check(wanted: Sequence[str]) -> None:
+    """Raise ValueError unless some solver's name holds one of `wanted`, or none is."""
+    if wanted and not any(text in name for text in wanted for name in (*CPU, *GPU)):
+        raise ValueError(f"no solver's name holds {' or '.join(wanted)}; there are {', '.join((*CPU, *GPU))}")
+
+
+def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[dict[str, Solver], dict[str, str]]:
+    """The solvers whose name holds one of `wanted` (all without), each called once with `images`: compiled and warm.
+
+    The first of `builders` is always among them if it is `REFERENCE`.
+
+    Returns:
+        Solvers by name, and why others do not work on this machine, by name.
+    """
+    solvers: dict[str, Solver] = {}
+    missing: dict[str, str] = {}
+    for name, build in builders.items():
+        if wanted and name != REFERENCE and not any(text in name for text in wanted):
+            continue
+        try:
+            solver = build()
+            solver(*images)
+        except ValueError as error:
+            missing[name] = str(error)
+            log.info("left out: %s: %s", name, error)
+        else:
+            solvers[name] = solver
+    return solvers, missing

@@ -1,0 +1,170 @@
+"""What a training step costs when the teacher's flow is computed (--flow_source online) and when it is read from files.
+
+Distils networks with random weights on made-up videos in a temporary folder; epochs of the two kinds take turns.
+Options of STS_train.py are taken as well: --model resnext --model_depth 101 --batch_size 20 --n_workers 16.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.flow import size
+from benchmarks.report import environment, markdown, save
+from benchmarks.timing import Seconds, alternated
+from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
+from datasets.synthetic import render, write_avi
+from engine import OPTIMIZERS, SCHEDULES, cli, setup
+from engine.loop import train_one_epoch
+from models import Distill, build_distillers, parameter_groups, start_stream
+from opts import parse_opts
+from teacher_flow import build_teacher_flow
+from utils1 import extract_frames_flows
+
+QUICK = {"model": "resnet", "model_depth": 18, "width": 0.25, "batch_size": 2, "n_workers": 2, "learning_rate": 1e-4}
+CLASS = "star_sway"
+NUM_CLASSES = 51  # of the networks; all videos are of one class
+ROWS = {
+    "step": "training step",
+    "loading": "loading alone",
+    "loading_cpu": "loading alone, CPU time of a single process",
+}
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script; those of STS_train.py that were given are the list `training`."""
+    parser = cli.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
+    parser.add_argument(
+        "--steps", type=int, default=4, help="of an epoch; in the first ones loading is ahead of nothing"
+    )
+    parser.add_argument("--rounds", type=int, default=2, help="epochs of each kind that are measured")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/online_flow.json"), help="every number")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    opt, training = parser.parse_known_args(argv)
+    return Namespace(**vars(opt), training=training)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the table, write the JSON."""
+    if min(opt.steps, opt.rounds) < 1:
+        raise ValueError(f"--steps {opt.steps} and --rounds {opt.rounds} must be at least 1")
+    with TemporaryDirectory() as folder:
+        quick = [f"--{name}={value}" for name, value in QUICK.items()]
+        words = [*quick, *opt.training, "--frame_dir", f"{folder}/frames", "--annotation_path", f"{folder}/labels"]
+        words += ["--modality", "RGB_Flow", "--val_fraction", "0"]
+        options = {source: parse_opts([*words, "--flow_source", source]) for source in FLOW_SOURCES}
+        first = options[FLOW_SOURCES[0]]
+        device = setup(first.manual_seed, first.device)
+        write_tree(Path(folder), first.batch_size * opt.steps, first.sample_duration + 4, opt.size)
+        loaders = {source: loader_of(own, device) for source, own in options.items()}
+        close = agreement(loaders)  # and the loader processes are up
+        log.info("loading alone")
+        loading = alternated({source: partial(exhaust, loader) for source, loader in loaders.items()}, opt.rounds)
+        alone = {
+            source: loader_of(Namespace(**vars(own) | {"n_workers": 0}), device) for source, own in options.items()
+        }
+        working = alternated({source: partial(exhaust, loader) for source, loader in alone.items()}, opt.rounds)
+        log.info("training")
+        epoch = epoch_of(first, device, opt.steps)
+        epoch(loaders[FLOW_SOURCES[0]])
+        training = alternated({source: partial(epoch, loader) for source, loader in loaders.items()}, opt.rounds)
+    record = {
+        "environment": environment(),
+        "size": list(opt.size),
+        "options": {key: value for key, value in vars(first).items() if key not in ("frame_dir", "annotation_path")},
+        "device": str(device),
+        "agreement": close,
+        "step": milliseconds(training, opt.steps),
+        "loading": milliseconds(loading, opt.steps),
+        "loading_cpu": milliseconds(working, opt.steps, "cpu"),
+    }
+    save(opt.out, record)
+    print(table(record))  # noqa: T201 - the result
+    return record
+
+
+def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> None:
+    """`root`/frames with frames and flow of so many videos, as extracted, and `root`/labels in HMDB51's layout."""
+    log.info("making %d videos of %d frames", videos, frames)
+    width, height = size
+    lines = []
+    for source in range(videos):
+        side = max(size) + max(size) % 2
+        pixels, _ = render(CLASS, source, 0, size=side, frames=frames)
+        name = f"film{source}_{CLASS}_f_cm_np1_fr_med_0"
+        write_avi(root / "videos" / CLASS / f"{name}.avi", pixels[:, :height, :width])
+        lines.append(f"{name}.avi 1 \n")
+    (root / "labels").mkdir()
+    (root / "labels" / f"{CLASS}_test_split1.txt").write_text("".join(lines))
+    words = [str(root / "videos"), str(root / "frames"), "0", "1", "cpu", "--short_side", str(min(size))]
+    extract_frames_flows.main(extract_frames_flows.parse_args(words))
+
+
+def loader_of(opt: Namespace, device: torch.device) -> ClipLoader:
+    """Training batches, with published flow."""
+    return build_loader(opt, "train", flow=build_teacher_flow(opt, {}, "", device))
+
+
+def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
+    """How the flow clips of the loaders differ: mean absolute difference in grey levels, fraction within one level."""
+    pairs = [[batch[FLOW.name].cpu().int() for batch in batches] for batches in zip(*loaders.values(), strict=True)]
+    difference = torch.cat([(a - b).abs().flatten() for a, b in pairs]).float()
+    return {"levels": difference.mean().item(), "within_1": (difference <= 1).float().mean().item()}
+
+
+def exhaust(loader: ClipLoader) -> None:
+    """Load an epoch."""
+    for _ in loader:
+        pass
+
+
+def epoch_of(opt: Namespace, device: torch.device, steps: int) -> partial[dict[str, float]]:
+    """Trains for an epoch of the loader that it is called with."""
+    teacher, student = (start_stream(opt, stream, {}, "", NUM_CLASSES, resuming=False) for stream in (FLOW, RGB))
+    task = Distill(student, teacher, build_distillers(opt, student.network, teacher.network, 0)).to(device)
+    groups = parameter_groups(student.network, 0, opt.learning_rate)
+    groups.append({"params": list(task.losses.parameters()), "lr": opt.learning_rate})
+    optimizer = OPTIMIZERS[opt.optimizer](opt, groups)
+    schedule = SCHEDULES[opt.lr_schedule](opt, optimizer, steps)
+    return partial(
+        train_one_epoch, task, optimizer=optimizer, schedule=schedule, device=device, amp=opt.amp, label="epoch"
+    )
+
+
+def milliseconds(rounds: list[dict[str, Seconds]], steps: int, clock: str = "wall") -> dict[str, list[float]]:
+    """Milliseconds per batch in each round, by flow source."""
+    return {source: [1000 * getattr(times[source], clock) / steps for times in rounds] for source in FLOW_SOURCES}
+
+
+def table(record: dict[str, Any]) -> str:
+    """Medians over rounds, their ratio, and how much of a step flow takes."""
+    rows = []
+    for key, title in ROWS.items():
+        files, online = (median(record[key][source]) for source in FLOW_SOURCES)
+        share = f"{100 * (online - files) / online:.0f} %"
+        rows.append([title, f"{files:.0f}", f"{online:.0f}", f"{online / files:.2f}", share])
+    own, (width, height) = record["options"], record["size"]
+    network = f"{own['model']}-{own['model_depth']} x {own['width']}, {own['batch_size']} clips of"
+    return (
+        f"{record['environment']['gpu'] if record['device'] != 'cpu' else record['environment']['cpu']}, "
+        f"{own['n_workers']} loader processes, {network} {own['sample_duration']} frames of {width}x{height}\n\n"
+        + markdown(["ms per batch", "files", "online", "ratio", "share of flow"], rows)
+        + f"\nComputed and stored flow differ by {record['agreement']['levels']:.2f} grey levels, "
+        f"{100 * record['agreement']['within_1']:.1f} % by at most one.\n"
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,191 @@
+"""Image pairs with exact flow: textured layers that move by similarities, rendered in float64, rounded to 8 bit.
+
+A point is a complex number x + iy in pixels of the previous image, so that a similarity is `p + rate * p + shift`:
+`shift` moves, the real part of `rate` zooms, the imaginary part turns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from flow import encode
+
+from .textures import TEXTURES, Image, Points, bicubic
+
+OBJECTS = 3
+SENSOR_NOISE = 2.0  # standard deviation of texture "sensor", grey levels
+SAMPLES = (-0.25 - 0.25j, 0.25 - 0.25j, -0.25 + 0.25j, 0.25 + 0.25j)  # 2 x 2 places within a pixel
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two images and what happened between them.
+
+    Attributes:
+        previous: uint8 (H, W).
+        following: uint8 (H, W).
+        flow: Exact motion of what each pixel's centre shows, float32 (H, W, 2), pixels, x first.
+        visible: Whether `following` shows it too, bool (H, W); False where it is covered or out of the image.
+    """
+
+    previous: NDArray[np.uint8]
+    following: NDArray[np.uint8]
+    flow: NDArray[np.float32]
+    visible: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A textured surface and its motion; its outline is `radius * (1 + 0.25 cos(lobes * angle))` about `centre`.
+
+    `texture` begins at the point -margin - i margin.
+    """
+
+    texture: Image
+    margin: int
+    rate: complex
+    shift: complex
+    centre: complex = 0
+    radius: float = np.inf
+    lobes: int = 0
+
+    def displacement(self, points: Points) -> Points:
+        """Where `points` of the previous image go, relative to where they are."""
+        return self.rate * points + self.shift
+
+    def origin(self, points: Points) -> Points:
+        """Where `points` of the following image come from."""
+        return (points - self.shift) / (1 + self.rate)
+
+    def covers(self, points: Points) -> NDArray[np.bool_]:
+        """Whether `points` of the previous image lie within the outline."""
+        arm = points - self.centre
+        return np.abs(arm) <= self.radius * (1 + 0.25 * np.cos(self.lobes * np.angle(arm)))
+
+
+def make_scene(seed: int, height: int = 256, width: int = 340, speed: float = 5.0, texture: str = "noise") -> Scene:
+    """A moving background and three objects that move, turn and grow in front of it.
+
+    Args:
+        seed: Decides everything that the other arguments do not, >= 0.
+        height: Pixels, >= 16.
+        width: Pixels, >= 16.
+        speed: Of the fastest point of each object, pixels per frame, >= 0; nothing is faster.
+        texture: "noise", "leaves", or "sensor": leaves seen by a camera that stands still and adds noise.
+
+    Raises:
+        ValueError: An unknown texture.
+    """
+    if texture not in TEXTURES:
+        raise ValueError(f"texture {texture!r} does not exist; choose from {', '.join(TEXTURES)}")
+    rng = np.random.default_rng([seed, list(TEXTURES).index(texture)])
+    points, side = grid(height, width), min(height, width)
+    background = 0.0 if texture == "sensor" else speed * rng.uniform(0.3, 1)
+    layers = [moving(surface(rng, texture, height, width, speed), rng, points, background)]
+    for _ in range(OBJECTS):
+        shape = replace(
+            surface(rng, texture, height, width, speed),
+            centre=complex(rng.uniform(0.2, 0.8) * width, rng.uniform(0.2, 0.8) * height),
+            radius=rng.uniform(0.12, 0.22) * side,
+            lobes=int(rng.integers(0, 5)),
+        )
+        layers.append(moving(shape, rng, points[shape.covers(points)], speed))
+    return render(layers, height, width, rng, SENSOR_NOISE if texture == "sensor" else 0.0)
+
+
+def translation(
+    dx: float, dy: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise"
+) -> Scene:
+    """A textured image that moves by (dx, dy) pixels; for whole numbers the pixels are the same, moved."""
+    return pure(0, complex(dx, dy), height, width, seed, texture)
+
+
+def rotation(degrees: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise") -> Scene:
+    """A textured image that turns about its middle, from the x to the y axis: clockwise on a screen."""
+    return pure(np.exp(1j * np.radians(degrees)) - 1, 0, height, width, seed, texture)
+
+
+def zoom(factor: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise") -> Scene:
+    """A textured image that grows by `factor` > 0 about its middle."""
+    return pure(factor - 1, 0, height, width, seed, texture)
+
+
+def pure(rate: complex, shift: complex, height: int, width: int, seed: int, texture: str) -> Scene:
+    """A single surface that moves by `rate * (p - middle) + shift`."""
+    rng = np.random.default_rng(seed)
+    middle = complex(width - 1, height - 1) / 2
+    layer = surface(rng, texture, height, width, abs(shift) + abs(rate / (1 + rate)) * abs(middle))
+    return render([replace(layer, rate=rate, shift=shift - rate * middle)], height, width, rng)
+
+
+def surface(rng: np.random.Generator, texture: str, height: int, width: int, speed: float) -> Layer:
+    """A layer at rest, larger than the image by what comes in at that speed."""
+    margin = int(np.ceil(1.5 * speed)) + 4
+    return Layer(
+        texture=TEXTURES[texture](rng, height + 2 * margin, width + 2 * margin), margin=margin, rate=0, shift=0
+    )
+
+
+def moving(layer: Layer, rng: np.random.Generator, points: Points, speed: float) -> Layer:
+    """`layer` with a random motion whose longest displacement over `points` is `speed`."""
+    middle, reach = points.mean(), np.abs(points - points.mean()).max()
+    rate = complex(*rng.normal(0, 0.3, 2)) / reach
+    shift = np.exp(2j * np.pi * rng.uniform()) - rate * middle
+    longest = np.abs(rate * points + shift).max()
+    return replace(layer, rate=rate * speed / longest, shift=shift * speed / longest)
+
+
+def render(
+    layers: Sequence[Layer], height: int, width: int, rng: np.random.Generator, sensor_noise: float = 0.0
+) -> Scene:
+    """The images, flow and visibility of layers, back to front."""
+    points = grid(height, width)
+    images = []
+    for moved in (False, True):
+        image = np.mean([grey_levels(layers, points + place, moved) for place in SAMPLES], axis=0)
+        image += sensor_noise * rng.standard_normal(image.shape)
+        images.append(np.clip(np.rint(image), 0, 255).astype(np.uint8))
+    front = front_layer(layers, points, moved=False)
+    displacement = np.select([front == i for i in range(len(layers))], [layer.displacement(points) for layer in layers])
+    target = points + displacement
+    inside = (target.real >= 0) & (target.real <= width - 1) & (target.imag >= 0) & (target.imag <= height - 1)
+    flow = np.stack([displacement.real, displacement.imag], axis=-1).astype(np.float32)
+    return Scene(images[0], images[1], flow, inside & (front_layer(layers, target, moved=True) == front))
+
+
+def grid(height: int, width: int) -> Points:
+    """The centres of all pixels, (H, W)."""
+    return np.arange(width) + 1j * np.arange(height)[:, None]
+
+
+def front_layer(layers: Sequence[Layer], points: Points, moved: bool) -> NDArray[np.intp]:
+    """Index of the layer that is seen at each of `points` of the previous or, if `moved`, of the following image."""
+    front = np.zeros(points.shape, np.intp)
+    for i, layer in enumerate(layers):
+        front[layer.covers(layer.origin(points) if moved else points)] = i
+    return front
+
+
+def grey_levels(layers: Sequence[Layer], points: Points, moved: bool) -> Image:
+    """What is seen at each of `points`, unrounded."""
+    levels = np.zeros(points.shape)
+    for layer in layers:
+        origins = layer.origin(points) if moved else points
+        seen = layer.covers(origins)
+        levels[seen] = bicubic(layer.texture, origins[seen] + layer.margin * (1 + 1j))
+    return levels
+
+
+def end_point_error(flow: ArrayLike, truth: ArrayLike, mask: NDArray[np.bool_] | None = None) -> float:
+    """Mean length of the difference of two flows (..., 2), in their unit, over all pixels or those of `mask`."""
+    error = np.linalg.norm(np.asarray(flow, np.float64) - np.asarray(truth, np.float64), axis=-1)
+    return float(error.mean() if mask is None else error[mask].mean())
+
+
+def grey_difference(a: ArrayLike, b: ArrayLike, bound: float = 20.0) -> tuple[float, float]:
+    """How two flows differ once stored: mean absolute difference in grey levels, fraction within one level."""
+    levels = [encode(np.asarray(flow), bound, "round").astype(int) for flow in (a, b)]
+    difference = np.abs(levels[0] - levels[1])
+    return float(difference.mean()), float((difference <= 1).mean())

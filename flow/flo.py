@@ -1,0 +1,84 @@
+"""Middlebury .flo files: flow of one pair of images, exactly as it was computed.
+
+Little-endian on every machine: float32 202021.25, int32 width, int32 height, then height * width pairs (x, y) of
+float32. Flow that is unknown, as behind an object, is NaN here and above 1e9 in the file, as Middlebury has it.
+"""
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+TAG = 202021.25  # its bytes spell PIEH
+HEADER = struct.Struct("<fii")
+MAX_SIDE = 99999
+LARGEST, UNKNOWN = 1e9, 1e10
+
+
+def read_flo(path: str | Path) -> NDArray[np.float32]:
+    """Flow of a .flo file, shape (H, W, 2), pixels per frame, x first; both are NaN where either is unknown.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A name that does not end in .flo, another tag, sides outside 1 to 99999, too few or too many bytes.
+    """
+    path = checked_name(path)
+    with path.open("rb") as file:
+        header = file.read(HEADER.size)
+        if len(header) < HEADER.size:
+            raise ValueError(f"{path}: {len(header)} bytes, cut short within its header; write it again")
+        tag, width, height = HEADER.unpack(header)
+        if tag != TAG:
+            raise ValueError(f"{path}: starts with {tag:g} where .flo files have {TAG}; it is another format")
+        check_size(path, width, height)
+        size, expected = path.stat().st_size, HEADER.size + 8 * width * height
+        if size != expected:  # before memory is taken for what a damaged header claims
+            what = "cut short" if size < expected else "too long"
+            raise ValueError(f"{path}: {what}, {size} bytes where {width}x{height} needs {expected}; write it again")
+        flow = np.fromfile(file, "<f4", 2 * width * height).reshape(height, width, 2).astype(np.float32, copy=False)
+    flow[~(np.abs(flow) <= LARGEST).all(-1)] = np.nan
+    return flow
+
+
+def write_flo(path: str | Path, flow: ArrayLike) -> None:
+    """Write a .flo file under a temporary name and rename it; its folder must exist.
+
+    Args:
+        path: Ends in .flo; replaced if it is there.
+        flow: Shape (H, W, 2), pixels per frame, x first; NaN where it is unknown.
+
+    Raises:
+        ValueError: A name that does not end in .flo, another shape, sides outside 1 to 99999, values beyond 1e9.
+        OSError: It cannot be written; nothing is left behind.
+    """
+    path, array = checked_name(path), np.asarray(flow, "<f4")
+    if array.ndim != 3 or array.shape[2] != 2:
+        raise ValueError(f"{path}: flow must have the shape (height, width, 2), got {array.shape}")
+    height, width = array.shape[:2]
+    check_size(path, width, height)
+    unknown = np.isnan(array).any(-1, keepdims=True)
+    if (np.abs(array) > LARGEST).any():
+        raise ValueError(f"{path}: flow beyond {LARGEST:g} pixels cannot be told from unknown; give NaN where it is")
+    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            file.write(HEADER.pack(TAG, width, height))
+            file.write(np.where(unknown, np.float32(UNKNOWN), array).astype("<f4", copy=False).tobytes())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def checked_name(path: str | Path) -> Path:
+    """`path` if it ends in .flo, or a ValueError."""
+    if Path(path).suffix != ".flo":
+        raise ValueError(f"{path}: the name of a flow file must end in .flo")
+    return Path(path)
+
+
+def check_size(path: Path, width: int, height: int) -> None:
+    """Raise ValueError unless both sides are in [1, 99999]."""
+    if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
+        raise ValueError(f"{path}: a size of {width}x{height}; both sides must be 1 to {MAX_SIDE}")

@@ -1,0 +1,99 @@
+"""Building the native kernel where no installer did."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flow import available, build, native
+
+ROOT = Path(__file__).resolve().parents[1]
+needs_compiler = pytest.mark.skipif(bool(available()["native"]), reason="no C++ compiler")
+USE = (
+    "import flow.native as n, logging; logging.basicConfig(level='INFO', format='%(message)s'); print(n.library_path())"
+)
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def compiler(folder: Path, script: str) -> str:
+    path = folder / "compiler"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_the_first_use_compiles_and_says_so_and_the_second_is_silent(cache):
+    runs = [subprocess.run([sys.executable, "-c", USE], cwd=ROOT, capture_output=True, text=True) for _ in range(2)]
+    assert [run.returncode for run in runs] == [0, 0]
+    library = runs[0].stdout.strip()
+    assert runs[1].stdout.strip() == library
+    if Path(library).is_relative_to(cache):  # otherwise it is installed
+        assert [line.split(" in ")[0] for line in runs[0].stderr.splitlines()] == ["compiled the TV-L1 kernel"]
+        assert [path.name for path in (cache / "sts_net").iterdir()] == [Path(library).name]
+    assert runs[1].stderr == ""
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_processes_that_compile_at_the_same_time_do_not_disturb_each_other(cache):
+    command = [sys.executable, "flow/build.py"]
+    processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) for _ in range(3)]
+    assert [process.communicate() and process.returncode for process in processes] == [0, 0, 0]
+    assert len(list((cache / "sts_net").iterdir())) == 1
+
+
+def test_the_library_belongs_to_sources_and_processor(cache, monkeypatch, tmp_path):
+    before = build.cached_library()
+    assert before.parent == cache / "sts_net"
+    for path in build.SOURCE.parent.glob("tvl1*"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(build, "SOURCE", tmp_path / "tvl1.cpp")
+    assert build.cached_library() == before
+    (tmp_path / "tvl1_median.h").write_text("// changed")
+    assert build.cached_library() != before
+    monkeypatch.setattr("platform.machine", lambda: "riscv64")
+    assert build.cached_library().name.endswith("-riscv64.so")
+
+
+def test_without_a_compiler_it_says_how_to_get_one(cache, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    with pytest.raises(build.BuildError, match=r"no C\+\+ compiler: install one \(on Debian: apt-get install g\+\+\)"):
+        build.build()
+    assert not cache.exists()
+
+
+def test_a_compiler_that_fails_is_quoted_in_one_line_and_leaves_nothing(cache, monkeypatch, tmp_path):
+    monkeypatch.setenv("CXX", compiler(tmp_path, "echo 'tvl1.cpp:1: error: no such thing' >&2; echo more >&2; exit 1"))
+    with pytest.raises(build.BuildError, match=r"cannot compile tvl1\.cpp: tvl1\.cpp:1: error: no such thing$"):
+        build.build()
+    assert list((cache / "sts_net").iterdir()) == []
+    monkeypatch.setenv("CXX", "/no/such/compiler")
+    with pytest.raises(build.BuildError, match=r"/no/such/compiler: .*; set CXX to a C\+\+17 compiler"):
+        build.build()
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(build.BuildError, match=r"file/sts_net: cannot be written .* set XDG_CACHE_HOME"):
+        build.build()
+
+
+@needs_compiler
+def test_a_damaged_library_is_named_with_the_cure(cache, monkeypatch, caplog):
+    path = cache / "damaged.so"
+    cache.mkdir()
+    path.write_text("no library")
+    monkeypatch.setattr(native, "library_path", lambda: path)
+    with caplog.at_level(logging.WARNING), pytest.raises(build.BuildError, match=r"damaged\.so: cannot be loaded"):
+        native.load.__wrapped__()
