@@ -2,6 +2,8 @@
 
 import json
 import os
+import uuid
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,9 @@ FLOW_FILE = "flow.json"  # algorithm, parameters, library, bound, quantisation, 
 
 # What a network sees; another version of a library moves few grey levels, so it is recorded but not compared.
 COMPARED = ("algorithm", "parameters", "bound", "quantisation", "fps", "short_side")
+# When TV-L1 stops iterating: a fixed number of iterations and OpenCV's threshold give flows 0.04 pixels apart.
+STOPPING = {f"parameters {name}" for name in ("epsilon", "outer_iterations", "median_filtering")}
+NOT_STATED = object()
 
 
 def read_provenance(root: Path) -> dict[str, Any]:
@@ -37,6 +42,8 @@ def read_record(path: Path) -> dict[str, Any]:
 def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
     """State that everything below `root` is made as `record` says.
 
+    Any number of processes, also on several machines, may do so at the same time: the first one writes the file.
+
     Args:
         root: Existing folder.
         file_name: `FRAMES_FILE` or `FLOW_FILE`, written atomically if it is not there yet.
@@ -46,25 +53,32 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
         ValueError: The file is there and says something else.
     """
     path = root / file_name
-    if path.exists():
+    if path.exists() or not create(path, json.dumps(record, indent=2) + "\n"):
         there = read_record(path)
         wanted = json.loads(json.dumps(record))  # tuples become lists, as in the file
         changes = [
-            f"{key} {show(there.get(key))} there, {show(wanted.get(key))} now"
-            for key in sorted(there.keys() | wanted.keys())
-            if there.get(key) != wanted.get(key)
+            f"{name} {show(x)} there, {show(y)} now"
+            for name, x, y in differences(there, wanted, sorted(there.keys() | wanted.keys()))
         ]
         if changes:
             raise ValueError(f"{path}: {'; '.join(changes)}; use another output folder or the same options")
-        return
-    temporary = root / f".{file_name}.{os.getpid()}"
+
+
+def create(path: Path, text: str) -> bool:
+    """Write a file in one step, unless it is there; whether it was not."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(record, file, indent=2)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            path.hardlink_to(temporary)  # fails if the file is there; a rename would replace it
+        except FileExistsError:
+            return False
+        except OSError:  # no hard links here (exFAT, some network shares): of two at the same instant the last counts
+            temporary.replace(path)
+        return True
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -74,19 +88,27 @@ def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
     Args:
         a: The record of the data.
-        b: The record in the checkpoint. Only what both state is compared, parameters one by one.
+        b: The record in the checkpoint. Only what both state is compared, parameters one by one; when TV-L1 stops
+            iterating is not.
     """
-    differences = []
-    for key in COMPARED:
-        if key in a and key in b:
-            if isinstance(a[key], dict) and isinstance(b[key], dict):
-                pairs = [(f"{key} {name}", a[key][name], b[key][name]) for name in a[key] if name in b[key]]
-            else:
-                pairs = [(key, a[key], b[key])]
-            differences += [f"{name} {show(x)} here, {show(y)} in the checkpoint" for name, x, y in pairs if x != y]
-    return differences
+    ignored = STOPPING if "tvl1" in (a.get("algorithm"), b.get("algorithm")) else set()
+    return [
+        f"{name} {show(x)} here, {show(y)} in the checkpoint"
+        for name, x, y in differences(a, b, COMPARED)
+        if name not in ignored and NOT_STATED not in (x, y)
+    ]
+
+
+def differences(a: dict[str, Any], b: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:
+    """(name, value in a, value in b) of what two records say differently; what is in a dict is named "key name"."""
+    for key in keys:
+        x, y = a.get(key, NOT_STATED), b.get(key, NOT_STATED)
+        if isinstance(x, dict) and isinstance(y, dict):
+            yield from ((f"{key} {name}", u, v) for name, u, v in differences(x, y, x | y))
+        elif x != y:
+            yield key, x, y
 
 
 def show(value: Any) -> str:
     """A value in a message; None stands for the video's own rate or size."""
-    return "native" if value is None else str(value)
+    return "not stated" if value is NOT_STATED else "native" if value is None else str(value)

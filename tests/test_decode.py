@@ -8,7 +8,6 @@ import pytest
 
 from datasets import decode
 from datasets.decode import read_video, resample, scaled_size, timed_frames
-from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim, flow_mismatch, read_provenance
 
 STEP = 8  # grey levels from frame to frame
 
@@ -198,54 +197,3 @@ def test_the_file_is_closed_when_only_some_frames_are_read(tmp_path):
         next(frames)
         frames.close()
     assert len(list(opened.iterdir())) == before
-
-
-def test_a_root_without_records_has_no_provenance(tmp_path):
-    assert read_provenance(tmp_path) == {}
-
-
-def test_records_are_merged_and_a_second_equal_claim_changes_nothing(tmp_path):
-    claim(tmp_path, FRAMES_FILE, {"fps": 25.0, "short_side": None})
-    claim(tmp_path, FLOW_FILE, {"algorithm": "dis", "parameters": {"iterations": 25}})
-    written = (tmp_path / FRAMES_FILE).stat().st_mtime_ns
-    claim(tmp_path, FRAMES_FILE, {"fps": 25.0, "short_side": None})
-    assert (tmp_path / FRAMES_FILE).stat().st_mtime_ns == written
-    assert {path.name for path in tmp_path.iterdir()} == {FLOW_FILE, FRAMES_FILE}
-    assert read_provenance(tmp_path) == {
-        "fps": 25.0,
-        "short_side": None,
-        "algorithm": "dis",
-        "parameters": {"iterations": 25},
-    }
-
-
-def test_another_claim_lists_every_difference_and_the_cure(tmp_path):
-    claim(tmp_path, FLOW_FILE, {"bound": 20.0, "fps": None, "algorithm": "dis"})
-    with pytest.raises(ValueError, match=r"flow\.json: bound 20\.0 there, 15\.0 now; fps native there, 25\.0 now; use"):
-        claim(tmp_path, FLOW_FILE, {"bound": 15.0, "fps": 25.0, "algorithm": "dis"})
-    assert read_provenance(tmp_path)["bound"] == 20.0
-
-
-@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe"])
-def test_an_unreadable_record_is_named(tmp_path, content):
-    (tmp_path / FLOW_FILE).write_bytes(content)
-    with pytest.raises(ValueError, match=r"flow\.json: (is not JSON|holds no JSON object)"):
-        read_provenance(tmp_path)
-
-
-def test_a_failed_claim_leaves_no_file(tmp_path):
-    with pytest.raises(TypeError):
-        claim(tmp_path, FLOW_FILE, {"bound": object()})
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_flow_mismatch_names_what_a_network_would_see_and_only_that():
-    data = {"bound": 20.0, "library": "opencv 5.0.0", "parameters": {"warps": 5, "tau": 0.25}, "fps": None}
-    there = {"bound": 15.0, "library": "opencv 4.14.0", "parameters": {"warps": 2, "tau": 0.25}, "fps": 25.0}
-    assert flow_mismatch(data, there) == [
-        "parameters warps 5 here, 2 in the checkpoint",
-        "bound 20.0 here, 15.0 in the checkpoint",
-        "fps native here, 25.0 in the checkpoint",
-    ]
-    assert flow_mismatch(data, data) == []
-    assert flow_mismatch(data, {}) == flow_mismatch({}, data) == []

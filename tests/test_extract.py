@@ -109,8 +109,9 @@ def test_rate_and_size_are_25_and_256_unless_asked_otherwise(source, target):
     assert names(target / "slow" / "walk" / "c") == expected_names(3, flow=False)
 
 
-def test_the_records_say_how_it_was_made(source, target):
-    flows(source, target, "--flow=tvl1", "--fps=0", "--quality=90")
+@pytest.mark.parametrize("backend", ["native", "opencv"])
+def test_the_records_say_how_it_was_made(source, target, backend):
+    flows(source, target, "--flow=tvl1", f"--backend={backend}", "--preset=fast", "--fps=0", "--quality=90")
     assert json.loads((target / "frames.json").read_text()) == {
         "fps": None,
         "short_side": None,
@@ -118,10 +119,10 @@ def test_the_records_say_how_it_was_made(source, target):
         "decoder": f"opencv {cv2.__version__}",
     }
     record = json.loads((target / "flow.json").read_text())
-    assert record.pop("parameters")["warps"] == 5
+    assert record.pop("parameters")["warps"] == 3
     assert record == {
         "algorithm": "tvl1",
-        "library": f"opencv {cv2.__version__}",
+        "library": f"opencv {cv2.__version__}" if backend == "opencv" else "sts_net 0.1",
         "bound": 20.0,
         "quantisation": "truncate",
         "fps": None,
@@ -235,8 +236,8 @@ def test_any_name_works(target, tmp_path):
         assert names(target / (name if i % 2 else "class") / name) == expected_names(2, flow=True)
 
 
-def test_a_full_disk_leaves_only_complete_videos(source, target, monkeypatch):
-    write, room = Path.write_bytes, iter(range(20))  # the first video has 16 images
+def fill_disk(monkeypatch, writes: int) -> None:
+    write, room = Path.write_bytes, iter(range(writes))
 
     def write_bytes(path: Path, data: bytes) -> int:
         if next(room, None) is None:
@@ -245,6 +246,10 @@ def test_a_full_disk_leaves_only_complete_videos(source, target, monkeypatch):
         return write(path, data)
 
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
+
+
+def test_a_full_disk_leaves_only_complete_videos(source, target, monkeypatch):
+    fill_disk(monkeypatch, 20)  # the first video has 16 images and `done`
     with pytest.raises(OSError, match=r"No space left on device: '.*/run/\.part-b/TVL1jpg_y_00001\.jpg'"):
         flows(source, target)
     monkeypatch.undo()
@@ -252,6 +257,15 @@ def test_a_full_disk_leaves_only_complete_videos(source, target, monkeypatch):
     assert names(target / "run" / "a") == expected_names(FRAMES, flow=True)
     flows(source, target)
     assert len(list(target.rglob("done"))) == 3
+
+
+@pytest.mark.parametrize("writes", range(0, 16, 3))
+def test_a_full_disk_is_one_error_with_threads_too(source, target, monkeypatch, writes):
+    fill_disk(monkeypatch, writes)
+    with pytest.raises(OSError, match=r"No space left on device: '.*/run/\.part-b/.*\.jpg'"):
+        flows(source, target, *THREADS)
+    assert [path.name for path in target.iterdir() if path.is_dir()] == ["run"]
+    assert names(target / "run") == set()
 
 
 # Runs in a fork of a server that has imported everything, which saves seconds per kill. The process kills itself
@@ -272,12 +286,13 @@ def hurt(name):
             os.kill(os.getpid(), signal.SIGKILL)
         return result
     setattr(Path, name, call)
-for name in ("write_bytes", "mkdir", "rename", "replace"):
+for name in ("write_bytes", "mkdir", "rename", "hardlink_to"):
     hurt(name)
 extract_frames_flows.main(extract_frames_flows.parse_args({arguments}))
 """
 # Calls: DST, flow.json, then per video folder, 16 images, done, old folder away, new folder in place.
 KILLS = [(when, after) for when in (1, 2, 3, 4, 12, 19, 20, 21, 22, 23, 30, 41, 42, 62) for after in (False, True)]
+THREADS = ["--workers=3", "--shard=1/3"]  # one video, whose images three threads write
 
 
 def test_killed_anywhere_and_started_again_it_makes_the_same_tree(source, target, tmp_path):
@@ -287,12 +302,13 @@ def test_killed_anywhere_and_started_again_it_makes_the_same_tree(source, target
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["utils1.extract_frames_flows"])
     arguments = [str(source), str(target), "0", "9", "0", "--workers=1", "--short_side=0", "--flow=dis"]
-    for when, after in KILLS:
+    for when, after, options in [*((*kill, []) for kill in KILLS), *((*kill, THREADS) for kill in KILLS[2:8])]:
         shutil.copytree(tmp_path / "before", target)
-        process = server.Process(target=exec, args=(KILLED_RUN.format(when=when, after=after, arguments=arguments), {}))
+        run = KILLED_RUN.format(when=when, after=after, arguments=[*arguments, *options])
+        process = server.Process(target=exec, args=(run, {}))
         process.start()
         process.join(60)
-        assert process.exitcode == -signal.SIGKILL, (when, after)
+        assert process.exitcode == -signal.SIGKILL, (when, after, options)
         for done in target.rglob("[!.]*/done"):
             assert names(done.parent) == expected_names(FRAMES, flow="flow" in done.read_text())
         flows(source, target)
@@ -306,9 +322,9 @@ def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source
     out, err = process.communicate(timeout=100)
     assert process.returncode == 2
     assert out == ""
-    bad, summary, error = err.splitlines()
+    _, bad, summary, error = err.splitlines()
     assert bad.startswith(f"bad video: {source / 'run' / 'text.avi'}: is not a video")
-    assert summary == "extracted 3 videos (18 rgb, 15 flow), 0 were already complete, 1 failed"
+    assert summary.startswith("extracted 3 videos (18 rgb, 15 flow), 0 were already complete, 1 failed; ")
     assert error == "error: 1 of 4 videos could not be extracted (named above); the rest are complete"
     in_one_process = target.with_name("one")
     with pytest.raises(ValueError, match="1 of 4 videos"):
@@ -318,7 +334,8 @@ def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source
 
 def test_workers_end_with_a_killed_parent(source, target):
     make_video(source / "run" / "b.avi", 20)
-    process = script("extract_frames_flows.py", source, target, 0, 9, 0, "--workers=2", start_new_session=True)
+    slowly = ("--workers=2", "--backend=opencv")
+    process = script("extract_frames_flows.py", source, target, 0, 9, 0, *slowly, start_new_session=True)
     with process:
         deadline = time.monotonic() + 60
         while not list(target.rglob("00002.jpg")) and process.poll() is None and time.monotonic() < deadline:
@@ -340,7 +357,11 @@ def process_group_lives(group: int) -> bool:
     return True
 
 
+def abort(board) -> None:
+    os.abort()
+
+
 def test_a_dead_worker_is_one_error(source, target, monkeypatch):
-    monkeypatch.setattr(parallel, "start_worker", os.abort)
+    monkeypatch.setattr(parallel, "start_worker", abort)
     with pytest.raises(ValueError, match="a worker process died"):
         frames(source, target, "--workers=2")

@@ -1,7 +1,7 @@
 """Videos to JPEG frames: SRC/class/video.ext becomes DST/class/video/00001.jpg, ... and `done`.
 
 Run it again after an interruption: complete videos are skipped. Several machines may share DST if their
-START END do not overlap.
+START END or --shard do not overlap. torchrun starts one process per shard.
 """
 
 import os
@@ -14,8 +14,9 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import cli
-from utils1.extraction import extract
-from utils1.video_folder import Recipe
+from utils1.extraction import extract, preview
+from utils1.machine import Launch, parse_shard
+from utils1.recipe import Recipe
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -27,7 +28,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--fps", type=float, default=25.0, help="frames per second, 0 = the video's own")
     parser.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     parser.add_argument("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--workers", type=int, help="cores to use (default: all, in equal parts under torchrun)")
+    parser.add_argument("--shard", type=parse_shard, default="0/1", metavar="I/N", help="every N-th video; I < N")
+    parser.add_argument("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
     parser.add_argument("--allow_short", action="store_true", help="accept videos that end before their header says")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
@@ -51,7 +54,9 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 def main(opt: Namespace) -> None:
     """Extract the frames of every video of the chosen classes."""
-    extract(opt.source, opt.target, slice(opt.start, opt.end), Recipe(**frame_options(opt)), opt.workers)
+    machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard)
+    work = preview if opt.estimate else extract
+    work(opt.source, opt.target, slice(opt.start, opt.end), Recipe(**frame_options(opt)), machine)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,23 @@
 """Videos to folders of frames and flow images: what the two extraction scripts share."""
 
 import logging
-import sys
-from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
-
-from tqdm import tqdm
 
 from datasets.provenance import claim
 
-from .parallel import map_unordered
-from .video_folder import Job, Recipe, extract_video, is_complete
+from .estimate import estimate
+from .machine import CPU, Machine
+from .parallel import Board, map_unordered
+from .progress import Progress, Tally, in_words
+from .recipe import Recipe
+from .video_folder import Job, extract_video, is_complete
 
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 
 log = logging.getLogger(__name__)
 
 
-def extract(source: Path, target: Path, classes: slice, recipe: Recipe, workers: int) -> None:
+def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
     """Extract `source/class/video.ext` to `target/class/video/` for the chosen class folders.
 
     Complete videos are skipped, damaged ones named on stderr while the others go on.
@@ -28,42 +27,67 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, workers:
         target: Made if missing; its provenance files must agree with `recipe`.
         classes: Slice of the sorted class folders.
         recipe: What to write.
-        workers: Processes; 1 works in this one.
+        machine: What works, and which of the videos are its own.
 
     Raises:
         FileNotFoundError: No `source`.
         ValueError: Nothing to extract, another recipe in `target`, or videos that could not be extracted.
         OSError: The disk is full or not writable; every folder that is there is complete.
     """
+    jobs, records = list_jobs(source, target, classes, recipe, machine), recipe.records()
+    target.mkdir(parents=True, exist_ok=True)
+    for file_name, record in records.items():
+        claim(target, file_name, record)
+    todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
+    complete = len(jobs) - len(todo)
+    if todo:
+        log.info("%s", announcement(todo, complete, recipe, machine))
+    tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
+    board = Board(len(todo), machine.processes(len(todo)), machine.cores)
+    with Progress(tally, board, target) as progress:
+        for outcome in map_unordered(extract_video, todo, board):
+            progress.add(outcome)
+    made = ", ".join(f"{count} {stream}" for stream, count in tally.images.items()) or "no images"
+    log.info(
+        f"extracted {len(todo) - tally.failed} videos ({made}), {complete} were already complete, "
+        f"{tally.failed} failed{tally.summary()}"
+    )
+    if tally.failed:
+        raise ValueError(
+            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+        )
+
+
+def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
+    """Print what `extract` would take, from a sample of the videos that are not complete; writes nothing to `target`.
+
+    Arguments and errors are those of `extract`.
+    """
+    jobs = list_jobs(source, target, classes, recipe, machine)
+    recipe.records()  # a solver that cannot be built is no fault of the videos
+    todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
+    log.info(f"{len(jobs) - len(todo)} of {len(jobs)} videos are already complete")
+    if todo:
+        log.info(estimate(todo, machine))
+
+
+def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
+    """The videos of this machine's share, complete or not."""
     videos = find_videos(source, classes)
     if source.resolve() in target.resolve().parents:
         raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
-    target.mkdir(parents=True, exist_ok=True)
-    for file_name, record in recipe.records().items():
-        claim(target, file_name, record)
-    jobs = [Job(video, target / video.parent.name / video.stem, recipe) for video in videos]
-    todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
-    failed, images = watch(map_unordered(extract_video, todo, workers), len(todo), "flow" if recipe.flow else "rgb")
-    made = ", ".join(f"{count} {stream}" for stream, count in images.items()) or "no images"
-    complete = len(jobs) - len(todo)
-    log.info(f"extracted {len(todo) - failed} videos ({made}), {complete} were already complete, {failed} failed")
-    if failed:
-        raise ValueError(f"{failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete")
+    return [
+        Job(video, video.stat().st_size, target / video.parent.name / video.stem, recipe, machine.devices)
+        for video in machine.share(videos)
+    ]
 
 
-def watch(results: Iterable[tuple[dict[str, int], str]], total: int, stream: str) -> tuple[int, Counter[str]]:
-    """Show progress and name bad videos; (number of bad videos, images written per stream)."""
-    failed, images = 0, Counter[str]()
-    with tqdm(total=total, unit="video", disable=None) as progress:
-        for counts, problem in results:
-            images.update(counts)
-            if problem:
-                failed += 1
-                tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
-            rate = images[stream] / max(progress.format_dict["elapsed"], 1e-3)
-            progress.set_postfix_str(f"{rate:.1f} {stream}/s", refresh=False)
-            progress.update()
-    return failed, images
+def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
+    """What is about to be done, and with what."""
+    size = in_words(sum(job.size for job in todo))
+    flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
+    gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
+    return f"extracting {len(todo)} videos ({size}), {complete} are complete{flow}; CPU cores: {machine.cores}{gpus}"
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:

@@ -7,40 +7,95 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_process
 from typing import TypeVar
 
 import cv2
+import torch
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `Board.numbers`
 
-def map_unordered(function: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+
+class Board:
+    """Numbers that all processes of a command see and change.
+
+    Args:
+        jobs: Jobs that are to be done.
+        processes: Processes that do them, >= 1.
+        cores: Threads over all processes, >= `processes`.
+    """
+
+    def __init__(self, jobs: int, processes: int, cores: int) -> None:
+        self.processes, self.cores = processes, cores
+        self.numbers = multiprocessing.get_context("spawn").Array("q", [jobs, 0, 0, 0])
+
+    def add(self, place: int, amount: int) -> int:
+        """Change one number; what it was before."""
+        with self.numbers.get_lock():
+            before = self.numbers[place]
+            self.numbers[place] = before + amount
+        return before
+
+    def images_and_size(self) -> tuple[int, int]:
+        """Images that count as progress, and bytes of all files, written so far."""
+        with self.numbers.get_lock():
+            return self.numbers[IMAGES], self.numbers[SIZE]
+
+    def threads(self) -> int:
+        """Threads for one job, >= 1: when fewer jobs are left than processes, more cores are free for each."""
+        return max(1, self.cores // max(1, min(self.processes, self.numbers[LEFT])))
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One of the processes."""
+
+    number: int  # 0, 1, ...
+    board: Board
+
+
+current: Worker | None = None  # the one that this process is; a pool can hand it over in no other way
+
+
+def map_unordered(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
     """Results of `function` in the order in which they are ready.
 
     Args:
         function: A function of a module, so that another process finds it.
         jobs: Its arguments.
-        workers: Processes; 1 works in this one.
+        board: With the number of processes; 1 works in this one.
 
     Raises:
         ValueError: If a process dies.
     """
-    workers = min(workers, len(jobs))
-    if workers <= 1:
-        yield from map(function, jobs)
-        return
-    # spawn: a forked child of a process that has imported torch may hang in its thread pools.
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
+    results = in_this_process if board.processes == 1 else in_processes
+    for result in results(function, jobs, board):
+        board.add(LEFT, -1)
+        yield result
+
+
+def in_this_process(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
+    """`map_unordered` without other processes."""
+    with single_threaded_libraries():
+        yield from (function(job, Worker(0, board)) for job in jobs)
+
+
+def in_processes(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
+    """`map_unordered` in a pool."""
+    context = worker_context(function.__module__)
+    pool = ProcessPoolExecutor(board.processes, context, initializer=start_worker, initargs=(board,))
     waiting = iter(jobs)
     try:
-        pending = {pool.submit(function, job) for job in islice(waiting, workers)}
+        pending = {pool.submit(run, function, job) for job in islice(waiting, board.processes)}
         while pending:
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-            pending |= {pool.submit(function, job) for job in islice(waiting, len(ready))}
+            pending |= {pool.submit(run, function, job) for job in islice(waiting, len(ready))}
             yield from (future.result() for future in ready)
     except BrokenProcessPool as error:
         raise ValueError(
@@ -51,10 +106,43 @@ def map_unordered(function: Callable[[Job], Result], jobs: Sequence[Job], worker
         pool.shutdown(cancel_futures=True)
 
 
-def start_worker() -> None:
-    """Make a worker use one core, and end at once with Ctrl-C or with its parent, however that dies."""
-    cv2.setNumThreads(1)
+def worker_context(module: str) -> multiprocessing.context.BaseContext:
+    """How processes start: forked from a server that has imported `module`, which none of them need do again.
+
+    Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", module])
+    return context
+
+
+def start_worker(board: Board) -> None:
+    """Number a worker, and make it end at once with Ctrl-C or with its parent, however that dies."""
+    global current
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: wait_for_process([parent.sentinel]) and os._exit(1), daemon=True).start()
+    current = Worker(board.add(WORKERS, 1), board)
+
+
+def run(function: Callable[[Job, Worker], Result], job: Job) -> Result:
+    """Do a job in a process of a pool."""
+    assert current is not None
+    with single_threaded_libraries():
+        return function(job, current)
+
+
+@contextmanager
+def single_threaded_libraries() -> Iterator[None]:
+    """OpenCV and torch use one core in each thread of ours, which share the cores already."""
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before[0])
+        torch.set_num_threads(before[1])

@@ -1,6 +1,7 @@
 """The streams of a video file, without extracting it: what a network is fed, in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from datasets import FLOW, eval_transform, read_video
 from flow import build_flow, encode
+
+BATCH = 32  # frames whose flow is computed at a time, one pair per core
 
 
 def common_recipe(paths: list[str], states: list[dict]) -> dict:
@@ -50,16 +53,28 @@ def read_streams(path: Path, recipe: dict, wanted: Sequence[str]) -> dict[str, T
 
 def frames_of(path: Path, provenance: dict, with_flow: bool) -> Iterator[dict[str, np.ndarray]]:
     """Frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
-    flow = build_flow(provenance.get("algorithm", "tvl1"), **provenance.get("parameters", {})) if with_flow else None
-    previous = None
-    for frame in read_video(path, provenance.get("fps", 25.0), provenance.get("short_side", 256)):
-        images = {"rgb": frame}
-        if flow is not None:
-            grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-            if previous is not None:
-                field = flow(previous, grey)
-                images["flow"] = encode(
-                    field, provenance.get("bound", 20.0), provenance.get("quantisation", "truncate")
-                )
-            previous = grey
-        yield images
+    solve = flow_of(provenance) if with_flow else None
+    frames = read_video(path, provenance.get("fps", 25.0), provenance.get("short_side", 256))
+    before: list[np.ndarray] = []
+    while batch := list(islice(frames, BATCH)):
+        levels: list[np.ndarray] = []
+        if solve:
+            grey = np.stack([*before, *(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in batch)])
+            levels, before = list(solve(grey[:-1], grey[1:])), [grey[-1]]
+        without = len(batch) - len(levels)  # all frames, or the first one of the video
+        for i, frame in enumerate(batch):
+            yield {"rgb": frame} | ({"flow": levels[i - without]} if i >= without else {})
+
+
+def flow_of(provenance: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """Flow between grey images (N, H, W), in levels (N, H, W, 2), as `provenance` says.
+
+    Raises:
+        ValueError: Flow that cannot be computed from what a checkpoint knows.
+    """
+    name, parameters = provenance.get("algorithm", "tvl1"), provenance.get("parameters", {})
+    if name == "raft":
+        raise ValueError("the network of flow saw RAFT's, which needs weights that its checkpoint does not hold")
+    solver = build_flow(name, "opencv" if parameters.get("gamma") else "auto", **parameters)
+    bound, quantisation = provenance.get("bound", 20.0), provenance.get("quantisation", "truncate")
+    return lambda previous, following: encode(solver(previous, following), bound, quantisation)

@@ -1,0 +1,61 @@
+"""Which GPUs compute flow, and by which backend."""
+
+import logging
+from argparse import ArgumentTypeError
+
+import torch
+
+from flow import available
+
+from .machine import CPU
+
+log = logging.getLogger(__name__)
+
+# Backends of `flow`, best first. Those of GPUs compute on the device of the tensors they get.
+ON_GPU = ("cuda", "torch")
+ON_CPU = ("native", "torch", "opencv")
+
+
+def parse_gpus(text: str) -> tuple[int, ...] | None:
+    """Numbers of "0" or "0,1", none of "cpu" and "-1", None for "all"."""
+    if text == "all":
+        return None
+    if text in (CPU, "-1"):
+        return ()
+    numbers = text.split(",")
+    if not all(number.isdecimal() for number in numbers):
+        raise ArgumentTypeError(f"{text!r} is not a list of GPUs like 0 or 0,1, nor all, nor cpu")
+    return tuple(dict.fromkeys(map(int, numbers)))
+
+
+def choose_backend(name: str, backend: str, gpus: tuple[int, ...] | None) -> tuple[str, list[str]]:
+    """The backend that "auto" stands for here, and the devices that it computes on: GPUs if there are any.
+
+    Args:
+        name: A flow.
+        backend: A backend of `flow`, or "auto".
+        gpus: Numbers, () for none, None for all; where torch sees no GPU they are not looked at.
+
+    Raises:
+        ValueError: The machine has GPUs, but not these, or none for a backend that needs one.
+    """
+    missing, devices = available(name), choose_devices(gpus)
+    if backend == "auto":
+        order = ON_CPU if devices == [CPU] else ON_GPU + ON_CPU
+        backend = next((b for b in order if missing.get(b) == ""), backend)
+        if backend == "torch" and devices == [CPU] and missing.get("native"):
+            log.warning("%s is computed by torch, several times slower: %s", name, missing["native"])
+    if backend == "cuda" and devices == [CPU]:
+        raise ValueError(f"--backend cuda: {missing.get('cuda') or 'GPU is cpu; name one, or say all'}")
+    return backend, devices if backend in ON_GPU else [CPU]
+
+
+def choose_devices(gpus: tuple[int, ...] | None) -> list[str]:
+    """The chosen GPUs as torch names them, or the CPU where there are none."""
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if not count or gpus == ():
+        return [CPU]
+    chosen = range(count) if gpus is None else gpus
+    if absent := [number for number in chosen if number >= count]:
+        raise ValueError(f"GPU {absent[0]} does not exist; there are 0 to {count - 1}, or say all or cpu")
+    return [f"cuda:{number}" for number in chosen]

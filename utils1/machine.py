@@ -1,0 +1,82 @@
+"""What of this computer works, and which share of the videos is its own."""
+
+import logging
+from argparse import ArgumentTypeError
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from flow.native import cores
+
+CPU = "cpu"
+log = logging.getLogger(__name__)
+
+PROCESSES_PER_GPU = 4  # hide each other's waits; more would only hold more GPU memory, threads fill the cores
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What one command may use, and its share of the work.
+
+    Attributes:
+        cores: Threads over all processes, >= 1.
+        devices: Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
+        shard: (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
+    """
+
+    cores: int = 1
+    devices: tuple[str, ...] = (CPU,)
+    shard: tuple[int, int] = (0, 1)
+
+    def __post_init__(self) -> None:
+        if self.cores < 1:
+            raise ValueError(f"--workers {self.cores} is not at least 1")
+
+    def share(self, videos: Sequence[Path]) -> list[Path]:
+        """This command's videos; every video is in exactly one of the n shards."""
+        index, count = self.shard
+        return list(videos[index::count])
+
+    def processes(self, jobs: int) -> int:
+        """Processes for so many jobs, >= 1; on a CPU as many as cores."""
+        most = self.cores if self.devices == (CPU,) else PROCESSES_PER_GPU * len(self.devices)
+        return max(1, min(self.cores, most, jobs))
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Place of this process among those that torchrun started; alone without torchrun."""
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    local_world: int = 1
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> "Launch":
+        """As torchrun states it."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+        stated = [environment.get(name, "") for name in names]
+        return cls(*map(int, stated)) if all(value.isdecimal() for value in stated) else cls()
+
+    def machine(self, workers: int | None, shard: tuple[int, int], devices: Sequence[str] = (CPU,)) -> Machine:
+        """This process's part of the machine: its share of the cores, its GPU, its share of the shard."""
+        index, count = shard
+        if CPU not in devices and len(devices) < self.local_world:
+            log.warning("%d processes share %s; GPU all gives each its own", self.local_world, ", ".join(devices))
+        own = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
+        return Machine(
+            cores=max(1, cores() // self.local_world) if workers is None else workers,
+            devices=tuple(own),
+            shard=(index * self.world + self.rank, count * self.world),
+        )
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """(0, 4) of "0/4"."""
+    index, _, count = text.partition("/")
+    if not (index.isdecimal() and count.isdecimal()):
+        raise ArgumentTypeError(f"{text!r} is not I/N, like 0/4")
+    if int(index) >= int(count):
+        raise ArgumentTypeError(f"{text!r}: the shards of {count} are 0/{count} to {int(count) - 1}/{count}")
+    return int(index), int(count)
