@@ -4,6 +4,7 @@ import csv
 import errno
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -467,6 +468,17 @@ def test_unlike_counts_and_missing_videos_are_named_and_the_rest_is_compared(roo
     assert report["problems"] == ["fly/c: only in B", "run/a: 3 flows in A, 2 in B", "walk/c: only in A"]
     assert {name: row["flows"] for name, row in report["videos"].items()} == {"run/a": 2, "run/b [1]": 3}
     assert "problem: run/a: 3 flows in A, 2 in B" in capsys.readouterr().out
+
+
+def test_a_long_list_of_problems_is_cut_short_in_print_only(root, tmp_path, capsys):
+    run_convert(root, tmp_path / "new", "--bound=10")
+    for i in range(30):
+        shutil.copytree(root / "run/a", root / f"more/{i}")
+    report = run_compare(root, tmp_path / "new")
+    assert len(report["problems"]) == 30
+    out = capsys.readouterr().out
+    assert out.count("problem: ") == 20
+    assert "\n10 more problems; --json has all\n" in out
 
 
 def test_videos_that_cannot_be_read_or_differ_in_size_end_in_an_error(root, flo_root, capsys):

@@ -176,7 +176,9 @@ def as_text(report: dict[str, Any]) -> str:
         cells.append([name, *(f"{row[key]:.4g}" if key in row else "-" for key in COLUMNS)])
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [f"flow.json, A | B: {line}" for line in report["flow_json"]]
-    lines += [f"problem: {line}" for line in report["problems"]]
+    lines += [f"problem: {line}" for line in report["problems"][:SHOWN]]
+    if (more := len(report["problems"]) - SHOWN) > 0:
+        lines.append(f"{more} more problems; --json has all")
     lines.append("{}; grey levels of {bound:g} pixels, {quantisation}".format(title, **report["grey"]))
     lines += ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
     return "\n".join(lines)
