@@ -3,6 +3,7 @@
 Examples:
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --distill mse     # MARS
+    python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --flow_source online     # needs no stored flow
 """
 
 from argparse import Namespace
@@ -20,6 +21,7 @@ from models import (
     start_stream,
 )
 from opts import adopt, parse_opts
+from teacher_flow import build_teacher_flow
 
 # Column of the published log -> our metric.
 COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
@@ -37,6 +39,7 @@ def main(opt: Namespace) -> dict[str, float]:
     known = checkpoint.load(opt.resume_path1)
     teacher = load_stream(adopt(opt, known, ARCHITECTURE), FLOW, known, opt.resume_path1)
     check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
+    flow = build_teacher_flow(opt, known, opt.resume_path1, device)
 
     start = opt.SFS_resume_path or opt.pretrain_path
     state = checkpoint.load(start) if start else {}
@@ -49,14 +52,14 @@ def main(opt: Namespace) -> dict[str, float]:
     losses = build_distillers(opt, student.network, teacher.network, begin)
     task = Distill(student, teacher, losses, ce_weight=opt.ce_weight, frozen_norms=frozen).to(device)
 
-    train, val = build_loader(opt, "train"), build_loader(opt, "val", (RGB,))
+    train, val = build_loader(opt, "train", flow=flow), build_loader(opt, "val", (RGB,))
     groups = parameter_groups(student.network, begin, opt.learning_rate)
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": opt.learning_rate})
     info = {
         "stream": RGB.name,
         "class_names": names,
-        "recipe": build_recipe(opt) | {"normalisation": student.normalisation},
+        "recipe": build_recipe(opt, flow.record if flow else None) | {"normalisation": student.normalisation},
     }
     files = naming.distillation_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

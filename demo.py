@@ -26,9 +26,8 @@ from engine import checkpoint, cli
 from utils1.plots import plot_confusion, plot_curves
 
 ROOT = Path(__file__).parent
-# TV-L1 by its default parameters takes about five times as long on these small, noisy images.
 # Motion is below 2 pixels a frame: a bound of 5 keeps four times as many grey levels of it as the usual 20.
-FLOW_OPTIONS = ("--bound", "5", "--flow_parameters", "scales=3", "warps=3", "epsilon=0.03")
+FLOW_OPTIONS = ("--bound", "5")
 SYSTEMS = ("RGB", "Flow", "SFS", "RGB+SFS", "RGB+Flow")
 
 

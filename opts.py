@@ -11,7 +11,7 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import DATASETS, LAYOUTS, MISSING, MODALITIES, SAMPLERS, SCALES, TAILS
+from datasets import DATASETS, FLOW_SOURCES, LAYOUTS, MISSING, MODALITIES, SAMPLERS, SCALES, TAILS
 from engine import OPTIMIZERS, SCHEDULES, cli, config
 from engine.cli import ArgumentParser
 from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
@@ -73,6 +73,11 @@ def check(opt: Namespace) -> None:
         raise ValueError(
             f"--input_channels {opt.input_channels}: --modality {opt.modality} has {channels}; leave it out"
         )
+    if opt.flow_source == "online" and len(MODALITIES[opt.modality]) == 1:
+        raise ValueError(
+            f"--flow_source online is for STS_train.py --modality RGB_Flow; --modality {opt.modality} reads files: "
+            "leave it out"
+        )
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 
@@ -133,6 +138,9 @@ def add_data_options(parser: ArgumentParser) -> None:
         "--crop_scales", default=list(SCALES), type=float, nargs="+", help="sides of training crops over the short side"
     )
     add("--no_flip", action="store_true", help="do not mirror training clips")
+    add(
+        "--flow_source", default="files", choices=FLOW_SOURCES, help="STS_train: 'online' computes flow from the frames"
+    )
     add("--allow_flow_mismatch", action="store_true", help="use flow that differs from what a checkpoint saw")
 
 

@@ -46,9 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Options of this script; those of STS_train.py that were given are the list `training`."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
-    parser.add_argument(
-        "--steps", type=int, default=4, help="of an epoch; in the first ones loading is ahead of nothing"
-    )
+    parser.add_argument("--steps", type=int, default=4, help="of an epoch, which begins with no batch ready")
     parser.add_argument("--rounds", type=int, default=2, help="epochs of each kind that are measured")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/online_flow.json"), help="every number")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")

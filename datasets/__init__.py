@@ -9,6 +9,7 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from .decode import read_video
 from .holdout import hold_out
 from .layouts import LAYOUTS
 from .loader import ClipLoader
+from .online import FLOW_SOURCES, OnlineFlow, OnlineLoader, OnlineReader, PairReader
 from .recipe import CLIP_OPTIONS, build_recipe, check_data
 from .sampling import SAMPLERS, TAILS, clip_starts, loop
 from .streams import FLOW, MODALITIES, RGB, Stream
@@ -38,6 +40,7 @@ __all__ = [
     "CLIP_OPTIONS",
     "DATASETS",
     "FLOW",
+    "FLOW_SOURCES",
     "LAYOUTS",
     "MISSING",
     "MODALITIES",
@@ -47,6 +50,7 @@ __all__ = [
     "TAILS",
     "ClipDataset",
     "ClipLoader",
+    "OnlineFlow",
     "Stream",
     "Video",
     "VideoDataset",
@@ -94,11 +98,13 @@ def class_names(opt: Namespace, subset: str) -> list[str]:
     return list_official(opt, subset).class_names
 
 
-def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None = None) -> VideoDataset | ClipDataset:
+def build_dataset(
+    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+) -> VideoDataset | ClipDataset:
     """Build the "train", "val" or "test" subset that `opt` describes.
 
-    `streams` are read, by default those of `--modality`. Which frames count depends on the modality alone, so
-    that a stream is cut into the same clips with and without the other.
+    `streams` are read, by default those of `--modality`; `flow` computes the flow stream in place of its files. Which
+    frames count depends on the modality alone, so that a stream is cut into the same clips with and without the other.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
@@ -109,15 +115,33 @@ def build_dataset(opt: Namespace, subset: str, streams: Sequence[Stream] | None 
     if not entries:
         raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
     needs = {stream.name for stream in MODALITIES[opt.modality]} | (set() if opt.only_RGB else {FLOW.name})
-    videos = find_videos(entries, Path(opt.frame_dir), layout, needs=needs, missing=opt.missing)
+    on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
+    spare = len(needs - on_disk)  # computed flow leads from the last usable frame to one more
+    videos = find_videos(entries, Path(opt.frame_dir), layout, needs=on_disk, missing=opt.missing, spare=spare)
     log.info("%s %s: %d videos", opt.dataset, subset, len(videos))
     if subset == "test":
-        reader = ClipReader(streams, layout, eval_transform(opt.sample_size))
+        reader = build_reader(opt, streams, eval_transform(opt.sample_size), flow)
         return ClipDataset(videos, reader, length=opt.sample_duration, tail=opt.tail)
     transform = train_transform(opt) if subset == "train" else eval_transform(opt.sample_size)
     sample = SAMPLERS["random" if subset == "train" else opt.val_sampling]
-    reader = ClipReader(streams, layout, transform)
+    reader = build_reader(opt, streams, transform, flow)
     return VideoDataset(videos, reader, sample=sample, length=opt.sample_duration, seed=opt.manual_seed)
+
+
+def build_reader(
+    opt: Namespace, streams: Sequence[Stream], transform: T.Transform, flow: OnlineFlow | None
+) -> ClipReader:
+    """Reads clips from files, or computes their flow.
+
+    Raises:
+        ValueError: If flow is to be computed by a script that cannot.
+    """
+    layout = LAYOUTS[opt.layout]
+    if FLOW not in streams or opt.flow_source == "files":
+        return ClipReader(streams, layout, transform)
+    if flow is None:
+        raise ValueError("--flow_source online is for STS_train.py; here flow is read from files: leave it out")
+    return PairReader(streams, layout, transform) if flow.device else OnlineReader(streams, layout, transform, flow)
 
 
 def train_transform(opt: Namespace) -> T.Transform:
@@ -131,10 +155,13 @@ def eval_transform(size: int) -> T.Transform:
     return T.Compose(T.CenterCrop(size), T.to_model)
 
 
-def build_loader(opt: Namespace, subset: str, streams: Sequence[Stream] | None = None) -> ClipLoader:
+def build_loader(
+    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+) -> ClipLoader:
     """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
-    return ClipLoader(
-        build_dataset(opt, subset, streams),
+    batches = partial(OnlineLoader, flow=flow) if flow and flow.device else ClipLoader
+    return batches(
+        build_dataset(opt, subset, streams, flow),
         batch_size=opt.clips_per_batch if subset == "test" else opt.batch_size,
         train=subset == "train",
         n_workers=opt.n_workers,

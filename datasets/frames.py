@@ -90,7 +90,7 @@ def stated_counts(folder: Path) -> dict[str, int]:
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and pair[1].isdecimal()}
 
 
-def read_frames(folder: Path, patterns: Sequence[str], stream: Stream, numbers: Iterable[int]) -> Tensor:
+def read_frames(folder: Path, patterns: Sequence[str], stream: Stream, numbers: Sequence[int]) -> Tensor:
     """Read frames of one stream.
 
     Returns:
@@ -101,15 +101,22 @@ def read_frames(folder: Path, patterns: Sequence[str], stream: Stream, numbers: 
         ValueError: If a file cannot be decoded, or its size differs from the first frame's.
     """
     flag = cv2.IMREAD_COLOR_RGB if stream.channels == 3 else cv2.IMREAD_GRAYSCALE
-    frames: list[np.ndarray] = []
+    planes = [read_images(folder, pattern, flag, numbers) for pattern in patterns]
+    frames = planes[0] if len(planes) == 1 else np.stack(planes, -1)
+    return torch.from_numpy(frames).permute(0, 3, 1, 2)
+
+
+def read_images(folder: Path, pattern: str, flag: int, numbers: Iterable[int]) -> np.ndarray:
+    """Decode the images of one pattern, uint8 (T, H, W) or (T, H, W, 3) as OpenCV's `flag` says; raises as above."""
+    images: list[np.ndarray] = []
     for number in numbers:
-        planes = [read_image(folder / pattern.format(number), flag) for pattern in patterns]
-        frame = planes[0] if len(planes) == 1 else np.stack(planes, -1)
-        if frames and frame.shape != frames[0].shape:
-            path, (height, width) = folder / patterns[0].format(number), frame.shape[:2]
+        path = folder / pattern.format(number)
+        image = read_image(path, flag)
+        if images and image.shape != images[0].shape:
+            height, width = image.shape[:2]
             raise ValueError(f"{path}: {width}x{height}, unlike the other frames of the video")
-        frames.append(frame)
-    return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2)
+        images.append(image)
+    return np.stack(images)
 
 
 def read_image(path: Path, flag: int) -> np.ndarray:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .provenance import flow_mismatch, read_provenance
+from .provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from .streams import FLOW, Stream
 
 log = logging.getLogger(__name__)
@@ -15,12 +15,23 @@ log = logging.getLogger(__name__)
 CLIP_OPTIONS = ("sample_size", "sample_duration", "layout")
 
 
-def build_recipe(opt: Namespace) -> dict[str, Any]:
-    """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say."""
+def build_recipe(opt: Namespace, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say.
+
+    Args:
+        opt: Describes the data.
+        flow: What `flow.json` would hold, where flow is computed.
+    """
     return {
         **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "provenance": read_provenance(Path(opt.frame_dir)),
+        "provenance": provenance(opt) | dict(flow or {}),
     }
+
+
+def provenance(opt: Namespace) -> dict[str, Any]:
+    """What is stated of the images in use; stored flow is not in use where flow is computed."""
+    root = Path(opt.frame_dir)
+    return read_record(root / FRAMES_FILE) if opt.flow_source == "online" else read_provenance(root)
 
 
 def check_data(
@@ -49,9 +60,9 @@ def check_data(
         if name in recipe and recipe[name] != getattr(opt, name):
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
     if stream == FLOW:
-        differences = flow_mismatch(read_provenance(Path(opt.frame_dir)), recipe.get("provenance", {}))
+        differences = flow_mismatch(provenance(opt), recipe.get("provenance", {}))
         if differences and not opt.allow_flow_mismatch:
             raise ValueError(
-                f"{source}: saw other flow than {opt.frame_dir} holds: {'; '.join(differences)}. Extract the flow "
-                "again, or go on with --allow_flow_mismatch"
+                f"{source}: saw other flow than {opt.frame_dir} gives: {'; '.join(differences)}. Extract the "
+                f"{'frames' if opt.flow_source == 'online' else 'flow'} again, or go on with --allow_flow_mismatch"
             )

@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from .frames import count_usable_frames, read_frames
@@ -65,7 +66,13 @@ class Video(NamedTuple):
 
 
 def find_videos(
-    entries: Sequence[Entry], frame_dir: Path, layout: Layout, *, needs: Collection[str], missing: str = "error"
+    entries: Sequence[Entry],
+    frame_dir: Path,
+    layout: Layout,
+    *,
+    needs: Collection[str],
+    missing: str = "error",
+    spare: int = 0,
 ) -> list[Video]:
     """Look at the folder of every entry.
 
@@ -75,6 +82,7 @@ def find_videos(
         layout: File names.
         needs: Streams that every video must have.
         missing: "error" stops at the first video that cannot be used; "skip" leaves such videos out, and says so.
+        spare: Frames after the last usable one: 1 where flow to the next frame is computed.
 
     Raises:
         FileNotFoundError: If the root is absent, or a video is and `missing` is "error".
@@ -86,7 +94,10 @@ def find_videos(
     def look(entry: Entry) -> Video | OSError | ValueError:
         folder = locate(frame_dir, entry.path)
         try:
-            return Video(entry.path, folder, entry.label, count_usable_frames(folder, layout, needs))
+            count = count_usable_frames(folder, layout, needs) - spare
+            if count < 1:
+                raise ValueError(f"{folder}: a single frame has no flow")
+            return Video(entry.path, folder, entry.label, count)
         except (OSError, ValueError) as error:
             return error
 
@@ -142,8 +153,12 @@ class ClipReader:
         self.streams, self.layout, self.transform = tuple(streams), layout, transform
 
     def __call__(self, video: Video, numbers: Sequence[int], rng: np.random.Generator) -> Sample:
-        clip = {s.name: read_frames(video.folder, self.layout[s.name], s, numbers) for s in self.streams}
+        clip = {stream.name: self.read(video, stream, numbers) for stream in self.streams}
         return {**self.transform(clip, rng), "label": video.label, "video": video.name}
+
+    def read(self, video: Video, stream: Stream, numbers: Sequence[int]) -> Tensor:
+        """Frames of one stream, uint8 (T, C, H, W)."""
+        return read_frames(video.folder, self.layout[stream.name], stream, numbers)
 
 
 class VideoDataset(Dataset[Sample]):

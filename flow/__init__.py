@@ -1,29 +1,11 @@
 """Optical flow: grey images in, pixels per frame out; `encode` turns it into 8-bit images, `decode` back."""
 
-from collections.abc import Callable
-from typing import Any
-
-from . import solvers
 from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
+from .flows import BACKENDS, FLOWS, available, build_flow
 from .images import FlowSolver
-from .opencv import dis, farneback
-from .raft import raft
+from .recorded import rebuild_flow, recorded_encoding, suits_gpu
 from .tvl1 import PRESETS
-
-# Flow -> the backends that compute it, as functions of (preset, device, threads, parameters).
-FLOWS: dict[str, dict[str, Callable[..., FlowSolver]]] = {
-    "tvl1": {
-        "native": solvers.native,
-        "torch": solvers.torch_eager,
-        "cuda": solvers.cuda,
-        "opencv": solvers.opencv,
-    },
-    "dis": {"opencv": solvers.without_preset(dis)},
-    "farneback": {"opencv": solvers.without_preset(farneback)},
-    "raft": {"torch": solvers.without_preset(raft, takes_device=True)},
-}
-BACKENDS = ("auto", *FLOWS["tvl1"])
 
 __all__ = [
     "BACKENDS",
@@ -37,56 +19,8 @@ __all__ = [
     "decode",
     "encode",
     "read_flo",
+    "rebuild_flow",
+    "recorded_encoding",
+    "suits_gpu",
     "write_flo",
 ]
-
-
-def build_flow(
-    name: str,
-    backend: str = "auto",
-    preset: str = "opencv",
-    *,
-    device: str | None = None,
-    threads: int | None = None,
-    **parameters: Any,
-) -> FlowSolver:
-    """Flow from one grey image to the next; one object serves any number of pairs of any size.
-
-    Args:
-        name: A key of `FLOWS`.
-        backend: What computes it. "auto" solves TV-L1 on the GPU for tensors that are there and otherwise natively,
-            or by torch, with a warning, where the native kernel cannot be compiled.
-        preset: A key of `PRESETS`, for TV-L1: whose default parameters. torch and cuda iterate by a fixed schedule
-            and take "fixed" for "opencv"; the difference is about 0.04 pixels.
-        device: Where "torch" and "cuda" compute arrays, e.g. "cuda:1"; tensors on a GPU are computed where they are.
-        threads: Pairs of a batch that "native" solves at a time; None takes all cores.
-        parameters: Solver parameters that replace the preset's, by the names in `.description["parameters"]`.
-
-    Returns:
-        A callable `(previous, following) -> flow`: uint8 (H, W) or (N, H, W), arrays or tensors on any device, in;
-        float32 (..., H, W, 2) of the same kind and on the same device out, pixels per frame, x first:
-        `following[y + flow_y, x + flow_x]` is what `previous[y, x]` became.
-        Its `.description` holds algorithm, parameters and library in plain types.
-
-    Raises:
-        ValueError: A name, backend, preset or parameter that does not exist, or a backend that this machine lacks;
-            the message says how to get it.
-    """
-    for value, known, what in (
-        (name, FLOWS, "flow"),
-        (backend, BACKENDS, "flow backend"),
-        (preset, PRESETS, "flow preset"),
-    ):
-        if value not in known:
-            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(known)}")
-    if backend == "auto":
-        backend = "auto" if name == "tvl1" else next(iter(FLOWS[name]))
-    elif backend not in FLOWS[name]:
-        raise ValueError(f"flow {name} has no backend {backend!r}; choose from auto, {', '.join(FLOWS[name])}")
-    build = solvers.auto if backend == "auto" else FLOWS[name][backend]
-    return build(preset, device, threads, parameters)
-
-
-def available(name: str = "tvl1") -> dict[str, str]:
-    """Backends of a flow on this machine: "" where one can be used, else what is missing and how to get it."""
-    return {backend: solvers.MISSING[backend]() for backend in FLOWS[name]}

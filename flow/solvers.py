@@ -15,7 +15,7 @@ from . import opencv as cv
 from . import tvl1_triton
 from .images import FlowSolver
 from .native import NativeTVL1
-from .tvl1 import build_parameters, fixed
+from .tvl1 import build_parameters, fixed, unscheduled
 from .tvl1_torch import TorchTVL1
 from .tvl1_triton import TritonTVL1
 
@@ -23,7 +23,6 @@ log = logging.getLogger(__name__)
 
 Parameters = dict[str, Any]
 NO_CUDA = "no CUDA device that this torch can use: check nvidia-smi and the torch build, or use --backend native"
-
 
 # Why a backend cannot be used on this machine and how to change that; "" for one that can.
 MISSING: dict[str, Callable[[], str]] = {
@@ -80,9 +79,10 @@ def without_preset(build: Callable[..., FlowSolver], *, takes_device: bool = Fal
 
 
 def auto(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
-    """The fastest backend for where the images are."""
+    """The fastest backend for where the images are; one with a fixed schedule ignores parameters of the other kind."""
     if device is not None and torch.device(device).type != "cpu":
-        return (cuda if torch.device(device).type == "cuda" else torch_eager)(preset, device, threads, parameters)
+        build = cuda if torch.device(device).type == "cuda" else torch_eager
+        return build(preset, device, threads, unscheduled(parameters))
     return AutoTVL1(preset, threads, parameters)
 
 
@@ -96,11 +96,12 @@ class AutoTVL1:
     def __init__(self, preset: str, threads: int | None, parameters: Parameters) -> None:
         self.arguments = preset, threads, parameters
         self.on_device: dict[str, FlowSolver] = {}
-        reason = kernel.missing()
-        if reason:
+        self.on_cpu: FlowSolver
+        if reason := kernel.missing():
             log.warning("flow by plain torch, several times slower than by the native kernel: %s", reason)
-        build: Callable[..., FlowSolver] = torch_eager if reason else native
-        self.on_cpu = build(preset, None, threads, parameters)
+            self.on_cpu = torch_eager(preset, None, threads, unscheduled(parameters))
+        else:
+            self.on_cpu = native(preset, None, threads, parameters)
         self.description = self.on_cpu.description
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:

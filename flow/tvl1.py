@@ -104,6 +104,11 @@ def fixed(preset: str) -> str:
     return "fixed" if preset == "opencv" else preset
 
 
+def unscheduled(parameters: dict[str, Any]) -> dict[str, Any]:
+    """`parameters` without those that say when to stop iterating."""
+    return {name: value for name, value in parameters.items() if name not in PRESETS["fixed"]}
+
+
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
     """The preset with some of its parameters replaced.
 

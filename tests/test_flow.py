@@ -79,6 +79,8 @@ def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog
         "flow by plain torch, several times slower than by the native kernel: no C++ compiler: install one"
     ]
     np.testing.assert_array_equal(flow(*pair), build_flow("tvl1", "torch")(*pair))
+    # What a record says about a stop rule does not keep a solver without one from being taken.
+    assert build_flow("tvl1", warps=3, epsilon=0.02).description == build_flow("tvl1", "torch", warps=3).description
     assert available()["native"] == "no C++ compiler: install one"
 
 

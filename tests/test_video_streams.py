@@ -31,5 +31,5 @@ def test_the_flow_is_that_of_the_record_pair_by_pair(tmp_path, monkeypatch, reco
 
 
 def test_flow_of_raft_cannot_be_made_again_from_a_checkpoint():
-    with pytest.raises(ValueError, match="saw RAFT's, which needs weights"):
+    with pytest.raises(ValueError, match="was made with RAFT's flow, which needs weights"):
         video_streams.flow_of({"algorithm": "raft", "parameters": {"size": "small", "weights": "0123"}})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from datasets import FLOW, eval_transform, read_video
-from flow import build_flow, encode
+from flow import encode, rebuild_flow, recorded_encoding
 
 BATCH = 32  # frames whose flow is computed at a time, one pair per core
 
@@ -72,9 +72,5 @@ def flow_of(provenance: dict) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     Raises:
         ValueError: Flow that cannot be computed from what a checkpoint knows.
     """
-    name, parameters = provenance.get("algorithm", "tvl1"), provenance.get("parameters", {})
-    if name == "raft":
-        raise ValueError("the network of flow saw RAFT's, which needs weights that its checkpoint does not hold")
-    solver = build_flow(name, "opencv" if parameters.get("gamma") else "auto", **parameters)
-    bound, quantisation = provenance.get("bound", 20.0), provenance.get("quantisation", "truncate")
-    return lambda previous, following: encode(solver(previous, following), bound, quantisation)
+    solver, encoding = rebuild_flow(provenance), recorded_encoding(provenance)
+    return lambda previous, following: encode(solver(previous, following), **encoding)

@@ -1,0 +1,39 @@
+"""Flow as a `flow.json` or a checkpoint states that it was made."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .flows import build_flow
+from .images import FlowSolver
+
+Record = Mapping[str, Any]
+
+
+def rebuild_flow(record: Record, *, device: str | None = None, threads: int | None = None) -> FlowSolver:
+    """The solver of a record; what it does not say is as in the published tools.
+
+    It has the record's parameters, except that GPUs, and CPUs without the native kernel, iterate by a fixed schedule.
+
+    Args:
+        record: With "algorithm" and "parameters".
+        device: As for `build_flow`; a GPU only if `suits_gpu`.
+        threads: As for `build_flow`.
+
+    Raises:
+        ValueError: RAFT, whose weights a record does not hold, or what this machine cannot compute.
+    """
+    name, parameters = record.get("algorithm", "tvl1"), record.get("parameters", {})
+    if name == "raft":
+        raise ValueError("was made with RAFT's flow, which needs weights that are not stored here")
+    backend = "opencv" if parameters.get("gamma") else "auto"
+    return build_flow(name, backend, device=device, threads=threads, **parameters)
+
+
+def suits_gpu(record: Record) -> bool:
+    """Whether a GPU can compute the flow of a record."""
+    return record.get("algorithm", "tvl1") == "tvl1" and not record.get("parameters", {}).get("gamma")
+
+
+def recorded_encoding(record: Record) -> dict[str, Any]:
+    """Keyword arguments of `encode` by a record; what it does not say is as in the published tools."""
+    return {"bound": record.get("bound", 20.0), "quantisation": record.get("quantisation", "truncate")}
