@@ -24,3 +24,5 @@ def words(hmdb51, tmp_path) -> list[str]:
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+    yield
+    torch.set_flush_denormal(False)  # what scripts switch on, and hypothesis refuses to work with
