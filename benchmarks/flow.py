@@ -32,7 +32,7 @@ Flow = NDArray[np.float32]
 
 SPEEDS = (2.0, 5.0, 10.0)  # pixels per frame
 BATCHES = (1, 8, 32)
-SCALING_PAIRS, SCALING_ROUNDS = 8, 15
+SCALING_PAIRS, SCALING_ROUNDS = 24, 7
 
 log = logging.getLogger(__name__)
 
