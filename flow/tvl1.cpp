@@ -10,7 +10,7 @@
 #include <system_error>
 #include <thread>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(TVL1_PLAIN)  // TVL1_PLAIN: as on any other processor
 #include <immintrin.h>
 #define TVL1_X86 1
 #else

@@ -8,7 +8,7 @@ typedef float Quad __attribute__((vector_size(16)));
 
 // The first three elements of four quads, to three places.
 TVL1_INLINE void store_transposed(float *p0, float *p1, float *p2, Quad a, Quad b, Quad c, Quad d) {
-#if defined(__SSE2__)
+#if TVL1_X86
     _MM_TRANSPOSE4_PS(a, b, c, d);
     _mm_store_ps(p0, a), _mm_store_ps(p1, b), _mm_store_ps(p2, c);
 #else
@@ -82,7 +82,7 @@ TVL1_INLINE Quad quad_sum(const Vector *v) {
     return _mm256_castps256_ps128(half) + _mm256_extractf128_ps(half, 1);
 }
 
-#elif defined(__SSE2__)
+#elif TVL1_X86
 
 using Vector = __m128;
 TVL1_INLINE Vector load(const float *p) { return _mm_load_ps(p); }

@@ -1,13 +1,17 @@
 """Building the native kernel where no installer did."""
 
 import logging
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.scenes import make_scene
 from flow import available, build, native
+from flow.tvl1 import build_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 needs_compiler = pytest.mark.skipif(bool(available()["native"]), reason="no C++ compiler")
@@ -87,6 +91,31 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(build.BuildError, match=r"file/sts_net: cannot be written .* set XDG_CACHE_HOME"):
         build.build()
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_code_for_any_processor_gives_the_same_flow(tmp_path, monkeypatch):
+    scene = make_scene(2, 61, 83, 2)
+    images = scene.previous, scene.following
+    parameters = build_parameters("fixed", {"scales": 1})
+    expected = native.NativeTVL1(parameters, "baseline")(*images)
+    command = [shutil.which("c++"), *build.FLAGS, "-DTVL1_PLAIN", "-Wall", "-Wextra", "-Werror", "-shared"]
+    subprocess.run([*command, build.SOURCE, "-o", tmp_path / "plain.so"], check=True)
+    monkeypatch.setattr(native, "library_path", lambda: tmp_path / "plain.so")
+    monkeypatch.setattr(native, "load", native.load.__wrapped__)
+    assert native.isa_paths() == ["auto", "baseline"]
+    flow = native.NativeTVL1(parameters)(*images)
+    assert np.linalg.norm(flow - expected, axis=-1).mean() < 1e-3
+    assert (flow != expected).any()
+
+
+@needs_compiler
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-g++"), reason="no cross compiler for aarch64")
+def test_it_compiles_for_64_bit_arm(tmp_path):
+    command = ["aarch64-linux-gnu-g++", *build.FLAGS, "-Wall", "-Wextra", "-Werror", "-shared", build.SOURCE]
+    subprocess.run([*command, "-o", tmp_path / "arm.so"], check=True)
 
 
 @needs_compiler
