@@ -3,6 +3,10 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import CLASSES, words_for, write_hmdb51
+from hypothesis import settings
+
+settings.register_profile("any machine", deadline=None)  # a busy one is no failure
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")
