@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <new>
 #include <system_error>
@@ -169,19 +170,19 @@ int32_t tvl1_flow(const tvl1_parameters *parameters, const uint8_t *previous, co
     try {
         const std::vector<Size> sizes = pyramid(*parameters, height, width);
         Task task{*parameters, sizes, previous, following, flow, pairs, solver(isa)};
+        const int64_t most = std::max<int64_t>(1, std::min<int64_t>(threads, pairs));
+        thread_local std::vector<Workspace> kept;
+        if (int64_t(kept.size()) < most) kept.resize(size_t(most));
         std::vector<std::thread> others;
-        for (int64_t i = 1; i < std::min<int64_t>(threads, pairs); ++i) {
+        others.reserve(size_t(most));  // an exception here would find threads at work
+        for (int64_t i = 1; i < most; ++i) {
             try {
-                others.emplace_back([&task] {
-                    Workspace own;
-                    work(task, own);
-                });
+                others.emplace_back(work, std::ref(task), std::ref(kept[size_t(i)]));
             } catch (const std::system_error &) {  // no more threads are to be had: the work is done with these
                 break;
             }
         }
-        thread_local Workspace kept;
-        work(task, kept);
+        work(task, kept[0]);
         for (std::thread &other : others) other.join();
         return task.out_of_memory ? TVL1_NO_MEMORY : TVL1_OK;
     } catch (const std::bad_alloc &) {
