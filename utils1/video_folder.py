@@ -1,6 +1,8 @@
 """One video to its folder of frames and flow images."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,24 +49,31 @@ def is_complete(folder: Path, *, flow: bool) -> bool:
         return False
 
 
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """A hidden folder that becomes `folder` when the block ends, and vanishes when it fails."""
+    part = folder.with_name(f".part-{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():  # renamed first, for a folder that loses its files must not keep its `done`
+            folder.rename(part / "old")
+            shutil.rmtree(part / "old")
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def extract_video(job: Job, worker: Worker) -> Outcome:
     """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
-    part = job.folder.with_name(f".part-{job.folder.name}")
     try:
-        if part.exists():
-            shutil.rmtree(part)
-        part.mkdir(parents=True)
-        counts, size = write_images(job, part, worker)
-        write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
-        if job.folder.exists():  # renamed first, for a folder that loses its files must not keep its `done`
-            job.folder.rename(part / "old")
-            shutil.rmtree(part / "old")
-        part.rename(job.folder)
+        with made_whole(job.folder) as part:
+            counts, size = write_images(job, part, worker)
+            write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
     except (ValueError, FileNotFoundError) as error:
         reason = str(error).removeprefix(f"{job.video}: ")
         return Outcome(job, {}, problem=f"{job.video}: {reason}")
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return Outcome(job, counts, size)
 
 
