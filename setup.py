@@ -1,20 +1,26 @@
-"""Installs the packages as sts_net.models, sts_net.datasets, ..., and compiles the TV-L1 kernel.
+"""Installs the packages as sts_net.models, sts_net.datasets, ..., and compiles the TV-L1 kernel and what reads images.
 
 The folders have generic names: installed under them, this project would overwrite Hugging Face's
-`datasets` in site-packages. Without a C++ compiler the kernel is left out, and compiled or replaced by torch when it
-is needed. Metadata is in pyproject.toml.
+`datasets` in site-packages. Without a C++ compiler, or libjpeg-turbo's headers, they are left out, and compiled or
+replaced by Python when they are needed. Metadata is in pyproject.toml.
 """
 
 import runpy
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from setuptools import Command, Extension, setup
 
-PACKAGES = ("models", "models.distill", "datasets", "flow", "engine", "utils1")
-KERNEL = runpy.run_path(str(Path(__file__).with_name("flow") / "build.py"))
+ROOT = Path(__file__).parent
+sys.path.insert(0, str(ROOT))  # for sts_native: a build in isolation has not got it
+
+PACKAGES = ("models", "models.distill", "datasets", "datasets.jpeg", "datasets.stores", "flow", "engine", "utils1")
+NATIVE = {
+    package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
+    for package in ("flow", "datasets.jpeg")
+}
 
 
 class Develop(Command):
@@ -37,20 +43,26 @@ class Develop(Command):
         subprocess.run([sys.executable, "-m", "pip", "install", "--editable", ".", *options], check=True)
 
 
+def extension(package: str, library: Any) -> Extension:
+    """A native library of a package, left out with a warning if it cannot be compiled."""
+    folder = package.replace(".", "/")
+    return Extension(
+        f"sts_net.{package}._{library.name}",
+        [f"{folder}/{source}" for source in library.sources],
+        depends=[f"{folder}/{path.name}" for path in sorted(library.folder.glob(library.headers))],
+        define_macros=[(f"{library.name.upper()}_SOURCE", f'"{library.source_hash()}"')],
+        extra_compile_args=list(library.flags),
+        extra_link_args=list(library.libraries),
+        language="c++",
+        optional=True,
+    )
+
+
 setup(
     packages=[f"sts_net.{name}" for name in PACKAGES],
     package_dir={f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
-    package_data={"sts_net.flow": ["*.cpp", "*.h"]},
-    ext_modules=[
-        Extension(
-            "sts_net.flow._tvl1",
-            ["flow/tvl1.cpp"],
-            depends=[str(path) for path in sorted(Path("flow").glob("tvl1*.h"))],
-            define_macros=[("TVL1_SOURCE", f'"{KERNEL["source_hash"]()}"')],
-            extra_compile_args=list(KERNEL["FLAGS"]),
-            language="c++",
-            optional=True,  # a compiler that is missing or fails is a warning
-        )
-    ],
+    package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE},
+    py_modules=["sts_native"],
+    ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
     cmdclass={"develop": Develop},
 )

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .build import BuildError, build, source_hash
+from sts_native import BuildError
+
+from .build import KERNEL
 from .images import grey_pair
 from .tvl1 import LIBRARY, TVL1
 
-ABI = 1
 ISAS = ("auto", "baseline", "avx2", "avx512")  # by their numbers in tvl1.h
 
 
@@ -106,15 +107,7 @@ def library_path() -> Path:
     Raises:
         BuildError: It is neither there nor can it be compiled.
     """
-    for path in sorted(Path(__file__).parent.glob("_tvl1*.so")):
-        try:
-            library = ctypes.CDLL(str(path))
-        except OSError:  # of another platform
-            continue
-        library.tvl1_source.restype = ctypes.c_char_p
-        if library.tvl1_source().decode() == source_hash():
-            return path
-    return build()
+    return KERNEL.path()
 
 
 @cache
@@ -124,13 +117,7 @@ def load() -> ctypes.CDLL:
     Raises:
         BuildError: There is none, or it does not load.
     """
-    path = library_path()
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise BuildError(f"{path}: cannot be loaded ({error}); delete it to have it compiled again") from error
-    if library.tvl1_abi() != ABI:
-        raise BuildError(f"{path}: belongs to another version of this program; delete it")
+    library = KERNEL.load(library_path())
     pointer, int32 = ctypes.c_void_p, ctypes.c_int32
     library.tvl1_flow.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int64, int32, int32, int32, int32]
     library.tvl1_isa.argtypes = [int32]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from datasets.jpeg import native as loader
 from flow import BACKENDS, FLOWS, native
 from utils1 import doctor
 
@@ -61,6 +62,20 @@ def test_versions_and_hardware_are_those_of_this_process(quick, tmp_path, monkey
     assert machine["auto"]["backend"] in BACKENDS
     kernel = None if native.missing() else {"isa": native.isa_used(), "library": str(native.library_path())}
     assert machine["native"] == kernel
+    assert (machine["images"] is None) == bool(loader.missing())
+    if machine["images"]:
+        assert machine["images"]["isa"] in ("baseline", "avx2", "avx512")
+        assert Path(machine["images"]["library"]).is_file()
+
+
+def test_without_the_native_loader_it_says_how_to_get_it(quick, monkeypatch, capsys):
+    monkeypatch.setattr(loader, "missing", lambda: "jpeglib.h is not there: install it")
+    report = report_of()
+    assert report["machine"]["images"] is None
+    lines = capsys.readouterr().out.splitlines()
+    assert "images: decoded in Python, which takes twice as long, see below" in lines
+    cure = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
+    assert f"missing: images by native: jpeglib.h is not there: install it; {cure}" in lines
 
 
 def test_what_is_missing_is_named_with_its_cure_and_not_measured(quick, monkeypatch, capsys):
@@ -131,6 +146,7 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
         "gpus": [{"name": "H200", "gigabytes": 150}],
         "auto": {"backend": "cuda", "devices": ["cuda:0"]},
         "native": None,
+        "images": {"isa": "avx2", "libjpeg": "libjpeg.so.62", "library": "clip.so"},
         "disk": {"folder": "here", "free_gigabytes": 12.5},
     }
     speeds = [row | {"pairs_per_second": 25.0}, row | {"problem": "it fails"}]
@@ -139,15 +155,16 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
     assert "4 cores, H200 (150 GB)" in lines[0]
     assert "native kernel: none, see below" in lines
     assert "extraction by default: cuda on cuda:0" in lines
-    assert lines[8].split() == ["tvl1", "native", "opencv", "1", "core,", "avx2", "25.0", "27.8"]
-    assert lines[9].endswith("-  it fails")
+    assert "images: native decoder, avx2, libjpeg.so.62, clip.so" in lines
+    assert lines[9].split() == ["tvl1", "native", "opencv", "1", "core,", "avx2", "25.0", "27.8"]
+    assert lines[10].endswith("-  it fails")
     assert "others are at work here (load 9.5), so the speeds are too low" in lines
 
 
 def test_json_is_the_whole_report(quick, capsys):
     report = report_of("--json")
     assert json.loads(capsys.readouterr().out) == report
-    assert {name.split(" by ")[0] for name in report["missing"]} <= set(FLOWS)
+    assert {name.split(" by ")[0] for name in report["missing"]} <= {*FLOWS, "images"}
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What this machine computes optical flow with and how fast, what is missing and how to get it; takes some seconds."""
+"""What this machine loads images and computes flow with and how fast, what is missing and how to get it: in seconds."""
 
 import json
 import os
@@ -20,6 +20,7 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 
+from datasets.jpeg import native as loader
 from datasets.synthetic import render
 from engine import cli
 from flow import FLOWS, available, build_flow, native
@@ -34,6 +35,8 @@ UCF101 = 2.5e6  # pairs of its 13,320 videos
 BUDGET = 0.7  # seconds for a speed after a first call, unless one call takes longer
 SECONDS = 15.0  # after which no further speed is measured
 GPU_BATCH = 32
+LOADER = "images by native"
+LOADER_CURE = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
 
 Row = dict[str, Any]
 
@@ -56,13 +59,21 @@ def about_machine() -> dict[str, Any]:
         "gpus": [{"name": gpu.name, "gigabytes": round(gpu.total_memory / 1e9)} for gpu in gpus],
         "auto": {"backend": backend, "devices": devices},
         "native": None if native.missing() else {"isa": native.isa_used(), "library": str(native.library_path())},
+        "images": None if loader.missing() else about_loader(),
         "disk": {"folder": str(Path.cwd()), "free_gigabytes": round(disk.free / 1e9, 1)},
     }
 
 
+def about_loader() -> dict[str, str]:
+    """The native decoder of images."""
+    return {"isa": loader.isa_used(), "libjpeg": loader.jpeg_library(), "library": str(loader.library_path())}
+
+
 def missing() -> dict[str, str]:
     """What cannot be used here, and how to get it."""
-    return {f"{name} by {backend}": reason for name in FLOWS for backend, reason in available(name).items() if reason}
+    flows = {f"{name} by {way}": reason for name in FLOWS for way, reason in available(name).items() if reason}
+    reason = loader.missing()
+    return {LOADER: f"{reason}; {LOADER_CURE}"} | flows if reason else flows
 
 
 def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
@@ -122,12 +133,15 @@ def as_text(report: dict[str, Any]) -> str:
     """The report for people."""
     machine = report["machine"]
     gpus = ", ".join(f"{gpu['name']} ({gpu['gigabytes']} GB)" for gpu in machine["gpus"]) or "no GPU"
-    kernel = machine["native"]
+    kernel, images = machine["native"], machine["images"]
     lines = [
         f"{machine['system']}, {machine['cores']} cores, {gpus}",
         f"Python {machine['python']}, torch {machine['torch']}, torchvision {machine['torchvision']}, "
         f"OpenCV {machine['opencv']} {'with' if machine['opencv_has_tvl1'] else 'without'} TV-L1",
         f"native kernel: {kernel['isa']}, {kernel['library']}" if kernel else "native kernel: none, see below",
+        f"images: native decoder, {images['isa']}, {images['libjpeg']}, {images['library']}"
+        if images
+        else "images: decoded in Python, which takes twice as long, see below",
         f"extraction by default: {machine['auto']['backend']} on {', '.join(machine['auto']['devices'])}",
         f"disk: {machine['disk']['free_gigabytes']} GB free at {machine['disk']['folder']}",
         "",

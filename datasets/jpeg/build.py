@@ -1,0 +1,48 @@
+"""The libraries in C++: what they are made of, and building them where no installer did.
+
+    python datasets/jpeg/build.py        # build them now and print where they are
+
+Nothing of the package is used: setup.py reads this file, too.
+"""
+
+import logging
+import platform
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # run by path; sts_native is in the root
+
+from sts_native import Library
+
+HEADERS = (
+    "jpeglib.h is not there: install libjpeg-turbo's headers (Debian: apt-get install libjpeg62-turbo-dev; "
+    "Ubuntu: libjpeg-turbo8-dev; Fedora: libjpeg-turbo-devel; conda: libjpeg-turbo)"
+)
+KERNEL = Library(
+    name="clip",
+    title="image loader",
+    folder=Path(__file__).parent,
+    sources=("clip.cpp",),
+    headers="clip*.h",
+    flags=("-O3", "-std=c++17", "-ffp-contract=off", "-fPIC", "-pthread"),
+    libraries=("-ldl",) if platform.system() == "Linux" else (),
+    abi=1,
+    cures={"jpeglib.h": HEADERS},
+)
+
+CODER = Library(
+    name="restart",
+    title="coder of packed clips",
+    folder=Path(__file__).parent,
+    sources=("restart.cpp",),
+    headers="restart.h",
+    flags=("-O3", "-std=c++17", "-fPIC"),
+    abi=1,
+)
+LIBRARIES = (KERNEL, CODER)
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for library in LIBRARIES:
+        logging.getLogger(__name__).info("%s", library.build())
