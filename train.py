@@ -9,7 +9,7 @@ from argparse import Namespace
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
 from engine import build_run, checkpoint, cli, fit, naming, setup
-from models import ARCHITECTURE, Classify, frozen_norms, parameter_groups, start_stream
+from models import ARCHITECTURE, Classify, build_mixing, frozen_norms, parameter_groups, start_stream
 from opts import adopt, parse_opts
 
 
@@ -33,7 +33,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin) if opt.freeze_BN else ()
-    task = Classify(model, frozen).to(device)
+    task = Classify(model, frozen, build_mixing(opt)).to(device)
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, opt.learning_rate)

@@ -1,40 +1,99 @@
-"""Which frames to read. Integers in, integers out: no files, no tensors. Frames count from 1."""
+"""Which frames to read. Integers in, integers out: no files, no tensors. Frames count from 1.
+
+Any number of frames, any length and any stride >= 1 gives frames that exist: a video that is too short is looped.
+The rules are those of the publications without their slips; `sampling_compat` has them with.
+"""
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
 Sampler = Callable[[int, int, np.random.Generator], list[int]]
 
+
+class StridedSampler(Protocol):
+    """Frames of one clip; fix the stride with `functools.partial` to make it a `Sampler`."""
+
+    def __call__(self, num_frames: int, length: int, rng: np.random.Generator, /, *, stride: int = 1) -> list[int]: ...
+
+
+TestSampler = Callable[[int, int], list[list[int]]]
+
+
+class StridedTestSampler(Protocol):
+    """Frames of every clip of a video; fix stride and number of clips to make it a `TestSampler`."""
+
+    def __call__(self, num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]: ...
+
+
 TAILS = ("overlap", "drop")
+STACK = 10  # flow images that the two-stream networks see at once
 
 
-def random_clip(num_frames: int, length: int, rng: np.random.Generator) -> list[int]:
-    """`length` consecutive frames from a uniform start; a shorter video is looped from a uniform phase.
+def span(length: int, stride: int = 1) -> int:
+    """Frames from the first to the last of a clip, both counted."""
+    return (length - 1) * stride + 1
+
+
+def last_start(num_frames: int, length: int, stride: int = 1) -> int:
+    """The last start (0-based) from which a clip lies within the video; 0 if there is none."""
+    return max(num_frames - span(length, stride), 0)
+
+
+def loop(start: int, num_frames: int, length: int, stride: int = 1) -> list[int]:
+    """`length` frames, every `stride`-th from `start` (0-based), going round at the end of the video."""
+    return [(start + i * stride) % num_frames + 1 for i in range(length)]
+
+
+def random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """Every `stride`-th frame from a uniform start; a shorter video is looped from a uniform phase.
 
     Args:
         num_frames: Frames of the video, >= 1.
         length: Frames of the clip, >= 1.
         rng: Draws the start.
+        stride: Steps from one frame to the next, >= 1.
     """
-    starts = num_frames - length + 1 if num_frames >= length else num_frames
-    return loop(int(rng.integers(starts)), num_frames, length)
+    room = num_frames - span(length, stride) + 1
+    return loop(int(rng.integers(room if room >= 1 else num_frames)), num_frames, length, stride)
 
 
-def center_clip(num_frames: int, length: int, rng: np.random.Generator) -> list[int]:
-    """The middle `length` frames; a shorter video is looped from its first frame."""
-    return loop(max(num_frames - length, 0) // 2, num_frames, length)
+def dense_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """As `random_clip`, but a shorter video is looped from its first frame."""
+    return loop(int(rng.integers(last_start(num_frames, length, stride) + 1)), num_frames, length, stride)
 
 
-def loop(start: int, num_frames: int, length: int) -> list[int]:
-    """`length` frames from `start` (0-based), going round at the end of the video."""
-    return [(start + i) % num_frames + 1 for i in range(length)]
+def center_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """The clip in the middle; a shorter video is looped from its first frame."""
+    return loop(last_start(num_frames, length, stride) // 2, num_frames, length, stride)
 
 
-SAMPLERS: dict[str, Sampler] = {"random": random_clip, "center": center_clip}
+def segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """One frame, uniform, of each of `length` equal segments (TSN); they span the video, so no stride applies.
+
+    A video with fewer frames than segments repeats some of them.
+    """
+    edges = np.arange(length + 1) * num_frames // length
+    draws = rng.integers(edges[:-1], np.maximum(edges[1:], edges[:-1] + 1))
+    return [int(draw) + 1 for draw in draws]
 
 
-def clip_starts(num_frames: int, length: int, tail: str = "overlap") -> list[int]:
+def segment_centers(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """The middle frame of each of `length` equal segments."""
+    return segment_clips(num_frames, length, stride, 1)[0]
+
+
+SAMPLERS: dict[str, StridedSampler] = {
+    "random": random_clip,
+    "center": center_clip,
+    "dense": dense_clip,
+    "segments": segments,
+    "segment_centers": segment_centers,
+}
+
+
+def clip_starts(num_frames: int, length: int, tail: str = "overlap", stride: int = 1) -> list[int]:
     """First frames (0-based) of the clips of a whole video: consecutive windows, one if the video is shorter.
 
     Args:
@@ -42,8 +101,74 @@ def clip_starts(num_frames: int, length: int, tail: str = "overlap") -> list[int
         length: Frames of a clip, >= 1.
         tail: What happens to frames after the last whole window. "overlap" adds a window that ends with the
             video, so that no frame is lost; "drop" leaves them out, as the published numbers do.
+        stride: Steps from one frame to the next, >= 1; a window goes on where the one before it ended.
     """
-    starts = list(range(0, max(num_frames - length, 0) + 1, length))
-    if tail == "overlap" and num_frames > starts[-1] + length:
-        starts.append(num_frames - length)
+    last = last_start(num_frames, length, stride)
+    starts = list(range(0, last + 1, length * stride))
+    if tail == "overlap" and last > starts[-1]:
+        starts.append(last)
     return starts
+
+
+def all_clips(num_frames: int, length: int, stride: int, num_clips: int, tail: str = "overlap") -> list[list[int]]:
+    """Consecutive windows over the whole video, as many as it takes; `tail` as in `clip_starts`."""
+    return [loop(start, num_frames, length, stride) for start in clip_starts(num_frames, length, tail, stride)]
+
+
+def spaced_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """`num_clips` clips evenly spaced from the start of the video to its end; a single one is central."""
+    starts = evenly(last_start(num_frames, length, stride), num_clips)
+    return [loop(start, num_frames, length, stride) for start in starts]
+
+
+def evenly(last: int, count: int) -> list[int]:
+    """`count` integers evenly spaced from 0 to `last`; a single one is in the middle."""
+    return [last // 2] if count == 1 else [last * k // (count - 1) for k in range(count)]
+
+
+def segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """Clips of one frame of each of `length` equal segments: the middle one, and its neighbours for further clips.
+
+    The clips are shifted by consecutive numbers of frames about 0, at most to the ends of the segments (IBM's Action
+    Recognition Study). A video with fewer frames than segments repeats some of them. No stride applies.
+    """
+    clips = []
+    for offset in range(-num_clips // 2 + 1, num_clips // 2 + 1):
+        # In units of 1 / (2 length) of a frame, so that all is integers: a segment is 2 num_frames of them.
+        shift = min(max(2 * length * offset, -num_frames), num_frames - 1)
+        clips.append([((2 * g + 1) * num_frames + shift) // (2 * length) + 1 for g in range(length)])
+    return clips
+
+
+def stepped_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """The positions of "very deep two-stream" networks, which takes 25: whole steps from the first frame.
+
+    Where a video is too short for whole steps, the clips are evenly spaced instead.
+    """
+    last = last_start(num_frames, length, stride)
+    step = last // max(num_clips - 1, 1) if length == 1 else (last + 1) // num_clips
+    return stepped(last, step, num_clips, num_frames, length, stride)
+
+
+def stack_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """The positions of the two-stream ResNet-101 on UCF101, which takes 19: steps that leave room for ten flows.
+
+    Both streams take them, so a single frame starts no later than its flow. Short videos are as in `stepped_clips`.
+    """
+    last = max(num_frames - max(span(length, stride), STACK), 0)
+    return stepped(last, (last + 1) // num_clips, num_clips, num_frames, length, stride)
+
+
+def stepped(last: int, step: int, num_clips: int, num_frames: int, length: int, stride: int) -> list[list[int]]:
+    """Clips from 0, `step`, 2 `step`, ...; evenly spaced up to `last` where there is no whole step, or one clip."""
+    starts = [k * step for k in range(num_clips)] if step and num_clips > 1 else evenly(last, num_clips)
+    return [loop(start, num_frames, length, stride) for start in starts]
+
+
+TEST_SAMPLERS: dict[str, StridedTestSampler] = {
+    "all": all_clips,
+    "spaced": spaced_clips,
+    "segments": segment_clips,
+    "stepped": stepped_clips,
+    "stacks": stack_clips,
+}

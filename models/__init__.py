@@ -3,6 +3,7 @@
 zoo.py      MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
 distill/    DISTILLERS: losses between the Outputs of student and teacher
+mixing.py   mixup and CutMix of a training batch
 tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
 fusion.py   FUSIONS: logits of several streams -> one score
 """
@@ -10,6 +11,7 @@ fusion.py   FUSIONS: logits of several streams -> one score
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, fuse, stream_weights
+from .mixing import Mixing, build_mixing
 from .output import Output
 from .resnet import SHORTCUTS
 from .streams import StreamNetwork, load_stream, start_stream
@@ -30,9 +32,11 @@ __all__ = [
     "SHORTCUTS",
     "Classify",
     "Distill",
+    "Mixing",
     "Output",
     "StreamNetwork",
     "build_distillers",
+    "build_mixing",
     "build_model",
     "frozen_norms",
     "fuse",

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .distill.distiller import Distiller
+from .mixing import Mixing
 from .streams import StreamNetwork
 
 Batch = Mapping[str, Tensor]
@@ -44,11 +45,29 @@ class Task(nn.Module):
 
 
 class Classify(Task):
-    """Cross-entropy on one stream."""
+    """Cross-entropy on one stream.
+
+    Args:
+        model: Trained.
+        frozen_norms: As in `Task`.
+        mixing: Mixes the clips of a training batch; "acc" then counts the class that dominates.
+    """
+
+    def __init__(
+        self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = (), mixing: Mixing | None = None
+    ) -> None:
+        super().__init__(model, frozen_norms)
+        self.mixing = mixing
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
+        target = batch["label"]
+        if self.mixing and self.training:
+            batch, target = self.mixing(batch, self.model.stream, self.model.num_classes)
         logits = self.model(batch).logits.float()
-        return {"loss": F.cross_entropy(logits, batch["label"]), "logits": logits}
+        out = {"loss": F.cross_entropy(logits, target), "logits": logits}
+        if target.is_floating_point():
+            out["acc"] = (logits.argmax(1) == target.argmax(1)).float().mean()
+        return out
 
 
 class Distill(Task):

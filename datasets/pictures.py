@@ -1,0 +1,99 @@
+"""Operations on uint8 clips (C, T, H, W) by torchvision, the same for every frame."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .views import Box
+
+NO_MOTION = 127  # grey level that flow images store for it
+
+
+def kernels() -> Any:
+    """Torchvision's functions; importing them takes seconds that runs without augmentation need not wait."""
+    from torchvision.transforms.v2 import functional
+
+    return functional
+
+
+def frame_by_frame(clip: Tensor) -> Tensor:
+    """Frames (T, C, H, W) of a clip, or a clip of frames."""
+    return clip.transpose(0, 1)
+
+
+def tall(operation: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
+    """Apply to all frames as one tall picture (C, T H, W): means and histograms are the clip's, so nothing flickers."""
+    return operation(clip.flatten(1, 2)).reshape(clip.shape)
+
+
+def sharpen(clip: Tensor, amount: float) -> Tensor:
+    """Blur (0 to 1) or sharpen (above 1) every frame."""
+    return frame_by_frame(kernels().adjust_sharpness(frame_by_frame(clip), amount)).contiguous()
+
+
+# An operation with its amount, on RGB.
+PHOTOMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "brightness": lambda clip, amount: tall(lambda x: kernels().adjust_brightness(x, amount), clip),
+    "contrast": lambda clip, amount: tall(lambda x: kernels().adjust_contrast(x, amount), clip),
+    "saturation": lambda clip, amount: tall(lambda x: kernels().adjust_saturation(x, amount), clip),
+    "hue": lambda clip, amount: tall(lambda x: kernels().adjust_hue(x, amount), clip),
+    "sharpness": sharpen,
+    "posterize": lambda clip, amount: tall(lambda x: kernels().posterize(x, int(amount)), clip),
+    "solarize": lambda clip, amount: tall(lambda x: kernels().solarize(x, amount), clip),
+    "autocontrast": lambda clip, amount: tall(lambda x: kernels().autocontrast(x), clip),
+    "equalize": lambda clip, amount: tall(lambda x: kernels().equalize(x), clip),
+}
+
+
+def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tensor:
+    """Shear, shift or turn a clip.
+
+    Args:
+        clip: uint8 (C, T, H, W).
+        kind: "shear_x", "shear_y" about the top left corner, by pixels per pixel; "shift_x", "shift_y" by parts of
+            the width or height; "turn" clockwise about the centre, by degrees.
+        amount: How much.
+        flow: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
+
+    Returns:
+        Of the same shape. What comes in is 0, with `flow` no motion.
+    """
+    height, width = clip.shape[-2:]
+    shear = math.degrees(math.atan(amount))
+    bent = kernels().affine(
+        frame_by_frame(clip),
+        angle=amount if kind == "turn" else 0.0,
+        translate=[int(amount * width) * (kind == "shift_x"), int(amount * height) * (kind == "shift_y")],
+        scale=1.0,
+        shear=[shear * (kind == "shear_x"), shear * (kind == "shear_y")],
+        center=None if kind == "turn" else [0, 0],
+        fill=[float(NO_MOTION)] * 2 if flow else None,
+    )
+    bent = frame_by_frame(bent).contiguous()
+    return turn_vectors(bent, kind, amount) if flow else bent
+
+
+def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
+    """Vectors of a flow clip, uint8 (2, T, H, W), after `bend` has moved their places."""
+    angle = math.radians(amount)
+    maps = {
+        "shear_x": [[1.0, -amount], [0.0, 1.0]],
+        "shear_y": [[1.0, 0.0], [-amount, 1.0]],
+        "turn": [[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]],
+    }
+    if kind not in maps:
+        return flow
+    vectors = torch.einsum("ij,jthw->ithw", torch.tensor(maps[kind]), flow - 127.5)
+    return (vectors + 127.5).round_().clamp_(0, 255).to(torch.uint8)
+
+
+def still(clip: Tensor, box: Box | None) -> Tensor:
+    """A clip with a grey and motionless box, or as it is without one."""
+    if box is None:
+        return clip
+    clip = clip.clone()
+    clip[..., box.top : box.top + box.height, box.left : box.left + box.width] = NO_MOTION
+    return clip

@@ -1,0 +1,184 @@
+"""Geometries for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from .views import Box, Placement, View
+from .windows import Geometry, Place, draw_boxes, fitting_box, place_window, resized, square
+
+SCALES = tuple(2 ** (-i / 4) for i in range(5))  # 1, 0.84, 0.71, 0.59, 0.5
+POSITIONS = ("c", "tl", "tr", "bl", "br")
+RATIOS = (1.0, 0.875, 0.75, 0.66)
+# Rows and columns of the crops of temporal segment networks, in quarters of the room.
+FIXED = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3))
+SNAP = 3  # pixels
+AREAS = (0.08, 1.0)
+ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
+
+
+def checked(scales: Sequence[float]) -> tuple[float, ...]:
+    """Parts of a frame, refused if there are none or they are not within it."""
+    if not scales or not all(0 < scale <= 1 for scale in scales):
+        raise ValueError(f"--crop_scales must lie in (0, 1], got {list(scales)}")
+    return tuple(scales)
+
+
+def ascending(scales: Sequence[float]) -> tuple[float, float]:
+    """The limits of a range."""
+    if len(scales) != 2 or not scales[0] <= scales[1]:
+        raise ValueError(f"--crop_scales must be two ascending numbers with this --crop, got {list(scales)}")
+    return scales[0], scales[1]
+
+
+def drawn_flip(rng: np.random.Generator, flip: float) -> bool:
+    """Whether to mirror; without mirroring nothing is drawn."""
+    return flip > 0 and bool(rng.random() < flip)
+
+
+class MultiScaleCornerCrop:
+    """A square at a random scale of the short side, in a corner or the centre, resized.
+
+    Args:
+        size: Side of the result, in pixels.
+        scales: Sides of the crop over the short side, in (0, 1]; by default `SCALES`.
+        flip: Probability of mirroring.
+
+    Raises:
+        ValueError: If a scale is outside (0, 1].
+    """
+
+    def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
+        self.size, self.scales, self.flip = size, checked(SCALES if scales is None else scales), flip
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        scale = self.scales[rng.integers(len(self.scales))]
+        position = POSITIONS[rng.integers(len(POSITIONS))]
+        return Placement(corner_view(self.size, scale, position), drawn_flip(rng, self.flip))
+
+
+def corner_view(size: int, scale: float, position: str) -> Place:
+    """The square of side `scale` times the short side at `position`, resized to `size`."""
+    return partial(place_corner, size=size, scale=scale, position=position)
+
+
+def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
+    """`corner_view` of a frame of this size."""
+    top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
+    return resized(Box(top, left, side, side), size)
+
+
+class FixedCornerCrop:
+    """The crop of temporal segment networks: sides from a few ratios, at one of 13 places, resized to a square.
+
+    Height and width are neighbouring ratios of the short side; those within 3 pixels of `size` are `size`.
+
+    Args:
+        size: Side of the result, in pixels.
+        scales: Sides of the crop over the short side, in (0, 1], descending; by default `RATIOS`.
+        flip: Probability of mirroring.
+
+    Raises:
+        ValueError: If a scale is outside (0, 1].
+    """
+
+    def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
+        ratios = checked(RATIOS if scales is None else scales)
+        near = range(len(ratios))
+        self.pairs = [(ratios[i], ratios[j]) for i in near for j in near if abs(i - j) <= 1]
+        self.size, self.flip = size, flip
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        pair = self.pairs[rng.integers(len(self.pairs))]
+        offset = FIXED[rng.integers(len(FIXED))]
+        return Placement(fixed_view(self.size, pair, offset), drawn_flip(rng, self.flip))
+
+
+def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> Place:
+    """The crop with `ratios` of the short side as height and width, `offset` quarters of the room down and right."""
+    return partial(place_fixed, size=size, ratios=ratios, offset=offset)
+
+
+def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
+    """`fixed_view` of a frame of this size."""
+    tall, wide = (snapped(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
+    top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
+    return resized(Box(top, left, tall, wide), size)
+
+
+def snapped(side: int, size: int, short: int) -> int:
+    """`size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
+    return size if abs(side - size) < SNAP and size <= short else max(side, 1)
+
+
+class RandomResizedCrop:
+    """A box of random area and aspect ratio, resized to a square; the rule of torchvision's transform of this name.
+
+    Args:
+        size: Side of the result, in pixels.
+        scales: Least and greatest part of the area, in (0, 1]; by default `AREAS`.
+        flip: Probability of mirroring.
+        ratio: Least and greatest width over height.
+
+    Raises:
+        ValueError: If a range is empty or outside its limits.
+    """
+
+    def __init__(
+        self,
+        size: int,
+        scales: Sequence[float] | None = None,
+        flip: float = 0.5,
+        ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    ) -> None:
+        self.scales = ascending(checked(AREAS if scales is None else scales))
+        self.size, self.flip, self.ratio = size, flip, ratio
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        draws = draw_boxes(rng, self.scales, self.ratio)
+        place = partial(place_resized, size=self.size, draws=draws, ratio=self.ratio)
+        return Placement(place, drawn_flip(rng, self.flip))
+
+
+def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, ratio: tuple[float, float]) -> View:
+    """`RandomResizedCrop` of a frame of this size; if no box fits, the greatest central one of a legal ratio."""
+    box = fitting_box(height, width, draws)
+    if box is None:
+        tall = min(height, max(round(width / ratio[0]), 1))
+        wide = min(width, max(round(height * ratio[1]), 1))
+        box = Box((height - tall) // 2, (width - wide) // 2, tall, wide)
+    return resized(box, size)
+
+
+class RandomShortSideCrop:
+    """The frame at a random size, and a random square of it (non-local networks; IBM's second augmentation).
+
+    Args:
+        size: Side of the result, in pixels.
+        scales: Least and greatest short side of the resized frame over `size`, >= 1; by default `ZOOMS`.
+        flip: Probability of mirroring.
+
+    Raises:
+        ValueError: If the range is empty, or the frame could become smaller than the crop.
+    """
+
+    def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
+        low, high = ascending(ZOOMS if scales is None else scales)
+        if low < 1:
+            raise ValueError(f"--crop_scales must be >= 1 with --crop short_side, got {[low, high]}")
+        self.size, self.short_sides, self.flip = size, (round(size * low), round(size * high)), flip
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
+        down, right = rng.random(2).tolist()
+        place = partial(place_window, size=self.size, short_side=short, place=(down, right))
+        return Placement(place, drawn_flip(rng, self.flip))
+
+
+CROPS: dict[str, Callable[..., Geometry]] = {
+    "corners": MultiScaleCornerCrop,
+    "fixed": FixedCornerCrop,
+    "resized": RandomResizedCrop,
+    "short_side": RandomShortSideCrop,
+}

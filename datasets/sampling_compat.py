@@ -1,0 +1,90 @@
+"""Frames as the published code chose them, slips included: for comparison with published numbers.
+
+`sampling` has the corrected rules under the same names.
+"""
+
+from functools import partial
+
+import numpy as np
+
+from .sampling import SAMPLERS, TEST_SAMPLERS, StridedSampler, StridedTestSampler, all_clips, loop, span
+
+
+def sts_random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """A clip for training as in STS-Net and MARS.
+
+    The last start is never drawn, and a video that is not longer than a clip is looped within what follows its start.
+    """
+    room = num_frames - span(length, stride)
+    if room > 0:
+        return loop(int(rng.integers(room)), num_frames, length, stride)
+    start = int(rng.integers(num_frames))
+    return [start + frame for frame in loop(0, num_frames - start, length, stride)]
+
+
+def two_stream_center_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """The clip for validation of two-stream-pytorch: where there are two middles, the later one."""
+    return loop(max(num_frames - span(length, stride) + 1, 0) // 2, num_frames, length, stride)
+
+
+def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """Segments for training as in IBM's Action Recognition Study: all segments share their draw.
+
+    Args:
+        num_frames: Positions to choose from; see `stack_positions`.
+        length: Segments.
+        rng: Draws the frames.
+        stride: Frames per segment; there are `length * stride` frames.
+    """
+    share, wanted = num_frames // length, length * stride
+    if share >= stride:
+        offsets = rng.choice(share, stride, replace=False)
+        chosen = (np.arange(length)[:, None] * share + offsets).ravel()
+    else:
+        chosen = rng.choice(num_frames, wanted, replace=num_frames < wanted)
+    return [int(index) + 1 for index in np.sort(chosen)]
+
+
+def ibm_dense_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """Dense sampling for training as in IBM's Action Recognition Study: the last start is never drawn."""
+    room = num_frames - length * stride
+    return loop(int(rng.integers(room)) if room > 0 else 0, num_frames, length, stride)
+
+
+def stack_positions(num_frames: int, stack: int = 1) -> int:
+    """Positions at which `stack` consecutive frames begin: IBM's networks see 1 frame or 5 flows."""
+    return max(1, num_frames - stack + 1)
+
+
+def ibm_segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """Segments for testing as in IBM's Action Recognition Study; not more frames than segments are drawn at random."""
+    if num_frames <= length:
+        draws = [np.random.RandomState(clip).choice(num_frames, length) for clip in range(num_clips)]
+        return [[int(index) + 1 for index in np.sort(draw)] for draw in draws]
+    tick = num_frames / length
+    clips = []
+    for offset in range(-num_clips // 2 + 1, num_clips // 2 + 1):
+        shift = max(-tick / 2, min(offset, tick / 2 - 1e-4))
+        clips.append([int(tick / 2 + shift + tick * g) + 1 for g in range(length)])
+    return clips
+
+
+def ibm_dense_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
+    """Dense clips for testing as in IBM's Action Recognition Study: a single one begins with the video."""
+    starts = np.linspace(0, max(1, 1 + num_frames - length * stride) - 1, num_clips).astype(int)
+    return [loop(int(start), num_frames, length, stride) for start in starts]
+
+
+COMPAT_SAMPLERS: dict[str, StridedSampler] = {
+    **SAMPLERS,
+    "random": sts_random_clip,
+    "center": two_stream_center_clip,
+    "dense": ibm_dense_clip,
+    "segments": ibm_segments,
+}
+COMPAT_TEST_SAMPLERS: dict[str, StridedTestSampler] = {
+    **TEST_SAMPLERS,
+    "all": partial(all_clips, tail="drop"),
+    "spaced": ibm_dense_clips,
+    "segments": ibm_segment_clips,
+}

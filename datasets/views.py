@@ -1,0 +1,72 @@
+"""Which part of a frame is seen and how large: decided before decoding, so that only that part is decoded."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+
+class View(NamedTuple):
+    """What a network is shown of a frame.
+
+    Attributes:
+        box: Part of the frame that is resized, and that alone: pixels beside it do not count at its edges.
+        size: Height and width that the box is resized to.
+        window: Part of the resized box that is kept.
+        flip: Whether the window is mirrored left-right.
+    """
+
+    box: Box
+    size: tuple[int, int]
+    window: Box
+    flip: bool = False
+
+
+class Placement(NamedTuple):
+    """What one draw means for frames of any size. All streams of a clip share it.
+
+    Attributes:
+        place: Height and width of a frame -> view without mirroring.
+        flip: Whether the clip is mirrored.
+    """
+
+    place: Callable[[int, int], View]
+    flip: bool = False
+
+    def __call__(self, height: int, width: int) -> View:
+        return self.place(height, width)._replace(flip=self.flip)
+
+
+def whole(height: int, width: int) -> View:
+    """The frame as it is."""
+    frame = Box(0, 0, height, width)
+    return View(frame, (height, width), frame)
+
+
+def resample(frames: Tensor, view: View) -> Tensor:
+    """What a view shows of decoded frames: antialiased bilinear, Pillow's filter, to one level of 255.
+
+    Args:
+        frames: Shape (..., C, H, W), uint8, or float on GPUs, where torch resizes no bytes.
+        view: Of frames of this size.
+
+    Returns:
+        Shape (..., C, window height, window width), of the same dtype.
+    """
+    box, size, window, flip = view
+    part = frames[..., box.top : box.top + box.height, box.left : box.left + box.width]
+    if part.shape[-2:] != size:
+        batch = part.reshape(-1, *part.shape[-3:])
+        part = F.interpolate(batch, size, mode="bilinear", antialias=True).reshape(*part.shape[:-2], *size)
+    part = part[..., window.top : window.top + window.height, window.left : window.left + window.width]
+    return part.flip(-1) if flip else part

@@ -1,0 +1,53 @@
+"""Clips of a batch mixed with one another, and their labels likewise: mixup and CutMix."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+
+class Mixing:
+    """Mixup (Zhang et al., 2018) or CutMix (Yun et al., 2019) of every batch, by torchvision.
+
+    Each clip is mixed with the one before it in the batch; one draw counts for the whole batch, and all frames of the
+    clips. If both are on, one of them is drawn for each batch. Draws are those of torch's global generator.
+
+    Args:
+        mixup: Parameter of the beta distribution of the weights, 0 for no mixup.
+        cutmix: Likewise of the parts of the area, 0 for no CutMix.
+
+    Raises:
+        ValueError: If a parameter is negative, or both are 0.
+    """
+
+    def __init__(self, mixup: float = 0.0, cutmix: float = 0.0) -> None:
+        if min(mixup, cutmix) < 0 or max(mixup, cutmix) == 0:
+            raise ValueError(f"--mixup and --cutmix must be >= 0, and one of them > 0, got {mixup} and {cutmix}")
+        from torchvision.transforms import v2  # seconds that runs without mixing need not wait
+
+        kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
+        self.transforms = [kind(alpha=alpha, num_classes=None) for kind, alpha in kinds if alpha > 0]
+
+    def __call__(self, batch: Mapping[str, Tensor], stream: str, num_classes: int) -> tuple[dict[str, Tensor], Tensor]:
+        """Mix a batch.
+
+        Args:
+            batch: Clips (N, C, T, H, W) under the name of the stream, and "label" (N,).
+            stream: Which clips are mixed.
+            num_classes: Labels are below it.
+
+        Returns:
+            The batch with float clips in place of its own, and soft labels (N, num_classes) that sum to 1.
+        """
+        from torchvision.tv_tensors import Video
+
+        which = int(torch.randint(len(self.transforms), ()))
+        labels = torch.nn.functional.one_hot(batch["label"], num_classes).float()
+        clips, labels = self.transforms[which](Video(batch[stream].float()), labels)
+        return {**batch, stream: clips.as_subclass(Tensor)}, labels
+
+
+def build_mixing(opt: Namespace) -> Mixing | None:
+    """As `--mixup` and `--cutmix` say; None if both are 0."""
+    return Mixing(opt.mixup, opt.cutmix) if opt.mixup or opt.cutmix else None
