@@ -1,38 +1,166 @@
-"""Reading annotation files: every error names file and line."""
+"""Reading annotation files: every error names file and line, and the first problems come together."""
 
-from collections.abc import Iterator
-from pathlib import Path
+import csv
+import io
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TypeVar
+
+from .entries import Entry, Segment
+
+SHOWN = 20  # problems that are named one by one
+MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
+PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
+VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+
+Row = TypeVar("Row")
+
+log = logging.getLogger(__name__)
 
 
-def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Non-empty lines of a text file with their place, "FILE:LINE".
+def read_text(path: Path) -> str:
+    """A text file.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not text.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file") from None
-    except FileNotFoundError:
+        data = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise FileNotFoundError(f"{path}: no such file; check --annotation_path, --dataset and --split") from None
-    for number, line in enumerate(text.splitlines(), 1):
+    try:
+        text = data.decode("utf-8-sig")
+        bad = text.find("\0")
+        line = text.count("\n", 0, bad) + 1
+    except UnicodeDecodeError as error:
+        bad, line = error.start, data.count(b"\n", 0, error.start) + 1
+    if bad >= 0:
+        raise ValueError(f"{path}:{line}: not a text file; save it as UTF-8")
+    return text
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Non-empty lines of a text file with their place, "FILE:LINE"; raises as `read_text`."""
+    return parse_lines(path, read_text(path))
+
+
+def parse_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
+    """Lines of the text of a file, see `read_lines`."""
+    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line.strip()
 
 
-def parse_index(text: str, place: str, first: int) -> int:
+def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
+    """Non-empty rows of a CSV file with the place of their first line, "FILE:LINE".
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not text, or its quotes do not end.
+    """
+    return parse_rows(path, read_text(path), delimiter)
+
+
+def parse_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
+    """Rows of the text of a file, see `read_rows`."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    while True:
+        place = f"{path}:{reader.line_num + 1}"
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"{place}: {error}") from None
+        if row is None:
+            return
+        if any(field.strip() for field in row):
+            yield place, row
+
+
+def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> list[Entry]:
+    """Entries of a list. A video that is listed twice is left out once, and said.
+
+    Args:
+        rows: With their places.
+        parse: Makes an entry; its ValueError is the reason alone.
+
+    Raises:
+        ValueError: If rows cannot be read, or list a video under two classes: the first `SHOWN` problems.
+    """
+    found: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
+    problems, repeats = [], []
+    for place, row in rows:
+        try:
+            entry = parse(row)
+            first, seen = found.setdefault((entry.path, entry.segment), (entry, place))
+            if first.label != entry.label:
+                raise ValueError(f"{entry.name!r} is also listed at {seen}, as another class")
+            if seen != place:
+                repeats.append(f"{place}: {entry.name!r} is also listed at {seen}")
+        except ValueError as error:
+            problems.append(f"{place}: {error}")
+    stop_at(problems)
+    if repeats:
+        log.warning("%s; %d repeated lines are left out", repeats[0], len(repeats))
+    return [entry for entry, _ in found.values()]
+
+
+def stop_at(problems: list[str]) -> None:
+    """Raise a ValueError of the first problems, if there are any."""
+    if problems:
+        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
+        raise ValueError("; ".join(problems[:SHOWN]) + more)
+
+
+def check_path(path: str) -> str:
+    """A listed path in its plain form.
+
+    Raises:
+        ValueError: If it names nothing, or leads out of the root of the videos.
+    """
+    if not PECULIAR.intersection(path.split("/")) and "\0" not in path:
+        return path
+    plain = PurePosixPath(path)
+    if "\0" in path or not plain.parts:
+        raise ValueError(f"{path!r} names no video")
+    if plain.is_absolute() or ".." in plain.parts:
+        raise ValueError(f"{path!r} leads out of the folder of the videos; paths are relative to --frame_dir")
+    return str(plain)
+
+
+def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
     """A class index counted from `first`, as one counted from 0.
 
     Raises:
-        ValueError: If it is not a whole number from `first` on.
+        ValueError: If it is not a whole number in [`first`, `first` + `count`).
     """
-    if not text.isdecimal() or int(text) < first:
-        raise ValueError(f"{place}: {text!r} is not a class index from {first} on")
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise ValueError(f"{text[:80]!r} is not a class index from {first} on")
+    if not first <= int(text) < first + count:
+        raise ValueError(f"class index {text} is outside {first} to {first + count - 1}")
     return int(text) - first
+
+
+def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Class indices by name, numbered in the order of the rows.
+
+    Raises:
+        ValueError: If a name comes twice.
+    """
+    index: dict[str, int] = {}
+    for place, name in rows:
+        if name in index:
+            raise ValueError(f"{place}: class {name!r} is listed twice")
+        index[name] = len(index)
+    return index
 
 
 def stem(video: str) -> str:
     """File name without its extension, which starts at the last dot."""
     return video.rsplit(".", 1)[0]
+
+
+def without_extension(path: str) -> str:
+    """A path without the extension of a video file; folders may have dots in their names."""
+    return stem(path) if path.lower().endswith(VIDEOS) else path

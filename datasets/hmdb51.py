@@ -5,10 +5,11 @@ HMDB51/brush_hair/<video>/                   frames
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-from .annotations import read_lines, stem
-from .video import Entry, Listing
+from .annotations import check_path, collect, read_lines, stem
+from .entries import Entry, Listing
 
 TAGS = {"train": "1", "test": "2"}
 
@@ -31,17 +32,26 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
             files[match[1]] = file
     if not files:
         raise FileNotFoundError(f"{annotation_path}: no *_test_split{split}.txt; check --annotation_path and --split")
-    class_names = sorted(files)
-    entries = []
-    for name, file in files.items():  # the order of file names, which is that of the published item lists
-        for place, line in read_lines(file):
-            video, _, tag = line.rpartition(" ")
-            if tag not in ("0", "1", "2") or not video.strip():
-                raise ValueError(f"{place}: expected '<video>.avi <0, 1 or 2>', got {line!r}")
-            if tag == TAGS[subset]:
-                folder = stem(video.strip())
-                entries.append(Entry(f"{name}/{folder}", class_names.index(name), source_of(folder, name)))
-    return Listing(entries, class_names)
+    index = {name: i for i, name in enumerate(sorted(files))}
+
+    def rows() -> Iterator[tuple[str, tuple[str, str]]]:
+        for name, file in files.items():  # the order of file names, which is that of the published item lists
+            yield from ((place, (name, line)) for place, line in read_lines(file) if tag_of(line) in (TAGS[subset], ""))
+
+    def parse(row: tuple[str, str]) -> Entry:
+        name, line = row
+        if not tag_of(line):
+            raise ValueError(f"expected '<video>.avi <0, 1 or 2>', got {line[:80]!r}")
+        video = stem(line.rpartition(" ")[0].strip())
+        return Entry(check_path(f"{name}/{video}"), index[name], source_of(video, name))
+
+    return Listing(collect(rows(), parse), list(index))
+
+
+def tag_of(line: str) -> str:
+    """The number after the name of a video, "" if the line is malformed."""
+    video, _, tag = line.rpartition(" ")
+    return tag if tag in ("0", "1", "2") and video.strip() else ""
 
 
 def source_of(video: str, class_name: str) -> str:

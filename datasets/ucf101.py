@@ -6,11 +6,11 @@ UCF101_labels/testlist01.txt                 lines "<class>/<video>.avi"
 UCF101/ApplyEyeMakeup/<video>/               frames
 """
 
-import re
 from pathlib import Path
 
-from .annotations import parse_index, read_lines, stem
-from .video import Entry, Listing
+from .annotations import check_path, collect, parse_index, read_lines, stem
+from .entries import Entry, Listing
+from .groups import source_of
 
 LISTS = {"train": "trainlist", "test": "testlist"}
 
@@ -29,22 +29,29 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """
     class_names = read_classes(annotation_path / "classInd.txt")
     index = {name.lower(): i for i, name in enumerate(class_names)}
-    entries = []
-    for place, line in read_lines(annotation_path / f"{LISTS[subset]}{split:02d}.txt"):
+
+    def parse(line: str) -> Entry:
         path = stem(line.split()[0])  # the index that training lists repeat is not needed: the folder is the class
         name, _, video = path.partition("/")
         if name.lower() not in index or not video:
-            raise ValueError(f"{place}: expected '<class>/<video>.avi' with a class of classInd.txt, got {line!r}")
-        entries.append(Entry(path, index[name.lower()], re.sub(r"_c\d+$", "", path)))
-    return Listing(entries, class_names)
+            raise ValueError(f"expected '<class>/<video>.avi' with a class of classInd.txt, got {line[:80]!r}")
+        return Entry(check_path(path), index[name.lower()], source_of(path))
+
+    return Listing(collect(read_lines(annotation_path / f"{LISTS[subset]}{split:02d}.txt"), parse), class_names)
 
 
 def read_classes(path: Path) -> list[str]:
     """Class names by index."""
-    names = {}
+    names: dict[int, str] = {}
     for place, line in read_lines(path):
         number, _, name = line.partition(" ")
-        names[parse_index(number, place, first=1)] = name.strip()
+        try:
+            label = parse_index(number, first=1)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        if not name.strip() or label in names:
+            raise ValueError(f"{place}: expected '<index> <class>' with a new index, got {line[:80]!r}")
+        names[label] = name.strip()
     if sorted(names) != list(range(len(names))):
         raise ValueError(f"{path}: class indices must go from 1 to {len(names)} without a gap")
     return [names[i] for i in range(len(names))]

@@ -1,0 +1,106 @@
+"""Annotations in JSON: every error names the file, and the line as far as one can."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .annotations import read_text
+
+
+def read_json(path: Path) -> Any:
+    """The value of a JSON file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is not JSON, has numbers that are none, or an object has a key twice.
+    """
+    return parse_json(path, read_text(path))
+
+
+def parse_json(path: Path, text: str) -> Any:
+    """The value of the text of a file; raises as `read_json`."""
+    try:
+        value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=refuse)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be a file name
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
+    except UnicodeEncodeError:
+        raise ValueError(f"{path}: holds half of a surrogate pair") from None
+    except RecursionError:
+        raise ValueError(f"{path}: too deeply nested") from None
+    except ValueError as error:  # from the two functions below, or a number of thousands of digits
+        raise ValueError(f"{path}: {error}") from None
+    return value
+
+
+def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, whose keys must differ."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise ValueError(f"key {twice!r} comes twice in one object")
+    return made
+
+
+def refuse(constant: str) -> NoReturn:
+    """NaN and infinity are no JSON."""
+    raise ValueError(f"{constant} is not a number")
+
+
+def read_items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects of a JSON list with the places where they start, "FILE:LINE"; raises as `read_json`."""
+    text = read_text(path)
+    if not isinstance(parse_json(path, text), list):
+        raise ValueError(f"{path}:1: expected a list of videos")
+    decoder = json.JSONDecoder()
+    position, line = text.index("[") + 1, text.count("\n", 0, text.index("[")) + 1
+    while True:
+        start = position
+        while text[start] in " \t\r\n,":
+            start += 1
+        line += text.count("\n", position, start)
+        if text[start] == "]":
+            return
+        item, position = decoder.raw_decode(text, start)
+        if not isinstance(item, dict):
+            raise ValueError(f"{path}:{line}: expected an object, got {text[start:position][:40]!r}")
+        yield f"{path}:{line}", item
+        line += text.count("\n", start, position)
+
+
+def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
+    """A JSON object and its members, or those of the object that it has under `key`: place, name and value.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: As `read_json`, or if it has no such object.
+    """
+    text = read_text(path)
+    value = parse_json(path, text)
+    inner = value.get(key) if key and isinstance(value, dict) else value
+    if not isinstance(inner, dict):
+        raise ValueError(f"{path}:1: expected an object" + (f" with an object {key!r}" if key else ""))
+    members, line, position = [], 1, 0
+    escaped = text.isascii()
+    for name, item in inner.items():
+        found = text.find(json.dumps(name, ensure_ascii=escaped), position)
+        if found < 0:  # escaped in another way, as "\\/": this and what follows gets the last line known
+            found = position = len(text)
+        line, position = line + text.count("\n", position, found), found
+        members.append((f"{path}:{line}", name, item))
+    return value, members
+
+
+def text_of(item: Any, key: str) -> str:
+    """A text, or a whole number as text, that an object must have under `key`.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    value = item.get(key) if isinstance(item, dict) else None
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"lacks the text {key!r}")
+    return str(value)

@@ -1,0 +1,189 @@
+"""Lists of videos in the forms that tools write, told apart by what their rows hold.
+
+header   columns by name: path, label and, where given, split, group, start, end, unit
+ibm      <path> <first frame> <last frame> <label>
+frames   <path> <frames> <label>; the number of frames is not used: it may be another extractor's
+label    <path> <label>, or <path> <class> where not separated by spaces
+split    <path> <label or class> <train, val or test>
+path     <path> alone, as in test lists whose labels are secret
+
+Fields are separated by spaces, semicolons, commas or tabs. They are counted from the right, so that paths may hold
+separators; in .csv and .tsv files, fields may be quoted instead, and paths may hold anything.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+from .annotations import parse_lines, parse_rows, read_text, stop_at
+from .entries import Segment
+
+QUOTED = (".csv", ".tsv")
+SEPARATORS = (";", "\t", ",", " ")
+SAMPLE = 100  # rows that a form is chosen by
+COLUMNS = {
+    "path": ("path", "video", "file", "filename", "name", "video_path", "video_id", "video_name"),
+    "label": ("label", "class", "class_name", "category", "action"),
+    "split": ("split", "subset", "set"),
+    "group": ("group", "source"),
+    "start": ("start", "start_frame"),
+    "end": ("end", "end_frame"),
+    "unit": ("unit",),
+}
+SUBSETS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+
+
+class Row(NamedTuple):
+    """A row as it is written; "" where a form has no such field."""
+
+    path: str
+    label: str
+    segment: Segment | None = None
+    split: str = ""
+    group: str = ""
+
+
+Parse = Callable[[list[str]], Row | None]
+
+
+class Table(NamedTuple):
+    """The rows of a list with their places, and the name of their form."""
+
+    form: str
+    rows: list[tuple[str, Row]]
+
+
+def read_table(path: Path) -> Table:
+    """Read a list in whatever form it is, "path" if it has no labels.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is empty or no CSV, or rows are unlike the others.
+    """
+    text = read_text(path)
+    if table := read_named(path, text):
+        return table
+    problem = f"{path}:1: lists no video"
+    for form, (parse, width) in FORMS.items():
+        for separator in SEPARATORS:
+            try:
+                sample = list(islice(split_rows(path, text, separator, width), SAMPLE))
+            except ValueError as error:  # a quote that ends before another separator
+                problem = str(error)
+                continue
+            if fits([row for _, row in sample], form, separator):
+                return Table(form, read_all(split_rows(path, text, separator, width), parse, form))
+    raise ValueError(problem)
+
+
+def fits(sample: list[list[str]], form: str, separator: str) -> bool:
+    """Whether rows are of a form. Half of them will do: a bad row is reported, not the form of all changed."""
+    if form == "label" and separator == " " and not all(row[-1].isdecimal() for row in sample):
+        return False  # the last word would be taken for the class
+    matches = sum(FORMS[form][0](row) is not None for row in sample)
+    return matches > 0 and 2 * matches >= len(sample)
+
+
+def read_named(path: Path, text: str) -> Table | None:
+    """A table whose first row names its columns; None if it does not."""
+    if path.suffix.lower() not in QUOTED:
+        return None
+    for separator in SEPARATORS[:3]:
+        names = [name.strip(' "\r').lower() for name in text.partition("\n")[0].split(separator)]
+        columns = {column: next((names.index(n) for n in known if n in names), -1) for column, known in COLUMNS.items()}
+        if columns["path"] >= 0 and columns["label"] >= 0:
+            rows = islice(parse_rows(path, text, separator), 1, None)
+            return Table("header", read_all(rows, partial(from_columns, columns), "header"))
+    return None
+
+
+def split_rows(path: Path, text: str, separator: str, width: int) -> Iterator[tuple[str, list[str]]]:
+    """Rows of fields: quoted in CSV files, elsewhere `width` of them counted from the right."""
+    if path.suffix.lower() in QUOTED:
+        yield from parse_rows(path, text, separator)
+        return
+    for place, line in parse_lines(path, text):
+        yield place, line.rsplit(None if separator == " " else separator, width - 1)
+
+
+def read_all(fields: Iterable[tuple[str, list[str]]], parse: Parse, form: str) -> list[tuple[str, Row]]:
+    """All rows, which must be of one form."""
+    rows = [(place, parse(row)) for place, row in fields]
+    stop_at([f"{place}: unlike the other rows, which are {SHAPES[form]}" for place, row in rows if row is None])
+    return [(place, row) for place, row in rows if row is not None]
+
+
+def from_ibm(row: list[str]) -> Row | None:
+    """<path> <first frame> <last frame> <label>."""
+    if len(row) != 4 or not all(map(is_whole, row[1:])):
+        return None
+    start, end, label = (int(float(field)) for field in row[1:])
+    return Row(row[0], str(label), Segment(start, end, "frames")) if 1 <= start <= end else None
+
+
+def from_frames(row: list[str]) -> Row | None:
+    """<path> <frames> <label>."""
+    return Row(row[0], row[2].strip()) if len(row) == 3 and all(map(is_whole, row[1:])) else None
+
+
+def from_label(row: list[str]) -> Row | None:
+    """<path> <label>."""
+    return Row(row[0], row[1].strip()) if len(row) == 2 and row[0].strip() and row[1].strip() else None
+
+
+def from_split(row: list[str]) -> Row | None:
+    """<path> <label> <split>."""
+    split = SUBSETS.get(row[2].strip().lower()) if len(row) == 3 else None
+    return Row(row[0], row[1].strip(), split=split) if split and row[1].strip() else None
+
+
+def from_columns(columns: dict[str, int], row: list[str]) -> Row | None:
+    """Columns by name."""
+    get = {name: row[i] if 0 <= i < len(row) else "" for name, i in columns.items()}
+    split = SUBSETS.get(get["split"].strip().lower(), "") if get["split"].strip() else ""
+    if not get["path"] or not get["label"] or bool(split) != bool(get["split"].strip()):
+        return None
+    if not get["start"] and not get["end"]:
+        return Row(get["path"], get["label"], None, split, get["group"])
+    try:
+        start, end, seconds = float(get["start"]), float(get["end"]), get["unit"].strip() == "seconds"
+    except ValueError:
+        return None
+    if not (0 <= start < end < 1e9 if seconds else 1 <= start <= end < 1e9):
+        return None
+    segment = Segment(start, end, "seconds") if seconds else Segment(int(start), int(end), "frames")
+    return Row(get["path"], get["label"], segment, split, get["group"])
+
+
+def is_whole(text: str) -> bool:
+    """Whether a field is a whole number, also written like 5.0."""
+    digits = text.strip().removesuffix(".0")
+    return digits.isascii() and digits.isdecimal() and len(digits) < 10
+
+
+def from_path(row: list[str]) -> Row | None:
+    """<path> alone."""
+    return Row(row[0], "") if len(row) == 1 else None
+
+
+FORMS: dict[str, tuple[Parse, int]] = {  # how a row is read, and its fields; those that ask for more come first
+    "ibm": (from_ibm, 4),
+    "frames": (from_frames, 3),
+    "split": (from_split, 3),
+    "label": (from_label, 2),
+    "path": (from_path, 1),
+}
+SHAPES = {
+    "ibm": "'<path> <first frame from 1> <last frame> <label>'",
+    "frames": "'<path> <frames> <label>'",
+    "split": "'<path> <label> <train, val or test>'",
+    "label": "'<path> <label>'",
+    "path": "'<path>'",
+    "header": "what the first row names, a path and a label at least, and split train, val or test",
+}

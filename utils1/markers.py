@@ -1,0 +1,104 @@
+"""Files that say how many frames a folder holds and how many of them make a second."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+
+from datasets.annotations import VIDEOS
+from datasets.decode import frame_period, open_video
+from datasets.entries import Entry
+from datasets.stores.detect import open_store
+from engine.files import write_atomically
+
+MARKERS = ("n_frames", "fps")
+
+
+class FrameCounts:
+    """Images of videos, counted on the disk once for each stream that is asked for.
+
+    Args:
+        root: Folder of all videos.
+        layout: A published layout, or "auto".
+        entries: All videos.
+    """
+
+    def __init__(self, root: Path, layout: str, entries: Sequence[Entry]) -> None:
+        self.store = open_store(layout, root, entries)
+        self.paths = sorted({entry.path for entry in entries})
+        self.known: dict[str, dict[str, int]] = {}
+
+    def __call__(self, entry: Entry, stream: str) -> int:
+        if stream not in self.known:
+            with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
+                counts = list(pool.map(lambda path: self.count(path, stream), self.paths))
+            self.known[stream] = dict(zip(self.paths, counts, strict=True))
+        return self.known[stream][entry.path]
+
+    def count(self, path: str, stream: str) -> int:
+        """Images of one video."""
+        return self.store.counts(self.store.locate(path), {stream})[stream]
+
+
+def write_marker(
+    kind: str, entries: Sequence[Entry], counts: FrameCounts | None, video_dir: Path | None, force: bool
+) -> None:
+    """Write `n_frames` or `fps` into the folder of every video.
+
+    Raises:
+        FileNotFoundError: If a video is missing.
+        ValueError: If it is not said where the videos are, or a file is there that says something else.
+    """
+    if counts is None or (kind == "fps" and video_dir is None):
+        raise ValueError(f"--to {kind} needs --frame_dir" + (" and --video_dir" if kind == "fps" else ""))
+    texts: dict[Path, str] = {}
+    for entry in entries:
+        folder, frames = counts.store.locate(entry.path), counts(entry, "rgb")
+        if kind == "n_frames":
+            texts[folder / kind] = str(frames)  # their readers expect no line break
+        else:
+            assert video_dir is not None
+            texts[folder / kind] = f"{round(frames / duration(find_file(video_dir, entry.path)), 2)}\n"
+    stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != text.encode()}
+    if stale and not force:
+        raise ValueError(f"{min(stale)}: says something else than {texts[min(stale)].strip()}; replace it with --force")
+    for path, text in texts.items():
+        if path in stale or not path.exists():
+            put_text(path, text)
+
+
+def put_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    data = text.encode()
+    write_atomically(path, lambda file: file.write(data))
+
+
+def find_file(root: Path, path: str) -> Path:
+    """The video file of an entry, whatever its extension.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    place = root / path
+    folder = place.parent.iterdir() if place.parent.is_dir() else ()
+    found = [file for file in folder if file.stem == place.name and file.suffix.lower() in VIDEOS]
+    if not found:
+        raise FileNotFoundError(f"{place}: no video file of this name ({' '.join(VIDEOS)})")
+    return min(found)
+
+
+def duration(path: Path) -> float:
+    """Seconds of a video, by its container.
+
+    Raises:
+        ValueError: If it is no video, or does not say.
+    """
+    capture = open_video(path)
+    try:
+        seconds = capture.get(cv2.CAP_PROP_FRAME_COUNT) * frame_period(capture)
+    finally:
+        capture.release()
+    if not seconds > 0:
+        raise ValueError(f"{path}: does not say how long it is")
+    return float(seconds)
