@@ -1,0 +1,107 @@
+"""Videos that must not be used, with reasons: a table that `utils1/audit.py` or a person writes.
+
+    path                 reason                                                date
+    catch/film1_catch    audit: truncated: .../00007.jpg: ends in the middle    2020-05-01
+
+The fields are separated by one tab. A field that holds a tab, a line break or a character that cannot be shown, or
+begins with a quotation mark, is written as a JSON string. Reasons that begin with "audit:" are those of the audit,
+which takes them back when the video is whole again; the others stay.
+"""
+
+import datetime
+import json
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from .manifest import replace
+
+QUARANTINE = "quarantine.tsv"
+COLUMNS = ("path", "reason", "date")
+OWN = "audit: "
+
+
+class Case(NamedTuple):
+    """Why a video is in quarantine, and since when."""
+
+    reason: str
+    date: str
+
+
+def read_quarantine(root: Path) -> dict[str, str]:
+    """Why a video must not be used, by its path in the annotation; {} if the root has no such file.
+
+    Raises:
+        ValueError: "FILE:LINE: reason" if the file is malformed.
+    """
+    return {path: case.reason for path, case in read_cases(root).items()}
+
+
+def read_cases(root: Path) -> dict[str, Case]:
+    """The whole table by path; raises as `read_quarantine`."""
+    file = root / QUARANTINE
+    try:
+        lines = file.read_text("utf-8").split("\n")
+    except FileNotFoundError:
+        return {}
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}: not a text file; its columns are {', '.join(COLUMNS)}") from None
+    cases: dict[str, Case] = {}
+    for number, line in enumerate(lines, 1):
+        fields = line.removesuffix("\r").split("\t")
+        if fields == [""] or (number == 1 and tuple(fields) == COLUMNS):
+            continue
+        if not 2 <= len(fields) <= 3:
+            raise ValueError(f"{file}:{number}: expected path, reason and date separated by tabs, got {line[:80]!r}")
+        try:
+            path, *others = map(unquote, fields)
+        except ValueError:
+            raise ValueError(f"{file}:{number}: begins like a JSON string, but is none: {line[:80]!r}") from None
+        if not path:
+            raise ValueError(f"{file}:{number}: names no video")
+        cases[path] = Case(others[0], others[1] if len(others) > 1 else "")
+    return cases
+
+
+def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[str]) -> int:
+    """Write what an audit found into the table.
+
+    Args:
+        root: Folder of all videos.
+        bad: Reasons by path.
+        looked_at: Paths of which the audit's earlier reasons no longer count.
+
+    Returns:
+        Number of videos in quarantine.
+    """
+    before, today = read_cases(root), f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
+    passed = set(looked_at) - bad.keys()
+    cases = {path: case for path, case in before.items() if path not in passed or not case.reason.startswith(OWN)}
+    for path, reason in bad.items():
+        old = cases.get(path)
+        if old is None or old.reason.startswith(OWN):
+            same = old is not None and old.reason == OWN + reason
+            cases[path] = old if same and old else Case(OWN + reason, today)
+    if cases or before:
+        rows = ((path, *cases[path]) for path in sorted(cases))
+        replace(root / QUARANTINE, table(COLUMNS, rows))
+    return len(cases)
+
+
+def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A table as text, one line per row."""
+    return "".join("\t".join(map(quote, row)) + "\n" for row in (columns, *rows))
+
+
+def quote(field: str) -> str:
+    """A field of a table."""
+    return field if field.isprintable() and not field.startswith('"') else json.dumps(field)
+
+
+def unquote(field: str) -> str:
+    """What `quote` made a field of.
+
+    Raises:
+        ValueError: If it begins with a quotation mark and is no JSON string.
+    """
+    return json.loads(field) if field.startswith('"') else field
