@@ -74,7 +74,7 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
     whole = partial(extract_video, job, Worker(0, Board(1, 1, 1)))
     if problem := whole().problem:
         raise ValueError(problem)
-    paths = sorted(job.folder.glob(f"[0-9]*{Path(RGB).suffix}"))
+    paths = sorted(job.folder.glob(f"[0-9]*{RGB.suffix}"))
     grey = [cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) for path in paths]
     calls: dict[str, Callable[[], Any]] = {
         "total": whole,

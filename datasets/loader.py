@@ -1,90 +1,188 @@
-"""Batches: which samples, in which order, on how many processes."""
+"""Batches: which samples, in which order, read by how many workers."""
 
-import multiprocessing
-from collections.abc import Iterator
-from multiprocessing.context import BaseContext
-from typing import Any
+import copy
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, NamedTuple
 
-import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+
+from .bad import Address, Bad, Tolerant, message
+from .threads import Threads
+from .workers import LOADERS, choose_loader, choose_workers, start_worker, worker_context
+
+__all__ = ["LOADERS", "ClipLoader", "EpochBatches"]
+
+SPREAD = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
+
+Collate = Callable[[list[Any]], dict[str, Any]]
+
+log = logging.getLogger(__name__)
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """Addresses `(epoch, index)` of every sample once, in an order that the seed and the epoch fix.
+class EpochBatches(Sampler[list[Address]]):
+    """Addresses `(epoch, index)` of the items of each batch, in an order that the seed and the epoch fix.
 
     Args:
-        num_samples: Size of the dataset.
-        shuffle: Whether the order is random.
+        num_items: Size of the dataset.
+        batch_size: Items per batch.
+        train: Whether the order is random, and a last batch that is not full is dropped (unless it is the only one).
         seed: Seed of the order, >= 0.
+
+    Attributes:
+        epoch: Whose order comes next.
+        step: Batches of it that are left out at its beginning.
     """
 
-    def __init__(self, num_samples: int, *, shuffle: bool, seed: int) -> None:
-        self.num_samples, self.shuffle, self.seed, self.epoch = num_samples, shuffle, seed, 0
+    def __init__(self, num_items: int, batch_size: int, *, train: bool, seed: int) -> None:
+        self.num_items, self.batch_size, self.shuffle, self.seed = num_items, batch_size, train, seed
+        self.epoch = self.step = 0
+        full, rest = divmod(num_items, batch_size)
+        self.batches = full + bool(rest and not (train and full))
 
     def __len__(self) -> int:
-        return self.num_samples
+        """Batches of a whole epoch."""
+        return self.batches
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
-        # Spread over 2**32 so that seeds and epochs do not meet: (1, 2) and (2, 1) are different orders.
-        generator = torch.Generator().manual_seed(self.seed * 2**32 + self.epoch)
-        order = torch.randperm(self.num_samples, generator=generator) if self.shuffle else range(self.num_samples)
-        return ((self.epoch, int(index)) for index in order)
+    def __iter__(self) -> Iterator[list[Address]]:
+        generator = torch.Generator().manual_seed(self.seed * SPREAD + self.epoch)
+        order = torch.randperm(self.num_items, generator=generator) if self.shuffle else range(self.num_items)
+        epoch, size = self.epoch, self.batch_size
+        for first in range(self.step * size, self.batches * size, size):
+            yield [(epoch, int(index)) for index in order[first : first + size]]
 
 
-class ClipLoader(DataLoader[dict[str, Any]]):
-    """Batches of clips, (N, C, T, H, W) uint8 per stream.
+class Made(NamedTuple):
+    """A batch of what could be read, None if that is nothing, and the rest."""
 
-    Args:
-        dataset: Samples.
-        batch_size: Clips per batch.
+    batch: dict[str, Any] | None
+    bad: list[Bad]
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Makes a batch of the items that were read; an item is a sample or a list of them."""
+
+    collate: Collate
+
+    def __call__(self, items: Sequence[Any]) -> Made:
+        bad = [item for item in items if isinstance(item, Bad)]
+        good = [item if isinstance(item, list) else [item] for item in items if not isinstance(item, Bad)]
+        samples = [sample for item in good for sample in item]
+        return Made(self.collate(samples) if samples else None, bad)
+
+
+@dataclass(eq=False, repr=False)
+class ClipLoader:
+    """Batches of clips, (N, C, T, H, W) uint8 per stream; the same for any number and kind of workers.
+
+    Attributes:
+        dataset: Samples, or lists of the crops of one clip, by address `(epoch, index)`.
+        batch_size: Clips per batch, every crop counted.
         train: Whether to shuffle, and to drop a last batch that is not full (unless it is the only one).
-        n_workers: Loader processes; 0 loads in this one.
+        n_workers: Who reads; 0: the caller, "auto": one for each core that is there for this process.
+        loader: What workers are: "threads", "processes", or "auto", threads where reading lets them run side by side.
         pin_memory: Whether batches are for a GPU.
         seed: Seed of the order.
+        max_bad: Training items that may be left out because they cannot be read; in evaluation none ever is.
+        collate: Makes a batch of samples.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset[dict[str, Any]],
-        *,
-        batch_size: int,
-        train: bool,
-        n_workers: int,
-        pin_memory: bool,
-        seed: int,
-    ) -> None:
-        size = len(dataset)  # type: ignore[arg-type]
-        super().__init__(
+    dataset: Dataset[Any]
+    _: KW_ONLY
+    batch_size: int
+    train: bool
+    n_workers: int | str = 0
+    loader: str = "auto"
+    pin_memory: bool = False
+    seed: int = 0
+    max_bad: int = 0
+    collate: Collate = default_collate
+
+    def __post_init__(self) -> None:
+        items = max(1, self.batch_size // crops_per_item(self.dataset))
+        size = len(self.dataset)  # type: ignore[arg-type]
+        self.batches = EpochBatches(size, items, train=self.train, seed=self.seed)
+        self.bad: set[int] = set()
+        self.kind = choose_loader(self.loader)
+        self.workers = choose_workers(self.n_workers, size if self.kind == "threads" else len(self.batches))
+        self.made = self.build()
+
+    def build(self) -> Callable[[], Iterable[Made]]:
+        """What begins an epoch."""
+        dataset, maker = Tolerant(self.dataset), Maker(self.collate)
+        if self.workers and self.kind == "threads":
+            finish = Pinned(maker) if self.pin_memory else maker
+            threads = Threads(dataset.__getitem__, finish, self.workers)
+            return lambda: threads(self.batches)
+        loader: DataLoader[Any] = DataLoader(
             dataset,
-            batch_size=batch_size,
-            sampler=EpochSampler(size, shuffle=train, seed=seed),
-            drop_last=train and size >= batch_size,
-            num_workers=n_workers,
-            pin_memory=pin_memory,
-            persistent_workers=n_workers > 0,
-            multiprocessing_context=worker_context() if n_workers else None,
+            batch_sampler=self.batches,
+            num_workers=self.workers,
+            collate_fn=maker,
+            pin_memory=self.pin_memory,
+            persistent_workers=self.workers > 0,
+            multiprocessing_context=worker_context() if self.workers else None,
             worker_init_fn=start_worker,
             generator=torch.Generator(),  # its own, so that loading leaves the global one alone
         )
+        return lambda: loader
 
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order and draws come next."""
-        assert isinstance(self.sampler, EpochSampler)
-        self.sampler.epoch = epoch
+    def __len__(self) -> int:
+        """Batches of a whole epoch."""
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Batches from where `set_epoch` says.
+
+        Raises:
+            ValueError: If an item cannot be read, or more than may be left out; also if none at all can.
+            OSError: The same.
+        """
+        delivered = left_out = 0
+        for batch, bad in self.made():
+            for item in bad:
+                self.leave_out(item)
+            left_out += len(bad)
+            if batch is not None:
+                delivered += 1
+                yield batch
+        if left_out and not delivered:
+            raise ValueError(f"none of {left_out} training videos could be read")
+
+    def set_epoch(self, epoch: int, step: int = 0) -> None:
+        """Choose the epoch whose order and draws come next, and which of its batches, from 0, is the first."""
+        self.batches.epoch, self.batches.step = epoch, step
+
+    def leave_out(self, bad: Bad) -> None:
+        """Do without an item, if that is allowed; an item is counted, and named, once."""
+        if not (self.train and self.max_bad):
+            # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
+            raise copy.copy(bad.error) from bad.error
+        if bad.item not in self.bad:
+            self.bad.add(bad.item)
+            log.warning("left out of training, bad video %d: %s", len(self.bad), message(bad.error))
+        if len(self.bad) > self.max_bad:
+            raise ValueError(
+                f"{len(self.bad)} training videos cannot be read, --max_bad {self.max_bad} allows no more than that; "
+                f"the last: {message(bad.error)}"
+            ) from bad.error
 
 
-def worker_context() -> BaseContext:
-    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+@dataclass(frozen=True)
+class Pinned:
+    """A maker whose batches a GPU can fetch while it works."""
 
-    Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
-    """
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", __package__])
-    return context
+    maker: Maker
+
+    def __call__(self, items: Sequence[Any]) -> Made:
+        batch, bad = self.maker(items)
+        return Made(batch and {name: x.pin_memory() if isinstance(x, Tensor) else x for name, x in batch.items()}, bad)
 
 
-def start_worker(worker: int) -> None:
-    """Keep a loader process to one thread: the processes share the cores already."""
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+def crops_per_item(dataset: Dataset[Any]) -> int:
+    """Clips that the network sees of each item: those of a test are read once for all their crops."""
+    return getattr(getattr(dataset, "crops", None), "crops", 1)

@@ -1,20 +1,17 @@
 """The two loops over data. They know no model, dataset or loss by name."""
 
 import math
-import sys
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from .metrics import Averages, top1
 from .optim import Schedule
+from .prefetch import Batch, Feed, progress
 from .reproducibility import autocast
 
-Batch = Mapping[str, Any]
 CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for it
 
 
@@ -40,15 +37,16 @@ def train_one_epoch(
         label: Shown before the progress bar.
 
     Returns:
-        Sample means of every scalar of the task, and "acc", the top-1 accuracy on the clips, in [0, 1].
+        Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], and how long it
+        waited for data and why, see `Feed.result`.
 
     Raises:
         FloatingPointError: If the loss is not finite. On a CPU that is before the step.
     """
     task.train()
     averages, finite = Averages(), FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY)
-    for batch in progress(loader, label):
-        batch = to_device(batch, device)
+    feed = Feed(loader, device)
+    for batch in progress(feed, label):
         with autocast(device, amp):
             out = task(batch)
         finite.see(out["loss"])
@@ -58,18 +56,17 @@ def train_one_epoch(
         schedule.step()
         averages.update(scalars(out, batch), len(batch["label"]))
     finite.look()
-    return averages.result()
+    return averages.result() | feed.result()
 
 
 @torch.inference_mode()
 def evaluate(
     task: nn.Module, loader: Iterable[Batch], device: torch.device, *, amp: str = "off", label: str = "val"
 ) -> dict[str, float]:
-    """Go through the data once without learning; arguments and result as `train_one_epoch`."""
+    """Go through the data once without learning; arguments and means as `train_one_epoch`."""
     task.eval()
     averages = Averages()
-    for batch in progress(loader, label):
-        batch = to_device(batch, device)
+    for batch in progress(Feed(loader, device), label):
         with autocast(device, amp):
             out = task(batch)
         averages.update(scalars(out, batch), len(batch["label"]))
@@ -104,16 +101,6 @@ class FiniteCheck:
         self.total = torch.zeros(())
 
 
-def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
-    """Copy the tensors of a batch, without waiting where memory is pinned."""
-    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
     """What is averaged and logged: every scalar of the task, and the accuracy."""
     return {"acc": top1(out["logits"], batch["label"])} | {k: v for k, v in out.items() if v.dim() == 0}
-
-
-def progress(loader: Iterable[Batch], label: str) -> Iterable[Batch]:
-    """A progress bar, on a terminal only."""
-    return tqdm(loader, label, leave=False, disable=None, file=sys.stderr)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .cli import EvaluationCountError
 from .files import write_atomically
-from .loop import Batch, progress, to_device
+from .prefetch import Batch, Feed, progress
 from .reproducibility import autocast
 
 
@@ -26,6 +26,7 @@ class Scores:
         logits: Mean over clips, (S, N, K) float32.
         clips: Clips averaged, (S, N) int64.
         clip_accuracy: Top-1 accuracy of single clips per stream, S floats in [0, 1].
+        listed: Videos of the test list, also those that were left out.
     """
 
     video: list[str]
@@ -35,6 +36,7 @@ class Scores:
     logits: Tensor
     clips: Tensor
     clip_accuracy: list[float]
+    listed: int
 
     def save(self, path: Path, fused: Tensor) -> None:
         """Write the scores and the fused ones (N, K)."""
@@ -45,6 +47,7 @@ class Scores:
             "streams": np.array(self.streams, str),
             "logits": self.logits.numpy(),
             "clips": self.clips.numpy(),
+            "listed": np.array(self.listed),
             "fused": fused.numpy(),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
@@ -84,8 +87,7 @@ def score_videos(
     total = torch.zeros(len(networks), videos, num_classes, dtype=torch.float64, device=device)
     seen = torch.zeros(videos, dtype=torch.int64, device=device)
     hits = torch.zeros(len(networks), dtype=torch.int64, device=device)
-    for batch in progress(loader, "test"):
-        batch = to_device(batch, device)
+    for batch in progress(Feed(loader, device), "test"):
         seen.index_add_(0, batch["index"], torch.ones_like(batch["index"]))
         for row, network in enumerate(networks):
             with autocast(device, amp):

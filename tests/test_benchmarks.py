@@ -4,16 +4,25 @@ import json
 import sys
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import extraction
+from benchmarks import clips, extraction, loading
 from benchmarks import flow as benchmark
+from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
+from benchmarks.loading_subjects import SUBJECTS, draw_clips
+from benchmarks.loading_workers import worker_rates
 from benchmarks.methods import REFERENCE, workable
+from benchmarks.original_loader import OriginalLoader, levels
 from benchmarks.report import environment, gpu_table, markdown, scaling_line
 from benchmarks.scenes import make_scene
 from benchmarks.timing import LEAST_CPU, MOST_CALLS, Seconds, alternated, cpu_seconds, gpu_seconds
+from datasets import crops
+from datasets.jpeg import native
+from datasets.random_crops import MultiScaleCornerCrop
+from datasets.stores.store import Video
 from engine import cli
 from flow import build_flow
 
@@ -177,3 +186,139 @@ def test_too_little_to_extract_is_refused(option, least, tmp_path):
     words = ["--out", str(tmp_path / "out.json"), option, str(least - 1)]
     with pytest.raises(ValueError, match=f"{option} {least - 1} is not at least {least}"):
         extraction.main(extraction.parse_args(words))
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """Two videos of 35 frames."""
+    root = tmp_path_factory.mktemp("made_up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "FRAMES", (35, 36))
+        counts = clips.write_videos(root / "frames", 2)
+    return [Video(path, root / "frames" / path, 0, frames - 1) for path, frames in counts.items()]
+
+
+def test_made_up_images_are_as_large_as_extracted_ones(made_up):
+    files = [file for video in made_up for file in video.folder.iterdir()]
+    flow = [file.stat().st_size for file in files if file.name.startswith("TVL1")]
+    rgb = [file.stat().st_size for file in files if not file.name.startswith("TVL1")]
+    assert (len(rgb), len(flow)) == (70, 4 * 34)
+    assert 12_000 < np.mean(rgb) < 21_000
+    assert 3_000 < np.mean(flow) < 4_500
+    assert cv2.imread(str(made_up[0].folder / "00001.jpg")).shape == (256, 341, 3)
+
+
+def test_made_up_videos_depend_on_the_seed_alone(made_up, tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "FRAMES", (35, 36))
+    clips.write_videos(tmp_path, 1)
+    name = "wave/video000/00007.jpg"
+    assert (tmp_path / name).read_bytes() == (made_up[0].folder.parents[1] / name).read_bytes()
+
+
+def test_the_originals_clip_is_pillows_less_the_means(made_up):
+    loader, placement = (
+        OriginalLoader(("rgb", "flow"), 112),
+        MultiScaleCornerCrop(112, flip=1.0)(np.random.default_rng(2)),
+    )
+    clip = loader.clip(made_up[0].folder, range(3, 19), placement)
+    assert clip.shape == (5, 16, 112, 112)
+    assert clip.dtype == torch.float32
+    unflipped = loader.clip(made_up[0].folder, range(3, 19), placement._replace(flip=False))
+    flow = clip[3:].flip(-1)
+    assert torch.equal(flow[0], -unflipped[3])  # 255 - x about the mean of 127.5
+    assert torch.equal(flow[1], unflipped[4])
+    assert levels(clip, loader.streams).float().mean() == pytest.approx(
+        levels(unflipped, loader.streams).float().mean(), abs=2
+    )
+
+
+@pytest.mark.parametrize(("streams", "clip_count"), [(("rgb",), 2), (("rgb", "flow"), 2), (("flow",), 2)])
+def test_the_original_drops_the_frames_after_the_last_clip(streams, clip_count, made_up):
+    placement = crops.TestCrops(32)(np.random.default_rng(0))
+    video = OriginalLoader(streams, 32).video(made_up[0].folder, 16, placement)
+    assert video.shape == (clip_count, sum(3 if s == "rgb" else 2 for s in streams), 16, 32, 32)
+
+
+def test_our_reader_shows_the_pixels_of_the_original(made_up):
+    if native.missing():
+        pytest.skip(native.missing())
+    forms, _ = loading.available_forms(made_up[0].folder.parents[2])
+    assert list(forms) == ["native", "python", "fast", "pack", "cache"]
+    for subject in SUBJECTS.values():
+        rows = {name: {} for name in forms}
+        for draw in draw_clips(subject, made_up, 0, 1)[:3]:
+            truth = [subject.original_levels(draw)]
+            for name, store in forms.items():
+                loading.note_differences(rows[name], [subject.levels(store, draw)], truth)
+        assert [rows[name]["pixels"]["differing"] for name in ("native", "pack", "cache")] == [0, 0, 0]
+        assert rows["python"]["pixels"]["max"] <= 1
+        assert rows["fast"]["pixels"]["sum"] < 0.7 * rows["fast"]["pixels"]["compared"]
+
+
+def test_loading_prints_its_tables_and_writes_every_number(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(clips, "FRAMES", (20, 21))
+    out = tmp_path / "loading.json"
+    words = ["--videos", "1", "--rounds", "2", "--only", "rgb clip", "list", "--listed", "5", "--out", str(out)]
+    loading.main(loading.parse_args(words))
+    record = json.loads(out.read_text())
+    rows = record["subjects"]["RGB clip"]
+    assert list(record["subjects"]) == ["RGB clip"]
+    assert {"original", "python"} <= set(rows)
+    assert all(len(row["cpu_s"]) == 2 and min(row["cpu_s"]) > 0 for row in rows.values())
+    assert rows["python"]["pixels"]["compared"] == 2 * 8 * 3 * 16 * 112 * 112
+    assert record["list"]["videos"] == 5
+    assert "workers" not in record
+    text = capsys.readouterr().out
+    assert "| RGB clip | CPU ms | times as fast |" in text
+    assert "| 5 videos of 60 frames | seconds |" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounds", "0"], "--rounds 0 is not at least 1"),
+        (["--only", "sound"], "nothing that is measured holds sound; there are RGB clip, "),
+    ],
+)
+def test_loading_refuses_what_it_cannot_measure(words, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        loading.main(loading.parse_args([*words, "--out", str(tmp_path / "out.json")]))
+
+
+def test_without_a_native_decoder_its_forms_are_left_out_with_the_reason(made_up, monkeypatch):
+    monkeypatch.setattr(native, "missing", lambda: "no compiler")
+    forms, missing = loading.available_forms(made_up[0].folder.parents[2])
+    assert "python" in forms
+    assert {name: missing[name] for name in ("native", "fast", "pack")} == dict.fromkeys(
+        ("native", "fast", "pack"), "no compiler"
+    )
+    assert not loading.floor_is_there()
+
+
+def test_tables_of_loading_have_ratios_of_rounds():
+    rows = {
+        "original": {"cpu_s": [0.009, 0.012]},
+        "native": {"cpu_s": [0.003, 0.003], "pixels": {"compared": 200, "differing": 0, "sum": 0, "max": 0}},
+        "python": {"cpu_s": [0.0045, 0.006], "pixels": {"compared": 200, "differing": 1, "sum": 1, "max": 1}},
+        "floor": {"cpu_s": [0.002, 0.003]},
+    }
+    text = speed_table({"environment": {"cpu": "a CPU"}, "rounds": 2, "subjects": {"RGB clip": rows}})
+    assert "| native | 3.00 | 3.50 (3.00-4.00) | 1.25 | 0 | 0 | 0 |" in text
+    assert "| Python: OpenCV and torch | 5.25 | 2.00 (2.00-2.00) | 2.12 | 0.5 % | 0.005 | 1 |" in text
+    disk = {name: {"rgb": size, "flow": size / 2} for name, size in (("python", 1000.0), ("pack", 980.0))}
+    assert "| packed clips | 980 (0.980) | 490 (0.980) |" in disk_table({"disk": disk})
+    rates = {"original, 2 processes": [100.0, 200.0], "native, 2 threads": [300.0, 800.0]}
+    assert "| native, 2 threads | 550 | 3.50 (3.00-4.00) |" in workers_table({"workers": {"RGB clip": rates}})
+    seconds = {"folders": 1.5, "manifest": 0.25}
+    assert "| by manifest | 0.25 |" in listing_table({"list": {"videos": 5, "frames": 60, "seconds": seconds}})
+    assert [table({"subjects": {}}) for table in (speed_table, disk_table, workers_table, listing_table)] == [""] * 4
+
+
+@pytest.mark.slow
+def test_workers_of_both_kinds_are_measured_beside_the_originals(made_up, monkeypatch):
+    monkeypatch.setattr("benchmarks.loading_workers.CLIPS", 16)
+    rates = worker_rates(made_up, 1, 0)
+    assert set(rates) == {"RGB clip", "RGB_Flow clip"}
+    for kinds in rates.values():
+        assert [kind.partition(", ")[2] for kind in kinds] == ["2 processes", "2 processes", "1 thread", "2 threads"]
+        assert all(len(rate) == 1 and rate[0] > 0 for rate in kinds.values())

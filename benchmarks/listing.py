@@ -1,0 +1,42 @@
+"""How long it takes to know the videos of a list: by their folders, and by a manifest."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from datasets.entries import Entry
+from datasets.finding import find_videos
+from datasets.manifest import Facts, read_manifest, write_manifest
+from datasets.stores.frames import FrameFolders
+
+from .clips import RGB_NAME
+
+FRAMES = 60
+
+
+def listing(root: Path, videos: int) -> dict[str, Any]:
+    """Seconds by the clock for a list of videos, each a folder of empty files."""
+    paths = [f"class{number % 100:03d}/video{number:05d}" for number in range(videos)]
+    for path in paths:
+        (root / path).mkdir(parents=True)
+        for frame in range(1, FRAMES + 1):
+            (root / path / RGB_NAME.format(frame)).touch()
+    entries = [Entry(path, int(path[5:8]), path) for path in paths]
+    store = FrameFolders(root, "sts")
+    write_manifest(root, "sts", (Facts(path, None, FRAMES, None, 1, 341, 256, 25.0, path) for path in paths))
+
+    def by_manifest() -> int:
+        manifest = read_manifest(root)
+        assert manifest is not None
+        manifest.check(store)
+        return len(find_videos(entries, store, needs={"rgb"}, known=manifest.known))
+
+    def by_folders() -> int:
+        return len(find_videos(entries, store, needs={"rgb"}))
+
+    seconds = {}
+    for name, find in (("folders", by_folders), ("manifest", by_manifest)):
+        start = time.perf_counter()
+        assert find() == videos
+        seconds[name] = time.perf_counter() - start
+    return {"videos": videos, "frames": FRAMES, "seconds": seconds}

@@ -1,0 +1,162 @@
+"""What loading a clip costs: the published loader, ours in its forms, and the mere decoding of the same bytes.
+
+All take the same clips of made-up videos in turn, each on one core, and CPU time is counted: the ratios hold on a busy
+machine too. Files are in the memory of the system, as those of a small data set are from the second epoch on. Workers
+are compared by the clock.
+"""
+
+import ctypes
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.clips import write_videos
+from benchmarks.listing import listing
+from benchmarks.loading_forms import FORMS, available_forms
+from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
+from benchmarks.loading_subjects import SUBJECTS, Draw, Subject, draw_clips
+from benchmarks.loading_workers import worker_rates
+from benchmarks.report import environment, save
+from benchmarks.timing import alternated
+from datasets.jpeg import native
+from datasets.stores.store import Store, Video
+from engine import cli
+from utils1.parallel import single_threaded_libraries
+
+MALLOC = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h; the latter takes no more
+DIFFERENCES = 2  # rounds whose pixels are compared
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    parser.add_argument("--videos", type=int, default=8, help="made up")
+    parser.add_argument("--rounds", type=int, default=15, help="in which each form takes its turn")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help=f"of {', '.join([*SUBJECTS, *OTHERS])}")
+    parser.add_argument("--listed", type=int, default=2000, help="videos of the list that is indexed")
+    parser.add_argument("--seed", type=int, default=0, help="of the videos and clips")
+    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/loading.json"), help="every number")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+OTHERS = ("workers", "list")
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the tables, write the JSON."""
+    for name in ("videos", "rounds", "listed"):
+        if getattr(opt, name) < 1:
+            raise ValueError(f"--{name} {getattr(opt, name)} is not at least 1")
+    names = [*SUBJECTS, *OTHERS]
+    wanted = [name for name in names if not opt.only or any(text.lower() in name.lower() for text in opt.only)]
+    if not wanted:
+        raise ValueError(f"nothing that is measured holds {' or '.join(opt.only)}; there are {', '.join(names)}")
+    record: dict[str, Any] = {"environment": environment(), "rounds": opt.rounds, "subjects": {}}
+    with TemporaryDirectory() as folder:
+        record |= measure(Path(folder), opt, wanted)
+    save(opt.out, record)
+    for table in (speed_table, disk_table, workers_table, listing_table):
+        print(table(record))  # noqa: T201 - the result
+    return record
+
+
+def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+    """Every number."""
+    keep_memory()
+    record: dict[str, Any] = {"subjects": {}}
+    subjects = {name: SUBJECTS[name] for name in wanted if name in SUBJECTS}
+    if subjects or "workers" in wanted:
+        log.info("making %d videos", opt.videos)
+        counts = write_videos(root / "frames", opt.videos, opt.seed)
+        videos = [Video(path, root / "frames" / path, 0, frames - 1) for path, frames in counts.items()]
+        with single_threaded_libraries():
+            forms, record["missing"] = available_forms(root)
+            record["disk"] = {name: FORMS[name].disk(store, videos) for name, store in forms.items()}
+            for name, subject in subjects.items():
+                log.info("%s", name)
+                record["subjects"][name] = compare(subject, forms, videos, opt)
+        if "workers" in wanted:
+            log.info("workers")
+            record["workers"] = worker_rates(videos, opt.rounds, opt.seed)
+    if "list" in wanted:
+        log.info("a list of %d videos", opt.listed)
+        record["list"] = listing(root / "list", opt.listed)
+    return record
+
+
+def keep_memory() -> None:
+    """Have the C library keep memory that is freed, where it can be told.
+
+    Otherwise it gives Pillow's images back to the system each time, and the original takes a third longer.
+    """
+    if hasattr(library := ctypes.CDLL(None), "mallopt"):
+        for parameter, size in MALLOC.items():
+            library.mallopt(parameter, size)
+
+
+def compare(subject: Subject, forms: Mapping[str, Store], videos: Sequence[Video], opt: Namespace) -> dict[str, Any]:
+    """CPU seconds per clip, or per video in evaluation, in each round, and how the pixels differ."""
+    rows: dict[str, Any] = {name: {"cpu_s": []} for name in ("original", *forms, *(["floor"] * bool(floor_is_there())))}
+    for number in range(-1, opt.rounds):  # the first one is not counted
+        draws = draw_clips(subject, videos, opt.seed, number + 1)
+        calls = calls_of(subject, forms, draws)
+        seconds = alternated({name: calls[name] for name in (list(calls)[::-1] if number % 2 else calls)}, 1)[0]
+        if number < 0:
+            continue
+        for name in rows:
+            rows[name]["cpu_s"].append(seconds[name].cpu / len(draws))
+        if number < DIFFERENCES:
+            truth = [subject.original_levels(draw) for draw in draws]
+            for name, store in forms.items():
+                note_differences(rows[name], [subject.levels(store, draw) for draw in draws], truth)
+    return rows
+
+
+def calls_of(subject: Subject, forms: Mapping[str, Store], draws: Sequence[Draw]) -> dict[str, Callable[[], None]]:
+    """What is measured, by name: every call takes all draws."""
+    loads: dict[str, Callable[[Draw], object]] = {"original": subject.original}
+    loads |= {name: partial(subject.load, store) for name, store in forms.items()}
+    calls: dict[str, Callable[[], None]] = {name: partial(each, load, draws) for name, load in loads.items()}
+    if floor_is_there():
+        images = [image for draw in draws for image in subject.images(draw)]
+        calls["floor"] = partial(each, lambda image: native.decode_floor(*image), images)
+    return calls
+
+
+def each(load: Callable[[Any], object], items: Sequence[Any]) -> None:
+    """Load one after the other, keeping none."""
+    for item in items:
+        load(item)
+
+
+def floor_is_there() -> bool:
+    """Whether mere decoding can be measured."""
+    return not native.missing()
+
+
+def note_differences(row: dict[str, Any], made: Sequence[torch.Tensor], truth: Sequence[torch.Tensor]) -> None:
+    """Add the differing pixels, and the largest and the mean absolute difference, in levels of 255."""
+    apart = torch.cat([(a.int() - b.int()).abs().flatten() for a, b in zip(made, truth, strict=True)])
+    old = row.setdefault("pixels", {"compared": 0, "differing": 0, "sum": 0, "max": 0})
+    row["pixels"] = {
+        "compared": old["compared"] + apart.numel(),
+        "differing": old["differing"] + int((apart > 0).sum()),
+        "sum": old["sum"] + int(apart.sum()),
+        "max": max(old["max"], int(apart.max())),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

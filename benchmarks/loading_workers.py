@@ -1,0 +1,103 @@
+"""Batches by several workers, by the clock: the published way against ours."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from datasets.jpeg import native
+from datasets.loader import ClipLoader
+from datasets.stores.frames import FrameFolders
+from datasets.stores.store import Video
+from datasets.workers import worker_context
+
+from .loading_subjects import SUBJECTS, Draw, Subject, draw_clips
+from .timing import alternated
+
+BATCH = 8
+CLIPS = 96  # in a round
+WORKERS = 2
+MODALITIES = ("RGB clip", "RGB_Flow clip")
+
+Loader = Callable[[], Iterable[Any]]
+
+
+class Clips(Dataset[Any]):
+    """Some clips, by the original's way or by ours.
+
+    Args:
+        subject: How they are read.
+        draws: Which.
+        store: Ours; None is the original's way.
+    """
+
+    def __init__(self, subject: Subject, draws: Sequence[Draw], store: FrameFolders | None) -> None:
+        self.subject, self.draws, self.store = subject, draws, store
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def __getitem__(self, address: Any) -> Any:
+        draw = self.draws[address[1] if isinstance(address, tuple) else address]
+        if self.store is None:
+            return self.subject.original(draw)[0]
+        return self.subject.load(self.store, draw)
+
+
+def worker_rates(videos: Sequence[Video], rounds: int, seed: int) -> dict[str, dict[str, list[float]]]:
+    """Clips per second of each kind of workers in each round, by what is loaded."""
+    rates: dict[str, dict[str, list[float]]] = {}
+    for name in MODALITIES:
+        subject = SUBJECTS[name]
+        draws = [draw for i in range(math.ceil(CLIPS / 8)) for draw in draw_clips(subject, videos, seed, 1000 + i)]
+        calls = {kind: partial(exhaust, loader) for kind, loader in loaders(subject, draws).items()}
+        for call in calls.values():  # workers start, and have read their first
+            call()
+        times = alternated(calls, rounds)
+        rates[name] = {kind: [len(draws) / seconds[kind].wall for seconds in times] for kind in calls}
+    return rates
+
+
+def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
+    """What is compared."""
+    original: DataLoader[Any] = DataLoader(
+        Clips(subject, draws, None),
+        batch_size=BATCH,
+        num_workers=WORKERS,
+        persistent_workers=True,
+        multiprocessing_context=worker_context(),
+        worker_init_fn=single,
+    )
+    decoder = "python" if native.missing() else "native"
+    store = FrameFolders(videos_root(draws), "sts", "exact", decoder)
+    clips = Clips(subject, draws, store)
+
+    def ours(kind: str, workers: int) -> Loader:
+        loader = ClipLoader(clips, batch_size=BATCH, train=False, n_workers=workers, loader=kind)
+        return lambda: loader
+
+    return {
+        f"original, {WORKERS} processes": lambda: original,
+        f"{decoder}, {WORKERS} processes": ours("processes", WORKERS),
+        f"{decoder}, 1 thread": ours("threads", 1),
+        f"{decoder}, {WORKERS} threads": ours("threads", WORKERS),
+    }
+
+
+def videos_root(draws: Sequence[Draw]) -> Any:
+    """Folder above the class of the videos."""
+    return draws[0].video.folder.parents[1]
+
+
+def single(worker: int) -> None:
+    """Keep a process of the original's loader to one thread."""
+    torch.set_num_threads(1)
+
+
+def exhaust(loader: Loader) -> None:
+    """Load everything once."""
+    for _ in loader():
+        pass

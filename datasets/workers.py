@@ -1,0 +1,63 @@
+"""Who loads: how many threads or processes."""
+
+import multiprocessing
+import os
+from multiprocessing.context import BaseContext
+
+import cv2
+import torch
+
+from .jpeg import native
+
+LOADERS = ("auto", "threads", "processes")
+MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU trains on
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def default_workers() -> int:
+    """Workers of this process: as many as it has cores, which all processes of a training on this machine share."""
+    share = cores() // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return min(max(1, share), MOST_WORKERS)
+
+
+def choose_workers(wanted: int | str, useful: int) -> int:
+    """Number of workers.
+
+    Args:
+        wanted: The number, or "auto".
+        useful: More than these would have nothing to do.
+    """
+    return min(default_workers(), max(1, useful)) if wanted == "auto" else int(wanted)
+
+
+def choose_loader(wanted: str) -> str:
+    """What workers are, "threads" or "processes".
+
+    Raises:
+        ValueError: If there is nothing of that name.
+    """
+    if wanted not in LOADERS:
+        raise ValueError(f"--loader {wanted}: there are {', '.join(LOADERS)}")
+    if wanted != "auto":
+        return wanted
+    return "processes" if native.missing() else "threads"
+
+
+def worker_context() -> BaseContext:
+    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+
+    Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __package__])
+    return context
+
+
+def start_worker(worker: int) -> None:
+    """Keep a loader process to one thread: the processes share the cores already."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

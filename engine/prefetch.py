@@ -1,0 +1,180 @@
+"""Batches on their device one step early, and how long training waits for them."""
+
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+log = logging.getLogger(__name__)
+
+Batch = Mapping[str, Any]
+
+STEPS = ("read", "decode", "transform")  # what the columns of a batch's "seconds" are spent on
+WORTH_A_LINE = 0.1  # of the time, waiting
+WORTH_SECONDS = 5.0
+ADVICE = {
+    "read": "the files come slowly: pack them with utils1/pack.py, put them on a faster disk, or give more --n_workers",
+    "decode": "give more --n_workers if there are cores, pack the images with utils1/pack.py, or use --cache",
+    "transform": "give more --n_workers if there are cores, or augment less",
+    "": "give more --n_workers if there are cores; utils1/bench_loader.py tries what is faster",
+}
+
+
+class Feed:
+    """The batches of a loader, on a device, and the time that the loop waited for them.
+
+    To a GPU a batch is copied while the step before it runs, on a stream of its own. "seconds" is kept here.
+
+    Args:
+        loader: Batches, whose "seconds" (N, 3), if any, say what reading each clip took by `STEPS`.
+        device: Where they go.
+    """
+
+    def __init__(self, loader: Iterable[Batch], device: torch.device) -> None:
+        self.loader, self.device = loader, device
+        self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
+        self.seconds = torch.zeros(len(STEPS), dtype=torch.float64)
+        self.start = self.end = time.perf_counter()
+
+    def __len__(self) -> int:
+        """Batches, if the loader can tell."""
+        return len(self.loader)  # type: ignore[arg-type]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.start = time.perf_counter()
+        yield from self.ahead() if self.device.type == "cuda" else self.timed()
+        self.end = time.perf_counter()
+
+    def timed(self) -> Iterator[dict[str, Any]]:
+        """Batches as they are loaded."""
+        batches = iter(self.loader)
+        while True:
+            with self.wait:
+                batch = next(batches, None)
+            if batch is None:
+                return
+            self.end = time.perf_counter()
+            yield self.keep(batch)
+
+    def ahead(self) -> Iterator[dict[str, Any]]:
+        """Batches on the GPU; the next one is already on its way when one is handed out."""
+        side, current = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+        coming: dict[str, Any] | None = None
+        for batch in self.timed():
+            with torch.cuda.stream(side):
+                copied = to_device(batch, self.device)
+                arrived = side.record_event()
+            if coming is not None:
+                yield coming
+            current.wait_event(arrived)
+            for tensor in copied.values():
+                if isinstance(tensor, Tensor):
+                    tensor.record_stream(current)  # or its memory may be given away while a step reads it
+            coming = copied
+        if coming is not None:
+            yield coming
+
+    def keep(self, batch: Batch) -> dict[str, Any]:
+        """The batch without its "seconds", which are added up."""
+        batch = dict(batch)
+        if (seconds := batch.pop("seconds", None)) is not None:
+            self.seconds += seconds.double().sum(0)
+        return batch
+
+    @property
+    def waited(self) -> float:
+        """Fraction of the time in which nothing could be computed for want of data, in [0, 1]."""
+        return min(1.0, self.wait.total() / max(self.end - self.start, 1e-9))
+
+    @property
+    def cause(self) -> str:
+        """Which of `STEPS` loading spends most time on; empty if the loader does not say."""
+        return STEPS[int(self.seconds.argmax())] if self.seconds.any() else ""
+
+    def shown(self) -> str:
+        """Waiting and its cause, for a progress bar."""
+        return f"wait {100 * self.waited:.0f} %" + (f" ({self.cause})" if self.cause else "")
+
+    def result(self) -> dict[str, float]:
+        """Waiting, as a fraction of the time: "data_wait"; where loading is slow, as fractions: "data_read", ..."""
+        total = self.seconds.sum().item()
+        shares = (self.seconds / total).tolist() if total else []
+        return {"data_wait": self.waited} | {f"data_{step}": share for step, share in zip(STEPS, shares, strict=False)}
+
+    def advice(self) -> str:
+        """A line on what would make the loop wait less, empty where that is not worth one."""
+        if self.waited < WORTH_A_LINE or self.wait.total() < WORTH_SECONDS:
+            return ""
+        return f"{self.shown()}: {ADVICE[self.cause]}"
+
+
+class HostWait:
+    """Adds up the time of its blocks."""
+
+    def __init__(self) -> None:
+        self.seconds = self.entered = 0.0
+
+    def __enter__(self) -> None:
+        self.entered = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.seconds += time.perf_counter() - self.entered
+
+    def total(self) -> float:
+        """Seconds."""
+        return self.seconds
+
+
+class DeviceWait(HostWait):
+    """Adds up for how long a GPU had nothing to do in its blocks, without ever waiting for it.
+
+    The host waits for data while the GPU still works on the last step; that costs nothing. So events are put before
+    and after each wait, and the GPU's time between them counts, at most that of the host.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__()
+        self.device = device
+        self.open: deque[tuple[torch.cuda.Event, torch.cuda.Event, float]] = deque()
+
+    def mark(self) -> torch.cuda.Event:
+        """An event at the end of the work that the GPU has been given."""
+        event = torch.cuda.Event(enable_timing=True)
+        event.record(torch.cuda.current_stream(self.device))
+        return event
+
+    def __enter__(self) -> None:
+        self.before = self.mark()
+        super().__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        host = time.perf_counter() - self.entered
+        self.open.append((self.before, self.mark(), host))
+
+    def total(self) -> float:
+        """Seconds, of the waits that the GPU has come past."""
+        while self.open and self.open[0][1].query():
+            before, after, host = self.open.popleft()
+            self.seconds += min(host, before.elapsed_time(after) / 1000)
+        return self.seconds
+
+
+def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
+    """Copy the tensors of a batch, without waiting where memory is pinned."""
+    return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
+
+
+def progress(feed: Feed, label: str) -> Iterator[dict[str, Any]]:
+    """The batches, below a bar, on terminals, that says how long they were waited for; at the end what would help."""
+    with tqdm(feed, label, leave=False, disable=None, file=sys.stderr) as bar:
+        for batch in bar:
+            bar.set_postfix_str(feed.shown(), refresh=False)
+            yield batch
+    if advice := feed.advice():
+        log.info("%s: %s", label, advice)
