@@ -11,7 +11,22 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import DATASETS, FLOW_SOURCES, LAYOUTS, MISSING, MODALITIES, SAMPLERS, SCALES, TAILS
+from datasets import (
+    AUGMENTS,
+    CROPS,
+    DATASETS,
+    DECODERS,
+    FLOW_SOURCES,
+    LOADERS,
+    MISSING,
+    MODALITIES,
+    SAMPLERS,
+    STORES,
+    TAILS,
+    TEST_CROPS,
+    TEST_SAMPLERS,
+    VIDEO_DECODERS,
+)
 from engine import OPTIMIZERS, SCHEDULES, cli, config
 from engine.cli import ArgumentParser
 from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
@@ -21,6 +36,11 @@ log = logging.getLogger(__name__)
 # Once there were pre-trained weights the published scripts set these, whatever the options said.
 FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
 FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
+
+AT_LEAST_ONE = (
+    *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
+    *("checkpoint", "n_epochs"),
+)
 
 REFUSED = {
     "--training": "train.py and STS_train.py train, test_*.py test",
@@ -58,28 +78,47 @@ def fine_tunes(opt: Namespace) -> bool:
 
 
 def check(opt: Namespace) -> None:
-    """Refuse combinations that cannot work.
+    """Refuse what cannot work.
 
     Raises:
         ValueError: Names the options and the cure.
     """
-    for name in ("batch_size", "clips_per_batch", "sample_size", "sample_duration", "checkpoint", "n_epochs"):
+    check_numbers(opt)
+    check_streams(opt)
+    for name in ("train_sampling", "val_sampling", "test_sampling"):
+        if opt.clip_stride > 1 and getattr(opt, name).startswith("segment"):
+            raise ValueError(f"--{name} {getattr(opt, name)} spans the video: leave out --clip_stride")
+    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
+        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
+
+
+def check_numbers(opt: Namespace) -> None:
+    """Refuse numbers out of range; raises as `check`."""
+    for name in AT_LEAST_ONE:
         if getattr(opt, name) < 1:
             raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
-    if opt.n_workers < 0 or not 0 <= opt.manual_seed < 2**31:
-        raise ValueError("--n_workers must be >= 0, --manual_seed in [0, 2**31)")
-    channels = sum(stream.channels for stream in MODALITIES[opt.modality])
+    if not 0 <= opt.manual_seed < 2**31 or opt.max_bad < 0 or not 0 <= opt.video_fps < 1000:
+        raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in [0, 1000)")
+
+
+def check_streams(opt: Namespace) -> None:
+    """Refuse what does not go with `--modality`; raises as `check`."""
+    streams = MODALITIES[opt.modality]
+    channels = sum(stream.channels for stream in streams)
     if opt.input_channels not in (None, channels):
         raise ValueError(
             f"--input_channels {opt.input_channels}: --modality {opt.modality} has {channels}; leave it out"
         )
-    if opt.flow_source == "online" and len(MODALITIES[opt.modality]) == 1:
+    if opt.flow_source == "online" and len(streams) == 1:
         raise ValueError(
             f"--flow_source online is for STS_train.py --modality RGB_Flow; --modality {opt.modality} reads files: "
             "leave it out"
         )
-    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
-        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
+    if (opt.mixup or opt.cutmix) and len(streams) > 1:
+        raise ValueError(
+            "--mixup and --cutmix are for train.py: distillation compares student and teacher on the same clips, and "
+            "dkd needs one class per clip: leave them out"
+        )
 
 
 def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
@@ -104,6 +143,8 @@ def build_parser() -> ArgumentParser:
     """The parser of all scripts."""
     parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; README.md has the commands.")
     add_data_options(parser)
+    add_clip_options(parser)
+    add_loading_options(parser)
     add_model_options(parser)
     add_training_options(parser)
     add_distillation_options(parser)
@@ -113,35 +154,92 @@ def build_parser() -> ArgumentParser:
 
 
 def add_data_options(parser: ArgumentParser) -> None:
-    """What is read."""
+    """What is read, and how it is stored."""
     add = parser.add_argument_group("data").add_argument
     add("--dataset", default="HMDB51", choices=DATASETS, help="whose annotation files to read")
-    add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, <class>/<video>/")
-    add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files")
+    add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, or of the videos")
+    add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files, or one list")
     add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
     add("--modality", default="RGB", choices=MODALITIES, help="streams to read")
     add("--only_RGB", action="store_true", help="flow is not on disk, or not wanted: frames alone count")
-    add("--layout", default="sts", choices=LAYOUTS, help="how the frame files are named")
-    add("--sample_size", default=112, type=int, help="side of the input, pixels")
-    add("--sample_duration", default=16, type=int, help="frames per clip")
-    add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
-    add("--n_workers", default=4, type=int, help="loader processes, 0 for none")
-    add("--missing", default="error", choices=MISSING, help="what a video that is absent or lacks frames does")
+    add(
+        "--layout",
+        default="auto",
+        choices=("auto", *STORES),
+        metavar="LAYOUT",
+        help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
+    )
+    add("--video_decoder", default="auto", choices=VIDEO_DECODERS, help="auto: PyAV, which decodes as the extraction")
+    add("--video_fps", default=25.0, type=float, help="frames per second that video files are read at; 0: their own")
+    add("--missing", default="error", choices=MISSING, help="what a video that cannot be used does")
+    add("--max_bad", default=0, type=int, help="damaged videos that training leaves out before it stops")
     add(
         "--val_fraction",
         default=0.1,
         type=float,
         help="training videos held out to steer by; 0: the test list, as published",
     )
-    add("--val_sampling", default="center", choices=SAMPLERS, help="validation clip ('random' as published)")
-    add(
-        "--crop_scales", default=list(SCALES), type=float, nargs="+", help="sides of training crops over the short side"
-    )
-    add("--no_flip", action="store_true", help="do not mirror training clips")
     add(
         "--flow_source", default="files", choices=FLOW_SOURCES, help="STS_train: 'online' computes flow from the frames"
     )
     add("--allow_flow_mismatch", action="store_true", help="use flow that differs from what a checkpoint saw")
+
+
+def add_clip_options(parser: ArgumentParser) -> None:
+    """Which frames a clip has, and what is seen of them."""
+    add = parser.add_argument_group("clips").add_argument
+    add("--sample_size", default=112, type=int, help="side of the input, pixels")
+    add("--sample_duration", default=16, type=int, help="frames per clip")
+    add("--clip_stride", default=1, type=int, help="steps from one frame of a clip to the next")
+    add("--sampling", default="corrected", choices=("corrected", "compat"), help="compat: with the published slips")
+    add("--train_sampling", default="random", choices=SAMPLERS, help="frames of a training clip; segments is TSN")
+    add("--val_sampling", default="center", choices=SAMPLERS, help="of a validation clip ('random' as published)")
+    add("--short_side", type=int, help="validation, tests: frames are resized to this, then cropped; else to the crop")
+    add(
+        "--crop", default="corners", choices=CROPS, help="training: corners (STS-Net), fixed (TSN), resized, short_side"
+    )
+    add("--crop_scales", type=float, nargs="+", help="of --crop: sides over the short side, or the ends of a range")
+    add(
+        "--flip",
+        default="auto",
+        choices=("auto", "always", "never"),
+        help="mirror half of the training clips; auto: unless labels tell left from right",
+    )
+    add("--no_flip", dest="flip", action="store_const", const="never", help="the same as --flip never")
+    add("--augment", default=[], nargs="*", choices=AUGMENTS, help="further changes of training clips, in this order")
+    add(
+        "--color_jitter",
+        default=[0.4, 0.4, 0.4, 0.0],
+        type=float,
+        nargs=4,
+        help="brightness, contrast, saturation, hue (which is slow), of RGB",
+    )
+    add("--grayscale", default=0.2, type=float, help="probability")
+    add("--randaugment", default=[2, 9], type=int, nargs=2, help="operations per clip, and their strength of 30")
+    add("--erasing", default=0.25, type=float, help="probability")
+
+
+def add_loading_options(parser: ArgumentParser) -> None:
+    """How fast clips come."""
+    add = parser.add_argument_group("loading").add_argument
+    add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
+    add("--n_workers", default="auto", type=workers, help="threads or processes that load; 0: none; auto: a core each")
+    add("--loader", default="auto", choices=LOADERS, help="auto: threads with the native decoder, else processes")
+    add(
+        "--decode",
+        default="exact",
+        choices=("exact", "fast"),
+        help="fast: training decodes at half size if it hardly shows",
+    )
+    add("--decoder", default="auto", choices=DECODERS, help="auto: native where it can be built, see utils1/doctor.py")
+    add("--cache", default="none", help="keep decoded frames: none, ram, or a folder")
+
+
+def workers(text: str) -> int | str:
+    """A number of workers, or "auto"."""
+    if text != "auto" and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a number >= 0 nor auto")
+    return text if text == "auto" else int(text)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
@@ -180,6 +278,8 @@ def add_training_options(parser: ArgumentParser) -> None:
     add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
     add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
     add("--nesterov", action="store_true", help="Nesterov momentum")
+    add("--mixup", default=0.0, type=float, help="train.py: parameter of the beta distribution; 0 is off")
+    add("--cutmix", default=0.0, type=float, help="train.py: likewise; with both, one is drawn per batch")
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
     add("--lr_patience", default=10, type=int, help="plateau: epochs without progress before the rate falls to a tenth")
     add("--n_epochs", default=400, type=int, help="last epoch")
@@ -218,6 +318,9 @@ def add_test_options(parser: ArgumentParser) -> None:
     """test_*.py: whole videos."""
     add = parser.add_argument_group("testing").add_argument
     add("--clips_per_batch", default=16, type=int, help="clips per forward pass; bounds memory for any video length")
+    add("--test_sampling", default="all", choices=TEST_SAMPLERS, help="clips of a test video; all: every frame")
+    add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
+    add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
     add("--fusion", default="activno", choices=FUSIONS, help="activation before streams are averaged; activno is none")
     add("--fusion_weights", type=float, nargs="+", help="one per stream; else equal")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from datasets import CLIP_OPTIONS, ClipDataset, Stream, build_loader, check_data, class_names
+from datasets import CLIP_OPTIONS, ClipDataset, Stream, build_loader, check_data, class_names, num_listed
 from engine import Scores, checkpoint, result_lines, score_videos, setup, video_metrics, write_result
 from models import ARCHITECTURE, StreamNetwork, fuse, load_stream, stream_weights
 from opts import adopt
@@ -62,6 +62,7 @@ def score_streams(opt: Namespace, wanted: Sequence[tuple[str, Stream, str]]) -> 
         logits=logits,
         clips=clips.expand(len(networks), -1),
         clip_accuracy=clip_accuracy,
+        listed=num_listed(opt, "test"),
     )
 
 
@@ -94,6 +95,8 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     fused = fuse(scores.logits, opt.fusion, opt.fusion_weights)
     metrics = video_metrics(fused, scores.label)
     lines = result_lines(fused, scores.label)
+    if len(scores.video) < scores.listed:  # not a published line: published scripts said nothing
+        lines.append(f"Videos = {len(scores.video)} of {scores.listed} listed")
     if opt.log:
         write_result(path, str(opt), lines)
     if opt.scores_path:
@@ -102,8 +105,9 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
         for name, logits in zip(scores.streams, scores.logits, strict=True):
             log.info("%s alone: top-1 %.4f", name, video_metrics(logits, scores.label)["top1"])
     log.info(
-        "%d videos, %d clips of %d frames at %d px, clip top-1 %s",
-        *(len(scores.video), int(scores.clips[0].sum()), opt.sample_duration, opt.sample_size),
+        "%s of %s listed videos, %d clips of %d frames at %d px, clip top-1 %s",
+        *(f"{len(scores.video):,}", f"{scores.listed:,}"),
+        *(int(scores.clips[0].sum()), opt.sample_duration, opt.sample_size),
         ", ".join(
             f"{name} {accuracy:.4f}" for name, accuracy in zip(scores.streams, scores.clip_accuracy, strict=True)
         ),

@@ -6,23 +6,25 @@ computed from (`PairReader`), and the training process computes it and repeats t
 
 import copy
 import math
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from .frames import read_images
-from .layouts import Layout
+from .augment import Augment
+from .clock import spent
 from .loader import ClipLoader
+from .stores.store import Store, Video
 from .streams import FLOW, Stream
-from .transforms import Transform
-from .video import ClipDataset, ClipReader, Sample, Video, VideoDataset
+from .video import ClipDataset, ClipReader, Sample, VideoDataset, reverse_x
+from .views import Placement, resample
+from .windows import Geometry
 
 FLOW_SOURCES = ("files", "online")
 
@@ -51,10 +53,9 @@ class Pairs:
         frames = sorted({*begins, *(number + 1 for number in begins)})
         return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])
 
-    def read(self, video: Video, layout: Layout) -> Tensor:
+    def read(self, video: Video, store: Store) -> Tensor:
         """The frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
-        (pattern,) = layout["rgb"]
-        return torch.from_numpy(read_images(video.folder, pattern, cv2.IMREAD_GRAYSCALE, self.frames))
+        return torch.from_numpy(store.grey(video, self.frames))
 
 
 class OnlineFlow:
@@ -77,11 +78,18 @@ class OnlineFlow:
         device: torch.device | None = None,
     ) -> None:
         self.build, self.encode, self.record, self.device = build, encode, record, device
+        self.solvers: dict[tuple[int, int], Solve] = {}
 
-    @cached_property
+    @property
     def solve(self) -> Solve:
-        """The solver of this process; those of OpenCV cannot be sent from one to another."""
-        return self.build()
+        """The solver of this thread; those of OpenCV can neither be shared nor sent to another process."""
+        key = os.getpid(), threading.get_ident()
+        if key not in self.solvers:
+            self.solvers[key] = self.build()
+        return self.solvers[key]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"solvers": {}}
 
     def __call__(self, grey: Tensor, pairs: Pairs) -> Tensor:
         """Flow images of a clip.
@@ -103,20 +111,31 @@ class OnlineReader(ClipReader):
 
     Args:
         streams: Streams to read.
-        layout: Their file names.
-        transform: Applied to all streams of a clip at once.
+        store: Where they are.
         flow: Stands for the files of the flow stream.
+        geometry: Draws what is seen of all streams of a clip.
+        augments: Applied in order to the clip that is seen.
     """
 
-    def __init__(self, streams: Sequence[Stream], layout: Layout, transform: Transform, flow: OnlineFlow) -> None:
-        super().__init__(streams, layout, transform)
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        store: Store,
+        flow: OnlineFlow,
+        geometry: Geometry,
+        augments: Sequence[Augment] = (),
+    ) -> None:
+        super().__init__(streams, store, geometry, augments)
         self.flow = flow
 
-    def read(self, video: Video, stream: Stream, numbers: Sequence[int]) -> Tensor:
+    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
         if stream != FLOW:
-            return super().read(video, stream, numbers)
+            return super().read(video, stream, numbers, placement)
         pairs = Pairs.of(numbers)
-        return self.flow(pairs.read(video, self.layout), pairs)
+        grey = pairs.read(video, self.store)
+        with spent("transform"):
+            flow = self.flow(grey, pairs)
+            return resample(flow, placement(*flow.shape[-2:])).transpose(0, 1).contiguous()
 
 
 @dataclass(frozen=True)
@@ -137,14 +156,16 @@ class Unfinished:
 class PairReader(ClipReader):
     """Reads, in place of flow, what `OnlineLoader` computes it from: "grey", uint8 (M, H, W), and "unfinished"."""
 
-    def __init__(self, streams: Sequence[Stream], layout: Layout, transform: Transform) -> None:
-        super().__init__([stream for stream in streams if stream != FLOW], layout, transform)
+    def __init__(
+        self, streams: Sequence[Stream], store: Store, geometry: Geometry, augments: Sequence[Augment] = ()
+    ) -> None:
+        super().__init__([stream for stream in streams if stream != FLOW], store, geometry, augments)
 
     def __call__(self, video: Video, numbers: Sequence[int], rng: np.random.Generator) -> Sample:
         draws, pairs = copy.deepcopy(rng), Pairs.of(numbers)
-        grey = pairs.read(video, self.layout)
-        unfinished = Unfinished(pairs, tuple(grey.shape), draws)
-        return {**super().__call__(video, numbers, rng), "grey": grey, "unfinished": unfinished}
+        sample = super().__call__(video, numbers, rng)
+        grey = pairs.read(video, self.store)
+        return {**sample, "grey": grey, "unfinished": Unfinished(pairs, tuple(grey.shape), draws)}
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
@@ -165,10 +186,10 @@ class OnlineLoader(ClipLoader):
     """
 
     def __init__(self, dataset: VideoDataset | ClipDataset, *, flow: OnlineFlow, **options: Any) -> None:
-        super().__init__(dataset, **options)
-        self.flow, self.transform, self.collate_fn = flow, dataset.reader.transform, collate
+        super().__init__(dataset, collate=collate, **options)
+        self.flow, self.reader = flow, dataset.reader
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:  # type: ignore[override]
+    def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in super().__iter__():
             grey, clips = batch.pop("grey").to(self.flow.device, non_blocking=True), batch.pop("unfinished")
             parts = grey.split([math.prod(clip.shape) for clip in clips])
@@ -176,6 +197,11 @@ class OnlineLoader(ClipLoader):
             yield batch | {FLOW.name: torch.stack(flows)}
 
     def finish(self, grey: Tensor, clip: Unfinished) -> Tensor:
-        """Flow of a clip, uint8 (2, T, S, S), cropped and flipped as its other streams were."""
+        """Flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
+        placement = self.reader.geometry(clip.draws)
         levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only
-        return self.transform({FLOW.name: levels}, clip.draws)[FLOW.name].round().to(torch.uint8)
+        flow = resample(levels, placement(*levels.shape[-2:])).round().to(torch.uint8).transpose(0, 1).contiguous()
+        sample = {FLOW.name: reverse_x(flow) if placement.flip else flow}
+        for augment in self.reader.augments:
+            sample = augment(sample, clip.draws)
+        return sample[FLOW.name]

@@ -12,7 +12,7 @@ from .streams import FLOW, Stream
 log = logging.getLogger(__name__)
 
 # Options that shape a clip; a checkpoint brings its own.
-CLIP_OPTIONS = ("sample_size", "sample_duration", "layout")
+CLIP_OPTIONS = ("sample_size", "sample_duration", "clip_stride")
 
 
 def build_recipe(opt: Namespace, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:

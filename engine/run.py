@@ -197,6 +197,7 @@ class RunLogs:
         self.train = TsvLog(files.train_log, train_columns, first)
         self.val = TsvLog(files.val_log, VAL_COLUMNS, first)
         self.jsonl = JsonLog(files.folder / "metrics.jsonl", first)
+        self.speed = JsonLog(files.folder / "speed.jsonl", first)  # apart: all else is the same in every run of a seed
         self.curves = Curves(files.folder / "tensorboard", first)
         # Without what was not set, so that the file serves as a --config.
         options = {k: v for k, v in run.info["options"].items() if v is not None and k not in ("given", "config")}
@@ -206,6 +207,10 @@ class RunLogs:
         """Add an epoch."""
         self.train.write({"epoch": epoch, "lr": lr, **trained})
         self.val.write({"epoch": epoch, **tested})
-        row = {f"train_{k}": v for k, v in trained.items()} | {f"val_{k}": v for k, v in tested.items()}
+        speed = {name: value for name, value in trained.items() if name.startswith("data_")}
+        self.speed.write({"epoch": epoch, **speed})
+        row = {f"train_{k}": v for k, v in trained.items() if k not in speed} | {
+            f"val_{k}": v for k, v in tested.items()
+        }
         self.jsonl.write({"epoch": epoch, "lr": lr, **row})
         self.curves.write({"lr": lr, **{k.replace("_", "/", 1): v for k, v in row.items()}}, epoch)

@@ -13,9 +13,9 @@ from helpers import CLASSES, words_for, write_frames, write_hmdb51
 from PIL import Image
 
 from datasets import DATASETS, build_dataset, build_loader, class_names
-from datasets.frames import count_frames, count_usable_frames, list_names
 from datasets.holdout import hold_out
 from datasets.layouts import LAYOUTS
+from datasets.stores.frames import FrameFolders, count_usable_frames
 from datasets.video import Entry
 from opts import parse_opts
 
@@ -69,7 +69,7 @@ def folder_of(root: Path) -> Path:
     return root / "frames" / "cartwheel" / "film0_cartwheel_f_cm_np1_fr_med_0"
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", TREES)
 def test_every_data_set_reads_its_tree(dataset, tmp_path):
     make, names, train, test = TREES[dataset]
     opt = options(make(tmp_path), dataset, "--modality", "RGB_Flow", "--val_fraction", "0")
@@ -86,7 +86,7 @@ def test_every_data_set_reads_its_tree(dataset, tmp_path):
     assert len(build_dataset(opt, "val")) == test
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", TREES)
 @pytest.mark.parametrize("split", [1, 2, 3])
 def test_training_and_test_lists_are_disjoint(dataset, split, tmp_path):
     opt = options(TREES[dataset][0](tmp_path), dataset, "--split", str(split))
@@ -94,7 +94,7 @@ def test_training_and_test_lists_are_disjoint(dataset, split, tmp_path):
     assert not {e.path for e in lists[0]} & {e.path for e in lists[1]}
 
 
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("dataset", TREES)
 def test_missing_labels_are_named(dataset, tmp_path):
     root = TREES[dataset][0](tmp_path)
     for file in (root / "labels").iterdir():
@@ -206,7 +206,7 @@ def test_videos_that_cannot_be_used_stop_or_are_skipped_aloud(own_hmdb51, caplog
     caplog.set_level(logging.INFO)
     dataset = build_dataset(options(own_hmdb51, "HMDB51", "--val_fraction", "0", "--missing", "skip"), "train")
     assert len(dataset) == 3
-    assert "using 3 of 4 listed videos" in caplog.text
+    assert "3 of 4 listed videos used" in caplog.text
     assert folder.name in caplog.text
 
 
@@ -274,10 +274,11 @@ def test_streams_have_the_same_clips_with_and_without_the_other(hmdb51):
 def test_other_numbers_of_digits_and_other_files_do_not_count(tmp_path):
     for name in ("00001.jpg", "00002.jpg", "10000.jpg", "0003.jpg", "00003.png", "thumb.jpg"):
         (tmp_path / name).touch()
+    store = FrameFolders(tmp_path.parent)
     with pytest.raises(ValueError, match=r"00003.jpg: missing, though frames go up to 10000"):
-        count_frames(tmp_path, list_names(tmp_path), LAYOUTS["sts"]["rgb"])
+        store.counts(tmp_path, {"rgb"})
     (tmp_path / "10000.jpg").unlink()
-    assert count_frames(tmp_path, list_names(tmp_path), LAYOUTS["sts"]["rgb"]) == 2
+    assert store.counts(tmp_path, {"rgb"}) == {"rgb": 2}
 
 
 def test_colours_are_in_rgb_order_and_flow_in_x_y_order(tmp_path):
@@ -307,9 +308,9 @@ def test_test_clips_cover_every_frame_and_come_in_order(hmdb51):
     dataset = build_dataset(opt, "test")
     assert dataset.clip_counts == [2 if v.num_frames <= 16 else 3 for v in dataset.videos]
     assert len(dataset) == sum(dataset.clip_counts)
-    assert [dataset[i]["index"] for i in range(len(dataset))] == sorted(
-        dataset[i]["index"] for i in range(len(dataset))
-    )
+    order = [crop["index"] for i in range(len(dataset)) for crop in dataset[i]]
+    assert order == sorted(order)
+    assert len(order) == len(dataset)
     published = build_dataset(options(hmdb51, "HMDB51", "--modality", "Flow", "--tail", "drop"), "test")
     assert published.clip_counts == [v.num_frames // 8 for v in published.videos]
 

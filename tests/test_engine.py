@@ -202,6 +202,7 @@ def test_scores_keep_what_was_agreed(tmp_path):
         logits=torch.randn(2, 2, 2),
         clips=torch.ones(2, 2).long(),
         clip_accuracy=[0.5, 1],
+        listed=3,
     )
     scores.save(tmp_path / "new" / "scores.npz", torch.randn(2, 2))
     with np.load(tmp_path / "new" / "scores.npz", allow_pickle=False) as file:
@@ -213,6 +214,7 @@ def test_scores_keep_what_was_agreed(tmp_path):
         "label": ((2,), "i", 8),
         "logits": ((2, 2, 2), "f", 4),
         "clips": ((2, 2), "i", 8),
+        "listed": ((), "i", 8),
         "fused": ((2, 2), "f", 4),
     }
 

@@ -136,6 +136,13 @@ def test_start_and_end_are_a_slice_of_the_sorted_classes(source, target):
     assert {path.name for path in target.iterdir()} == {"walk", "frames.json"}
 
 
+def test_a_folder_of_videos_without_classes_becomes_one_of_their_frames(tmp_path, target):
+    make_video(tmp_path / "flat" / "74225.avi")
+    frames(tmp_path / "flat", target)
+    assert [folder.name for folder in target.iterdir() if folder.is_dir()] == ["74225"]
+    assert names(target / "74225") == expected_names(FRAMES, flow=False)
+
+
 def test_a_second_run_touches_nothing(source, target, caplog):
     flows(source, target)
     times = {path: path.stat().st_mtime_ns for path in target.rglob("*")}

@@ -15,11 +15,11 @@ import STS_train
 import test_two_stream
 import train
 from datasets import FLOW, RGB, build_dataset, build_loader
-from datasets.frames import read_frames
-from datasets.layouts import LAYOUTS
 from datasets.online import OnlineFlow, Pairs
+from datasets.stores.frames import FrameFolders
 from datasets.synthetic import render, write_avi
 from datasets.video import Video
+from datasets.views import Placement, whole
 from engine import checkpoint
 from flow import build_flow, encode
 from opts import parse_opts
@@ -114,9 +114,9 @@ def test_computed_flow_is_stored_flow_but_for_the_jpeg(tree):
     for folder in videos_of(tree):
         count = len(list(folder.glob("TVL1jpg_x_*")))
         numbers = list(range(1, count + 1))
-        stored = read_frames(folder, LAYOUTS["sts"]["flow"], FLOW, numbers)
-        pairs = Pairs.of(numbers)
-        computed = flow(pairs.read(Video("", folder, 0, count), LAYOUTS["sts"]), pairs)
+        video, store, pairs = Video("", folder, 0, count), FrameFolders(tree / "frames"), Pairs.of(numbers)
+        stored = torch.from_numpy(store.read(video, FLOW, numbers, Placement(whole))).transpose(0, 1)
+        computed = flow(pairs.read(video, store), pairs)
         assert computed.shape == stored.shape
         assert computed.dtype == torch.uint8
         differences.append((computed.int() - stored.int()).abs().flatten())
@@ -187,7 +187,7 @@ def test_flow_is_computed_as_the_teacher_saw_it(frames_only):
     folder, pairs = videos_of(frames_only)[0], Pairs.of([1, 2, 3, 4])
     grey = np.stack([cv2.imread(str(folder / f"{i:05d}.jpg"), cv2.IMREAD_GRAYSCALE) for i in range(1, 6)])
     expected = encode(build_flow("dis", **parameters)(grey[:-1], grey[1:]), 5.0, "round")
-    computed = flow(pairs.read(Video("", folder, 0, 4), LAYOUTS["sts"]), pairs)
+    computed = flow(pairs.read(Video("", folder, 0, 4), FrameFolders(frames_only / "frames")), pairs)
     np.testing.assert_array_equal(computed.permute(0, 2, 3, 1).numpy(), expected)
     assert {key: flow.record[key] for key in ("algorithm", "bound", "quantisation")}.items() <= made.items()
     assert parameters.items() <= flow.record["parameters"].items()
@@ -228,7 +228,7 @@ def test_without_the_native_kernel_torch_computes_nearly_the_same(frames_only, m
     opt = options(frames_only)
     made = {"recipe": {"provenance": build_flow("tvl1").description}}
     folder, pairs = videos_of(frames_only)[0], Pairs.of([1, 2])
-    grey = pairs.read(Video("", folder, 0, 2), LAYOUTS["sts"])
+    grey = pairs.read(Video("", folder, 0, 2), FrameFolders(frames_only / "frames"))
     native = flow_for(opt, made)(grey, pairs)
     monkeypatch.setattr("flow.solvers.kernel.missing", lambda: "there is no compiler")
     torch_only = flow_for(opt, made)
@@ -322,14 +322,14 @@ def test_a_video_of_one_frame_has_no_flow(frames_only, tmp_path, caplog):
         build_dataset(opt, "train", flow=flow_for(opt))
     opt = options(root, "--missing", "skip")
     assert len(build_dataset(opt, "train", flow=flow_for(opt))) == 5
-    assert "using 5 of 6 listed videos" in caplog.text
+    assert "5 of 6 listed videos used" in caplog.text
 
 
 def test_validation_reads_frames_alone_and_the_same_ones(tree, frames_only):
     online = build_dataset(options(frames_only), "val", (RGB,))
     stored = build_dataset(parse_opts([*words_for(tree, tree), "--modality", "RGB_Flow"]), "val", (RGB,))
     assert [video.num_frames for video in online.videos] == [video.num_frames for video in stored.videos]
-    assert online[0].keys() == {"rgb", "label", "video"}
+    assert online[0].keys() == {"rgb", "label", "video", "seconds"}
 
 
 @pytest.mark.parametrize("modality", ["RGB", "Flow"])

@@ -375,7 +375,7 @@ def bad_input(name: str, root: Path, made: dict[str, Path], out: Path) -> tuple[
         "class count": ("test_single_stream.py", [*test, "--resume_path1", rgb, "--n_classes", "9"], ["--n_classes"]),
         "channel count": ("test_single_stream.py", [*test, "--resume_path1", flow], ["2 input channels", "--modality"]),
         "no data set": ("train.py", [*data, "--frame_dir", "nowhere"], ["nowhere", "--frame_dir"]),
-        "empty data set": ("train.py", [*data, "--frame_dir", str(unused)], ["unused", "not extracted"]),
+        "empty data set": ("train.py", [*data, "--frame_dir", str(unused)], ["unused", "one folder too low"]),
         "no labels": ("train.py", [*data, "--annotation_path", "nowhere"], ["nowhere", "--annotation_path"]),
         "no such split": ("train.py", [*data, "--split", "2"], ["split2.txt", "--split"]),
         "frame missing in the middle": ("train.py", data, ["00005.jpg", "missing"]),

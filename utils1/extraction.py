@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from datasets.annotations import VIDEOS
 from datasets.provenance import claim
 
 from .estimate import estimate
@@ -11,8 +12,6 @@ from .parallel import Board, map_unordered
 from .progress import Progress, Tally, in_words
 from .recipe import Recipe
 from .video_folder import Job, extract_video, is_complete
-
-VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +76,7 @@ def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machin
     if source.resolve() in target.resolve().parents:
         raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
     return [
-        Job(video, video.stat().st_size, target / video.parent.name / video.stem, recipe, machine.devices)
+        Job(video, video.stat().st_size, target / video.relative_to(source).with_suffix(""), recipe, machine.devices)
         for video in machine.share(videos)
     ]
 
@@ -91,10 +90,13 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machin
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:
-    """Video files of the chosen class folders, sorted; no two of a class have the same name but for the ending."""
+    """Video files of the chosen class folders, sorted; no two of a class have the same name but for the ending.
+
+    Where there are no folders, as in Something-Something, all videos are in one.
+    """
     if not source.is_dir():
         raise FileNotFoundError(f"{source}: no such folder; SRC must hold one folder of videos per class")
-    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")) or [source]
     chosen = folders[classes]
     if not chosen:
         raise ValueError(

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 import numpy as np
 from tqdm import tqdm
 
-from datasets.frames import count_frames, list_names
 from datasets.layouts import DONE, LAYOUTS
 from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
+from datasets.stores.numbering import count_frames, list_names
 from engine import cli
 from flow.encoding import QUANTISATIONS, check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.frames import count_usable_frames, list_names, numbers_of, read_image
 from datasets.layouts import LAYOUTS
 from datasets.provenance import FLOW_FILE, read_record
+from datasets.stores.frames import count_usable_frames, read_image
+from datasets.stores.numbering import list_names, numbers_of
 from flow.encoding import check_bound, decode
 from flow.flo import read_flo
 

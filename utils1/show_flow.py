@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.decode import read_video, resize
-from datasets.frames import read_image
 from datasets.layouts import LAYOUTS
+from datasets.stores.frames import read_image
 from engine import cli
 from engine.files import write_atomically
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, build_flow

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datasets.decode import read_video
-from datasets.frames import count_usable_frames, stated_counts
 from datasets.layouts import DONE, LAYOUTS
+from datasets.stores.frames import count_usable_frames
+from datasets.stores.numbering import stated_counts
 
 from .images import ImageFolder, write
 from .machine import CPU

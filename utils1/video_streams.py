@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import FLOW, eval_transform, read_video
+from datasets import FLOW, read_video
+from datasets.crops import CenterCrop
+from datasets.images import resample_frames
 from flow import encode, rebuild_flow, recorded_encoding
 
 BATCH = 32  # frames whose flow is computed at a time, one pair per core
@@ -40,14 +42,13 @@ def read_streams(path: Path, recipe: dict, wanted: Sequence[str]) -> dict[str, T
     Returns:
         uint8 (C, T, S, S) per stream; a video of N frames has N - 1 flows.
     """
-    crop = eval_transform(recipe["sample_size"])
+    placement = CenterCrop(recipe["sample_size"])(np.random.default_rng(0))
     pieces: dict[str, list[Tensor]] = {name: [] for name in wanted}
     for images in frames_of(path, recipe["provenance"], FLOW.name in wanted):
-        clip = {
-            name: torch.from_numpy(image).permute(2, 0, 1)[None] for name, image in images.items() if name in wanted
-        }
-        for name, frame in crop(clip, np.random.default_rng(0)).items():  # frame by frame: memory for the crop alone
-            pieces[name].append(frame)
+        for name in wanted:
+            if name in images:  # frame by frame: memory for the crop alone
+                frame = images[name][None]
+                pieces[name].append(torch.from_numpy(resample_frames(frame, placement(*frame.shape[1:3]))))
     return {name: torch.cat(frames, 1) for name, frames in pieces.items()}
 
 

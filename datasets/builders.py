@@ -1,0 +1,204 @@
+"""From the options to batches."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from .augment import Augment, build_augments
+from .crops import TEST_CROPS, CenterCrop
+from .entries import Entry, Listing
+from .finding import find_videos, without_quarantined
+from .holdout import hold_out
+from .listings import DATASETS, SIDED
+from .loader import ClipLoader
+from .manifest import Manifest, read_manifest
+from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
+from .quarantine import read_quarantine
+from .random_crops import CROPS
+from .sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
+from .sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
+from .stores.cache import DecodedCache
+from .stores.detect import Reading, open_store
+from .stores.store import Store, Video
+from .streams import FLOW, MODALITIES, Stream
+from .video import ClipDataset, ClipReader, VideoDataset
+from .windows import Geometry
+
+log = logging.getLogger(__name__)
+
+
+def list_official(opt: Namespace, subset: str) -> Listing:
+    """Entries of the annotation's own "train" or "test" list."""
+    path = Path(opt.annotation_path)
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: no such folder; --annotation_path must hold the label files")
+    return DATASETS[opt.dataset](path, opt.split, subset)
+
+
+def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
+    """Entries of "train", "val" or "test", as the annotation and `--val_fraction` say.
+
+    Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
+    videos that the result is reported on. The original did so, and it is said aloud.
+    """
+    if subset == "test":
+        return list_official(opt, "test").entries
+    if opt.val_fraction == 0:
+        if subset == "val":
+            log.warning("--val_fraction 0: the schedule and the best model are chosen on the test list")
+        return list_official(opt, "test" if subset == "val" else "train").entries
+    train, val = hold_out(list_official(opt, "train").entries, opt.val_fraction)
+    if subset == "val" and not val:
+        log.warning("too few videos to hold any out: validating on the training videos")
+        return train
+    return val if subset == "val" else train
+
+
+def num_listed(opt: Namespace, subset: str) -> int:
+    """Entries of a subset, also those whose video cannot be used."""
+    return len(list_subset(opt, subset))
+
+
+def class_names(opt: Namespace, subset: str) -> list[str]:
+    """Class names by label index, as known from the "train" or "test" list."""
+    return list_official(opt, subset).class_names
+
+
+def build_dataset(
+    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+) -> VideoDataset | ClipDataset:
+    """Build the "train", "val" or "test" subset that `opt` describes.
+
+    `streams` are read, by default those of `--modality`; `flow` computes the flow stream in place of its files. Which
+    frames count depends on the modality alone, so that a stream is cut into the same clips with and without the other.
+
+    Raises:
+        FileNotFoundError: If a folder, list or video is missing.
+        ValueError: If the subset is empty or a video damaged.
+    """
+    streams = streams or MODALITIES[opt.modality]
+    entries = list_subset(opt, subset)
+    if not entries:
+        raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
+    manifest = read_manifest(Path(opt.frame_dir))
+    store = build_store(opt, entries, manifest, opt.decode if subset == "train" else "exact")
+    strict = subset == "test" or (subset == "val" and opt.val_fraction == 0)
+    entries = without_quarantined(entries, read_quarantine(Path(opt.frame_dir)), strict=strict, missing=opt.missing)
+    videos = find_listed(opt, entries, store, manifest)
+    if isinstance(store, DecodedCache):
+        store.prepare(videos, streams)
+    log.info("%s %s: %s videos", opt.dataset, subset, f"{len(videos):,}")
+    if subset == "test":
+        crops = TEST_CROPS[opt.num_crops](opt.sample_size, short_side=opt.short_side)
+        reader = build_reader(opt, streams, store, crops, (), flow)
+        return ClipDataset(videos, reader, crops, sample=build_test_sampler(opt), length=opt.sample_duration)
+    training = subset == "train"
+    reader = build_reader(
+        opt,
+        streams,
+        store,
+        train_geometry(opt) if training else CenterCrop(opt.sample_size, opt.short_side),
+        build_augments(opt) if training else (),
+        flow,
+    )
+    sample = build_sampler(opt, opt.train_sampling if training else opt.val_sampling)
+    return VideoDataset(videos, reader, sample=sample, length=opt.sample_duration, seed=opt.manual_seed)
+
+
+def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | None, decode: str) -> Store:
+    """Where the frames are, as `--layout`, an audit or the root says; decoded ones are kept with `--cache`."""
+    root = Path(opt.frame_dir)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
+    reading = Reading(decode, opt.decoder, opt.video_fps or None, opt.video_decoder)
+    layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
+    store = open_store(layout, root, entries, reading)
+    return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
+
+
+def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:
+    """The videos that can be used, by the manifest of an audit where there is one."""
+    needs = {stream.name for stream in MODALITIES[opt.modality]}
+    if not opt.only_RGB:
+        needs |= {FLOW.name} & store.streams
+    on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
+    if manifest:
+        manifest.check(store, seed=opt.manual_seed)
+        log.info("%s: %s videos as audited on %s", store.root, f"{len(manifest.rows):,}", manifest.made)
+    return find_videos(
+        entries,
+        store,
+        needs=on_disk,
+        missing=opt.missing,
+        spare=len(needs - on_disk),  # computed flow leads from the last usable frame to one more
+        known=manifest.known if manifest else None,
+    )
+
+
+def build_reader(
+    opt: Namespace,
+    streams: Sequence[Stream],
+    store: Store,
+    geometry: Geometry,
+    augments: Sequence[Augment],
+    flow: OnlineFlow | None,
+) -> ClipReader:
+    """Reads clips from files, or computes their flow.
+
+    Raises:
+        ValueError: If flow is to be computed by a script that cannot.
+    """
+    if FLOW not in streams or opt.flow_source == "files":
+        return ClipReader(streams, store, geometry, augments)
+    if flow is None:
+        raise ValueError("--flow_source online is for STS_train.py; here flow is read from files: leave it out")
+    if flow.device:
+        return PairReader(streams, store, geometry, augments)
+    return OnlineReader(streams, store, flow, geometry, augments)
+
+
+def mirrors(opt: Namespace) -> float:
+    """Probability that a training clip is mirrored: not where "left" and "right" are what the labels say."""
+    if opt.flip == "auto" and opt.dataset in SIDED:
+        return 0.0
+    return 0.0 if opt.flip == "never" else 0.5
+
+
+def train_geometry(opt: Namespace) -> Geometry:
+    """What training clips show."""
+    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, mirrors(opt))
+
+
+def build_sampler(opt: Namespace, name: str) -> Sampler:
+    """Frames of one clip."""
+    samplers = COMPAT_SAMPLERS if opt.sampling == "compat" else SAMPLERS
+    return partial(samplers[name], stride=opt.clip_stride)
+
+
+def build_test_sampler(opt: Namespace) -> TestSampler:
+    """Frames of every clip of a video."""
+    samplers = COMPAT_TEST_SAMPLERS if opt.sampling == "compat" else TEST_SAMPLERS
+    options = {"tail": opt.tail} if samplers[opt.test_sampling] is TEST_SAMPLERS["all"] else {}
+    return partial(samplers[opt.test_sampling], stride=opt.clip_stride, num_clips=opt.num_clips, **options)
+
+
+def build_loader(
+    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+) -> ClipLoader:
+    """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
+    slow = opt.decoder == "python" or (flow and not flow.device)  # threads would wait for each other
+    batches = partial(OnlineLoader, flow=flow) if flow and flow.device else ClipLoader
+    return batches(
+        build_dataset(opt, subset, streams, flow),
+        batch_size=opt.clips_per_batch if subset == "test" else opt.batch_size,
+        train=subset == "train",
+        n_workers=opt.n_workers,
+        loader="processes" if opt.loader == "auto" and slow else opt.loader,
+        pin_memory=opt.device != "cpu" and torch.cuda.is_available(),
+        seed=opt.manual_seed,
+        max_bad=opt.max_bad if subset == "train" else 0,
+    )

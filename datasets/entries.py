@@ -1,0 +1,58 @@
+"""What annotations list."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+
+class Segment(NamedTuple):
+    """Part of a video.
+
+    Attributes:
+        start: First frame, from 1, or seconds from the beginning.
+        end: Last frame, itself included, or the second at which it ends.
+        unit: Of the two.
+    """
+
+    start: float
+    end: float
+    unit: Literal["frames", "seconds"]
+
+
+class Entry(NamedTuple):
+    """A line of an annotation file.
+
+    Attributes:
+        path: The video below the root, with forward slashes and without a file's extension.
+        label: Class index, from 0.
+        group: What it was cut from. Clips of one group look alike and belong on one side of a hold-out.
+        segment: Part of the video that is meant, None for all of it.
+    """
+
+    path: str
+    label: int
+    group: str
+    segment: Segment | None = None
+
+    @property
+    def name(self) -> str:
+        """The identity of the video, or of its segment, in results."""
+        if self.segment is None:
+            return self.path
+        start, end, unit = self.segment
+        return f"{self.path} {start:.12g}-{end:.12g}{' s' if unit == 'seconds' else ''}"
+
+
+class Listing(NamedTuple):
+    """What an annotation lists.
+
+    Attributes:
+        entries: In the order of the files.
+        class_names: By class index.
+    """
+
+    entries: list[Entry]
+    class_names: list[str]
+
+
+ListVideos = Callable[[Path, int, str], Listing]

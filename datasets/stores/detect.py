@@ -1,0 +1,113 @@
+"""Which form of storage a data set has, by looking at a few of its videos."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from ..entries import Entry
+from ..layouts import LAYOUTS, PUBLISHED, ZERO
+from .diagnosis import absent, unlike
+from .frames import FrameFolders
+from .pack import PackedVideos
+from .store import Store
+from .video_files import VideoFiles
+
+log = logging.getLogger(__name__)
+
+PROBES, ENOUGH = 16, 3  # entries looked for, evenly spaced; existing ones that decide
+
+
+class Reading(NamedTuple):
+    """How pixels are got, where a form of storage leaves a choice.
+
+    Attributes:
+        decode: "exact" or "fast", of JPEG images.
+        decoder: What decodes JPEG images.
+        fps: Frames per second that video files are read at; None for their own.
+        video_decoder: What decodes video files.
+    """
+
+    decode: str = "exact"
+    decoder: str = "auto"
+    fps: float | None = 25.0
+    video_decoder: str = "auto"
+
+
+DEFAULT = Reading()
+
+
+def open_folders(layout: str, root: Path, reading: Reading) -> Store:
+    """Frame folders of a layout."""
+    return FrameFolders(root, layout, reading.decode, reading.decoder)
+
+
+# By the name that --layout knows; where several fit alike the first one is chosen.
+STORES: dict[str, Callable[[Path, Reading], Store]] = {
+    **{layout: partial(open_folders, layout) for layout in LAYOUTS},
+    "pack": lambda root, reading: PackedVideos(root, decode=reading.decode, decoder=reading.decoder),
+    "video": lambda root, reading: VideoFiles(root, reading.fps, reading.decoder, reading.video_decoder),
+}
+
+
+def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading = DEFAULT) -> Store:
+    """Videos below `root`.
+
+    Args:
+        kind: One of `STORES`, or "auto".
+        root: Folder of all videos.
+        entries: Some of the videos, to find out what "auto" means.
+        reading: Options of all kinds.
+
+    Raises:
+        FileNotFoundError: If the root is absent, or "auto" finds none of the videos.
+        ValueError: If there is no such kind, or "auto" finds nothing that fits the videos.
+    """
+    if kind == "auto":
+        kind = detect_layout(root, entries)
+        log.info("%s: --layout %s", root, kind)
+    if kind not in STORES:
+        raise ValueError(f"--layout {kind}: is none of auto, {', '.join(STORES)}")
+    return STORES[kind](root, reading)
+
+
+def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
+    """The name in `STORES` that fits most of the first videos that are there; raises as `open_store`."""
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
+    if not entries:
+        raise ValueError(f"{root}: no video is listed to look for; name its --layout")
+    votes, found = Counter[str](), 0
+    for entry in entries[:: max(1, len(entries) // PROBES)]:
+        fitting = evidence(root, entry.path)
+        votes.update(fitting)
+        found += bool(fitting)
+        if found == ENOUGH:
+            break
+    if votes:
+        return max(STORES, key=lambda kind: votes[kind])
+    folder = next((place for entry in entries[:PROBES] if (place := root / entry.path).is_dir()), None)
+    if folder is None:
+        raise FileNotFoundError(absent(root, entries[0].path))
+    raise ValueError(unlike(folder))
+
+
+def evidence(root: Path, path: str) -> dict[str, int]:
+    """How many streams of a video each kind of storage would find, without counting their frames."""
+    found = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
+    for name in PUBLISHED:
+        folder = located(FrameFolders(root, name), path)
+        for kind in (name, name + ZERO):
+            if folder and (streams := FrameFolders(root, kind).streams_begun(folder)):
+                found[kind] = streams
+    return found
+
+
+def located(store: Store, path: str) -> Path | None:
+    """Where a video lies, if it is there."""
+    try:
+        return store.locate(path)
+    except FileNotFoundError:
+        return None

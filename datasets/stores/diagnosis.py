@@ -1,0 +1,101 @@
+"""What is said of frames that lie where, or are named as, no layout expects."""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path, PurePosixPath
+
+from ..layouts import LAYOUTS, PUBLISHED, Pattern
+
+SHOWN = 3  # names of what was found
+LOOKED_AT = 1000  # folders one level below a root
+NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+
+
+def absent(root: Path, path: str) -> str:
+    """One line on a root without the first listed video: what was expected, what is there, and the cure."""
+    expected = root / path
+    nearest = next(place for place in (expected, *expected.parents) if place.is_dir())
+    cures = (misplaced(root, PurePosixPath(path)), unextracted(expected), "is --frame_dir right, and all extracted?")
+    return (
+        f"{expected}: no such folder of frames, nor a video file of that name; "
+        f"{nearest} holds {some(names_in(nearest))}; {next(cure for cure in cures if cure)}"
+    )
+
+
+def misplaced(root: Path, path: PurePosixPath) -> str:
+    """Where the videos are, if they are one folder above or below the root."""
+    below = (place for place in islice(root.iterdir(), LOOKED_AT) if place.is_dir())
+    if inner := next((place for place in below if (place / path.parts[0]).exists()), None):
+        return f"the root is one folder too high: use --frame_dir {inner}"
+    if (root.parent / path).exists() or root.name == path.parts[0]:
+        return f"the root is one folder too low: use --frame_dir {root.parent}"
+    for start in range(1, len(path.parts)):
+        if (place := root.joinpath(*path.parts[start:])).exists():
+            missing = "/".join(path.parts[:start])
+            return f"{place} is there: move it into a folder {missing}/, which the list names"
+    return ""
+
+
+def unextracted(expected: Path) -> str:
+    """What else lies under the name of the video."""
+    same = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
+    if not same:
+        return ""
+    if (expected.parent / same[0]).is_dir():
+        return f"{same[0]} is a folder: take the extension off its name"
+    return f"{same[0]} is no video: unpack or extract it"
+
+
+def unlike(folder: Path) -> str:
+    """One line on a folder whose files no layout knows."""
+    expected = [pattern.format(1).replace("{name}", folder.name) for pattern in rgb_patterns()]
+    names = names_in(folder)
+    return (
+        f"{folder}: holds none of {', '.join(expected)}, with which a layout begins (files may count from 0); "
+        f"it holds {some(names)}; {name_cure(folder, names)}"
+    )
+
+
+def name_cure(folder: Path, names: list[str]) -> str:
+    """What to do about files of these names."""
+    if not names:
+        return "extract the video again"
+    if inner := next((name for name in names if begins(folder / name)), None):
+        return f"its images lie one folder lower, in {inner}: move them up, or list {folder.name}/{inner}"
+    pictures = [found for name in names if (found := NUMBERED.fullmatch(name))]
+    if not pictures:
+        return "these are no numbered images: extract the video again"
+    prefix, number, suffix = pictures[0].groups()
+    if suffix.lower() in (".jpeg", ".jpg") and suffix != ".jpg":
+        return f"rename {suffix} to .jpg"
+    if suffix != ".jpg":
+        return f"{suffix or 'no extension'}: images must be .jpg, extract the video again"
+    if same := next((pattern for pattern in rgb_patterns() if pattern.prefix == prefix), None):
+        first = min(int(found[2]) for found in pictures if found[1] == prefix)
+        if first > 1:
+            return f"its first frame has number {first}: number the frames from 1, as {same.format(1)}"
+        return f"its numbers have {len(number)} digits: rename the frames to {same.format(1)}, ..."
+    return f"the prefix {prefix!r} is of no layout: rename the frames to img_00001.jpg, ..."
+
+
+def begins(folder: Path) -> bool:
+    """Whether a folder holds the first frame of some layout."""
+    patterns = {pattern.format(layout.first) for layout in LAYOUTS.values() for pattern in layout["rgb"]}
+    return any((folder / name.replace("{name}", folder.name)).is_file() for name in patterns)
+
+
+def rgb_patterns() -> Iterator[Pattern]:
+    """Patterns of frames, each once."""
+    yield from dict.fromkeys(pattern for layout in PUBLISHED.values() for pattern in layout["rgb"])
+
+
+def names_in(folder: Path) -> list[str]:
+    """What a folder holds, sorted; nothing if it is not there."""
+    return sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
+
+
+def some(names: Iterable[str]) -> str:
+    """A few names."""
+    first = list(islice(names, SHOWN + 1))
+    return f"{', '.join(first[:SHOWN])}{', ...' if len(first) > SHOWN else ''}" if first else "nothing"

@@ -1,0 +1,171 @@
+"""Videos as folders of frames."""
+
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images import Decode, grey_images, read_images
+from ..layouts import FPS, LAYOUTS, Layout
+from ..provenance import FRAMES_FILE, read_record
+from ..streams import RGB, Stream
+from ..views import Placement
+from .numbering import Plane, count_numbers, list_names, number_in, numbers_of, stated_counts
+from .store import Video, ignoring_case, inside, usable_frames
+
+
+class FrameFolders:
+    """Videos as folders of JPEG images, a `store.Store`.
+
+    Args:
+        root: Folder of all videos.
+        layout: How the files are named, or the name of a published layout.
+        decode: "exact", or "fast": see `images.Decode`.
+        decoder: Of `images`.
+    """
+
+    def __init__(self, root: Path, layout: Layout | str = "sts", decode: str = "exact", decoder: str = "auto") -> None:
+        self.root, self.decode = root, Decode(decoder, decode == "fast")
+        self.layout = LAYOUTS[layout] if isinstance(layout, str) else layout
+        self.flow_lag = self.layout.lags[0]
+        self.streams = frozenset(self.layout.images)
+
+    def locate(self, path: str) -> Path:
+        """The folder of a video; if its frames are absent, that of its flow."""
+        inside(self.root, path)
+        parts = PurePosixPath(path)
+        names = {"path": path, "parent": parts.parent.name, "name": parts.name}
+        places = [self.root / place.format_map(names) for place in self.layout.folders]
+        found = next((place for place in map(ignoring_case, places) if place.is_dir()), None)
+        if found is None:
+            raise FileNotFoundError(f"{places[0]}: no such folder, the video is not extracted")
+        return inside(self.root, found.relative_to(self.root).as_posix())
+
+    def planes(self, folder: Path, stream: str) -> list[Plane]:
+        """Where the images of a located video lie."""
+        planes = []
+        for pattern in self.layout[stream]:
+            prefix = pattern.prefix.replace("{name}", folder.name)
+            other = pattern.folder.replace("{name}", folder.name)
+            place = ignoring_case(inside(self.root, other)) if other else folder
+            planes.append(Plane(place, pattern._replace(prefix=prefix)))
+        return planes
+
+    def streams_begun(self, folder: Path) -> int:
+        """How many streams of a located video have a first image, and none before it."""
+        first = self.layout.first
+        planes = [self.planes(folder, stream) for stream in self.layout.images]
+        return sum(all(p.path(first).is_file() and not p.path(first - 1).exists() for p in own) for own in planes)
+
+    def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
+        """Images by stream. Where flow is needed, frames without a flow do not count."""
+        listed: dict[Path, set[str]] = {folder: list_names(folder)}
+        stated = stated_counts(folder, listed[folder])
+        counts = {}
+        for stream in ("rgb", "flow") if "flow" in needs else ("rgb",):
+            planes = self.planes(folder, stream)
+            for plane in planes:
+                if plane.folder not in listed:
+                    listed[plane.folder] = list_names(plane.folder) if plane.folder.is_dir() else set()
+            numbers = [numbers_of(listed[plane.folder], plane.pattern) for plane in planes]
+            counts[stream] = count_numbers(planes, numbers, self.layout.first)
+            if stream in needs and not counts[stream]:
+                raise FileNotFoundError(self.absent(folder, stream, planes))
+            if 0 < counts[stream] < stated.get(stream, 0):
+                missing = planes[0].path(counts[stream] + self.layout.first)
+                raise ValueError(f"{missing}: missing, the video was extracted to {stated[stream]} {stream} images")
+        return self.fitting(folder, counts) if counts["rgb"] and "flow" in counts else counts
+
+    def absent(self, folder: Path, stream: str, planes: Sequence[Plane]) -> str:
+        """What is said where a stream has no images."""
+        if not planes:
+            return f"{folder}: no {stream} images, which this layout does not know"
+        where = f" in {planes[0].folder}" if planes[0].folder != folder else ""
+        return f"{folder}: no {stream} images ({planes[0].pattern.format(self.layout.first)}, ...{where})"
+
+    def fitting(self, folder: Path, counts: dict[str, int]) -> dict[str, int]:
+        """The counts of frames and flow if they fit each other, as few frames as the first lag means.
+
+        Raises:
+            ValueError: They do not; names the file that is missing.
+        """
+        frames, flows = counts["rgb"], counts["flow"]
+        if frames - flows in self.layout.lags:
+            return {"rgb": flows + self.flow_lag, "flow": flows}
+        short = "rgb" if frames < flows + max(self.layout.lags) else "flow"
+        missing = self.planes(folder, short)[0].path(counts[short] + self.layout.first)
+        lags = " or ".join(f"N - {lag}" if lag else "N" for lag in self.layout.lags)
+        raise ValueError(
+            f"{missing}: missing; there are {frames} frames and {flows} flow images, but N frames have {lags} flows"
+        )
+
+    def rate(self, folder: Path) -> float:
+        """Frames per second, by the `fps` file of the video or the record of the extraction."""
+        file = folder / FPS
+        rate = number_in(file) if file.is_file() else read_record(self.root / FRAMES_FILE).get("fps")
+        if not isinstance(rate, int | float) or not 0 < rate < 1000:
+            raise ValueError(
+                f"{file}: neither it nor {self.root / FRAMES_FILE} says how many frames a second has; "
+                "write the number into that file"
+            )
+        return float(rate)
+
+    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
+        planes = self.files(video, stream.name, numbers)
+        return read_images(planes, stream.channels // len(planes), placement, self.decode)
+
+    def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        return grey_images(self.files(video, RGB.name, numbers)[0], self.decode)
+
+    def paths(self, video: Video, stream: str, numbers: Iterable[int]) -> list[list[Path]]:
+        """Files of some frames by image plane."""
+        return [[Path(file) for file in plane] for plane in self.files(video, stream, numbers)]
+
+    def files(self, video: Video, stream: str, numbers: Iterable[int]) -> list[list[Any]]:
+        """`paths` as strings: every clip has dozens, and to make a `Path` takes ten times as long."""
+        numbers = [number + video.first + self.layout.first - 1 for number in numbers]
+        planes = self.planes(video.folder, stream)
+        if not planes:
+            raise ValueError(f"{video.folder}: this layout has no {stream} images")
+        return [[f"{plane.folder}{os.sep}{plane.pattern.format(i)}" for i in numbers] for plane in planes]
+
+
+def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) -> int:
+    """Frames 1 to n that the video of a folder can be read at.
+
+    Flow i leads from frame i to i + 1, so a video of N frames has N - 1 flows, and N - 1 usable frames where
+    flow is needed. Where it is not, it is not looked at.
+
+    Args:
+        folder: Folder of one video.
+        layout: File names of the streams.
+        needs: Streams that must be there, "rgb", "flow" or both.
+
+    Raises:
+        FileNotFoundError: If there is no folder, or a stream has no images.
+        ValueError: If an image is missing.
+    """
+    store = FrameFolders(folder.parent, layout)
+    return usable_frames(store.counts(folder, needs), store.flow_lag)
+
+
+def read_image(path: Path, flag: int) -> NDArray[np.uint8]:
+    """Decode one image file; `flag` is OpenCV's.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it cannot be decoded.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: missing; extract the video again") from None
+    # EXIF rotation is ignored: extractors write upright frames, and Pillow, which the weights saw, ignores it.
+    image = cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    if image is None:
+        raise ValueError(f"{path}: damaged image (empty or cut short); extract the video again")
+    return image.astype(np.uint8, copy=False)

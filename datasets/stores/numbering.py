@@ -1,0 +1,111 @@
+"""Which frames a folder has, by the names of its files."""
+
+import math
+import os
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ..layouts import DONE, N_FRAMES, ZERO, Pattern
+
+MOST_DIGITS = 9  # of a frame number; longer ones are something else
+
+
+class Plane(NamedTuple):
+    """Files of one image plane of one video."""
+
+    folder: Path
+    pattern: Pattern
+
+    def path(self, number: int) -> Path:
+        """The file with a number."""
+        return self.folder / self.pattern.format(number)
+
+
+def list_names(folder: Path) -> set[str]:
+    """Names of the files of a folder.
+
+    Raises:
+        FileNotFoundError: If there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder, the video is not extracted")
+    with os.scandir(folder) as files:
+        return {file.name for file in files}
+
+
+def numbers_of(names: Iterable[str], pattern: Pattern) -> set[int]:
+    """Frame numbers among file names made by `pattern`."""
+    before, after = len(pattern.prefix), len(pattern.suffix)
+    made = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
+    middles = (name[before : len(name) - after] for name in made)
+    return {int(middle) for middle in middles if is_number(middle, pattern.digits)}
+
+
+def is_number(text: str, digits: int) -> bool:
+    """Whether `text` is a number written with `digits` digits, or with more because it needs them."""
+    if not (text.isascii() and text.isdecimal()):
+        return False
+    return len(text) == digits or (digits < len(text) <= MOST_DIGITS and not text.startswith("0"))
+
+
+def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: int = 1) -> int:
+    """Number of frames of a stream, 0 if it has no files.
+
+    Args:
+        planes: Its image planes.
+        numbers: Numbers of the files of each.
+        first: Number of the first file.
+
+    Raises:
+        ValueError: If a frame between the first and the last is missing in any plane; names the file.
+    """
+    last = max((max(own, default=first - 1) for own in numbers), default=first - 1)
+    for plane, own in zip(planes, numbers, strict=True):
+        gap = next((i for i in range(first, last + 1) if i not in own), None)
+        if gap is not None:
+            raise ValueError(f"{plane.path(gap)}: missing, though frames go up to {last}")
+        if first and 0 in own:
+            raise ValueError(
+                f"{plane.path(0)}: its files are numbered from 0, which this layout does not expect; "
+                f"choose --layout auto, or one that ends in {ZERO}"
+            )
+    return last + 1 - first
+
+
+def count_frames(folder: Path, names: Collection[str], patterns: Sequence[Pattern]) -> int:
+    """Number of frames of a stream whose files are `names` of one folder, 0 if it has none; raises as above."""
+    return count_numbers([Plane(folder, pattern) for pattern in patterns], [numbers_of(names, p) for p in patterns])
+
+
+def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, int]:
+    """Images per stream that those files among `names` state that tools leave when a video is complete.
+
+    Raises:
+        FileNotFoundError: If such a file is not in the folder.
+        ValueError: If `n_frames` holds no number.
+    """
+    stated = {}
+    if N_FRAMES in names:
+        stated["rgb"] = int(number_in(folder / N_FRAMES))
+    if DONE in names:  # ours holds counts; other tools leave it empty
+        pairs = [line.split() for line in (folder / DONE).read_text(errors="replace").splitlines()]
+        stated |= {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and is_number(pair[1], 1)}
+    return stated
+
+
+def number_in(file: Path) -> float:
+    """The number that is all of a small text file.
+
+    Raises:
+        ValueError: If it is not.
+    """
+    with file.open(errors="replace") as opened:
+        text = opened.read(64).strip()
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{file}: holds {text[:80]!r} where a number is expected; write it again, or delete it")
+    return number

@@ -1,0 +1,112 @@
+"""Videos as packed clips, one file for each stream, as `utils1/pack.py` makes them."""
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..images import Decode
+from ..layouts import LAYOUTS
+from ..provenance import read_record
+from ..streams import FLOW, RGB, Stream
+from ..views import Placement
+from .pack_file import PackFile
+from .pack_format import RECORD, SUFFIX
+from .store import Video, ignoring_case, inside
+
+OPEN = 64  # files that a process keeps open
+PLACES = ("{path}",)
+
+
+class PackedVideos:
+    """Packed clips, a `store.Store`. A video is located at the path of its files without `.STREAM.clips`.
+
+    Args:
+        root: Folder of all videos.
+        decode: "exact" or "fast", see `images`.
+        decoder: Of `images`.
+
+    Raises:
+        ValueError: If the record of how they were packed is damaged.
+    """
+
+    def __init__(self, root: Path, decode: str = "exact", decoder: str = "auto") -> None:
+        self.root, self.decode = root, Decode(decoder, decode == "fast")
+        record = read_record(root / RECORD)
+        self.flow_lag = int(record.get("flow_lag", 1))
+        layout = LAYOUTS.get(record.get("layout", ""))
+        self.places = layout.folders if layout else PLACES
+        self.streams = frozenset(layout.images) if layout else frozenset({RGB.name, FLOW.name})
+        self.open = lru_cache(OPEN)(PackFile)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Open files stay in their process."""
+        return {name: value for name, value in vars(self).items() if name != "open"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, open=lru_cache(OPEN)(PackFile))
+
+    def locate(self, path: str) -> Path:
+        """Where a video lies, without the ending that the file of each stream adds."""
+        inside(self.root, path)
+        parts = PurePosixPath(path)
+        names = {"path": path, "parent": parts.parent.name, "name": parts.name}
+        places = [place.format_map(names) for place in self.places]
+        for place in places:
+            for stream in (RGB.name, FLOW.name):
+                wanted = file_of(self.root / place, stream)
+                file = ignoring_case(ignoring_case(wanted.parent) / wanted.name)
+                if file.is_file():
+                    inside(self.root, file.relative_to(self.root).as_posix())
+                    return file.with_name(file.name[: -len(f".{stream}{SUFFIX}")])
+        raise FileNotFoundError(f"{file_of(self.root / places[0], RGB.name)}: no such file, the video is not packed")
+
+    def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
+        """Images by stream, by the heads of the files."""
+        counts = {}
+        for stream in ("rgb", "flow") if "flow" in needs else ("rgb",):
+            if file_of(folder, stream).is_file():
+                counts[stream] = self.open(file_of(folder, stream)).count
+            elif stream in needs:
+                raise FileNotFoundError(f"{file_of(folder, stream)}: no such file; pack this stream, too")
+            else:
+                counts[stream] = 0
+        return counts
+
+    def rate(self, folder: Path) -> float:
+        """Frames per second that the packed folder had."""
+        file = next(file for stream in ("rgb", "flow") if (file := file_of(folder, stream)).is_file())
+        rate = self.open(file).description.rate
+        if rate is None:
+            raise ValueError(f"{file}: nothing said how many frames a second has when this was packed")
+        return rate
+
+    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
+        file = self.open(file_of(video.folder, stream.name))
+        images = [image for plane in range(file.planes) for image in self.images(file, video, numbers, plane)]
+        return file.show(images, stream.channels // file.planes, placement, self.decode)
+
+    def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        file = self.open(file_of(video.folder, RGB.name))
+        return file.grey(self.images(file, video, numbers), self.decode)
+
+    @staticmethod
+    def images(file: PackFile, video: Video, numbers: Sequence[int], plane: int = 0) -> list[int]:
+        """Which images of a file are those frames.
+
+        Raises:
+            FileNotFoundError: If it does not have one.
+        """
+        frames = [int(number) + video.first for number in numbers]
+        if frames and not 0 < min(frames) <= max(frames) <= file.count:
+            absent = next(frame for frame in frames if not 0 < frame <= file.count)
+            raise FileNotFoundError(f"{file.path}: has no frame {absent}, but frames 1 to {file.count}")
+        return [(frame - 1) * file.planes + plane for frame in frames]
+
+
+def file_of(folder: Path, stream: str) -> Path:
+    """The file of one stream of a located video."""
+    return folder.with_name(f"{folder.name}.{stream}{SUFFIX}")

@@ -1,0 +1,115 @@
+"""How the frames of a data set may lie on disk: what every form of storage offers."""
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..streams import Stream
+from ..views import Placement
+
+
+class Video(NamedTuple):
+    """A labelled video that has been looked at.
+
+    Attributes:
+        name: The identity of the video in results.
+        folder: Where it lies: a folder of frames, or a file.
+        label: Class index, from 0.
+        num_frames: Frames 1 to `num_frames` are there in every stream that is read.
+        first: Frames of the file before frame 1; not 0 for a segment.
+    """
+
+    name: str
+    folder: Path
+    label: int
+    num_frames: int
+    first: int = 0
+
+
+class Store(Protocol):
+    """Videos below one root. Frames of a file count from 1; flow i leads from frame i to the next one.
+
+    Attributes:
+        root: Folder of all videos.
+        streams: Names of the streams that can be stored at all.
+        flow_lag: N frames have N - `flow_lag` flows: 1, or 0 where a tool leaves out the first frame.
+    """
+
+    root: Path
+    streams: frozenset[str]
+    flow_lag: int
+
+    def locate(self, path: str) -> Path:
+        """Where the video of an annotation entry lies.
+
+        Raises:
+            FileNotFoundError: If it is not there.
+            ValueError: If the entry leads out of the root.
+        """
+
+    def counts(self, folder: Path, needs: Collection[str]) -> Mapping[str, int]:
+        """Images of a located video by stream; where flow is not needed it is not looked at.
+
+        Raises:
+            FileNotFoundError: If a stream that is needed has no images.
+            ValueError: If an image is missing, or the file is damaged.
+        """
+
+    def rate(self, folder: Path) -> float:
+        """Frames per second of a located video, to cut it at seconds.
+
+        Raises:
+            ValueError: If nothing says so.
+        """
+
+    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
+        """What a placement shows of some frames, numbered from 1 in the video: uint8 (C, T, height, width).
+
+        Raises:
+            FileNotFoundError: If a frame is missing.
+            ValueError: If one cannot be decoded, or its size differs from the first one's.
+        """
+
+    def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
+        """Whole RGB frames in grey, as the extraction of flow sees them: uint8 (T, H, W); raises as `read`."""
+
+
+def inside(root: Path, path: str) -> Path:
+    """`root / path`, which must stay below the root, also after symbolic links.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    parts = PurePosixPath(path).parts
+    if not path or "\0" in path or PurePosixPath(path).is_absolute() or ".." in parts:
+        raise ValueError(f"annotation lists {path!r}, which leads out of {root}")
+    place = root / path
+    if place.exists() and not place.resolve().is_relative_to(root.resolve()):
+        raise ValueError(f"{place}: a symbolic link leads out of {root}; list what it points to, or link the root")
+    return place
+
+
+def ignoring_case(place: Path) -> Path:
+    """`place`, or what lies there under other capitals: UCF101's lists and files disagree in places."""
+    if place.exists() or not place.parent.is_dir():
+        return place
+    return next((file for file in place.parent.iterdir() if file.name.lower() == place.name.lower()), place)
+
+
+def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:
+    """Frames 1 to n that a video can be read at: those that have a flow where flow is counted.
+
+    A surplus frame or flow at the end is a video that was not extracted to its end, or by two tools.
+
+    Raises:
+        ValueError: If the two counts do not fit each other.
+    """
+    if "flow" not in counts:
+        return counts["rgb"]
+    if counts.get("rgb") and counts["rgb"] != counts["flow"] + flow_lag:
+        lag = " - 1" if flow_lag else ""
+        raise ValueError(f"{counts['rgb']} frames and {counts['flow']} flow images, but N frames have N{lag} flows")
+    return counts["flow"]

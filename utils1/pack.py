@@ -1,0 +1,169 @@
+"""Frame folders to packed clips: one file per video and stream, from which crops are decoded without the rest.
+
+SRC is a root of frame folders; DST gets the packed clips, and training reads them with --frame_dir DST. No pixel
+changes: the JPEGs of SRC are only coded again, with restarts every few blocks. An image is kept as it is if its bytes
+could not be restored from that, as those of a progressive JPEG. Run it again after an interruption: files that are
+there are skipped. --verify reads everything back and compares it with SRC, or without DST, where SRC holds packed
+clips, with their checksums. --unpack makes the files again that SRC was packed from, byte for byte.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from tqdm import tqdm
+
+from datasets.jpeg import restart
+from datasets.layouts import LAYOUTS
+from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
+from datasets.stores.frames import FrameFolders
+from datasets.stores.pack_format import RECORD, SUFFIX
+from engine import cli
+from engine.files import write_atomically
+from flow.native import cores
+from utils1.flow_convert import in_parallel
+from utils1.pack_groups import RESTARTS
+from utils1.pack_restore import Files, unpack, verify
+from utils1.pack_tree import Job, choose_layout, find_folders, pack_video, packed_videos
+from utils1.progress import in_words
+
+log = logging.getLogger(__name__)
+
+
+def restarts(text: str) -> str:
+    """A value of --restart."""
+    if text not in RESTARTS and not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ValueError(text)
+    return text
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    parser.add_argument("source", metavar="SRC", type=Path, help="root of the frame folders, or of packed clips")
+    parser.add_argument("target", metavar="DST", type=Path, nargs="?", help="where the result is made")
+    parser.add_argument("--layout", default="auto", choices=("auto", *LAYOUTS), help="how the files of SRC are named")
+    parser.add_argument(
+        "--restart",
+        default="auto",
+        type=restarts,
+        metavar="{auto,row,none,N}",
+        help="what is decoded together: N blocks of 8 or 16 pixels or a divisor of it, a row, or all; "
+        "auto: as few as cost next to no disk",
+    )
+    parser.add_argument("--verify", action="store_true", help="read every packed image back and compare it")
+    parser.add_argument("--unpack", action="store_true", help="restore the files that were packed")
+    parser.add_argument("--workers", type=int, default=cores(), help="processes")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> None:
+    """Pack, verify or unpack."""
+    check_options(opt)
+    if opt.unpack:
+        unpack_tree(opt)
+    elif opt.target is None:
+        verify_tree(opt.source, None, opt.workers)
+    else:
+        pack_tree(opt)
+        if opt.verify:
+            verify_tree(opt.target, opt.source, opt.workers)
+
+
+def check_options(opt: Namespace) -> None:
+    """Raise ValueError for options that do not go together, or where the library is missing."""
+    if opt.target is None and (opt.unpack or not opt.verify):
+        raise ValueError("DST is missing: give a folder for the result, or --verify to check SRC")
+    if opt.unpack and opt.verify:
+        raise ValueError("--unpack checks what it writes; leave out --verify")
+    if opt.workers < 1:
+        raise ValueError(f"--workers {opt.workers}: must be at least 1")
+    if opt.target and opt.source.resolve() in (opt.target.resolve(), *opt.target.resolve().parents):
+        raise ValueError(f"{opt.target}: is SRC or lies in it; choose another DST")
+    if reason := restart.missing():
+        raise ValueError(f"packing needs a native library: {reason}")
+
+
+def pack_tree(opt: Namespace) -> None:
+    """Pack every video of SRC."""
+    layout = choose_layout(opt.source, opt.layout)
+    store = FrameFolders(opt.source, layout)
+    folders = find_folders(store)
+    if not folders:
+        raise FileNotFoundError(f"{opt.source}: holds no frames of --layout {layout}")
+    opt.target.mkdir(parents=True, exist_ok=True)
+    claim(opt.target, RECORD, {"layout": layout, "flow_lag": store.flow_lag, "restart": opt.restart})
+    copy_records(opt.source, opt.target)
+    jobs = [Job(opt.source, layout, f, opt.target / f.relative_to(opt.source), opt.restart) for f in folders]
+    outcomes = list(in_parallel(pack_video, jobs, opt.workers))
+    before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
+    done = sum(not o.problem for o in outcomes)
+    log.info(f"packed {done} videos ({sum(o.skipped for o in outcomes)} files were there already)")
+    if before:
+        log.info(f"{in_words(before)} became {in_words(after)}, {after / before:.3f} of it")
+    fail([o.problem for o in outcomes], "packed")
+
+
+def verify_tree(packed: Path, source: Path | None, workers: int) -> None:
+    """Compare every packed image with its checksum, and with the files of `source`."""
+    counts = on_videos(verify, packed, source, workers, "are sound")
+    log.info(f"verified {sum(counts):,} images in {packed}: every byte as in {source or 'the files they were'}")
+
+
+def unpack_tree(opt: Namespace) -> None:
+    """Restore the tree that was packed."""
+    if not any(opt.source.glob(RECORD)):
+        raise FileNotFoundError(f"{opt.source / RECORD}: no such file; SRC must hold packed clips")
+    opt.target.mkdir(parents=True, exist_ok=True)
+    sizes = on_videos(unpack, opt.source, opt.target, opt.workers, "could be unpacked")
+    copy_records(opt.source, opt.target)
+    log.info(f"unpacked {len(sizes)} videos, {in_words(sum(sizes))} written")
+
+
+def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:
+    """What `function` counts in every packed video.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If one fails.
+    """
+    jobs = [Files(files, root) for files in packed_videos(packed)]
+    if not jobs:
+        raise FileNotFoundError(f"{packed}: holds no packed clips (*{SUFFIX})")
+    outcomes = list(in_parallel(function, jobs, workers))
+    fail([problem for _, problem in outcomes], done)
+    return [count for count, _ in outcomes]
+
+
+def copy_records(source: Path, target: Path) -> None:
+    """Copy what the extraction recorded at the root.
+
+    Raises:
+        ValueError: If another record is there.
+    """
+    for file in (source / name for name in (FRAMES_FILE, FLOW_FILE)):
+        if file.is_file():
+            copy, content = target / file.name, file.read_bytes()
+            if copy.exists() and copy.read_bytes() != content:
+                raise ValueError(f"{copy}: is unlike {file}; choose another DST")
+            write_atomically(copy, lambda opened, content=content: opened.write(content))  # type: ignore[misc]
+
+
+def fail(problems: Sequence[str], done: str) -> None:
+    """Name every problem, and raise ValueError if there is one."""
+    bad = [problem for problem in problems if problem]
+    for problem in bad:
+        tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
+    if bad:
+        rest = len(problems) - len(bad)
+        raise ValueError(f"{len(bad)} of {len(problems)} videos failed (named above); {rest} {done}")
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)
