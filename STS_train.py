@@ -9,7 +9,7 @@ Examples:
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
-from engine import build_run, checkpoint, cli, fit, naming, setup
+from engine import build_run, checkpoint, cli, fit, naming, setup, step_rate
 from models import (
     ARCHITECTURE,
     COMPARE_LOGITS,
@@ -22,6 +22,7 @@ from models import (
 )
 from opts import adopt, parse_opts
 from teacher_flow import build_teacher_flow
+from training import choose_start
 
 # Column of the published log -> our metric.
 COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
@@ -29,33 +30,36 @@ COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SF
 
 def main(opt: Namespace) -> dict[str, float]:
     """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
+    opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
     device = setup(opt.manual_seed, opt.device)
     if MODALITIES[opt.modality] != (RGB, FLOW):
         raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
     if not opt.resume_path1:
         raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
-    names, resuming = class_names(opt, "train"), bool(opt.SFS_resume_path)
+    names = class_names(opt, "train")
 
     known = checkpoint.load(opt.resume_path1)
     teacher = load_stream(adopt(opt, known, ARCHITECTURE), FLOW, known, opt.resume_path1)
     check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
     flow = build_teacher_flow(opt, known, opt.resume_path1, device)
 
-    start = opt.SFS_resume_path or opt.pretrain_path
-    state = checkpoint.load(start) if start else {}
-    opt = adopt(opt, state, ARCHITECTURE)
-    student = start_stream(opt, RGB, state, start, len(names), resuming=resuming)
-    check_data(opt, state, start, RGB, names if resuming else None)
+    student = start_stream(opt, RGB, state, source, len(names), resuming=resuming)
+    check_data(opt, state, source, RGB, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    frozen = frozen_norms(student.network, begin) if opt.freeze_BN else ()
+    frozen = frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN)
     losses = build_distillers(opt, student.network, teacher.network, begin)
-    task = Distill(student, teacher, losses, ce_weight=opt.ce_weight, frozen_norms=frozen).to(device)
+    task = Distill(
+        *(student, teacher, losses),
+        ce_weight=opt.ce_weight,
+        frozen_norms=frozen,
+        label_smoothing=opt.label_smoothing,
+    ).to(device)
 
     train, val = build_loader(opt, "train", flow=flow), build_loader(opt, "val", (RGB,))
-    groups = parameter_groups(student.network, begin, opt.learning_rate)
+    groups = parameter_groups(student.network, begin, rate := step_rate(opt))
     if connectors := list(task.losses.parameters()):
-        groups.append({"params": connectors, "lr": opt.learning_rate})
+        groups.append({"params": connectors, "lr": rate})
     info = {
         "stream": RGB.name,
         "class_names": names,
@@ -64,7 +68,7 @@ def main(opt: Namespace) -> dict[str, float]:
     files = naming.distillation_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
-        run.resume(state, start)
+        run.resume(state, source)
     fit(run, train, val, COLUMNS)
     return {"acc": run.best[0]}
 

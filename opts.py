@@ -27,7 +27,7 @@ from datasets import (
     TEST_SAMPLERS,
     VIDEO_DECODERS,
 )
-from engine import OPTIMIZERS, SCHEDULES, cli, config
+from engine import AMP, OPTIMIZERS, SCHEDULES, cli, config
 from engine.cli import ArgumentParser
 from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
 
@@ -39,7 +39,7 @@ FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
 
 AT_LEAST_ONE = (
     *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
-    *("checkpoint", "n_epochs"),
+    *("checkpoint", "n_epochs", "iter_size"),
 )
 
 REFUSED = {
@@ -262,10 +262,12 @@ def add_model_options(parser: ArgumentParser) -> None:
         choices=range(6),
         help="fine-tuning: first stage that learns; 0 all, 5 fc",
     )
+    add("--partial_BN", action="store_true", help="keep the statistics of all batch norms but the first (TSN)")
     add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")
     add("--resume_path1", default="", help="train: checkpoint to resume; STS_train: flow teacher; tests: stream 1")
     add("--resume_path2", default="", help="tests: checkpoint of stream 2")
     add("--resume_path3", default="", help="tests: checkpoint of a third stream")
+    add("--resume", default="", help="auto: the newest good checkpoint of this run, if any; or its path")
     add("--SFS_resume_path", "--MARS_resume_path", default="", help="STS_train: checkpoint of the student to resume")
 
 
@@ -278,13 +280,30 @@ def add_training_options(parser: ArgumentParser) -> None:
     add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
     add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
     add("--nesterov", action="store_true", help="Nesterov momentum")
+    add("--iter_size", default=1, type=int, help="batches whose gradients make one step")
+    add("--clip_grad", default=0.0, type=float, help="largest norm of a gradient; 0: any")
+    add("--ema", default=0.0, type=float, help="decay of an average of the weights, which then is used; 0: none")
+    add("--label_smoothing", default=0.0, type=float, help="share of a label that is spread over all classes")
     add("--mixup", default=0.0, type=float, help="train.py: parameter of the beta distribution; 0 is off")
     add("--cutmix", default=0.0, type=float, help="train.py: likewise; with both, one is drawn per batch")
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
+    add("--lr_step", default=150, type=int, help="step: epochs from one fall of the rate to the next")
+    add("--lr_milestones", default=[200, 300], type=int, nargs="+", help="multistep: epochs after which the rate falls")
+    add("--lr_gamma", default=0.1, type=float, help="step, multistep: what the rate is multiplied by")
+    add(
+        "--lr_warmup",
+        default=0.0,
+        type=float,
+        help="epochs over which the rate rises (onecycle: else 0.3 of the run)",
+    )
+    add("--lr_warmup_factor", default=0.1, type=float, help="where it begins, of its value")
+    add("--lr_scale_base", default=0, type=int, help="clips per step that the rate is meant for: scaled to the real")
     add("--lr_patience", default=10, type=int, help="plateau: epochs without progress before the rate falls to a tenth")
     add("--n_epochs", default=400, type=int, help="last epoch")
     add("--begin_epoch", default=1, type=int, help="first epoch of a fresh run")
     add("--checkpoint", default=2, type=int, help="epochs between checkpoints")
+    add("--save_steps", default=0, type=int, help="batches between checkpoints inside an epoch; 0: none")
+    add("--keep", default=3, type=int, help="newest checkpoints that are kept, beside the best; 0: all")
     add("--manual_seed", default=1, type=int, help="seed of everything random")
 
 
@@ -334,12 +353,10 @@ def add_run_options(parser: ArgumentParser) -> None:
     add("--result_path", default="results", help="results go to <result_path>/<dataset>/")
     add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add(
-        "--amp",
-        default="auto",
-        choices=("auto", "off", "bf16"),
-        help="mixed precision; auto is bf16 on GPUs that have it",
-    )
+    add("--amp", default="auto", choices=AMP, help="mixed precision; auto is bf16 on GPUs that have it")
+    add("--sync_bn", action="store_true", help="several GPUs: batch statistics over all of them")
+    add("--profile", default=0, type=int, metavar="N", help="training: trace N steps, after 10, into the run's folder")
+    add("--resume_anyway", action="store_true", help="resume with other data, network or seed options than the run had")
     add("--debug", action="store_true", help="show tracebacks")
     for option, reason in REFUSED.items():
         add(option, action=Refused, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from datasets import CLIP_OPTIONS, ClipDataset, Stream, build_loader, check_data, class_names, num_listed
-from engine import Scores, checkpoint, result_lines, score_videos, setup, video_metrics, write_result
+from engine import Scores, checkpoint, is_main, result_lines, score_videos, setup, video_metrics, write_result
 from models import ARCHITECTURE, StreamNetwork, fuse, load_stream, stream_weights
 from opts import adopt
 
@@ -94,6 +94,8 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     """
     fused = fuse(scores.logits, opt.fusion, opt.fusion_weights)
     metrics = video_metrics(fused, scores.label)
+    if not is_main():  # all processes have the scores, one says so
+        return metrics
     lines = result_lines(fused, scores.label)
     if len(scores.video) < scores.listed:  # not a published line: published scripts said nothing
         lines.append(f"Videos = {len(scores.video)} of {scores.listed} listed")

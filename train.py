@@ -8,9 +8,10 @@ Examples:
 from argparse import Namespace
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
-from engine import build_run, checkpoint, cli, fit, naming, setup
-from models import ARCHITECTURE, Classify, build_mixing, frozen_norms, parameter_groups, start_stream
-from opts import adopt, parse_opts
+from engine import build_run, cli, fit, naming, setup, step_rate
+from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
+from opts import parse_opts
+from training import choose_start
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -19,24 +20,22 @@ def main(opt: Namespace) -> dict[str, float]:
     Returns:
         "acc", the best validation accuracy, in [0, 1].
     """
+    opt, state, source, resuming = choose_start(opt, opt.resume or opt.resume_path1, naming.single_stream_files)
     device = setup(opt.manual_seed, opt.device)
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
     (stream,) = MODALITIES[opt.modality]
-    names, resuming = class_names(opt, "train"), bool(opt.resume_path1)
+    names = class_names(opt, "train")
 
-    start = opt.resume_path1 or opt.pretrain_path
-    state = checkpoint.load(start) if start else {}
-    opt = adopt(opt, state, ARCHITECTURE)
-    model = start_stream(opt, stream, state, start, len(names), resuming=resuming)
-    check_data(opt, state, start, stream, names if resuming else None)
+    model = start_stream(opt, stream, state, source, len(names), resuming=resuming)
+    check_data(opt, state, source, stream, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    frozen = frozen_norms(model.network, begin) if opt.freeze_BN else ()
-    task = Classify(model, frozen, build_mixing(opt)).to(device)
+    frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN)
+    task = Classify(model, frozen, build_mixing(opt), label_smoothing=opt.label_smoothing).to(device)
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
-    groups = parameter_groups(model.network, begin, opt.learning_rate)
+    groups = parameter_groups(model.network, begin, step_rate(opt))
     info = {
         "stream": stream.name,
         "class_names": names,
@@ -45,7 +44,7 @@ def main(opt: Namespace) -> dict[str, float]:
     files = naming.single_stream_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
-        run.resume(state, start)
+        run.resume(state, source)
     fit(run, train, val)
     return {"acc": run.best[0]}
 

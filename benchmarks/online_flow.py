@@ -7,7 +7,7 @@ Options of STS_train.py are taken as well: --model resnext --model_depth 101 --b
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -23,8 +23,8 @@ from benchmarks.report import environment, markdown, save
 from benchmarks.timing import Seconds, alternated
 from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
 from datasets.synthetic import render, write_avi
-from engine import OPTIMIZERS, SCHEDULES, cli, setup
-from engine.loop import train_one_epoch
+from engine import build_stepper, cli, setup
+from engine.loop import Epoch, train_one_epoch
 from models import Distill, build_distillers, parameter_groups, start_stream
 from opts import parse_opts
 from teacher_flow import build_teacher_flow
@@ -128,17 +128,14 @@ def exhaust(loader: ClipLoader) -> None:
         pass
 
 
-def epoch_of(opt: Namespace, device: torch.device, steps: int) -> partial[dict[str, float]]:
+def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[ClipLoader], dict[str, float]]:
     """Trains for an epoch of the loader that it is called with."""
     teacher, student = (start_stream(opt, stream, {}, "", NUM_CLASSES, resuming=False) for stream in (FLOW, RGB))
     task = Distill(student, teacher, build_distillers(opt, student.network, teacher.network, 0)).to(device)
     groups = parameter_groups(student.network, 0, opt.learning_rate)
     groups.append({"params": list(task.losses.parameters()), "lr": opt.learning_rate})
-    optimizer = OPTIMIZERS[opt.optimizer](opt, groups)
-    schedule = SCHEDULES[opt.lr_schedule](opt, optimizer, steps)
-    return partial(
-        train_one_epoch, task, optimizer=optimizer, schedule=schedule, device=device, amp=opt.amp, label="epoch"
-    )
+    stepper = build_stepper(opt, task, groups, steps, device)
+    return lambda loader: train_one_epoch(task, loader, stepper, device, Epoch("epoch"), amp=opt.amp)
 
 
 def milliseconds(rounds: list[dict[str, Seconds]], steps: int, clock: str = "wall") -> dict[str, list[float]]:

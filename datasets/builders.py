@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 
 from .augment import Augment, build_augments
 from .crops import TEST_CROPS, CenterCrop
@@ -201,4 +202,6 @@ def build_loader(
         pin_memory=opt.device != "cpu" and torch.cuda.is_available(),
         seed=opt.manual_seed,
         max_bad=opt.max_bad if subset == "train" else 0,
+        rank=dist.get_rank() if dist.is_initialized() else 0,
+        world=dist.get_world_size() if dist.is_initialized() else 1,
     )

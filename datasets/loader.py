@@ -26,22 +26,37 @@ log = logging.getLogger(__name__)
 class EpochBatches(Sampler[list[Address]]):
     """Addresses `(epoch, index)` of the items of each batch, in an order that the seed and the epoch fix.
 
+    Several processes share an epoch: in training all take as many batches, and no item twice; in evaluation each item
+    is one process's, and one process may have a batch more than another.
+
     Args:
         num_items: Size of the dataset.
-        batch_size: Items per batch.
-        train: Whether the order is random, and a last batch that is not full is dropped (unless it is the only one).
+        batch_size: Items per batch and process.
+        train: Whether the order is random, and items that do not fill a batch of every process are dropped (unless
+            they are all there is).
         seed: Seed of the order, >= 0.
+        rank: Number of this process, from 0.
+        world: Number of processes.
 
     Attributes:
         epoch: Whose order comes next.
         step: Batches of it that are left out at its beginning.
+
+    Raises:
+        ValueError: If there are fewer training items than processes.
     """
 
-    def __init__(self, num_items: int, batch_size: int, *, train: bool, seed: int) -> None:
-        self.num_items, self.batch_size, self.shuffle, self.seed = num_items, batch_size, train, seed
+    def __init__(
+        self, num_items: int, batch_size: int, *, train: bool, seed: int, rank: int = 0, world: int = 1
+    ) -> None:
+        self.num_items, self.shuffle, self.seed, self.rank, self.world = num_items, train, seed, rank, world
         self.epoch = self.step = 0
-        full, rest = divmod(num_items, batch_size)
-        self.batches = full + bool(rest and not (train and full))
+        share = num_items // world if train else len(range(rank, num_items, world))
+        if train and num_items and not share:
+            raise ValueError(f"{num_items} training videos are fewer than the {world} processes: start fewer")
+        self.batch_size = min(batch_size, share) if train and share else batch_size
+        full, rest = divmod(share, self.batch_size)
+        self.batches = full if train else full + bool(rest)
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""
@@ -49,10 +64,13 @@ class EpochBatches(Sampler[list[Address]]):
 
     def __iter__(self) -> Iterator[list[Address]]:
         generator = torch.Generator().manual_seed(self.seed * SPREAD + self.epoch)
-        order = torch.randperm(self.num_items, generator=generator) if self.shuffle else range(self.num_items)
-        epoch, size = self.epoch, self.batch_size
-        for first in range(self.step * size, self.batches * size, size):
-            yield [(epoch, int(index)) for index in order[first : first + size]]
+        order = torch.randperm(self.num_items, generator=generator).tolist() if self.shuffle else range(self.num_items)
+        # In training a batch of all processes is a run of the order, as it is of one process with larger batches.
+        size, width = self.batch_size, self.batch_size * self.world
+        own = order if self.shuffle else order[self.rank :: self.world]
+        for batch in range(self.step, self.batches):
+            first = batch * width + self.rank * size if self.shuffle else batch * size
+            yield [(self.epoch, index) for index in own[first : first + size]]
 
 
 class Made(NamedTuple):
@@ -89,6 +107,8 @@ class ClipLoader:
         seed: Seed of the order.
         max_bad: Training items that may be left out because they cannot be read; in evaluation none ever is.
         collate: Makes a batch of samples.
+        rank: Number of this process, from 0.
+        world: Number of processes that share the data.
     """
 
     dataset: Dataset[Any]
@@ -101,11 +121,13 @@ class ClipLoader:
     seed: int = 0
     max_bad: int = 0
     collate: Collate = default_collate
+    rank: int = 0
+    world: int = 1
 
     def __post_init__(self) -> None:
         items = max(1, self.batch_size // crops_per_item(self.dataset))
         size = len(self.dataset)  # type: ignore[arg-type]
-        self.batches = EpochBatches(size, items, train=self.train, seed=self.seed)
+        self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
         self.bad: set[int] = set()
         self.kind = choose_loader(self.loader)
         self.workers = choose_workers(self.n_workers, size if self.kind == "threads" else len(self.batches))

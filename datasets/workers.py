@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from multiprocessing.context import BaseContext
 
 import cv2
@@ -58,6 +59,11 @@ def worker_context() -> BaseContext:
 
 
 def start_worker(worker: int) -> None:
-    """Keep a loader process to one thread: the processes share the cores already."""
+    """Keep a loader process to one thread, as the processes share the cores already, and deaf to Ctrl-C and SIGTERM.
+
+    Both reach all processes of a run: the main one ends the step for which it still needs the others.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,27 +1,37 @@
 """Training, testing, checkpoints and logs. Depends on torch alone: it sees a callable task and iterable batches."""
 
 from . import checkpoint, cli, naming
+from .differences import resumed_options
+from .distributed import is_main
+from .fit import fit
 from .metrics import confusion, video_metrics
 from .optim import OPTIMIZERS, SCHEDULES
+from .precision import AMP
 from .reproducibility import setup
 from .results import result_lines, write_result
-from .run import Run, build_run, fit
+from .run import Run, build_run, build_stepper, find_start, step_rate
 from .scoring import Scores, score_videos
 
 __all__ = [
+    "AMP",
     "OPTIMIZERS",
     "SCHEDULES",
     "Run",
     "Scores",
     "build_run",
+    "build_stepper",
     "checkpoint",
     "cli",
     "confusion",
+    "find_start",
     "fit",
+    "is_main",
     "naming",
     "result_lines",
+    "resumed_options",
     "score_videos",
     "setup",
+    "step_rate",
     "video_metrics",
     "write_result",
 ]

@@ -1,22 +1,36 @@
 """Checkpoints: tensors and plain values only, so that they load with `weights_only=True`."""
 
 import io
+import logging
+import lzma
 import pickle
+import re
 import struct
+import tarfile
 import warnings
 import zipfile
+import zlib
+from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
+from . import tensor_file
 from .files import write_atomically
+
+log = logging.getLogger(__name__)
 
 # What the readers of pickles and archives raise on bytes that are neither.
 MALFORMED = (
-    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, OverflowError, struct.error),
-    *(pickle.UnpicklingError, zipfile.BadZipFile),
+    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, ArithmeticError, AssertionError),
+    *(MemoryError, ImportError, struct.error, pickle.UnpicklingError, tarfile.TarError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
+PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, float, bool, type(None)))
+ZIP_START, ZIP_END, ZIP_END_SIZE = b"PK\x03\x04", b"PK\x05\x06", 22
+FLAGS = 0x808  # of a part: its name is in UTF-8, its sizes come after it
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
@@ -24,14 +38,40 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
     It is serialised in memory first: on a full disk `torch.save` to a file fails with an error that does not
     name the cause.
+
+    Raises:
+        TypeError: If `load` would refuse the file; names the entry.
     """
+    require_plain(state, "state")
     buffer = io.BytesIO()
     torch.save(state, buffer)
     write_atomically(path, lambda file: file.write(buffer.getbuffer()))
 
 
+def require_plain(value: Any, name: str) -> None:
+    """Refuse what is neither tensor nor plain value: a NumPy number makes a file that cannot be read again.
+
+    Raises:
+        TypeError: Names the entry.
+    """
+    if type(value) in (Tensor, nn.Parameter):
+        return
+    if type(value) not in PLAIN:
+        raise TypeError(f"{name} is a {type(value).__name__}; a checkpoint holds tensors and plain values")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            require_plain(key, f"a key of {name}")
+            require_plain(item, f"{name}[{key!r}]")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            require_plain(item, f"{name}[{i}]")
+
+
 def load(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of this project, of STS-Net, MARS or 3D-ResNets, onto the CPU.
+
+    Nothing in the file is executed, and all of it is compared with its checksums first. Files of torch before 1.6
+    have none, nor have safetensors files of others: that is said.
 
     Raises:
         FileNotFoundError: If there is no file.
@@ -40,27 +80,65 @@ def load(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such checkpoint file")
+    if path.suffix == tensor_file.SUFFIX:
+        return tensor_file.read(path)
     try:
-        if zipfile.is_zipfile(path):
-            verify(path)
+        checked = verify(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's doubts about foreign pickles: the error below says it
             state = torch.load(path, map_location="cpu", weights_only=True)
     except MALFORMED as error:
-        if "weights_only" in str(error) or "Weights only" in str(error):
-            raise ValueError(f"{path}: refused, it holds more than tensors and plain values") from None
+        if foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
+            raise ValueError(
+                f"{path}: refused: it holds {foreign[1]}, and only tensors and plain values are read"
+            ) from None
         raise ValueError(f"{path}: damaged, or not a checkpoint") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
+    if not checked:
+        log.warning("%s: of an old format without checksums, so damage to it cannot be seen", path)
     return state
 
 
-def verify(path: Path) -> None:
-    """Compare every part of the archive with its checksum, which torch.load does not.
+def verify(path: Path) -> bool:
+    """Compare every part of an archive with its checksum, which torch.load does not.
+
+    Returns:
+        False for a file that is no archive and has no checksums.
 
     Raises:
-        zipfile.BadZipFile: If one differs.
+        zipfile.BadZipFile: If a part differs, or the archive is not as torch writes them: parts uncompressed, under
+            different names, one after the other up to the end of the file.
     """
-    with zipfile.ZipFile(path) as archive:
-        if (bad := archive.testzip()) is not None:
-            raise zipfile.BadZipFile(bad)
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - ZIP_END_SIZE))
+        end = file.read()
+        file.seek(0)
+        if file.read(len(ZIP_START)) != ZIP_START:
+            return False
+        if not end.startswith(ZIP_END):
+            raise zipfile.BadZipFile("something after the archive")
+        with zipfile.ZipFile(file) as archive:
+            verify_parts(archive, size)
+    return True
+
+
+def verify_parts(archive: zipfile.ZipFile, size: int) -> None:
+    """Check the parts of an archive of `size` bytes; raises as `verify`."""
+    parts = archive.infolist()
+    if len({part.filename for part in parts}) < len(parts):
+        raise zipfile.BadZipFile("two parts of the same name")
+    # What torch's reader goes by and this one does not: it takes a part marked as a folder for one without bytes, and
+    # leaves whatever was in memory as its values.
+    if any(
+        part.external_attr & 0xFFFF or part.internal_attr or part.volume or part.flag_bits & ~FLAGS for part in parts
+    ):
+        raise zipfile.BadZipFile("parts that are no plain files")
+    if any(part.compress_type != zipfile.ZIP_STORED or part.compress_size != part.file_size for part in parts):
+        raise zipfile.BadZipFile("compressed parts")
+    # Before anything is read: do they claim more than there is?
+    if sum(part.file_size for part in parts) > size or not all(0 <= part.header_offset < size for part in parts):
+        raise zipfile.BadZipFile("parts outside the file, or overlapping")
+    if (bad := archive.testzip()) is not None:
+        raise zipfile.BadZipFile(bad)

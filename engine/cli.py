@@ -1,15 +1,18 @@
 """How every script ends: one `error:` line and an exit code that says what kind of failure it was."""
 
 import argparse
+import difflib
 import errno
 import logging
 import re
 import sys
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn
 
 import torch
+
+from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
@@ -34,6 +37,29 @@ class ArgumentParser(argparse.ArgumentParser):
         """Print the error and exit."""
         self.exit(INPUT, f"error: {message} (see --help)\n")
 
+    def parse_args(  # type: ignore[override]  # the overloads of argparse differ from one Python to the next
+        self, args: Sequence[str] | None = None, namespace: Namespace | None = None
+    ) -> Namespace:
+        """As argparse does, but an option that does not exist is answered with the one that was probably meant."""
+        opt, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            options = [word.split("=")[0] for word in unknown if word.startswith("--")]
+            meant = did_you_mean(options[0], self.settable()) if options else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        return opt
+
+    def settable(self) -> dict[str, argparse.Action]:
+        """Every option, like "--batch_size", that has a value to set."""
+        options = self._option_string_actions.items()
+        return {option: action for option, action in options if action.default != argparse.SUPPRESS}
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown `name`: the nearest of the known ones, if one is near."""
+    plain = {other.lower().replace("-", "_"): other for other in known}
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), plain, 1, 0.7)
+    return f"; did you mean {plain[near[0]]}?" if near else ""
+
 
 class EvaluationCountError(RuntimeError):
     """A test did not score every video exactly once."""
@@ -42,7 +68,7 @@ class EvaluationCountError(RuntimeError):
 def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> None:
     """Call `main(parse())`; turn what a user can cause into one line on stderr and exit.
 
-    Exit codes: 2 bad input, 3 non-finite numbers, 4 evaluation count, 5 disk full, 130 interrupted.
+    Exit codes: 2 bad input, 3 non-finite numbers, 4 evaluation count, 5 disk full, 130 and 143 stopped by a signal.
     With `--debug` the traceback is shown instead of the line.
     """
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
@@ -54,6 +80,9 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(error))
+    except StoppedError as stopped:
+        print(stopped, file=sys.stderr)  # noqa: T201
+        sys.exit(stopped.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 

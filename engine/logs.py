@@ -2,12 +2,15 @@
 
 import json
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Full
 from typing import Any
 
 from tensorboardX import SummaryWriter
+
+from .files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -24,19 +27,15 @@ class TsvLog:
 
     def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:
         self.path, self.columns = path, columns
-        kept = []
-        if path.exists() and first_epoch > 1:
-            rows = path.read_text().splitlines()[1:]
-            kept = [row for row in rows if row and int(row.split("\t")[0]) < first_epoch]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lines = ["\t".join(columns), *kept]
-        path.write_text("".join(f"{line}\r\n" for line in lines), newline="")
+        rows = whole_lines(path)[1:] if first_epoch > 1 else []
+        kept = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
+        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *kept])
+        write_atomically(path, lambda file: file.write(text.encode()))
 
     def write(self, metrics: Mapping[str, float]) -> None:
         """Append a row."""
         values = [total(metrics, name) for name in self.columns.values()]
-        with self.path.open("a", newline="") as file:
-            file.write("\t".join(map(str, values)) + "\r\n")
+        append(self.path, "\t".join(map(str, values)) + "\r\n")
 
 
 def total(metrics: Mapping[str, float], name: str) -> float:
@@ -56,16 +55,61 @@ class JsonLog:
 
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path
-        kept = []
-        if path.exists() and first_epoch > 1:
-            kept = [line for line in path.read_text().splitlines() if json.loads(line)["epoch"] < first_epoch]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(f"{line}\n" for line in kept))
+        rows = read_rows(path) if first_epoch > 1 else []
+        text = "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < first_epoch)
+        write_atomically(path, lambda file: file.write(text.encode()))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row."""
-        with self.path.open("a") as file:
-            file.write(json.dumps(row) + "\n")
+        append(self.path, json.dumps(row) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON log, none if there is no such file.
+
+    Raises:
+        ValueError: If a line is none, but for a last one that was cut off, which is left out with a warning.
+    """
+    rows = []
+    for line, text in enumerate(whole_lines(path), 1):
+        try:
+            row = json.loads(text)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {line}: not a row of a log; delete that line")
+        rows.append(row | {"epoch": epoch_of(row.get("epoch"), path, line)})
+    return rows
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Lines of a file, none if it does not exist; a last one without an end was cut off in a crash and is left out."""
+    if not path.exists():
+        return []
+    *lines, rest = path.read_text(errors="replace").split("\n")  # any kind of line end is read as this one
+    if rest:
+        log.warning("%s: its last line was cut off, and is left out", path)
+    return lines
+
+
+def epoch_of(value: Any, path: Path, line: int) -> int:
+    """The epoch that a row begins with.
+
+    Raises:
+        ValueError: If it is no number.
+    """
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}, line {line}: {value!r} is no epoch; delete that line") from None
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file, for good: what a checkpoint has been written after must not be lost with the power."""
+    with path.open("a", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 class Curves:

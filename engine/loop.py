@@ -1,75 +1,117 @@
 """The two loops over data. They know no model, dataset or loss by name."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
+from torch.nn.parallel import DistributedDataParallel
 
+from .display import Display
+from .distributed import sum_over_ranks, world
 from .metrics import Averages, top1
-from .optim import Schedule
-from .prefetch import Batch, Feed, progress
-from .reproducibility import autocast
+from .pace import Pace
+from .precision import autocast
+from .prefetch import Batch, Feed
+from .profiling import Profile
+from .stepper import Stepper
 
 CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for it
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch, or what is left of it.
+
+    Attributes:
+        label: What it is called.
+        first: Batches that are done already.
+        averages: What they gave; goes on.
+        after_step: Called after each step with the number of batches done.
+        pace: Of the run.
+        profile: Told of every step.
+    """
+
+    label: str = "train"
+    first: int = 0
+    averages: Averages = field(default_factory=Averages)
+    after_step: Callable[[int], None] = lambda done: None
+    pace: Pace | None = None
+    profile: Profile | None = None
+
+
 def train_one_epoch(
-    task: nn.Module,
-    loader: Iterable[Batch],
-    optimizer: Optimizer,
-    schedule: Schedule,
-    device: torch.device,
-    *,
-    amp: str = "off",
-    label: str = "train",
+    task: nn.Module, loader: Iterable[Batch], stepper: Stepper, device: torch.device, epoch: Epoch, *, amp: str = "off"
 ) -> dict[str, float]:
-    """Go through the data once, one step per batch.
+    """Go through the data once, a step for every `stepper.iter_size` batches.
 
     Args:
-        task: See `models.tasks.Task`.
-        loader: Batches with "label" (N,) and the streams that the task reads.
-        optimizer: Steps once per batch.
-        schedule: Told of every step.
+        task: See `models.tasks.Task`; may be wrapped for several processes.
+        loader: Batches with "label" (N,) and the streams that the task reads, from batch `epoch.first` on.
+        stepper: Learns from a loss.
         device: Where the task is.
-        amp: See `reproducibility.autocast`.
-        label: Shown before the progress bar.
+        epoch: What is left to do.
+        amp: See `precision.autocast`.
 
     Returns:
         Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], and how long it
-        waited for data and why, see `Feed.result`.
+        waited for data and why, and its speed, see `Display.speed`.
 
     Raises:
         FloatingPointError: If the loss is not finite. On a CPU that is before the step.
     """
     task.train()
-    averages, finite = Averages(), FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY)
-    feed = Feed(loader, device)
-    for batch in progress(feed, label):
-        with autocast(device, amp):
-            out = task(batch)
-        finite.see(out["loss"])
-        optimizer.zero_grad(set_to_none=True)
-        out["loss"].backward()
-        optimizer.step()
-        schedule.step()
-        averages.update(scalars(out, batch), len(batch["label"]))
-    finite.look()
-    return averages.result() | feed.result()
+    finite = FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY, epoch.label, epoch.first)
+    batches = len(loader)  # type: ignore[arg-type]
+    with Display(Feed(loader, device), epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
+        for done, batch in enumerate(display, epoch.first + 1):
+            last = stepper.closes(done - 1, batches)
+            with keep_gradients(task, last):
+                with autocast(device, amp):
+                    out = task(batch)
+                finite.see(out["loss"], batch.get("video", ()))
+                stepper.backward(out["loss"], stepper.group(done - 1, batches))
+            epoch.averages.update(scalars(out, batch), len(batch["label"]))
+            if last:
+                stepper.step()
+                if epoch.profile:
+                    epoch.profile.step()
+                epoch.after_step(done)
+        finite.look()  # waits for the device, so that the time of its last steps counts
+    return epoch.averages.result() | display.speed()
+
+
+def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Between processes gradients are only summed with the last batch of a step."""
+    return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
 
 
 @torch.inference_mode()
 def evaluate(
-    task: nn.Module, loader: Iterable[Batch], device: torch.device, *, amp: str = "off", label: str = "val"
+    task: nn.Module,
+    loader: Iterable[Batch],
+    device: torch.device,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    amp: str = "off",
+    label: str = "val",
+    pace: Pace | None = None,
 ) -> dict[str, float]:
-    """Go through the data once without learning; arguments and means as `train_one_epoch`."""
+    """Go through the data once without learning; arguments and means as `train_one_epoch`.
+
+    `stopped` is asked after every batch; what is returned once it says yes is of no use.
+    """
     task.eval()
     averages = Averages()
-    for batch in progress(Feed(loader, device), label):
-        with autocast(device, amp):
-            out = task(batch)
-        averages.update(scalars(out, batch), len(batch["label"]))
+    with Display(Feed(loader, device), label, averages, pace=pace, kind="val") as display:
+        for batch in display:
+            with autocast(device, amp):
+                out = task(batch)
+            averages.update(scalars(out, batch), len(batch["label"]))
+            if stopped():
+                break
     return averages.result()
 
 
@@ -77,28 +119,35 @@ class FiniteCheck:
     """Stops a run whose loss is no longer a number, without waiting for the device at every step.
 
     Args:
-        every: Steps between looks.
+        every: Batches between looks.
+        label: The epoch, for the error.
+        done: Batches done already.
     """
 
-    def __init__(self, every: int) -> None:
-        self.every, self.step, self.total = every, 0, torch.zeros(())
+    def __init__(self, every: int, label: str = "train", done: int = 0) -> None:
+        self.every, self.label, self.step, self.total = every, label, done, torch.zeros(())
+        self.names: list[Sequence[str]] = []  # of the batches since the last look
 
-    def see(self, loss: Tensor) -> None:
-        """Note the loss of a step; a sum of losses is finite as long as every one is."""
+    def see(self, loss: Tensor, names: Sequence[str] = ()) -> None:
+        """Note the loss of a batch of these videos; a sum of losses is finite as long as every one is."""
         self.total = self.total.to(loss.device) + loss.detach()
         self.step += 1
+        self.names.append(names)
         if self.step % self.every == 0:
             self.look()
 
     def look(self) -> None:
-        """Raise if a loss noted since the last look was not finite."""
+        """Raise if a loss noted since the last look was not finite in any process."""
+        if self.every > 1 and world() > 1:
+            sum_over_ranks(self.total)
         if not math.isfinite(value := self.total.item()):
             within = "" if self.every == 1 else f" or up to {self.every - 1} before"
+            videos = ", ".join(name for names in self.names for name in names)[:500]
             raise FloatingPointError(
-                f"the loss became {value} at step {self.step}{within}: lower --learning_rate or the loss weights; "
-                "the last checkpoint is from before"
+                f"the loss became {value} in {self.label}, step {self.step}{within}, on {videos}: lower "
+                "--learning_rate or the loss weights; the last checkpoint is from before"
             )
-        self.total = torch.zeros(())
+        self.total, self.names = torch.zeros(()), []
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

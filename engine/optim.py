@@ -1,11 +1,17 @@
 """Optimisers and learning-rate schedules, by name."""
 
+import logging
+import math
 from argparse import Namespace
 from collections.abc import Callable
 from typing import Any
 
 from torch.optim import SGD, AdamW, Optimizer
-from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR, ReduceLROnPlateau
+
+from .schedules import Cosine, Falls, OneCycle, Plateau, Schedule, Warmup
+from .stepper import steps_per_epoch
+
+log = logging.getLogger(__name__)
 
 Groups = list[dict[str, Any]]
 
@@ -19,62 +25,106 @@ def build_sgd(opt: Namespace, groups: Groups) -> Optimizer:
         dampening=0.0 if opt.nesterov else opt.dampening,
         weight_decay=opt.weight_decay,
         nesterov=opt.nesterov,
+        fused=fuses(groups),
     )
 
 
 def build_adamw(opt: Namespace, groups: Groups) -> Optimizer:
     """AdamW with its usual moments."""
-    return AdamW(groups, lr=opt.learning_rate, weight_decay=opt.weight_decay)
+    return AdamW(groups, lr=opt.learning_rate, weight_decay=opt.weight_decay, fused=fuses(groups))
 
 
 OPTIMIZERS: dict[str, Callable[[Namespace, Groups], Optimizer]] = {"sgd": build_sgd, "adamw": build_adamw}
 
 
-class Schedule:
-    """A learning-rate schedule that is told of every step and of every epoch.
+def fuses(groups: Groups) -> bool | None:
+    """Whether a step is one kernel; not on a CPU, where it rounds otherwise and hardly gains."""
+    return all(p.device.type == "cuda" for group in groups for p in group["params"]) or None
+
+
+def build_plateau(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """A tenth of the rate after `--lr_patience` epochs without progress of the validation loss."""
+    return Plateau(optimizer, warmup, opt.lr_patience)
+
+
+def build_step(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """The rate times `--lr_gamma` after every `--lr_step` epochs."""
+    if opt.lr_step < 1:
+        raise ValueError(f"--lr_step must be >= 1 epoch, got {opt.lr_step}")
+    falls = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
+    return Falls(optimizer, warmup, falls, opt.lr_gamma)
+
+
+def build_multistep(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """The rate times `--lr_gamma` after each of the epochs `--lr_milestones`."""
+    epochs = sorted(set(opt.lr_milestones))
+    if not epochs or epochs != list(opt.lr_milestones) or epochs[0] < 1:
+        raise ValueError(f"--lr_milestones must be ascending epochs >= 1, got {opt.lr_milestones}")
+    return Falls(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
+
+
+def build_cosine(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Half a cosine from the learning rate to zero over the whole run."""
+    return Cosine(optimizer, warmup, steps * opt.n_epochs)
+
+
+def build_onecycle(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Up to the learning rate and down again over the whole run."""
+    return OneCycle(optimizer, warmup, steps * opt.n_epochs)
+
+
+SCHEDULES: dict[str, Callable[[Namespace, Optimizer, int, Warmup], Schedule]] = {
+    "plateau": build_plateau,
+    "step": build_step,
+    "multistep": build_multistep,
+    "cosine": build_cosine,
+    "onecycle": build_onecycle,
+}
+
+
+def build_schedule(opt: Namespace, optimizer: Optimizer, batches: int) -> Schedule:
+    """The schedule that `--lr_schedule` names, after a warm-up.
 
     Args:
-        scheduler: torch's.
-        per_step: Whether it advances with every step, or with every epoch.
+        opt: Options.
+        optimizer: Its groups have their full rates.
+        batches: Batches per epoch, of one process; `--iter_size` of them make a step.
+
+    Raises:
+        ValueError: If an option is out of range.
     """
-
-    def __init__(self, scheduler: LRScheduler | ReduceLROnPlateau, *, per_step: bool) -> None:
-        self.scheduler, self.per_step = scheduler, per_step
-
-    def step(self) -> None:
-        """A batch is done."""
-        if self.per_step:
-            self.scheduler.step()  # type: ignore[call-arg]
-
-    def epoch(self, val_loss: float) -> None:
-        """An epoch is done, with this mean validation loss."""
-        if isinstance(self.scheduler, ReduceLROnPlateau):
-            self.scheduler.step(val_loss)
-        elif not self.per_step:
-            self.scheduler.step()
+    steps = steps_per_epoch(batches, opt.iter_size)
+    if not 0 <= opt.lr_warmup < opt.n_epochs:
+        raise ValueError(f"--lr_warmup must be >= 0 and below --n_epochs {opt.n_epochs}, got {opt.lr_warmup}")
+    if not 0 < opt.lr_warmup_factor <= 1:
+        raise ValueError(f"--lr_warmup_factor must be in (0, 1], got {opt.lr_warmup_factor}")
+    if not 0 < opt.lr_gamma <= 1:
+        raise ValueError(f"--lr_gamma must be in (0, 1], got {opt.lr_gamma}")
+    warmup = Warmup(math.ceil(opt.lr_warmup * steps), opt.lr_warmup_factor)
+    return SCHEDULES[opt.lr_schedule](opt, optimizer, steps, warmup)
 
 
-def build_plateau(opt: Namespace, optimizer: Optimizer, steps: int) -> Schedule:
-    """A tenth of the rate after `--lr_patience` epochs without progress of the validation loss."""
-    return Schedule(ReduceLROnPlateau(optimizer, "min", patience=opt.lr_patience), per_step=False)
+def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: int, base_batch: int) -> float:
+    """A learning rate for the batch that a step really has, by linear scaling (Goyal et al., 2017).
 
-
-def build_onecycle(opt: Namespace, optimizer: Optimizer, steps: int) -> Schedule:
-    """Up to the learning rate and down again over the whole run (Smith and Topin, 2018)."""
-    peaks = [group["lr"] for group in optimizer.param_groups]
-    return Schedule(OneCycleLR(optimizer, peaks, total_steps=max(steps * opt.n_epochs, 2)), per_step=True)
-
-
-def build_cosine(opt: Namespace, optimizer: Optimizer, steps: int) -> Schedule:
-    """Half a cosine from the learning rate to zero over the whole run (Loshchilov and Hutter, 2017)."""
-    return Schedule(CosineAnnealingLR(optimizer, max(steps * opt.n_epochs, 1)), per_step=True)
-
-
-SCHEDULES: dict[str, Callable[[Namespace, Optimizer, int], Schedule]] = {
-    "plateau": build_plateau,
-    "onecycle": build_onecycle,
-    "cosine": build_cosine,
-}
+    Args:
+        learning_rate: Meant for a batch of `base_batch`.
+        batch_size: Clips per batch of one process.
+        iter_size: Batches per step.
+        world: Processes.
+        base_batch: 0 leaves the rate as it is.
+    """
+    if base_batch == 0:
+        return learning_rate
+    if base_batch < 0:
+        raise ValueError(f"--lr_scale_base must be >= 0, got {base_batch}")
+    batch = batch_size * iter_size * world
+    scaled = learning_rate * batch / base_batch
+    log.info(
+        "learning rate %.4g for steps of %d clips (%d per batch, %d batches, %d processes): %.4g is for %d",
+        *(scaled, batch, batch_size, iter_size, world, learning_rate, base_batch),
+    )
+    return scaled
 
 
 def learning_rate(optimizer: Optimizer) -> float:

@@ -1,7 +1,6 @@
 """Batches on their device one step early, and how long training waits for them."""
 
 import logging
-import sys
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 log = logging.getLogger(__name__)
 
@@ -168,13 +166,3 @@ class DeviceWait(HostWait):
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
     """Copy the tensors of a batch, without waiting where memory is pinned."""
     return {k: v.to(device, non_blocking=True) if isinstance(v, Tensor) else v for k, v in batch.items()}
-
-
-def progress(feed: Feed, label: str) -> Iterator[dict[str, Any]]:
-    """The batches, below a bar, on terminals, that says how long they were waited for; at the end what would help."""
-    with tqdm(feed, label, leave=False, disable=None, file=sys.stderr) as bar:
-        for batch in bar:
-            bar.set_postfix_str(feed.shown(), refresh=False)
-            yield batch
-    if advice := feed.advice():
-        log.info("%s: %s", label, advice)

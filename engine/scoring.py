@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from .cli import EvaluationCountError
+from .display import Display
+from .distributed import sum_over_ranks
 from .files import write_atomically
-from .prefetch import Batch, Feed, progress
-from .reproducibility import autocast
+from .precision import autocast
+from .prefetch import Batch, Feed
 
 
 @dataclass
@@ -87,13 +89,16 @@ def score_videos(
     total = torch.zeros(len(networks), videos, num_classes, dtype=torch.float64, device=device)
     seen = torch.zeros(videos, dtype=torch.int64, device=device)
     hits = torch.zeros(len(networks), dtype=torch.int64, device=device)
-    for batch in progress(Feed(loader, device), "test"):
-        seen.index_add_(0, batch["index"], torch.ones_like(batch["index"]))
-        for row, network in enumerate(networks):
-            with autocast(device, amp):
-                logits = network(batch).logits
-            total[row].index_add_(0, batch["index"], logits.double())
-            hits[row] += (logits.argmax(1) == batch["label"]).sum()
+    with Display(Feed(loader, device), "test") as display:
+        for batch in display:
+            seen.index_add_(0, batch["index"], torch.ones_like(batch["index"]))
+            for row, network in enumerate(networks):
+                with autocast(device, amp):
+                    logits = network(batch).logits
+                total[row].index_add_(0, batch["index"], logits.double())
+                hits[row] += (logits.argmax(1) == batch["label"]).sum()
+    for part in (total, seen, hits):
+        sum_over_ranks(part)
     seen = seen.cpu()
     if seen.tolist() != list(clip_counts):
         wrong = sum(a != b for a, b in zip(seen.tolist(), clip_counts, strict=True))

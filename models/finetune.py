@@ -32,7 +32,8 @@ def parameter_groups(model: nn.Module, begin_index: int, learning_rate: float) -
     """Optimiser groups in the layout of the published checkpoints, so that their state can be resumed.
 
     `begin_index` 0 gives one group; otherwise every parameter is a group of its own, with learning rate
-    zero below the first trained stage. Those parameters also stop requiring a gradient.
+    zero below the first trained stage. Those parameters also stop requiring a gradient, so autograd records nothing
+    below it: neither is its backward pass computed, nor are its activations kept.
     """
     if begin_index == 0:
         return [{"params": list(model.parameters()), "lr": learning_rate}]
@@ -43,8 +44,17 @@ def parameter_groups(model: nn.Module, begin_index: int, learning_rate: float) -
     return groups
 
 
-def frozen_norms(model: nn.Module, begin_index: int) -> Iterator[nn.Module]:
-    """The batch norms below the first trained stage; their statistics move in training unless kept in eval mode."""
+def frozen_norms(model: nn.Module, begin_index: int, partial: bool = False) -> Iterator[nn.Module]:
+    """The batch norms whose statistics stay as they are; in training they move unless kept in eval mode.
+
+    Args:
+        model: Network.
+        begin_index: Those below this first trained stage; 0 is none.
+        partial: All but the very first one as well: partial BN (Wang et al., TSN, 2016). Their weights still learn.
+    """
+    first = True
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not is_trained(name, begin_index):
-            yield module
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            if not is_trained(name, begin_index) or (partial and not first):
+                yield module
+            first = False

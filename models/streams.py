@@ -12,6 +12,9 @@ from .output import Output
 from .weights import load_weights, shape_of, weights_of
 from .zoo import build_model
 
+# oneDNN's bf16 weight gradient of a 7x7x7 stem writes past its memory with 4 frames, channels last (torch 2.15).
+FEWEST_BF16_FRAMES = 7
+
 
 class Stream(Protocol):
     """What a network must know of its input; `datasets.Stream` has it."""
@@ -65,8 +68,28 @@ class StreamNetwork(nn.Module):
         return self.network.get_submodule("fc").out_features  # type: ignore[return-value]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.stream].contiguous(memory_format=torch.channels_last_3d)
-        return self.network((clips - self.mean) / self.std)
+        clips = batch[self.stream]
+        kind, dtype = clips.device.type, next(self.network.parameters()).dtype
+        mixed = torch.is_autocast_enabled(kind)
+        if kind == "cpu" and torch.is_grad_enabled() and clips.shape[2] < FEWEST_BF16_FRAMES:
+            mixed = False
+        with torch.autocast(kind, enabled=mixed):
+            if mixed:
+                dtype = torch.get_autocast_dtype(kind)
+            return self.network(normalise(clips, self.mean, self.std, dtype))
+
+
+def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
+    """(clips - mean) / std, computed in float32 and rounded once; channels come last in memory.
+
+    Args:
+        clips: Shape (N, C, T, H, W), uint8 or of mixed clips float32.
+        mean: Shape (C, 1, 1, 1), as `std`.
+        std: Standard deviations.
+        dtype: What the first convolution takes.
+    """
+    clips = clips.contiguous(memory_format=torch.channels_last_3d)  # while they are bytes
+    return clips.sub(mean).div_(std).to(dtype)
 
 
 def load_stream(

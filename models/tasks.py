@@ -22,7 +22,7 @@ class Task(nn.Module):
 
     Args:
         model: What is trained and, later, deployed.
-        frozen_norms: Batch norms whose statistics stay as they are while training.
+        frozen_norms: Batch norms of the model whose statistics stay as they are while training.
 
     Attributes:
         epoch: Epoch under way, counted from 1; the training loop sets it.
@@ -35,12 +35,14 @@ class Task(nn.Module):
     def __init__(self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = ()) -> None:
         super().__init__()
         self.model, self.epoch = model, 1
-        self.frozen_norms = tuple(frozen_norms)  # a tuple, so that they are not registered a second time
+        frozen = {id(norm) for norm in frozen_norms}
+        # Names, for conversion to SyncBatchNorm puts other modules in their place.
+        self.frozen_norms = tuple(name for name, module in model.named_modules() if id(module) in frozen)
 
     def train(self, mode: bool = True) -> "Task":
         super().train(mode)
-        for norm in self.frozen_norms:
-            norm.eval()
+        for name in self.frozen_norms:
+            self.model.get_submodule(name).eval()
         return self
 
 
@@ -51,20 +53,27 @@ class Classify(Task):
         model: Trained.
         frozen_norms: As in `Task`.
         mixing: Mixes the clips of a training batch; "acc" then counts the class that dominates.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1); validation has none of it.
     """
 
     def __init__(
-        self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = (), mixing: Mixing | None = None
+        self,
+        model: StreamNetwork,
+        frozen_norms: Iterable[nn.Module] = (),
+        mixing: Mixing | None = None,
+        *,
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(model, frozen_norms)
-        self.mixing = mixing
+        self.mixing, self.label_smoothing = mixing, check_smoothing(label_smoothing)
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         target = batch["label"]
         if self.mixing and self.training:
             batch, target = self.mixing(batch, self.model.stream, self.model.num_classes)
         logits = self.model(batch).logits.float()
-        out = {"loss": F.cross_entropy(logits, target), "logits": logits}
+        smoothing = self.label_smoothing if self.training else 0.0
+        out = {"loss": F.cross_entropy(logits, target, label_smoothing=smoothing), "logits": logits}
         if target.is_floating_point():
             out["acc"] = (logits.argmax(1) == target.argmax(1)).float().mean()
         return out
@@ -82,6 +91,7 @@ class Distill(Task):
         losses: Distillation terms.
         ce_weight: Factor on the cross-entropy.
         frozen_norms: As in `Task`.
+        label_smoothing: Of the cross-entropy alone, see `Classify`.
     """
 
     def __init__(
@@ -92,8 +102,10 @@ class Distill(Task):
         *,
         ce_weight: float = 1.0,
         frozen_norms: Iterable[nn.Module] = (),
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(student, frozen_norms)
+        self.label_smoothing = check_smoothing(label_smoothing)
         self.teacher, self.ce_weight = teacher.requires_grad_(False), ce_weight
         self.losses = nn.ModuleList(losses)
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in losses)
@@ -108,7 +120,8 @@ class Distill(Task):
         logits = student.logits
         if self.training and self.trains_head_only_by_ce:
             logits = self.model.classify(student.features["avgpool"].detach())
-        terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target)}
+        smoothing = self.label_smoothing if self.training else 0.0
+        terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target, label_smoothing=smoothing)}
         watched = {}
         if self.training:
             with torch.no_grad():
@@ -118,3 +131,14 @@ class Distill(Task):
                 weight = loss.warmup(self.epoch)
                 terms |= {name: weight * term for name, term in loss(student, teacher, target).items()}
         return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}
+
+
+def check_smoothing(value: float) -> float:
+    """`value`, if labels can be smoothed by it.
+
+    Raises:
+        ValueError: If it is not in [0, 1).
+    """
+    if not 0 <= value < 1:
+        raise ValueError(f"--label_smoothing must be in [0, 1), got {value}")
+    return value

@@ -14,14 +14,16 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from engine import OPTIMIZERS, SCHEDULES, Scores, checkpoint, confusion, result_lines, score_videos, video_metrics
+from engine import Scores, checkpoint, confusion, result_lines, score_videos, video_metrics
 from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
 from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
-from engine.loop import CHECK_EVERY, FiniteCheck, evaluate, train_one_epoch
+from engine.loop import CHECK_EVERY, Epoch, FiniteCheck, evaluate, train_one_epoch
 from engine.metrics import Averages
-from engine.optim import learning_rate
-from engine.reproducibility import autocast, setup
+from engine.precision import autocast
+from engine.reproducibility import setup
+from engine.schedules import Schedule, Warmup
+from engine.stepper import Stepper
 
 CPU = torch.device("cpu")
 
@@ -51,56 +53,6 @@ def batches(n: int = 6, size: int = 4):
     ]
 
 
-def options(**changes) -> Namespace:
-    values = {"learning_rate": 0.1, "momentum": 0.9, "dampening": 0.9, "weight_decay": 0.0, "nesterov": False}
-    return Namespace(**values | {"lr_patience": 2, "n_epochs": 3} | changes)
-
-
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("schedule", SCHEDULES)
-def test_every_optimiser_and_schedule_learns_and_restores(optimizer, schedule):
-    task, data = Linear(), batches()
-    made = OPTIMIZERS[optimizer](options(), [{"params": list(task.parameters()), "lr": 0.1}])
-    plan = SCHEDULES[schedule](options(), made, len(data))
-    losses = []
-    for _ in range(3):
-        losses.append(train_one_epoch(task, data, made, plan, CPU)["loss"])
-        plan.epoch(losses[-1])
-    assert losses[-1] < losses[0]
-    again = SCHEDULES[schedule](options(), made, len(data))
-    again.scheduler.load_state_dict(plan.scheduler.state_dict())
-    assert again.scheduler.state_dict() == plan.scheduler.state_dict()
-
-
-def test_dampening_makes_the_steady_step_the_rate_times_the_gradient():
-    weight = nn.Parameter(torch.zeros(1))
-    optimizer = OPTIMIZERS["sgd"](options(), [{"params": [weight], "lr": 0.1}])
-    for _ in range(200):
-        weight.grad = torch.ones(1)
-        optimizer.step()
-    assert -weight.item() == pytest.approx(20.0, rel=0.05)
-
-
-def test_nesterov_switches_dampening_off():
-    group = OPTIMIZERS["sgd"](options(nesterov=True), [{"params": list(Linear().parameters()), "lr": 0.1}])
-    assert group.param_groups[0]["dampening"] == 0
-
-
-def test_the_plateau_falls_after_epochs_12_and_23_of_constant_loss():
-    optimizer = OPTIMIZERS["sgd"](options(), [{"params": list(Linear().parameters()), "lr": 1.0}])
-    plan = SCHEDULES["plateau"](options(lr_patience=10), optimizer, 1)
-    rates = []
-    for _ in range(25):
-        plan.epoch(1.0)
-        rates.append(learning_rate(optimizer))
-    assert [epoch for epoch in range(2, 26) if rates[epoch - 1] < rates[epoch - 2]] == [12, 23]
-
-
-def test_the_logged_rate_is_that_of_the_layers_that_learn():
-    a, b = nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))
-    assert learning_rate(torch.optim.SGD([{"params": [a], "lr": 0.0}, {"params": [b], "lr": 0.01}])) == 0.01
-
-
 def test_averages_are_weighted_by_samples():
     averages = Averages()
     averages.update({"loss": torch.tensor(1.0)}, 3)
@@ -120,9 +72,9 @@ def test_training_reports_every_scalar_and_evaluation_changes_nothing():
 def test_a_loss_that_is_no_number_stops_before_the_step():
     task, data = Linear(), batches()
     data[2]["x"][0, 0] = float("nan")
-    optimizer = OPTIMIZERS["sgd"](options(), [{"params": list(task.parameters()), "lr": 0.1}])
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
     with pytest.raises(FloatingPointError, match="step 3"):
-        train_one_epoch(task, data, optimizer, SCHEDULES["plateau"](options(), optimizer, 6), CPU)
+        train_one_epoch(task, data, Stepper(task, optimizer, Schedule(optimizer, Warmup())), CPU, Epoch())
     assert all(p.isfinite().all() for p in task.parameters())
 
 

@@ -2,7 +2,6 @@
 
 import json
 import time
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,8 +10,10 @@ from torch import nn
 from datasets import clock
 from engine import prefetch
 from engine.logs import JsonLog, TsvLog
-from engine.loop import evaluate, train_one_epoch
-from engine.prefetch import ADVICE, STEPS, WORTH_SECONDS, DeviceWait, Feed, progress
+from engine.loop import Epoch, evaluate, train_one_epoch
+from engine.prefetch import ADVICE, STEPS, DeviceWait, Feed
+from engine.schedules import Schedule, Warmup
+from engine.stepper import Stepper
 
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
@@ -50,15 +51,25 @@ def batch(read=0.0, decode=0.0, transform=0.0):
     return {"x": torch.randn(2, 2), "label": torch.tensor([0, 1]), "video": ["a", "b"], "seconds": seconds}
 
 
-def optimizer_of(task):
-    return torch.optim.SGD(task.parameters(), lr=0.1), SimpleNamespace(step=lambda: None)
+class Slow:
+    """Four batches that take a second each."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __len__(self):
+        return 4
+
+    def __iter__(self):
+        return (self.clock.after(1.0, batch(0.1, 0.7, 0.2)) for _ in range(4))
 
 
 def test_an_epoch_tells_how_long_it_waited_and_for_what(monkeypatch):
     clock = Clock(monkeypatch)
-    loader = (clock.after(1.0, batch(0.1, 0.7, 0.2)) for _ in range(4))
     task = Task(clock, 3.0)
-    metrics = train_one_epoch(task, loader, *optimizer_of(task), CPU)
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
+    stepper = Stepper(task, optimizer, Schedule(optimizer, Warmup()))
+    metrics = train_one_epoch(task, Slow(clock), stepper, CPU, Epoch())
     assert metrics["data_wait"] == pytest.approx(0.25)
     assert [metrics[f"data_{step}"] for step in STEPS] == pytest.approx([0.1, 0.7, 0.2])
     assert {"loss", "acc"} < set(metrics)
@@ -88,21 +99,6 @@ def test_the_bar_names_the_slowest_step(position, step, monkeypatch):
     assert feed.shown() == f"wait 25 % ({step})"
 
 
-@pytest.mark.parametrize(
-    ("wait", "work", "told"),
-    [(WORTH_SECONDS, 1.0, True), (WORTH_SECONDS / 3, 1.0, False), (WORTH_SECONDS, 12 * WORTH_SECONDS, False)],
-    ids=["long", "a moment", "a small part"],
-)
-def test_waiting_that_matters_is_told_with_a_cure(wait, work, told, monkeypatch, caplog):
-    caplog.set_level("INFO")
-    clock = Clock(monkeypatch)
-    for _ in progress(Feed((clock.after(wait / 2, batch(decode=1)) for _ in range(2)), CPU), "epoch 3/9"):
-        clock.now += work / 2
-    assert [record.getMessage() for record in caplog.records] == (
-        [f"epoch 3/9: wait {100 * wait / (wait + work):.0f} % (decode): {ADVICE['decode']}"] if told else []
-    )
-
-
 def test_every_cause_has_advice_and_readers_count_the_same_steps():
     assert set(ADVICE) == {*STEPS, ""}
     assert STEPS == clock.STEPS
@@ -110,24 +106,9 @@ def test_every_cause_has_advice_and_readers_count_the_same_steps():
 
 def test_the_feed_is_as_long_as_its_loader_and_none_where_that_has_no_length():
     assert len(Feed([{}, {}], CPU)) == 2
-    assert list(progress(Feed(iter([{}, {}]), CPU), "x")) == [{}, {}]
+    assert list(Feed(iter([{}, {}]), CPU)) == [{}, {}]
     with pytest.raises(TypeError):
         len(Feed(iter([]), CPU))
-
-
-def test_leaving_an_epoch_leaves_its_loader():
-    left = []
-
-    def batches():
-        try:
-            while True:
-                yield {}
-        finally:
-            left.append(True)
-
-    for _ in progress(Feed(batches(), CPU), "x"):
-        break
-    assert left == [True]
 
 
 def test_logs_take_the_waiting_into_the_record_and_not_into_the_published_columns(tmp_path):

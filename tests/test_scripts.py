@@ -221,8 +221,11 @@ def equal(a, b) -> bool:
 
 def test_resuming_with_other_losses_is_refused(trained, hmdb51, tmp_path):
     words = [*words_for(hmdb51, tmp_path), "--modality", "RGB_Flow", "--resume_path1", str(trained["flow"])]
+    words += ["--SFS_resume_path", str(trained["sfs"]), "--review_mid", "4"]
+    with pytest.raises(ValueError, match=r"made with other options: review_mid 8 in the checkpoint, 4 now"):
+        STS_train.main(parse_opts(words))
     with pytest.raises(ValueError, match=r"made with other losses.*--distill"):
-        STS_train.main(parse_opts([*words, "--SFS_resume_path", str(trained["sfs"]), "--review_mid", "4"]))
+        STS_train.main(parse_opts([*words, "--resume_anyway"]))
 
 
 def test_a_published_checkpoint_resumes_without_schedule_and_says_so(trained, hmdb51, tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ..output import Output
@@ -71,5 +72,8 @@ def spread(teacher: Tensor, norm: str) -> Tensor | float:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """`x` in float32, or as it is if it is more precise: losses on half-precision logits overflow."""
-    return x if x.dtype.itemsize > 4 else x.float()
+    """`x` in float32, or as it is if it is more precise: losses on half-precision logits overflow.
+
+    What a teacher made in inference mode is copied, as autograd does not keep such tensors.
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32), copy=x.is_inference())

@@ -1,0 +1,168 @@
+"""What a training step and inference of a network cost: as in the published code, and in our formats and layouts.
+
+All take the same clips in turn. On a CPU there is one thread and CPU time is counted; on a GPU events are timed.
+Compiling takes minutes per row: --eager leaves these rows out.
+"""
+
+import logging
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.report import environment, markdown, save
+from benchmarks.step_ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
+from benchmarks.timing import alternated, gpu_seconds
+from datasets import MODALITIES
+from engine import cli, setup
+from models import MODELS, StreamNetwork, build_model
+from models.flops import estimate
+from utils1.parallel import single_threaded_libraries
+
+PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--model", default="resnext", choices=MODELS, help="network")
+    add("--depth", default=101, type=int, help="of the network")
+    add("--width", default=1.0, type=float, help="factor on its channels")
+    add("--modality", default="RGB", choices=("RGB", "Flow"), help="what it reads")
+    add("--size", default=112, type=int, help="of a frame, pixels")
+    add("--duration", default=16, type=int, help="frames per clip")
+    add("--batch", type=int, help="clips; 2 on a CPU, 64 on a GPU if not given")
+    add("--rounds", default=5, type=int, help="in which each way takes its turn")
+    add("--kinds", nargs="+", default=KINDS, choices=KINDS, help="what is measured")
+    add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose names hold one of these, and the original")
+    add("--eager", action="store_true", help="without rows that are compiled")
+    add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
+    add("--peak", type=float, help="TFLOP/s that MFU is a part of; known of H100, H200 and A100")
+    add("--seed", default=0, type=int, help="of weights and clips")
+    add("--out", type=Path, default=Path("results/benchmarks/step.json"), help="every number")
+    add("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the tables, write the JSON."""
+    device = setup(opt.seed, opt.device)
+    batch = opt.batch or (64 if device.type == "cuda" else 2)
+    for name, value in (("batch", batch), ("rounds", opt.rounds), ("size", opt.size), ("duration", opt.duration)):
+        if value < 1:
+            raise ValueError(f"--{name} {value} is not at least 1")
+    model = build(opt).to(device)
+    shape = (batch, len(model.mean), opt.duration, opt.size, opt.size)
+    clips = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
+    costs = estimate(model.network, shape[1:])
+    record: dict[str, Any] = {
+        "environment": environment(),
+        "device": str(device),
+        "network": f"{opt.model}-{opt.depth} x {opt.width:g}",
+        "clips": list(shape),
+        "rounds": opt.rounds,
+        "peak_tflops": opt.peak or peak_of(device),
+        "flops_per_clip": {"training": costs.flops_training, "inference": costs.flops_forward},
+        "kinds": {},
+    }
+    with single_threaded_libraries():
+        for kind in opt.kinds:
+            record["kinds"][kind] = compare(kind, chosen(kind, opt, device), model, clips, opt.rounds)
+    save(opt.out, record)
+    for kind in opt.kinds:
+        print(table(record, kind))  # noqa: T201 - the result
+    return record
+
+
+def build(opt: Namespace) -> StreamNetwork:
+    """The network, with random weights."""
+    names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
+    (stream,) = MODALITIES[opt.modality]
+    own = Namespace(model=opt.model, width=opt.width, **names)
+    return StreamNetwork(build_model(own, stream.channels, 51), stream)
+
+
+def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
+    """The rows: those that the device can do and the options leave."""
+    ways = [
+        way for way in WAYS[kind] if (device.type == "cuda" or not way.gpu) and not (opt.eager and way.mode != "off")
+    ]
+    kept = [way for way in ways if not opt.only or any(text in way.name for text in (*opt.only, ORIGINAL))]
+    if opt.only and len(kept) < 2:
+        raise ValueError(f"no row's name holds {' or '.join(opt.only)}; there are {'; '.join(w.name for w in ways)}")
+    return kept
+
+
+def compare(
+    kind: str, ways: Sequence[Way], model: StreamNetwork, clips: torch.Tensor, rounds: int
+) -> dict[str, dict[str, Any]]:
+    """Seconds per batch in each round, and how far the logits are from the original's, for each way by name."""
+    calls: dict[str, Call] = {}
+    rows: dict[str, dict[str, Any]] = {}
+    truth: torch.Tensor | None = None  # of the first way, which is the original's
+    for way in ways:
+        log.info("%s: %s", kind, way.name)
+        calls[way.name] = call_of(kind, way, model, clips, clips.device)
+        logits = calls[way.name]().double().cpu()
+        truth = logits if truth is None else truth
+        rows[way.name] = {"difference": ((logits - truth).norm() / truth.norm()).item(), "seconds": []}
+        calls[way.name]()  # what is compiled or chosen at the second call is done
+    for seconds in timed(calls, rounds, clips.device):
+        for name, value in seconds.items():
+            rows[name]["seconds"].append(value)
+    return rows
+
+
+def timed(calls: Mapping[str, Callable[[], Any]], rounds: int, device: torch.device) -> list[dict[str, float]]:
+    """Seconds of each call in each round: CPU time, or time on the GPU."""
+    if device.type == "cpu":
+        return [{name: taken.cpu for name, taken in times.items()} for times in alternated(calls, rounds)]
+    return [{name: gpu_seconds(call) for name, call in calls.items()} for _ in range(rounds)]
+
+
+def peak_of(device: torch.device) -> float | None:
+    """TFLOP/s of the device, if it is a GPU in `PEAKS`."""
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
+    return next((peak for known, peak in PEAKS.items() if known in name), None)
+
+
+def table(record: dict[str, Any], kind: str) -> str:
+    """Medians over rounds, and ratios of what ran in one round."""
+    rows, peak, own = [], record["peak_tflops"], record["kinds"][kind]
+    batch, flops = record["clips"][0], record["flops_per_clip"][kind]
+    for name, row in own.items():
+        seconds = median(row["seconds"]) / batch
+        times = [a / b for a, b in zip(own[ORIGINAL]["seconds"], row["seconds"], strict=True)]
+        rate = flops / seconds / 1e12
+        rows.append(
+            [
+                name,
+                f"{1000 * seconds:.3g}",
+                f"{1 / seconds:.4g}",
+                f"{median(times):.2f} ({min(times):.2f}-{max(times):.2f})",
+                f"{rate:.3g}",
+                f"{100 * rate / peak:.1f} %" if peak else "",
+                "0" if math.isclose(row["difference"], 0) else f"{row['difference']:.0e}",
+            ]
+        )
+    where = record["environment"]
+    title = (
+        f"{where['gpu'] if record['device'] != 'cpu' else where['cpu'] + ', one thread'}, torch {where['torch']}, "
+        f"{record['network']}, clips {'x'.join(map(str, record['clips']))}, {flops / 1e9:.2f} GFLOP per clip"
+    )
+    header = [kind, "ms per clip", "clips/s", "times as fast", "TFLOP/s", "MFU", "logits differ by"]
+    return f"{title}\n\n{markdown(header, rows)}"
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,131 @@
+"""Ways to run a network: the one of the published code, and ours, each of which adds something to it."""
+
+import copy
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from engine.precision import autocast, dtype_of
+from models import StreamNetwork
+from models.grouped import DENSE
+from models.speed import compiled, inference_ready
+
+ORIGINAL = "fp32, contiguous, eager"
+KINDS = ("training", "inference")
+
+Call = Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a network is run.
+
+    Attributes:
+        amp: As `--amp`.
+        contiguous: Channels come first in memory, as in the published code, which also had `cudnn.benchmark` off.
+        mode: As `--compile`.
+        folded: Batch norms are in the convolutions, weights in the format of `amp`.
+        group_width: Groups are joined to this width.
+        tf32: Whether a GPU may round the factors of fp32 convolutions to ten bits.
+        gpu: Whether it is for GPUs alone.
+    """
+
+    amp: str = "off"
+    contiguous: bool = False
+    mode: str = "off"
+    folded: bool = False
+    group_width: int = 1
+    tf32: bool = False
+    gpu: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it does, shortest first; the published way is `ORIGINAL`."""
+        words = ["tf32" if self.tf32 else {"off": "fp32"}.get(self.amp, self.amp)]
+        words += ["contiguous"] * self.contiguous + ["folded"] * self.folded
+        if self.group_width > 1:
+            words.append("dense" if self.group_width == DENSE else f"groups of {self.group_width}")
+        words.append("eager" if self.mode == "off" else f"compiled {self.mode}".removesuffix(" default"))
+        return ", ".join(words)
+
+    def numerics(self) -> AbstractContextManager[object]:
+        """The library settings it is run under."""
+        return torch.backends.cudnn.flags(enabled=True, benchmark=not self.contiguous, allow_tf32=self.tf32)
+
+
+TRAINING = (
+    Way(contiguous=True),
+    Way(),
+    Way(amp="bf16", contiguous=True),
+    Way(amp="bf16"),
+    Way(mode="default"),
+    Way(amp="bf16", mode="default"),
+    Way(contiguous=True, tf32=True, gpu=True),
+    Way(tf32=True, gpu=True),
+    Way(tf32=True, mode="default", gpu=True),
+    Way(amp="fp16", gpu=True),
+    Way(amp="fp16", mode="default", gpu=True),
+    Way(amp="bf16", mode="max-autotune-no-cudagraphs", gpu=True),
+)
+
+INFERENCE = (
+    *TRAINING,
+    Way(folded=True),
+    Way(folded=True, mode="default"),
+    Way(amp="bf16", folded=True),
+    Way(amp="bf16", folded=True, mode="default"),
+    Way(amp="bf16", folded=True, group_width=16),
+    Way(amp="bf16", folded=True, group_width=16, mode="default"),
+    Way(amp="bf16", folded=True, group_width=DENSE, gpu=True),
+    Way(amp="bf16", folded=True, group_width=DENSE, mode="default", gpu=True),
+    Way(amp="bf16", folded=True, mode="reduce-overhead", gpu=True),
+    Way(amp="bf16", folded=True, group_width=16, mode="reduce-overhead", gpu=True),
+    Way(amp="fp16", folded=True, mode="default", gpu=True),
+)
+
+WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
+
+
+def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: torch.device) -> Call:
+    """What is measured: it takes a batch and returns its logits (N, K).
+
+    Training is forward and backward pass; the step of the optimiser, which does not depend on the clips, is left out.
+
+    Args:
+        kind: One of `KINDS`.
+        way: How it is run.
+        model: Left as it is.
+        clips: uint8, shape (N, C, T, H, W), on the device. Channels-first networks get them normalised, as those of the
+            published code did.
+        device: Where all are.
+    """
+    training = kind == "training"
+    own = prepared(way, model, training, device)
+    batch = {model.stream: clips}
+    floats = ((clips - model.mean) / model.std).contiguous()
+    labels = torch.arange(len(clips), device=device) % model.num_classes
+
+    def run() -> Tensor:
+        with way.numerics(), torch.set_grad_enabled(training):
+            with autocast(device, way.amp):
+                logits = (own(floats) if way.contiguous else own(batch)).logits
+            if training:
+                own.zero_grad(set_to_none=True)
+                F.cross_entropy(logits.float(), labels).backward()
+        return logits.detach().float()
+
+    return run
+
+
+def prepared(way: Way, model: StreamNetwork, training: bool, device: torch.device) -> nn.Module:
+    """A copy of the network as the way wants it; with channels first it takes normalised clips."""
+    if way.contiguous:
+        return copy.deepcopy(model.network).to(memory_format=torch.contiguous_format).train(training)
+    if way.folded:
+        dtype = dtype_of(device, way.amp)
+        return inference_ready(model, dtype, compile_mode=way.mode, group_width=way.group_width)
+    return compiled(copy.deepcopy(model).train(training), way.mode)

@@ -1,0 +1,108 @@
+"""Resuming a run: which options it takes from its checkpoint, and which changes would make it another run."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Collection, Mapping
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+# Of this machine and this call, not of the run: as given now or as the default. Data may have moved; whether they are
+# the same is seen from class names and from what the extraction wrote down.
+HERE = frozenset(
+    (
+        *("config", "given", "debug", "log", "device", "result_path", "frame_dir", "annotation_path", "layout"),
+        *("resume", "resume_anyway", "resume_path1", "resume_path2", "resume_path3", "SFS_resume_path", "begin_epoch"),
+        *("n_workers", "loader", "decoder", "cache", "max_bad", "allow_flow_mismatch", "input_channels"),
+        *("clips_per_batch", "test_sampling", "num_clips", "num_crops", "tail", "scores_path"),
+        *("fusion", "fusion_weights", "profile"),
+    )
+)
+# Of the run, but a run may go on with others. All options in neither table are fixed: a new one is until it is listed.
+FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp"))
+TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
+ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
+
+
+def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Namespace:
+    """Options of a run that goes on from a checkpoint.
+
+    Options that were not given are as in the checkpoint, except those of this machine and this call. Published
+    checkpoints store no options; then all stay as they are.
+
+    Args:
+        state: The checkpoint.
+        opt: Options now; `given` names those that were set. With `resume_anyway` a changed one is only reported.
+        source: Name of the checkpoint.
+
+    Raises:
+        ValueError: Lists the given options that would make it another run.
+    """
+    stored = stored_options(state, opt, source)
+    if changed := changed_options(stored, opt, opt.given):
+        message = f"{source}: made with other options: {'; '.join(changed)}"
+        if not opt.resume_anyway:
+            raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
+        log.warning(
+            "%s; going on with the new ones, where the state of optimiser and schedule does not hold others", message
+        )
+    kept = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
+    # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
+    equal = {name: value for name, value in stored.items() if name not in HERE and value == getattr(opt, name)}
+    return Namespace(**vars(opt) | kept | equal)
+
+
+def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection[str]) -> list[str]:
+    """Given options that differ from those of the run and may not, as "batch_size 32 in the checkpoint, 16 now".
+
+    Args:
+        stored: Options in the checkpoint.
+        opt: Options now.
+        given: Names of those that were set; the others are no change, they are taken from the checkpoint.
+    """
+    free = HERE | FREE
+    if stored.get("lr_schedule") in TO_THE_LAST_EPOCH:
+        free -= {"n_epochs"}
+    return [
+        f"{name} {shown(stored[name])} in the checkpoint, {shown(getattr(opt, name))} now"
+        for name in sorted(set(given) - free)
+        if name in stored and differ(name, stored[name], getattr(opt, name))
+    ]
+
+
+def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dict[str, Any]:
+    """The options in a checkpoint that exist today.
+
+    Raises:
+        ValueError: If one has a value that it cannot have.
+    """
+    stored = state.get("options", {})
+    if not isinstance(stored, Mapping):
+        raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
+    known = {name: stored[name] for name in vars(opt) if name in stored}
+    for name, value in known.items():
+        if name not in HERE and kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
+            raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
+    return known
+
+
+def kind(value: Any) -> type:
+    """The type of an option's value; whole numbers are numbers, tuples are lists."""
+    return {int: float, tuple: list}.get(type(value), type(value))
+
+
+def differ(name: str, stored: Any, now: Any) -> bool:
+    """Whether two values of an option make two runs."""
+    if name in ONLY_WHETHER:
+        return bool(stored) != bool(now)
+    if isinstance(stored, list | tuple) and isinstance(now, list | tuple):
+        return list(stored) != list(now)
+    return bool(stored != now)
+
+
+def shown(value: Any) -> str:
+    """A value as on the command line."""
+    if value is None or value == []:
+        return "not set"
+    text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return text if text and len(text) < 80 else repr(text[:80])

@@ -1,0 +1,89 @@
+"""The processes of one run, one per GPU, as torchrun starts them. Without torchrun there is one, rank 0 of 1."""
+
+import atexit
+import logging
+import os
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+flags: list[Any] = []  # the group that talks through the CPU: asking every step must not wait for a GPU
+
+
+def start(device: torch.device) -> torch.device:
+    """Join the other processes if torchrun started this one.
+
+    Args:
+        device: What the run asked for; of several GPUs each process on a machine takes its own.
+
+    Returns:
+        The device of this process.
+
+    Raises:
+        ValueError: If there are fewer GPUs here than processes.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ and "LOCAL_RANK" not in os.environ:
+        return device
+    if not dist.is_initialized():
+        if device.type == "cuda":
+            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+            if device.index >= torch.cuda.device_count():
+                raise ValueError(
+                    f"process {device.index} of this machine has no GPU, torch sees {torch.cuda.device_count()}: "
+                    "use a smaller --nproc_per_node"
+                )
+            torch.cuda.set_device(device)
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        flags[:] = [dist.new_group(backend="gloo")]
+        atexit.register(dist.destroy_process_group)
+        if not is_main():
+            logging.getLogger().setLevel(logging.WARNING)  # what all have to say is said once
+    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def is_main() -> bool:
+    """Whether this is the process that writes and prints."""
+    return rank() == 0
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """The sum of a tensor over all processes, in place."""
+    if world() > 1:
+        dist.all_reduce(tensor)
+    return tensor
+
+
+def any_rank(flag: bool) -> bool:
+    """Whether the flag is set in any process; all of them must ask."""
+    if world() == 1:
+        return flag
+    votes = torch.tensor(int(flag))
+    dist.all_reduce(votes, group=flags[0])
+    return bool(votes.item())
+
+
+def gather(value: Any) -> list[Any]:
+    """The value of every process, by rank, in every process."""
+    if world() == 1:
+        return [value]
+    values: list[Any] = [None] * world()
+    dist.all_gather_object(values, value, group=flags[0])
+    return values
+
+
+def barrier() -> None:
+    """Wait until all processes are here."""
+    if world() > 1:
+        dist.barrier(group=flags[0])

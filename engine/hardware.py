@@ -1,0 +1,43 @@
+"""What a run computes on, how much memory it takes, and with which versions."""
+
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's product name, or the processor's architecture and the threads that torch uses of it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def memory_used(device: torch.device) -> int:
+    """Bytes: on a GPU the most that tensors ever took, on a CPU what the process holds in main memory now."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
+
+
+def versions() -> str:
+    """What a result may depend on, on one line."""
+    gpu = f", CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}" if torch.version.cuda else ""
+    return f"Python {platform.python_version()}, torch {torch.__version__}{gpu}"
+
+
+def in_bytes(size: float) -> str:
+    """A size like "12.3 GB"."""
+    for unit, name in UNITS:
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size:.0f} bytes"

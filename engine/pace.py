@@ -1,0 +1,74 @@
+"""How fast a run goes and how long it will take."""
+
+import math
+from datetime import datetime, timedelta
+
+WARM_UP = 10  # batches that are not timed: compiling, choosing kernels, starting workers
+FIRST = 50  # batches after which the time of the whole run is told
+MEMORY = 1000  # batches that a mean looks back on: the machine of a long run gets busier and freer
+FORWARD = 1 / 3  # of a training batch's time: a backward pass takes twice that of a forward pass
+
+
+class Batches:
+    """Batches of one kind: those that a run has left, and the time of one.
+
+    Args:
+        left: All that will be done.
+
+    Attributes:
+        seen: Batches done.
+        seconds: Mean time of one, 0 as long as none was timed.
+    """
+
+    def __init__(self, left: int) -> None:
+        self.left, self.seen, self.seconds = left, 0, 0.0
+
+    def step(self, seconds: float) -> None:
+        """One more is done."""
+        self.left, self.seen = max(0, self.left - 1), self.seen + 1
+        if (timed := self.seen - WARM_UP) > 0:
+            self.seconds += (seconds - self.seconds) * max(1 / timed, 1 / MEMORY)
+
+
+class Pace:
+    """The time of a run's batches, and from it what is left; checkpoints are not counted.
+
+    Args:
+        train: Training batches of an epoch, of this process.
+        val: Validation batches of an epoch, of this process.
+        epochs: Left to do, the one under way included.
+        first: Training batches of the one under way that are done already.
+    """
+
+    def __init__(self, train: int, val: int, epochs: int, first: int = 0) -> None:
+        self.kinds = {"train": Batches(train * epochs - first), "val": Batches(val * epochs)}
+
+    def step(self, kind: str, seconds: float) -> bool:
+        """A batch of a kind, "train" or "val", took so long; returns whether it is time to tell `expected`."""
+        self.kinds[kind].step(seconds)
+        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].left > 0
+
+    def left(self) -> float | None:
+        """Seconds to the end of the run; None as long as nobody can know."""
+        train, val = self.kinds["train"], self.kinds["val"]
+        if not train.seconds:
+            return None
+        return train.left * train.seconds + val.left * (val.seconds or train.seconds * FORWARD)
+
+    def expected(self) -> str:
+        """A line on how long the run will take."""
+        seconds, train = self.left() or 0.0, self.kinds["train"]
+        end = datetime.now() + timedelta(seconds=seconds)
+        return (
+            f"expected hours: {seconds / 3600:.2f}, until {end:%Y-%m-%d %H:%M} "
+            f"({train.left:,} training batches of {train.seconds:.3f} s are left, and validation)"
+        )
+
+
+def in_time(seconds: float) -> str:
+    """A span of time like "45 s", "12 min", "3.2 h" or "4.1 d"."""
+    if seconds < 60:
+        return f"{math.ceil(seconds)} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} d"

@@ -1,0 +1,100 @@
+"""What a training step spends its time on: `--profile N`."""
+
+import logging
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile, schedule
+
+from .files import write_atomically
+
+WARM_UP = 10  # steps that are left out: compiling, choosing kernels, starting workers
+SETTLE = 2  # steps that the profiler itself takes to start, of those left out
+WORST = 10  # operators that are named
+
+log = logging.getLogger(__name__)
+
+
+class Profile:
+    """Records some steps of training after a warm-up, writes a trace and names what took longest; for `with`.
+
+    Training goes on meanwhile, more slowly, and as before afterwards. With 0 steps it does nothing.
+
+    Args:
+        steps: How many.
+        device: Where they run.
+        folder: `trace.json.gz` is written here, for https://ui.perfetto.dev or chrome://tracing.
+    """
+
+    def __init__(self, steps: int, device: torch.device, folder: Path) -> None:
+        if steps < 0:
+            raise ValueError(f"--profile {steps}: a number of steps, 0 is none")
+        self.steps, self.gpu, self.path = steps, device.type == "cuda", folder / "trace.json.gz"
+        self.profiler: profile | None = None
+        self.seen = 0
+
+    def __enter__(self) -> "Profile":
+        if self.steps:
+            kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.gpu else [])]
+            plan = schedule(wait=WARM_UP - SETTLE, warmup=SETTLE, active=self.steps, repeat=1)
+            self.profiler = profile(activities=kinds, schedule=plan)
+            self.profiler.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.profiler is None:
+            return
+        self.profiler.stop()
+        self.profiler = None
+        log.warning("--profile %d: the run had %d steps, after %d of warm-up", self.steps, self.seen, WARM_UP)
+
+    def step(self) -> None:
+        """A step of training has ended."""
+        if self.profiler is None:
+            return
+        self.seen += 1
+        if self.seen < WARM_UP + self.steps:
+            self.profiler.step()
+            return
+        finished, self.profiler = self.profiler, None
+        finished.stop()
+        write_trace(finished, self.path)
+        for line in report(finished, self.steps, self.gpu):
+            log.info(line)
+        log.info("%s: open it at https://ui.perfetto.dev", self.path)
+
+
+def write_trace(finished: profile, path: Path) -> None:
+    """Write a Chrome trace, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".trace") as folder:
+        part = Path(folder) / path.name
+        finished.export_chrome_trace(str(part))
+        data = part.read_bytes()
+    write_atomically(path, lambda file: file.write(data))
+
+
+def report(finished: profile, steps: int, gpu: bool) -> list[str]:
+    """The operators that took most time themselves, not counting those that they called."""
+    times = operator_times(finished, gpu)
+    total = max(sum(time for _, time, _ in times), 1e-9)
+    worst = sorted(times, key=lambda row: -row[1])[:WORST]
+    where = "the GPU" if gpu else "the CPU"
+    lines = [f"{steps} steps, {total / steps / 1000:.1f} ms each on {where}; most of it in"]
+    return lines + [
+        f"{100 * time / total:5.1f} %  {time / steps / 1000:8.2f} ms  {calls / steps:6g} calls  {name}"
+        for name, time, calls in worst
+    ]
+
+
+def operator_times(finished: profile, gpu: bool) -> list[tuple[str, float, int]]:
+    """Name, microseconds and calls of every operator; a GPU's kernels count for the operator that launched them."""
+    events: Any = finished.key_averages()
+    own = [e for e in events if e.device_type == DeviceType.CPU and not e.key.startswith("ProfilerStep")]
+    return [(e.key, e.self_device_time_total if gpu else e.self_cpu_time_total, e.count) for e in own]

@@ -1,0 +1,190 @@
+"""From a loss to changed weights: accumulation, loss scaling, clipping, the optimiser, its schedule, the average."""
+
+import logging
+import math
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .ema import Ema
+from .schedules import Schedule
+
+log = logging.getLogger(__name__)
+
+KINDS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
+OWN = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
+
+
+def steps_per_epoch(batches: int, iter_size: int) -> int:
+    """Optimiser steps of an epoch; the last one may have fewer than `iter_size` batches."""
+    return math.ceil(batches / iter_size)
+
+
+class Stepper:
+    """Changes the weights of a task, one step for every `iter_size` batches.
+
+    Args:
+        task: What learns; `task.model.network` is deployed.
+        optimizer: Of the task's parameters.
+        schedule: Told of every step.
+        iter_size: Batches whose gradients make a step.
+        clip_grad: Largest norm of the gradient of a step; 0 does not clip.
+        scaler: For float16. If a gradient is not finite the weights stay and the scale falls; the schedule goes on,
+            for asking whether that was so would wait for the device.
+        ema: Follows the weights.
+
+    Attributes:
+        pending: Batches whose gradients no step has used yet.
+    """
+
+    def __init__(
+        self,
+        task: nn.Module,
+        optimizer: Optimizer,
+        schedule: Schedule,
+        *,
+        iter_size: int = 1,
+        clip_grad: float = 0.0,
+        scaler: torch.amp.GradScaler | None = None,
+        ema: Ema | None = None,
+    ) -> None:
+        if iter_size < 1 or clip_grad < 0:
+            raise ValueError(f"--iter_size must be >= 1 and --clip_grad >= 0, got {iter_size} and {clip_grad}")
+        self.task, self.optimizer, self.schedule = task, optimizer, schedule
+        self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
+        self.pending = 0
+
+    def group(self, index: int, batches: int) -> int:
+        """Batches of the step that batch `index` belongs to, counted from 0 in an epoch of `batches`."""
+        return min(self.iter_size, batches - index + index % self.iter_size)
+
+    def closes(self, index: int, batches: int) -> bool:
+        """Whether batch `index` is the last one of its step."""
+        return (index + 1) % self.iter_size == 0 or index + 1 == batches
+
+    def backward(self, loss: Tensor, group: int) -> None:
+        """Add the gradient of a batch's mean loss to that of its step, the mean over `group` batches."""
+        if group > 1:
+            loss = loss / group
+        (self.scaler.scale(loss) if self.scaler else loss).backward()
+        self.pending += 1
+
+    def step(self) -> Tensor | None:
+        """Change the weights by the gradients that have come together.
+
+        Returns:
+            Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
+        """
+        norm = None
+        if self.scaler:
+            self.scaler.unscale_(self.optimizer)
+        if self.clip_grad:
+            norm = nn.utils.clip_grad_norm_(list(self.task.parameters()), self.clip_grad)
+        if self.scaler:
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.pending = 0
+        self.schedule.step()
+        if self.ema:
+            self.ema.update()
+        return norm
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Within it the network has the weights that are deployed: the average, if there is one."""
+        return self.ema.applied() if self.ema else nullcontext()
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and tensors for a checkpoint, to be taken between steps.
+
+        With an average of the weights, that is its "state_dict", which is deployed, and "raw_state_dict" is the
+        network's own.
+        """
+        assert not self.pending, "a checkpoint within a step would lose its gradients"
+        state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
+        if self.scaler:
+            state["scaler"] = self.scaler.state_dict()
+        if self.ema:
+            state["ema"] = self.ema.state()
+            state |= {"state_dict": self.ema.average, "raw_state_dict": self.ema.network.state_dict()}
+        return state
+
+    def load(self, state: Mapping[str, Any], source: str) -> None:
+        """Go on from a checkpoint whose deployable weights the network has already.
+
+        What it lacks starts afresh, with a warning.
+
+        Args:
+            state: Content of the file.
+            source: Its name, for the warnings.
+        """
+        same = load_optimizer(self.optimizer, state.get("optimizer"))
+        if not same:
+            log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
+        self.load_schedule(state.get("scheduler"), source, rates=same)
+        if self.scaler and state.get("scaler"):
+            self.scaler.load_state_dict(state["scaler"])
+        elif self.scaler:
+            log.warning("%s: holds no loss scale, which starts afresh", source)
+        self.load_weights(state, source)
+
+    def load_schedule(self, state: Any, source: str, *, rates: bool) -> None:
+        """Restore the schedule, with its full rates if the optimiser was restored as well."""
+        if isinstance(state, Mapping) and state.get("kind") == type(self.schedule).__name__:
+            self.schedule.load(state, rates=rates)
+        else:
+            if state:  # the rates in the optimiser's state are the other schedule's
+                self.schedule.apply()
+            log.warning(
+                "%s: holds %s learning-rate schedule, which starts afresh", source, "another" if state else "no"
+            )
+
+    def load_weights(self, state: Mapping[str, Any], source: str) -> None:
+        """Restore the average, and the weights that are trained where those that are deployed differ from them."""
+        if raw := state.get("raw_state_dict"):
+            self.task.get_submodule("model.network").load_state_dict(raw)
+        if self.ema and raw and "ema" in state:
+            self.ema.load(state["ema"], state["state_dict"])
+        elif self.ema:
+            self.ema.restart()
+            log.warning("%s: holds no average of the weights, which starts afresh", source)
+
+
+def load_optimizer(optimizer: Optimizer, state: Any) -> bool:
+    """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
+
+    The settings of the groups, learning rate and others, become those of the state.
+
+    Returns:
+        Whether it was restored.
+    """
+    if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
+        return False
+    groups = [
+        dict(saved) | {name: own[name] for name in OWN if name in own}
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+    ]
+    optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
+    return True
+
+
+def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
+    """Whether a state has the groups of an optimiser, with parameters of the same shapes."""
+    saved, own = state["param_groups"], optimizer.param_groups
+    if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
+        return False
+    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, own, strict=True)):
+        return False
+    indices = [index for group in saved for index in group["params"]]
+    parameters = [parameter for group in own for parameter in group["params"]]
+    return all(
+        not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
+        for index, parameter in zip(indices, parameters, strict=True)
+        for value in state["state"].get(index, {}).values()
+    )

@@ -1,0 +1,64 @@
+"""Grouped 3D convolutions in wider groups: the same outputs from kernels that work on wide tiles.
+
+ResNeXt's groups are 4 to 32 channels wide. A matrix unit takes 16 at a time, and what is not there is computed as zero
+or by a slow path. Joining groups puts these zeros into the weights, as blocks beside the diagonal.
+"""
+
+import torch
+from torch import Tensor, nn
+
+DENSE = 1 << 30  # a width that joins all groups
+
+
+def widen_groups(network: nn.Module, width: int) -> int:
+    """Join the groups of every grouped 3D convolution until they are about `width` channels wide, in place.
+
+    For inference: training would fill the zeros, and names and shapes of the weights are no longer the published ones.
+
+    Args:
+        network: Changed in place.
+        width: Most input channels of a joined group, >= 1; `DENSE` leaves a single group. Groups that are as wide
+            already stay as they are.
+
+    Returns:
+        How many convolutions were changed.
+
+    Raises:
+        ValueError: If the width is below 1.
+    """
+    if width < 1:
+        raise ValueError(f"groups of {width} channels: the width must be at least 1")
+    changed = 0
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d) and (joined := groups_to_join(module, width)) > 1:
+            module.weight = nn.Parameter(block_diagonal(module.weight.detach(), module.groups, joined), False)
+            module.groups //= joined
+            changed += 1
+    return changed
+
+
+def groups_to_join(convolution: nn.Conv3d, width: int) -> int:
+    """The most groups, a divisor of their number, that together have at most `width` input channels; at least 1."""
+    own, groups = convolution.in_channels // convolution.groups, convolution.groups
+    return max((n for n in range(1, groups + 1) if groups % n == 0 and n * own <= width), default=1)
+
+
+def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
+    """Weights of a grouped convolution with every `joined` groups made one.
+
+    Args:
+        weight: Shape (out channels, in channels / groups, T, H, W).
+        groups: How many there are.
+        joined: Divides them.
+
+    Returns:
+        Shape (out channels, joined * in channels / groups, T, H, W), in the same memory format.
+    """
+    channels, own, *kernel = weight.shape
+    blocks = weight.reshape(groups // joined, joined, channels // groups, own, *kernel)
+    wide = weight.new_zeros(groups // joined, joined, channels // groups, joined, own, *kernel)
+    each = torch.arange(joined, device=weight.device)
+    wide[:, each, :, each] = blocks.transpose(0, 1)  # indexed dimensions come first
+    wide = wide.reshape(channels, joined * own, *kernel)
+    cl3d = weight.is_contiguous(memory_format=torch.channels_last_3d)
+    return wide.contiguous(memory_format=torch.channels_last_3d if cl3d else torch.contiguous_format)

@@ -1,0 +1,139 @@
+"""What is done to a run from within, by name: see `runs.Server.start`."""
+
+import atexit
+import ctypes
+import itertools
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+import models.tasks
+
+
+def forwards(change) -> None:
+    """Let `change(number, out)` have every output of a training step, counted from 1."""
+    numbers = itertools.count(1)
+
+    def hurt(kind: type) -> None:
+        original = kind.forward
+
+        def forward(self, batch):
+            out = original(self, batch)
+            return change(next(numbers), out) if self.training else out
+
+        kind.forward = forward
+
+    hurt(models.tasks.Classify)
+    hurt(models.tasks.Distill)
+
+
+def slow_steps() -> None:
+    """Every training step takes a tenth of a second more."""
+
+    def wait(number, out):
+        time.sleep(0.1)
+        return out
+
+    forwards(wait)
+
+
+def long_step() -> None:
+    """The third training step takes as long as a test has patience."""
+
+    def wait(number, out):
+        if number == 3:
+            Path("long").touch()
+            time.sleep(100)
+        return out
+
+    forwards(wait)
+
+
+def not_finite() -> None:
+    """The loss of the 7th training step is not a number."""
+    forwards(lambda number, out: out | {"loss": out["loss"] * torch.nan} if number == 7 else out)
+
+
+def die_writing() -> None:
+    """SIGKILL at the call that DIE_AT counts, of those that change files, before it, half-way or after it."""
+    number, when = os.environ["DIE_AT"].split()
+    calls = itertools.count(1)
+
+    def hurt(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+
+        def call(*arguments, **options):
+            now = next(calls) == int(number)
+            if now and when != "after":
+                if when == "half" and name == "write_text":
+                    original(arguments[0], arguments[1][: len(arguments[1]) // 2])
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = original(*arguments, **options)
+            if now:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return result
+
+        setattr(owner, name, call)
+
+    for name in ("replace", "unlink", "write_text", "write_bytes", "rename"):
+        hurt(Path, name)
+    for name in ("fsync", "replace"):
+        hurt(os, name)
+
+
+def long_validation() -> None:
+    """The first batch of the second validation takes a second, and says so."""
+    original = models.tasks.Classify.forward
+    numbers = itertools.count(1)
+
+    def forward(self, batch):
+        if not self.training and next(numbers) == 3:
+            Path("long").touch()
+            time.sleep(1)
+        return original(self, batch)
+
+    models.tasks.Classify.forward = forward
+
+
+def small_disk() -> None:
+    """`results` is a disk of DISK bytes that no other process sees; at the end what is on it is kept."""
+    libc, everything = ctypes.CDLL(None, use_errno=True), 1 << 17  # CLONE_NEWNS
+    recursive, private = 1 << 14, 1 << 18
+    Path("results").mkdir()
+    before = Path.cwd() / "results"
+    calls = (
+        libc.unshare(everything),
+        libc.mount(None, b"/", None, recursive | private, None),
+        libc.mount(b"tmpfs", bytes(before), b"tmpfs", 0, f"size={os.environ['DISK']}".encode()),
+    )
+    assert calls == (0, 0, 0), os.strerror(ctypes.get_errno())
+
+    def keep() -> None:
+        shutil.copytree(before, before.with_name("kept"))
+        libc.umount2(bytes(before), 2)  # MNT_DETACH
+        before.rmdir()
+        before.with_name("kept").rename(before)
+
+    atexit.register(keep)
+
+
+def note_videos() -> None:
+    """The videos of every training step go to `videos.RANK`, with the epoch."""
+
+    def note(kind: type) -> None:
+        original = kind.forward
+
+        def forward(self, batch):
+            if self.training:
+                with Path(f"videos.{os.environ.get('RANK', '0')}").open("a") as file:
+                    file.writelines(f"{self.epoch} {name}\n" for name in batch["video"])
+            return original(self, batch)
+
+        kind.forward = forward
+
+    note(models.tasks.Classify)
+    note(models.tasks.Distill)

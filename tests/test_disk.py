@@ -1,0 +1,129 @@
+"""Full disks, losses that are no numbers, two runs in one folder: what a run made before is never lost."""
+
+import os
+import re
+import shutil
+import signal
+
+import pytest
+import torch
+from runs import OPTIONS, Case, checkpoints, server, unlike, wait_for
+
+from engine import checkpoint
+
+DISK, NON_FINITE, INPUT = 5, 3, 2
+needs_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a small disk")
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> Case:
+    return Case(tmp_path_factory.mktemp("disk"))
+
+
+def goes_on_to_the_same_bits(case: Case, script: str, folder, *more: str) -> None:
+    server().run(script, case.words(script, "no workers", *more), folder)
+    found = unlike(folder / "results", case.whole(script))
+    assert not found, "\n".join(found)
+
+
+@needs_root
+@pytest.mark.parametrize(
+    ("script", "room"), [("train", 0.6), ("train", 2.4), pytest.param("STS_train", 3.4, marks=pytest.mark.slow)]
+)
+def test_on_a_full_disk_the_last_checkpoint_stays_whole(case, tmp_path, script, room):
+    folder = case.folder(tmp_path / "run")
+    largest = max(path.stat().st_size for path in checkpoints(case.whole(script)))
+    size = int(room * largest)
+    run = server().start(
+        script, case.words(script, "no workers"), folder, environment={"DISK": size}, before="small_disk"
+    )
+    assert run.wait(60) == DISK, run.err
+    assert re.fullmatch(r"error: no space left: results/.+", run.err.splitlines()[-1])
+    kept = checkpoints(folder / "results")
+    assert bool(kept) == (room > 1)
+    for path in kept:
+        checkpoint.load(path)
+    assert list(folder.rglob(".*.part")) == []
+    goes_on_to_the_same_bits(case, script, folder)
+
+
+@needs_root
+@pytest.mark.slow
+def test_a_disk_may_be_full_at_any_moment(case, tmp_path):
+    largest = max(path.stat().st_size for path in checkpoints(case.whole("train")))
+    codes = []
+    for eighths in range(8, 40, 2):
+        folder = case.folder(tmp_path / f"{eighths}")
+        run = server().start(
+            "train",
+            case.words("train", "threads"),
+            folder,
+            environment={"DISK": largest * eighths // 8},
+            before="small_disk",
+        )
+        codes.append(run.wait(60))
+        assert codes[-1] in (0, DISK), run.err
+        goes_on_to_the_same_bits(case, "train", folder)
+    assert codes[0] == DISK
+    assert codes[-1] == 0
+
+
+@pytest.mark.parametrize("script", OPTIONS)
+def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(case, tmp_path, script):
+    folder = case.folder(tmp_path / "run")
+    run = server().start(script, case.words(script, "no workers"), folder, before="not_finite")
+    assert run.wait() == NON_FINITE, run.err
+    last = run.err.splitlines()[-1]
+    step = re.match(r"error: .*\bnan\b.* epoch 2\b.* step 1\b", last)
+    assert step, last
+    assert len(re.findall(r"film\d_\w+", last)) == 2  # the videos of the batch
+    found = checkpoints(folder / "results")
+    assert found
+    for path in found:
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
+    goes_on_to_the_same_bits(case, script, folder)
+
+
+def test_a_huge_learning_rate_ends_with_exit_code_3(case, tmp_path):
+    folder = case.folder(tmp_path / "run")
+    run = server().start("train", case.words("train", "no workers", "--learning_rate", "1e9"), folder)
+    assert run.wait() == NON_FINITE, run.err
+    assert "--learning_rate" in run.err.splitlines()[-1]
+    for path in checkpoints(folder / "results"):
+        checkpoint.load(path)
+
+
+def test_a_second_run_in_a_folder_is_refused_and_the_first_goes_on(case, tmp_path):
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    first = server().start("train", words, folder, before="slow_steps")
+    wait_for(lambda: checkpoints(folder / "results"), first)
+    second = server().start("train", words, folder)
+    assert second.wait() == INPUT, second.err
+    assert f"pid {first.pid}" in second.err.splitlines()[-1]
+    assert first.wait() == 0
+    found = unlike(folder / "results", case.whole("train"))
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.parametrize("owner", ["one", "4194300", str(os.getpid()), ""], ids=["text", "dead", "another's", "empty"])
+def test_the_lock_of_a_killed_run_is_no_obstacle(case, tmp_path, owner):
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    first = server().start("train", words, folder, before="slow_steps")
+    wait_for(lambda: checkpoints(folder / "results"), first)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    (lock,) = folder.rglob(".lock")
+    lock.write_text(owner)
+    goes_on_to_the_same_bits(case, "train", folder)
+
+
+def test_runs_of_other_streams_may_write_beside_each_other(case, tmp_path):
+    folder = case.folder(tmp_path / "run")
+    first = server().start("train", case.words("train", "no workers"), folder, before="slow_steps")
+    wait_for(lambda: checkpoints(folder / "results"), first)
+    server().run("train", case.words("train", "no workers", "--modality", "Flow", "--n_epochs", "1"), folder)
+    assert first.wait() == 0
+    for path in folder.rglob("*_Flow_*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    found = unlike(folder / "results", case.whole("train"))
+    assert not found, "\n".join(found)

@@ -1,0 +1,254 @@
+"""A run that is killed anywhere and started again with the same command ends as if nothing had been."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, server, unlike, wait_for
+
+from engine import checkpoint
+
+CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> Case:
+    return Case(tmp_path_factory.mktemp("kill"))
+
+
+def look_after_a_kill(folder: Path) -> None:
+    """Whatever has the name of a checkpoint is one; half-written files have names that nothing looks for."""
+    for path in checkpoints(folder / "results"):
+        checkpoint.load(path)
+    for path in folder.rglob(".*"):
+        assert path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".part"), path
+
+
+def kill(run: Run, after: float) -> bool:
+    """Whether the run still went on after these seconds, and was killed."""
+    if not run.ended_within(after):
+        run.signal(signal.SIGKILL)
+    assert run.wait() in (0, -signal.SIGKILL), run.err
+    look_after_a_kill(run.folder)
+    return run.code != 0
+
+
+def look_at_the_end(case: Case, script: str, folder: Path) -> None:
+    found = unlike(folder / "results", case.whole(script))
+    assert not found, "\n".join(found)
+    assert list(folder.rglob(".*.part")) == []
+
+
+def kill_and_go_on(case: Case, script: str, workers: str, tmp_path: Path, kills: int, seed: str) -> None:
+    """Runs that are killed once or twice at random moments, until there were so many kills."""
+    rng, done, trials = random.Random(seed), 0, 0
+    words, seconds = case.words(script, workers), case.seconds(script)
+    while done < kills:
+        folder = case.folder(tmp_path / f"{trials}")
+        trials += 1
+        for _ in range(rng.choice((1, 2)) if kills > 1 else 1):
+            done += kill(server().start(script, words, folder), rng.uniform(0.1, 0.9) * seconds)
+        server().run(script, words, folder)
+        look_at_the_end(case, script, folder)
+
+
+@pytest.mark.parametrize(("script", "workers"), [case for case in CASES if case != ("STS_train", "threads")])
+def test_a_killed_run_goes_on_to_the_same_bits(case, tmp_path, script, workers):
+    kill_and_go_on(case, script, workers, tmp_path, 1, f"{script} {workers}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "workers"), CASES)
+def test_fifty_kills_leave_the_same_bits(case, tmp_path, script, workers):
+    kill_and_go_on(case, script, workers, tmp_path, 9, f"many {script} {workers}")  # in each of six cases
+
+
+def write_calls(case: Case, tmp_path: Path) -> int:
+    """Calls of a whole run that change files."""
+    for number in range(100, 400, 10):
+        folder = case.folder(tmp_path / f"count{number}")
+        run = server().start(
+            "train",
+            case.words("train", "no workers"),
+            folder,
+            environment={"DIE_AT": f"{number} before"},
+            before="die_writing",
+        )
+        if run.wait() == 0:
+            return number
+    raise AssertionError("there is no end to them")
+
+
+def die_writing(case: Case, tmp_path: Path, number: int, when: str) -> None:
+    """One run that is killed at its n-th change of a file, and goes on."""
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / f"{number}{when}")
+    environment = {"DIE_AT": f"{number} {when}"}
+    run = server().start("train", words, folder, environment=environment, before="die_writing")
+    if run.wait() == 0:
+        return
+    assert run.code == -signal.SIGKILL, run.err
+    look_after_a_kill(folder)
+    server().run("train", words, folder)
+    look_at_the_end(case, "train", folder)
+
+
+@pytest.mark.parametrize(("number", "when"), [(9, "half"), (21, "before"), (30, "after")])
+def test_killed_while_it_writes_it_goes_on_to_the_same_bits(case, tmp_path, number, when):
+    die_writing(case, tmp_path, number, when)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "half", "after"])
+def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when):
+    for number in range(1, 60):
+        die_writing(case, tmp_path, number, when)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "half", "after"])
+def test_killed_while_it_takes_up_its_logs_they_are_not_lost(case, tmp_path, when):
+    words = case.words("train", "no workers")
+    stopped = case.folder(tmp_path / "stopped")
+    start = server().start("train", words, stopped, before="slow_steps")
+    wait_for(lambda: list(stopped.rglob("*varLR2.pth")), start)
+    start.signal(signal.SIGKILL)
+    start.wait()
+    for number in range(1, 12):
+        folder = tmp_path / f"{number}"
+        subprocess.run(["cp", "-a", stopped, folder], check=True)
+        run = server().start("train", words, folder, environment={"DIE_AT": f"{number} {when}"}, before="die_writing")
+        assert run.wait() == -signal.SIGKILL, run.err
+        server().run("train", words, folder)
+        look_at_the_end(case, "train", folder)
+
+
+def test_a_second_run_of_the_same_command_changes_nothing(case, tmp_path):
+    folder = case.folder(tmp_path / "run")
+    server().run("train", case.words("train", "no workers"), folder)
+    before = {path: path.read_bytes() for path in checkpoints(folder)}
+    server().run("train", case.words("train", "no workers"), folder)
+    assert {path: path.read_bytes() for path in checkpoints(folder)} == before
+    look_at_the_end(case, "train", folder)
+
+
+def flip(path: Path) -> None:
+    """One bit in the middle."""
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def cut(path: Path) -> None:
+    """The second half is missing, as after a power cut without fsync."""
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("damage", [flip, cut], ids=["flipped bit", "cut short"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(case, tmp_path, damage):
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    first = server().start("train", words, folder, before="slow_steps")
+    wait_for(lambda: list(folder.rglob("*varLR2_step2.pth")), first)
+    first.signal(signal.SIGKILL)
+    first.wait()
+    newest = max(folder.rglob("*_step*.pth"), key=lambda path: path.stat().st_mtime_ns)
+    damage(newest)
+    second = server().run("train", words, folder)
+    assert f"{newest.relative_to(folder)}: damaged" in second.err
+    look_at_the_end(case, "train", folder)
+
+
+def test_if_all_checkpoints_are_damaged_nothing_is_started_afresh(case, tmp_path):
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    server().run("train", [*words, "--n_epochs", "1"], folder)
+    for path in checkpoints(folder / "results"):
+        cut(path)
+    before = {path: path.read_bytes() for path in checkpoints(folder)}
+    run = server().start("train", words, folder)
+    assert run.wait() == 2
+    assert run.err.splitlines()[-1].startswith("error: ")
+    assert {path: path.read_bytes() for path in checkpoints(folder)} == before
+
+
+def test_a_fresh_run_does_not_destroy_the_checkpoints_of_another(case, tmp_path):
+    """A month of work is not lost for want of --resume auto."""
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    server().run("train", words, folder)
+    before = {path: path.read_bytes() for path in [*checkpoints(folder), *folder.rglob("metrics.jsonl")]}
+    run = server().start("train", [*words, "--resume", "", "--n_epochs", "1"], folder)
+    assert run.wait() == 2, run.err
+    assert "--resume auto" in run.err.splitlines()[-1]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_going_back_to_an_older_checkpoint_does_not_cost_the_newer_ones(case, tmp_path):
+    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
+    server().run("train", words, folder)
+    before = {path: path.read_bytes() for path in checkpoints(folder)}
+    older = one(folder, "*varLR3_step6.pth")
+    run = server().start("train", [*words, "--resume", str(older)], folder)
+    assert run.wait() == 2, run.err
+    assert "varLR3.pth" in run.err.splitlines()[-1]
+    assert {path: path.read_bytes() for path in checkpoints(folder)} == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["threads", "processes"])
+def test_the_script_itself_killed_leaves_no_process_and_goes_on(case, tmp_path, workers):
+    """Without the server of the other tests: other hash seeds, and loader processes of its own."""
+    folder = case.folder(tmp_path / "run")
+    command = [sys.executable, ROOT / "train.py", *case.words("train", workers)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with (folder / "err").open("wb") as err:
+        killed = subprocess.Popen(command, cwd=folder, stderr=err, start_new_session=True, env=environment)
+        with killed:
+            deadline = time.monotonic() + PATIENCE
+            while not list(folder.rglob("*_step2.pth")) and killed.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.005)
+            killed.kill()
+        assert killed.returncode == -signal.SIGKILL, (folder / "err").read_text()
+        while group_lives(killed.pid):
+            assert time.monotonic() < deadline, "loader processes outlive a killed run"
+            time.sleep(0.1)
+        subprocess.run(command, cwd=folder, stderr=err, check=True, timeout=PATIENCE, env=environment)
+    look_at_the_end(case, "train", folder)
+
+
+def group_lives(group: int) -> bool:
+    """Whether any process is left that the run started."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def resources(run: Run) -> tuple[int, int]:
+    """Open descriptors, and memory in KiB."""
+    status = Path(f"/proc/{run.pid}/status").read_text()
+    memory = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+    return len(list(Path(f"/proc/{run.pid}/fd").iterdir())), memory
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", WORKERS)
+def test_a_long_run_leaks_neither_descriptors_nor_memory(case, tmp_path, workers):
+    folder, seen = case.folder(tmp_path / "run"), {}
+    words = [*case.words("train", workers), "--n_epochs", "40"]
+    run = server().start("train", words, folder, before="slow_steps")
+    while run.poll() is None and len(seen) < 36:
+        rows = [json.loads(line) for path in folder.rglob("metrics.jsonl") for line in path.read_text().splitlines()]
+        if rows and rows[-1]["epoch"] not in seen:
+            seen[rows[-1]["epoch"]] = resources(run)
+        time.sleep(0.02)
+    assert run.wait() == 0, run.err
+    early = [seen[epoch] for epoch in sorted(seen)[5:10]]
+    late = [seen[epoch] for epoch in sorted(seen)[-5:]]
+    assert len(seen) >= 30
+    assert min(fd for fd, _ in late) <= max(fd for fd, _ in early)
+    assert min(memory for _, memory in late) < 1.05 * max(memory for _, memory in early)

@@ -1,0 +1,167 @@
+"""Networks as safetensors files: written, read, described, and used by the scripts in place of a checkpoint."""
+
+import json
+import os
+import subprocess
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from helpers import small, words_for
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+import test_single_stream
+import train
+from datasets import RGB
+from engine import card, checkpoint, tensor_file
+from models import load_stream
+from opts import parse_opts
+
+ROOT = Path(__file__).parents[1]
+
+
+def state_of(network: nn.Module) -> dict:
+    return {
+        "epoch": 3,
+        "step": 0,
+        "arch": "resnet-10",
+        "stream": "rgb",
+        "class_names": ["run", "jump ü"],
+        "recipe": {"sample_size": 32, "provenance": {"fps": 25.0, "bound": None}},
+        "options": {"model": "resnet", "distill": ["mse"], "only_RGB": False, "width": 0.125},
+        "metrics": {"acc": 0.5, "loss": 1.25},
+        "best": [0.5, -1.25],
+        "optimizer": {"state": {}},
+        "rng": [{}],
+        "state_dict": network.state_dict(),
+    }
+
+
+def test_a_network_and_its_description_come_back(tmp_path):
+    state, path = state_of(small("resnet")), tmp_path / "x.safetensors"
+    tensor_file.write(path, state, "x.pth")
+    loaded = checkpoint.load(path)
+    assert loaded["state_dict"].keys() == state["state_dict"].keys()
+    for name, tensor in state["state_dict"].items():
+        assert torch.equal(tensor, loaded["state_dict"][name]), name
+        assert tensor.dtype == loaded["state_dict"][name].dtype
+    described = {name: value for name, value in state.items() if name in tensor_file.DESCRIPTION}
+    assert {name: value for name, value in loaded.items() if name != "state_dict"} == described
+    assert [file.name for file in tmp_path.iterdir()] == ["x.safetensors"]
+
+
+def test_other_programs_find_the_description_as_json(tmp_path):
+    tensor_file.write(tmp_path / "x.safetensors", state_of(nn.Linear(3, 2)), "x.pth")
+    with safe_open(tmp_path / "x.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["sts_net"])["class_names"] == ["run", "jump ü"]
+        assert file.get_tensor("weight").shape == (2, 3)
+
+
+@pytest.mark.parametrize("bare", [True, False])
+def test_published_weights_are_exported_without_their_prefix(bare, tmp_path):
+    weights = {f"module.{name}": tensor for name, tensor in nn.Linear(3, 2).state_dict().items()}
+    state = weights if bare else {"arch": "resnext-101", "state_dict": weights}
+    tensor_file.write(tmp_path / "x.safetensors", state, "x.pth")
+    assert checkpoint.load(tmp_path / "x.safetensors")["state_dict"].keys() == {"weight", "bias"}
+
+
+def test_tensors_that_share_memory_or_are_not_contiguous_are_written(tmp_path):
+    whole = torch.arange(12.0).reshape(3, 4)
+    weights = {"a": whole, "b": whole.t(), "c": whole[:, 1], "empty": torch.zeros(0, 3), "one": torch.tensor(True)}
+    tensor_file.write(tmp_path / "x.safetensors", {"state_dict": weights}, "x.pth")
+    loaded = checkpoint.load(tmp_path / "x.safetensors")["state_dict"]
+    assert all(torch.equal(weights[name], loaded[name]) for name in weights)
+
+
+def test_files_of_others_load_and_their_missing_checksum_is_said(tmp_path, caplog):
+    save_file(nn.Linear(3, 2).state_dict(), tmp_path / "other.safetensors", {"format": "pt"})
+    assert checkpoint.load(tmp_path / "other.safetensors").keys() == {"state_dict"}
+    assert "other.safetensors: has no checksum" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("state", "name", "message"),
+    [
+        ({"state_dict": {}}, "x.safetensors", "a.pth: holds no network weights"),
+        ({"state_dict": {"a": [1]}}, "x.safetensors", "a.pth: holds no network weights"),
+        ({"state_dict": {"a": torch.ones(1)}}, "x.pt", r"x\.pt: its name must end in \.safetensors"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(state, name, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        tensor_file.write(tmp_path / name, state, "a.pth")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_description_that_is_none_is_refused(tmp_path):
+    tensors = {"a": torch.ones(1)}
+    for said in ("[1]", "{", "[" * 100_000):
+        save_file(tensors, tmp_path / "x.safetensors", {"sts_net": said, "sha256": tensor_file.checksum(said, tensors)})
+        with pytest.raises(ValueError, match=r"x\.safetensors: its description"):
+            checkpoint.load(tmp_path / "x.safetensors")
+
+
+def test_a_checkpoint_says_what_it_is_and_exports_itself(tmp_path, capsys):
+    checkpoint.save(tmp_path / "x.pth", state_of(small("resnet")))
+    exported = tmp_path / "out" / "x.safetensors"
+    card.main(Namespace(file=str(tmp_path / "x.pth"), export=str(exported)))
+    said = yaml.safe_load(capsys.readouterr().out)
+    assert (said["arch"], said["stream"], said["epoch"]) == ("resnet-10", "rgb", 3)
+    assert said["classes"] == {"number": 2, "names": ["run", "jump ü"]}
+    assert said["weights"]["numbers"] == sum(t.numel() for t in small("resnet").state_dict().values())
+    assert said["recipe"]["provenance"]["fps"] == 25.0
+    assert said["metrics"] == {"acc": 0.5, "loss": 1.25}
+    assert said["holds"] == ["step", "optimizer", "rng", "state_dict"]
+    assert checkpoint.load(exported)["class_names"] == ["run", "jump ü"]
+
+
+@pytest.mark.slow
+def test_the_tool_runs_by_its_name_and_ends_in_one_line(tmp_path):
+    checkpoint.save(tmp_path / "x.pth", state_of(nn.Linear(3, 2)))
+    for words, code, said in (
+        (["x.pth", "--export", "x.safetensors"], 0, "wrote x.safetensors\n"),
+        (["x.safetensors"], 0, ""),
+        (["x.pth", "--export", "x.bin"], 2, "error: x.bin: its name must end in .safetensors, by which it is known"),
+        (["none.pth"], 2, "error: none.pth: no such checkpoint file\n"),
+    ):
+        command = [sys.executable, "-m", "engine.card", *words]
+        environment = os.environ | {"PYTHONPATH": str(ROOT)}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        assert (done.returncode, done.stderr.count("\n")) == (code, bool(said))
+        assert done.stderr.startswith(said)
+
+
+def test_a_published_checkpoint_is_described_as_far_as_it_goes(tmp_path, capsys):
+    weights = nn.Linear(3, 2).state_dict()
+    for state in (weights, {"arch": "resnext-101", "epoch": 9, "state_dict": weights, "optimizer": {}}):
+        torch.save(state, tmp_path / "x.pth")
+        card.main(Namespace(file=str(tmp_path / "x.pth"), export=None))
+        said = yaml.safe_load(capsys.readouterr().out)
+        assert said["weights"] == {"tensors": 2, "numbers": 8}
+        assert said["classes"] == said["options"] == "not stated"
+        assert said.get("arch") == state.get("arch")
+
+
+def test_what_is_no_checkpoint_has_no_card(tmp_path):
+    torch.save({"a": 1}, tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: holds neither weights nor a description"):
+        card.main(Namespace(file=str(tmp_path / "x.pth"), export=None))
+
+
+def test_scripts_take_an_exported_network_where_they_take_a_checkpoint(hmdb51, tmp_path):
+    train.main(parse_opts([*words_for(hmdb51, tmp_path / "run"), "--modality", "RGB"]))
+    (made,) = (tmp_path / "run").rglob("*varLR1.pth")
+    exported = tmp_path / "rgb.safetensors"
+    tensor_file.write(exported, checkpoint.load(made), str(made))
+    results = []
+    for path in (made, exported):
+        words = words_for(hmdb51, tmp_path / "test", network=())
+        results.append(test_single_stream.main(parse_opts([*words, "--resume_path1", str(path)])))
+    assert results[0] == results[1]
+    state = checkpoint.load(exported)
+    assert load_stream(Namespace(**state["options"]), RGB, state, str(exported)).num_classes == 3
