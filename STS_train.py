@@ -9,7 +9,7 @@ Examples:
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
-from engine import build_run, checkpoint, cli, fit, naming, setup, step_rate
+from engine import build_run, checkpoint, cli, naming, setup, step_rate
 from models import (
     ARCHITECTURE,
     COMPARE_LOGITS,
@@ -22,7 +22,7 @@ from models import (
 )
 from opts import adopt, parse_opts
 from teacher_flow import build_teacher_flow
-from training import choose_start
+from training import choose_start, complete
 
 # Column of the published log -> our metric.
 COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
@@ -69,8 +69,7 @@ def main(opt: Namespace) -> dict[str, float]:
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    fit(run, train, val, COLUMNS)
-    return {"acc": run.best[0]}
+    return complete(opt, run, student, train, val, COLUMNS)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from datasets import (
 )
 from engine import AMP, OPTIMIZERS, SCHEDULES, cli, config
 from engine.cli import ArgumentParser
-from models import DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
+from models import COMPILE, DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
 
 log = logging.getLogger(__name__)
 
@@ -353,7 +353,16 @@ def add_run_options(parser: ArgumentParser) -> None:
     add("--result_path", default="results", help="results go to <result_path>/<dataset>/")
     add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add("--amp", default="auto", choices=AMP, help="mixed precision; auto is bf16 on GPUs that have it")
+    add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off")
+    add(
+        "--compile",
+        nargs="?",
+        const="default",
+        default="off",
+        choices=COMPILE,
+        help="takes minutes, then is faster",
+    )
+    add("--group_width", default=1, type=int, help="tests: join groups of convolutions to this many channels")
     add("--sync_bn", action="store_true", help="several GPUs: batch statistics over all of them")
     add("--profile", default=0, type=int, metavar="N", help="training: trace N steps, after 10, into the run's folder")
     add("--resume_anyway", action="store_true", help="resume with other data, network or seed options than the run had")

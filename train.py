@@ -8,10 +8,10 @@ Examples:
 from argparse import Namespace
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
-from engine import build_run, cli, fit, naming, setup, step_rate
+from engine import build_run, cli, naming, setup, step_rate
 from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
 from opts import parse_opts
-from training import choose_start
+from training import choose_start, complete
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -45,8 +45,7 @@ def main(opt: Namespace) -> dict[str, float]:
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    fit(run, train, val)
-    return {"acc": run.best[0]}
+    return complete(opt, run, model, train, val)
 
 
 if __name__ == "__main__":

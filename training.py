@@ -1,4 +1,4 @@
-"""What the training scripts share: what a run begins with.
+"""What the training scripts share: how a run begins, and how it goes on to its end.
 
 This composes the packages, as the scripts do, and so stands beside them.
 """
@@ -7,9 +7,10 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from engine import checkpoint, find_start, resumed_options
+from engine import Run, checkpoint, find_start, fit, resumed_options
+from engine.fit import TRAIN_COLUMNS, Loader
 from engine.naming import RunFiles
-from models import ARCHITECTURE
+from models import ARCHITECTURE, StreamNetwork, compiled, estimate
 from opts import adopt
 
 
@@ -47,3 +48,31 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
     if source:
         return Start(resumed_options(state, opt, source), state, source, True)
     return Start(opt, pretrained, opt.pretrain_path, False)
+
+
+def complete(
+    opt: Namespace,
+    run: Run,
+    model: StreamNetwork,
+    train: Loader,
+    val: Loader,
+    columns: Mapping[str, str] = TRAIN_COLUMNS,
+) -> dict[str, float]:
+    """Train to the last epoch; says at the start what a clip costs.
+
+    Args:
+        opt: Options.
+        run: Fresh, or resumed.
+        model: The network that learns.
+        train: Training batches.
+        val: Validation batches.
+        columns: Of the training log, see `TsvLog`.
+
+    Returns:
+        "acc", the best validation accuracy, in [0, 1].
+    """
+    clip = (model.mean.numel(), opt.sample_duration, opt.sample_size, opt.sample_size)
+    costs = estimate(model.network, clip)
+    compiled(model, opt.compile)
+    fit(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)
+    return {"acc": run.best[0]}

@@ -6,7 +6,7 @@ from .distributed import is_main
 from .fit import fit
 from .metrics import confusion, video_metrics
 from .optim import OPTIMIZERS, SCHEDULES
-from .precision import AMP
+from .precision import AMP, dtype_of
 from .reproducibility import setup
 from .results import result_lines, write_result
 from .run import Run, build_run, build_stepper, find_start, step_rate
@@ -23,6 +23,7 @@ __all__ = [
     "checkpoint",
     "cli",
     "confusion",
+    "dtype_of",
     "find_start",
     "fit",
     "is_main",

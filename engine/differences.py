@@ -15,11 +15,11 @@ HERE = frozenset(
         *("resume", "resume_anyway", "resume_path1", "resume_path2", "resume_path3", "SFS_resume_path", "begin_epoch"),
         *("n_workers", "loader", "decoder", "cache", "max_bad", "allow_flow_mismatch", "input_channels"),
         *("clips_per_batch", "test_sampling", "num_clips", "num_crops", "tail", "scores_path"),
-        *("fusion", "fusion_weights", "profile"),
+        *("fusion", "fusion_weights", "group_width", "profile"),
     )
 )
 # Of the run, but a run may go on with others. All options in neither table are fixed: a new one is until it is listed.
-FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp"))
+FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp", "compile"))
 TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
 ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
 

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from .distributed import rank, start
-from .precision import autocast as autocast  # its old place
 
 
 def setup(seed: int, device: str = "auto") -> torch.device:

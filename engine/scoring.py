@@ -75,7 +75,7 @@ def score_videos(
         clip_counts: Clips that each video has.
         num_classes: Outputs of the networks.
         device: Where they are.
-        amp: See `reproducibility.autocast`.
+        amp: See `precision.autocast`.
 
     Returns:
         Logits (S, N, K) float32, clips seen (N,) int64, and clip accuracy per network in [0, 1].

@@ -5,15 +5,18 @@ streams.py  a network with the stream it reads and its normalisation; from optio
 distill/    DISTILLERS: losses between the Outputs of student and teacher
 mixing.py   mixup and CutMix of a training batch
 tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
+speed.py    networks compiled and, for inference, folded;  grouped.py  their groups widened;  flops.py  what they cost
 fusion.py   FUSIONS: logits of several streams -> one score
 """
 
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
+from .flops import estimate
 from .fusion import FUSIONS, fuse, stream_weights
 from .mixing import Mixing, build_mixing
 from .output import Output
 from .resnet import SHORTCUTS
+from .speed import COMPILE, compiled, inference_ready
 from .streams import StreamNetwork, load_stream, start_stream
 from .tasks import Classify, Distill
 from .zoo import MODELS, build_model
@@ -24,6 +27,7 @@ ARCHITECTURE = ("model", "model_depth", "resnet_shortcut", "resnext_cardinality"
 __all__ = [
     "ARCHITECTURE",
     "COMPARE_LOGITS",
+    "COMPILE",
     "DISTILLERS",
     "FUSIONS",
     "LEVELS",
@@ -38,8 +42,11 @@ __all__ = [
     "build_distillers",
     "build_mixing",
     "build_model",
+    "compiled",
+    "estimate",
     "frozen_norms",
     "fuse",
+    "inference_ready",
     "load_stream",
     "parameter_groups",
     "start_stream",

@@ -124,7 +124,7 @@ class Distill(Task):
         terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target, label_smoothing=smoothing)}
         watched = {}
         if self.training:
-            with torch.no_grad():
+            with torch.inference_mode():
                 teacher = self.teacher(batch)
             watched["acc_teacher"] = (teacher.logits.argmax(1) == target).float().mean()
             for loss in cast(Iterable[Distiller], self.losses):

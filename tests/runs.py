@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cache
 from itertools import zip_longest
+from multiprocessing import forkserver
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, NoReturn
@@ -193,9 +194,9 @@ def serve(address: str) -> None:
     for script in (*SCRIPTS, "torch._dynamo"):  # which optimisers import
         importlib.import_module(script)
     gc.freeze()
-    multiprocessing.forkserver.ensure_running()
+    forkserver.ensure_running()
     # Loader processes of all runs come from the server that was just started: each run's own would import it all again.
-    multiprocessing.forkserver._forkserver.ensure_running = lambda: None
+    forkserver._forkserver.ensure_running = lambda: None
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(address)

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 import torch
-from runs import OPTIONS, Case, checkpoints, server, unlike, wait_for
+from runs import Case, checkpoints, server, unlike, wait_for
 
 from engine import checkpoint
 
@@ -28,7 +28,12 @@ def goes_on_to_the_same_bits(case: Case, script: str, folder, *more: str) -> Non
 
 @needs_root
 @pytest.mark.parametrize(
-    ("script", "room"), [("train", 0.6), ("train", 2.4), pytest.param("STS_train", 3.4, marks=pytest.mark.slow)]
+    ("script", "room"),
+    [
+        pytest.param("train", 0.6, marks=pytest.mark.slow),
+        ("train", 2.4),
+        pytest.param("STS_train", 3.4, marks=pytest.mark.slow),
+    ],
 )
 def test_on_a_full_disk_the_last_checkpoint_stays_whole(case, tmp_path, script, room):
     folder = case.folder(tmp_path / "run")
@@ -68,7 +73,7 @@ def test_a_disk_may_be_full_at_any_moment(case, tmp_path):
     assert codes[-1] == 0
 
 
-@pytest.mark.parametrize("script", OPTIONS)
+@pytest.mark.parametrize("script", ["train", pytest.param("STS_train", marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(case, tmp_path, script):
     folder = case.folder(tmp_path / "run")
     run = server().start(script, case.words(script, "no workers"), folder, before="not_finite")
@@ -105,7 +110,9 @@ def test_a_second_run_in_a_folder_is_refused_and_the_first_goes_on(case, tmp_pat
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("owner", ["one", "4194300", str(os.getpid()), ""], ids=["text", "dead", "another's", "empty"])
+@pytest.mark.parametrize(
+    "owner", ["4194300", pytest.param("one", marks=pytest.mark.slow), pytest.param("", marks=pytest.mark.slow)]
+)
 def test_the_lock_of_a_killed_run_is_no_obstacle(case, tmp_path, owner):
     words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
     first = server().start("train", words, folder, before="slow_steps")
@@ -117,6 +124,7 @@ def test_the_lock_of_a_killed_run_is_no_obstacle(case, tmp_path, owner):
     goes_on_to_the_same_bits(case, "train", folder)
 
 
+@pytest.mark.slow
 def test_runs_of_other_streams_may_write_beside_each_other(case, tmp_path):
     folder = case.folder(tmp_path / "run")
     first = server().start("train", case.words("train", "no workers"), folder, before="slow_steps")

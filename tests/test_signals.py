@@ -13,7 +13,10 @@ import pytest
 from runs import PATIENCE, ROOT, Case, Run, checkpoints, server, unlike, wait_for
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
-SIGNALS = [pytest.param(number, id=number.name) for number in CODES]
+SIGNALS = [
+    pytest.param(signal.SIGTERM, id="SIGTERM"),
+    pytest.param(signal.SIGINT, id="SIGINT", marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +66,7 @@ def test_stopped_at_any_moment_a_run_goes_on_to_the_same_bits(case, tmp_path, sc
         stop_and_go_on(case, script, workers, tmp_path / f"{trial}", number, rng.uniform(0, 1.2))
 
 
+@pytest.mark.slow
 def test_stopped_while_it_validates_a_run_repeats_that(case, tmp_path):
     words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
     run = server().start("train", words, folder, before="long_validation")

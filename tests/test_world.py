@@ -11,7 +11,7 @@ import torch
 from helpers import write_hmdb51
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import PATIENCE, ROOT, Case, checkpoints, one, server
+from runs import PATIENCE, ROOT, Case, checkpoints, one, server, unlike, wait_for
 
 from datasets import RGB, build_loader
 from datasets.loader import EpochBatches
@@ -121,7 +121,9 @@ def test_ranks_train_together_on_each_video_once_an_epoch(case, tmp_path, world)
     assert len(state["rng"]) == world
 
 
-@pytest.mark.parametrize("more", [(), ("--ema", "0")], ids=["ema", "plain"])
+@pytest.mark.parametrize(
+    "more", [pytest.param((), id="ema"), pytest.param(("--ema", "0"), id="plain", marks=pytest.mark.slow)]
+)
 def test_the_validation_of_all_ranks_is_that_of_the_checkpoint(case, tmp_path, more):
     """Running statistics differ between ranks, and only those of rank 0 are saved."""
     folder = trained(case, tmp_path / "run", 2, "train", *more)
@@ -237,8 +239,6 @@ def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
 
 @pytest.mark.slow
 def test_a_killed_rank_is_not_waited_for_and_the_run_goes_on_to_the_same_bits(case, tmp_path):
-    from runs import unlike, wait_for
-
     whole = trained(case, tmp_path / "whole", 2)
     folder = case.folder(tmp_path / "run")
     words = case.words("train", "no workers")
