@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import threading
+from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 
 import cv2
@@ -55,6 +57,10 @@ def worker_context() -> BaseContext:
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", __package__])
+    if threading.current_thread() is threading.main_thread():  # others cannot change how signals are taken
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server is deaf as well: it inherits this
+        forkserver.ensure_running()
+        signal.signal(signal.SIGTERM, before)
     return context
 
 
@@ -67,3 +73,11 @@ def start_worker(worker: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End when the training process has died: torch watches its parent's id, which here is that of the server."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

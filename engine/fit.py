@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .distributed import is_main, world
+from .distributed import barrier, is_main, world
 from .lock import Lock
 from .loop import Epoch, evaluate, train_one_epoch
 from .metrics import Averages
@@ -63,7 +63,12 @@ def fit(
         logs = None
         if is_main():
             stack.enter_context(Lock(run.files.folder))
-            run.checkpoints.sweep()
+            if not run.resumed and run.checkpoints.found():
+                raise ValueError(
+                    f"{run.files.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
+                    "use another --result_path, or remove them"
+                )
+            run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
             for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
                 log.info(line)
             if run.writes_logs:
@@ -87,21 +92,26 @@ def parallel(run: Run) -> nn.Module:
     return DistributedDataParallel(run.task, device_ids=[run.device.index] if on_gpu else None)
 
 
-def share_buffers(network: nn.Module) -> None:
-    """Take the running statistics of the first process, which are saved: without SyncBN every process has its own."""
+def share_weights(network: nn.Module) -> None:
+    """Take the weights and running statistics of the first process, which are saved.
+
+    Without SyncBN every process has statistics of its own, and an average of weights that began from its own.
+    """
     if world() > 1:
-        for buffer in network.buffers():
-            torch.distributed.broadcast(buffer, 0)
+        for tensor in network.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
 
 
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
-    epoch, lr, label = run.epoch, learning_rate(run.stepper.optimizer), f"epoch {run.epoch}/{run.epochs}"
+    epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
+    lr = run.rate = run.rate if run.step else learning_rate(run.stepper.optimizer)
 
     def leave(metrics: Mapping[str, float]) -> None:
         if number := stop.wanted():
             path = run.checkpoints.path(run.epoch, run.step)
             run.save(path, metrics)
+            barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
             raise StoppedError(number, str(path))
 
     def after_step(done: int) -> None:
@@ -116,7 +126,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     trained = train_one_epoch(task, train, run.stepper, run.device, rest, amp=run.amp)
     run.step = len(train)
     with run.stepper.averaged():
-        share_buffers(run.task.get_submodule("model.network"))
+        share_weights(run.task.get_submodule("model.network"))
         # Processes may have more or fewer validation batches than others, so several agree on stopping afterwards.
         stopped = (lambda: bool(stop.number)) if world() == 1 else (lambda: False)
         tested = evaluate(run.task, val, run.device, stopped=stopped, amp=run.amp, pace=run.pace)

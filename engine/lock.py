@@ -44,6 +44,5 @@ class Lock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.file:
-            self.path.unlink(missing_ok=True)
+        if self.file:  # the file stays: removed, two runs could lock two files of one name
             self.file.close()

@@ -106,10 +106,14 @@ def epoch_of(value: Any, path: Path, line: int) -> int:
 
 def append(path: Path, text: str) -> None:
     """Add to a file, for good: what a checkpoint has been written after must not be lost with the power."""
-    with path.open("a", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("a", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # writing and fsync do not say which file
+        raise
 
 
 class Curves:

@@ -54,12 +54,17 @@ class Checkpoints:
         for position in found.keys() - kept:
             found[position].unlink(missing_ok=True)
 
-    def sweep(self) -> None:
-        """Remove what killed processes left half-written; called by the one process that may write here."""
-        prefix = Path(self.pattern).name.split("{}")[0]
-        for path in self.best.parent.iterdir() if self.best.parent.is_dir() else ():
-            if path.name.startswith(f".{prefix}"[:200]) and path.suffix == ".part":
-                path.unlink(missing_ok=True)
+    def sweep(self, *others: Path) -> None:
+        """Remove what killed processes left half-written; called by the one process that may write here.
+
+        Args:
+            others: Files, and folders of files, that the run writes beside its checkpoints.
+        """
+        names = [Path(self.pattern).name.split("{}")[0], *(path.name for path in others)]
+        for folder in (self.best.parent, *others):
+            for path in folder.glob(".*.part"):
+                if folder in others or path.name.startswith(tuple(f".{name}"[:200] for name in names)):
+                    path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path] | None:
         """The newest checkpoint that is whole, and its path; None if there is none at all.

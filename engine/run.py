@@ -47,6 +47,7 @@ class Run:
         info: Further entries of every checkpoint, plain values.
         epoch: The epoch that is under way or comes next, from 1.
         step: Batches of it that are done.
+        rate: The learning rate that the epoch began with.
         averages: Of these batches.
         best: Highest validation accuracy so far, and its negated loss, which decides ties.
         pace: How fast it goes, while it goes.
@@ -68,6 +69,8 @@ class Run:
     info: dict[str, Any] = field(default_factory=dict)
     epoch: int = 1
     step: int = 0
+    rate: float = 0.0
+    resumed: bool = False
     averages: Averages = field(default_factory=Averages)
     best: tuple[float, float] = (-1.0, 0.0)
     pace: Pace | None = None
@@ -81,6 +84,7 @@ class Run:
         state = {
             "epoch": self.epoch,
             "step": self.step,
+            "rate": self.rate,
             "state_dict": self.task.get_submodule("model.network").state_dict(),
             **self.stepper.state(),
             "rng": gather(rng_state(self.device)),
@@ -105,7 +109,9 @@ class Run:
 
         Published checkpoints lack the schedule and the generators; that is said, and both start afresh.
         """
+        self.resumed = True
         self.epoch, self.step = int(state.get("epoch", 1)), int(state.get("step", 0))
+        self.rate = float(state.get("rate", 0.0))
         self.best = tuple(state.get("best", self.best))
         self.averages.load(state.get("averages", {}), self.device)
         self.stepper.load(state, source)
@@ -152,12 +158,29 @@ def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or all of "auto" are.
     """
-    if wanted != "auto":
-        return (checkpoint.load(wanted), wanted) if wanted else ({}, "")
+    if wanted and wanted != "auto":
+        state = checkpoint.load(wanted)
+        check_is_newest(state, wanted, files)
+        return state, wanted
+    if not wanted:
+        return {}, ""
     if found := Checkpoints(files.checkpoint, files.best, 0).newest():
         return found[0], str(found[1])
     log.info("--resume auto: no checkpoint of this run yet, it starts afresh")
     return {}, ""
+
+
+def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> None:
+    """Going back is refused where a run has gone on further: the newest checkpoints are those that are kept.
+
+    Raises:
+        ValueError: If there is a newer one.
+    """
+    position = int(state.get("epoch", 1)), int(state.get("step", 0))
+    for newest, path in Checkpoints(files.checkpoint, files.best, 0).found().items():
+        if newest > position:
+            raise ValueError(f"{path}: is newer than {source}; move it away, or use another --result_path")
+        return
 
 
 def step_rate(opt: Namespace) -> float:

@@ -3,11 +3,16 @@
 import os
 import signal
 import threading
+import time
 from types import FrameType, TracebackType
 
 from .distributed import any_rank
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+# A terminal and Slurm signal every process of a run, and torchrun passes it on: it comes twice at once.
+ECHO = 2.0  # seconds
 
 
 class StoppedError(Exception):
@@ -26,7 +31,7 @@ class Stop:
     """Notes the first SIGTERM or SIGINT while in its block; the second one ends the process at once."""
 
     def __init__(self) -> None:
-        self.number = 0
+        self.number, self.since = 0, 0.0
 
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():  # others get no signals
@@ -41,9 +46,11 @@ class Stop:
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """A signal has come."""
-        if self.number:
+        now = time.monotonic()
+        if self.number and now - self.since >= ECHO:
             os._exit(128 + number)
-        self.number = number
+        if not self.number:
+            self.number, self.since = number, now
 
     def wanted(self) -> int:
         """The signal that asks to stop, in any process of the run, 0 if none does; all processes must ask."""
