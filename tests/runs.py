@@ -194,9 +194,11 @@ def serve(address: str) -> None:
     for script in (*SCRIPTS, "torch._dynamo"):  # which optimisers import
         importlib.import_module(script)
     gc.freeze()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as the loader has its server
     forkserver.ensure_running()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     # Loader processes of all runs come from the server that was just started: each run's own would import it all again.
-    forkserver._forkserver.ensure_running = lambda: None
+    forkserver._forkserver.ensure_running = forkserver.ensure_running = lambda: None
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind(address)
