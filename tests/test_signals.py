@@ -196,7 +196,7 @@ def test_the_slurm_example_requeues_a_stopped_training_and_goes_on(case, tmp_pat
     words = case.words("train", "no workers")
     text = ""
     for start in (1, 2):
-        epochs = [] if start == 2 else ["--n_epochs", "400"]
+        epochs = ["--resume_anyway"] if start == 2 else ["--n_epochs", "400"]
         command = ["bash", ROOT / "docs" / "slurm.sbatch", ROOT / "train.py", *words, *epochs]
         with (folder / f"err{start}").open("wb") as err:
             job = subprocess.Popen(command, cwd=folder, stderr=err, env=environment)
