@@ -537,6 +537,7 @@ def script(name: str, *arguments: object) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
+@pytest.mark.slow
 def test_the_scripts_work_with_processes_and_fail_with_one_line(root, tmp_path):
     done = script("flow_convert.py", root, tmp_path / "new", "--bound=32", "--workers=2")
     assert (done.returncode, done.stderr) == (0, "converted 3 videos, 0 were already complete, 0 failed\n")
