@@ -119,12 +119,12 @@ def header_bytes(whole: bytes) -> list[int]:
     return sorted({*range(start, len(whole)), *(i for at in local for i in range(at, at + 64))})
 
 
-@pytest.mark.parametrize("amount", [250, pytest.param(None, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("amount", [250, pytest.param(4000, marks=pytest.mark.slow)])
 def test_any_bit_of_the_headers_of_an_archive_may_change(amount, tmp_path):
     path = tmp_path / "file.pth"
     whole = save_as("zip", path)
     flips = [(i, 1 << bit) for i in header_bytes(whole) for bit in range(8)]
-    flips = random.Random(3).sample(flips, amount) if amount else flips
+    flips = random.Random(3).sample(flips, amount)
     seen = outcomes(path, (whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :] for i, bit in flips))
     assert seen["refused"] > 60
 

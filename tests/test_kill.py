@@ -90,7 +90,7 @@ def test_killed_while_it_writes_it_goes_on_to_the_same_bits(case, tmp_path, numb
 @pytest.mark.slow
 @pytest.mark.parametrize(("when", "first"), [("before", 1), ("half", 2), ("after", 3)])
 def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, first):
-    for number in range(first, 60, 3):
+    for number in range(first, 60, 6):
         die_writing(case, tmp_path, number, when)
 
 
