@@ -1,5 +1,6 @@
 """Who loads: how many threads or processes."""
 
+import atexit
 import multiprocessing
 import os
 import signal
@@ -55,6 +56,8 @@ def worker_context() -> BaseContext:
 
     Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
     """
+    atexit.unregister(end_workers)
+    atexit.register(end_workers)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["__main__", __package__])
     if threading.current_thread() is threading.main_thread():  # others cannot change how signals are taken
@@ -62,6 +65,13 @@ def worker_context() -> BaseContext:
         forkserver.ensure_running()
         signal.signal(signal.SIGTERM, before)
     return context
+
+
+def end_workers() -> None:
+    """End loader processes that an unfinished epoch left: deaf to SIGTERM, they would be waited for at the exit."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
 
 
 def start_worker(worker: int) -> None:

@@ -358,3 +358,29 @@ def test_batches_for_a_gpu_are_pinned(n_workers, kind):
     for batch in load(Noise(), n_workers, kind, pin_memory=True):
         assert batch["rgb"].is_pinned()
         assert batch["seconds"].is_pinned()
+
+
+ENDING = """
+import builtins
+from datasets.loader import ClipLoader
+
+class Numbers:
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, address):
+        return {"x": address[1]}
+
+if __name__ == "__main__":
+    batches = iter(ClipLoader(Numbers(), batch_size=2, train=False, n_workers=1, loader="processes"))
+    next(batches)
+    builtins.kept = batches  # alive at the exit, as what an error's traceback holds
+"""
+
+
+def test_a_process_ends_though_an_epoch_of_loader_processes_is_unfinished(tmp_path):
+    (tmp_path / "ending.py").write_text(ENDING)
+    root = str(Path(__file__).parents[1])
+    command = [sys.executable, str(tmp_path / "ending.py")]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
