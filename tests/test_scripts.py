@@ -302,12 +302,29 @@ TRAINING_OPTIONS = (
     "--nesterov --no_flip --val_sampling random",
     "--begin_epoch 1 --lr_schedule cosine --crop_scales 1 0.8",
     "--resnet_shortcut A --conv1_t_size 3 --val_fraction 0",
+    "--ema 0.9 --iter_size 2 --clip_grad 1 --label_smoothing 0.1 --lr_warmup 0.5 --lr_scale_base 16",
+    "--lr_schedule step --lr_step 1 --partial_BN --save_steps 1 --keep 2 --sync_bn",
+    "--lr_schedule multistep --lr_milestones 1 --lr_gamma 0.5 --max_bad 2 --missing skip --video_decoder pyav",
+    "--mixup 0.2 --cutmix 1 --crop resized --augment color_jitter grayscale randaugment erasing --flip always",
+    "--crop fixed --train_sampling segments --val_sampling segment_centers --decoder python --profile 1",
+    "--crop short_side --clip_stride 2 --sampling compat --decode fast --loader processes --n_workers 1",
+    "--train_sampling dense --cache ram --short_side 36 --layout sts",
+    pytest.param("--compile", marks=pytest.mark.slow),
 )
 DISTILLATION_OPTIONS = (
     "--amp bf16",
     "--distill mse --output_layers layer4 --output_layers avgpool",
     "--distill review kd --review_time_kernel 3 --review_layers layer3 avgpool --distill_norm variance",
     "--distill mers --ce_weight 0.5",
+    "--ema 0.9 --label_smoothing 0.1 --iter_size 2 --crop resized --augment randaugment",
+)
+TEST_OPTIONS = (
+    "--test_sampling spaced --num_clips 3 --num_crops 3",
+    "--test_sampling stepped --num_clips 2 --num_crops 10 --short_side 40",
+    "--test_sampling segments --num_clips 2 --num_crops two-stream",
+    "--test_sampling stacks --num_clips 2 --num_crops 5 --sampling compat --decoder python",
+    "--amp bf16 --group_width 16",
+    pytest.param("--compile", marks=pytest.mark.slow),
 )
 
 
@@ -315,6 +332,14 @@ DISTILLATION_OPTIONS = (
 def test_training_options_run(options, words, tmp_path):
     assert 0 <= train.main(parse_opts([*words, *options.split()]))["acc"] <= 1
     assert one(tmp_path, "*varLR1.pth")
+
+
+@pytest.mark.parametrize("options", TEST_OPTIONS)
+def test_test_options_run(options, words, trained, tmp_path):
+    words = [*words, "--only_RGB", "--resume_path1", str(trained["rgb"]), "--scores_path", str(tmp_path / "s.npz")]
+    assert 0 <= test_single_stream.main(parse_opts([*words, *options.split()]))["top1"] <= 1
+    with np.load(tmp_path / "s.npz") as scores:
+        assert np.isfinite(scores["logits"]).all()
 
 
 @pytest.mark.parametrize("options", DISTILLATION_OPTIONS)
