@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .views import Box, Placement, View
+from .streams import FLOW
+from .views import Box, Placement, View, reverse_x
 from .windows import place_window, scaled
 
 NUM_CROPS = (1, 3, 5, 10)
@@ -137,15 +138,8 @@ def place_stretched(height: int, width: int, *, size: tuple[int, int]) -> View:
 
 
 def mirrored(clip: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Clips (..., C, T, H, W) mirrored left-right, with the horizontal motion of "flow" turned round.
-
-    255 - x is a change of sign about 127.5.
-    """
-    flipped = {name: x.flip(-1) for name, x in clip.items()}
-    if "flow" in flipped:
-        x = flipped["flow"].select(-4, 0)
-        x.copy_(255 - x)
-    return flipped
+    """Clips (..., C, T, H, W) mirrored left-right, with the horizontal motion of "flow" turned round."""
+    return {name: reverse_x(x.flip(-1)) if name == FLOW.name else x.flip(-1) for name, x in clip.items()}
 
 
 TEST_CROPS: dict[str, Callable[..., TestCrops]] = {

@@ -22,8 +22,8 @@ from .clock import spent
 from .loader import ClipLoader
 from .stores.store import Store, Video
 from .streams import FLOW, Stream
-from .video import ClipDataset, ClipReader, Sample, VideoDataset, reverse_x
-from .views import Placement, resample
+from .video import ClipDataset, ClipReader, Sample, VideoDataset
+from .views import Placement, resample, reverse_x
 from .windows import Geometry
 
 FLOW_SOURCES = ("files", "online")

@@ -15,7 +15,7 @@ from .entries import Entry, Listing, ListVideos, Segment
 from .sampling import Sampler, TestSampler
 from .stores.store import Store, Video
 from .streams import FLOW, Stream
-from .views import Placement
+from .views import Placement, reverse_x
 from .windows import Geometry
 
 __all__ = ["ClipDataset", "ClipReader", "Entry", "ListVideos", "Listing", "Segment", "Video", "VideoDataset"]
@@ -57,15 +57,6 @@ class ClipReader:
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
         """Frames of one stream as they are seen, uint8 (C, T, H, W)."""
         return torch.from_numpy(self.store.read(video, stream, numbers, placement))
-
-
-def reverse_x(flow: Tensor) -> Tensor:
-    """Turn round the horizontal motion of a mirrored flow clip (2, T, H, W), in place.
-
-    255 - x is a change of sign about 127.5.
-    """
-    flow[0] = 255 - flow[0]
-    return flow
 
 
 class VideoDataset(Dataset[Sample]):

@@ -70,3 +70,13 @@ def resample(frames: Tensor, view: View) -> Tensor:
         part = F.interpolate(batch, size, mode="bilinear", antialias=True).reshape(*part.shape[:-2], *size)
     part = part[..., window.top : window.top + window.height, window.left : window.left + window.width]
     return part.flip(-1) if flip else part
+
+
+def reverse_x(flow: Tensor) -> Tensor:
+    """Turn round the horizontal motion of mirrored flow clips (..., 2, T, H, W), in place.
+
+    255 - x is a change of sign about 127.5.
+    """
+    x = flow.select(-4, 0)
+    x.copy_(255 - x)
+    return flow
