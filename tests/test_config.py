@@ -9,12 +9,13 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import options
 import opts
 from engine import config, differences
 from engine.cli import ArgumentParser
 
 ROOT = Path(__file__).parents[1]
-PARSER = opts.build_parser()
+PARSER = options.build_parser()
 PRESETS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -39,7 +40,7 @@ def other_values(action: argparse.Action) -> list:
             action.type,
             ["none", "off", "1e-3", "null", "~", "007", "a b", "-x", "ü: #", "'", "\n", "{}", "true", "\udc80"],
         )
-    if action.type is opts.workers:
+    if action.type is options.workers:
         items = [0, 3, "auto"]
     if isinstance(action.nargs, int):
         return [[item] * action.nargs for item in items]

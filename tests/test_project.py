@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import opts
+import options
 
 ROOT = Path(__file__).parents[1]
 ISLANDS = ("models", "datasets", "flow", "engine")
@@ -27,7 +27,7 @@ def imported(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ISLANDS)
 def test_packages_do_not_import_each_other(package):
-    foreign = {*ISLANDS, "opts", "utils1", "testing"} - {package}
+    foreign = {*ISLANDS, "options", "opts", "utils1", "testing", "training"} - {package}
     assert {file.name: found for file in (ROOT / package).rglob("*.py") if (found := imported(file) & foreign)} == {}
 
 
@@ -43,7 +43,7 @@ def test_scripts_are_thin(script):
 
 def test_every_option_is_read_somewhere():
     text = "\n".join(file.read_text() for file in SOURCES)
-    names = vars(opts.build_parser().parse_args([]))
+    names = vars(options.build_parser().parse_args([]))
     assert [name for name in names if not re.search(rf"\.{name}\b|[^-]\"{name}\"", text)] == []
 
 
