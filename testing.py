@@ -52,7 +52,7 @@ def score_streams(opt: Namespace, wanted: Sequence[tuple[str, Stream, str]]) -> 
     loader = build_loader(opt, "test", streams)
     assert isinstance(loader.dataset, ClipDataset)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts
-    logits, clips, clip_accuracy = score_videos(
+    scored = score_videos(
         [prepared(network, opt, device) for network in networks],
         *(loader, counts),
         num_classes=num_classes,
@@ -64,10 +64,11 @@ def score_streams(opt: Namespace, wanted: Sequence[tuple[str, Stream, str]]) -> 
         label=torch.tensor([video.label for video in videos]),
         class_names=[*names, *(f"class {i}" for i in range(len(names), num_classes))],
         streams=[name for name, _, _ in wanted],
-        logits=logits,
-        clips=clips.expand(len(networks), -1),
-        clip_accuracy=clip_accuracy,
+        logits=scored.logits,
+        clips=scored.clips.expand(len(networks), -1),
         listed=num_listed(opt, "test"),
+        clip_top1=scored.clip_top1,
+        clip_top5=scored.clip_top5,
     )
 
 

@@ -1,6 +1,6 @@
 """Training, testing, checkpoints and logs. Depends on torch alone: it sees a callable task and iterable batches."""
 
-from . import checkpoint, cli, naming
+from . import checkpoint, cli, naming, scores
 from .differences import resumed_options
 from .distributed import is_main
 from .fit import fit
@@ -10,7 +10,8 @@ from .precision import AMP, dtype_of
 from .reproducibility import setup
 from .results import result_lines, write_result
 from .run import Run, build_run, build_stepper, find_start, step_rate
-from .scoring import Scores, score_videos
+from .scores import Scores
+from .scoring import score_videos
 
 __all__ = [
     "AMP",
@@ -31,6 +32,7 @@ __all__ = [
     "result_lines",
     "resumed_options",
     "score_videos",
+    "scores",
     "setup",
     "step_rate",
     "video_metrics",

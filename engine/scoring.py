@@ -1,58 +1,34 @@
 """Scores of whole videos: every clip through every network, averaged per video and stream."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from .cli import EvaluationCountError
 from .display import Display
 from .distributed import sum_over_ranks
-from .files import write_atomically
 from .precision import autocast
 from .prefetch import Batch, Feed
 
 
-@dataclass
-class Scores:
-    """What a test keeps; saved as `scores.npz`.
+class VideoScores(NamedTuple):
+    """What S networks say of N videos of K classes.
 
     Attributes:
-        video: N names.
-        label: Class indices, (N,) int64.
-        class_names: K names.
-        streams: S names.
         logits: Mean over clips, (S, N, K) float32.
-        clips: Clips averaged, (S, N) int64.
-        clip_accuracy: Top-1 accuracy of single clips per stream, S floats in [0, 1].
-        listed: Videos of the test list, also those that were left out.
+        clips: Clips averaged, (N,) int64.
+        clip_top1: Clips whose highest logit is the label's, (S, N) int64.
+        clip_top5: Clips that have the label among their five highest, (S, N) int64.
+        activated: Mean over clips of the activated logits, (S, N, K) float32, if there is an activation.
     """
 
-    video: list[str]
-    label: Tensor
-    class_names: list[str]
-    streams: list[str]
     logits: Tensor
     clips: Tensor
-    clip_accuracy: list[float]
-    listed: int
-
-    def save(self, path: Path, fused: Tensor) -> None:
-        """Write the scores and the fused ones (N, K)."""
-        arrays = {
-            "video": np.array(self.video, str),
-            "label": self.label.numpy(),
-            "class_names": np.array(self.class_names, str),
-            "streams": np.array(self.streams, str),
-            "logits": self.logits.numpy(),
-            "clips": self.clips.numpy(),
-            "listed": np.array(self.listed),
-            "fused": fused.numpy(),
-        }
-        write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+    clip_top1: Tensor
+    clip_top5: Tensor
+    activated: Tensor | None
 
 
 @torch.inference_mode()
@@ -64,8 +40,9 @@ def score_videos(
     num_classes: int,
     device: torch.device,
     amp: str = "off",
-) -> tuple[Tensor, Tensor, list[float]]:
-    """Mean logits of every video under every network.
+    activation: Callable[[Tensor], Tensor] | None = None,
+) -> VideoScores:
+    """Mean scores of every video under every network.
 
     Each clip is read once for all networks, and memory does not depend on the length of the videos.
 
@@ -76,32 +53,38 @@ def score_videos(
         num_classes: Outputs of the networks.
         device: Where they are.
         amp: See `precision.autocast`.
-
-    Returns:
-        Logits (S, N, K) float32, clips seen (N,) int64, and clip accuracy per network in [0, 1].
+        activation: Takes the logits (B, K) of clips, where scores are wanted that are activated before the mean.
 
     Raises:
         EvaluationCountError: If a video was not seen clip by clip exactly once.
     """
     for network in networks:
         network.eval()
-    videos = len(clip_counts)
-    total = torch.zeros(len(networks), videos, num_classes, dtype=torch.float64, device=device)
+    videos, streams = len(clip_counts), len(networks)
+    total = torch.zeros(streams, videos, num_classes, dtype=torch.float64, device=device)
+    activated = torch.zeros_like(total) if activation else None
     seen = torch.zeros(videos, dtype=torch.int64, device=device)
-    hits = torch.zeros(len(networks), dtype=torch.int64, device=device)
+    hits = torch.zeros(2, streams, videos, dtype=torch.int64, device=device)
     with Display(Feed(loader, device), "test") as display:
         for batch in display:
-            seen.index_add_(0, batch["index"], torch.ones_like(batch["index"]))
+            index = batch["index"]
+            seen.index_add_(0, index, torch.ones_like(index))
             for row, network in enumerate(networks):
                 with autocast(device, amp):
-                    logits = network(batch).logits
-                total[row].index_add_(0, batch["index"], logits.double())
-                hits[row] += (logits.argmax(1) == batch["label"]).sum()
-    for part in (total, seen, hits):
-        sum_over_ranks(part)
-    seen = seen.cpu()
+                    logits = network(batch).logits.double()
+                total[row].index_add_(0, index, logits)
+                if activation and activated is not None:
+                    activated[row].index_add_(0, index, activation(logits))
+                right = logits.topk(min(5, num_classes), dim=1).indices == batch["label"][:, None]
+                hits[0, row].index_add_(0, index, right[:, 0].long())
+                hits[1, row].index_add_(0, index, right.any(1).long())
+    for part in (total, seen, hits, activated):
+        if part is not None:
+            sum_over_ranks(part)
+    seen, hits = seen.cpu(), hits.cpu()
     if seen.tolist() != list(clip_counts):
         wrong = sum(a != b for a, b in zip(seen.tolist(), clip_counts, strict=True))
         raise EvaluationCountError(f"{wrong} of {videos} videos were not scored clip by clip exactly once")
-    logits = total.cpu() / seen[None, :, None]
-    return logits.float(), seen, (hits.cpu() / seen.sum()).tolist()
+    means = [None if part is None else (part.cpu() / seen[None, :, None]).float() for part in (total, activated)]
+    assert means[0] is not None
+    return VideoScores(means[0], seen, hits[0], hits[1], means[1])

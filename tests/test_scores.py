@@ -1,0 +1,159 @@
+"""The score file: what it holds, that it comes back, that damage is named, and how several are put side by side."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from engine import Scores, scores
+from engine.scores import join, load
+
+ABOUT = {"subset": "test", "checkpoints": {"rgb": {"file": "a.pth"}, "sfs": {"file": "b.pth"}}}
+
+
+def some(streams=("rgb", "sfs"), videos=("a/x", "b/ü", "b/z"), **changes) -> Scores:
+    s, n = len(streams), len(videos)
+    values = {
+        "video": list(videos),
+        "label": torch.arange(n) % 2,
+        "class_names": ["a", "b"],
+        "streams": list(streams),
+        "logits": torch.randn(s, n, 2),
+        "clips": torch.full((s, n), 4),
+        "listed": n + 1,
+        "clip_top1": torch.randint(0, 5, (s, n)),
+        "clip_top5": torch.full((s, n), 4),
+        "activated": torch.rand(s, n, 2),
+        "about": ABOUT,
+    }
+    return Scores(**values | changes)
+
+
+def equal(a: Scores, b: Scores) -> bool:
+    names = vars(a).keys()
+    return all(
+        torch.equal(x, y) if isinstance(x, torch.Tensor) else x == y
+        for x, y in ((getattr(a, name), getattr(b, name)) for name in names)
+    )
+
+
+def test_scores_keep_what_was_agreed(tmp_path):
+    some().save(tmp_path / "new" / "scores.npz", torch.randn(3, 2))
+    with np.load(tmp_path / "new" / "scores.npz", allow_pickle=False) as file:
+        kinds = {key: (file[key].shape, file[key].dtype.kind, file[key].dtype.itemsize) for key in file}
+        assert file["video"].tolist() == ["a/x", "b/ü", "b/z"]
+    assert kinds.pop("about")[:2] == ((), "U")
+    assert kinds.pop("video")[:2] == ((3,), "U")
+    assert kinds.pop("class_names")[:2] == kinds.pop("streams")[:2] == ((2,), "U")
+    assert kinds == {
+        "label": ((3,), "i", 8),
+        "logits": ((2, 3, 2), "f", 4),
+        "clips": ((2, 3), "i", 8),
+        "listed": ((), "i", 8),
+        "fused": ((3, 2), "f", 4),
+        "clip_top1": ((2, 3), "i", 8),
+        "clip_top5": ((2, 3), "i", 8),
+        "activated": ((2, 3, 2), "f", 4),
+    }
+
+
+@pytest.mark.parametrize("changes", [{}, {"clip_top1": None, "clip_top5": None, "activated": None, "about": {}}])
+def test_scores_come_back(tmp_path, changes):
+    written = some(**changes)
+    written.save(tmp_path / "s.npz", torch.randn(3, 2))
+    assert equal(load(tmp_path / "s.npz"), written)
+
+
+def test_clip_accuracy_counts_clips_not_videos():
+    top1 = torch.tensor([[4, 0, 2], [1, 1, 1]])
+    assert some(clip_top1=top1, clips=torch.tensor([[4, 1, 5]] * 2)).clip_accuracy == pytest.approx([0.6, 0.3])
+
+
+def test_streams_are_chosen_by_name_in_the_order_asked_for():
+    both = some()
+    one = both.only(["sfs"])
+    assert one.streams == ["sfs"]
+    assert torch.equal(one.logits[0], both.logits[1])
+    assert one.about["checkpoints"] == {"sfs": {"file": "b.pth"}}
+    assert torch.equal(both.only(["sfs", "rgb"]).clip_top1, both.clip_top1.flip(0))
+    with pytest.raises(ValueError, match="no stream flow; there are rgb, sfs"):
+        both.only(["flow"])
+
+
+@pytest.mark.parametrize("position", range(0, 1400, 90))
+def test_a_damaged_file_is_named(tmp_path, position):
+    path = tmp_path / "s.npz"
+    some().save(path, torch.randn(3, 2))
+    content = bytearray(path.read_bytes())
+    for damaged in (content[:position], content[:position] + bytes(40) + content[position + 40 :]):
+        path.write_bytes(damaged)
+        try:
+            load(path)
+        except ValueError as error:
+            assert str(error).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"logits": np.zeros((2, 3, 5), np.float32)}, "logits has shape"),
+        ({"logits": np.full((2, 3, 2), np.nan, np.float32)}, "not finite"),
+        ({"label": np.array([0, 1, 7])}, "labels outside"),
+        ({"label": np.array([0.0, 1, 1])}, "label is of type"),
+        ({"video": np.array(["a", "b", "a"])}, "'a' is in it twice"),
+        ({"clip_top1": np.zeros((2, 2), int)}, "clip_top1 has shape"),
+        ({"about": np.array("[1]")}, "no JSON object"),
+        ({"about": np.array("{")}, "damaged"),
+        ({"video": None}, "damaged"),
+        ({"video": np.array([{}], object)}, "damaged"),
+    ],
+)
+def test_what_is_no_score_file_is_said(tmp_path, changes, message):
+    path = tmp_path / "s.npz"
+    some().save(path, torch.randn(3, 2))
+    with np.load(path) as file:
+        arrays = dict(file) | changes
+    buffer = io.BytesIO()
+    np.savez(buffer, **{name: array for name, array in arrays.items() if array is not None})
+    path.write_bytes(buffer.getvalue())
+    with pytest.raises(ValueError, match=message) as raised:
+        load(path)
+    assert str(path) in str(raised.value)
+
+
+def test_a_file_that_is_not_there_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no such score file"):
+        scores.load(tmp_path / "none.npz")
+
+
+def test_files_are_joined_by_video_whatever_their_order():
+    one, other = some(["rgb"]), some(["rgb", "flow"], videos=["b/z", "a/x", "b/ü"], label=torch.tensor([0, 0, 1]))
+    both = join([("one.npz", one), ("other.npz", other)])
+    assert both.streams == ["rgb", "rgb-2", "flow"]
+    assert both.video == one.video
+    assert torch.equal(both.logits[1:], other.logits[:, [1, 2, 0]])
+    assert torch.equal(both.clip_top5, torch.cat([one.clip_top5, other.clip_top5[:, [1, 2, 0]]]))
+    assert both.about["checkpoints"].keys() == {"rgb", "rgb-2", "flow"}
+
+
+def test_what_one_file_lacks_the_joined_one_lacks():
+    both = join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], activated=None))])
+    assert both.activated is None
+    assert both.clip_top1 is not None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"class_names": ["a", "c"]}, "its classes are not those of one.npz"),
+        ({"videos": ["a/x", "b/ü"]}, "b/z is in one of them only"),
+        ({"videos": ["a/x", "b/ü", "b/y"]}, "b/z is in one of them only"),
+        ({"videos": ["a/x", "b/ü", "b/z", "c"]}, "c is in one of them only"),
+        ({"label": torch.tensor([0, 0, 0])}, "another label for b/ü"),
+    ],
+)
+def test_scores_of_other_videos_labels_or_classes_are_not_joined(changes, message):
+    with pytest.raises(ValueError, match=message) as raised:
+        join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], **changes))])
+    assert str(raised.value).startswith("other.npz: ")
