@@ -21,7 +21,7 @@ from benchmarks.report import environment, markdown, save
 from benchmarks.step_ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
 from benchmarks.timing import alternated, gpu_seconds
 from datasets import MODALITIES
-from engine import cli, setup
+from engine import cli, dtype_of, setup
 from models import MODELS, StreamNetwork, build_model
 from models.flops import estimate
 from utils1.parallel import single_threaded_libraries
@@ -72,6 +72,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         "clips": list(shape),
         "rounds": opt.rounds,
         "peak_tflops": opt.peak or peak_of(device),
+        "matmul_tflops": {amp: matmul_tflops(amp, device) for amp in ("off", "bf16")},
         "flops_per_clip": {"training": costs.flops_training, "inference": costs.flops_forward},
         "kinds": {},
     }
@@ -136,6 +137,15 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
+def matmul_tflops(amp: str, device: torch.device, side: int = 2048, tries: int = 10) -> float:
+    """TFLOP/s of a product of two square matrices, the best of some: the most that device and libraries can do."""
+    a, b = (torch.randn(side, side, device=device).to(dtype_of(device, amp)) for _ in range(2))
+    with single_threaded_libraries():
+        a @ b  # what is chosen at the first call is done
+        rounds = timed({"product": lambda: a @ b}, tries, device)
+    return 2 * side**3 / min(seconds["product"] for seconds in rounds) / 1e12
+
+
 def table(record: dict[str, Any], kind: str) -> str:
     """Medians over rounds, and ratios of what ran in one round."""
     rows, peak, own = [], record["peak_tflops"], record["kinds"][kind]
@@ -151,7 +161,7 @@ def table(record: dict[str, Any], kind: str) -> str:
                 f"{1 / seconds:.4g}",
                 f"{median(times):.2f} ({min(times):.2f}-{max(times):.2f})",
                 f"{rate:.3g}",
-                f"{100 * rate / peak:.1f} %" if peak else "",
+                f"{100 * rate / (peak or own_peak(record, name)):.0f} %",
                 "0" if math.isclose(row["difference"], 0) else f"{row['difference']:.0e}",
             ]
         )
@@ -160,8 +170,14 @@ def table(record: dict[str, Any], kind: str) -> str:
         f"{where['gpu'] if record['device'] != 'cpu' else where['cpu'] + ', one thread'}, torch {where['torch']}, "
         f"{record['network']}, clips {'x'.join(map(str, record['clips']))}, {flops / 1e9:.2f} GFLOP per clip"
     )
-    header = [kind, "ms per clip", "clips/s", "times as fast", "TFLOP/s", "MFU", "logits differ by"]
+    mfu = "of the peak" if peak else "of a matrix product's"
+    header = [kind, "ms per clip", "clips/s", "times as fast", "TFLOP/s", mfu, "logits differ by"]
     return f"{title}\n\n{markdown(header, rows)}"
+
+
+def own_peak(record: dict[str, Any], name: str) -> float:
+    """TFLOP/s of matrix products in the number format of a row."""
+    return record["matmul_tflops"]["bf16" if name.startswith(("bf16", "fp16")) else "off"]
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from .pointwise import PointwiseConv3d
 from .resnet import ResidualTrunk, make_shortcut
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -19,11 +20,11 @@ class Bottleneck(nn.Module):
     def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, cardinality: int) -> None:
         super().__init__()
         mid, out_channels = cardinality * (planes // 32), planes * EXPANSION
-        self.conv1 = nn.Conv3d(in_channels, mid, 1, bias=False)
+        self.conv1 = PointwiseConv3d(in_channels, mid, bias=False)
         self.bn1 = nn.BatchNorm3d(mid)
         self.conv2 = nn.Conv3d(mid, mid, 3, stride, 1, groups=cardinality, bias=False)
         self.bn2 = nn.BatchNorm3d(mid)
-        self.conv3 = nn.Conv3d(mid, out_channels, 1, bias=False)
+        self.conv3 = PointwiseConv3d(mid, out_channels, bias=False)
         self.bn3 = nn.BatchNorm3d(out_channels)
         self.relu = nn.ReLU(inplace=True)
         self.downsample = make_shortcut(in_channels, out_channels, stride, shortcut)
