@@ -1,0 +1,224 @@
+"""What scores tell beside an accuracy: by class, by clip, by pair of classes, by stream, by confidence."""
+
+import itertools
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+BINS = 15  # of confidence, as in Guo et al., ICML 2017
+FEW_STREAMS = 3  # up to which every combination of right and wrong streams is listed, also those that never occur
+
+
+class ClassHits(NamedTuple):
+    """Videos of each class, and those of them that are right; both (K,) int64."""
+
+    right: Tensor
+    videos: Tensor
+
+
+class Pair(NamedTuple):
+    """A class that is taken for another one.
+
+    Attributes:
+        true: Its index.
+        predicted: Index of the other.
+        videos: How many of its videos.
+        share: Of its videos, in (0, 1].
+        back: Videos of the other that are taken for it.
+    """
+
+    true: int
+    predicted: int
+    videos: int
+    share: float
+    back: int
+
+
+class Outcome(NamedTuple):
+    """Videos for which the same streams are right.
+
+    Attributes:
+        right: Whether each stream is.
+        videos: How many.
+        fused: For how many of them the fused scores are right.
+    """
+
+    right: tuple[bool, ...]
+    videos: int
+    fused: int
+
+
+class Winners(NamedTuple):
+    """What the fused scores say where streams disagree.
+
+    Attributes:
+        videos: For which not all streams predict the same class.
+        followed: Of these, where the fused prediction is each stream's; streams that agree all count.
+        neither: Of these, where it is no stream's.
+    """
+
+    videos: int
+    followed: list[int]
+    neither: int
+
+
+class ClassOutcomes(NamedTuple):
+    """By class: videos that all streams have right, each stream alone (S, K), no stream; the others are (K,) int64."""
+
+    every: Tensor
+    alone: Tensor
+    none: Tensor
+
+
+class Reliability(NamedTuple):
+    """Bins of equal width of the highest probability; the first one begins at 0.
+
+    Attributes:
+        videos: In each bin, (B,) int64.
+        confidence: Their mean highest probability, (B,) float64; 0 in empty bins.
+        accuracy: Fraction of them that is right, likewise.
+    """
+
+    videos: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error, in [0, 1]: mean over videos of |accuracy - confidence| of their bins."""
+        gaps = (self.accuracy - self.confidence).abs()
+        return ((gaps * self.videos).sum() / self.videos.sum()).item()
+
+
+def probabilities(scores: Tensor) -> Tensor:
+    """Scores (N, K) as probabilities, float64: their softmax, unless they are probabilities already.
+
+    Means of probabilities, as softmax fusion gives them, are; a second softmax would level them.
+    """
+    scores = scores.double()
+    if (scores >= 0).all() and ((scores.sum(1) - 1).abs() < 1e-4).all():
+        return scores
+    return scores.softmax(1)
+
+
+def class_hits(predicted: Tensor, label: Tensor, num_classes: int) -> ClassHits:
+    """Right videos by class.
+
+    Args:
+        predicted: Class indices, shape (N,).
+        label: The true ones, shape (N,).
+        num_classes: K.
+    """
+    right = torch.bincount(label[predicted == label], minlength=num_classes)
+    return ClassHits(right, torch.bincount(label, minlength=num_classes))
+
+
+def clip_metrics(top1: Tensor, top5: Tensor, clips: Tensor, label: Tensor) -> dict[str, float]:
+    """Accuracies over clips, each of which counts once, whichever video it is of.
+
+    Args:
+        top1: Clips of each video whose highest logit is the label's, shape (N,).
+        top5: Those that have the label among their five highest, shape (N,).
+        clips: Clips of each video, shape (N,).
+        label: Class indices, shape (N,).
+
+    Returns:
+        "top1", "top5" and "mean_class", the mean over the classes that occur of their accuracies; in [0, 1].
+    """
+    right, total = (torch.bincount(label, part.double()) for part in (top1, clips))
+    present = total > 0
+    return {
+        "top1": (top1.sum() / clips.sum()).item(),
+        "top5": (top5.sum() / clips.sum()).item(),
+        "mean_class": (right[present] / total[present]).mean().item(),
+    }
+
+
+def confused_pairs(table: Tensor) -> list[Pair]:
+    """Every pair of classes that is confused, most videos first.
+
+    Args:
+        table: Counts (K, K) by true class (rows) and predicted class, as `metrics.confusion` makes them.
+    """
+    wrong = table.clone().fill_diagonal_(0)
+    videos = table.sum(1).tolist()
+    pairs = [
+        Pair(true, predicted, count, count / videos[true], back)
+        for (true, predicted), count, back in zip(
+            wrong.nonzero().tolist(), wrong[wrong > 0].tolist(), wrong.T[wrong > 0].tolist(), strict=True
+        )
+    ]
+    return sorted(pairs, key=lambda pair: (-pair.videos, -pair.share, pair.true, pair.predicted))
+
+
+def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
+    """Videos by which streams are right: all of them first, none last.
+
+    Args:
+        right: Whether each stream is, (S, N) bool.
+        fused: Whether the fused scores are, (N,) bool.
+    """
+    patterns: Iterable[tuple[bool, ...]] = itertools.product((True, False), repeat=len(right))
+    if len(right) > FEW_STREAMS:
+        patterns = {tuple(row) for row in right.T.tolist()}
+    found = []
+    for pattern in sorted(patterns, key=lambda row: (-sum(row), [not hit for hit in row])):
+        these = (right == torch.tensor(pattern)[:, None]).all(0)
+        found.append(Outcome(pattern, int(these.sum()), int(fused[these].sum())))
+    return found
+
+
+def winners(predicted: Tensor, fused: Tensor) -> Winners:
+    """Whom the fused scores follow where streams disagree.
+
+    Args:
+        predicted: Class indices of each stream, shape (S, N).
+        fused: Those of the fused scores, shape (N,).
+    """
+    split = (predicted != predicted[0]).any(0)
+    follows = (predicted == fused)[:, split]
+    return Winners(int(split.sum()), follows.sum(1).tolist(), int((~follows.any(0)).sum()))
+
+
+def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutcomes:
+    """Which streams are right, by class.
+
+    Args:
+        right: Whether each stream is, (S, N) bool.
+        label: Class indices, shape (N,).
+        num_classes: K.
+    """
+
+    def by_class(these: Tensor) -> Tensor:
+        return torch.bincount(label[these], minlength=num_classes)
+
+    single = right.sum(0) == 1
+    return ClassOutcomes(
+        by_class(right.all(0)), torch.stack([by_class(row & single) for row in right]), by_class(~right.any(0))
+    )
+
+
+def reliability(probability: Tensor, label: Tensor, bins: int = BINS) -> Reliability:
+    """How often predictions of some confidence are right (Guo et al., ICML 2017, eqs. 2, 3 and 5).
+
+    Args:
+        probability: Shape (N, K), in [0, 1].
+        label: Class indices, shape (N,).
+        bins: Number of bins of equal width; bin m holds confidences in ((m - 1) / bins, m / bins].
+    """
+    confidence, predicted = probability.double().max(1)
+    place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)
+    count = torch.bincount(place, minlength=bins)
+    filled = count.clamp_min(1)
+    mean = torch.bincount(place, confidence, minlength=bins) / filled
+    right = torch.bincount(place, (predicted == label).double(), minlength=bins) / filled
+    return Reliability(count, mean, right)
+
+
+def worst_errors(probability: Tensor, label: Tensor, most: int) -> list[int]:
+    """Positions of the wrong videos with the highest confidence, that one first; at most so many."""
+    confidence, predicted = probability.max(1)
+    wrong = (predicted != label).nonzero()[:, 0]
+    return wrong[confidence[wrong].argsort(descending=True, stable=True)][:most].tolist()

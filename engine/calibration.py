@@ -1,0 +1,90 @@
+"""Whether a probability means what it says, and the temperature that makes it so (Guo et al., ICML 2017)."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from .analysis import BINS, reliability
+
+STEPS = 200  # a bisection alone would need about 60
+PRECISION = 1e-12  # of 1 / T, relative
+
+
+def expected_calibration_error(logits: Tensor, target: Tensor, bins: int = BINS) -> float:
+    """ECE (Guo et al., eq. 3): mean over videos of |accuracy - confidence| of their bin, in [0, 1].
+
+    Args:
+        logits: Shape (N, K).
+        target: Class indices, shape (N,).
+        bins: Number of bins of equal width; the value depends on it, and is biased upwards where bins hold few videos.
+    """
+    return reliability(logits.double().softmax(1), target, bins).error
+
+
+def negative_log_likelihood(logits: Tensor, target: Tensor) -> float:
+    """NLL in nats, the mean over videos of -log p(target); log K for a uniform guess.
+
+    Args:
+        logits: Shape (N, K).
+        target: Class indices, shape (N,).
+    """
+    return F.cross_entropy(logits.double(), target).item()
+
+
+def brier_score(logits: Tensor, target: Tensor) -> float:
+    """Brier score (Brier, Monthly Weather Review, 1950): squared error of the probabilities, summed over classes.
+
+    Args:
+        logits: Shape (N, K).
+        target: Class indices, shape (N,).
+
+    Returns:
+        Mean over videos, in [0, 2].
+    """
+    probabilities = logits.double().softmax(1)
+    return (probabilities - F.one_hot(target, logits.shape[1])).square().sum(1).mean().item()
+
+
+def fit_temperature(logits: Tensor, target: Tensor) -> float:
+    """Temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
+
+    The NLL is convex in b = 1 / T. Its derivative, the mean over videos of E[z] - z_target under softmax(b z), is
+    brought to zero by Newton's method inside a bracket.
+
+    Args:
+        logits: Held-out ones, shape (N, K).
+        target: Class indices, shape (N,).
+
+    Returns:
+        T > 0; scaled logits have it scaled alike.
+
+    Raises:
+        ValueError: If no T is best: all predictions are right, so that any smaller T is better, or the logits are no
+            better than a uniform guess, so that any larger T is.
+    """
+    centred = logits.double() - logits.double().mean(1, keepdim=True)
+    scale = centred.std().item()
+    if slope(centred, target, 0.0)[0] >= 0:
+        raise ValueError("the held-out logits are no better than a guess, and the higher the temperature the better")
+    z = centred / scale
+    if bool((z.gather(1, target[:, None])[:, 0] == z.max(1).values).all()):
+        raise ValueError(f"all {len(target):,} held-out videos are right, and the lower the temperature the better")
+    low, high = 0.0, 1.0
+    while slope(z, target, high)[0] < 0:
+        low, high = high, 2 * high
+    b = (low + high) / 2
+    for _ in range(STEPS):
+        first, second = slope(z, target, b)
+        newton = b - first / second if second > 0 else high
+        if min(abs(newton - b), high - low) <= PRECISION * b:
+            return scale / b
+        low, high = (b, high) if first < 0 else (low, b)
+        b = newton if low < newton < high else (low + high) / 2
+    raise AssertionError("a convex function of one variable has not been minimised")
+
+
+def slope(z: Tensor, target: Tensor, b: float) -> tuple[float, float]:
+    """First and second derivative of the NLL of softmax(b z) by b."""
+    p = (b * z).softmax(1)
+    mean = (p * z).sum(1)
+    variance = (p * (z - mean[:, None]).square()).sum(1)
+    return (mean - z.gather(1, target[:, None])[:, 0]).mean().item(), variance.mean().item()

@@ -1,0 +1,125 @@
+"""How sure an accuracy is, and whether one system is better than another: intervals, a test, a mean over splits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+DRAWS = 4_000_000  # video indices held at once; bounds memory for any number of videos
+
+
+def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> Tensor:
+    """Means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979).
+
+    Every resample draws N videos with replacement, the same for all systems: differences of columns are paired. A seed
+    and an N give the same resamples whatever is measured on them.
+
+    Args:
+        values: One number per system and video, shape (S, N); of top-1 accuracy 1 where the system is right, else 0.
+        resamples: Number R of bootstrap samples.
+        seed: Of the draws.
+
+    Returns:
+        Shape (R, S), float64.
+
+    Raises:
+        ValueError: If there is no video or no resample.
+    """
+    videos = values.shape[1]
+    if not videos or resamples < 1:
+        raise ValueError(f"a bootstrap of {videos} videos with {resamples} resamples: at least 1 of both")
+    generator = torch.Generator().manual_seed(seed)
+    columns = values.double().T.contiguous()
+    means = []
+    for rows in torch.arange(resamples).split(max(1, DRAWS // videos)):
+        drawn = torch.randint(videos, (len(rows), videos), generator=generator)
+        drawn += torch.arange(len(rows))[:, None] * videos
+        times = torch.bincount(drawn.view(-1), minlength=len(rows) * videos).view(len(rows), videos)
+        means.append(times.double() @ columns / videos)
+    return torch.cat(means)
+
+
+def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
+    """Bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+
+    Args:
+        means: As from `resampled_means`, or differences of its columns, shape (R, S).
+        level: Coverage, in (0, 1).
+
+    Returns:
+        Lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the
+        bootstrap cannot tell how sure 100 % of few videos is.
+
+    Raises:
+        ValueError: If the level is not in (0, 1).
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"an interval of level {level}: between 0 and 1, such as 0.95")
+    ends = torch.tensor([(1 - level) / 2, (1 + level) / 2], dtype=torch.float64)
+    return torch.stack([torch.quantile(column.double(), ends) for column in means.T])
+
+
+@dataclass(frozen=True)
+class Paired:
+    """On how many videos each of two systems is right.
+
+    Attributes:
+        both: Videos on which both are right.
+        first: On which only the first is.
+        second: On which only the second is.
+        neither: On which both are wrong.
+        p: Of McNemar's exact test, see `mcnemar`.
+    """
+
+    both: int
+    first: int
+    second: int
+    neither: int
+    p: float
+
+
+def compare(first: Tensor, second: Tensor) -> Paired:
+    """McNemar's test between two systems on the same videos.
+
+    Args:
+        first: Whether the first system is right, shape (N,) bool.
+        second: The same of the second.
+    """
+    only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
+    both, neither = int((first & second).sum()), int((~first & ~second).sum())
+    return Paired(both, only_first, only_second, neither, mcnemar(only_first, only_second))
+
+
+def mcnemar(first: int, second: int) -> float:
+    """Exact p value of McNemar's test (McNemar, Psychometrika, 1947): no normal approximation, no mid-p.
+
+    If two systems are equally good, each of the n videos on which only one is right is as likely to be the first's as
+    the second's: p = min(1, 2 P(X <= min(first, second))), X binomial of n and 1/2. Edwards' corrected chi-square
+    (Psychometrika, 1948) approximates it for large n.
+
+    Args:
+        first: Videos on which only the first system is right, >= 0.
+        second: On which only the second is, >= 0.
+
+    Returns:
+        p in [0, 1]: 1 if the two counts are equal, 0 where it is less than the least double.
+    """
+    n = first + second
+    ways = tail = 1  # of choosing k of the n videos, exactly; and their sum over k up to the lesser count
+    for k in range(min(first, second)):
+        ways = ways * (n - k) // (k + 1)
+        tail += ways
+    return min(1.0, 2 * tail / 2**n)
+
+
+def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation (n - 1) over runs or splits.
+
+    Raises:
+        ValueError: If there are fewer than two.
+    """
+    if len(values) < 2:
+        raise ValueError(f"a standard deviation of {len(values)} values: at least two")
+    numbers = torch.tensor(values, dtype=torch.float64)
+    return numbers.mean().item(), numbers.std(correction=1).item()

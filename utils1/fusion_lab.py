@@ -1,0 +1,142 @@
+"""Fusion laboratory: every fusion and weighting of score files, what is fitted on held-out videos, and how sure it is.
+
+    python utils1/fusion_lab.py rgb.npz sfs.npz
+    python utils1/fusion_lab.py test.npz --fit held.npz --use rgb sfs --compare rgb+sfs rgb+flow --json lab.json
+    python utils1/fusion_lab.py --splits split1.npz split2.npz split3.npz
+
+Score files are written by test_single_stream.py and test_two_stream.py; no network runs here. docs/fusion.md says more.
+"""
+
+import dataclasses
+import json
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from engine import Scores, cli
+from engine.files import write_atomically
+from engine.scores import join, load
+from models import stream_weights
+from workflows.fusing import counted_twice, unlike_in
+from workflows.fusion_lab.fit import calibration, check_held_out, fit, same_streams
+from workflows.fusion_lab.splits import load_splits, over_splits
+from workflows.fusion_lab.systems import Bootstrap, Row, agreement, comparison, fusions, streams_alone
+from workflows.fusion_lab.tables import as_text
+
+log = logging.getLogger(__name__)
+
+ABOUT = ("dataset", "split", "subset")
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("scores", nargs="*", metavar="SCORES", help="score files of the same test videos; their streams are fused")
+    add("--use", nargs="+", metavar="STREAM", help="streams to fuse, in this order; else all of the files")
+    add("--fusion_weights", nargs="+", type=float, metavar="W", help="one more weighting for the table, one per stream")
+    add("--fit", nargs="+", metavar="HELD", help="score files of the held-out training videos (--test_subset val)")
+    add(
+        "--compare",
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("A", "B"),
+        help="two systems, such as rgb+sfs (ActivNo) and rgb+flow@softmax; may be repeated",
+    )
+    add("--splits", nargs="+", metavar="SCORES", help="instead: a score file per split, for the mean over them")
+    add("--resamples", default=10_000, type=int, help="bootstrap resamples of the videos")
+    add("--seed", default=1, type=int, help="of the bootstrap")
+    add("--json", type=Path, help="write everything here, with more digits")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> Row:
+    """Print the tables; returns what `--json` writes."""
+    if opt.resamples < 1:
+        raise ValueError(f"--resamples {opt.resamples}: at least 1")
+    if bool(opt.scores) == bool(opt.splits):
+        raise ValueError("give score files of the same test videos, or --splits with one of each split")
+    if opt.splits and (opt.fit or opt.compare or opt.fusion_weights):
+        raise ValueError("--splits takes the mean over splits alone: no --fit, --compare or --fusion_weights with it")
+    if opt.use and len(set(opt.use)) < len(opt.use):
+        raise ValueError(f"--use {' '.join(opt.use)}: a stream is named twice")
+    report = mean_over_splits(opt) if opt.splits else analyse(opt)
+    if opt.json:
+        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
+        write_atomically(opt.json, lambda file: file.write(text.encode()))
+    print(as_text(report))  # noqa: T201 - the result
+    return report
+
+
+def analyse(opt: Namespace) -> Row:
+    """All about the fusion of some streams on one list of videos."""
+    bootstrap = Bootstrap(resamples=opt.resamples, seed=opt.seed)
+    every = side_by_side(opt.scores)
+    scores = every.only(opt.use) if opt.use else every
+    for one, other in counted_twice(scores):
+        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", one, other)
+    if opt.fusion_weights:
+        stream_weights(opt.fusion_weights, len(scores.streams))
+    held = load_held_out(opt.fit, scores) if opt.fit else None  # refused before anything is computed
+    report: Row = {
+        "files": opt.scores,
+        "about": {name: scores.about.get(name) for name in ABOUT},
+        "videos": len(scores.video),
+        "classes": len(scores.class_names),
+        "streams": scores.streams,
+        "bootstrap": dataclasses.asdict(bootstrap),
+        "compare": [comparison(pair, every, bootstrap) for pair in opt.compare],
+        "alone": streams_alone(scores, bootstrap),
+        "agreement": list(agreement(scores)),
+        "fusions": fusions(scores, opt.fusion_weights, bootstrap),
+        "calibration": calibration(scores, {}),
+    }
+    return report | ({"fit": {"files": opt.fit} | fit(held, scores, bootstrap)} if held else {})
+
+
+def side_by_side(paths: Sequence[str]) -> Scores:
+    """The streams of all files; what was scored in unlike ways is put together, but said.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged, or they are not of the same videos, labels and classes.
+    """
+    parts = [(path, load(path)) for path in paths]
+    joined = join(parts)
+    for text in (text for part in parts[1:] for text in unlike_in(parts[0], part)):
+        log.warning("the score files were made in unlike ways: %s", text)
+    return joined
+
+
+def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
+    """The held-out scores of the streams that are tested.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If nothing may be fitted on a file, or a stream is missing.
+    """
+    parts = [(path, load(path)) for path in paths]
+    check_held_out(parts, test)
+    return same_streams(join(parts), test)
+
+
+def mean_over_splits(opt: Namespace) -> Row:
+    """Every system over the splits."""
+    files = load_splits(opt.splits, opt.use)
+    about = {name: files[0].about.get(name) for name in ("dataset", "subset")}
+    return {
+        "files": opt.splits,
+        "about": about,
+        "splits": [scores.about["split"] for scores in files],
+        "systems": over_splits(files),
+    }
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)
