@@ -1,0 +1,73 @@
+"""One page that explains results: what was tested how, what is confused, where streams disagree, the worst errors.
+
+    python utils1/report.py results/HMDB51 --out report
+    python utils1/report.py rgb.npz sfs.npz other/two_stream.npz --worst 24
+
+Reads score files (.npz) of test_single_stream.py and test_two_stream.py, all of them below a folder. Writes index.html,
+which needs no other file and no network, report.md, and the tables as CSV. Results are put side by side only where the
+same videos were tested, and what was not tested alike is said.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from engine import cli
+from engine.files import write_atomically
+from workflows.reporting.files import group_files, read_files
+from workflows.reporting.groups import GroupReport, report_group
+from workflows.reporting.page import as_html
+from workflows.reporting.tables import TABLES, as_csv, as_markdown
+
+log = logging.getLogger(__name__)
+
+
+def main(opt: Namespace) -> list[GroupReport]:
+    """Write the report; returns what it says.
+
+    Raises:
+        FileNotFoundError: If there is no score file.
+        ValueError: If one that was named is none.
+    """
+    if opt.worst < 0:
+        raise ValueError(f"--worst {opt.worst}: a number of errors to show, 0 for none")
+    if opt.out.exists() and not opt.out.is_dir():
+        raise ValueError(f"--out {opt.out}: is a file; name a folder")
+    reports = [report_group(group, opt.frame_dir, opt.worst) for group in group_files(read_files(opt.scores))]
+    for report in reports:
+        for details in report.details:
+            if details.errors and details.no_pictures:
+                log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
+    texts = {"index.html": as_html(reports), "report.md": as_markdown(reports)}
+    contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    contents |= {name: as_csv(make, reports) for name, make in TABLES.items()}
+    for name, content in contents.items():
+        write(opt.out / name, content)
+    count = sum(len(report.group.files) for report in reports)
+    print(f"{opt.out / 'index.html'}: {count} score files in {len(reports)} groups")  # noqa: T201 - the result
+    return reports
+
+
+def write(path: Path, content: bytes) -> None:
+    """A file that is either whole or as it was."""
+    write_atomically(path, lambda file: file.write(content))
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    add = parser.add_argument
+    add("scores", nargs="+", metavar="SCORES", type=Path, help="score file, or a folder with some in or below it")
+    add("--out", type=Path, default=Path("report"), help="folder to write")
+    add("--worst", type=int, default=12, help="errors to show of each file, the most confident ones")
+    add("--frame_dir", default="", help="where frames or videos are now, if not where they were when tested")
+    add("--debug", action="store_true", help="show the traceback of an error")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,134 @@
+"""What a report says of one score file: what is confused, where streams disagree, the worst errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine import confusion
+from engine.analysis import (
+    ClassOutcomes,
+    Outcome,
+    Pair,
+    Winners,
+    class_outcomes,
+    confused_pairs,
+    outcomes,
+    winners,
+    worst_errors,
+)
+
+from .files import ScoreFile
+from .pictures import Strip, open_frames
+from .systems import System
+
+
+class Said(NamedTuple):
+    """What a system says of a video: its name, a class and that class's probability."""
+
+    system: str
+    predicted: str
+    probability: float
+
+
+class Error(NamedTuple):
+    """A wrong video.
+
+    Attributes:
+        video: Its name.
+        true: Its class.
+        true_probability: Of that class.
+        said: What the system says, and after it each stream.
+        strip: Frames of it.
+    """
+
+    video: str
+    true: str
+    true_probability: float
+    said: list[Said]
+    strip: Strip
+
+
+class Disagreement(NamedTuple):
+    """Where streams are right and wrong, and what their fusion makes of it."""
+
+    streams: list[System]
+    outcomes: list[Outcome]
+    winners: Winners
+    by_class: ClassOutcomes
+
+
+@dataclass
+class Details:
+    """All about the last system of a file: the fused one, or its only stream.
+
+    Attributes:
+        number: Of the file in its group, from 1.
+        file: The file.
+        systems: Its streams and, if there are several, the fused system.
+        table: Confusion of the last one, counts (K, K) by true and predicted class.
+        pairs: What it confuses, most videos first.
+        disagreement: Of its streams; None for one alone.
+        errors: The worst ones.
+        no_pictures: Why no error has a picture; "" if they could be looked for.
+    """
+
+    number: int
+    file: ScoreFile
+    systems: list[System]
+    table: Tensor
+    pairs: list[Pair]
+    disagreement: Disagreement | None
+    errors: list[Error]
+    no_pictures: str
+
+    @property
+    def main(self) -> System:
+        """The system that this is about."""
+        return self.systems[-1]
+
+
+def details_of(number: int, file: ScoreFile, systems: list[System], frame_dir: str, worst: int) -> Details:
+    """Look at one file."""
+    main = systems[-1]
+    table = confusion(main.scores, main.label)
+    frames = open_frames(file.scores, frame_dir) if worst else ""
+    errors = []
+    for position in worst_errors(main.probability, main.label, worst):
+        strip = Strip() if isinstance(frames, str) else frames.strip(position)
+        errors.append(error_of(file, systems, position, strip))
+    return Details(
+        number,
+        file,
+        systems,
+        table,
+        confused_pairs(table),
+        disagreement_of(systems) if len(systems) > 1 else None,
+        errors,
+        frames if isinstance(frames, str) else "",
+    )
+
+
+def disagreement_of(systems: Sequence[System]) -> Disagreement:
+    """Of the streams of a file whose last system is their fusion."""
+    *streams, fused = systems
+    right = torch.stack([stream.right for stream in streams])
+    return Disagreement(
+        streams,
+        outcomes(right, fused.right),
+        winners(torch.stack([stream.predicted for stream in streams]), fused.predicted),
+        class_outcomes(right, fused.label, fused.scores.shape[1]),
+    )
+
+
+def error_of(file: ScoreFile, systems: Sequence[System], position: int, strip: Strip) -> Error:
+    """A wrong video, by its position."""
+    names, label = file.scores.class_names, int(file.scores.label[position])
+    said = []
+    for system in (systems[-1], *systems[:-1]):
+        predicted = int(system.predicted[position])
+        said.append(Said(system.stream, names[predicted], float(system.probability[position, predicted])))
+    probability = float(systems[-1].probability[position, label])
+    return Error(file.scores.video[position], names[label], probability, said, strip)

@@ -1,0 +1,82 @@
+"""Shapes of the drawings of a report, as numbers that its template puts into SVG."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine.analysis import Reliability
+
+NUMBERED = 60  # classes up to which a confusion matrix is a table of numbers
+LEVELS, PALEST = 10, 0.25  # shades of a matrix without numbers, and the opacity above which they lie
+SIDE, STRIP = 200.0, 44.0  # of a reliability curve and of the counts below it
+
+
+class Bar(NamedTuple):
+    """A bin of a reliability curve; lengths as of `SIDE` and `STRIP`, y downwards.
+
+    Attributes:
+        x: Left end.
+        width: Of the bar.
+        accuracy: Height of the bar.
+        confidence: Height at which the bar of a calibrated system ends.
+        videos: Height of the bar of counts.
+    """
+
+    x: float
+    width: float
+    accuracy: float
+    confidence: float
+    videos: float
+
+
+class Shade(NamedTuple):
+    """Cells of a confusion matrix that look alike.
+
+    Attributes:
+        kind: "right" or "wrong".
+        opacity: In (0, 1].
+        path: Unit squares, in SVG's language.
+    """
+
+    kind: str
+    opacity: float
+    path: str
+
+
+def bars(curve: Reliability) -> list[Bar]:
+    """The bins that hold videos."""
+    width = SIDE / len(curve.videos)
+    most = max(1, int(curve.videos.max()))
+    rows = zip(curve.videos.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
+    return [
+        Bar(i * width, width, accuracy * SIDE, confidence * SIDE, videos / most * STRIP)
+        for i, (videos, confidence, accuracy) in enumerate(rows)
+        if videos
+    ]
+
+
+def shades(table: Tensor) -> list[Shade]:
+    """A confusion matrix as squares: right videos, on the diagonal, then wrong ones.
+
+    Shades are square roots of shares of the true class, or single videos of large classes could not be seen.
+
+    Args:
+        table: Counts (K, K) by true class (rows) and predicted class.
+    """
+    share = table / table.sum(1, keepdim=True).clamp_min(1)
+    level = (share.sqrt() * LEVELS).ceil().long()
+    right = torch.eye(len(table), dtype=torch.bool)
+    found = []
+    for kind, where in (("right", right), ("wrong", ~right)):
+        for step in range(1, LEVELS + 1):
+            if cells := ((level == step) & where).nonzero().tolist():
+                opacity = PALEST + (1 - PALEST) * step / LEVELS
+                found.append(Shade(kind, opacity, "".join(f"M{x} {y}h1v1h-1z" for y, x in cells)))
+    return found
+
+
+def ticks(num_classes: int) -> list[int]:
+    """Class indices beside a matrix without numbers: round ones, six to twelve of them."""
+    step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 10**9) if num_classes / step <= 12)
+    return list(range(0, num_classes, step))

@@ -1,0 +1,83 @@
+"""The HTML page of a report: one file without links to others."""
+
+import base64
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
+from .files import NOT_STATED
+from .groups import GroupReport
+from .results import TOP
+from .tables import METRICS, percent, shown
+
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
+PAIRS = 20  # confused pairs that are shown
+CHECKPOINT = ("reads", "arch", "epoch", "file", "sha256")
+
+
+def as_html(reports: Sequence[GroupReport]) -> str:
+    """The page. Names are text in it whatever they contain."""
+    return template().render(reports=reports)
+
+
+@cache
+def template() -> Template:
+    """What the page is made of; compiling it takes longer than filling it."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: shown(value) if type(value) is str else value,  # not what the template wrote itself
+    )
+    environment.filters.update(percent=percent, points=points, digest=digest)
+    environment.globals.update(
+        numbered=NUMBERED,
+        side=SIDE,
+        strip_height=STRIP,
+        top=TOP,
+        metrics=METRICS,
+        most_pairs=PAIRS,
+        bars=bars,
+        shades=shades,
+        ticks=ticks,
+        networks=networks,
+        differing=differing,
+        is_known=lambda value: not math.isnan(value),
+    )
+    return environment.get_template(TEMPLATE.name)
+
+
+def points(value: float) -> str:
+    """A difference of two accuracies in percentage points, with its sign."""
+    text = f"{100 * value:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\N{MINUS SIGN}")
+
+
+def digest(script: str) -> str:
+    """What a browser compares a script with before it runs it: no other one may run in the page."""
+    return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
+
+
+def differing(report: GroupReport) -> set[str]:
+    """In what the systems of a group were not tested alike."""
+    first = report.results[0].protocol
+    return {name for name in first if any(result.protocol[name] != first[name] for result in report.results)}
+
+
+def networks(report: GroupReport) -> list[dict[str, Any]]:
+    """For each stream of each file, its number and name, and what the file says of the checkpoint."""
+    rows = []
+    for number, file in enumerate(report.group.files, 1):
+        for stream in file.scores.streams:
+            own = file.scores.about.get("checkpoints", {}).get(stream, {})
+            stated = {name: NOT_STATED if own.get(name) in (None, "") else own[name] for name in CHECKPOINT}
+            rows.append({"number": number, "label": file.label, "fusion": file.fusion, "stream": stream} | stated)
+    return rows
