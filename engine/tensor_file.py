@@ -22,7 +22,10 @@ log = logging.getLogger(__name__)
 SUFFIX = ".safetensors"
 SAID, CHECKSUM = "sts_net", "sha256"
 # Entries of a checkpoint that describe its network; the state of a run stays behind.
-DESCRIPTION = ("arch", "stream", "class_names", "recipe", "options", "epoch", "best", "metrics")
+DESCRIPTION = (
+    *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "best", "metrics"),
+    *("parameters", "macs", "data", "tested", "checkpoints"),
+)
 
 
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:

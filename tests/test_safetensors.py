@@ -1,15 +1,10 @@
-"""Networks as safetensors files: written, read, described, and used by the scripts in place of a checkpoint."""
+"""Networks as safetensors files: written, read, and used by the scripts in place of a checkpoint."""
 
 import json
-import os
-import subprocess
-import sys
 from argparse import Namespace
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from helpers import small, words_for
 from safetensors import safe_open
 from safetensors.torch import save_file
@@ -18,11 +13,9 @@ from torch import nn
 import test_single_stream
 import train
 from datasets import RGB
-from engine import card, checkpoint, tensor_file
+from engine import checkpoint, tensor_file
 from models import load_stream
 from opts import parse_opts
-
-ROOT = Path(__file__).parents[1]
 
 
 def state_of(network: nn.Module) -> dict:
@@ -104,53 +97,6 @@ def test_a_description_that_is_none_is_refused(tmp_path):
         save_file(tensors, tmp_path / "x.safetensors", {"sts_net": said, "sha256": tensor_file.checksum(said, tensors)})
         with pytest.raises(ValueError, match=r"x\.safetensors: its description"):
             checkpoint.load(tmp_path / "x.safetensors")
-
-
-def test_a_checkpoint_says_what_it_is_and_exports_itself(tmp_path, capsys):
-    checkpoint.save(tmp_path / "x.pth", state_of(small("resnet")))
-    exported = tmp_path / "out" / "x.safetensors"
-    card.main(Namespace(file=str(tmp_path / "x.pth"), export=str(exported)))
-    said = yaml.safe_load(capsys.readouterr().out)
-    assert (said["arch"], said["stream"], said["epoch"]) == ("resnet-10", "rgb", 3)
-    assert said["classes"] == {"number": 2, "names": ["run", "jump ü"]}
-    assert said["weights"]["numbers"] == sum(t.numel() for t in small("resnet").state_dict().values())
-    assert said["recipe"]["provenance"]["fps"] == 25.0
-    assert said["metrics"] == {"acc": 0.5, "loss": 1.25}
-    assert said["holds"] == ["step", "optimizer", "rng", "state_dict"]
-    assert checkpoint.load(exported)["class_names"] == ["run", "jump ü"]
-
-
-@pytest.mark.slow
-def test_the_tool_runs_by_its_name_and_ends_in_one_line(tmp_path):
-    checkpoint.save(tmp_path / "x.pth", state_of(nn.Linear(3, 2)))
-    for words, code, said in (
-        (["x.pth", "--export", "x.safetensors"], 0, "wrote x.safetensors\n"),
-        (["x.safetensors"], 0, ""),
-        (["x.pth", "--export", "x.bin"], 2, "error: x.bin: its name must end in .safetensors, by which it is known"),
-        (["none.pth"], 2, "error: none.pth: no such checkpoint file\n"),
-    ):
-        command = [sys.executable, "-m", "engine.card", *words]
-        environment = os.environ | {"PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        assert (done.returncode, done.stderr.count("\n")) == (code, bool(said))
-        assert done.stderr.startswith(said)
-
-
-def test_a_published_checkpoint_is_described_as_far_as_it_goes(tmp_path, capsys):
-    weights = nn.Linear(3, 2).state_dict()
-    for state in (weights, {"arch": "resnext-101", "epoch": 9, "state_dict": weights, "optimizer": {}}):
-        torch.save(state, tmp_path / "x.pth")
-        card.main(Namespace(file=str(tmp_path / "x.pth"), export=None))
-        said = yaml.safe_load(capsys.readouterr().out)
-        assert said["weights"] == {"tensors": 2, "numbers": 8}
-        assert said["classes"] == said["options"] == "not stated"
-        assert said.get("arch") == state.get("arch")
-
-
-def test_what_is_no_checkpoint_has_no_card(tmp_path):
-    torch.save({"a": 1}, tmp_path / "x.pth")
-    with pytest.raises(ValueError, match=r"x\.pth: holds neither weights nor a description"):
-        card.main(Namespace(file=str(tmp_path / "x.pth"), export=None))
 
 
 def test_scripts_take_an_exported_network_where_they_take_a_checkpoint(hmdb51, tmp_path):

@@ -1,0 +1,9 @@
+"""Checkpoints: tensors and plain values only, so that they load with `weights_only=True`.
+
+`python -m engine.checkpoint FILE` says what one is, see `card`.
+"""
+
+from .archive import verify
+from .storage import load, require_plain, save
+
+__all__ = ["load", "require_plain", "save", "verify"]

@@ -1,0 +1,49 @@
+"""What a checkpoint says of itself, and its network as a safetensors file.
+
+Examples:
+    python -m engine.checkpoint results/HMDB51/SFS_..._best.pth
+    python -m engine.checkpoint results/HMDB51/SFS_..._best.pth --export SFS_HMDB51_16f.safetensors
+"""
+
+import json
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import cli, tensor_file
+from .card import card
+from .storage import load
+from .text import as_text
+
+log = logging.getLogger(__name__)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Print the card of `opt.file`, and return it; write its network to `opt.export` if that is set."""
+    state = load(opt.file)
+    described = card(state, opt.file)
+    if opt.json:
+        print(json.dumps(described, indent=2, ensure_ascii=False, default=str))  # noqa: T201 - the result
+    else:
+        print(as_text(described, options=opt.options))  # noqa: T201 - the result
+    if opt.export:
+        tensor_file.write(Path(opt.export), state, opt.file)
+        log.info("wrote %s", opt.export)
+    return described
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this tool."""
+    parser = cli.ArgumentParser(prog="python -m engine.checkpoint", description="What a checkpoint says of itself.")
+    parser.add_argument("file", help="checkpoint: .pth or .safetensors")
+    parser.add_argument("--options", action="store_true", help="every option of the run, and every class name")
+    parser.add_argument("--json", action="store_true", help="everything, as JSON")
+    parser.add_argument("--export", help="write the network and its description to this .safetensors file")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,87 @@
+"""What a checkpoint says of itself: its model card (Mitchell et al., 2019), as plain values."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from ..tensor_file import DESCRIPTION
+
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms: tensors, but no parameters
+CLIP = (
+    *("sample_duration", "sample_size", "clip_stride", "sampling", "train_sampling", "val_sampling", "short_side"),
+    *("crop", "modality", "only_RGB"),
+)
+
+
+def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A checkpoint's description, the most asked for first; None is what it does not state.
+
+    Args:
+        state: The checkpoint, or bare weights.
+        source: Its name.
+
+    Returns:
+        "file", "arch", "stream", "channels" of a frame, "classes", "parameters", "macs" of a clip, "epoch", "clip",
+        "normalisation", "provenance" of the images, "dataset", "split", "data", "metrics" of the validation,
+        "tested", "changed", the options that differ from their defaults as [value, default], "options", and "holds",
+        the names of the entries that are the state of a run.
+
+    Raises:
+        ValueError: If it is no checkpoint.
+    """
+    weights = tensors_of(state)
+    if not weights and not any(name in state for name in DESCRIPTION):
+        raise ValueError(f"{source}: holds neither weights nor a description")
+    recipe, options = mapping(state, "recipe"), mapping(state, "options")
+    names = state.get("class_names") or None
+    first, last = weights.get("conv1.weight"), weights.get("fc.weight")
+    clip = {name: recipe.get(name, options.get(name)) for name in CLIP if name in recipe or name in options}
+    return {
+        "file": source,
+        "arch": state.get("arch"),
+        "stream": state.get("stream"),
+        "channels": None if first is None else first.shape[1],
+        "classes": {"number": len(names) if names else None if last is None else last.shape[0], "names": names},
+        "parameters": count_parameters(weights),
+        "macs": state.get("macs"),
+        "epoch": state.get("epoch"),
+        "clip": clip or None,
+        "normalisation": recipe.get("normalisation"),
+        "provenance": recipe.get("provenance") or None,
+        "dataset": options.get("dataset"),
+        "split": options.get("split"),
+        "data": mapping(state, "data") or None,
+        "metrics": mapping(state, "metrics") or None,
+        "tested": mapping(state, "tested") or None,
+        "changed": changed_options(options, state),
+        "options": dict(options) or None,
+        "holds": [str(name) for name in state if name not in DESCRIPTION] if "state_dict" in state else [],
+    }
+
+
+def mapping(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """An entry that is a mapping; {} if it is another thing or not there."""
+    value = state.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The weights by name, without the "module." of DataParallel."""
+    weights = state.get("state_dict", state)
+    named = weights.items() if isinstance(weights, Mapping) else ()
+    return {str(name).removeprefix("module."): value for name, value in named if isinstance(value, Tensor)}
+
+
+def count_parameters(weights: Mapping[str, Tensor]) -> int | None:
+    """Numbers that are learned; None if there are no weights."""
+    learned = [tensor.numel() for name, tensor in weights.items() if name.rsplit(".", 1)[-1] not in STATISTICS]
+    return sum(learned) if learned else None
+
+
+def changed_options(options: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, list[Any]] | None:
+    """Options of the run that differ from their defaults, as [value, default], by name; not those of the machine."""
+    defaults = state.get("defaults")
+    if not isinstance(defaults, Mapping):
+        return None
+    return {str(name): [options.get(name), defaults[name]] for name in sorted(defaults, key=str)}

@@ -1,0 +1,39 @@
+"""The test result that a checkpoint carries, so that whoever has the file knows what to expect."""
+
+from pathlib import Path
+from typing import Any
+
+from engine import checkpoint, tensor_file
+
+from .measure import Measured
+from .system import SEEN, VIEWS, System
+
+NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
+
+
+def record(system: System, measured: Measured) -> dict[str, Any]:
+    """Write what a test measured into its checkpoint as "tested", whole or not at all.
+
+    Args:
+        system: Whose checkpoint is rewritten; a file of bare weights becomes one with a "state_dict".
+        measured: Of its test videos.
+
+    Returns:
+        The entry: metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how.
+
+    Raises:
+        ValueError: If the file holds what a checkpoint may not.
+    """
+    names = [name for name in (*SEEN, *VIEWS) if name not in NOT_OF_A_TEST]
+    options = {name: getattr(system.test_opt, name) for name in names}
+    entry = {**measured.metrics, "clips": measured.clips, "data": measured.data, "options": options}
+    state = dict(system.state) if "state_dict" in system.state else {"state_dict": dict(system.state)}
+    path = Path(system.file)
+    if path.suffix == tensor_file.SUFFIX:
+        tensor_file.write(path, state | {"tested": entry}, system.file)
+        return entry
+    try:
+        checkpoint.save(path, state | {"tested": entry})
+    except TypeError as error:
+        raise ValueError(f"{path}: cannot be rewritten ({error}): export it first, see docs/verify.md") from None
+    return entry

@@ -1,0 +1,59 @@
+"""What a verification says: one verdict, and a table of causes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from .causes import EXPLAINS, LIKELY, Cause
+from .measure import Comparison, Measured
+
+NAMES = {"val": "validation clips", "test": "test videos"}
+
+
+def verdict(found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None) -> str:
+    """One line."""
+    texts = []
+    for one in found:
+        got, wanted = one.measured.metrics[one.key], one.expected[one.key]
+        numbers = f"{NAMES[one.part]} {got:.4f}, {one.source} says {wanted:.4f}"
+        if "loss" in one.expected:
+            numbers += f" (loss {one.measured.metrics['loss']:.6g}, {one.expected['loss']:.6g})"
+        if one.equal:
+            texts.append(f"{numbers}: equal{' to the last bit' if one.exact else ''}")
+            continue
+        texts.append(f"{numbers}: different; {surest(why[one.part])}")
+    if recorded:
+        said = "not recorded" if why else "recorded"
+        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f}, {said}")
+    return f"{'DIFFERENT' if why else 'equal'}: {'; '.join(texts)}"
+
+
+def surest(rows: Sequence[Cause]) -> str:
+    """The causes that explain a difference, or else the likely ones."""
+    for verdict in (EXPLAINS, LIKELY):
+        if names := [cause.name for cause in rows if cause.verdict == verdict]:
+            return f"{'explained by' if verdict == EXPLAINS else 'likely'}: {' and '.join(names)}"
+    return "no likely cause seen"
+
+
+def as_plain(one: Comparison) -> dict[str, Any]:
+    """A comparison as plain values."""
+    return {
+        "part": one.part,
+        "source": one.source,
+        "equal": one.equal,
+        "exact": one.exact,
+        "expected": dict(one.expected),
+        "measured": one.measured.metrics,
+        "data": one.measured.data,
+    }
+
+
+def as_text(report: dict[str, Any], *, tried: bool) -> str:
+    """The report for people; `tried` says whether anything was scored again to find causes."""
+    lines = [report["verdict"], *(f"although {note}" for note in report["notes"])]
+    for part, rows in report["causes"].items():
+        lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]
+        lines += [f"| {row['name']} | {row['verdict']} | {row['evidence']} |" for row in rows]
+    if report["causes"] and not tried:
+        lines += ["", "--diagnose scores a sample again with other clips, colours, directions and normalisations"]
+    return "\n".join(lines)
