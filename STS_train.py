@@ -21,8 +21,8 @@ from models import (
     start_stream,
 )
 from opts import adopt, parse_opts
-from teacher_flow import build_teacher_flow
-from training import choose_start, complete
+from workflows.teacher_flow import build_teacher_flow
+from workflows.training import choose_start, complete, describe_run
 
 # Column of the published log -> our metric.
 COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
@@ -60,11 +60,8 @@ def main(opt: Namespace) -> dict[str, float]:
     groups = parameter_groups(student.network, begin, rate := step_rate(opt))
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": rate})
-    info = {
-        "stream": RGB.name,
-        "class_names": names,
-        "recipe": build_recipe(opt, flow.record if flow else None) | {"normalisation": student.normalisation},
-    }
+    recipe = build_recipe(opt, flow.record if flow else None)
+    info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     files = naming.distillation_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

@@ -11,7 +11,7 @@ from datasets import MODALITIES, build_loader, build_recipe, check_data, class_n
 from engine import build_run, cli, naming, setup, step_rate
 from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
 from opts import parse_opts
-from training import choose_start, complete
+from workflows.training import choose_start, complete, describe_run
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -36,11 +36,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, step_rate(opt))
-    info = {
-        "stream": stream.name,
-        "class_names": names,
-        "recipe": build_recipe(opt) | {"normalisation": model.normalisation},
-    }
+    info = describe_run(opt, model, names, build_recipe(opt), {"train": train, "val": val})
     files = naming.single_stream_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

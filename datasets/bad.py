@@ -1,11 +1,15 @@
 """What could not be read, in place of the items of a dataset."""
 
+import logging
 import traceback
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset, get_worker_info
 
 Address = tuple[int, int]
+
+log = logging.getLogger(__name__)
 
 
 class Bad(NamedTuple):
@@ -38,3 +42,47 @@ def message(error: ValueError | OSError) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
+
+
+class LeftOut:
+    """The training videos that are done without, for they cannot be read; each is counted, and named, once.
+
+    Args:
+        most: How many there may be.
+
+    Attributes:
+        names: Theirs, in the order in which they were met.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.names: list[str] = []
+
+    def add(self, name: str, error: ValueError | OSError) -> None:
+        """One that could not be read just now.
+
+        Raises:
+            ValueError: If it is one too many.
+        """
+        if name not in self.names:
+            self.names.append(name)
+            log.warning("left out of training, bad video %d: %s", len(self.names), message(error))
+        self.check(message(error), error)
+
+    def extend(self, names: Iterable[str]) -> None:
+        """Those that another process met, or that this run met before it was resumed.
+
+        Raises:
+            ValueError: If they are too many.
+        """
+        self.names += [name for name in dict.fromkeys(names) if name not in self.names]
+        if self.names:
+            self.check(self.names[-1])
+
+    def check(self, last: str, cause: Exception | None = None) -> None:
+        """Raise if they are more than may be."""
+        if len(self.names) > self.most:
+            raise ValueError(
+                f"{len(self.names)} training videos cannot be read, --max_bad {self.most} allows no more than that; "
+                f"the last: {last}"
+            ) from cause

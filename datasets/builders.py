@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -20,11 +21,13 @@ from .manifest import Manifest, read_manifest
 from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
 from .quarantine import read_quarantine
 from .random_crops import CROPS
+from .recipe import provenance
 from .sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
 from .sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
 from .stores.cache import DecodedCache
 from .stores.detect import Reading, open_store
 from .stores.store import Store, Video
+from .stores.video_files import VideoFiles
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
 from .windows import Geometry
@@ -59,6 +62,21 @@ def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
     return val if subset == "val" else train
 
 
+def list_tested(opt: Namespace) -> Listing:
+    """What a test scores: the test list, or with `--test_subset val` the training videos held out.
+
+    Raises:
+        ValueError: If none can be held out.
+    """
+    if opt.test_subset == "test":
+        return list_official(opt, "test")
+    listing = list_official(opt, "train")
+    _, held_out = hold_out(listing.entries, opt.val_fraction)
+    if not held_out:
+        raise ValueError(f"{opt.annotation_path}: --test_subset val: too few training videos to hold any out")
+    return listing._replace(entries=held_out)
+
+
 def num_listed(opt: Namespace, subset: str) -> int:
     """Entries of a subset, also those whose video cannot be used."""
     return len(list_subset(opt, subset))
@@ -72,17 +90,18 @@ def class_names(opt: Namespace, subset: str) -> list[str]:
 def build_dataset(
     opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
 ) -> VideoDataset | ClipDataset:
-    """Build the "train", "val" or "test" subset that `opt` describes.
+    """Build the "train", "val" or "test" subset that `opt` describes; `--test_subset` says what is tested.
 
     `streams` are read, by default those of `--modality`; `flow` computes the flow stream in place of its files. Which
-    frames count depends on the modality alone, so that a stream is cut into the same clips with and without the other.
+    frames count does not depend on the streams, so that each is cut into the same clips with and without the others:
+    those that have a flow, or, with `--only_RGB` and for video files, which both are without flow, all.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
         ValueError: If the subset is empty or a video damaged.
     """
     streams = streams or MODALITIES[opt.modality]
-    entries = list_subset(opt, subset)
+    entries = list_tested(opt).entries if subset == "test" else list_subset(opt, subset)
     if not entries:
         raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
     manifest = read_manifest(Path(opt.frame_dir))
@@ -119,6 +138,12 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
     store = open_store(layout, root, entries, reading)
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
+
+
+def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
+    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
+    read = store.store if isinstance(store, DecodedCache) else store
+    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
 
 
 def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:

@@ -1,7 +1,6 @@
 """Batches: which samples, in which order, read by how many workers."""
 
 import copy
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
@@ -10,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from .bad import Address, Bad, Tolerant, message
+from .bad import Address, Bad, LeftOut, Tolerant
 from .threads import Threads
 from .workers import LOADERS, choose_loader, choose_workers, start_worker, worker_context
 
@@ -19,8 +18,6 @@ __all__ = ["LOADERS", "ClipLoader", "EpochBatches"]
 SPREAD = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
 
 Collate = Callable[[list[Any]], dict[str, Any]]
-
-log = logging.getLogger(__name__)
 
 
 class EpochBatches(Sampler[list[Address]]):
@@ -97,6 +94,8 @@ class Maker:
 class ClipLoader:
     """Batches of clips, (N, C, T, H, W) uint8 per stream; the same for any number and kind of workers.
 
+    Of a training batch of which nothing can be read only a "label" of shape (0,) is left: it counts as any other.
+
     Attributes:
         dataset: Samples, or lists of the crops of one clip, by address `(epoch, index)`.
         batch_size: Clips per batch, every crop counted.
@@ -105,10 +104,11 @@ class ClipLoader:
         loader: What workers are: "threads", "processes", or "auto", threads where reading lets them run side by side.
         pin_memory: Whether batches are for a GPU.
         seed: Seed of the order.
-        max_bad: Training items that may be left out because they cannot be read; in evaluation none ever is.
+        max_bad: Training videos that may be left out because they cannot be read; in evaluation none ever is.
         collate: Makes a batch of samples.
         rank: Number of this process, from 0.
         world: Number of processes that share the data.
+        left_out: The videos that were.
     """
 
     dataset: Dataset[Any]
@@ -128,7 +128,7 @@ class ClipLoader:
         items = max(1, self.batch_size // crops_per_item(self.dataset))
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
-        self.bad: set[int] = set()
+        self.left_out = LeftOut(self.max_bad if self.train else 0)
         self.kind = choose_loader(self.loader)
         self.workers = choose_workers(self.n_workers, size if self.kind == "threads" else len(self.batches))
         self.made = self.build()
@@ -161,37 +161,25 @@ class ClipLoader:
         """Batches from where `set_epoch` says.
 
         Raises:
-            ValueError: If an item cannot be read, or more than may be left out; also if none at all can.
+            ValueError: If an item cannot be read, or more than may be left out.
             OSError: The same.
         """
-        delivered = left_out = 0
         for batch, bad in self.made():
             for item in bad:
                 self.leave_out(item)
-            left_out += len(bad)
-            if batch is not None:
-                delivered += 1
-                yield batch
-        if left_out and not delivered:
-            raise ValueError(f"none of {left_out} training videos could be read")
+            yield {"label": torch.empty(0, dtype=torch.long)} if batch is None else batch
 
     def set_epoch(self, epoch: int, step: int = 0) -> None:
         """Choose the epoch whose order and draws come next, and which of its batches, from 0, is the first."""
         self.batches.epoch, self.batches.step = epoch, step
 
     def leave_out(self, bad: Bad) -> None:
-        """Do without an item, if that is allowed; an item is counted, and named, once."""
-        if not (self.train and self.max_bad):
+        """Do without an item, if that is allowed."""
+        if not self.left_out.most:
             # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
             raise copy.copy(bad.error) from bad.error
-        if bad.item not in self.bad:
-            self.bad.add(bad.item)
-            log.warning("left out of training, bad video %d: %s", len(self.bad), message(bad.error))
-        if len(self.bad) > self.max_bad:
-            raise ValueError(
-                f"{len(self.bad)} training videos cannot be read, --max_bad {self.max_bad} allows no more than that; "
-                f"the last: {message(bad.error)}"
-            ) from bad.error
+        videos = getattr(self.dataset, "videos", None)
+        self.left_out.add(videos[bad.item].name if videos else str(bad.item), bad.error)
 
 
 @dataclass(frozen=True)

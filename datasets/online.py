@@ -191,6 +191,9 @@ class OnlineLoader(ClipLoader):
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         for batch in super().__iter__():
+            if not len(batch["label"]):  # nothing of it could be read
+                yield batch
+                continue
             grey, clips = batch.pop("grey").to(self.flow.device, non_blocking=True), batch.pop("unfinished")
             parts = grey.split([math.prod(clip.shape) for clip in clips])
             flows = [self.finish(part.view(clip.shape), clip) for part, clip in zip(parts, clips, strict=True)]

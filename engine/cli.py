@@ -17,7 +17,7 @@ from .signals import StoppedError
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
 DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
-LOST_RANK = "Connection closed by peer"  # gloo's, of a process that waits for another
+LOST_RANK = ("Connection closed by peer", "Connection reset by peer")  # gloo's, of a process that waits for another
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -91,7 +91,7 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
 def is_explained(error: BaseException) -> bool:
     """Whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
     if isinstance(error, RuntimeError):
-        known = any(words in str(error) for words in (DEAD_WORKER, LOST_RANK))
+        known = any(words in str(error) for words in (DEAD_WORKER, *LOST_RANK))
         return known or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
     return True
 
@@ -114,7 +114,7 @@ def one_line(error: BaseException) -> str:
     """
     if DEAD_WORKER in str(error):
         return "a loader process died, perhaps for want of memory: use fewer --n_workers"
-    if LOST_RANK in str(error):
+    if any(words in str(error) for words in LOST_RANK):
         return "another process of this run has ended; it said why"
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU is out of memory: use a smaller --batch_size or --clips_per_batch"

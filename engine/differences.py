@@ -15,13 +15,23 @@ HERE = frozenset(
         *("resume", "resume_anyway", "resume_path1", "resume_path2", "resume_path3", "SFS_resume_path", "begin_epoch"),
         *("n_workers", "loader", "decoder", "cache", "max_bad", "allow_flow_mismatch", "input_channels"),
         *("clips_per_batch", "test_sampling", "num_clips", "num_crops", "tail", "scores_path"),
-        *("fusion", "fusion_weights", "group_width", "profile"),
+        *("fusion", "fusion_weights", "group_width", "profile", "stream", "scores", "use", "clip_mean", "test_subset"),
     )
 )
 # Of the run, but a run may go on with others. All options in neither table are fixed: a new one is until it is listed.
 FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp", "compile"))
 TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
 ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
+# What becomes a setting of the optimiser's groups, which otherwise are as in the checkpoint.
+SETTINGS = {
+    "learning_rate": ("lr",),
+    "lr_scale_base": ("lr",),
+    "momentum": ("momentum",),
+    "dampening": ("dampening",),
+    "nesterov": ("nesterov", "dampening"),
+    "weight_decay": ("weight_decay",),
+}
+SCALED = frozenset(("batch_size", "iter_size"))  # with --lr_scale_base they change the rate
 
 
 def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Namespace:
@@ -43,9 +53,7 @@ def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Na
         message = f"{source}: made with other options: {'; '.join(changed)}"
         if not opt.resume_anyway:
             raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
-        log.warning(
-            "%s; going on with the new ones, where the state of optimiser and schedule does not hold others", message
-        )
+        log.warning("%s; going on with the new ones", message)
     kept = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
     # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
     equal = {name: value for name, value in stored.items() if name not in HERE and value == getattr(opt, name)}
@@ -68,6 +76,62 @@ def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection
         for name in sorted(set(given) - free)
         if name in stored and differ(name, stored[name], getattr(opt, name))
     ]
+
+
+def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
+    """Settings of an optimiser's groups, like "lr", that the options of a resumed run change.
+
+    Args:
+        stored: Options in the checkpoint; none, as in published ones, change nothing.
+        now: Options as used.
+    """
+    changed = {name for name in (*SETTINGS, *SCALED) if name in stored and differ(name, stored[name], now[name])}
+    settings = {setting for name in changed & SETTINGS.keys() for setting in SETTINGS[name]}
+    return settings | {"lr"} if changed & SCALED and now["lr_scale_base"] else settings
+
+
+def changed_data(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Differences of the videos of a run, as "train: 900 of 1,000 listed videos in the checkpoint, 901 of 1,000 now".
+
+    Args:
+        stored: "data" of the checkpoint: by subset "videos", "listed" and "sha256", which alone decides.
+        now: That of the data here. Subsets that only one of them states are not compared.
+    """
+    return [
+        f"{subset}: {counted(before)} in the checkpoint, {counted(after)} now"
+        if counted(before) != counted(after)
+        else f"{subset}: {counted(after)}, but others than in the checkpoint (their list has sha256 "
+        f"{after['sha256'][:12]} now, {before['sha256'][:12]} in it)"
+        for subset, after in now.items()
+        if (before := stored.get(subset)) and before["sha256"] != after["sha256"]
+    ]
+
+
+def counted(videos: Mapping[str, Any]) -> str:
+    """How many videos are used."""
+    return f"{videos['videos']:,} of {videos['listed']:,} listed videos"
+
+
+def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: str, *, anyway: bool) -> None:
+    """Refuse to go on with other videos.
+
+    Args:
+        state: The checkpoint; one that does not state its videos fits.
+        now: As in `changed_data`.
+        source: Name of the checkpoint.
+        anyway: Whether other videos are only reported.
+
+    Raises:
+        ValueError: Lists the differences.
+    """
+    if changed := changed_data(state.get("data", {}), now):
+        message = f"{source}: made with other videos: {'; '.join(changed)}"
+        if not anyway:
+            raise ValueError(
+                f"{message}: check --frame_dir, --annotation_path and --missing, start another run, or insist with "
+                "--resume_anyway"
+            )
+        log.warning("%s; going on with those that are here", message)
 
 
 def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dict[str, Any]:

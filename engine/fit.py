@@ -1,17 +1,18 @@
 """Training a run to its end: epochs, stopping, what is written when."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .distributed import barrier, is_main, world
+from .distributed import any_rank, barrier, gather, is_main, world
 from .lock import Lock
-from .loop import Epoch, evaluate, train_one_epoch
+from .loop import Epoch, check_weights, evaluate, train_one_epoch
 from .metrics import Averages
 from .optim import learning_rate
 from .pace import Pace
@@ -26,8 +27,20 @@ log = logging.getLogger(__name__)
 TRAIN_COLUMNS = {"epoch": "epoch", "loss": "loss", "acc": "acc", "lr": "lr"}
 
 
+class LeftOut(Protocol):
+    """Names of the training videos that are left out because they cannot be read, of at most so many."""
+
+    most: int
+    names: list[str]
+
+    def extend(self, names: Iterable[str]) -> None: ...
+
+
 class Loader(Protocol):
     """An iterable of batches that can be told where to begin."""
+
+    @property
+    def left_out(self) -> LeftOut: ...
 
     def __iter__(self) -> Any: ...
     def __len__(self) -> int: ...
@@ -56,8 +69,9 @@ def fit(
     Raises:
         FloatingPointError: If the loss is not finite.
         StoppedError: If a signal asked to stop; the position is saved.
-        ValueError: If another run writes to the same files.
+        ValueError: If another run writes to the same files, or more training videos are bad than may be.
     """
+    go_on_counting(run, train.left_out)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         logs = None
@@ -82,6 +96,33 @@ def fit(
             fit_epoch(run, task, train, val, logs, stop)
 
 
+def go_on_counting(run: Run, left_out: LeftOut) -> None:
+    """Videos that the run has left out before are counted with those to come, in all its checkpoints."""
+    if before := run.info.get("left_out"):
+        log.info("%s bad training videos were left out before: %s", f"{len(before):,}", ", ".join(before)[:500])
+        left_out.extend(before)
+    run.info["left_out"] = left_out.names
+
+
+def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
+    """See `Epoch.leaves_out`: one has nothing of a batch, all leave it out, or the others would wait for its gradients.
+
+    A video that one of them cannot read is counted by all, which so stop at the same step if it is one too many.
+    """
+    told = len(left_out.names)
+
+    def leaves_out(nothing: bool) -> bool:
+        nonlocal told
+        if not left_out.most or not any_rank(nothing or len(left_out.names) > told):
+            return False
+        ranks = gather((nothing, list(left_out.names)))
+        left_out.extend(name for _, names in ranks for name in names)
+        told = len(left_out.names)
+        return any(nothing for nothing, _ in ranks)
+
+    return leaves_out
+
+
 def parallel(run: Run) -> nn.Module:
     """The task as the processes of a run share it."""
     if world() == 1:
@@ -102,35 +143,64 @@ def share_weights(network: nn.Module) -> None:
             torch.distributed.broadcast(tensor, 0)
 
 
+class Saving:
+    """When a run's checkpoints are written; every process of it must ask at the same steps.
+
+    Args:
+        run: The run.
+        stop: Whether it is asked to stop.
+        label: The epoch, for errors.
+    """
+
+    def __init__(self, run: Run, stop: Stop, label: str) -> None:
+        self.run, self.stop, self.label = run, stop, label
+
+    def save(self, path: Path, metrics: Mapping[str, float]) -> None:
+        """Write one of weights that are numbers."""
+        check_weights(self.run.task, f"{self.label}, step {self.run.step}")
+        self.run.save(path, metrics)
+
+    def leave(self, metrics: Mapping[str, float], look: Callable[[], None] = lambda: None) -> None:
+        """Write one and raise, if a signal has come."""
+        if number := self.stop.wanted():
+            look()
+            path = self.run.checkpoints.path(self.run.epoch, self.run.step)
+            self.save(path, metrics)
+            barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
+            raise StoppedError(number, str(path))
+
+    def after_step(self, done: int, look: Callable[[], None]) -> None:
+        """See `Epoch.after_step`."""
+        self.run.step = done
+        self.leave({}, look)
+        if self.run.save_steps and done % self.run.save_steps == 0:
+            look()
+            self.save(self.run.checkpoints.path(self.run.epoch, done), {})
+
+
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
     epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
     lr = run.rate = run.rate if run.step else learning_rate(run.stepper.optimizer)
-
-    def leave(metrics: Mapping[str, float]) -> None:
-        if number := stop.wanted():
-            path = run.checkpoints.path(run.epoch, run.step)
-            run.save(path, metrics)
-            barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
-            raise StoppedError(number, str(path))
-
-    def after_step(done: int) -> None:
-        run.step = done
-        leave({})
-        if run.save_steps and done % run.save_steps == 0:
-            run.save(run.checkpoints.path(run.epoch, run.step), {})
-
+    saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
     run.task.epoch = epoch  # type: ignore[assignment]
-    rest = Epoch(label, run.step, run.averages, after_step, run.pace, run.profile)
+    rest = Epoch(
+        label,
+        run.step,
+        run.averages,
+        leaves_out=agreement(train.left_out),
+        after_step=saving.after_step,
+        pace=run.pace,
+        profile=run.profile,
+    )
     trained = train_one_epoch(task, train, run.stepper, run.device, rest, amp=run.amp)
     run.step = len(train)
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))
-        # Processes may have more or fewer validation batches than others, so several agree on stopping afterwards.
-        stopped = (lambda: bool(stop.number)) if world() == 1 else (lambda: False)
-        tested = evaluate(run.task, val, run.device, stopped=stopped, amp=run.amp, pace=run.pace)
-    leave({})
+        # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
+        tested = evaluate(run.task, val, run.device, stopped=lambda: bool(stop.number), amp=run.amp, pace=run.pace)
+    saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
     log.info(
@@ -141,7 +211,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         logs.write(epoch, lr, trained, tested, run.device)
     if (score := (tested["acc"], -tested["loss"])) > run.best:
         run.best = score
-        run.save(run.files.best, tested)
+        saving.save(run.files.best, tested)
     if epoch % run.checkpoint_every == 0 or epoch == run.epochs:
-        run.save(run.checkpoints.path(run.epoch, 0), tested)
-    leave(tested)
+        saving.save(run.checkpoints.path(run.epoch, 0), tested)
+    saving.leave(tested)

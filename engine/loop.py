@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from .display import Display
-from .distributed import sum_over_ranks, world
+from .distributed import any_rank, sum_over_ranks, world
 from .metrics import Averages, top1
 from .pace import Pace
 from .precision import autocast
@@ -29,7 +29,10 @@ class Epoch:
         label: What it is called.
         first: Batches that are done already.
         averages: What they gave; goes on.
-        after_step: Called after each step with the number of batches done.
+        leaves_out: Told of each batch whether this process has nothing of it, because its videos could not be read;
+            says whether all processes leave it out.
+        after_step: Called after each step with the number of batches done, and what raises if a loss was not finite:
+            on a GPU that may not have been looked at for a while, and has to be before anything is saved.
         pace: Of the run.
         profile: Told of every step.
     """
@@ -37,7 +40,8 @@ class Epoch:
     label: str = "train"
     first: int = 0
     averages: Averages = field(default_factory=Averages)
-    after_step: Callable[[int], None] = lambda done: None
+    leaves_out: Callable[[bool], bool] = lambda nothing: nothing
+    after_step: Callable[[int, Callable[[], None]], None] = lambda done, look: None
     pace: Pace | None = None
     profile: Profile | None = None
 
@@ -49,7 +53,8 @@ def train_one_epoch(
 
     Args:
         task: See `models.tasks.Task`; may be wrapped for several processes.
-        loader: Batches with "label" (N,) and the streams that the task reads, from batch `epoch.first` on.
+        loader: Batches with "label" (N,) and the streams that the task reads, from batch `epoch.first` on. One of
+            N = 0 counts, so that batches have the same numbers with and without bad videos, but nothing is learnt.
         stepper: Learns from a loss.
         device: Where the task is.
         epoch: What is left to do.
@@ -61,6 +66,7 @@ def train_one_epoch(
 
     Raises:
         FloatingPointError: If the loss is not finite. On a CPU that is before the step.
+        ValueError: If nothing of any batch could be read.
     """
     task.train()
     finite = FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY, epoch.label, epoch.first)
@@ -68,24 +74,50 @@ def train_one_epoch(
     with Display(Feed(loader, device), epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
-            with keep_gradients(task, last):
-                with autocast(device, amp):
-                    out = task(batch)
-                finite.see(out["loss"], batch.get("video", ()))
-                stepper.backward(out["loss"], stepper.group(done - 1, batches))
-            epoch.averages.update(scalars(out, batch), len(batch["label"]))
+            if epoch.leaves_out(not len(batch["label"])):
+                finite.see(torch.zeros((), device=device))
+                if last:
+                    share_gradients(task)
+            else:
+                with keep_gradients(task, last):
+                    with autocast(device, amp):
+                        out = task(batch)
+                    finite.see(out["loss"], batch.get("video", ()))
+                    stepper.backward(out["loss"], stepper.group(done - 1, batches))
+                epoch.averages.update(scalars(out, batch), len(batch["label"]))
             if last:
-                stepper.step()
+                finish_step(stepper)
                 if epoch.profile:
                     epoch.profile.step()
-                epoch.after_step(done)
+                epoch.after_step(done, finite.look)
         finite.look()  # waits for the device, so that the time of its last steps counts
-    return epoch.averages.result() | display.speed()
+    means = epoch.averages.result()
+    if batches and not means:
+        raise ValueError(
+            f"{epoch.label}: no training video could be read; utils1/audit.py says what is wrong with them"
+        )
+    return means | display.speed()
 
 
 def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
     """Between processes gradients are only summed with the last batch of a step."""
     return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
+
+
+def share_gradients(task: nn.Module) -> None:
+    """What the backward pass of a step's last batch would have done, had it not been left out: the mean over ranks."""
+    if isinstance(task, DistributedDataParallel):
+        for parameter in task.parameters():
+            if parameter.grad is not None:
+                sum_over_ranks(parameter.grad).div_(world())
+
+
+def finish_step(stepper: Stepper) -> None:
+    """Learn from the batches of a step; if all of them were left out, only the schedule goes on."""
+    if stepper.pending:
+        stepper.step()
+    else:
+        stepper.schedule.step()
 
 
 @torch.inference_mode()
@@ -148,6 +180,19 @@ class FiniteCheck:
                 "--learning_rate or the loss weights; the last checkpoint is from before"
             )
         self.total, self.names = torch.zeros(()), []
+
+
+def check_weights(task: nn.Module, label: str) -> None:
+    """Raise if a gradient has made weights, or a batch running statistics, of any process infinite or no numbers.
+
+    The loss shows that one batch later, when a checkpoint of them may be the newest.
+    """
+    values = [*task.parameters(), *(buffer for buffer in task.buffers() if buffer.is_floating_point())]
+    if any_rank(not torch.stack([value.detach().isfinite().all() for value in values]).all().item()):
+        raise FloatingPointError(
+            f"the weights became infinite or no numbers in {label}, where the loss was still finite: lower "
+            "--learning_rate, or limit gradients with --clip_grad; the last checkpoint is from before"
+        )
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

@@ -1,8 +1,11 @@
 """File names of a run, in the patterns of the published code: results are found again by what made them."""
 
+import re
 from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple
+
+LONGEST = 100  # characters of a file's name that streams may take: names of users, and a name has 255 bytes
 
 
 class RunFiles(NamedTuple):
@@ -74,11 +77,17 @@ def distillation_files(opt: Namespace) -> RunFiles:
 
 def single_test_file(opt: Namespace) -> Path:
     """Result file of `test_single_stream.py`."""
-    name = f"test_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}.txt"
-    return result_dir(opt) / name
+    name = f"test_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
+    return result_dir(opt) / f"{name}{of_subset(opt)}.txt"
 
 
 def fused_test_file(opt: Namespace, streams: str) -> Path:
     """Result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
-    name = f"test_{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}.txt"
-    return result_dir(opt) / name
+    streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
+    name = f"test_{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
+    return result_dir(opt) / f"{name}{of_subset(opt)}.txt"
+
+
+def of_subset(opt: Namespace) -> str:
+    """What the result file of other videos than the test list's has in its name."""
+    return "" if opt.test_subset == "test" else f"_{opt.test_subset}"

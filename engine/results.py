@@ -1,12 +1,17 @@
-"""The result file of the published test scripts, line by line."""
+"""The result file of the published test scripts, line by line, and what must be known to compare two results."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from .files import write_atomically
+from .scores import Scores
+
+STRETCHED = 256  # pixels that the short side of frames has for crops "two-stream"
+NOT_STATED = object()
 
 
 def result_lines(scores: Tensor, label: Tensor) -> list[str]:
@@ -30,3 +35,66 @@ def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
     """Write the options as text and the lines, with LF ends."""
     text = "\n".join([header, *lines]) + "\n"
     write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
+    """Accuracies of clips, by stream, and of fused videos, with all that they depend on, on one line.
+
+    Args:
+        scores: Of every stream.
+        metrics: "top1", "top5" and "mean_class" of the fused scores.
+    """
+    clips = [f"{name} {top1:.4f}" for name, top1 in zip(scores.streams, scores.clip_accuracy, strict=False)]
+    named = (("top1", "top-1"), ("top5", "top-5"), ("mean_class", "mean class"))
+    videos = [f"{shown} {metrics[name]:.4f}" for name, shown in named]
+    return f"clip top-1 {', '.join(clips) or 'not stated'}; video {', '.join(videos)}; {protocol(scores)}"
+
+
+def protocol(scores: Scores) -> str:
+    """What was scored and how, on one line: two results can be compared where these lines are alike."""
+    about = scores.about
+    which = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
+    which += [f"split {about['split']}"] if "split" in about else []
+    clips = " and ".join(f"{count:,}" for count in sorted(set(scores.clips.sum(1).tolist())))
+    parts = [
+        " ".join(which) or "data not stated",
+        f"{len(scores.video):,} of {scores.listed:,} listed videos",
+        f"{clips} clips ({views(about.get('options', {}))})",
+        images(about),
+    ]
+    unlike = about.get("unlike")
+    return ", ".join([*parts, *([f"UNLIKE: {'; '.join(unlike)}"] if unlike else [])])
+
+
+def views(options: Mapping[str, Any]) -> str:
+    """Which clips of a video were scored, as "10 spaced x 3 crops of 16 frames at 112 px"."""
+    if not {"test_sampling", "num_clips", "num_crops", "sample_duration", "sample_size"} <= options.keys():
+        return "views not stated"
+    sampling, crops = options["test_sampling"], options["num_crops"]
+    clips = "all windows" if sampling == "all" else f"{options['num_clips']} {sampling}"
+    stride = options.get("clip_stride", 1)
+    step = "" if stride == 1 else f", stride {stride},"
+    return (
+        f"{clips} x {crops} {'crop' if crops == '1' else 'crops'} of {options['sample_duration']} frames{step} at "
+        f"{options['sample_size']} px"
+    )
+
+
+def images(about: Mapping[str, Any]) -> str:
+    """Frame rate and short side of the images, stored and as the network sees them."""
+    made, options = about.get("provenance", {}), about.get("options", {})
+    rate, side = (made.get(name, NOT_STATED) for name in ("fps", "short_side"))
+    default = STRETCHED if options.get("num_crops") == "two-stream" else options.get("sample_size", "not stated")
+    return (
+        f"{in_words(rate, '{} fps', 'fps')}, {in_words(side, 'short side {}', 'short side')}, "
+        f"seen at {options.get('short_side') or default}"
+    )
+
+
+def in_words(value: Any, form: str, name: str) -> str:
+    """A value of the records of an extraction: None stands for the videos' own."""
+    if value is NOT_STATED:
+        return f"{name} not stated"
+    if value is None:
+        return f"native {name}"
+    return form.format(f"{value:g}" if isinstance(value, float) else value)

@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from . import checkpoint
+from .differences import changed_settings, check_same_data
 from .distributed import gather, is_main, rank, world
 from .ema import Ema
 from .metrics import Averages
@@ -108,22 +109,36 @@ class Run:
         """Go on from a checkpoint whose deployable weights the network has already.
 
         Published checkpoints lack the schedule and the generators; that is said, and both start afresh.
+
+        Raises:
+            ValueError: If it was made with other videos, or other losses.
         """
+        options = self.info.get("options", {})
+        check_same_data(state, self.info.get("data", {}), source, anyway=options.get("resume_anyway", False))
         self.resumed = True
         self.epoch, self.step = int(state.get("epoch", 1)), int(state.get("step", 0))
         self.rate = float(state.get("rate", 0.0))
         self.best = tuple(state.get("best", self.best))
         self.averages.load(state.get("averages", {}), self.device)
-        self.stepper.load(state, source)
+        self.stepper.load(state, source, changed_settings(state.get("options", {}), options))
+        if "left_out" in state:
+            self.info["left_out"] = list(state["left_out"])
         if losses := getattr(self.task, "losses", None):
             resume_losses(losses, state.get("losses"), source)
         generators = state.get("rng", [])
-        generators = generators if isinstance(generators, list) else [generators]
+        self.restore_generators(generators if isinstance(generators, list) else [generators], source)
+        log.info("resuming %s at epoch %d%s", source, self.epoch, f", batch {self.step + 1}" if self.step else "")
+
+    def restore_generators(self, generators: Sequence[dict[str, Any]], source: str) -> None:
+        """Restore those of this process, from those of all; says so if there were more or fewer."""
         if rank() < len(generators):
             set_rng_state(generators[rank()], self.device)
-        elif generators:
-            log.warning("%s: made by %d processes; the generators of the others start afresh", source, len(generators))
-        log.info("resuming %s at epoch %d%s", source, self.epoch, f", batch {self.step + 1}" if self.step else "")
+        if generators and len(generators) != world() and is_main():
+            log.warning(
+                "%s: made by %d processes, now there are %d: a step has other clips, so the results will differ%s",
+                *(source, len(generators), world()),
+                "; of the epoch under way some clips come twice and some not at all" if self.step else "",
+            )
 
 
 def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: str) -> None:

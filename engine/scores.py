@@ -18,6 +18,7 @@ from .files import write_atomically
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
 OPTIONAL = ("clip_top1", "clip_top5", "activated")
+TEXTS = ("subset", "dataset", "list_sha256", "activation", "fusion", "clip_mean")
 MALFORMED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
 
@@ -36,8 +37,10 @@ class Scores:
         clip_top1: Clips of each video whose highest logit is the label's, (S, N) int64; None in files of others.
         clip_top5: Those that have the label among their five highest.
         activated: Mean over clips of the activated logits, (S, N, K) float32, where activation comes before it.
-        about: What was scored and how, plain values: "subset", "dataset", "split", "options", "fusion", "activation",
-            and "checkpoints", for each stream "file", "sha256", "reads", "arch", "epoch", "recipe". Empty in files of
+        about: What was scored and how, plain values: "subset", "dataset", "split", "list_sha256" of names and labels,
+            "options", "provenance" of the images, "activation" of `activated` ("": none), "fusion", "fusion_weights"
+            and "clip_mean" of the fused scores, and "checkpoints", for each stream "file", "sha256", "reads", "arch",
+            "epoch", "recipe"; "unlike" lists what differs between files that were put together. Empty in files of
             others.
     """
 
@@ -157,7 +160,22 @@ def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
         name for part in ("video", "streams") for name, count in Counter(arrays[part].tolist()).items() if count > 1
     ]:
         return f"{twice[0]!r} is in it twice"
-    return "" if isinstance(about, dict) else "what it says about itself is no JSON object"
+    return problem_of_about(about)
+
+
+def problem_of_about(about: Any) -> str:
+    """What keeps others from reading what a score file says about itself; "" if nothing does."""
+    if not isinstance(about, dict):
+        return "what it says about itself is no JSON object"
+    objects = {name: about.get(name, {}) for name in ("options", "provenance", "checkpoints")}
+    if isinstance(objects["checkpoints"], dict):
+        objects |= {f"checkpoint of {name}": own for name, own in objects["checkpoints"].items()}
+    if bad := [name for name, value in objects.items() if not isinstance(value, dict)]:
+        return f"its {bad[0]} is no JSON object"
+    if bad := [name for name in TEXTS if not isinstance(about.get(name, ""), str)]:
+        return f"its {bad[0]} is no text"
+    unlike = about.get("unlike", [])
+    return "" if isinstance(unlike, list) and all(isinstance(x, str) for x in unlike) else "its unlike is no list"
 
 
 def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
@@ -166,29 +184,45 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
     Args:
         parts: Name of the file, for errors, and scores. A stream name that comes again is numbered: "rgb", "rgb-2".
 
+    Returns:
+        Scores with what all of them have: `activated` only if all were by one activation.
+
     Raises:
         ValueError: If they are not of the same videos, labels and classes.
     """
+    parts = numbered(parts)
     source, first = parts[0]
     aligned = [first, *(align(scores, path, first, source) for path, scores in parts[1:])]
-    names: list[str] = []
-    checkpoints: dict[str, Any] = {}
-    for scores in aligned:
-        for name in scores.streams:
-            numbered = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-            names.append(next(free for free in numbered if free not in names))
-            checkpoints[names[-1]] = scores.about.get("checkpoints", {}).get(name, {})
+    checkpoints = {name: own for scores in aligned for name, own in scores.about["checkpoints"].items()}
+    activation = first.about.get("activation", "")
+    unlike = any(scores.about.get("activation", "") != activation for scores in aligned)
 
     def beside(name: str) -> Any:
         own = [getattr(scores, name) for scores in aligned]
-        return None if any(part is None for part in own) else torch.cat(own)
+        return None if (name == "activated" and unlike) or any(part is None for part in own) else torch.cat(own)
 
     return replace(
         first,
-        streams=names,
-        about=first.about | {"checkpoints": checkpoints},
+        streams=[name for scores in aligned for name in scores.streams],
+        about=first.about | {"checkpoints": checkpoints, "activation": "" if unlike else activation},
         **{name: beside(name) for name in ("logits", "clips", *OPTIONAL)},
     )
+
+
+def numbered(parts: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
+    """Score files, as in `join`, in which no stream has a name that came before: "rgb" is then "rgb-2"."""
+    taken: set[str] = set()
+    renamed = []
+    for path, scores in parts:
+        known, checkpoints = scores.about.get("checkpoints", {}), {}
+        for name in scores.streams:
+            names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+            free = next(free for free in names if free not in taken)
+            taken.add(free)
+            checkpoints[free] = known.get(name, {})
+        about = scores.about | {"checkpoints": checkpoints}
+        renamed.append((path, replace(scores, streams=[*checkpoints], about=about)))
+    return renamed
 
 
 def align(scores: Scores, path: str, first: Scores, source: str) -> Scores:

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -115,7 +115,7 @@ class Stepper:
             state |= {"state_dict": self.ema.average, "raw_state_dict": self.ema.network.state_dict()}
         return state
 
-    def load(self, state: Mapping[str, Any], source: str) -> None:
+    def load(self, state: Mapping[str, Any], source: str, changed: Collection[str] = ()) -> None:
         """Go on from a checkpoint whose deployable weights the network has already.
 
         What it lacks starts afresh, with a warning.
@@ -123,11 +123,13 @@ class Stepper:
         Args:
             state: Content of the file.
             source: Its name, for the warnings.
+            changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
+                "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
         """
-        same = load_optimizer(self.optimizer, state.get("optimizer"))
+        same = load_optimizer(self.optimizer, state.get("optimizer"), (*OWN, *changed))
         if not same:
             log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
-        self.load_schedule(state.get("scheduler"), source, rates=same)
+        self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
         if self.scaler and state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         elif self.scaler:
@@ -156,10 +158,10 @@ class Stepper:
             log.warning("%s: holds no average of the weights, which starts afresh", source)
 
 
-def load_optimizer(optimizer: Optimizer, state: Any) -> bool:
+def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN) -> bool:
     """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
 
-    The settings of the groups, learning rate and others, become those of the state.
+    The settings of the groups, learning rate and others, become those of the state, but for those of `kept`.
 
     Returns:
         Whether it was restored.
@@ -167,7 +169,7 @@ def load_optimizer(optimizer: Optimizer, state: Any) -> bool:
     if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
         return False
     groups = [
-        dict(saved) | {name: own[name] for name in OWN if name in own}
+        dict(saved) | {name: own[name] for name in kept if name in own}
         for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     optimizer.load_state_dict({"state": state["state"], "param_groups": groups})

@@ -1,6 +1,7 @@
 """What tests share: invented data sets in the trees that the real ones have, small networks, reference values."""
 
 import importlib.util
+import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,6 +47,23 @@ def words_for(root: Path, results: Path, network: Sequence[str] = TINY) -> list[
     """Options of a run that takes a second; with `network` () a checkpoint must say which network it is."""
     paths = f"--frame_dir {root / 'frames'} --annotation_path {root / 'labels'} --result_path {results}".split()
     return [*paths, *network, *QUICK]
+
+
+class Clock:
+    """Time that passes when it is told to.
+
+    Args:
+        monkeypatch: Puts it in the place of `time.perf_counter`.
+    """
+
+    def __init__(self, monkeypatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
+
+    def after(self, seconds, value):
+        """Let so much time pass, and give `value` back."""
+        self.now += seconds
+        return value
 
 
 REFERENCE = Path(__file__).parent / "reference"

@@ -2,6 +2,7 @@
 
 import atexit
 import ctypes
+import hashlib
 import itertools
 import os
 import shutil
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+import engine.loop
 import models.tasks
 
 
@@ -56,6 +58,38 @@ def long_step() -> None:
 def not_finite() -> None:
     """The loss of the 7th training step is not a number."""
     forwards(lambda number, out: out | {"loss": out["loss"] * torch.nan} if number == 7 else out)
+
+
+def rarely_looked_at() -> None:
+    """The loss of the 7th training step is not a number, and losses are looked at as rarely as those of a GPU."""
+    not_finite()
+    check = engine.loop.FiniteCheck
+    engine.loop.FiniteCheck = lambda every, *more: check(engine.loop.CHECK_EVERY, *more)
+
+
+def endless_gradient() -> None:
+    """The gradient of the 8th training step is infinite, its loss is not."""
+
+    def change(number, out):
+        if number == 8:
+            out["loss"].register_hook(lambda gradient: gradient * torch.inf)
+        return out
+
+    forwards(change)
+
+
+def slow_validation() -> None:
+    """From the second one on every batch of a validation takes half a second, and says so first."""
+    original = models.tasks.Classify.forward
+
+    def forward(self, batch):
+        if not self.training and self.epoch == 2:
+            with Path("validated").open("a") as file:
+                file.write("batch\n")
+            time.sleep(0.5)
+        return original(self, batch)
+
+    models.tasks.Classify.forward = forward
 
 
 def die_writing() -> None:
@@ -119,6 +153,25 @@ def small_disk() -> None:
         before.with_name("kept").rename(before)
 
     atexit.register(keep)
+
+
+def note_weights() -> None:
+    """What the weights are before every training step goes to `weights.RANK`, to the last bit."""
+
+    def note(kind: type) -> None:
+        original = kind.forward
+
+        def forward(self, batch):
+            if self.training:
+                data = b"".join(parameter.detach().numpy().tobytes() for parameter in self.parameters())
+                with Path(f"weights.{os.environ.get('RANK', '0')}").open("a") as file:
+                    file.write(f"{self.epoch} {hashlib.sha256(data).hexdigest()}\n")
+            return original(self, batch)
+
+        kind.forward = forward
+
+    note(models.tasks.Classify)
+    note(models.tasks.Distill)
 
 
 def note_videos() -> None:

@@ -67,6 +67,9 @@ class Run:
         self.pid = int(self.connection.recv(WIDTH))
         self.code: int | None = None
 
+    def __del__(self) -> None:  # where a test has failed
+        self.connection.close()
+
     def signal(self, number: int) -> None:
         """Send a signal, if it still runs."""
         if self.poll() is None:

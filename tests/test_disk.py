@@ -57,7 +57,7 @@ def test_on_a_full_disk_the_last_checkpoint_stays_whole(case, tmp_path, script, 
 def test_a_disk_may_be_full_at_any_moment(case, tmp_path):
     largest = max(path.stat().st_size for path in checkpoints(case.whole("train")))
     codes = []
-    for eighths in range(8, 40, 2):
+    for eighths in range(8, 40, 3):
         folder = case.folder(tmp_path / f"{eighths}")
         run = server().start(
             "train",
@@ -87,6 +87,20 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(case, tmp_pat
     for path in found:
         assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
     goes_on_to_the_same_bits(case, script, folder)
+
+
+@pytest.mark.parametrize("before", ["rarely_looked_at", "endless_gradient"])
+def test_weights_that_are_no_numbers_are_never_saved(case, tmp_path, before):
+    """A checkpoint is due after the 8th step: nobody has looked at the loss of the 7th, or seen that of the 9th."""
+    folder = case.folder(tmp_path / "run")
+    run = server().start("train", case.words("train", "no workers"), folder, before=before)
+    assert run.wait() == NON_FINITE, run.err
+    last = run.err.splitlines()[-1]
+    assert re.match(r"error: .* epoch 2/3, step 2\b", last), last
+    assert ("film" in last) == (before == "rarely_looked_at")
+    for path in checkpoints(folder / "results"):
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
+    goes_on_to_the_same_bits(case, "train", folder)
 
 
 def test_a_huge_learning_rate_ends_with_exit_code_3(case, tmp_path):

@@ -5,10 +5,10 @@ import logging
 import mmap
 import re
 import sys
-import time
 
 import pytest
 import torch
+from helpers import Clock
 
 from engine import display
 from engine.display import LINE, LOOK, Display, local_means, speed_row
@@ -18,18 +18,6 @@ from engine.pace import FIRST, FORWARD, MEMORY, WARM_UP, Pace, in_time
 from engine.prefetch import ADVICE, WORTH_SECONDS, Feed
 
 CPU = torch.device("cpu")
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
-
-    def after(self, seconds, value):
-        self.now += seconds
-        return value
 
 
 class Terminal(io.StringIO):

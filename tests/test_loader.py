@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -20,7 +21,7 @@ from datasets import workers as module
 from datasets.jpeg import native
 from datasets.loader import ClipLoader, EpochBatches
 from datasets.threads import Threads
-from datasets.workers import choose_loader, choose_workers, default_workers
+from datasets.workers import choose_loader, choose_workers, default_workers, end_workers
 
 # 4 workers are more than the cores of some machines, which torch minds
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -28,6 +29,13 @@ pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
 WORKERS = [(0, "threads"), (1, "threads"), (4, "threads"), (1, "processes"), (4, "processes")]
 FEW = [(0, "threads"), (3, "threads"), (1, "processes")]
 KINDS = ["threads", "processes"]
+
+
+@pytest.fixture(autouse=True)
+def no_processes_left():
+    """Those of an epoch that an error has ended are in a cycle with it; torch waits seconds for each when that goes."""
+    yield
+    end_workers()
 
 
 @dataclass
@@ -167,13 +175,43 @@ def test_one_bad_sample_too_many_stops(kind):
         list(load(Noise(bad=(2, 9, 11), size=16), 2, kind, max_bad=2))
 
 
-def test_a_batch_of_bad_samples_alone_is_skipped_and_an_epoch_of_them_is_an_error():
-    loader = load(Noise(size=8, bad=tuple(range(8))), max_bad=8)
-    with pytest.raises(ValueError, match="none of 8 training videos could be read"):
+@pytest.mark.parametrize(("n_workers", "kind"), FEW)
+def test_a_batch_of_bad_samples_alone_counts_as_any_other(n_workers, kind):
+    """Or an epoch that goes on from its third batch would begin with another one."""
+    second = list(EpochBatches(12, 4, train=True, seed=3))[1]
+    loader = load(Noise(size=12, bad=tuple(index for _, index in second)), n_workers, kind, max_bad=4)
+    batches = list(loader)
+    assert [len(batch["label"]) for batch in batches] == [4, 0, 4]
+    assert len(batches) == len(loader)
+    assert set(loader.left_out.names) == {str(index) for _, index in second}
+    for step in range(4):
+        loader.set_epoch(0, step)
+        assert [len(batch["label"]) for batch in loader] == [4, 0, 4][step:]
+
+
+def test_bad_samples_met_before_or_elsewhere_are_counted_with_those_to_come(caplog):
+    loader = load(Noise(size=16, bad=(2, 9, 11)), max_bad=3)
+    loader.left_out.extend(["9", "5", "9"])
+    with pytest.raises(ValueError, match="4 training videos cannot be read, --max_bad 3"):
         list(loader)
-    first = next(iter(EpochBatches(8, 4, train=True, seed=3)))
-    (batch,) = load(Noise(size=8, bad=tuple(index for _, index in first)), max_bad=4)
-    assert len(batch["label"]) == 4
+    assert sorted(loader.left_out.names) == ["11", "2", "5", "9"]
+    assert not [record for record in caplog.records if "video9" in record.getMessage()]  # named before
+    with pytest.raises(ValueError, match=r"2 training videos cannot be read, --max_bad 1 .*; the last: run/b"):
+        load(Noise(), max_bad=1).left_out.extend(["run/a", "run/b"])
+
+
+class Dying(Noise):
+    def __getitem__(self, address):
+        if address[1] == 9:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(address)
+
+
+@pytest.mark.slow
+def test_a_loader_process_that_is_killed_is_not_waited_for():
+    """As by the kernel for want of memory; torch looks every 5 seconds, for it is no child of this process."""
+    with pytest.raises(RuntimeError, match=r"DataLoader worker \(pid"):
+        list(load(Dying(), 2, "processes", max_bad=5))
 
 
 @pytest.mark.parametrize("kind", KINDS)

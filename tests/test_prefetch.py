@@ -5,6 +5,7 @@ import time
 
 import pytest
 import torch
+from helpers import Clock
 from torch import nn
 
 from datasets import clock
@@ -17,18 +18,6 @@ from engine.stepper import Stepper
 
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-
-
-class Clock:
-    """Time that passes when it is told to."""
-
-    def __init__(self, monkeypatch):
-        self.now = 0.0
-        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
-
-    def after(self, seconds, value):
-        self.now += seconds
-        return value
 
 
 class Task(nn.Module):

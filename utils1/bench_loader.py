@@ -101,8 +101,11 @@ def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoD
         batch = next(batches)
         wall = time.perf_counter() - start
         clips += len(batch["label"])
-        seconds += batch["seconds"].double().sum(0)
+        if "seconds" in batch:  # a batch of which nothing could be read has none
+            seconds += batch["seconds"].double().sum(0)
     batches.close()
+    if not clips:
+        raise ValueError(f"{training.frame_dir}: no clip could be read; utils1/audit.py says what is damaged")
     own = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
     own |= {"loader": loader.kind, "n_workers": loader.workers}
     parts = {step: 1000 * x / clips for step, x in zip(STEPS, seconds.tolist(), strict=True)}
