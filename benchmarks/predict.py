@@ -1,0 +1,159 @@
+"""How fast predict.py scores a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
+
+Networks have random weights and the video is made up. Clock time and CPU time are stated: the clock counts what other
+work takes from this one, the CPU time of all threads does not tell whether they ran side by side.
+"""
+
+import logging
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.clips import moving_discs
+from benchmarks.report import environment, markdown, save
+from benchmarks.timing import alternated
+from datasets import RGB
+from engine import checkpoint, cli, setup
+from models import MODELS, build_model
+from workflows.predicting.options import complete
+from workflows.predicting.predictor import Predictor, predict_video
+from workflows.predicting.run import build_predictor
+
+FPS, CLASSES = 25, 51
+# Name of a row: options of predict.py, and whether the networks run one after the other, each on all cores.
+WAYS: dict[str, tuple[dict[str, Any], bool]] = {
+    "float32, one after the other": ({}, True),
+    "float32": ({}, False),
+    "bf16, one after the other": ({"amp": "bf16"}, True),
+    "bf16": ({"amp": "bf16"}, False),
+    "bf16, groups of 16": ({"amp": "bf16", "group_width": 16}, False),
+    "bf16, frame stride 2": ({"amp": "bf16", "frame_stride": 2}, False),
+    "bf16, compiled": ({"amp": "bf16", "compile": "default"}, False),
+}
+
+log = logging.getLogger(__name__)
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--model", default="resnext", choices=MODELS, help="network")
+    add("--depth", default=101, type=int, help="of the network")
+    add("--width", default=1.0, type=float, help="factor on its channels")
+    add("--streams", default=2, type=int, help="networks that are fused")
+    add("--size", default="640x360", help="of the video, pixels")
+    add("--seconds", default=6.0, type=float, help="of the video")
+    add("--rounds", default=3, type=int, help="in which each way takes its turn")
+    add("--eager", action="store_true", help="without the row that is compiled")
+    add("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
+    add("--out", type=Path, default=Path("results/benchmarks/predict.json"), help="every number")
+    add("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the table, write the JSON."""
+    width, _, height = opt.size.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and min(opt.rounds, opt.streams) > 0 and opt.seconds > 0):
+        raise ValueError("--size must be like 640x360, --rounds, --streams and --seconds positive")
+    device = setup(0, opt.device)
+    ways = {name: way for name, way in WAYS.items() if not (opt.eager and "compile" in way[0])}
+    with tempfile.TemporaryDirectory() as place:
+        video = Path(place) / "video.mp4"
+        write_video(video, int(width), int(height), round(FPS * opt.seconds))
+        weights = [write_weights(Path(place) / f"{i}.pth", opt, i) for i in range(opt.streams)]
+        calls = {name: partial(predict_video, prepare(name, weights, device), video) for name in ways}
+        for call in calls.values():
+            call()  # what is chosen or compiled at the first call is done
+        rounds = alternated(calls, opt.rounds)
+    record = {
+        "environment": environment() | {"threads": torch.get_num_threads()},
+        "device": str(device),
+        "network": f"{opt.streams} x {opt.model}-{opt.depth} x {opt.width:g}",
+        "video": {"size": opt.size, "fps": FPS, "seconds": opt.seconds},
+        "rows": {name: [times[name]._asdict() for times in rounds] for name in ways},
+    }
+    save(opt.out, record)
+    print(table(record))  # noqa: T201 - the result
+    return record
+
+
+def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predictor:
+    """The networks as a row has them."""
+    log.info("%s", name)
+    options, in_turn = WAYS[name]
+    predictor = build_predictor(complete(Namespace(video="", weights=weights, **options)), device)
+    return Predictor(**vars(predictor) | ({"pool": None} if in_turn else {}))
+
+
+def write_weights(path: Path, opt: Namespace, seed: int) -> str:
+    """A checkpoint with random weights for clips of 16x112x112."""
+    torch.manual_seed(seed)
+    names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
+    own = {"model": opt.model, "width": opt.width, **names}
+    recipe = {"sample_size": 112, "sample_duration": 16, "clip_stride": 1}
+    state = {
+        "options": own,
+        "class_names": [f"class {i}" for i in range(CLASSES)],
+        "stream": RGB.name,
+        "recipe": recipe | {"provenance": {"fps": float(FPS), "short_side": 256}},
+        "state_dict": build_model(Namespace(**own), RGB.channels, CLASSES).state_dict(),
+    }
+    checkpoint.save(path, state)
+    return str(path)
+
+
+def write_video(path: Path, width: int, height: int, frames: int) -> None:
+    """Moving discs as H.264."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(FPS))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for picture, _ in islice(moving_discs(np.random.default_rng(0), frames), frames):
+            resized = np.asarray(cv2.resize(picture, (width, height)), np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(resized, format="bgr24")))
+        container.mux(stream.encode())
+
+
+def table(record: dict[str, Any]) -> str:
+    """Medians over rounds; times as fast as the first row, of what ran in one round."""
+    rows, own = [], record["rows"]
+    first, seconds = own[next(iter(own))], record["video"]["seconds"]
+    for name, times in own.items():
+        wall, cpu = (median(time[kind] for time in times) for kind in ("wall", "cpu"))
+        ratios = [a["cpu"] / b["cpu"] for a, b in zip(first, times, strict=True)]
+        best = min(time["wall"] for time in times)
+        rows.append(
+            [
+                name,
+                f"{seconds * FPS / wall:.1f}",
+                f"{seconds / wall:.2f} (best {seconds / best:.2f})",
+                f"{cpu / seconds:.2f}",
+                f"{median(ratios):.2f}",
+            ]
+        )
+    where, video = record["environment"], record["video"]
+    title = (
+        f"{where['cpu']}, {where['threads']} threads, torch {where['torch']}, {record['network']}, "
+        f"{video['seconds']:g} s of {video['size']} at {video['fps']} fps"
+    )
+    header = [record["device"], "frames/s", "x real time", "core seconds per second", "times as fast by CPU time"]
+    return f"{title}\n\n{markdown(header, rows)}"
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,42 @@
+"""Small networks in checkpoints for predict.py, and running it."""
+
+from pathlib import Path
+
+import torch
+from helpers import options
+
+import predict
+from datasets import FLOW, RGB
+from engine import checkpoint
+from models import build_model
+from workflows.predicting.options import build_parser
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("clap", "run", "wave")
+PROVENANCE = {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 5.0}
+
+
+def write_weights(path, stream=RGB, names=NAMES, **recipe):
+    torch.manual_seed(len(path.name))
+    opt = options("resnet", 10, width=0.0625)
+    network = build_model(opt, stream.channels, len(names))
+    own = {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "provenance": PROVENANCE} | recipe
+    state = {"options": vars(opt), "class_names": list(names), "stream": stream.name, "recipe": own}
+    checkpoint.save(path, state | {"arch": "resnet-10", "epoch": 3, "state_dict": network.state_dict()})
+    return str(path)
+
+
+def write_all_weights(folder):
+    return {
+        "rgb": write_weights(folder / "rgb.pth"),
+        "student": write_weights(folder / "student.pth"),
+        "flow": write_weights(folder / "workflows.teacher_flow.pth", FLOW),
+    }
+
+
+def run(*words):
+    return predict.main(build_parser().parse_args([str(word) for word in words]))
+
+
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,1 @@
+"""predict.py: inputs -> clips while decoding -> networks -> timeline, text, JSON, pictures, films; cameras."""

@@ -1,0 +1,172 @@
+"""Live prediction: the newest clip is looked at as often as the network can, and what it cannot look at is dropped.
+
+A thread reads all frames as they come and keeps those of one clip. So the frames of a clip always follow each other,
+and an answer is never later than one clip takes to be scored, however slow that is.
+"""
+
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import cv2
+from torch import Tensor
+
+from .live_sources import Picture
+
+POLL = 0.2  # seconds after which a wait looks up, for Ctrl-C
+WINDOW = "predict.py"
+
+Clock = Callable[[], float]
+
+
+class Glimpse(NamedTuple):
+    """The newest frames.
+
+    Attributes:
+        frames: In order; fewer than wanted where the source ended before.
+        number: Of the last of them, from 1.
+        came: When the last of them came, by the clock.
+    """
+
+    frames: list[Picture]
+    number: int
+    came: float
+
+
+class Newest:
+    """Reads a source in a thread of its own, from the beginning to the end of a `with` block; keeps its newest frames.
+
+    Args:
+        frames: The source.
+        count: Frames kept.
+        clock: Seconds.
+
+    Attributes:
+        number: Frames that have come.
+        began: When the first of them came, by the clock.
+        came: When the last of them came.
+    """
+
+    def __init__(self, frames: Iterator[Picture], count: int, clock: Clock = time.monotonic) -> None:
+        self.source, self.count, self.clock = frames, count, clock
+        self.recent: deque[Picture] = deque(maxlen=count)
+        self.number, self.began, self.came, self.ended, self.left = 0, 0.0, 0.0, False, False
+        self.error: ValueError | OSError | None = None
+        self.changed = threading.Condition()
+        # A daemon: nothing can interrupt a read from a pipe into which nobody writes.
+        self.thread = threading.Thread(target=self.read, name="source", daemon=True)
+
+    def __enter__(self) -> "Newest":
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.left = True
+        self.thread.join(2 * POLL)
+
+    def read(self) -> None:
+        """Keep the newest frames until the source ends or nobody is interested."""
+        try:
+            for frame in self.source:
+                with self.changed:
+                    self.recent.append(frame)
+                    self.number, self.came = self.number + 1, self.clock()
+                    self.began = self.began if self.number > 1 else self.came
+                    self.changed.notify_all()
+                if self.left:
+                    return
+        except (ValueError, OSError) as error:
+            self.error = error  # raised where the frames are taken
+        finally:
+            with self.changed:
+                self.ended = True
+                self.changed.notify_all()
+
+    def take(self, after: int, count: int, deadline: float) -> Glimpse | None:
+        """The newest frames, once `count` have come after frame `after` or the source has ended.
+
+        Args:
+            after: Number of the last frame that was taken before; 0 at the beginning.
+            count: At least 1.
+            deadline: By the clock.
+
+        Returns:
+            None at the deadline, or if nothing came before the end.
+
+        Raises:
+            ValueError: What the source raised, as OSError.
+        """
+        with self.changed:
+            while self.number < after + count and not self.ended and self.clock() < deadline:
+                self.changed.wait(POLL)
+            if self.error is not None:
+                raise self.error
+            if self.number <= after or self.clock() >= deadline:
+                return None
+            return Glimpse(list(self.recent), self.number, self.came)
+
+
+class Answer(NamedTuple):
+    """What is said of the newest clip.
+
+    Attributes:
+        probabilities: Of the classes (K,).
+        frame: The newest one, to be shown.
+        seconds: Since the start.
+        rate: Frames looked at per second since the first one came.
+        delay: Seconds from when the newest frame came to now.
+        dropped: Frames so far that were in no clip.
+    """
+
+    probabilities: Tensor
+    frame: Picture
+    seconds: float
+    rate: float
+    delay: float
+    dropped: int
+
+
+def watch(
+    newest: Newest, score: Callable[[list[Picture]], Tensor], stride: int, seconds: float = math.inf
+) -> Iterator[Answer]:
+    """Answers, one after the other, each to the newest clip that there is when the one before it is given.
+
+    Args:
+        newest: Its frames are those of one clip.
+        score: Probabilities of the classes by the frames of a clip.
+        stride: Frames that must have come since the clip before.
+        seconds: After which no clip is begun.
+    """
+    start, number, dropped = newest.clock(), 0, 0
+    deadline = start + seconds
+    while glimpse := newest.take(number, stride if number else newest.count, deadline):
+        dropped += max(glimpse.number - len(glimpse.frames) - number, 0)
+        number = glimpse.number
+        probabilities = score(glimpse.frames)
+        now = newest.clock()
+        rate = (number - dropped) / max(now - newest.began, 1e-9)
+        yield Answer(probabilities, glimpse.frames[-1], now - start, rate, now - glimpse.came, dropped)
+
+
+def open_window() -> None:
+    """Open a window for frames.
+
+    Raises:
+        ValueError: If this OpenCV has none.
+    """
+    try:
+        cv2.namedWindow(WINDOW)
+    except cv2.error:
+        raise ValueError(
+            "--show: this OpenCV has no windows, or there is no screen; replace opencv-contrib-python-headless by "
+            "opencv-contrib-python, or leave --show out"
+        ) from None
+
+
+def show(frame: Picture) -> None:
+    """Show a frame in the window."""
+    cv2.imshow(WINDOW, cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+    cv2.waitKey(1)

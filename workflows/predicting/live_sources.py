@@ -1,0 +1,96 @@
+"""Where live frames come from: cameras, pipes and devices, at the rate that a network saw."""
+
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.decode import nearest_tick
+from datasets.stores.video_decode import picture
+from datasets.stores.video_index import FORMATS, check_pictures, load_av
+
+STREAMED = f"{FORMATS},nut,mjpeg,mpjpeg,h264,hevc,yuv4mpegpipe,video4linux2,v4l2"
+PAUSE = 1.0  # seconds without a frame that are not filled with copies of the last one
+
+Picture = NDArray[np.uint8]  # RGB (H, W, 3)
+Timed = tuple[float, Picture]
+
+
+def live_frames(path: Path) -> Iterator[Timed]:
+    """(seconds, RGB frame) of a camera, of the standard input, or of a pipe or device.
+
+    Args:
+        path: Number of a camera, "-", or a path.
+    """
+    return camera(int(str(path))) if str(path).isdecimal() else stream(path)
+
+
+def camera(index: int) -> Iterator[Timed]:
+    """Frames of a camera with the time at which they came.
+
+    Raises:
+        ValueError: If it does not open, or stops.
+    """
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says several lines about each
+    try:
+        capture = cv2.VideoCapture(index, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
+    try:
+        if not capture.isOpened():
+            raise ValueError(f"camera {index} does not open: is it plugged in (ls /dev/video*), free, and allowed?")
+        while True:
+            good, frame = capture.read()
+            if not good:
+                raise ValueError(f"camera {index} gives no more frames")
+            yield time.monotonic(), np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), np.uint8)
+    finally:
+        capture.release()
+
+
+def stream(path: Path) -> Iterator[Timed]:
+    """Frames of a pipe, of a device, or of the standard input for "-", with their own times.
+
+    Raises:
+        ValueError: If it is none that FFmpeg reads.
+    """
+    av, name = load_av(), "pipe:0" if str(path) == "-" else str(path.absolute())
+    allowed = {"format_whitelist": STREAMED, "protocol_whitelist": "file,pipe", "fflags": "nobuffer"}
+    try:
+        kind = "v4l2" if path.is_char_device() else None
+        with av.open(name, format=kind, options=allowed, metadata_errors="replace") as container:
+            check_pictures(container, path)
+            for frame in container.decode(container.streams.video[0]):
+                seconds = time.monotonic() if frame.time is None else frame.time
+                yield seconds, picture(frame, (frame.width, frame.height), path)
+    except av.error.FFmpegError as error:
+        raise ValueError(f"{path}: is no video that can be streamed ({error.strerror})") from error
+
+
+def at_rate(frames: Iterable[Timed], fps: float | None) -> Iterator[Picture]:
+    """Frames at a constant rate, repeated or left out, as `datasets.read_video` does but without waiting for the next.
+
+    Args:
+        frames: Their times are seconds from anywhere. After a pause, or where they jump back, they begin anew.
+        fps: Frames per second; None gives every frame once.
+    """
+    start, tick = 0.0, -1
+    before: Timed | None = None
+    for seconds, frame in frames:
+        if fps is None:
+            yield frame
+            continue
+        if before is None or not 0 <= seconds - before[0] <= PAUSE:
+            start = seconds - (tick + 1) / fps
+        due = nearest_tick(seconds - start, fps)
+        if before is not None:
+            for _ in range(tick + 1, due):
+                yield before[1]
+        if due > tick:
+            yield frame
+            tick = due
+        before = seconds, frame

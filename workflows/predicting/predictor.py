@@ -1,0 +1,184 @@
+"""Networks that score the clips of a video while it is decoded, and what they say of it."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from datasets import FLOW, RGB
+from datasets.decode import frame_period, open_video
+from models import fuse
+
+from .timeline import Timeline
+from .video_streams import (
+    Picture,
+    Sample,
+    Windows,
+    add_flow,
+    batched,
+    crop_samples,
+    flow_of,
+    frames_of,
+    one_ahead,
+)
+
+STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Networks whose logits are fused.
+
+    Attributes:
+        networks: Of S streams, in eval mode.
+        names: Of the K classes.
+        recipe: How their clips are made, as in a checkpoint.
+        stride: Frames from one of a clip to the next.
+        fusion: One of `FUSIONS`.
+        weights: Of the streams; None for equal ones.
+        device: Where the networks are.
+        clips: Of a file that are scored at a time.
+        pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
+        about: What is known of each checkpoint, as plain values.
+    """
+
+    networks: Sequence[Any]
+    names: Sequence[str]
+    recipe: dict[str, Any]
+    stride: int
+    fusion: str
+    weights: Sequence[float] | None
+    device: torch.device
+    clips: int = 1
+    pool: ThreadPoolExecutor | None = None
+    about: Sequence[dict[str, Any]] = ()
+
+    @property
+    def streams(self) -> list[str]:
+        """Names of the streams that are read."""
+        return list(dict.fromkeys(network.stream for network in self.networks))
+
+    @property
+    def span(self) -> int:
+        """Frames of a video from the first to the last of a clip, and the one more that the last flow leads to."""
+        return (self.recipe["sample_duration"] - 1) * self.stride + 1 + (FLOW.name in self.streams)
+
+    def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream."""
+        if self.pool is None:
+            return torch.stack([self.score(network, clips) for network in self.networks])
+        work = [(network, [clip]) for network in self.networks for clip in clips]
+        scores = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
+        return scores.view(len(self.networks), len(clips), -1)
+
+    @torch.inference_mode()
+    def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Logits (N, K) of one network."""
+        batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
+        return network(batch).logits.float().cpu()
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities (N, K) of the classes by logits (S, N, K)."""
+        fused = fuse(logits, self.fusion, self.weights)
+        return fused if self.fusion == "softmax" else fused.softmax(-1)
+
+    def windows(self, images: Iterable[Sample], step: int | None = None) -> Windows:
+        """Clips of the frames and flow of a video, `step` frames from one to the next."""
+        samples = crop_samples(images, self.recipe["sample_size"], self.streams)
+        return Windows(samples, self.recipe["sample_duration"], self.stride, step)
+
+    def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:
+        """What gives the probabilities (K,) of a clip of a source by its frames; fewer than `span` are looped."""
+        solver = flow_of(self.recipe["provenance"]) if FLOW.name in self.streams else None
+
+        def probabilities(frames: list[Picture]) -> Tensor:
+            clips = [window.clip for window in self.windows(add_flow(iter(frames), solver))]
+            if not clips:
+                raise ValueError(f"{source}: a single frame has no flow")
+            return self.probabilities(self.logits(clips[-1:]))[0]
+
+        return probabilities
+
+    def warm_up(self) -> None:
+        """Score black clips once, so that what is compiled is ready."""
+        size, length = self.recipe["sample_size"], self.recipe["sample_duration"]
+        shapes = {name: (STREAMS[name].channels, length, size, size) for name in self.streams}
+        self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
+
+
+def share_cores(tasks: int) -> ThreadPoolExecutor:
+    """Threads for tasks that are done at the same time, each with its part of torch's own threads.
+
+    A layer that is spread over the cores ends with the slowest of them: on two cores that other work used too, two
+    networks one after the other took four times as long as side by side (benchmarks/predict.py).
+    """
+    cores = torch.get_num_threads()
+    count = min(tasks, cores)
+    return ThreadPoolExecutor(count, "network", torch.set_num_threads, (cores // count,))
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What is said of a video.
+
+    Attributes:
+        path: Where it is.
+        logits: Mean over its clips, (S, K).
+        probabilities: Of the classes, (K,).
+        timeline: Over its course.
+        seconds: That it took.
+    """
+
+    path: Path
+    logits: Tensor
+    probabilities: Tensor
+    timeline: Timeline
+    seconds: float
+
+
+def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> Prediction:
+    """Score a video while it is decoded; memory does not depend on its length.
+
+    Args:
+        predictor: Scores clips.
+        path: A file or a folder of frames.
+        step: Frames from clip to clip; None for those of a clip.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it is damaged.
+    """
+    began, provenance = time.perf_counter(), predictor.recipe["provenance"]
+    windows = predictor.windows(frames_of(path, provenance, FLOW.name in predictor.streams), step)
+    timeline = Timeline(predictor.names, rate_of(path, provenance), windows.span)
+    total = torch.zeros(len(predictor.networks), 1, len(predictor.names), dtype=torch.float64)
+    with tqdm(desc=path.name, unit=" frames", disable=None, leave=False) as bar:
+        for batch in one_ahead(batched(windows, predictor.clips)):
+            logits = predictor.logits([window.clip for window in batch])
+            total += logits.double().sum(1, keepdim=True)
+            for window, probabilities in zip(batch, predictor.probabilities(logits), strict=True):
+                timeline.add(window.start, probabilities)
+            bar.update(windows.frames - bar.n)
+    if not timeline.starts:
+        raise ValueError(f"{path}: a single frame has no flow")
+    timeline.frames = windows.frames
+    mean = (total / len(timeline.starts)).float()
+    return Prediction(path, mean[:, 0], predictor.probabilities(mean)[0], timeline, time.perf_counter() - began)
+
+
+def rate_of(path: Path, provenance: dict[str, Any]) -> float:
+    """Frames per second at which a video is read."""
+    fps = provenance.get("fps", 25.0)
+    if fps is None and path.is_file():
+        capture = open_video(path)
+        try:
+            return 1 / frame_period(capture)
+        finally:
+            capture.release()
+    return 25.0 if fps is None else float(fps)

@@ -1,0 +1,176 @@
+"""The streams of a video, without extracting it: the clips that networks are fed, cut while it is decoded."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datasets import FLOW, RGB, loop, read_video
+from datasets.crops import CenterCrop
+from datasets.decode import scaled
+from datasets.images import resample_frames
+from datasets.layouts import LAYOUTS
+from datasets.provenance import FRAMES_FILE, show
+from datasets.stores.frames import count_usable_frames, read_image
+from flow import encode, rebuild_flow, recorded_encoding
+from utils1.flow_store import find_record
+
+BATCH = 32  # frames whose flow is computed at a time, one pair per core
+FRAME = LAYOUTS["sts"]["rgb"][0]
+
+Item = TypeVar("Item")
+Picture = NDArray[np.uint8]  # (H, W, C)
+Solve = Callable[[Picture, Picture], Picture]
+Sample = dict[str, Picture]  # of one frame, by stream
+
+
+def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
+    """RGB frames of a video file, or of a folder of frames, at the rate and size that a network saw.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: A damaged file or folder, or frames that were extracted at another rate.
+    """
+    short_side, fps = provenance.get("short_side", 256), provenance.get("fps", 25.0)
+    if path.is_dir():
+        there = find_record(path, FRAMES_FILE).get("fps", fps)
+        if there != fps:
+            raise ValueError(
+                f"{path}: frames at {show(there)} fps, but the network saw {show(fps)}; give the video file"
+            )
+        images = (read_image(file, cv2.IMREAD_COLOR_RGB) for file in frame_files(path))
+        yield from map(np.asarray, scaled(images, short_side, path))
+    else:
+        yield from map(np.asarray, read_video(path, fps, short_side))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """Files of the frames of a video; raises as `datasets.stores.frames.count_usable_frames`."""
+    count = count_usable_frames(folder, LAYOUTS["sts"], {RGB.name})
+    return [folder / FRAME.format(number) for number in range(1, count + 1)]
+
+
+def frames_of(path: Path, provenance: dict, with_flow: bool) -> Iterator[Sample]:
+    """Frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
+    return add_flow(read_frames(path, provenance), flow_of(provenance) if with_flow else None)
+
+
+def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]:
+    """Frames and, from the second one on, the flow that leads to them, if there is a solver."""
+    before: list[Picture] = []
+    while batch := list(islice(frames, BATCH if solve else 1)):
+        levels: list[Picture] = []
+        if solve:
+            grey = np.stack([*before, *(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in batch)])
+            levels, before = list(solve(grey[:-1], grey[1:])), [grey[-1]]
+        without = len(batch) - len(levels)  # all frames, or the first one of the video
+        for i, frame in enumerate(batch):
+            yield {"rgb": frame} | ({"flow": levels[i - without]} if i >= without else {})
+
+
+def flow_of(provenance: dict) -> Solve:
+    """Flow between grey images (N, H, W), in levels (N, H, W, 2), as `provenance` says.
+
+    Raises:
+        ValueError: Flow that cannot be computed from what a checkpoint knows.
+    """
+    solver, encoding = rebuild_flow(provenance), recorded_encoding(provenance)
+    return lambda previous, following: encode(solver(previous, following), **encoding)
+
+
+def crop_samples(images: Iterable[Sample], size: int, wanted: Sequence[str]) -> Iterator[Sample]:
+    """The central square of each frame, (C, 1, size, size), and the flow that leads from it to the next one.
+
+    Args:
+        images: As `add_flow` gives them.
+        size: Side in pixels.
+        wanted: Streams; with flow among them, the last frame, which none leads away from, is left out.
+    """
+    placement, rgb = CenterCrop(size)(np.random.default_rng(0)), None
+    for image in images:
+        crops = {
+            name: resample_frames(image[name][None], placement(*image[name].shape[:2]))
+            for name in wanted
+            if name in image
+        }
+        if FLOW.name not in wanted:
+            yield crops
+        elif FLOW.name in crops:
+            yield {FLOW.name: crops[FLOW.name]} | ({} if rgb is None else {RGB.name: rgb})
+        rgb = crops.get(RGB.name)
+
+
+class Window(NamedTuple):
+    """A clip of a video.
+
+    Attributes:
+        start: Its first frame, from 0.
+        clip: uint8 (C, T, S, S) by stream.
+    """
+
+    start: int
+    clip: dict[str, Tensor]
+
+
+class Windows:
+    """The clips of a video in their order, cut while its frames come; only those of one clip are kept.
+
+    They begin every `step` frames; frames after the last of them get a clip that ends with the video, and a video
+    that is too short for one is looped. With `step` = `length` * `stride` it is what `datasets.clip_starts` chooses.
+
+    Args:
+        samples: Of one frame each, as `crop_samples` gives them.
+        length: Frames of a clip.
+        stride: Steps from one frame of a clip to the next.
+        step: Frames from one start to the next; `length` * `stride` if not given.
+
+    Attributes:
+        frames: Samples that have come so far.
+    """
+
+    def __init__(self, samples: Iterable[Sample], length: int, stride: int = 1, step: int | None = None) -> None:
+        self.samples, self.length, self.stride = samples, length, stride
+        self.step, self.span, self.frames = step or length * stride, (length - 1) * stride + 1, 0
+
+    def __iter__(self) -> Iterator[Window]:
+        recent: deque[Sample] = deque(maxlen=self.span)
+        for sample in self.samples:
+            recent.append(sample)
+            self.frames += 1
+            start = self.frames - self.span
+            if start >= 0 and start % self.step == 0:
+                yield Window(start, self.clip(recent))
+        left = self.frames - self.span
+        if self.frames and (left < 0 or left % self.step):
+            yield Window(max(left, 0), self.clip(recent))
+
+    def clip(self, recent: Sequence[Sample]) -> dict[str, Tensor]:
+        """The frames of a clip that begins with the first of the recent ones."""
+        chosen = [recent[number - 1] for number in loop(0, len(recent), self.length, self.stride)]
+        # By numpy: torch would start threads of its own in whatever thread this runs.
+        return {name: torch.from_numpy(np.concatenate([sample[name] for sample in chosen], 1)) for name in chosen[0]}
+
+
+def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    """Lists of `size` items, the last one perhaps shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
+    """The same items, each made by another thread while the one before it is in use."""
+    iterator, end = iter(items), object()
+    with ThreadPoolExecutor(1, "decoder") as pool:
+        coming: Any = pool.submit(next, iterator, end)
+        while (item := coming.result()) is not end:
+            coming = pool.submit(next, iterator, end)
+            yield item
