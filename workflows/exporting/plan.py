@@ -1,0 +1,133 @@
+"""What is exported: the networks of some checkpoints, how they are fused, and what a file of them says of itself."""
+
+import hashlib
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import FLOW, RGB
+from engine import checkpoint
+from models import StreamNetwork, fuse, load_stream, stream_weights
+from models.deployed import Deployed
+
+from ..predicting.recipes import common_recipe
+
+STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
+ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in safetensors files
+
+Clips = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Export:
+    """Networks and what is made of them.
+
+    Attributes:
+        paths: Checkpoint files.
+        states: Their content.
+        models: Their networks in eval mode, as they are tested.
+        recipe: How clips are made.
+        dtype: A key of `DTYPES`.
+        fusion: A key of `FUSIONS`.
+        weights: Share of each network, summing to 1.
+        softmax: Whether probabilities are a second result.
+    """
+
+    paths: Sequence[str]
+    states: Sequence[Mapping[str, Any]]
+    models: Sequence[StreamNetwork]
+    recipe: Mapping[str, Any]
+    dtype: str = "float32"
+    fusion: str = "activno"
+    weights: Sequence[float] = (1.0,)
+    softmax: bool = False
+
+    def deployed(self, *, channels_last: bool = True) -> Deployed:
+        """The module that is exported."""
+        return Deployed(
+            self.models,
+            DTYPES[self.dtype],
+            fusion=self.fusion,
+            weights=self.weights,
+            softmax=self.softmax,
+            channels_last=channels_last,
+        ).eval()
+
+    def reference(self, clips: Clips) -> Tensor:
+        """What the checkpoints say to clips: fused logits in float32, shape (N, K)."""
+        with torch.inference_mode():
+            return fuse(torch.stack([model(clips).logits.float() for model in self.models]), self.fusion, self.weights)
+
+    def shapes(self) -> dict[str, tuple[int, int, int, int]]:
+        """Shape (C, T, H, W) of a clip of each input."""
+        frames, side = self.recipe["sample_duration"], self.recipe["sample_size"]
+        return {model.stream: (model.mean.numel(), frames, side, side) for model in self.models}
+
+    def clips(self, count: int, seed: int = 0) -> Clips:
+        """A batch of noise, uint8 (count, C, T, H, W)."""
+        noise = torch.Generator().manual_seed(seed)
+        return {
+            name: torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=noise)
+            for name, shape in self.shapes().items()
+        }
+
+    def about(self) -> dict[str, Any]:
+        """What a user of the file must know, as plain JSON values."""
+        classes = self.states[0]["class_names"]
+        return {
+            "inputs": {name: {"dtype": "uint8", "shape": ["batch", *shape]} for name, shape in self.shapes().items()},
+            "class_names": list(classes),
+            "recipe": {name: value for name, value in self.recipe.items() if name != "normalisation"},
+            "fusion": {"method": self.fusion, "weights": list(self.weights)},
+            "dtype": self.dtype,
+            "checkpoints": self.checkpoints(),
+            "torch": str(torch.__version__),
+        }
+
+    def checkpoints(self) -> list[dict[str, Any]]:
+        """Where the networks come from: file, its SHA-256, and what it says of its network."""
+        kept = ("arch", "stream", "epoch", "metrics", "data")
+        return [
+            {"file": Path(path).name, "sha256": sha256(path)}
+            | {name: state[name] for name in kept if name in state}
+            | {"normalisation": model.normalisation}
+            for path, state, model in zip(self.paths, self.states, self.models, strict=True)
+        ]
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, as `sha256sum` prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def build_export(opt: Namespace) -> Export:
+    """The networks of `--checkpoints`, checked against each other.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If one does not say how to use it, or they cannot be one model.
+    """
+    weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
+    states = [checkpoint.load(path) for path in opt.checkpoints]
+    for path, state in zip(opt.checkpoints, states, strict=True):
+        if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
+            raise ValueError(
+                f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
+                "weights alone there is `python -m engine.checkpoint FILE --export FILE.safetensors`"
+            )
+        if state["class_names"] != states[0]["class_names"]:
+            raise ValueError(f"{path}: its classes are not those of {opt.checkpoints[0]}: they cannot be one model")
+    models = [
+        load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).eval().requires_grad_(False)
+        for path, state in zip(opt.checkpoints, states, strict=True)
+    ]
+    recipe = common_recipe(opt.checkpoints, states)
+    return Export(opt.checkpoints, states, models, recipe, opt.dtype, opt.fusion, weights, opt.softmax)
