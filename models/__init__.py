@@ -7,15 +7,19 @@ mixing.py   mixup and CutMix of a training batch
 tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
 speed.py    networks compiled and, for inference, folded;  grouped.py  their groups widened;  flops.py  what they cost
 fusion.py   FUSIONS: logits of several streams -> one score
+deployed.py networks with their fusion as one module, to export
+gradcam.py  where and when a network sees a class;  similarity.py  how alike the features of two networks are
 """
 
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
 from .flops import estimate
-from .fusion import FUSIONS, fuse, stream_weights
+from .fusion import FUSIONS, combine, fuse, stream_weights
+from .gradcam import evidence, grad_cam
 from .mixing import Mixing, build_mixing
 from .output import Output
 from .resnet import SHORTCUTS
+from .similarity import LinearCKA, linear_cka
 from .speed import COMPILE, compiled, inference_ready
 from .streams import StreamNetwork, load_stream, start_stream
 from .tasks import Classify, Distill
@@ -36,17 +40,22 @@ __all__ = [
     "SHORTCUTS",
     "Classify",
     "Distill",
+    "LinearCKA",
     "Mixing",
     "Output",
     "StreamNetwork",
     "build_distillers",
     "build_mixing",
     "build_model",
+    "combine",
     "compiled",
     "estimate",
+    "evidence",
     "frozen_norms",
     "fuse",
+    "grad_cam",
     "inference_ready",
+    "linear_cka",
     "load_stream",
     "parameter_groups",
     "start_stream",

@@ -1,7 +1,8 @@
 """How the streams' logits become one score per video.
 
 ActivNo is the fusion of STS-Net: the mean of the raw logits, no activation. The others are what it was
-compared with. Averaging over a video's clips comes first, then the activation, then the streams.
+compared with. Averaging over a video's clips comes first, then the activation, then the streams; scores that were
+activated clip by clip go through `combine` alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,8 +38,24 @@ def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | Non
     """
     if method not in FUSIONS:
         raise ValueError(f"--fusion {method}: choose one of {', '.join(FUSIONS)}")
-    share = torch.tensor(stream_weights(weights, len(logits)), dtype=logits.dtype, device=logits.device)
-    return (FUSIONS[method](logits) * share[:, None, None]).sum(0)
+    return combine(FUSIONS[method](logits), weights)
+
+
+def combine(activated: Tensor, weights: Sequence[float] | None = None) -> Tensor:
+    """Weighted mean over streams of scores that need no further activation.
+
+    Args:
+        activated: Shape (S, N, K).
+        weights: See `stream_weights`.
+
+    Returns:
+        Scores, shape (N, K).
+
+    Raises:
+        ValueError: If the weights do not fit.
+    """
+    share = torch.tensor(stream_weights(weights, len(activated)), dtype=activated.dtype, device=activated.device)
+    return (activated * share[:, None, None]).sum(0)
 
 
 def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]:

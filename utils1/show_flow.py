@@ -26,6 +26,7 @@ from engine import cli
 from engine.files import write_atomically
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, build_flow
 from flow.colour import colour_wheel, flow_to_image
+from utils1.captions import fitted
 from utils1.flow_store import find_encoding, find_record, flow_files, flow_folders, read_flow
 
 RGB = LAYOUTS["sts"]["rgb"][0]
@@ -138,15 +139,6 @@ def draw_sheet(pairs: Sequence[Pair], scale: float, title: str, made_by: str) ->
         draw.text((x, y), label, INK, ImageFont.load_default(13))
         sheet.paste(Image.fromarray(cell), (x, y + LABEL))
     return sheet
-
-
-def fitted(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """`text`, shortened in front if it is wider than so many pixels."""
-    font, whole = ImageFont.load_default(size), text
-    while draw.textlength(text, font) > width:
-        whole = whole[1:]
-        text = f"...{whole}"
-    return text
 
 
 def write_film(path: Path, pairs: Iterable[Pair], scale: float, fps: float) -> None:

@@ -1,0 +1,109 @@
+"""How alike the features of networks are: linear CKA (Kornblith et al., ICML 2019), from clips in batches."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+FEWEST = 4  # clips: the unbiased estimate divides by n - 3
+COLUMNS = 65536  # of a feature that are in float64 at a time
+ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
+
+
+def pooled(feature: Tensor) -> Tensor:
+    """Mean of each channel over time and place, (N, C): what a clip shows, wherever it is."""
+    return feature.flatten(2).mean(2) if feature.dim() > 2 else feature
+
+
+def flattened(feature: Tensor) -> Tensor:
+    """All of a map, (N, C T H W): what a clip shows, and where and when."""
+    return feature.flatten(1)
+
+
+FEATURES: dict[str, Callable[[Tensor], Tensor]] = {"pooled": pooled, "flattened": flattened}
+
+
+class LinearCKA:
+    """Linear CKA of every pair of M features, accumulated over batches of clips.
+
+    It is the minibatch estimate of Nguyen et al. (ICLR 2021): unbiased HSIC (Song et al., JMLR 2012) is averaged over
+    batches, by their clips, and only then divided. A single batch is the estimate on all of its clips. The usual biased
+    estimate is near 1 for anything with more channels than clips; here, what is unrelated is near 0, on either side.
+
+    Args:
+        count: Features M.
+
+    Attributes:
+        clips: Seen so far.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.sums, self.clips = torch.zeros(count, count, dtype=torch.float64), 0
+
+    def update(self, features: Sequence[Tensor]) -> None:
+        """Add a batch.
+
+        Args:
+            features: M tensors (N, ...) of the same N clips, of any other shapes; N >= 4.
+
+        Raises:
+            ValueError: If there are fewer clips, or features do not have as many, or there are not M of them.
+        """
+        sizes = {len(feature) for feature in features}
+        if len(features) != len(self.sums) or len(sizes) != 1:
+            raise ValueError(
+                f"{len(self.sums)} features of the same clips are compared, not {len(features)} of {sizes}"
+            )
+        (n,) = sizes
+        if n < FEWEST:
+            raise ValueError(f"a batch of {n} clips: similarity needs at least {FEWEST}")
+        grams = torch.stack([centred_gram(feature).flatten() for feature in features])
+        self.sums += n * (grams @ grams.T / (n * (n - 3))).cpu()
+        self.clips += n
+
+    def matrix(self) -> Tensor:
+        """Float64 (M, M) in [-1, 1]; NaN for a feature that is the same for all clips."""
+        lengths = self.sums.diagonal().sqrt()
+        alike = (self.sums / lengths / lengths[:, None]).clamp(-1, 1)
+        alike.diagonal()[lengths > 0] = 1
+        return alike
+
+
+def linear_cka(left: Tensor, right: Tensor) -> float:
+    """Linear CKA of two features (N, ...) of the same clips, unbiased.
+
+    It does not change if either is rotated, scaled or shifted.
+
+    Raises:
+        ValueError: As `LinearCKA.update`.
+    """
+    alike = LinearCKA(2)
+    alike.update([left, right])
+    return float(alike.matrix()[0, 1])
+
+
+def centred_gram(feature: Tensor) -> Tensor:
+    """Inner products of the clips, without what clips have in common with all others (Szekely and Rizzo, 2014).
+
+    The mean product of two such matrices off the diagonal, over n (n - 3) entries, is Song's estimate.
+
+    Args:
+        feature: Shape (N, ...), of any floating type.
+
+    Returns:
+        Float64 (N, N), zero on the diagonal; zero throughout if the clips do not differ.
+    """
+    rows = feature.flatten(1)
+    n = len(rows)
+    gram, size = torch.zeros(n, n, dtype=torch.float64, device=rows.device), 0.0
+    for part in rows.split(COLUMNS, 1):
+        exact = part.double()
+        size += float(exact.square().sum())
+        exact = exact - exact.mean(0)  # changes nothing but the rounding
+        gram += exact @ exact.T
+    if float(gram.trace()) <= ROUNDING * size:
+        return torch.zeros_like(gram)
+    gram.fill_diagonal_(0)
+    means = gram.sum(1) / (n - 2)
+    gram = gram - means - means[:, None] + gram.sum() / ((n - 1) * (n - 2))
+    return gram.fill_diagonal_(0)

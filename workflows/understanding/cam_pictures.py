@@ -1,0 +1,151 @@
+"""Pictures of what networks look at: a strip of frames for a clip, and the pictures of a film."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from datasets.decode import resize
+from utils1.captions import fitted
+
+from .cam_tracks import Track
+
+Picture = NDArray[np.uint8]  # RGB (H, W, 3)
+Colour = tuple[int, int, int]
+
+TILE, PANEL = 112, 288  # side of a frame on a strip, and in a film, pixels
+GAP, MARGIN, LINE, CURVE = 4, 16, 24, 112  # between frames, around all, a line of text, height of the curves
+COLUMNS = 16  # frames on a strip at most
+INK, GREY, RULE, PAPER = (30, 30, 30), (110, 110, 110), (215, 215, 215), (255, 255, 255)
+# Of the networks; told apart by colour-blind people too (Okabe and Ito, 2008).
+COLOURS: tuple[Colour, ...] = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (0, 0, 0))
+STRENGTH = 0.7  # share of the heat colour where evidence is greatest
+SMOOTH = 4  # times as large curves are drawn, then averaged
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at.
+
+    Attributes:
+        title: The video.
+        class_name: The class that evidence is for.
+        pictures: RGB (S, S, 3) by stream, of every frame.
+        fps: Frames per second.
+    """
+
+    title: str
+    class_name: str
+    pictures: Mapping[str, Sequence[Picture]]
+    fps: float
+
+
+def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+    """A picture with heat (h, w) in [0, 1] over it: grey where there is none, for flow has colours of its own."""
+    height, width = picture.shape[:2]
+    large = np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+    colours = cv2.applyColorMap((255 * large).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
+    share = STRENGTH * np.sqrt(large[..., None])  # or weak evidence would not be seen
+    return np.asarray((grey * (1 - share) + colours * share).round(), np.uint8)
+
+
+def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
+    """The frames of a clip, what each network looks at in them, and the curves of the evidence.
+
+    Args:
+        tracks: Of the networks.
+        subject: The video.
+        frames: Of the clip, counted from 0.
+    """
+    shown = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))]
+    rows = [(f"{name} clip", INK, [images[i] for i in shown]) for name, images in subject.pictures.items()]
+    for track, colour in zip(tracks, COLOURS, strict=False):
+        images = [heated(subject.pictures[track.stream][i], track.heat[i]) for i in shown]
+        rows.append((caption(track, frames), colour, images))
+    width = len(shown) * (TILE + GAP) - GAP
+    height = 2 * MARGIN + LINE + len(rows) * (LINE + TILE + MARGIN) + LINE + CURVE
+    sheet = Image.new("RGB", (width + 2 * MARGIN, height + MARGIN), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    seconds = f"{frames[0] / subject.fps:.2f} to {(frames[-1] + 1) / subject.fps:.2f} s"
+    title = (
+        f"{subject.title}, frames {frames[0] + 1} to {frames[-1] + 1} ({seconds}): evidence for {subject.class_name}"
+    )
+    heading(sheet, title, width)
+    y = 2 * MARGIN + LINE
+    for label, colour, images in rows:
+        write(draw, (MARGIN, y), label, colour)
+        for column, image in enumerate(images):
+            sheet.paste(tile(image, TILE), (MARGIN + column * (TILE + GAP), y + LINE))
+        y += LINE + TILE + MARGIN
+    write(draw, (MARGIN, y), "evidence by frame; the upper line is the greatest of the video", GREY)
+    sheet.paste(draw_curves([track.curve[shown] for track in tracks], width), (MARGIN, y + LINE))
+    return sheet
+
+
+def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
+    """Every frame, what each network looks at beside it, and below the evidence in the whole video; sides are even."""
+    count, length = len(subject.pictures) + len(tracks), len(tracks[0].heat)
+    width, top = count * (PANEL + GAP) - GAP, 2 * MARGIN + LINE
+    below = top + LINE + PANEL + MARGIN
+    ground = Image.new("RGB", (width + 2 * MARGIN, below + CURVE + MARGIN), PAPER)
+    heading(ground, f"{subject.title}: evidence for {subject.class_name}", width)
+    ground.paste(draw_curves([track.curve for track in tracks], width), (MARGIN, below))
+    for i in range(length):
+        sheet = ground.copy()
+        draw = ImageDraw.Draw(sheet)
+        cells = [(f"{name} clip", INK, images[i]) for name, images in subject.pictures.items()]
+        for track, colour in zip(tracks, COLOURS, strict=False):
+            cells.append((caption(track, [i]), colour, heated(subject.pictures[track.stream][i], track.heat[i])))
+        for column, (label, colour, image) in enumerate(cells):
+            x = MARGIN + column * (PANEL + GAP)
+            write(draw, (x, top), label, colour)
+            sheet.paste(tile(image, PANEL), (x, top + LINE))
+        now = MARGIN + round((i + 0.5) / length * width)
+        draw.line([(now, below), (now, below + CURVE)], INK, 1)
+        yield np.asarray(sheet)
+
+
+def heading(sheet: Image.Image, title: str, width: int) -> None:
+    """The title, and what the colours mean at its right."""
+    draw = ImageDraw.Draw(sheet)
+    ramp = np.tile(np.arange(0, 256, 2).astype(np.uint8), (12, 1))
+    bar = cv2.applyColorMap(ramp, cv2.COLORMAP_TURBO)[..., ::-1]
+    right = MARGIN + width
+    draw.text((right, MARGIN + 2), "most evidence", GREY, ImageFont.load_default(13), anchor="ra")
+    left = right - 96 - bar.shape[1]
+    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, MARGIN + 4))
+    draw.text((left - 8, MARGIN + 2), "none", GREY, ImageFont.load_default(13), anchor="ra")
+    draw.text((MARGIN, MARGIN - 2), fitted(draw, title, left - 60 - MARGIN, 18), INK, ImageFont.load_default(18))
+
+
+def caption(track: Track, frames: Sequence[int]) -> str:
+    """A network, and how sure it is of the class in some frames."""
+    return f"{track.name}, {track.layer}: {track.probability[list(frames)].mean():.2f}"
+
+
+def draw_curves(curves: Sequence[NDArray[np.float32]], width: int) -> Image.Image:
+    """Lines between 0 and 1, one value in the middle of each of as many columns."""
+    large = Image.new("RGB", (width * SMOOTH, CURVE * SMOOTH), PAPER)
+    draw = ImageDraw.Draw(large)
+    low, high = (CURVE - 4) * SMOOTH, 4 * SMOOTH
+    for share in (0, 0.5, 1):
+        y = low + share * (high - low)
+        draw.line([(0, y), (large.width, y)], RULE, SMOOTH)
+    for curve, colour in zip(curves, COLOURS, strict=False):
+        points = [((i + 0.5) / len(curve) * large.width, low + float(v) * (high - low)) for i, v in enumerate(curve)]
+        draw.line(points, colour, 2 * SMOOTH, joint="curve")
+    return large.resize((width, CURVE), Image.Resampling.BOX)
+
+
+def write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: Colour) -> None:
+    """A line of text."""
+    draw.text(place, text, colour, ImageFont.load_default(14))
+
+
+def tile(image: Picture, side: int) -> Image.Image:
+    """A picture as a square of so many pixels."""
+    return Image.fromarray(np.asarray(resize(image, (side, side)), np.uint8))

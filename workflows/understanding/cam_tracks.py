@@ -1,0 +1,144 @@
+"""What a network looks at over a whole video: Grad-CAM of its clips, put together frame by frame."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from datasets import loop
+from datasets.sampling import last_start
+from models import StreamNetwork
+from models.gradcam import evidence, stretch
+
+BATCH = 4  # clips whose activations are kept at a time
+
+
+class Clip(NamedTuple):
+    """A clip of a video, in frames counted from 0.
+
+    Attributes:
+        seen: Frames that a network is shown.
+        covered: Frames that it stands for: also those between the shown ones.
+    """
+
+    seen: list[int]
+    covered: list[int]
+
+
+@dataclass(frozen=True)
+class Track:
+    """What a network looks at in a video of F frames, of which W clips were shown to it.
+
+    Attributes:
+        name: Of the network.
+        stream: What it reads.
+        layer: Where the maps are from.
+        heat: Evidence by frame and place, float32 (F, h, w) in [0, 1]; 1 is the greatest of the video.
+        curve: Evidence by frame, its mean over the picture, float32 (F,) in [0, 1]; 1 is the greatest of the video.
+        probability: Of the class, by frame the mean of its clips, float32 (F,).
+        logits: Mean over the clips, float32 (K,).
+    """
+
+    name: str
+    stream: str
+    layer: str
+    heat: NDArray[np.float32]
+    curve: NDArray[np.float32]
+    probability: NDArray[np.float32]
+    logits: Tensor
+
+
+def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:
+    """Clips of a video; without a `step` those of `datasets.clip_starts`, none of whose frames is left out.
+
+    Args:
+        frames: Of the video, >= 1.
+        length: Frames that a network is shown of a clip.
+        stride: Steps from one of them to the next.
+        step: Frames from clip to clip.
+
+    Raises:
+        ValueError: If the step would leave frames out.
+    """
+    last, reach = last_start(frames, length, stride), length * stride
+    if step and step > reach:
+        raise ValueError(f"--step {step} would leave frames out: clips span {reach}")
+    starts = list(range(0, last + 1, step or reach))
+    if starts[-1] < last:
+        starts.append(last)
+    clips = []
+    for start in starts:
+        covered = [start + i for i in range(reach)] if last else [number - 1 for number in loop(0, frames, reach)]
+        clips.append(Clip([n - 1 for n in loop(start, frames, length, stride)], [n for n in covered if n < frames]))
+    return clips
+
+
+def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
+    """The class that networks name together: by ActivNo, the mean of their logits over clips and networks.
+
+    Args:
+        networks: In eval mode.
+        video: uint8 (C, F, S, S) by stream.
+        clips: Of the video.
+    """
+    with torch.inference_mode():
+        logits = [
+            network(batch).logits.float().cpu() for network in networks for batch in batches(network, video, clips)
+        ]
+    return int(torch.cat(logits).mean(0).argmax())
+
+
+def track(
+    name: str, network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip], target: int, layer: str
+) -> Track:
+    """What a network looks at; where clips overlap it is their mean.
+
+    Args:
+        name: Of the network.
+        network: In eval mode.
+        video: uint8 (C, F, S, S) by stream.
+        clips: Of the video; every frame is covered by one.
+        target: The class that evidence is for.
+        layer: As for `evidence`.
+
+    Raises:
+        ValueError: As `evidence`.
+    """
+    found = [evidence(network, batch, target, layer) for batch in batches(network, video, clips)]
+    maps, logits = (torch.cat([getattr(part, kind) for part in found]).cpu() for kind in ("maps", "logits"))
+    frames, places = video[network.stream].shape[1], maps.shape[2:]
+    heat, probability, counts = torch.zeros(frames, *places), torch.zeros(frames), torch.zeros(frames)
+    for clip, coarse, own in zip(clips, maps, logits.softmax(1)[:, target], strict=True):
+        numbers = torch.tensor(clip.covered)
+        fine = stretch(coarse[None], (len(numbers), *places))[0]
+        heat.index_add_(0, numbers, fine)
+        probability.index_add_(0, numbers, own.expand(len(numbers)))
+        counts.index_add_(0, numbers, torch.ones(len(numbers)))
+    heat /= counts[:, None, None]
+    return Track(
+        name=name,
+        stream=network.stream,
+        layer=found[0].layer,
+        heat=over_greatest(heat),
+        curve=over_greatest(heat.mean((1, 2))),
+        probability=(probability / counts).numpy(),
+        logits=logits.mean(0),
+    )
+
+
+def batches(network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip]) -> Iterator[dict[str, Tensor]]:
+    """The clips as the network takes them, on its device, a few at a time."""
+    frames = video[network.stream]
+    for first in tqdm(range(0, len(clips), BATCH), "clips", leave=False, disable=None):
+        numbers = torch.tensor([clip.seen for clip in clips[first : first + BATCH]])
+        yield {network.stream: frames[:, numbers].transpose(0, 1).to(network.mean.device)}
+
+
+def over_greatest(values: Tensor) -> NDArray[np.float32]:
+    """Values >= 0 in [0, 1], divided by the greatest; zeros stay zeros."""
+    return (values / values.max().clamp_min(torch.finfo(values.dtype).tiny)).numpy()
