@@ -23,6 +23,8 @@ from engine import AMP, OPTIMIZERS, SCHEDULES
 from engine.cli import ArgumentParser
 from models import COMPILE, DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
 
+TESTED = ("test", "val")
+CLIP_MEANS = ("before", "after")
 REFUSED = {
     "--training": "train.py and STS_train.py train, test_*.py test",
     "--SFS": "STS_train.py always distils; choose the losses with --distill",
@@ -235,14 +237,35 @@ def add_distillation_options(parser: ArgumentParser) -> None:
 def add_test_options(parser: ArgumentParser) -> None:
     """test_*.py: whole videos."""
     add = parser.add_argument_group("testing").add_argument
+    add(
+        "--stream",
+        action="append",
+        metavar="NAME=CHECKPOINT",
+        help="test_two_stream.py: a stream to score, repeatable, in place of --resume_path1 to 3; the checkpoint says "
+        "what it reads",
+    )
+    add("--test_subset", default="test", choices=TESTED, help="val: the training videos that --val_fraction holds out")
     add("--clips_per_batch", default=16, type=int, help="clips per forward pass; bounds memory for any video length")
     add("--test_sampling", default="all", choices=TEST_SAMPLERS, help="clips of a test video; all: every frame")
     add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
     add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
-    add("--fusion", default="activno", choices=FUSIONS, help="activation before streams are averaged; activno is none")
+    add(
+        "--clip_mean",
+        default="before",
+        choices=CLIP_MEANS,
+        help="the mean over the clips of a video is taken before the activation, as published, or after it",
+    )
+    add(
+        "--fusion",
+        default="activno",
+        choices=(*FUSIONS, "all"),
+        help="activation before streams are averaged; activno is none; all: a table of every one, result by activno",
+    )
     add("--fusion_weights", type=float, nargs="+", help="one per stream; else equal")
-    add("--scores_path", default="", help="write scores.npz here")
+    add("--scores", nargs="+", metavar="FILE", help="test_two_stream.py: fuse score files, without data or networks")
+    add("--use", nargs="+", metavar="NAME", help="streams of --scores, in this order; else all")
+    add("--scores_path", default="", help="the score file; else with --log 1 beside the result file")
 
 
 def add_run_options(parser: ArgumentParser) -> None:

@@ -7,6 +7,7 @@ in a class: classes take keyword arguments.
 import logging
 import sys
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,7 @@ def check(opt: Namespace) -> None:
     """
     check_numbers(opt)
     check_streams(opt)
+    check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
         if opt.clip_stride > 1 and getattr(opt, name).startswith("segment"):
             raise ValueError(f"--{name} {getattr(opt, name)} spans the video: leave out --clip_stride")
@@ -95,6 +97,41 @@ def check_streams(opt: Namespace) -> None:
             "--mixup and --cutmix are for train.py: distillation compares student and teacher on the same clips, and "
             "dkd needs one class per clip: leave them out"
         )
+
+
+def check_tests(opt: Namespace) -> None:
+    """Refuse what no test can do; raises as `check`."""
+    named_checkpoints(opt.stream or ())
+    paths = [name for name in ("resume_path1", "resume_path2", "resume_path3") if getattr(opt, name)]
+    if opt.stream and paths:
+        raise ValueError(f"--stream and --{paths[0]} both name checkpoints: use one of them")
+    if opt.scores and (opt.stream or paths):
+        raise ValueError("--scores fuses what was scored before: leave out the checkpoints, or score them first")
+    if opt.use and not opt.scores:
+        raise ValueError("--use chooses streams of score files: it needs --scores")
+    if opt.use and (twice := [name for name, count in Counter(opt.use).items() if count > 1]):
+        raise ValueError(f"--use: {twice[0]} is named twice")
+    if opt.clip_mean == "after" and opt.fusion == "all":
+        raise ValueError("--clip_mean after keeps one activation: choose one with --fusion")
+    if opt.test_subset == "val" and opt.val_fraction == 0:
+        raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out")
+
+
+def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
+    """Checkpoint files by stream, in order, of words like "rgb=a.pth".
+
+    Raises:
+        ValueError: If a word is none of these, or a name comes twice.
+    """
+    named: dict[str, str] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name.strip() or not path:
+            raise ValueError(f"--stream {word}: expected NAME=CHECKPOINT, like rgb=rgb.pth")
+        if name in named:
+            raise ValueError(f"--stream {word}: there is {name}={named[name]} already; choose another name")
+        named[name] = path
+    return named
 
 
 def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:

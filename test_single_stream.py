@@ -10,15 +10,17 @@ from argparse import Namespace
 from datasets import MODALITIES
 from engine import cli, naming
 from opts import parse_opts
-from testing import report, score_streams
+from workflows.testing import Wanted, report, score_streams
 
 
 def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos; returns "top1", "top5" and "mean_class", in [0, 1]."""
+    if opt.stream or opt.scores:
+        raise ValueError("--stream and --scores are for test_two_stream.py, which takes a single stream as well")
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: one stream, RGB or Flow; two are for test_two_stream.py")
     (stream,) = MODALITIES[opt.modality]
-    opt, scores = score_streams(opt, [(stream.name, stream, opt.resume_path1)])
+    opt, scores = score_streams(opt, [Wanted(stream.name, opt.resume_path1, stream)])
     return report(opt, scores, naming.single_test_file(opt))
 
 

@@ -1,31 +1,43 @@
-"""Video-level accuracy of two streams (or three), fused on their logits.
+"""Video-level accuracy of fused streams: two, as published, or any number; each video is decoded once for all.
 
 Examples:
     python test_two_stream.py --modality RGB --only_RGB --resume_path1 rgb.pth --resume_path2 sfs.pth      # STS-Net
     python test_two_stream.py --modality RGB_Flow --resume_path1 rgb.pth --resume_path2 flow.pth
     python test_two_stream.py --modality RGB_Flow --resume_path1 rgb.pth --resume_path2 flow.pth --resume_path3 sfs.pth
+    python test_two_stream.py --stream rgb=rgb.pth --stream sfs=sfs.pth --stream flow=flow.pth --fusion all
+    python test_two_stream.py --scores rgb.npz flow.npz --fusion_weights 1 1.5       # what was scored before
 """
 
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB
 from engine import cli, naming
-from opts import parse_opts
-from testing import report, score_streams
+from opts import named_checkpoints, parse_opts
+from workflows.fusing import read_scores
+from workflows.testing import Wanted, report, score_streams
 
 
 def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos with every stream; returns "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
+    if opt.scores:
+        opt, scores = read_scores(opt)
+    else:
+        opt, scores = score_streams(opt, wanted_streams(opt))
+    published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"
+    streams = "_".join(scores.streams) if opt.scores or opt.stream else published
+    return report(opt, scores, naming.fused_test_file(opt, streams))
+
+
+def wanted_streams(opt: Namespace) -> list[Wanted]:
+    """The streams of `--stream`, or of the published options."""
+    if opt.stream:
+        return [Wanted(name, path) for name, path in named_checkpoints(opt.stream).items()]
     streams = MODALITIES[opt.modality]
     if RGB not in streams:
         raise ValueError(f"--modality {opt.modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
-    flow_free = len(streams) == 1
-    second = ("sfs", RGB, opt.resume_path2) if flow_free else ("flow", FLOW, opt.resume_path2)
-    wanted = [("rgb", RGB, opt.resume_path1), second]
-    if opt.resume_path3:
-        wanted.append(("sfs", RGB, opt.resume_path3))
-    opt, scores = score_streams(opt, wanted)
-    return report(opt, scores, naming.fused_test_file(opt, "RGB_SFS" if flow_free else "RGB_Flow"))
+    second = Wanted("sfs" if FLOW not in streams else "flow", opt.resume_path2, streams[-1])
+    third = [Wanted("sfs", opt.resume_path3, RGB)] if opt.resume_path3 else []
+    return [Wanted("rgb", opt.resume_path1, RGB), second, *third]
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ from engine import build_stepper, cli, setup
 from engine.loop import Epoch, train_one_epoch
 from models import Distill, build_distillers, parameter_groups, start_stream
 from opts import parse_opts
-from teacher_flow import build_teacher_flow
 from utils1 import extract_frames_flows
+from workflows.teacher_flow import build_teacher_flow
 
 QUICK = {"model": "resnet", "model_depth": 18, "width": 0.25, "batch_size": 2, "n_workers": 2, "learning_rate": 1e-4}
 CLASS = "star_sway"

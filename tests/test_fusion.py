@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models import FUSIONS, fuse
+from models.fusion import combine
 
 
 @pytest.mark.parametrize("method", FUSIONS)
@@ -24,6 +25,13 @@ def test_activno_is_the_mean_of_the_raw_logits():
     logits = torch.randn(2, 6, 5)
     torch.testing.assert_close(fuse(logits), logits.mean(0))
     torch.testing.assert_close(fuse(logits[:1]), logits[0])
+
+
+@pytest.mark.parametrize("method", FUSIONS)
+def test_what_is_activated_already_is_combined_without_a_second_activation(method):
+    logits = torch.randn(3, 4, 5)
+    assert torch.equal(combine(FUSIONS[method](logits), [1, 2, 0]), fuse(logits, method, [1, 2, 0]))
+    torch.testing.assert_close(combine(logits, [1, 2, 0]), (logits[0] + 2 * logits[1]) / 3)
 
 
 @given(st.lists(st.floats(0.1, 10), min_size=2, max_size=4), st.floats(0.1, 5))

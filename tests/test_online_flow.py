@@ -23,8 +23,8 @@ from datasets.views import Placement, whole
 from engine import checkpoint
 from flow import build_flow, encode
 from opts import parse_opts
-from teacher_flow import build_teacher_flow
 from utils1 import extract_frames_flows
+from workflows.teacher_flow import build_teacher_flow
 
 CPU = torch.device("cpu")
 SIZES = ((60, 76, 12), (72, 60, 12), (60, 76, 6), (60, 76, 12))  # height, width and frames of a class's videos

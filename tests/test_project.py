@@ -10,7 +10,7 @@ import options
 
 ROOT = Path(__file__).parents[1]
 ISLANDS = ("models", "datasets", "flow", "engine")
-SCRIPTS = ("train.py", "STS_train.py", "test_single_stream.py", "test_two_stream.py", "predict.py")
+SCRIPTS = ("train.py", "STS_train.py", "test_single_stream.py", "test_two_stream.py", "predict.py", "export.py")
 TOOLS = [f"utils1/{file.name}" for file in (ROOT / "utils1").glob("extract_*.py")]
 SOURCES = [f for f in ROOT.rglob("*.py") if not {"tests", ".venv", "build"} & set(f.relative_to(ROOT).parts)]
 
@@ -27,13 +27,20 @@ def imported(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ISLANDS)
 def test_packages_do_not_import_each_other(package):
-    foreign = {*ISLANDS, "options", "opts", "utils1", "testing", "training"} - {package}
+    foreign = {*ISLANDS, "options", "opts", "utils1", "workflows"} - {package}
     assert {file.name: found for file in (ROOT / package).rglob("*.py") if (found := imported(file) & foreign)} == {}
 
 
-@pytest.mark.parametrize("package", ISLANDS)
+@pytest.mark.parametrize("package", [*ISLANDS, "workflows"])
 def test_packages_import_themselves_relatively(package):
     assert [file.name for file in (ROOT / package).rglob("*.py") if package in imported(file)] == []
+
+
+def test_workflows_import_no_script():
+    scripts = {file.stem for file in (ROOT / "utils1").glob("*.py") if "cli.run(main" in file.read_text()}
+    for file in (ROOT / "workflows").rglob("*.py"):
+        assert not imported(file) & {Path(script).stem for script in SCRIPTS}, file
+        assert not re.findall(rf"from utils1\.({'|'.join(scripts)}) import", file.read_text()), file
 
 
 @pytest.mark.parametrize("script", [*SCRIPTS, *TOOLS])

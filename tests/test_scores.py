@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from engine import Scores, scores
-from engine.scores import join, load
+from engine.results import accuracies, protocol
+from engine.scores import join, load, numbered
 
 ABOUT = {"subset": "test", "checkpoints": {"rgb": {"file": "a.pth"}, "sfs": {"file": "b.pth"}}}
 
@@ -105,6 +106,11 @@ def test_a_damaged_file_is_named(tmp_path, position):
         ({"clip_top1": np.zeros((2, 2), int)}, "clip_top1 has shape"),
         ({"about": np.array("[1]")}, "no JSON object"),
         ({"about": np.array("{")}, "damaged"),
+        ({"about": np.array('{"options": []}')}, "its options is no JSON object"),
+        ({"about": np.array('{"checkpoints": [1]}')}, "its checkpoints is no JSON object"),
+        ({"about": np.array('{"checkpoints": {"rgb": "a.pth"}}')}, "its checkpoint of rgb is no JSON object"),
+        ({"about": np.array('{"dataset": 3}')}, "its dataset is no text"),
+        ({"about": np.array('{"unlike": {"a": 1}}')}, "its unlike is no list"),
         ({"video": None}, "damaged"),
         ({"video": np.array([{}], object)}, "damaged"),
     ],
@@ -137,6 +143,24 @@ def test_files_are_joined_by_video_whatever_their_order():
     assert both.about["checkpoints"].keys() == {"rgb", "rgb-2", "flow"}
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "kept"), [("tanh", "tanh", True), ("tanh", "relu", False), ("tanh", "", False)]
+)
+def test_scores_of_unlike_activations_are_not_put_side_by_side(one, other, kept):
+    a, b = (some([name], about={"activation": own}) for name, own in (("rgb", one), ("flow", other)))
+    both = join([("one.npz", a), ("other.npz", b)])
+    assert (both.activated is not None) is kept
+    assert both.about["activation"] == (one if kept else "")
+    assert len(both.logits) == 2
+
+
+def test_stream_names_that_come_again_are_numbered_and_keep_their_checkpoints():
+    parts = [("a.npz", some(["rgb", "rgb-2"])), ("b.npz", some(["rgb"]))]
+    (_, a), (_, b) = numbered(parts)
+    assert (a.streams, b.streams) == (["rgb", "rgb-2"], ["rgb-3"])
+    assert b.about["checkpoints"] == {"rgb-3": {"file": "a.pth"}}
+
+
 def test_what_one_file_lacks_the_joined_one_lacks():
     both = join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], activated=None))])
     assert both.activated is None
@@ -157,3 +181,24 @@ def test_scores_of_other_videos_labels_or_classes_are_not_joined(changes, messag
     with pytest.raises(ValueError, match=message) as raised:
         join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], **changes))])
     assert str(raised.value).startswith("other.npz: ")
+
+
+def test_a_protocol_says_what_is_not_stated():
+    assert protocol(some(about={})) == (
+        "data not stated, 3 of 4 listed videos, 12 clips (views not stated), fps not stated, short side not stated, "
+        "seen at not stated"
+    )
+    metrics = {"top1": 0.5, "top5": 1.0, "mean_class": 0.25}
+    line = accuracies(some(about={}, clip_top1=None), metrics)
+    assert line.startswith("clip top-1 not stated; video top-1 0.5000, top-5 1.0000, mean class 0.2500; data not")
+
+
+def test_a_protocol_has_views_frame_rate_and_short_side():
+    options = {"test_sampling": "stepped", "num_clips": 25, "num_crops": "10", "sample_size": 112, "short_side": 128}
+    options |= {"sample_duration": 16, "clip_stride": 2}
+    said = {"dataset": "UCF101", "subset": "val", "split": 3, "options": options}
+    said |= {"provenance": {"fps": 12.5, "short_side": None}, "unlike": ["amp off in a, bf16 in b"]}
+    assert protocol(some(about=said, clips=torch.tensor([[2, 2, 2], [3, 3, 1000]]))) == (
+        "UCF101 val split 3, 3 of 4 listed videos, 6 and 1,006 clips (25 stepped x 10 crops of 16 frames, stride 2, at "
+        "112 px), 12.5 fps, native short side, seen at 128, UNLIKE: amp off in a, bf16 in b"
+    )

@@ -1,0 +1,46 @@
+"""The flow that a teacher was trained on, computed while its student trains."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+
+from datasets import OnlineFlow
+from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
+
+
+def build_teacher_flow(
+    opt: Namespace, checkpoint: Mapping[str, Any], source: str, device: torch.device
+) -> OnlineFlow | None:
+    """Flow with the solver and encoding that the teacher's checkpoint states, or those of published ones.
+
+    A GPU that can compute it does; otherwise the loader processes do, on a core each.
+
+    Args:
+        opt: Says whether flow is computed at all.
+        checkpoint: Content of the teacher's.
+        source: Its name, for errors.
+        device: Where the networks are.
+
+    Returns:
+        None where flow is read from files.
+
+    Raises:
+        ValueError: If the checkpoint does not say enough, or what it states cannot be computed here.
+    """
+    if opt.flow_source == "files":
+        return None
+    made = checkpoint.get("recipe", {}).get("provenance", {})
+    on_gpu = device.type == "cuda" and suits_gpu(made)
+    threads = 1 if opt.n_workers else None
+    build = partial(rebuild_flow, made, device=str(device) if on_gpu else None, threads=threads)
+    encoding = recorded_encoding(made)
+    try:
+        description = build().description  # here as well: what cannot be had is known before training
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}; extract its flow, and leave out --flow_source online") from error
+    return OnlineFlow(
+        build, partial(encode, **encoding), record=description | encoding, device=device if on_gpu else None
+    )
