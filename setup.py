@@ -16,7 +16,17 @@ from setuptools import Command, Extension, setup
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # for sts_native: a build in isolation has not got it
 
-PACKAGES = ("models", "models.distill", "datasets", "datasets.jpeg", "datasets.stores", "flow", "engine", "utils1")
+PACKAGES = (
+    "models",
+    "models.distill",
+    "datasets",
+    "datasets.jpeg",
+    "datasets.stores",
+    "flow",
+    "engine",
+    "engine.checkpoint",
+    "utils1",
+)
 NATIVE = {
     package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
     for package in ("flow", "datasets.jpeg")
