@@ -31,7 +31,7 @@ COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SF
 def main(opt: Namespace) -> dict[str, float]:
     """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
-    device = setup(opt.manual_seed, opt.device)
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     if MODALITIES[opt.modality] != (RGB, FLOW):
         raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
     if not opt.resume_path1:

@@ -72,6 +72,8 @@ def main(opt: Namespace) -> dict:
     plot_confusion(first / "RGB+SFS.npz", out / "confusion.png")
     video = sorted((out / "videos" / CLASSES[0]).glob("*.avi"))[-1]
     stages.run("predict", "predict.py", video, "--weights", weights(first / "RGB"), weights(first / "SFS"))
+    scores = [first / f"{name}.npz" for name in ("RGB+SFS", "RGB+Flow")]
+    stages.run("report", "utils1/report.py", *scores, "--out", out / "report")
     mean = {name: float(np.mean([run[name] for run in runs.values()])) for name in SYSTEMS}
     summary = {
         "accuracy": mean,
@@ -152,7 +154,10 @@ def print_table(summary: dict, out: Path) -> None:
         print("\n--quick learns too little for these numbers to mean anything; it shows that everything runs.")
     elif summary["gap_closed"] is not None:
         print(f"\nRGB+SFS closes {summary['gap_closed']:.0%} of the gap between RGB and RGB+Flow.")
-    print(f"{summary['seconds']['total']:.0f} s in all; curves, confusion and summary.json are in {out}")
+    print(
+        f"{summary['seconds']['total']:.0f} s in all; "
+        f"curves, confusion, summary.json and report/index.html are in {out}"
+    )
 
 
 def parse_args() -> Namespace:

@@ -284,6 +284,7 @@ def add_run_options(parser: ArgumentParser) -> None:
         choices=COMPILE,
         help="takes minutes, then is faster",
     )
+    add("--deterministic", action="store_true", help="GPUs: the same bits in every run; slower")
     add("--group_width", default=1, type=int, help="tests: join groups of convolutions to this many channels")
     add("--sync_bn", action="store_true", help="several GPUs: batch statistics over all of them")
     add("--profile", default=0, type=int, metavar="N", help="training: trace N steps, after 10, into the run's folder")

@@ -21,7 +21,7 @@ def main(opt: Namespace) -> dict[str, float]:
         "acc", the best validation accuracy, in [0, 1].
     """
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.resume_path1, naming.single_stream_files)
-    device = setup(opt.manual_seed, opt.device)
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
     (stream,) = MODALITIES[opt.modality]

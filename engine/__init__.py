@@ -11,7 +11,7 @@ from .reproducibility import setup
 from .results import result_lines, write_result
 from .run import Run, build_run, build_stepper, find_start, step_rate
 from .scores import Scores
-from .scoring import score_videos
+from .scoring import Tally, score_videos
 
 __all__ = [
     "AMP",
@@ -19,6 +19,7 @@ __all__ = [
     "SCHEDULES",
     "Run",
     "Scores",
+    "Tally",
     "build_run",
     "build_stepper",
     "checkpoint",

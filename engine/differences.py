@@ -19,7 +19,7 @@ HERE = frozenset(
     )
 )
 # Of the run, but a run may go on with others. All options in neither table are fixed: a new one is until it is listed.
-FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp", "compile"))
+FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp", "compile", "deterministic"))
 TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
 ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
 # What becomes a setting of the optimiser's groups, which otherwise are as in the checkpoint.

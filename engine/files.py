@@ -1,5 +1,6 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or not there, and what tells their content."""
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -34,3 +35,9 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.fsync(folder)  # the new name itself must survive a power cut
     finally:
         os.close(folder)
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, as `sha256sum` prints it."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

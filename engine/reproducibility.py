@@ -1,5 +1,6 @@
 """Seeds and devices."""
 
+import os
 import random
 from typing import Any
 
@@ -9,12 +10,13 @@ import torch
 from .distributed import rank, start
 
 
-def setup(seed: int, device: str = "auto") -> torch.device:
+def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
     Args:
         seed: >= 0.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
 
     Raises:
         ValueError: If the device does not exist here.
@@ -33,7 +35,11 @@ def setup(seed: int, device: str = "auto") -> torch.device:
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global generator
     torch.manual_seed(seed)
-    if chosen.type == "cuda":
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses anew, and torch raises
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.deterministic = True
+    elif chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # clips of one run all have one shape
     return chosen
 

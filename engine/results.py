@@ -38,13 +38,15 @@ def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
 
 
 def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
-    """Accuracies of clips, by stream, and of fused videos, with all that they depend on, on one line.
+    """Accuracies of clips, by stream and fused, and of fused videos, with all that they depend on, on one line.
 
     Args:
         scores: Of every stream.
         metrics: "top1", "top5" and "mean_class" of the fused scores.
     """
     clips = [f"{name} {top1:.4f}" for name, top1 in zip(scores.streams, scores.clip_accuracy, strict=False)]
+    if scores.fused_hits is not None:
+        clips.append(f"fused {(scores.fused_hits[0].sum() / scores.clips[0].sum()).item():.4f}")
     named = (("top1", "top-1"), ("top5", "top-5"), ("mean_class", "mean class"))
     videos = [f"{shown} {metrics[name]:.4f}" for name, shown in named]
     return f"clip top-1 {', '.join(clips) or 'not stated'}; video {', '.join(videos)}; {protocol(scores)}"

@@ -17,7 +17,8 @@ from torch import Tensor
 from .files import write_atomically
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
-OPTIONAL = ("clip_top1", "clip_top5", "activated")
+OPTIONAL = ("clip_top1", "clip_top5", "activated")  # a row for each stream
+MAYBE = (*OPTIONAL, "fused_hits")
 TEXTS = ("subset", "dataset", "list_sha256", "activation", "fusion", "clip_mean")
 MALFORMED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -37,6 +38,8 @@ class Scores:
         clip_top1: Clips of each video whose highest logit is the label's, (S, N) int64; None in files of others.
         clip_top5: Those that have the label among their five highest.
         activated: Mean over clips of the activated logits, (S, N, K) float32, where activation comes before it.
+        fused_hits: The same two counts of the streams fused clip by clip, (2, N) int64; None where streams were chosen
+            or put together afterwards.
         about: What was scored and how, plain values: "subset", "dataset", "split", "list_sha256" of names and labels,
             "options", "provenance" of the images, "activation" of `activated` ("": none), "fusion", "fusion_weights"
             and "clip_mean" of the fused scores, and "checkpoints", for each stream "file", "sha256", "reads", "arch",
@@ -54,6 +57,7 @@ class Scores:
     clip_top1: Tensor | None = None
     clip_top5: Tensor | None = None
     activated: Tensor | None = None
+    fused_hits: Tensor | None = None
     about: dict[str, Any] = field(default_factory=dict)
 
     def save(self, path: Path, fused: Tensor) -> None:
@@ -67,7 +71,7 @@ class Scores:
             "clips": self.clips.numpy(),
             "listed": np.array(self.listed),
             "fused": fused.numpy(),
-            **{name: own.numpy() for name in OPTIONAL if (own := getattr(self, name)) is not None},
+            **{name: own.numpy() for name in MAYBE if (own := getattr(self, name)) is not None},
             "about": np.array(json.dumps(self.about)),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
@@ -96,6 +100,7 @@ class Scores:
         v = list(range(len(self.video)) if videos is None else videos)
         parts = {name: own[s][:, v] for name in OPTIONAL if (own := getattr(self, name)) is not None}
         names = [self.streams[i] for i in s]
+        fused = self.fused_hits if names == self.streams else None
         about = dict(self.about)
         if "checkpoints" in about:
             about["checkpoints"] = {name: about["checkpoints"].get(name, {}) for name in names}
@@ -106,6 +111,7 @@ class Scores:
             streams=names,
             logits=self.logits[s][:, v],
             clips=self.clips[s][:, v],
+            fused_hits=None if fused is None else fused[:, v],
             about=about,
             **parts,
         )
@@ -123,7 +129,7 @@ def load(path: str | Path) -> Scores:
         raise FileNotFoundError(f"{path}: no such score file")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*KINDS, *OPTIONAL, "about") if name in file or name in KINDS}
+            arrays = {name: file[name] for name in (*KINDS, *MAYBE, "about") if name in file or name in KINDS}
         about = json.loads(str(arrays.pop("about", "{}")))
     except MALFORMED:
         raise ValueError(
@@ -137,7 +143,7 @@ def load(path: str | Path) -> Scores:
         streams=arrays["streams"].tolist(),
         listed=int(arrays["listed"]),
         about=about,
-        **{name: torch.from_numpy(arrays[name]) for name in ("label", "logits", "clips", *OPTIONAL) if name in arrays},
+        **{name: torch.from_numpy(arrays[name]) for name in ("label", "logits", "clips", *MAYBE) if name in arrays},
     )
 
 
@@ -149,6 +155,7 @@ def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
     n, k, s = (arrays[name].size for name in ("video", "class_names", "streams"))
     shapes = {"video": (n,), "label": (n,), "class_names": (k,), "streams": (s,), "logits": (s, n, k), "listed": ()}
     shapes |= dict.fromkeys(("clips", "clip_top1", "clip_top5"), (s, n)) | {"activated": (s, n, k)}
+    shapes |= {"fused_hits": (2, n)}
     for name, array in arrays.items():
         if array.shape != shapes[name]:
             return f"{name} has shape {array.shape}, not {shapes[name]}"
@@ -205,6 +212,7 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
         first,
         streams=[name for scores in aligned for name in scores.streams],
         about=first.about | {"checkpoints": checkpoints, "activation": "" if unlike else activation},
+        fused_hits=first.fused_hits if len(parts) == 1 else None,
         **{name: beside(name) for name in ("logits", "clips", *OPTIONAL)},
     )
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .output import Output
+from .pooling import MaxPool3d
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 SHORTCUTS = ("A", "B")
@@ -108,7 +109,7 @@ class ResidualTrunk(nn.Module):
         self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (1, 2, 2), padding, bias=False)
         self.bn1 = nn.BatchNorm3d(stem_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = MaxPool3d(3, stride=2, padding=1)
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, stages, strict=True):

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from engine import checkpoint, confusion, result_lines, score_videos, video_metrics
+from engine import Tally, checkpoint, confusion, result_lines, score_videos, video_metrics
 from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
 from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
@@ -127,8 +127,9 @@ def clips(counts, size):
 def test_scores_are_means_over_clips_whatever_the_batches(size):
     counts = [3, 1, 5, 2]
     data, loader = clips(counts, size)
-    options = {"num_classes": 3, "device": CPU, "activation": lambda logits: logits.softmax(-1)}
-    logits, seen, top1, top5, activated = score_videos([Network(), Network()], loader, counts, **options)
+    changes = {"activation": lambda logits: logits.softmax(-1), "fuse": lambda logits: -logits.sum(0)}
+    tally = Tally(counts, 2, 3, CPU, **changes)
+    logits, seen, top1, top5, activated, fused = score_videos([Network(), Network()], loader, tally, device=CPU)
     assert seen.tolist() == counts
     for v in range(4):
         mean = torch.stack([row["rgb"] for row in data if row["index"] == v]).mean(0) * 2
@@ -137,14 +138,16 @@ def test_scores_are_means_over_clips_whatever_the_batches(size):
         torch.testing.assert_close(activated[:, v], after.expand(2, -1))
         hits = [(row["rgb"].argmax() == row["label"]).item() for row in data if row["index"] == v]
         assert top1[:, v].tolist() == [sum(hits)] * 2
+        assert fused[0, v] == sum((row["rgb"].argmin() == row["label"]).item() for row in data if row["index"] == v)
     assert top5.tolist() == [counts] * 2
+    assert fused[1].tolist() == counts
 
 
 @pytest.mark.parametrize("counts", [[3, 1], [3, 3], [2, 2]])
 def test_a_clip_too_many_or_too_few_is_an_error_of_its_own(counts):
     _, loader = clips([3, 2], 2)
     with pytest.raises(EvaluationCountError) as raised:
-        score_videos([Network()], loader, counts, num_classes=3, device=CPU)
+        score_videos([Network()], loader, Tally(counts, 1, 3, CPU), device=CPU)
     assert exit_code(raised.value) == 4
 
 

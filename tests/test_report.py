@@ -148,6 +148,15 @@ class Page(HTMLParser):
         return [attrs for name, attrs in self.found if name == tag]
 
 
+def test_clips_of_a_fusion_count_where_the_test_has_fused_them(tmp_path):
+    scores = some(videos=40, names=("a", "b", "c", "d", "e", "f", "g"))
+    scores = replace(scores, fused_hits=torch.stack([scores.clips[0] - 1, scores.clips[0]]))
+    run(tmp_path, save(tmp_path / "s.npz", scores))
+    clips, fused = int(scores.clips[0].sum()), table_of(tmp_path, "results")[2]
+    assert float(fused["clip_top1"]) == pytest.approx((clips - 40) / clips, abs=1e-6)
+    assert float(fused["clip_top5"]) == 1
+
+
 def test_accuracies_are_those_of_the_result_file(tmp_path):
     scores = some(videos=40, names=("a", "b", "c", "d", "e", "f", "g"))
     run(tmp_path, save(tmp_path / "s.npz", scores))
@@ -161,7 +170,7 @@ def test_accuracies_are_those_of_the_result_file(tmp_path):
         assert float(row["video_top1_low"]) <= top1 <= float(row["video_top1_high"])
         assert f"{100 * top1:.2f}" in page_of(tmp_path)
     assert float(rows[0]["clip_top1"]) == pytest.approx(scores.clip_accuracy[0], abs=1e-6)
-    assert rows[2]["clip_top1"] == ""
+    assert rows[2]["clip_top1"] == ""  # fused afterwards: nothing is known of single clips
     assert rows[0]["views"] == "all windows x 1"
     assert [rows[0][name] for name in ("frames", "crop", "fps", "short_side")] == ["16", "112", "25", "256"]
     best = max(float(row["video_top1"]) for row in rows[:2])

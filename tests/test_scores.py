@@ -26,6 +26,7 @@ def some(streams=("rgb", "sfs"), videos=("a/x", "b/ü", "b/z"), **changes) -> Sc
         "clip_top1": torch.randint(0, 5, (s, n)),
         "clip_top5": torch.full((s, n), 4),
         "activated": torch.rand(s, n, 2),
+        "fused_hits": torch.randint(0, 5, (2, n)),
         "about": ABOUT,
     }
     return Scores(**values | changes)
@@ -56,10 +57,14 @@ def test_scores_keep_what_was_agreed(tmp_path):
         "clip_top1": ((2, 3), "i", 8),
         "clip_top5": ((2, 3), "i", 8),
         "activated": ((2, 3, 2), "f", 4),
+        "fused_hits": ((2, 3), "i", 8),
     }
 
 
-@pytest.mark.parametrize("changes", [{}, {"clip_top1": None, "clip_top5": None, "activated": None, "about": {}}])
+NOTHING_MORE = dict.fromkeys(("clip_top1", "clip_top5", "activated", "fused_hits")) | {"about": {}}
+
+
+@pytest.mark.parametrize("changes", [{}, NOTHING_MORE])
 def test_scores_come_back(tmp_path, changes):
     written = some(**changes)
     written.save(tmp_path / "s.npz", torch.randn(3, 2))
@@ -78,6 +83,9 @@ def test_streams_are_chosen_by_name_in_the_order_asked_for():
     assert torch.equal(one.logits[0], both.logits[1])
     assert one.about["checkpoints"] == {"sfs": {"file": "b.pth"}}
     assert torch.equal(both.only(["sfs", "rgb"]).clip_top1, both.clip_top1.flip(0))
+    assert torch.equal(both.only(["rgb", "sfs"]).fused_hits, both.fused_hits)
+    assert one.fused_hits is None  # of another fusion
+    assert torch.equal(both.rows(videos=[2, 0]).fused_hits, both.fused_hits[:, [2, 0]])
     with pytest.raises(ValueError, match="no stream flow; there are rgb, sfs"):
         both.only(["flow"])
 
@@ -164,6 +172,7 @@ def test_stream_names_that_come_again_are_numbered_and_keep_their_checkpoints():
 def test_what_one_file_lacks_the_joined_one_lacks():
     both = join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], activated=None))])
     assert both.activated is None
+    assert both.fused_hits is None
     assert both.clip_top1 is not None
 
 
@@ -189,7 +198,7 @@ def test_a_protocol_says_what_is_not_stated():
         "seen at not stated"
     )
     metrics = {"top1": 0.5, "top5": 1.0, "mean_class": 0.25}
-    line = accuracies(some(about={}, clip_top1=None), metrics)
+    line = accuracies(some(about={}, clip_top1=None, fused_hits=None), metrics)
     assert line.startswith("clip top-1 not stated; video top-1 0.5000, top-5 1.0000, mean class 0.2500; data not")
 
 

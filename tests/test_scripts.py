@@ -298,7 +298,7 @@ def test_a_checkpoint_brings_its_normalisation(trained):
 
 
 TRAINING_OPTIONS = (
-    "--amp bf16",
+    "--amp bf16 --deterministic",
     "--nesterov --no_flip --val_sampling random",
     "--begin_epoch 1 --lr_schedule cosine --crop_scales 1 0.8",
     "--resnet_shortcut A --conv1_t_size 3 --val_fraction 0",

@@ -1,17 +1,16 @@
 """What a score file says about itself: which videos were scored, how, and with which checkpoints."""
 
-import hashlib
 import json
 import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Protocol
 
 from datasets import ClipDataset, Stream
 from datasets.builders import images_made
 from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
+from engine.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +66,10 @@ def state_scored(
 
 def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of a checkpoint; a published one says nothing about itself."""
-    with Path(source.path).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     assert source.stream
     return {
         "file": source.path,
-        "sha256": digest,
+        "sha256": sha256(source.path),
         "reads": source.stream.name,
         "arch": state.get("arch", f"{opt.model}-{opt.model_depth}"),
         "epoch": state.get("epoch"),

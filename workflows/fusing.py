@@ -115,7 +115,7 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
     for path, own in parts if opt.clip_mean == "after" else ():
         activated_by(opt.fusion, own, path)
     joined = scores.join(parts)
-    joined = joined.only(opt.use or joined.streams)
+    joined = replace(joined.only(opt.use or joined.streams), fused_hits=None)  # which may be fused otherwise here
     before = [text for _, own in parts for text in own.about.get("unlike", ())]
     unlike = [*dict.fromkeys([*before, *(text for part in parts[1:] for text in unlike_in(parts[0], part))])]
     if unlike:

@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +13,20 @@ from torch import nn
 
 from datasets import CLIP_OPTIONS, FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
 from datasets.builders import list_tested
-from engine import Scores, checkpoint, dtype_of, is_main, result_lines, score_videos, setup, video_metrics, write_result
+from engine import (
+    Scores,
+    Tally,
+    checkpoint,
+    dtype_of,
+    is_main,
+    result_lines,
+    score_videos,
+    setup,
+    video_metrics,
+    write_result,
+)
 from engine.results import accuracies
-from models import ARCHITECTURE, FUSIONS, StreamNetwork, inference_ready, load_stream, stream_weights
+from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
 from models.weights import shape_of, weights_of
 from opts import adopt
 
@@ -56,7 +68,7 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
         FileNotFoundError: If a checkpoint, folder or video is missing.
         ValueError: If a checkpoint does not fit its stream, the data or the others.
     """
-    device = setup(opt.manual_seed, opt.device)
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     for i, one in enumerate(wanted, 1):
         if not one.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
@@ -74,14 +86,13 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     assert isinstance(loader.dataset, ClipDataset)
     about = state_scored(opt, loader.dataset, listing, wanted, states)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts
-    scored = score_videos(
-        [prepared(network.to(device), opt, device) for network in networks],
-        *(loader, counts),
-        num_classes=num_classes,
-        device=device,
-        amp=opt.amp,
+    tally = Tally(
+        *(counts, len(networks), num_classes, device),
         activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
+        fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
     )
+    ready = [prepared(network.to(device), opt, device) for network in networks]
+    scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
     return opt, Scores(
         video=[video.name for video in videos],
         label=torch.tensor([video.label for video in videos]),
@@ -93,8 +104,14 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
         clip_top1=scored.clip_top1,
         clip_top5=scored.clip_top5,
         activated=scored.activated,
+        fused_hits=scored.fused_hits,
         about=about,
     )
+
+
+def method_of(opt: Namespace) -> str:
+    """The fusion that is reported; the table of all of them stands beside it."""
+    return "activno" if opt.fusion == "all" else opt.fusion
 
 
 def load_networks(
@@ -180,7 +197,7 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     Returns:
         "top1", "top5" and "mean_class" of the fused scores, in [0, 1].
     """
-    method = "activno" if opt.fusion == "all" else opt.fusion
+    method = method_of(opt)
     fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)
     metrics = video_metrics(fused, scores.label)
     if not is_main():  # all processes have the scores, one says so

@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..output import Output
+from ..pooling import grid_means
 from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
 
 POOLED = "avgpool"
@@ -84,7 +85,7 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
             continue
         weight /= 2
         grid = (min(cells, frames), cells, cells)
-        loss = loss + weight * F.mse_loss(F.adaptive_avg_pool3d(student, grid), F.adaptive_avg_pool3d(teacher, grid))
+        loss = loss + weight * F.mse_loss(grid_means(student, grid), grid_means(teacher, grid))
         total += weight
     return loss / total
 

@@ -1,6 +1,5 @@
 """What is exported: the networks of some checkpoints, how they are fused, and what a file of them says of itself."""
 
-import hashlib
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from datasets import FLOW, RGB
 from engine import checkpoint
+from engine.files import sha256
 from models import StreamNetwork, fuse, load_stream, stream_weights
 from models.deployed import Deployed
 
@@ -100,12 +100,6 @@ class Export:
             | {"normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, as `sha256sum` prints it."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def build_export(opt: Namespace) -> Export:

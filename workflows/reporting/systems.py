@@ -81,8 +81,8 @@ def systems_of_file(file: ScoreFile, number: int, alone: bool) -> list[System]:
         found.append(System(stream, logits, scores.label, scores.clips[i], file, hits, "", [number], alone))
     if len(found) > 1:
         names = " + ".join(scores.streams)
-        clips = scores.clips[0]
-        found.append(System(names, file.fused, scores.label, clips, file, None, file.fusion, [number], alone))
+        hits = None if scores.fused_hits is None else (scores.fused_hits[0], scores.fused_hits[1])
+        found.append(System(names, file.fused, scores.label, scores.clips[0], file, hits, file.fusion, [number], alone))
     return found
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from datasets import ClipDataset, ClipLoader, Video, VideoDataset, build_loader, num_listed
 from datasets.fingerprint import describe_videos
-from engine import score_videos, video_metrics
+from engine import Tally, score_videos, video_metrics
 from engine.loop import evaluate
 from models import Classify, Distill, StreamNetwork
 
@@ -137,8 +137,8 @@ def measure_changed(system: System, part: str, change: Change, sample: int) -> d
     if part == "val":
         return evaluate(task_of(system, model), loader, system.device, amp=opt.amp)
     assert isinstance(loader.dataset, ClipDataset)
-    options: dict[str, Any] = {"num_classes": model.num_classes, "device": system.device, "amp": opt.amp}
-    scored = score_videos([model], loader, loader.dataset.clip_counts, **options)
+    tally = Tally(loader.dataset.clip_counts, 1, model.num_classes, system.device)
+    scored = score_videos([model], loader, tally, device=system.device, amp=opt.amp)
     return video_metrics(scored.logits[0], label_of(loader.dataset))
 
 

@@ -75,7 +75,7 @@ def load_system(opt: Namespace, file: str) -> System:
                 f"{file}: its {name} is a {type(state[name]).__name__}, so it is no checkpoint of this project"
             )
     stream = stream_of(state, file)
-    device = setup(opt.manual_seed, opt.device)
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
     validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), SEEN)
     test = merged(
