@@ -245,14 +245,23 @@ def test_frames_of_a_pipe_are_those_of_the_file(tmp_path):
         list(live_frames(tmp_path / "no.ts"))
 
 
+@pytest.fixture
+def interruptible():
+    """Children can be interrupted, also where a shell runs the tests in the background and has them ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_watching_with_130(weights, tmp_path):
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     data = write_stream(tmp_path / "a.ts").read_bytes()
     command = [sys.executable, str(ROOT / "predict.py"), str(pipe), "--weights", weights["rgb"], "--device", "cpu"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with pipe.open("wb") as writer:
+    said = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **said) as process, pipe.open("wb") as writer:
         writer.write(data)
         writer.flush()
         assert "ms late" in process.stdout.readline()
