@@ -21,8 +21,8 @@ class PointwiseConv3d(nn.Conv3d):
         super().__init__(in_channels, out_channels, 1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        # Channels first, rows would have to be copied together; the compiler does better with a convolution.
-        if x.stride(1) != 1 or torch.compiler.is_compiling():
+        # Channels first, rows would have to be copied together; compiled training is faster with convolutions.
+        if x.stride(1) != 1 or (torch.compiler.is_compiling() and self.weight.requires_grad):
             return super().forward(x)
         product = F.linear(x.permute(0, 2, 3, 4, 1), self.weight.flatten(1), self.bias)
         return product.permute(0, 4, 1, 2, 3)
