@@ -323,6 +323,7 @@ def test_killed_anywhere_and_started_again_it_makes_the_same_tree(source, target
         shutil.rmtree(target)
 
 
+@pytest.mark.slow
 def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source, target):
     (source / "run" / "text.avi").write_text("no video")
     process = script("extract_frames_flows.py", source, target, 0, 9, 0, "--workers=2", "--flow=dis", "--short_side=0")
@@ -339,6 +340,7 @@ def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source
     assert tree(target) == tree(in_one_process)
 
 
+@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(source, target):
     make_video(source / "run" / "b.avi", 20)
     slowly = ("--workers=2", "--backend=opencv")

@@ -329,6 +329,7 @@ def test_loading_leaves_the_global_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.slow
 def test_a_process_ends_at_once_though_its_threads_are_at_work(tmp_path):
     script = """
     import sys, time
@@ -416,6 +417,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_process_ends_though_an_epoch_of_loader_processes_is_unfinished(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
     root = str(Path(__file__).parents[1])

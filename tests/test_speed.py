@@ -114,6 +114,7 @@ def test_compiled_networks_train_alike_and_keep_the_names_of_their_weights():
 QUICK = "--model resnet --depth 10 --width 0.0625 --size 32 --duration 8 --rounds 2 --eager --device cpu".split()
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_its_tables_and_writes_every_number(tmp_path, capsys):
     out = tmp_path / "new" / "step.json"
     step.main(step.parse_args([*QUICK, "--only", "bf16", "--out", str(out), "--peak", "0.5"]))

@@ -107,6 +107,7 @@ def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
         return dict(results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_interpreted_kernels_find_the_flow_of_torch(name, interpreted):
     shape, parameters = FLOWS[name]
@@ -146,6 +147,7 @@ def test_a_tile_writes_nothing_but_what_is_its_own(interpreted):
     assert written.sum() == 6 * side * side
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("capability", [80, 90])
 @pytest.mark.parametrize("name", ["linearise", "iterate"])
 def test_the_kernels_compile_for_gpus_that_are_not_here(name, capability, tmp_path, monkeypatch):
