@@ -2,11 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from helpers import options
 
 import predict
 from datasets import FLOW, RGB
+from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from models import build_model
 from workflows.predicting.options import build_parser
@@ -30,8 +32,15 @@ def write_all_weights(folder):
     return {
         "rgb": write_weights(folder / "rgb.pth"),
         "student": write_weights(folder / "student.pth"),
-        "flow": write_weights(folder / "workflows.teacher_flow.pth", FLOW),
+        "flow": write_weights(folder / "teacher_flow.pth", FLOW),
     }
+
+
+def make_videos(folder):
+    """A folder of a short video and a long one."""
+    write_avi(folder / "run" / "short.avi", render("disc_rise", 0, 0, frames=11)[0])
+    write_avi(folder / "run" / "long.avi", np.concatenate([render("bar_sway", i, 0, frames=20)[0] for i in range(3)]))
+    return folder
 
 
 def run(*words):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, names_in, run, write_all_weights, write_weights
+from answering import NAMES, make_videos, names_in, run, write_all_weights, write_weights
 
 import predict
 from benchmarks import predict as benchmark
@@ -31,11 +31,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """A folder of a short video, a long one, and one that is none."""
-    folder = tmp_path_factory.mktemp("videos")
-    write_avi(folder / "run" / "short.avi", render("disc_rise", 0, 0, frames=11)[0])
-    write_avi(folder / "run" / "long.avi", np.concatenate([render("bar_sway", i, 0, frames=20)[0] for i in range(3)]))
-    return folder
+    return make_videos(tmp_path_factory.mktemp("videos"))
 
 
 def answers(capsys, *words):
@@ -140,7 +136,7 @@ def test_flow_is_computed_where_it_is_read(videos, weights, capsys):
         run(videos.parent / "still.avi", "--weights", weights["flow"])
 
 
-def test_a_compiled_network_in_half_precision_says_about_the_same(videos, weights, capsys):
+def test_a_network_in_half_precision_says_about_the_same(videos, weights, capsys):
     words = (videos / "run" / "short.avi", "--weights", weights["rgb"], "--logits")
     (plain,), (half,) = (answers(capsys, *words, *more)["videos"] for more in ((), ("--amp", "bf16")))
     a, b = (torch.tensor(one["logits"][0]["values"]) for one in (plain, half))

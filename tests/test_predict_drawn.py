@@ -7,9 +7,9 @@ import av
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, names_in, run, write_all_weights
+from answering import NAMES, make_videos, names_in, run, write_all_weights
 
-from datasets.synthetic import render, write_avi
+from datasets.synthetic import write_avi
 from workflows import films
 from workflows.predicting import annotate
 from workflows.predicting.timeline import Lookup, Timeline
@@ -24,11 +24,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """A folder of a short video, a long one, and one that is none."""
-    folder = tmp_path_factory.mktemp("videos")
-    write_avi(folder / "run" / "short.avi", render("disc_rise", 0, 0, frames=11)[0])
-    write_avi(folder / "run" / "long.avi", np.concatenate([render("bar_sway", i, 0, frames=20)[0] for i in range(3)]))
-    return folder
+    return make_videos(tmp_path_factory.mktemp("videos"))
 
 
 def made_timeline(starts, classes, frames, span=8, fps=25.0):

@@ -12,8 +12,7 @@ from torch import Tensor
 from datasets import DATASETS
 from datasets.provenance import COMPARED, NOT_STATED, differences, show
 from engine import Scores, scores, video_metrics
-from models import FUSIONS, MODELS, fuse
-from models.fusion import combine
+from models import FUSIONS, MODELS, combine, fuse
 
 log = logging.getLogger(__name__)
 
