@@ -11,7 +11,8 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 from .augment import AUGMENTS
 from .builders import build_dataset, build_loader, class_names, num_listed
 from .crops import TEST_CROPS
-from .decode import read_video
+from .decoding.decoders import VIDEO_DECODERS
+from .decoding.video import read_video
 from .finding import MISSING
 from .images import DECODERS
 from .listings import DATASETS, SIDED
@@ -21,7 +22,6 @@ from .random_crops import CROPS
 from .recipe import CLIP_OPTIONS, build_recipe, check_data
 from .sampling import SAMPLERS, TAILS, TEST_SAMPLERS, clip_starts, loop
 from .stores.detect import STORES
-from .stores.video_decode import VIDEO_DECODERS
 from .streams import FLOW, MODALITIES, RGB, Stream
 from .video import ClipDataset, Video, VideoDataset
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets import pixels
-from datasets.decode import MAX_SIDE
+from datasets.decoding.sizes import MAX_SIDE
 
 HEAD = 2048  # bytes in which the size of an image usually stands
 LONG_HEAD = 1 << 20  # and those in which it must: cameras put pictures before it

@@ -9,12 +9,12 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from datasets.decode import frame_period, open_video, read_video
+from datasets.decoding.outline import outline
+from datasets.decoding.video import read_video
 
 from .images import ImageFolder, Solver
 from .machine import CPU, Machine
@@ -87,12 +87,9 @@ def readable(jobs: Sequence[Job], function: Callable[[Job], Value]) -> dict[Job,
 
 
 def count_frames(job: Job) -> float:
-    """Frames that a video becomes, as its container says."""
-    capture = open_video(job.video)
-    count = max(capture.get(cv2.CAP_PROP_FRAME_COUNT), 1)
-    seconds = count * frame_period(capture)
-    capture.release()
-    return seconds * job.recipe.fps if job.recipe.fps else count
+    """Frames that a video becomes, about: without decoding it."""
+    index = outline(job.video, job.recipe.allow_short)
+    return index.length * job.recipe.fps if job.recipe.fps else index.length / index.period
 
 
 def try_frames(job: Job) -> Sample:

@@ -1,6 +1,6 @@
 """The frames of a video as JPEG files, and the flow between them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from cv2.typing import MatLike
 from numpy.typing import NDArray
 
 from datasets.layouts import LAYOUTS
+from datasets.stores.frames import read_image
 
 from .recipe import FLOW_QUALITY, Recipe
 from .threads import Tasks
@@ -47,6 +48,8 @@ class ImageFolder:
     def write_all(self, frames: Iterable[MatLike], solver: Solver | None, tasks: Tasks) -> dict[str, int]:
         """Write frames 1..N and, if there is a solver, flow 1..N-1.
 
+        Flow begins when the last frame is there: a video that turns out damaged at its end costs none.
+
         Args:
             frames: uint8 RGB (H, W, 3) of one size.
             solver: Of the recipe's flow.
@@ -55,28 +58,29 @@ class ImageFolder:
         Returns:
             Images per stream.
         """
-        number, before = 0, None
-        for batch in batches(frames, solver.pixels if solver else 1):
-            grey = tasks.submit(self.write_frames, number + 1, batch)
-            if solver:
-                tasks.submit(self.write_flow, max(number, 1), before, grey, solver)
-            number, before = number + len(batch), grey
-        return {"rgb": number} | ({"flow": number - 1} if solver else {})
+        count, pixels = 0, 1
+        for count, frame in enumerate(frames, 1):
+            tasks.submit(self.write_frame, count, frame)
+            pixels = frame.shape[0] * frame.shape[1]
+        if not solver:
+            return {"rgb": count}
+        tasks.finish()
+        before = None
+        for numbers in batches(count, -(-solver.pixels // pixels)):
+            grey = tasks.submit(self.read_grey, numbers)
+            tasks.submit(self.write_flow, max(numbers[0] - 1, 1), before, grey, solver)
+            before = grey
+        return {"rgb": count, "flow": count - 1}
 
-    def write_frames(self, first: int, frames: list[MatLike]) -> Grey:
-        """Write frames from number `first` on; what flow is computed from."""
-        grey: Grey = []
-        size = 0
-        for number, frame in enumerate(frames, first):
-            data = jpeg(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), self.recipe.quality)
-            size += write(self.folder / RGB.format(number), data)
-            if self.recipe.flow:
-                # The published tools computed flow from the files.
-                image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)
-                assert image is not None
-                grey.append(image.astype(np.uint8, copy=False))
-        self.count("rgb", len(frames), size)
-        return grey
+    def write_frame(self, number: int, frame: MatLike) -> None:
+        """Write the frame of a number."""
+        data = jpeg(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), self.recipe.quality)
+        self.count("rgb", 1, write(self.folder / RGB.format(number), data))
+
+    def read_grey(self, numbers: Sequence[int]) -> Grey:
+        """Frames as flow is computed from them: the published tools read the files."""
+        paths = [self.folder / RGB.format(number) for number in numbers]
+        return [np.asarray(read_image(path, cv2.IMREAD_GRAYSCALE), np.uint8) for path in paths]
 
     def write_flow(self, first: int, before: "Future[Grey] | None", batch: "Future[Grey]", solver: Solver) -> None:
         """Write the flow, from number `first` on, that leads to each image of a batch from the one before."""
@@ -89,20 +93,13 @@ class ImageFolder:
         self.count("flow", len(images) - 1, size)
 
 
-def batches(frames: Iterable[MatLike], pixels: int) -> Iterator[list[MatLike]]:
-    """Frames in lists of `pixels` pixels or a little more; the first has one frame more, as many pairs as the others.
-
-    The last one may be shorter.
-    """
-    batch: list[MatLike] = []
-    extra = 1
-    for frame in frames:
-        batch.append(frame)
-        if (len(batch) - extra) * frame.shape[0] * frame.shape[1] >= pixels:
-            yield batch
-            batch, extra = [], 0
-    if batch:
-        yield batch
+def batches(count: int, pairs: int) -> Iterator[range]:
+    """Numbers 1..count in runs of `pairs`; the first has one more, as many pairs with the run before as the others."""
+    start = 1
+    while start <= count:
+        end = min(start + pairs + (start == 1), count + 1)
+        yield range(start, end)
+        start = end
 
 
 def jpeg(image: MatLike, quality: int) -> bytes:

@@ -4,10 +4,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import cv2
-
 from datasets.annotations import VIDEOS
-from datasets.decode import frame_period, open_video
+from datasets.decoding.index import index_video
 from datasets.entries import Entry
 from datasets.stores.detect import open_store
 from engine.files import write_atomically
@@ -89,16 +87,5 @@ def find_file(root: Path, path: str) -> Path:
 
 
 def duration(path: Path) -> float:
-    """Seconds of a video, by its container.
-
-    Raises:
-        ValueError: If it is no video, or does not say.
-    """
-    capture = open_video(path)
-    try:
-        seconds = capture.get(cv2.CAP_PROP_FRAME_COUNT) * frame_period(capture)
-    finally:
-        capture.release()
-    if not seconds > 0:
-        raise ValueError(f"{path}: does not say how long it is")
-    return float(seconds)
+    """Seconds of a video; raises as `index_video`."""
+    return index_video(path).length

@@ -118,6 +118,8 @@ class Progress:
         self.bar.update()
         if outcome.problem:
             say(f"bad video: {' '.join(outcome.problem.split())}")
+        for note in outcome.notes:
+            say(f"{outcome.job.video}: {note}")
         total = self.tally.expected(self.tally.written)
         if self.tally.finished == FIRST and total:
             needed, free = total - self.tally.written, shutil.disk_usage(self.target).free

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-
-from datasets.decode import MAX_SIDE
+from datasets.decoding.containers import load_av
+from datasets.decoding.sizes import MAX_SIDE
 from datasets.provenance import FLOW_FILE, FRAMES_FILE
 from flow import build_flow
 from flow.encoding import check_bound
@@ -64,7 +63,7 @@ class Recipe:
     def records(self) -> dict[str, dict[str, Any]]:
         """Content of each provenance file, by file name."""
         geometry = {"fps": self.fps, "short_side": self.short_side}
-        records = {FRAMES_FILE: geometry | {"quality": self.quality, "decoder": f"opencv {cv2.__version__}"}}
+        records = {FRAMES_FILE: geometry | {"quality": self.quality, "decoder": f"pyav {load_av().__version__}"}}
         if self.flow:
             encoding = {"bound": self.flow.bound, "quantisation": self.flow.quantisation, "quality": FLOW_QUALITY}
             records[FLOW_FILE] = self.flow.build().description | geometry | encoding

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets.decode import read_video, resize
+from datasets.decoding.sizes import resize
+from datasets.decoding.video import read_video
 from datasets.layouts import LAYOUTS
 from datasets.stores.frames import read_image
 from engine import cli
@@ -28,6 +29,7 @@ from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, build_flow
 from flow.colour import colour_wheel, flow_to_image
 from utils1.captions import fitted
 from utils1.flow_store import find_encoding, find_record, flow_files, flow_folders, read_flow
+from workflows.films import write_film
 
 RGB = LAYOUTS["sts"]["rgb"][0]
 PANEL = 320  # width of a frame, and of its flow, on a sheet and in a film
@@ -72,7 +74,7 @@ class VideoFile:
     """A video file.
 
     Args:
-        path: Any that OpenCV reads.
+        path: Any that `read_video` reads.
         solve: As `build_flow` makes it.
         fps: Frames per second that are looked at.
         short_side: Pixels to which the shorter side is scaled, None keeps it.
@@ -141,29 +143,17 @@ def draw_sheet(pairs: Sequence[Pair], scale: float, title: str, made_by: str) ->
     return sheet
 
 
-def write_film(path: Path, pairs: Iterable[Pair], scale: float, fps: float) -> None:
-    """An MPEG-4 film of all pairs with the wheel in a corner, under a temporary name that is changed at the end."""
-    part = path.with_name(f".part-{path.name}")
-    wheel, writer = colour_wheel(PANEL // 5), None
+def film_pictures(pairs: Iterable[Pair], scale: float) -> Iterator[Picture]:
+    """Pictures of all pairs with the wheel in a corner."""
+    wheel = colour_wheel(PANEL // 5)
     inside = np.hypot(*(np.indices(wheel.shape[:2]) * 2 / (len(wheel) - 1) - 1)) <= 1
-    try:
-        for pair in pairs:
-            picture = panels(pair, scale)
-            if writer is None:
-                fourcc, size = cv2.VideoWriter.fourcc(*"mp4v"), (picture.shape[1], picture.shape[0])
-                writer = cv2.VideoWriter(str(part), cv2.CAP_FFMPEG, fourcc, fps, size)
-            picture[-GAP - len(wheel) : -GAP, -GAP - len(wheel) : -GAP][inside] = wheel[inside]
-            image = Image.fromarray(picture)
-            place = image.width - 2 * GAP - len(wheel), image.height - GAP
-            ImageDraw.Draw(image).text(place, f"{scale:g} px", INK, ImageFont.load_default(14), anchor="rs")
-            writer.write(cv2.cvtColor(np.asarray(image), cv2.COLOR_RGB2BGR))
-        assert writer is not None
-        writer.release()
-        if not cv2.VideoCapture(str(part), cv2.CAP_FFMPEG).isOpened():  # the writer itself never complains
-            raise OSError(f"{path}: cannot be written; is the folder there, and space left?")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    for pair in pairs:
+        picture = panels(pair, scale)
+        picture[-GAP - len(wheel) : -GAP, -GAP - len(wheel) : -GAP][inside] = wheel[inside]
+        image = Image.fromarray(picture)
+        place = image.width - 2 * GAP - len(wheel), image.height - GAP
+        ImageDraw.Draw(image).text(place, f"{scale:g} px", INK, ImageFont.load_default(14), anchor="rs")
+        yield np.asarray(image)
 
 
 def open_source(opt: Namespace) -> StoredVideo | VideoFile:
@@ -198,7 +188,8 @@ def main(opt: Namespace) -> None:
     pairs = list(source.pairs(np.unique(np.linspace(1, source.count, opt.frames).round().astype(int)).tolist()))
     scale = opt.max or choose_scale(pairs)
     if out.suffix == ".mp4":
-        write_film(out, source.pairs(range(1, source.count + 1)), scale, source.fps)
+        pictures = film_pictures(source.pairs(range(1, source.count + 1)), scale)
+        write_film(out, ((i / source.fps, picture) for i, picture in enumerate(pictures)), source.fps)
     else:
         sheet = draw_sheet(pairs, scale, str(opt.source), source.made_by)
         write_atomically(out, lambda file: sheet.save(file, "PNG"))

@@ -50,6 +50,11 @@ class Tasks:
         for future in done:
             future.result()
 
+    def finish(self) -> None:
+        """Wait until all that was submitted is done."""
+        while self.running:
+            self.settle()
+
     def __enter__(self) -> "Tasks":
         return self
 
@@ -57,7 +62,7 @@ class Tasks:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            while self.running and error is None:
-                self.settle()
+            if error is None:
+                self.finish()
         finally:
             self.pool.shutdown(cancel_futures=True)

@@ -6,7 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets.decode import read_video
+from datasets.decoding.containers import DamagedVideo
+from datasets.decoding.outline import outline
+from datasets.decoding.video import read_video
 from datasets.layouts import DONE, LAYOUTS
 from datasets.stores.frames import count_usable_frames
 from datasets.stores.numbering import stated_counts
@@ -32,12 +34,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: images per stream and bytes on the disk, or why there are none."""
+    """What became of a job: images per stream and bytes on the disk, or why there are none; and how it was read."""
 
     job: Job
     counts: dict[str, int]
     size: int = 0
     problem: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def is_complete(folder: Path, *, flow: bool) -> bool:
@@ -69,13 +72,15 @@ def made_whole(folder: Path) -> Iterator[Path]:
 def extract_video(job: Job, worker: Worker) -> Outcome:
     """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
     try:
+        notes = outline(job.video, job.recipe.allow_short).notes
         with made_whole(job.folder) as part:
             counts, size = write_images(job, part, worker)
             write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
     except (ValueError, FileNotFoundError) as error:
         reason = str(error).removeprefix(f"{job.video}: ")
-        return Outcome(job, {}, problem=f"{job.video}: {reason}")
-    return Outcome(job, counts, size)
+        cure = ", or take what is there with --allow_short" if isinstance(error, DamagedVideo) else ""
+        return Outcome(job, {}, problem=f"{job.video}: {reason}{cure}")
+    return Outcome(job, counts, size, notes=notes)
 
 
 def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int], int]:

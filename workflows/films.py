@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.stores.video_index import load_av
+from datasets.decoding.containers import load_av
 from engine.files import write_atomically
 
 if TYPE_CHECKING:

@@ -1,5 +1,6 @@
 """Video files, read directly: frames are decoded when a clip needs them."""
 
+import logging
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -9,13 +10,15 @@ from numpy.typing import NDArray
 
 from ..annotations import VIDEOS
 from ..clock import spent
-from ..decode import MAX_GAP
+from ..decoding.decoders import VIDEO_DECODERS, Picture, load_torchcodec
+from ..decoding.index import index_video
+from ..decoding.rates import check_rate, ticks_of
 from ..images import Decode, resample_frames
 from ..streams import RGB, Stream
 from ..views import Placement
 from .store import Video, inside
-from .video_decode import VIDEO_DECODERS, Picture, load_torchcodec
-from .video_index import VideoIndex, index_video
+
+log = logging.getLogger(__name__)
 
 
 class VideoFiles:
@@ -38,8 +41,7 @@ class VideoFiles:
     def __init__(
         self, root: Path, fps: float | None = 25.0, decoder: str = "auto", video_decoder: str = "auto"
     ) -> None:
-        if fps is not None and not 0 < fps < 1000:
-            raise ValueError(f"--video_fps must be between 0 and 1000, or 0 for each video's own, got {fps}")
+        check_rate(fps, "--video_fps")
         if video_decoder not in VIDEO_DECODERS:
             raise ValueError(f"--video_decoder {video_decoder}: is none of {', '.join(VIDEO_DECODERS)}")
         if video_decoder == "torchcodec":
@@ -69,8 +71,13 @@ class VideoFiles:
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
                 "alone with --modality RGB --only_RGB"
             )
-        index = index_video(folder)
-        return {"rgb": len(index.seconds) if self.fps is None else nearest_ticks(index, self.fps, folder)[1]}
+        for note in index_video(folder).notes:
+            log.warning("%s: %s", folder, note)
+        return {RGB.name: self.count(folder)}
+
+    def count(self, path: Path) -> int:
+        """Frames of a file at the rate at which they are read."""
+        return len(index_video(path).seconds if self.fps is None else ticks_of(path, self.fps))
 
     def rate(self, folder: Path) -> float:
         """The rate at which frames are read."""
@@ -98,29 +105,10 @@ class VideoFiles:
     def wanted(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
         """Which frames of the file are shown, each once and ascending, and which of them each number takes."""
         with spent("read"):
-            index = index_video(video.folder)
-        ticks = np.asarray(numbers, np.int64) + video.first - 1
-        if self.fps is None:
-            positions, count = ticks, len(index.seconds)
-        else:
-            starts, count = nearest_ticks(index, self.fps, video.folder)
-            positions = np.searchsorted(starts, ticks, side="right") - 1
-        if (beyond := ticks[(ticks < 0) | (ticks >= count)]).size:
+            count = self.count(video.folder)
+            shown = None if self.fps is None else ticks_of(video.folder, self.fps)
+        chosen = np.asarray(numbers, np.int64) + video.first - 1
+        if (beyond := chosen[(chosen < 0) | (chosen >= count)]).size:
             raise ValueError(f"{video.folder}: frame {beyond[0] + 1} is asked for, but it has {count} from number 1 on")
-        each, order = np.unique(positions, return_inverse=True)
+        each, order = np.unique(chosen if shown is None else shown[chosen], return_inverse=True)
         return each.tolist(), order
-
-
-def nearest_ticks(index: VideoIndex, fps: float, path: Path) -> tuple[NDArray[np.int64], int]:
-    """The tick of `fps` nearest to each frame, and how many ticks the video lasts: as `decode.resample` has it.
-
-    Raises:
-        ValueError: If the times cannot be right.
-    """
-    seconds = index.seconds
-    gap = np.diff(seconds).max(initial=0)
-    if gap > MAX_GAP:
-        raise ValueError(f"{path}: {gap:.0f} s without a frame; its timestamps are damaged")
-    ends = np.append(seconds, seconds[-1] + index.period)
-    ticks = np.floor(ends * fps + 0.5 + 1e-6).astype(np.int64)
-    return ticks[:-1], max(int(ticks[-1]), int(ticks[-2]), 1)

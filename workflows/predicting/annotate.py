@@ -8,7 +8,10 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets.decode import frame_period, open_video, resize, timed_frames
+from datasets.decoding.frames import timed_frames
+from datasets.decoding.outline import outline
+from datasets.decoding.pictures import Pictures
+from datasets.decoding.sizes import resize
 from datasets.stores.frames import read_image
 
 from ..films import Picture, Timed, write_film
@@ -29,9 +32,9 @@ def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
     """
     if path.is_dir():
         return fps, ((i / fps, read_image(file, cv2.IMREAD_COLOR_RGB)) for i, file in enumerate(frame_files(path)))
-    capture = open_video(path)
-    timed = ((seconds, np.asarray(frame, np.uint8)) for seconds, frame in timed_frames(capture, path, False))
-    return 1 / frame_period(capture), timed
+    index = outline(path)
+    picture = Pictures(path, index.size)
+    return 1 / index.period, ((seconds, picture(frame)) for seconds, frame in timed_frames(path))
 
 
 def write_annotated(path: Path, frames: Iterable[Timed], rate: float, said: Callable[[float], Sequence[Named]]) -> None:

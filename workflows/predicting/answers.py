@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 
-from datasets.stores.video_index import load_av
+from datasets.decoding.containers import load_av
 from engine.files import write_atomically
 
 from .predictor import Prediction, Predictor

@@ -7,16 +7,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from datasets.decode import nearest_tick
-from datasets.stores.video_decode import picture
-from datasets.stores.video_index import FORMATS, check_pictures, load_av
+from datasets.decoding.containers import FORMATS, film_of, load_av
+from datasets.decoding.pictures import Picture, Pictures
+from datasets.decoding.rates import nearest_tick
 
 STREAMED = f"{FORMATS},nut,mjpeg,mpjpeg,h264,hevc,yuv4mpegpipe,video4linux2,v4l2"
 PAUSE = 1.0  # seconds without a frame that are not filled with copies of the last one
 
-Picture = NDArray[np.uint8]  # RGB (H, W, 3)
 Timed = tuple[float, Picture]
 
 
@@ -63,10 +61,9 @@ def stream(path: Path) -> Iterator[Timed]:
     try:
         kind = "v4l2" if path.is_char_device() else None
         with av.open(name, format=kind, options=allowed, metadata_errors="replace") as container:
-            check_pictures(container, path)
-            for frame in container.decode(container.streams.video[0]):
-                seconds = time.monotonic() if frame.time is None else frame.time
-                yield seconds, picture(frame, (frame.width, frame.height), path)
+            film, picture = film_of(container, path), Pictures(path)
+            for frame in container.decode(film):
+                yield time.monotonic() if frame.time is None else frame.time, picture(frame)
     except av.error.FFmpegError as error:
         raise ValueError(f"{path}: is no video that can be streamed ({error.strerror})") from error
 

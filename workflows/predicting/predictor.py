@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from datasets import FLOW, RGB
-from datasets.decode import frame_period, open_video
+from datasets.decoding.outline import outline
 from models import fuse
 
 from .timeline import Timeline
@@ -176,9 +176,5 @@ def rate_of(path: Path, provenance: dict[str, Any]) -> float:
     """Frames per second at which a video is read."""
     fps = provenance.get("fps", 25.0)
     if fps is None and path.is_file():
-        capture = open_video(path)
-        try:
-            return 1 / frame_period(capture)
-        finally:
-            capture.release()
+        return 1 / outline(path).period
     return 25.0 if fps is None else float(fps)

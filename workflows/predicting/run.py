@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.decode import scaled
+from datasets.decoding.sizes import scaled
 from engine import cli
 from models import load_stream, stream_weights
 

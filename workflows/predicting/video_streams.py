@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datasets import FLOW, RGB, loop, read_video
 from datasets.crops import CenterCrop
-from datasets.decode import scaled
+from datasets.decoding.sizes import scaled
 from datasets.images import resample_frames
 from datasets.layouts import LAYOUTS
 from datasets.provenance import FRAMES_FILE, show

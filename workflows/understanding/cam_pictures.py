@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets.decode import resize
+from datasets.decoding.sizes import resize
 from utils1.captions import fitted
 
 from .cam_tracks import Track

@@ -1,0 +1,146 @@
+"""The frames of a video file in the order in which they are shown: from the beginning, or from anywhere."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .containers import DamagedVideo, container_of, load_av, opened, packets_of
+from .outline import VideoIndex, outline
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+Placed = tuple[int, "VideoFrame"]
+
+
+class Cursor:
+    """Walks through a film in the order in which its frames are shown.
+
+    Args:
+        film: Of a file that was just opened.
+        index: Of the file; an outline will do for walking from the beginning.
+        seeks: Whether it may jump to frames where decoding can begin; else it decodes all from the first one.
+
+    Attributes:
+        damaged: Whether a part of what was decoded is damaged.
+    """
+
+    def __init__(self, film: "VideoStream", index: VideoIndex, seeks: bool = False) -> None:
+        self.film, self.index, self.seeks = film, index, seeks and len(index.stamps) > 0
+        self.start(0)
+
+    def start(self, key: int) -> None:
+        """Begin at frame `key`, with the decoder as it is after opening or seeking."""
+        self.frames = self.placed(key)
+        self.shown: Placed | None = None
+        self.coming: Placed | None = None
+        self.damaged = False
+
+    def placed(self, key: int) -> Iterator[Placed]:
+        """(position, frame) from `key` on. Frames shown before it may need others that were not decoded."""
+        error, position, skip = load_av().error.FFmpegError, key - 1, 0 if key else self.index.skipped
+        for packet in packets_of(self.film):
+            if packet.size and skip:
+                skip -= 1
+                continue
+            if not packet.size and packet.dts is not None:  # an empty slot; the decoder would take it for the end
+                continue
+            try:
+                frames = packet.decode()
+            except error:
+                self.damaged = True
+                continue
+            for frame in frames:
+                place = self.place(frame, position)
+                if place >= key:
+                    position, self.damaged = place, self.damaged or frame.is_corrupt
+                    yield position, frame
+
+    def place(self, frame: "VideoFrame", before: int) -> int:
+        """Position of a frame after one at position `before`; -1 for one that is shown before the first one."""
+        stamps = self.index.stamps
+        stamp = getattr(frame, self.index.clock) if len(stamps) else None
+        return before + 1 if stamp is None else int(np.searchsorted(stamps, stamp, side="right")) - 1
+
+    def reach(self, position: int) -> "VideoFrame | None":
+        """The frame shown at a position, not before those asked for earlier; None if it cannot be had.
+
+        Some encoders leave out a frame that equals the one before it; then that one is shown.
+        """
+        keys = self.index.keys
+        key = int(keys[np.searchsorted(keys, position, side="right") - 1])
+        if self.seeks and key > (self.shown[0] + 1 if self.shown else 0) and not self.jump(key):
+            return None
+        while self.shown is None or self.shown[0] < position:
+            self.coming = self.coming or next(self.frames, None)
+            if self.coming is None or (self.shown and self.coming[0] > position):
+                break
+            self.shown, self.coming = self.coming, None
+        if self.shown is None or self.shown[1].is_corrupt or (self.shown[0] != position and self.damaged):
+            return None
+        return self.shown[1]
+
+    def jump(self, key: int) -> bool:
+        """Seek to a frame where decoding can begin; whether that is where the file then goes on."""
+        try:
+            container_of(self.film).seek(int(self.index.stamps[key]), stream=self.film)
+        except load_av().error.FFmpegError:
+            return False
+        self.start(key)
+        self.coming = next(self.frames, None)
+        return self.coming is not None and self.coming[0] == key
+
+
+class Timer:
+    """Seconds since the first frame, of frames in the order in which they are shown, by their own stamps.
+
+    A frame whose stamp is missing or does not increase comes one period after its predecessor: the last frames of an
+    AVI file have none, and raw streams have none at all.
+    """
+
+    def __init__(self, index: VideoIndex) -> None:
+        self.index, self.start, self.seconds = index, 0.0, -1.0
+
+    def __call__(self, frame: "VideoFrame") -> float:
+        stamp = getattr(frame, self.index.clock) if self.index.clock else None
+        at = None if stamp is None else stamp * self.index.unit
+        if self.seconds < 0:
+            self.start, self.seconds = at or 0.0, 0.0
+        elif at is not None and at - self.start > self.seconds:
+            self.seconds = at - self.start
+        else:
+            self.seconds += self.index.period
+        return self.seconds
+
+
+def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float, "VideoFrame"]]:
+    """(seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
+
+    Args:
+        path: A video file.
+        allow_short: Take what can be decoded of a damaged one.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: `path: reason` for what is not a video, or has no frames.
+        DamagedVideo: The file is cut short, or a part cannot be decoded.
+    """
+    index = outline(path, allow_short)
+    with opened(path) as film:
+        cursor, timer = Cursor(film, index), Timer(index)
+        count, position = 0, -1
+        for position, frame in cursor.frames:
+            if cursor.damaged and not allow_short:
+                break
+            seconds = index.seconds[position] if len(index.seconds) else timer(frame)
+            yield (float(seconds) if count else 0.0), frame
+            count += 1
+        if cursor.damaged and not allow_short:
+            raise DamagedVideo(f"{path}: it cannot be decoded after {count} frames; get the file again")
+        if not count:
+            raise ValueError(f"{path}: no frame can be decoded")
+        if position < len(index.seconds) - 1:  # the encoder left out what equals this frame
+            yield float(index.seconds[-1]), frame

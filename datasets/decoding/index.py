@@ -1,0 +1,49 @@
+"""When each frame of a video file is on the screen, and where decoding can begin."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from .containers import opened
+from .frames import Cursor, Timer
+from .outline import KEPT, VideoIndex, outline, state_of
+
+
+def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
+    """The index of a video file, kept until the file changes.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: `path: reason` for what is not a video, or has no frames.
+        DamagedVideo: The file is not whole, and `allow_short` is not given.
+    """
+    index = outline(path, allow_short)
+    return index if len(index.seconds) else decoded_index(path, *state_of(path)).checked(path, allow_short)
+
+
+@lru_cache(KEPT)
+def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
+    """The index of a file whose times only decoding tells.
+
+    The decoder names the packet after which a frame came out, the same one wherever it began. The last frames come
+    out after none.
+    """
+    index = outline(path, allow_short=True)
+    seconds: list[float] = []
+    stamps: list[int] = []
+    keys = [0]
+    with opened(path) as film:
+        cursor, timer = Cursor(film, index), Timer(index)
+        for position, frame in cursor.frames:
+            seconds.append(timer(frame))
+            stamps.append(frame.dts if frame.dts is not None else stamps[-1] + 1 if stamps else 0)
+            if frame.key_frame and frame.dts is not None and position:
+                keys.append(position)
+    if not seconds:
+        raise ValueError(f"{path}: no frame can be decoded")
+    damage = index.damage or ("a part of it cannot be decoded" if cursor.damaged else "")
+    index = index._replace(seconds=np.array(seconds), length=seconds[-1] + index.last, damage=damage)
+    if index.clock != "dts" or (np.diff(stamps) <= 0).any():
+        return index
+    return index._replace(stamps=np.array(stamps, np.int64), keys=np.array(keys))

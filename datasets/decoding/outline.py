@@ -1,0 +1,187 @@
+"""When each frame of a video file is on the screen, as far as it can be found without decoding.
+
+A film is its timestamps: how many frames a header counts, and how many there are in a second, are hints. AVI files do
+not say when a frame is shown that is coded before others which are shown earlier, and some files lack times, or have
+some that cannot be: then the frames are counted in the order in which the decoder gives them.
+"""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .containers import DamagedVideo, opened
+from .packets import UNKNOWN, Packets, find_damage, read_packets
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+SEEKABLE = ("mov", "matroska", "avi", "flv", "asf")  # after seeking, an MPEG stream numbers its frames anew
+KEPT = 16384  # outlines per process, a few kilobytes each
+UNKNOWN_RATE = 25
+MAX_RATE = 250  # frames per second: faster ones are damaged timestamps, since cameras film real time at up to 240
+REORDERED = 64  # most frames between the place of one among the packets and its place on the screen
+
+Times = NDArray[np.int64]
+
+
+class VideoIndex(NamedTuple):
+    """The frames of a video file in the order in which they are shown, counted from 0.
+
+    Attributes:
+        clock: Which stamp of a decoded frame says when it is shown: "pts", "dts", or "" for none.
+        seconds: Of each frame since the first one, increasing. In an outline empty where only decoding tells.
+        stamps: What the clock says of each frame; empty where frames can only be counted.
+        keys: Frames at which decoding can begin, the first of all among them.
+        skipped: Packets before the first one at which decoding can begin.
+        unit: Seconds in a step of the clock.
+        period: Seconds from frame to frame, about.
+        last: Seconds for which the last frame is shown.
+        length: Seconds from the first frame to the end of the last one; about, in an outline without `seconds`.
+        size: Width and height of the first frame, before any rotation.
+        container: FFmpeg's name of the format of the file.
+        notes: What a user should know of how the file is read.
+        damage: Why it is not whole; "" if it is.
+    """
+
+    clock: str
+    seconds: NDArray[np.float64]
+    stamps: Times
+    keys: NDArray[np.int64]
+    skipped: int
+    unit: float
+    period: float
+    last: float
+    length: float
+    size: tuple[int, int]
+    container: str
+    notes: tuple[str, ...]
+    damage: str
+
+    def checked(self, path: Path, allow_short: bool) -> "VideoIndex":
+        """The index; raises DamagedVideo if the file is not whole, and that is not allowed."""
+        if self.damage and not allow_short:
+            raise DamagedVideo(f"{path}: {self.damage}; get the file again")
+        return self
+
+
+def outline(path: Path, allow_short: bool = False) -> VideoIndex:
+    """The index of a video file without what only decoding tells, kept until the file changes.
+
+    Raises:
+        FileNotFoundError: No such file.
+        ValueError: `path: reason` for what is not a video, or has no frames.
+        DamagedVideo: The file is not whole, and `allow_short` is not given.
+    """
+    return make_outline(path, *state_of(path)).checked(path, allow_short)
+
+
+def state_of(path: Path) -> tuple[int, int]:
+    """What changes with a file: its time and its length."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{path}: no such video file") from None
+    return facts.st_mtime_ns, facts.st_size
+
+
+@lru_cache(KEPT)
+def make_outline(path: Path, _modified: int, _size: int) -> VideoIndex:
+    """`outline` for one state of a file."""
+    with opened(path) as film:
+        contents = read_packets(film)
+        packets, skipped = from_first_key(contents.packets)
+        shown = packets[~packets.hidden & ((packets.pts >= packets.pts[:1]) | (packets.pts == UNKNOWN))]
+        if not len(shown.pts):
+            raise ValueError(f"{path}: holds no frame")
+        clock, exact = choose_clock(film, shown)
+        unit = float(film.time_base or 0)
+        stamps = np.unique(getattr(shown, clock)) if clock else np.empty(0, np.int64)
+        stamps = stamps[stamps != UNKNOWN]
+        seconds = ((stamps - stamps[:1]) * unit).astype(np.float64)
+        period = frame_period(film, seconds)
+        notes = describe(shown, skipped, clock, seconds, period)
+        if clock and is_too_fast(seconds):
+            clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
+        damage = find_damage(film, contents._replace(packets=packets), period)
+        size, form = (film.codec_context.width, film.codec_context.height), film.container.format.name
+    known = clock == "pts" and exact
+    last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if known else period
+    return VideoIndex(
+        clock=clock,
+        seconds=seconds if known else np.empty(0),
+        stamps=stamps if known else np.empty(0, np.int64),
+        keys=find_keys(shown, stamps, form) if known else np.zeros(1, np.int64),
+        skipped=skipped,
+        unit=unit,
+        period=period,
+        last=last,
+        length=float(seconds[-1]) + last if clock else len(shown.pts) * period,
+        size=size,
+        container=form,
+        notes=notes,
+        damage=damage,
+    )
+
+
+def from_first_key(packets: Packets) -> tuple[Packets, int]:
+    """Packets from the first at which decoding can begin, and how many come before; all, if none says that it can."""
+    skipped = int(packets.keys.argmax()) if packets.keys.any() else 0
+    return packets[skipped:], skipped
+
+
+def find_keys(shown: Packets, stamps: Times, form: str) -> NDArray[np.int64]:
+    """Frames at which decoding can begin, the first among them; in some formats that alone."""
+    seekable = any(name in form for name in SEEKABLE)
+    return np.union1d([0], np.searchsorted(stamps, shown.pts[shown.keys & seekable]))
+
+
+def choose_clock(film: "VideoStream", shown: Packets) -> tuple[str, bool]:
+    """Which stamp of a frame says when it is shown ("" for none), and whether those of the packets say it as well."""
+    count = len(shown.pts)
+    if film.container.format.name == "avi" and film.codec_context.has_b_frames:
+        # Times of display are guesses here, and wrong ones where a packet holds two frames ("packed bitstream").
+        increasing = UNKNOWN not in shown.dts and (np.diff(shown.dts) > 0).all()
+        return ("dts" if increasing else ""), False
+    different = len(np.unique(shown.pts[shown.pts != UNKNOWN]))
+    if different == count and is_in_order(shown):
+        return "pts", True
+    return ("pts" if 3 * different > count else ""), False  # the two fields of a frame may share its time
+
+
+def is_in_order(shown: Packets) -> bool:
+    """Whether times go on as decoding does: where they jump back, a sorted list would mix two parts of the film."""
+    dts = shown.dts[shown.dts != UNKNOWN]
+    rank = np.argsort(np.argsort(shown.pts))
+    return bool((np.diff(dts) >= 0).all() and np.abs(rank - np.arange(len(rank))).max() <= REORDERED)
+
+
+def is_too_fast(seconds: NDArray[np.float64]) -> bool:
+    """Whether frames follow each other faster than they can have been filmed."""
+    return len(seconds) > 1 and seconds[-1] * MAX_RATE < len(seconds) - 1
+
+
+def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
+    """Seconds from frame to frame: by the first plausible rate that the file states, unless its times say otherwise."""
+    rates = (float(rate or 0) for rate in (film.guessed_rate, film.codec_context.framerate))
+    nominal = next((1 / rate for rate in rates if 0 < rate <= MAX_RATE), 1 / UNKNOWN_RATE)
+    if len(seconds) < 2 or is_too_fast(seconds):
+        return nominal
+    usual = float(np.median(np.diff(seconds)))
+    return nominal if 0.4 * usual <= nominal <= 2.5 * usual else usual
+
+
+def describe(shown: Packets, skipped: int, clock: str, seconds: NDArray[np.float64], period: float) -> tuple[str, ...]:
+    """What a user should know of how a file is read."""
+    notes = []
+    if skipped:
+        notes.append(f"its first {skipped} packets need a frame that is not in the file; it begins after them")
+    if not clock or is_too_fast(seconds):
+        span = f"{len(seconds)} frames in {seconds[-1]:.3g} s" if len(seconds) else "missing, or all alike"
+        rate = f"{1 / period:.5g} per second"
+        notes.append(f"its timestamps cannot be right ({span}); frames are taken in their order, {rate}")
+    elif (np.diff(shown.dts[shown.dts != UNKNOWN]) < 0).any():
+        notes.append("its timestamps jump back; the frames after that are taken in their order")
+    return tuple(notes)

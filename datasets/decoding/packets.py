@@ -1,0 +1,135 @@
+"""What is in a video file, without decoding: the times of its packets, and whether it is whole."""
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .containers import container_of, load_av
+
+if TYPE_CHECKING:
+    from av.video.stream import VideoStream
+
+UNKNOWN = -(2**62)  # in place of a time that a packet does not have
+TOLERANCE, PERIODS = 0.2, 3  # seconds, or frames, by which a film may end before the end that its file states
+SLACK = 0.5  # the same for the end of all streams together, which headers round
+CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
+
+
+@dataclass(frozen=True)
+class Packets:
+    """The packets of a film in the order of decoding, one element each.
+
+    Attributes:
+        pts: When its frame is shown, in units of the stream.
+        dts: When it is decoded.
+        durations: How long it is shown, 0 where nothing says.
+        keys: Whether decoding can begin there.
+        hidden: Whether it is decoded but not shown, as an edit list says.
+        corrupt: Whether it is damaged.
+    """
+
+    pts: NDArray[np.int64]
+    dts: NDArray[np.int64]
+    durations: NDArray[np.int64]
+    keys: NDArray[np.bool_]
+    hidden: NDArray[np.bool_]
+    corrupt: NDArray[np.bool_]
+
+    def __getitem__(self, rows: "slice | NDArray[np.bool_]") -> "Packets":
+        return Packets(**{name: column[rows] for name, column in vars(self).items()})
+
+
+class Contents(NamedTuple):
+    """What reading a file to its end has shown.
+
+    Attributes:
+        packets: Of the film, those with a picture.
+        end: Seconds at which the last packet of any stream ends.
+        readable: Whether there was no error on the way.
+        listed: Packets that the file's own index lists; 0 without one.
+    """
+
+    packets: Packets
+    end: float
+    readable: bool
+    listed: int
+
+
+def read_packets(film: "VideoStream") -> Contents:
+    """Read all packets of a file.
+
+    Every stream is read where only the end of all of them is stated (see `stated_end`).
+    """
+    listed = len(film.index_entries)
+    container = container_of(film)
+    streams = container.streams if stated_end(film) is None else [film]
+    rows: list[tuple[int, int, int, bool, bool, bool]] = []
+    ends: dict[int, int] = {}
+    readable = True
+    try:
+        for packet in container.demux(*streams):
+            if not packet.size:  # an empty slot, in which the picture before stays on the screen
+                continue
+            pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
+            ends[packet.stream_index] = max(
+                ends.get(packet.stream_index, UNKNOWN), UNKNOWN if pts is None else pts + duration
+            )
+            if packet.stream_index == film.index:
+                times = (UNKNOWN if pts is None else pts, UNKNOWN if dts is None else dts, duration)
+                rows.append((*times, packet.is_keyframe, packet.is_discard, packet.is_corrupt))
+    except load_av().error.FFmpegError:
+        readable = False
+    columns = list(zip(*rows, strict=True)) or [()] * 6
+    kinds = (np.int64, np.int64, np.int64, np.bool_, np.bool_, np.bool_)
+    packets = Packets(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
+    units = {stream.index: float(stream.time_base or 0) for stream in container.streams}
+    return Contents(packets, max((end * units[i] for i, end in ends.items()), default=0.0), readable, listed)
+
+
+def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
+    """Why a film is not whole: packets are damaged, or it ends before its file says; "" if it is.
+
+    The index of an AVI file stands at its end, so a file that has one, and all that it lists, is whole: the length in
+    its header counts slots without a picture.
+    """
+    packets = contents.packets
+    if count := int(packets.corrupt.sum()):
+        return f"{count} of its {len(packets.corrupt)} packets are damaged"
+    if not contents.readable:
+        return "it cannot be read to its end"
+    if film.container.format.name == "avi" and 0 < contents.listed <= len(packets.pts):
+        return ""
+    own = stated_end(film)
+    stated = common_end(film) if own is None else own
+    there = contents.end if own is None else film_end(film, packets)
+    slack = max(SLACK if own is None else TOLERANCE, PERIODS * period)
+    return f"it ends after {there:.2f} of {stated:.2f} seconds" if there < stated - slack else ""
+
+
+def film_end(film: "VideoStream", packets: Packets) -> float:
+    """Seconds at which the last picture ends, on the file's clock."""
+    times = packets.dts if film.container.format.name == "avi" else packets.pts
+    return float((times + packets.durations).max() * (film.time_base or 0))
+
+
+def stated_end(film: "VideoStream") -> float | None:
+    """Seconds at which the film ends by what the file says of this very stream, on the file's clock."""
+    form, duration = film.container.format.name, film.duration
+    if ("mov" in form or form == "avi") and duration and film.time_base:
+        return float(((film.start_time or 0) + duration) * film.time_base)
+    if "matroska" in form and (match := CLOCK_TIME.match(film.metadata.get("DURATION", ""))):
+        seconds = int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
+        return min(seconds, common_end(film) or seconds)
+    return None
+
+
+def common_end(film: "VideoStream") -> float:
+    """Seconds that the header of a file states for all of its streams together; 0 where it is silent.
+
+    In other formats FFmpeg finds the duration from the packets, of which it says nothing that they don't.
+    """
+    states = any(name in film.container.format.name for name in ("matroska", "flv", "asf"))
+    return (container_of(film).duration or 0) / 1e6 if states else 0.0

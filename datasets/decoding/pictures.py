@@ -1,0 +1,146 @@
+"""Decoded frames as pictures: RGB, progressive and upright.
+
+The rule for colours: brightness and colour differences become RGB by the matrix and the range that the file is tagged
+with, BT.601 and limited range where it has no tag. HDR (a PQ or HLG transfer function) and BT.2020 primaries are then
+converted to BT.709, as a player does on a common screen: absolute colours, highlights beyond its white are clipped. Any
+other transfer function and primaries are left as they are. Interlaced frames keep the lines of the field that is shown
+first; those between are interpolated along edges.
+"""
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .containers import load_av
+from .sizes import check_size, resize
+
+if TYPE_CHECKING:
+    from av.video.frame import VideoFrame
+
+Picture = NDArray[np.uint8]  # RGB (H, W, 3)
+
+BICUBIC = 4  # of swscale: chroma is interpolated as OpenCV does it
+PQ, HLG, BT709, BT2020 = 16, 18, 1, 9  # numbers of ITU-T H.273, which also name the transfer of BT.709
+RESERVED, DEFAULT_MATRIX = (3, *range(15, 256)), 5
+MATRICES = {0: "RGB", 8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "Y'D'zD'x", 12: "chromaticity-derived"} | {
+    13: "chromaticity-derived with constant luminance",
+    14: "ICtCp",
+}
+BLOCK = 256  # side of what HDR is converted in: swscale takes seconds to prepare for a size, once in each thread
+
+local = threading.local()
+
+
+class Pictures:
+    """Turns the frames of one film into pictures. Repeated frames are converted once.
+
+    Args:
+        path: Of the film, for errors.
+        size: Width and height of all its frames before they are turned upright; zeros for their own.
+    """
+
+    def __init__(self, path: str | Path, size: tuple[int, int] = (0, 0)) -> None:
+        self.path, self.size, self.reformatter = path, size, new_reformatter()
+        self.done: tuple[VideoFrame, Picture] | None = None
+
+    def __call__(self, frame: "VideoFrame") -> Picture:
+        """A frame as RGB (H, W, 3).
+
+        Raises:
+            ValueError: It is too large, or its colours cannot be converted.
+        """
+        if self.done is None or self.done[0] is not frame:
+            self.done = frame, self.convert(frame)
+        return self.done[1]
+
+    def convert(self, frame: "VideoFrame") -> Picture:
+        """`__call__` without a memory."""
+        check_size(frame.width, frame.height, self.path)
+        turn = display_matrix(frame)
+        if frame.interlaced_frame:
+            frame = deinterlaced(frame)
+        image = self.rgb(frame)
+        image = np.asarray(resize(image, self.size), np.uint8) if all(self.size) else image
+        return image if turn is None else np.ascontiguousarray(upright(image, turn))
+
+    def rgb(self, frame: "VideoFrame") -> Picture:
+        """The pixels of a frame as RGB."""
+        matrix = DEFAULT_MATRIX if frame.colorspace in RESERVED else None
+        wide = frame.color_trc in (PQ, HLG) or frame.color_primaries == BT2020
+        options: dict[str, Any] = {"format": "rgb48le" if wide else "rgb24", "src_colorspace": matrix}
+        try:
+            plain = self.reformatter.reformat(frame, interpolation=BICUBIC, threads=1, **options)
+            if wide:
+                return to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
+        except (OSError, ValueError) as error:
+            colours = MATRICES.get(frame.colorspace, f"matrix {frame.colorspace}")
+            raise ValueError(
+                f"{self.path}: its colours ({frame.format.name}, {colours}) cannot be converted to RGB ({error}); "
+                "convert the file to BT.709 first"
+            ) from error
+        return plain.to_ndarray().astype(np.uint8, copy=False)
+
+
+def new_reformatter() -> Any:
+    """What converts pixel formats; it prepares once for all frames of a kind."""
+    load_av()
+    from av.video.reformatter import VideoReformatter
+
+    return VideoReformatter()
+
+
+def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Picture:
+    """Nonlinear RGB (H, W, 3), 16 bit, of one transfer function and primaries as 8 bit in those of BT.709."""
+    av, pixels = load_av(), image.reshape(-1, 3)
+    if not hasattr(local, "reformatters"):
+        local.reformatters = {}
+    reformatter = local.reformatters.setdefault((transfer, primaries), new_reformatter())
+    out = np.empty(pixels.shape, np.uint8)
+    block = np.zeros((BLOCK * BLOCK, 3), np.uint16)
+    for start in range(0, len(pixels), len(block)):
+        part = pixels[start : start + len(block)]
+        block[: len(part)] = part
+        frame = av.VideoFrame.from_ndarray(block.reshape(BLOCK, BLOCK, 3), format="rgb48le")
+        frame.color_trc, frame.color_primaries = transfer, primaries
+        done = reformatter.reformat(
+            frame, format="rgb24", dst_color_trc=BT709, dst_color_primaries=BT709, interpolation=BICUBIC, threads=1
+        )
+        out[start : start + len(part)] = done.to_ndarray().reshape(-1, 3)[: len(part)]
+    return out.reshape(image.shape)
+
+
+def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
+    """A frame whose second field is interpolated from the first one, by nothing but the frame itself.
+
+    Filters that look at neighbours are better on what stands still, but then a frame would depend on where decoding
+    began.
+    """
+    graph = load_av().filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
+    deinterlace, sink = graph.add("estdif", "mode=frame:deint=all"), graph.add("buffersink")
+    source.link_to(deinterlace)
+    deinterlace.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    graph.push(None)
+    return graph.pull()
+
+
+def display_matrix(frame: "VideoFrame") -> NDArray[np.int32] | None:
+    """How a frame is turned to be shown: [a, b, c, d] takes (x, y) to (ax + cy, bx + dy); None for as it is."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return None
+    matrix = np.frombuffer(cast(Any, data), np.int32)[[0, 1, 3, 4]]
+    return None if matrix[0] > 0 and matrix[3] > 0 and not matrix[1] and not matrix[2] else matrix
+
+
+def upright(image: Picture, matrix: NDArray[np.int32]) -> Picture:
+    """An image turned and mirrored by a matrix, to the nearest quarter turn."""
+    a, b, c, d = matrix.tolist()
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, a, d = image.swapaxes(0, 1), c, b
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

@@ -1,0 +1,67 @@
+"""Constant rates: what is on the screen at each tick of one."""
+
+import math
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .index import index_video
+from .outline import KEPT, state_of
+
+MAX_GAP = 60.0  # seconds; damaged timestamps would otherwise fill the disk with copies of one frame
+
+Item = TypeVar("Item")
+
+
+def check_rate(fps: float | None, option: str = "fps") -> None:
+    """Refuse a rate that no video has; raises ValueError."""
+    if fps is not None and not 0 < fps < 1000:
+        raise ValueError(f"{option} must be between 0 and 1000, or None for the video's own, got {fps}")
+
+
+def resample(frames: Iterable[tuple[float, Item]], fps: float, last: float, path: str | Path) -> Iterator[Item]:
+    """The frame on screen at each tick 0, 1, ... of `fps`: the last one whose time rounds to that tick or before.
+
+    Args:
+        frames: (seconds, frame), the first at 0.
+        fps: Ticks per second.
+        last: Seconds for which the last frame is shown.
+        path: Of the video, for errors.
+
+    Raises:
+        ValueError: The times cannot be right.
+    """
+    tick, before = 0, 0.0
+    shown: Item | None = None
+    for seconds, frame in frames:
+        if seconds - before > MAX_GAP:
+            raise ValueError(f"{path}: {seconds - before:.0f} s without a frame; its timestamps are damaged")
+        for _ in range(tick, nearest_tick(seconds, fps)):
+            assert shown is not None
+            yield shown
+        tick, shown, before = nearest_tick(seconds, fps), frame, seconds
+    for _ in range(tick, max(nearest_tick(before + min(last, MAX_GAP), fps), 1)):
+        assert shown is not None
+        yield shown
+
+
+def nearest_tick(seconds: float, fps: float) -> int:
+    """`seconds * fps` rounded, ties up; the small term keeps ties ties when milliseconds were rounded."""
+    return math.floor(seconds * fps + 0.5 + 1e-6)
+
+
+def ticks_of(path: Path, fps: float) -> NDArray[np.int64]:
+    """Which frame of a file, counted from 0, is on the screen at each tick of a rate; raises as `resample`."""
+    return make_ticks(path, fps, *state_of(path))
+
+
+@lru_cache(KEPT)
+def make_ticks(path: Path, fps: float, _modified: int, _size: int) -> NDArray[np.int64]:
+    """`ticks_of` for one state of a file."""
+    index = index_video(path)
+    return np.fromiter(resample(zip(index.seconds, count()), fps, index.last, path), np.int64)

@@ -1,0 +1,42 @@
+"""Sizes of frames: the largest that are taken, and scaling to a short side."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+from cv2.typing import MatLike as Frame
+
+MAX_SIDE = 8192  # a small file can claim frames of gigabytes
+
+
+def check_size(width: int, height: int, path: str | Path) -> None:
+    """Refuse frames of more than `MAX_SIDE` pixels in width or height; raises ValueError."""
+    if max(width, height) > MAX_SIDE:
+        raise ValueError(f"{path}: frames of {width}x{height}, more than {MAX_SIDE}x{MAX_SIDE}")
+
+
+def scaled(frames: Iterator[Frame], short_side: int | None, path: str | Path) -> Iterator[Frame]:
+    """`frames` at the size that the first one gets, should the size change in the middle."""
+    size = None
+    for frame in frames:
+        size = size or scaled_size(frame.shape[1], frame.shape[0], short_side)
+        if max(size) > MAX_SIDE:
+            raise ValueError(f"{path}: would become {size[0]}x{size[1]}, more than {MAX_SIDE}x{MAX_SIDE}")
+        yield resize(frame, size)
+
+
+def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
+    """(width, height) with the shorter side `short_side` and the longer one rounded to the nearest pixel."""
+    if short_side is None:
+        return width, height
+    short = min(width, height)
+    return (2 * width * short_side + short) // (2 * short), (2 * height * short_side + short) // (2 * short)
+
+
+def resize(frame: Frame, size: tuple[int, int]) -> Frame:
+    """`frame` at `size` = (width, height): averaged when it shrinks, bicubic when it grows."""
+    height, width = frame.shape[:2]
+    if (width, height) == size:
+        return frame
+    shrinks = size[0] * size[1] < width * height
+    return cv2.resize(frame, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
