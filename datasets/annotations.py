@@ -12,7 +12,8 @@ from .entries import Entry, Segment
 SHOWN = 20  # problems that are named one by one
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
-VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
+VIDEOS = tuple(f".{ending}" for ending in ENDINGS.split())
 
 Row = TypeVar("Row")
 

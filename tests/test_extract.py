@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.decode import read_video
+from datasets.decoding.video import read_video
 from datasets.synthetic import write_avi
 from flow import decode
 from utils1 import extract_frames, extract_frames_flows, parallel

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_extract import flows, frames, make_video, names, tree
 
-from datasets.decode import read_video
+from datasets.decoding.video import read_video
 from utils1.images import ImageFolder
 from utils1.machine import Launch, Machine, parse_shard
 from utils1.parallel import LEFT, Board, map_unordered

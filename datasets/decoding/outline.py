@@ -22,6 +22,7 @@ SEEKABLE = ("mov", "matroska", "avi", "flv", "asf")  # after seeking, an MPEG st
 KEPT = 16384  # outlines per process, a few kilobytes each
 UNKNOWN_RATE = 25
 MAX_RATE = 250  # frames per second: faster ones are damaged timestamps, since cameras film real time at up to 240
+JUMP = 1.0  # seconds by which times go back where two recordings were joined; less is FFmpeg's guess of a missing one
 REORDERED = 64  # most frames between the place of one among the packets and its place on the screen
 
 Times = NDArray[np.int64]
@@ -102,7 +103,7 @@ def make_outline(path: Path, _modified: int, _size: int) -> VideoIndex:
         stamps = stamps[stamps != UNKNOWN]
         seconds = ((stamps - stamps[:1]) * unit).astype(np.float64)
         period = frame_period(film, seconds)
-        notes = describe(shown, skipped, clock, seconds, period)
+        notes = describe(shown, skipped, clock, unit, seconds, period)
         if clock and is_too_fast(seconds):
             clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
         damage = find_damage(film, contents._replace(packets=packets), period)
@@ -173,7 +174,9 @@ def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
     return nominal if 0.4 * usual <= nominal <= 2.5 * usual else usual
 
 
-def describe(shown: Packets, skipped: int, clock: str, seconds: NDArray[np.float64], period: float) -> tuple[str, ...]:
+def describe(
+    shown: Packets, skipped: int, clock: str, unit: float, seconds: NDArray[np.float64], period: float
+) -> tuple[str, ...]:
     """What a user should know of how a file is read."""
     notes = []
     if skipped:
@@ -182,6 +185,6 @@ def describe(shown: Packets, skipped: int, clock: str, seconds: NDArray[np.float
         span = f"{len(seconds)} frames in {seconds[-1]:.3g} s" if len(seconds) else "missing, or all alike"
         rate = f"{1 / period:.5g} per second"
         notes.append(f"its timestamps cannot be right ({span}); frames are taken in their order, {rate}")
-    elif (np.diff(shown.dts[shown.dts != UNKNOWN]) < 0).any():
+    elif (np.diff(shown.dts[shown.dts != UNKNOWN]) * unit < -JUMP).any():
         notes.append("its timestamps jump back; the frames after that are taken in their order")
     return tuple(notes)
