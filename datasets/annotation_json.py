@@ -23,7 +23,7 @@ def parse_json(path: Path, text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=refuse)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be a file name
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")  # bytes of a file name are allowed
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except UnicodeEncodeError:

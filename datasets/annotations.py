@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -13,6 +14,8 @@ SHOWN = 20  # problems that are named one by one
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
 VIDEOS = (".avi", ".flv", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv")
+
+BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `engine.files.encoded` writes a byte that is no UTF-8
 
 Row = TypeVar("Row")
 
@@ -114,11 +117,12 @@ def stop_at(problems: list[str]) -> None:
 
 
 def check_path(path: str) -> str:
-    """A listed path in its plain form.
+    r"""A listed path in its plain form; `\udce9` in it is the byte E9 of a file name that is no UTF-8.
 
     Raises:
         ValueError: If it names nothing, or leads out of the root of the videos.
     """
+    path = BYTE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
     if not PECULIAR.intersection(path.split("/")) and "\0" not in path:
         return path
     plain = PurePosixPath(path)

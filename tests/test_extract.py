@@ -205,8 +205,8 @@ def test_bad_videos_are_named_and_the_others_are_complete(source, target, capfd)
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda source: source.rename(source.with_name("elsewhere")), "videos: no such folder; SRC must hold"),
-        (lambda source: [p.unlink() for p in source.rglob("*.avi")], "the 2 chosen class folders hold no video; one"),
+        (lambda source: source.rename(source.with_name("elsewhere")), "videos: no such folder; it must hold"),
+        (lambda source: [p.unlink() for p in source.rglob("*.avi")], "videos: no class folder holds a video"),
         (lambda source: make_video(source / "run" / "a.mp4.avi").rename(source / "run" / "a.mp4"), "a.avi: and a.mp4"),
     ],
 )

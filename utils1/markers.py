@@ -10,7 +10,7 @@ from datasets.annotations import VIDEOS
 from datasets.decode import frame_period, open_video
 from datasets.entries import Entry
 from datasets.stores.detect import open_store
-from engine.files import write_atomically
+from engine.files import encoded, write_text
 
 MARKERS = ("n_frames", "fps")
 
@@ -60,18 +60,12 @@ def write_marker(
         else:
             assert video_dir is not None
             texts[folder / kind] = f"{round(frames / duration(find_file(video_dir, entry.path)), 2)}\n"
-    stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != text.encode()}
+    stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != encoded(text)}
     if stale and not force:
         raise ValueError(f"{min(stale)}: says something else than {texts[min(stale)].strip()}; replace it with --force")
     for path, text in texts.items():
         if path in stale or not path.exists():
-            put_text(path, text)
-
-
-def put_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    data = text.encode()
-    write_atomically(path, lambda file: file.write(data))
+            write_text(path, text)
 
 
 def find_file(root: Path, path: str) -> Path:
