@@ -6,10 +6,10 @@ from pathlib import Path
 
 import cv2
 
-from datasets.annotations import VIDEOS
 from datasets.decode import frame_period, open_video
 from datasets.entries import Entry
 from datasets.stores.detect import open_store
+from datasets.stores.video_files import VideoFiles
 from engine.files import encoded, write_text
 
 MARKERS = ("n_frames", "fps")
@@ -59,27 +59,13 @@ def write_marker(
             texts[folder / kind] = str(frames)  # their readers expect no line break
         else:
             assert video_dir is not None
-            texts[folder / kind] = f"{round(frames / duration(find_file(video_dir, entry.path)), 2)}\n"
+            texts[folder / kind] = f"{round(frames / duration(VideoFiles(video_dir).locate(entry.path)), 2)}\n"
     stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != encoded(text)}
     if stale and not force:
         raise ValueError(f"{min(stale)}: says something else than {texts[min(stale)].strip()}; replace it with --force")
     for path, text in texts.items():
         if path in stale or not path.exists():
             write_text(path, text)
-
-
-def find_file(root: Path, path: str) -> Path:
-    """The video file of an entry, whatever its extension.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    place = root / path
-    folder = place.parent.iterdir() if place.parent.is_dir() else ()
-    found = [file for file in folder if file.stem == place.name and file.suffix.lower() in VIDEOS]
-    if not found:
-        raise FileNotFoundError(f"{place}: no video file of this name ({' '.join(VIDEOS)})")
-    return min(found)
 
 
 def duration(path: Path) -> float:
