@@ -12,6 +12,7 @@ IMAGES = (".jpg", ".jpeg", ".png")
 SHOWN = 3  # names of what is left out
 HIDDEN = "hidden"
 NO_VIDEO = f"no video, which ends in {' '.join(VIDEOS)}"
+NO_FILE = "a link to nothing, or no file"
 EMPTY = "no video in it, so no class"
 NO_CLASS = "in no class folder"
 BACK = "a link to a folder above it"
@@ -132,10 +133,12 @@ def find_tree(root: Path) -> Tree:
 def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[Path]:
     """The videos among the files of a folder."""
     for name in names:
-        if name.lower().endswith(VIDEOS) and (folder / name).is_file():
-            yield folder / name
-        else:
+        if not name.lower().endswith(VIDEOS):
             search.leave_out(NO_VIDEO, folder / name)
+        elif not (folder / name).is_file():
+            search.leave_out(NO_FILE, folder / name)
+        else:
+            yield folder / name
 
 
 def of_files(files: Sequence[Path], search: Search) -> list[Found]:

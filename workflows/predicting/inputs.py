@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.annotations import VIDEOS
-from datasets.folders import Search
+from datasets.folders import Search, video_files
 from datasets.layouts import LAYOUTS
 
 FIRST_FRAME = LAYOUTS["sts"]["rgb"][0].format(1)
@@ -57,13 +57,14 @@ def find(word: str) -> list[Input]:
 def below(root: Path) -> list[Input]:
     """The folder itself, if it holds the frames of a video; else all video files and folders of frames below it."""
     found = []
-    for folder, folders, files in Search(root).walk():
+    search = Search(root)
+    for folder, folders, files in search.walk():
         if FIRST_FRAME in files:
             found.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
             folders.clear()
             continue
-        shown = (folder / name for name in files if name.lower().endswith(VIDEOS))
-        found += [Input(path, path.relative_to(root).with_suffix("")) for path in shown]
+        paths = video_files(folder, files, search)
+        found += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
     if not found:
         raise FileNotFoundError(f"{root}: holds no video ({' '.join(VIDEOS)}) and no folder of frames ({FIRST_FRAME})")
     return sorted(found)
