@@ -89,7 +89,7 @@ def main(opt: Namespace) -> dict:
             "numpy": np.__version__,
         },
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
     print_table(summary, out)
     return summary
 

@@ -105,7 +105,7 @@ def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> N
         write_avi(root / "videos" / CLASS / f"{name}.avi", pixels[:, :height, :width])
         lines.append(f"{name}.avi 1 \n")
     (root / "labels").mkdir()
-    (root / "labels" / f"{CLASS}_test_split1.txt").write_text("".join(lines))
+    (root / "labels" / f"{CLASS}_test_split1.txt").write_text("".join(lines), "utf-8")
     words = [str(root / "videos"), str(root / "frames"), "0", "1", "cpu", "--short_side", str(min(size))]
     extract_frames_flows.main(extract_frames_flows.parse_args(words))
 

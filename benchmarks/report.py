@@ -34,7 +34,7 @@ def environment() -> dict[str, Any]:
 def cpu_model() -> str:
     """Name of the processor."""
     info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
+    lines = info.read_text("utf-8").splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
 
@@ -42,7 +42,7 @@ def cpu_model() -> str:
 def save(path: Path, record: Record) -> None:
     """Write the JSON, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

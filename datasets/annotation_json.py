@@ -23,7 +23,7 @@ def parse_json(path: Path, text: str) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=refuse)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()  # half a character cannot be a file name
+            json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogateescape")  # bytes of a file name are allowed
     except json.JSONDecodeError as error:
         raise ValueError(f"{path}:{error.lineno}: not JSON: {error.msg}") from None
     except UnicodeEncodeError:
@@ -95,12 +95,14 @@ def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], li
 
 
 def text_of(item: Any, key: str) -> str:
-    """A text, or a whole number as text, that an object must have under `key`.
+    """A text, or a whole number as text (2 for 2.0), that an object must have under `key`.
 
     Raises:
         ValueError: If it has none.
     """
     value = item.get(key) if isinstance(item, dict) else None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"lacks the text {key!r}")
     return str(value)

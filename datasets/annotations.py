@@ -3,6 +3,7 @@
 import csv
 import io
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -14,6 +15,9 @@ MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with n
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
 ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 VIDEOS = tuple(f".{ending}" for ending in ENDINGS.split())
+
+WHOLE = re.compile(r"\d{1,9}\.\d*(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `engine.files.encoded` writes a byte that is no UTF-8
 
 Row = TypeVar("Row")
 
@@ -115,11 +119,12 @@ def stop_at(problems: list[str]) -> None:
 
 
 def check_path(path: str) -> str:
-    """A listed path in its plain form.
+    r"""A listed path in its plain form; `\udce9` in it is the byte E9 of a file name that is no UTF-8.
 
     Raises:
         ValueError: If it names nothing, or leads out of the root of the videos.
     """
+    path = BYTE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
     if not PECULIAR.intersection(path.split("/")) and "\0" not in path:
         return path
     plain = PurePosixPath(path)
@@ -130,17 +135,32 @@ def check_path(path: str) -> str:
     return str(plain)
 
 
+def whole_number(text: str) -> str:
+    """The digits of a whole number of at most nine, also as other tools write it: 2.0 (pandas), 2.000e+00 (NumPy).
+
+    Returns:
+        "2" for "2", "2.0", "2." and " 2.00e+00 "; "" for what is none.
+    """
+    text = text.strip()
+    if text.isascii() and text.isdecimal():
+        return text if len(text) < 10 else ""
+    if not WHOLE.fullmatch(text):
+        return ""
+    value = float(text)
+    return str(int(value)) if value < 1e9 and value.is_integer() else ""
+
+
 def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
     """A class index counted from `first`, as one counted from 0.
 
     Raises:
         ValueError: If it is not a whole number in [`first`, `first` + `count`).
     """
-    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+    if not (number := whole_number(text)):
         raise ValueError(f"{text[:80]!r} is not a class index from {first} on")
-    if not first <= int(text) < first + count:
+    if not first <= int(number) < first + count:
         raise ValueError(f"class index {text} is outside {first} to {first + count - 1}")
-    return int(text) - first
+    return int(number) - first
 
 
 def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from .annotations import MAX_CLASSES, number_names, read_lines, read_rows
+from .annotations import MAX_CLASSES, number_names, read_lines, read_rows, whole_number
 
 NAMES = ("classes", "class_names", "class_list", "classInd", "labels", "category", "categories")
 MINI = ("mini_ssv2.txt", "mini_kinetics400.txt")  # belong to lists whose names begin with mini_
 HEADERS = ("index", "id", "label", "name", "class")
-NUMBERED = re.compile(r"(\d{1,6})[ ,;\t]+(.+)", re.DOTALL)
+NUMBERED = re.compile(r"(\d{1,6}(?:\.0*)?)[ ,;\t]+(.+)", re.DOTALL | re.ASCII)
 
 Numbered = tuple[str, str, str]  # place, number or "", name
 
@@ -44,7 +44,7 @@ def read_plain(path: Path) -> list[Numbered]:
     """Lines with their numbers, if every line begins with one and they differ."""
     lines = list(read_lines(path))
     matches = [NUMBERED.fullmatch(line) for _, line in lines]
-    numbered = [(place, m[1], m[2]) for (place, _), m in zip(lines, matches, strict=True) if m]
+    numbered = [(place, whole_number(m[1]), m[2]) for (place, _), m in zip(lines, matches, strict=True) if m]
     if len(numbered) == len(lines) and is_counted(numbered):
         return numbered
     return [(place, "", line) for place, line in lines]
@@ -63,7 +63,8 @@ def read_quoted(path: Path) -> list[Numbered]:
     width = len(rows[0][1]) if rows else 1
     found = []
     for place, row in rows:
-        if len(row) != width or width > 2 or (width == 2 and not re.fullmatch(r"\d{1,6}", row[0].strip(), re.ASCII)):
+        number = whole_number(row[0]) if width == 2 else ""
+        if len(row) != width or width > 2 or (width == 2 and not number):
             raise ValueError(f"{place}: expected '<class>' or '<index>,<class>', as in the other rows")
-        found.append((place, row[0].strip() if width == 2 else "", row[-1]))
+        found.append((place, number, row[-1]))
     return found

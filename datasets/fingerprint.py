@@ -17,7 +17,7 @@ def list_sha256(videos: Iterable[Entry | Video]) -> str:
     """
     digest = hashlib.sha256()
     for video in videos:
-        digest.update(f"{video.name} {video.label}\n".encode())
+        digest.update(f"{video.name} {video.label}\n".encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

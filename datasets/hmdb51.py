@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .annotations import check_path, collect, read_lines, stem
+from .annotations import check_path, collect, read_lines, stem, whole_number
 from .entries import Entry, Listing
 
 TAGS = {"train": "1", "test": "2"}
@@ -51,6 +51,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 def tag_of(line: str) -> str:
     """The number after the name of a video, "" if the line is malformed."""
     video, _, tag = line.rpartition(" ")
+    tag = whole_number(tag)
     return tag if tag in ("0", "1", "2") and video.strip() else ""
 
 

@@ -79,7 +79,7 @@ def list_csv(folder: Path, subset: str) -> Listing:
     def parse(row: dict[str, str]) -> Entry:
         if not row["label"]:
             raise ValueError("has no label")
-        start, end = (parse_index(row[key].removesuffix(".0"), count=10**6) for key in COLUMNS[2:])
+        start, end = (parse_index(row[key], count=10**6) for key in COLUMNS[2:])
         clip = f"{row['youtube_id']}_{start:06d}_{end:06d}"
         return Entry(check_path(f"{FOLDERS[subset]}/{row['label']}/{clip}"), index[row["label"]], row["youtube_id"])
 

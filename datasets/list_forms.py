@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from .annotations import parse_lines, parse_rows, read_text, stop_at
+from .annotations import parse_lines, parse_rows, read_text, stop_at, whole_number
 from .entries import Segment
 
 QUOTED = (".csv", ".tsv")
@@ -84,7 +84,7 @@ def read_table(path: Path) -> Table:
 
 def fits(sample: list[list[str]], form: str, separator: str) -> bool:
     """Whether rows are of a form. Half of them will do: a bad row is reported, not the form of all changed."""
-    if form == "label" and separator == " " and not all(row[-1].isdecimal() for row in sample):
+    if form == "label" and separator == " " and not all(whole_number(row[-1]) for row in sample):
         return False  # the last word would be taken for the class
     matches = sum(FORMS[form][0](row) is not None for row in sample)
     return matches > 0 and 2 * matches >= len(sample)
@@ -121,15 +121,15 @@ def read_all(fields: Iterable[tuple[str, list[str]]], parse: Parse, form: str) -
 
 def from_ibm(row: list[str]) -> Row | None:
     """<path> <first frame> <last frame> <label>."""
-    if len(row) != 4 or not all(map(is_whole, row[1:])):
+    if len(row) != 4 or not all(map(whole_number, row[1:])):
         return None
-    start, end, label = (int(float(field)) for field in row[1:])
-    return Row(row[0], str(label), Segment(start, end, "frames")) if 1 <= start <= end else None
+    start, end = (int(whole_number(field)) for field in row[1:3])
+    return Row(row[0], row[3].strip(), Segment(start, end, "frames")) if 1 <= start <= end else None
 
 
 def from_frames(row: list[str]) -> Row | None:
     """<path> <frames> <label>."""
-    return Row(row[0], row[2].strip()) if len(row) == 3 and all(map(is_whole, row[1:])) else None
+    return Row(row[0], row[2].strip()) if len(row) == 3 and all(map(whole_number, row[1:])) else None
 
 
 def from_label(row: list[str]) -> Row | None:
@@ -157,14 +157,10 @@ def from_columns(columns: dict[str, int], row: list[str]) -> Row | None:
         return None
     if not (0 <= start < end < 1e9 if seconds else 1 <= start <= end < 1e9):
         return None
+    if not seconds and not (start.is_integer() and end.is_integer()):
+        return None  # seconds, perhaps, of which the unit is not said
     segment = Segment(start, end, "seconds") if seconds else Segment(int(start), int(end), "frames")
     return Row(get["path"], get["label"], segment, split, get["group"])
-
-
-def is_whole(text: str) -> bool:
-    """Whether a field is a whole number, also written like 5.0."""
-    digits = text.strip().removesuffix(".0")
-    return digits.isascii() and digits.isdecimal() and len(digits) < 10
 
 
 def from_path(row: list[str]) -> Row | None:

@@ -7,23 +7,19 @@ classes.csv, classes.txt                     class names in the order of their i
 <path>/                                      frames
 """
 
-import logging
 import re
-from collections import defaultdict
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import NamedTuple
 
-from .annotations import MAX_CLASSES, check_path, collect, parse_index, stop_at, without_extension
+from .annotations import check_path, collect, parse_index, stop_at, without_extension
 from .class_names import find_names, read_names
 from .entries import Entry, Listing
 from .groups import source_of, told_apart
 from .list_forms import FORMS, SUBSETS, Row, Table, read_table
+from .list_labels import number_labels
 
-RECOUNT = "utils1/make_lists.py --first_label"
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
-
-log = logging.getLogger(__name__)
 
 
 class Family(NamedTuple):
@@ -62,7 +58,8 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
     chosen = choose(annotation_path, family, tables, subset)
     folder = next(iter(family.files.values())).parent
     named = read_names(find_names(folder, mini=family.key.startswith("mini_")))
-    numbers, class_names = number_labels(named, [row for table in tables.values() for _, row in table.rows], first)
+    rows = [row for table in tables.values() for _, row in table.rows]
+    numbers, class_names = number_labels(named, rows, first, next(iter(family.files.values())))
 
     def parse(row: Row) -> Entry:
         path = check_path(without_extension(row.path.removeprefix(strip)))
@@ -155,24 +152,3 @@ def is_labelled(tables: dict[str, Table]) -> bool:
     """Whether the test list has labels: without, "<path> <first> <last>" looks like "<path> <frames> <label>"."""
     others = {table.form for name, table in tables.items() if name != "test"}
     return tables["test"].form in (others or set(FORMS) - {"path"})
-
-
-def number_labels(named: list[str], rows: list[Row], first: int) -> tuple[dict[str, int] | None, list[str]]:
-    """Indices by class name, None where labels are numbers; and the class names."""
-    labels = {row.label for row in rows}
-    are_numbers = all(label.isdecimal() for label in labels)
-    if named and (labels <= set(named) or not are_numbers):
-        return {name: i for i, name in enumerate(named)}, named
-    if named:
-        return None, named
-    if not are_numbers:
-        return {name: i for i, name in enumerate(sorted(labels))}, sorted(labels)
-    folders: dict[int, set[str]] = defaultdict(set)
-    for row in rows:
-        if len(row.label) < 10 and first <= int(row.label) < MAX_CLASSES:  # others are reported where they stand
-            folders[int(row.label) - first].add(PurePosixPath(row.path).parent.name)
-    if folders and 0 not in folders:
-        log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RECOUNT)
-    names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
-    told = len(set(names)) == len(names) and all(names)  # the folders are the classes
-    return None, names if told else [f"class {i}" for i in range(len(names))]

@@ -89,7 +89,7 @@ def write_labels(label_dir: Path, class_name: str, sources: range, test_sources:
             for i, source in enumerate(sources)
             for n in range(CLIPS_PER_SOURCE)
         ]
-        (label_dir / f"{class_name}_test_split{split}.txt").write_text("".join(lines))
+        (label_dir / f"{class_name}_test_split{split}.txt").write_text("".join(lines), "utf-8")
 
 
 def write_avi(path: Path, pixels: NDArray[np.uint8]) -> None:

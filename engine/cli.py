@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import io
 import logging
 import re
 import sys
@@ -42,7 +43,11 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> Namespace:
         """As argparse does, but an option that does not exist is answered with the one that was probably meant."""
-        opt, unknown = self.parse_known_args(args, namespace)
+        words = sys.argv[1:] if args is None else list(args)
+        spread = any(action.nargs in ("?", "*") for action in self._get_positional_actions()) and "--" not in words
+        # Where such positionals stand behind an option, Python before 3.13 else takes them for absent.
+        parse = self.parse_known_intermixed_args if spread else self.parse_known_args
+        opt, unknown = parse(words, namespace)
         if unknown:
             options = [word.split("=")[0] for word in unknown if word.startswith("--")]
             meant = did_you_mean(options[0], self.settable()) if options else ""
@@ -72,6 +77,7 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
     Exit codes: 2 bad input, 3 non-finite numbers, 4 evaluation count, 5 disk full, 130 and 143 stopped by a signal.
     With `--debug` the traceback is shown instead of the line.
     """
+    show_any_text()
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     opt = parse()
     try:
@@ -86,6 +92,13 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
         sys.exit(stopped.code)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def show_any_text() -> None:
+    """Print what a console lacks as escapes: a name that it cannot show must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_explained(error: BaseException) -> bool:

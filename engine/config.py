@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from .cli import ArgumentParser, did_you_mean
-from .files import write_atomically
+from .files import write_text
 
 BOOLEANS = {"true": True, "false": False}
 NOT_OPTIONS = ("given", "config")  # in the namespace of a run, but none of its settings
@@ -167,7 +167,7 @@ def write_options(path: Path, options: Mapping[str, Any]) -> None:
     """
     kept = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
     text = yaml.safe_dump(kept, allow_unicode=True, width=1000)
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def plain(value: Any) -> Any:

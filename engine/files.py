@@ -37,6 +37,16 @@ def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
         os.close(folder)
 
 
+def encoded(text: str) -> bytes:
+    """A text in UTF-8, whatever the locale; what cannot be, as bytes of file names that are none, becomes escapes."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as `encoded` has it, whole or not at all."""
+    write_atomically(path, lambda file: file.write(encoded(text)))
+
+
 def sha256(path: str | Path) -> str:
     """SHA-256 of a file, as `sha256sum` prints it."""
     with Path(path).open("rb") as file:

@@ -24,7 +24,7 @@ def memory_used(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     statm = Path("/proc/self/statm")
     if statm.exists():
-        return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        return int(statm.read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from .files import write_atomically
+from .files import write_text
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class TsvLog:
         rows = whole_lines(path)[1:] if first_epoch > 1 else []
         kept = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
         text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *kept])
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_text(path, text)
 
     def write(self, metrics: Mapping[str, float]) -> None:
         """Append a row."""
@@ -57,7 +57,7 @@ class JsonLog:
         self.path = path
         rows = read_rows(path) if first_epoch > 1 else []
         text = "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < first_epoch)
-        write_atomically(path, lambda file: file.write(text.encode()))
+        write_text(path, text)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row."""
@@ -86,7 +86,7 @@ def whole_lines(path: Path) -> list[str]:
     """Lines of a file, none if it does not exist; a last one without an end was cut off in a crash and is left out."""
     if not path.exists():
         return []
-    *lines, rest = path.read_text(errors="replace").split("\n")  # any kind of line end is read as this one
+    *lines, rest = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
     if rest:
         log.warning("%s: its last line was cut off, and is left out", path)
     return lines
@@ -107,7 +107,7 @@ def epoch_of(value: Any, path: Path, line: int) -> int:
 def append(path: Path, text: str) -> None:
     """Add to a file, for good: what a checkpoint has been written after must not be lost with the power."""
     try:
-        with path.open("a", newline="") as file:
+        with path.open("a", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from .files import write_atomically
+from .files import write_text
 from .scores import Scores
 
 STRETCHED = 256  # pixels that the short side of frames has for crops "two-stream"
@@ -34,7 +34,7 @@ def result_lines(scores: Tensor, label: Tensor) -> list[str]:
 def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
     """Write the options as text and the lines, with LF ends."""
     text = "\n".join([header, *lines]) + "\n"
-    write_atomically(path, lambda file: file.write(text.encode()))
+    write_text(path, text)
 
 
 def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:

@@ -398,3 +398,54 @@ def test_datasets_is_ours_when_run_from_the_root():
     code = "import datasets, pathlib; print(pathlib.Path(datasets.__file__).parent)"
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert Path(out.stdout.strip()) == root / "datasets"
+
+
+CORPUS_FLOATS = {
+    "UCF101": {
+        "classInd.txt": "1.0 Walk\n2.0 Run\n",
+        "trainlist01.txt": "Run/v_Run_g01_c01.avi 2.0\n",
+        "testlist01.txt": "Walk/v_Walk_g01_c01.avi\n",
+    },
+    "HMDB51": {"Run_test_split1.txt": "a.avi 1.0\n", "Walk_test_split1.txt": "b.avi 2.0\nc.avi 0.0\n"},
+    "Kinetics": {
+        "Kinetics_train_labels.txt": "train/walk/x 0.0 10.0\ntrain/run/y 1.0 10.0\n",
+        "Kinetics_val_labels.txt": "val/run/z 1.00 9.0\n",
+    },
+    "Moments": {
+        "moments_categories.txt": "walk,0.0\nrun,1.0\n",
+        "trainingSet.csv": "run/a.mp4,run,3.0,0.0\n",
+        "validationSet.csv": "walk/b.mp4,walk,3.0,0.0\n",
+    },
+    "Something_v2": {
+        "labels.json": '{"Walk": 0.0, "Run": "1.0"}',
+        "train.json": '[{"id": 78.0, "template": "Run"}]',
+        "validation.json": '[{"id": "9", "template": "Walk"}]',
+    },
+    "Jester": {
+        "Train.csv": "video_id,label,label_id\n1,Run,1.0\n",
+        "Validation.csv": "video_id,label,label_id\n2,Walk,0.0\n",
+    },
+    "Diving48": {
+        "Diving48_vocab.json": '[["Walk"], ["Run"]]',
+        "Diving48_V2_train.json": '[{"vid_name": "a", "label": 1.0}]',
+        "Diving48_V2_test.json": '[{"vid_name": "b", "label": 0.0}]',
+    },
+    "JSON": {
+        "a.json": '{"labels": [0.0, 1], "database": {"x": {"subset": "training", "annotations": {"label": 1.0}},'
+        '"y": {"subset": "validation", "annotations": {"label": "0"}}}}'
+    },
+    "List": {"classes.csv": "0.0,walk\n1.0,run\n", "train.csv": "x,1.0\n", "test.csv": "y,0.0\n"},
+}
+
+
+PATHS = {"Something_v2": "78"}  # where a float could end in a path
+
+
+@pytest.mark.parametrize("dataset", CORPUS_FLOATS)
+def test_every_corpus_reads_whole_numbers_written_as_floats(dataset, tmp_path):
+    for name, text in CORPUS_FLOATS[dataset].items():
+        (tmp_path / name).write_text(text)
+    train, test = (DATASETS[dataset](tmp_path, 1, subset) for subset in ("train", "test"))
+    expected = {"HMDB51": (0, 1), "Kinetics": (1, 1)}.get(dataset, (1, 0))
+    assert (train.entries[-1].label, test.entries[0].label) == expected
+    assert (len(train.class_names), train.entries[-1].path) == (2, PATHS.get(dataset, train.entries[-1].path))

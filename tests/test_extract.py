@@ -205,8 +205,8 @@ def test_bad_videos_are_named_and_the_others_are_complete(source, target, capfd)
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
-        (lambda source: source.rename(source.with_name("elsewhere")), "videos: no such folder; SRC must hold"),
-        (lambda source: [p.unlink() for p in source.rglob("*.avi")], "the 2 chosen class folders hold no video; one"),
+        (lambda source: source.rename(source.with_name("elsewhere")), "videos: no such folder; it must hold"),
+        (lambda source: [p.unlink() for p in source.rglob("*.avi")], "videos: no class folder holds a video"),
         (lambda source: make_video(source / "run" / "a.mp4.avi").rename(source / "run" / "a.mp4"), "a.avi: and a.mp4"),
     ],
 )
@@ -374,3 +374,32 @@ def test_a_dead_worker_is_one_error(source, target, monkeypatch):
     monkeypatch.setattr(parallel, "start_worker", abort)
     with pytest.raises(ValueError, match="a worker process died"):
         frames(source, target, "--workers=2")
+
+
+@pytest.mark.parametrize(
+    ("words", "classes", "gpus"),
+    [
+        ("s d", (None, None), None),
+        ("s d 0 51", (0, 51), None),
+        ("s d 0 51 1", (0, 51), (1,)),
+        ("s d --gpus 0,1", (None, None), (0, 1)),
+        ("s d --fps 5 0 51", (0, 51), None),
+        ("--fps 5 s d 0 51 --debug cpu", (0, 51), ()),
+        ("--fps 5 -- s d 0 51", (0, 51), None),
+    ],
+)
+def test_the_numbers_of_classes_may_be_left_out_or_stand_behind_options(words, classes, gpus):
+    opt = extract_frames_flows.parse_args(words.split())
+    assert extract_frames.chosen_classes(opt) == slice(*classes)
+    assert (opt.gpus if opt.gpu is None else opt.gpu) == gpus
+
+
+def test_a_first_class_needs_a_last_one(source, target):
+    with pytest.raises(ValueError, match="START 1 without END: give both, or neither for all classes"):
+        extract_frames.main(extract_frames.parse_args([str(source), str(target), "1"]))
+    assert not target.exists()
+
+
+def test_without_numbers_every_class_is_extracted(source, target):
+    extract_frames.main(extract_frames.parse_args([str(source), str(target), "--workers=1", "--short_side=0"]))
+    assert names(target) == {"run", "walk", "frames.json"}

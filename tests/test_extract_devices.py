@@ -35,7 +35,7 @@ def test_gpus_are_numbers_or_all_or_none():
     with pytest.raises(ArgumentTypeError, match="'0,x' is not a list of GPUs like 0 or 0,1, nor all, nor cpu"):
         parse_gpus("0,x")
     opt = extract_frames_flows.parse_args(["SRC", "DST", "0", "101", "-1"])
-    assert opt.gpus == ()
+    assert opt.gpu == ()
 
 
 def test_without_cuda_any_gpu_is_the_cpu(monkeypatch):

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.entries import Entry
+from datasets.folders import find_tree
 from datasets.listings import DATASETS
 from engine.naming import single_stream_files
 from opts import parse_opts
 from utils1 import extract_frames_flows
 from utils1.grouped_split import split_groups
 from utils1.init_dataset import main, parse_args
-from utils1.own_videos import find_own
 
 ODD = ["a b", "it's", 'say "hi"', "a,b;c", "-dash", "ünï", "[x]#1", "a:b", "tab\there", "line\nbreak", "%d"]
 
@@ -80,11 +80,11 @@ def test_odd_names_survive(tmp_path):
 
 def test_folders_of_frames_are_videos_too(tmp_path):
     root = touch(tmp_path / "frames", *(f"{c}/{w}/{i:05d}.jpg" for c in "ab" for w in ("walk", "run") for i in (1, 2)))
-    assert [(v.path, v.label, v.is_file) for v in find_own(root)] == [
-        ("a/run", "a", False),
-        ("a/walk", "a", False),
-        ("b/run", "b", False),
-        ("b/walk", "b", False),
+    assert [(v.path, v.folder, v.suffix) for v in find_tree(root).videos] == [
+        ("a/run", "a", ""),
+        ("a/walk", "a", ""),
+        ("b/run", "b", ""),
+        ("b/walk", "b", ""),
     ]
     first, train, test = run(root, "--out", tmp_path / "own")
     assert "audit.py" in first
@@ -99,7 +99,7 @@ def test_the_commands_are_such_as_the_scripts_take(tmp_path, capsys, monkeypatch
     assert capsys.readouterr().out.splitlines() == commands
     first, train, test = ([w for w in shlex.split(line) if w != "python"] for line in commands)
     opt = extract_frames_flows.parse_args(first[1:])
-    assert (opt.source, opt.end) == (Path("./-my videos"), 2)
+    assert (opt.source, opt.start, opt.end) == (Path("./-my videos"), None, None)
     assert parse_opts(train[1:]).frame_dir == str(opt.target)
     assert parse_opts(test[1:]).resume_path1 == str(single_stream_files(parse_opts(train[1:])).best)
     assert train[0] == "train.py"
@@ -138,7 +138,7 @@ def test_capitals_alone_are_said(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (["a/x.mp4", "a/x.avi", "b/y.mp4"], r"a/x: there are two such videos"),
+        (["a/x.mp4", "a/x.avi", "b/y.mp4"], r"a/x.avi: and x.mp4 would become the same folder"),
         (["x.mp4", "a/y.mp4"], r"x.mp4: lies in no class"),
         (["a/x.mp4", "b/y.mp4", "b/z.mp4"], r"class 'a': its 1 videos cannot be on both sides"),
         (["a/x.doc"], r"no class folder holds a video"),

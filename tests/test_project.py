@@ -70,6 +70,29 @@ def test_the_sources_keep_the_rules(pattern, why):
     assert [str(f) for f in SOURCES if f not in allowed and re.search(pattern, f.read_text())] == [], why
 
 
+def opens_text_by_locale(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes a text file and leaves its encoding to the locale."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name not in ("open", "fdopen", "read_text", "write_text", "FileHandler"):
+        return False
+    words = [node.value for node in call.args if isinstance(node, ast.Constant)]
+    film = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "av"
+    if film or any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if name == "read_text":
+        return not call.args
+    if name == "write_text":  # `engine.files.write_text(path, text)` says its encoding itself
+        return isinstance(call.func, ast.Attribute) and len(call.args) < 2
+    return any(isinstance(word, str) and re.fullmatch(r"[rwax]\+?", word) for word in words) or (
+        name == "open" and not call.args
+    )
+
+
+def test_no_text_file_has_the_encoding_of_the_locale():
+    calls = ((file, node) for file in SOURCES for node in ast.walk(ast.parse(file.read_text())))
+    assert [f"{f.name}:{n.lineno}" for f, n in calls if isinstance(n, ast.Call) and opens_text_by_locale(n)] == []
+
+
 def test_no_path_of_a_machine_is_in_the_repository():
     pattern = re.compile(r"/(home|root|Users)/\w")
     files = [f for f in [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*.txt"), ROOT / "Makefile"] if f.exists()]

@@ -62,11 +62,11 @@ def main(opt: Namespace) -> Report:
     layout, store = choose_store(opt, root, entries)
     looks = look_at_all(opt, store, entries)
     report = summarise(opt, layout, store, lists, looks)
-    print(as_text(report))  # noqa: T201 - the result
     if opt.json:
         replace(Path(opt.json), as_json(report))
     if keeps:
         keep(opt, layout, root, looks, report)
+    print(as_text(report))  # noqa: T201 - the result
     if report.errors:
         where = root / AUDIT if keeps else opt.json
         raise ValueError(f"{report.root}: errors found: {len(report.errors):,}; all are listed in {where}")

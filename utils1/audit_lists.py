@@ -7,7 +7,9 @@ from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from datasets.annotations import VIDEOS
 from datasets.entries import Entry, Listing, ListVideos
+from datasets.folders import IMAGES, Search
 
 from .audit_checks import Problem
 
@@ -157,8 +159,13 @@ def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
                 continue
             if folder in holders and place.is_file() == bool(kinds):
                 yield Problem("unlisted", place.relative_to(root).as_posix(), f"{place}: in none of the lists")
-            elif place.is_dir():
+            elif place.is_dir() and holds(place, (*kinds, *VIDEOS) if kinds else IMAGES):
                 yield Problem("unlisted class", "", f"{place}: a folder of which no video is listed")
+
+
+def holds(folder: Path, endings: tuple[str, ...]) -> bool:
+    """Whether a folder holds a video at any depth, as lists of folders would take it."""
+    return any(name.lower().endswith(endings) for _, _, names in Search(folder).walk() for name in names)
 
 
 def children(folder: Path, kinds: Collection[str]) -> list[Path]:

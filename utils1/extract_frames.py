@@ -1,7 +1,8 @@
 """Videos to JPEG frames: SRC/class/video.ext becomes DST/class/video/00001.jpg, ... and `done`.
 
-Run it again after an interruption: complete videos are skipped. Several machines may share DST if their
-START END or --shard do not overlap. torchrun starts one process per shard.
+Videos may lie deeper: SRC/class/day/video.ext becomes DST/class/day/video/. Folders without a video are no classes;
+what is left out is said. Run it again after an interruption: complete videos are skipped. Several machines may share
+DST if their START END or --shard do not overlap. torchrun starts one process per shard.
 """
 
 import os
@@ -21,18 +22,30 @@ from utils1.recipe import Recipe
 
 def add_arguments(parser: ArgumentParser) -> None:
     """The arguments of both extraction scripts."""
-    parser.add_argument("source", metavar="SRC", type=Path, help="folder with one folder of videos per class")
-    parser.add_argument("target", metavar="DST", type=Path, help="where the class/video folders are written")
-    parser.add_argument("start", metavar="START", type=int, help="first class, counted from 0 in sorted order")
-    parser.add_argument("end", metavar="END", type=int, help="one after the last class; may exceed their number")
-    parser.add_argument("--fps", type=float, default=25.0, help="frames per second, 0 = the video's own")
-    parser.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
-    parser.add_argument("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
-    parser.add_argument("--workers", type=int, help="cores to use (default: all, in equal parts under torchrun)")
-    parser.add_argument("--shard", type=parse_shard, default="0/1", metavar="I/N", help="every N-th video; I < N")
-    parser.add_argument("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
-    parser.add_argument("--allow_short", action="store_true", help="accept videos that end before their header says")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    add = parser.add_argument
+    add("source", metavar="SRC", type=Path, help="folder with one folder of videos per class")
+    add("target", metavar="DST", type=Path, help="where the class/video folders are written")
+    add("start", metavar="START", nargs="?", type=int, help="first class, from 0 in sorted order; without it: all")
+    add("end", metavar="END", nargs="?", type=int, help="one after the last class; may exceed their number")
+    add("--fps", type=float, default=25.0, help="frames per second, 0 = the video's own")
+    add("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
+    add("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
+    add("--workers", type=int, help="cores to use (default: all, in equal parts under torchrun)")
+    add("--shard", type=parse_shard, default="0/1", metavar="I/N", help="every N-th video; I < N")
+    add("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
+    add("--allow_short", action="store_true", help="accept videos that end before their header says")
+    add("--debug", action="store_true", help="show the traceback of an error")
+
+
+def chosen_classes(opt: Namespace) -> slice:
+    """The classes from START to END, all without them.
+
+    Raises:
+        ValueError: If only START is given.
+    """
+    if opt.start is not None and opt.end is None:
+        raise ValueError(f"START {opt.start} without END: give both, or neither for all classes")
+    return slice(opt.start, opt.end)
 
 
 def frame_options(opt: Namespace) -> dict[str, Any]:
@@ -56,7 +69,7 @@ def main(opt: Namespace) -> None:
     """Extract the frames of every video of the chosen classes."""
     machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard)
     work = preview if opt.estimate else extract
-    work(opt.source, opt.target, slice(opt.start, opt.end), Recipe(**frame_options(opt)), machine)
+    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt)), machine)
 
 
 if __name__ == "__main__":

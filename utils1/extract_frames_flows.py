@@ -2,8 +2,9 @@
 
 SRC/class/video.ext becomes DST/class/video/ with 00001.jpg, ..., TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ...
 and `done`; flow k leads from frame k to frame k + 1. How it was made is in DST/flow.json and DST/frames.json.
-Run it again after an interruption: complete videos are skipped. Several machines may share DST if their
-START END or --shard do not overlap. torchrun starts one process per GPU and shard.
+Videos may lie deeper; folders without a video are no classes; what is left out is said. Run it again after an
+interruption: complete videos are skipped. Several machines may share DST if their START END or --shard do not overlap.
+torchrun starts one process per GPU and shard.
 """
 
 import os
@@ -17,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
 from utils1.devices import choose_backend, parse_gpus
-from utils1.extract_frames import add_arguments, frame_options
+from utils1.extract_frames import add_arguments, chosen_classes, frame_options
 from utils1.extraction import extract, preview
 from utils1.machine import Launch
 from utils1.recipe import FlowRecipe, Recipe
@@ -27,16 +28,17 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    parser.add_argument(
-        "gpus", metavar="GPU", nargs="?", default="all", type=parse_gpus, help="0 or 0,1 or all, where CUDA is; or cpu"
-    )
-    parser.add_argument("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
-    parser.add_argument("--backend", default="auto", choices=BACKENDS, help="of tvl1; auto: cuda with a GPU, or native")
-    parser.add_argument("--preset", default="opencv", choices=PRESETS, help="of tvl1; GPUs and CPUs agree on fixed")
-    parser.add_argument("--flow_weights", type=Path, metavar="PATH", help="of raft")
-    parser.add_argument("--bound", type=float, default=20.0, help="pixels that become grey level 255")
-    parser.add_argument("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
-    parser.add_argument(
+    add = parser.add_argument
+    gpu = "0 or 0,1 or all, where CUDA is; or cpu"
+    add("gpu", metavar="GPU", nargs="?", default="all", type=parse_gpus, help=f"{gpu}; without START END: --gpus")
+    add("--gpus", metavar="GPU", default="all", type=parse_gpus, help=f"as GPU: {gpu}")
+    add("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
+    add("--backend", default="auto", choices=BACKENDS, help="of tvl1; auto: cuda with a GPU, or native")
+    add("--preset", default="opencv", choices=PRESETS, help="of tvl1; GPUs and CPUs agree on fixed")
+    add("--flow_weights", type=Path, metavar="PATH", help="of raft")
+    add("--bound", type=float, default=20.0, help="pixels that become grey level 255")
+    add("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
+    add(
         "--flow_parameters",
         type=parameter,
         nargs="+",
@@ -58,7 +60,7 @@ def parameter(text: str) -> tuple[str, float]:
 
 def main(opt: Namespace) -> None:
     """Extract frames and flow of every video of the chosen classes."""
-    backend, devices = choose_backend(opt.flow, opt.backend, opt.gpus)
+    backend, devices = choose_backend(opt.flow, opt.backend, opt.gpus if opt.gpu is None else opt.gpu)
     weights = (("weights", str(opt.flow_weights)),) if opt.flow_weights else ()
     flow = FlowRecipe(
         name=opt.flow,
@@ -70,7 +72,7 @@ def main(opt: Namespace) -> None:
     )
     machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard, devices)
     work = preview if opt.estimate else extract
-    work(opt.source, opt.target, slice(opt.start, opt.end), Recipe(**frame_options(opt), flow=flow), machine)
+    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt), flow=flow), machine)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 from datasets.annotations import VIDEOS
+from datasets.folders import find_tree, refuse_clashes
 from datasets.provenance import claim
 
 from .estimate import estimate
@@ -17,14 +18,14 @@ log = logging.getLogger(__name__)
 
 
 def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
-    """Extract `source/class/video.ext` to `target/class/video/` for the chosen class folders.
+    """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
 
     Complete videos are skipped, damaged ones named on stderr while the others go on.
 
     Args:
         source: Folder of class folders.
         target: Made if missing; its provenance files must agree with `recipe`.
-        classes: Slice of the sorted class folders.
+        classes: Slice of the sorted class folders, which are those that hold a video.
         recipe: What to write.
         machine: What works, and which of the videos are its own.
 
@@ -72,9 +73,9 @@ def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
 
 def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
     """The videos of this machine's share, complete or not."""
-    videos = find_videos(source, classes)
     if source.resolve() in target.resolve().parents:
         raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
+    videos = find_videos(source, classes)
     return [
         Job(video, video.stat().st_size, target / video.relative_to(source).with_suffix(""), recipe, machine.devices)
         for video in machine.share(videos)
@@ -90,28 +91,23 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machin
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:
-    """Video files of the chosen class folders, sorted; no two of a class have the same name but for the ending.
+    """Video files of the chosen class folders, sorted; what is left out is said.
 
-    Where there are no folders, as in Something-Something, all videos are in one.
+    Where there are no class folders, as in Something-Something, all videos are in one.
+
+    Raises:
+        FileNotFoundError: No `source`.
+        ValueError: No video, or two that would become the same folder.
     """
-    if not source.is_dir():
-        raise FileNotFoundError(f"{source}: no such folder; SRC must hold one folder of videos per class")
-    folders = sorted(path for path in source.iterdir() if path.is_dir() and not path.name.startswith(".")) or [source]
-    chosen = folders[classes]
+    tree = find_tree(source)
+    chosen = set(tree.folders[classes])
     if not chosen:
-        raise ValueError(
-            f"{source}: START END = {classes.start} {classes.stop} chooses none of its {len(folders)} class folders"
-        )
-    files = sorted(path for folder in chosen for path in folder.iterdir())
-    videos = [p for p in files if p.suffix.lower() in VIDEOS and not p.name.startswith(".") and p.is_file()]
+        start, end = classes.start, classes.stop
+        raise ValueError(f"{source}: START END = {start} {end} chooses none of its {len(tree.folders)} class folders")
+    videos = [video for video in tree.videos if video.folder in chosen and video.suffix]
     if not videos:
-        raise ValueError(
-            f"{source}: the {len(chosen)} chosen class folders hold no video; one ends in {' '.join(VIDEOS)}"
-        )
-    if len(files) > len(videos):
-        log.info("%s: %d files that are not videos are ignored", source, len(files) - len(videos))
-    first: dict[Path, Path] = {}
-    for video in videos:
-        if (other := first.setdefault(video.with_suffix(""), video)) is not video:
-            raise ValueError(f"{other}: and {video.name} would become the same folder; rename or remove one")
-    return videos
+        raise ValueError(f"{source}: holds folders of frames alone; a video ends in {' '.join(VIDEOS)}")
+    refuse_clashes(source, videos)
+    for line in tree.search.lines():
+        log.warning("%s", line)
+    return sorted(source / f"{video.path}{video.suffix}" for video in videos)

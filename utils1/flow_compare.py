@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from datasets.provenance import differences, show
 from engine import cli
-from engine.files import write_atomically
+from engine.files import write_text
 from flow.encoding import QUANTISATIONS, encode
 from flow.native import cores
 from utils1.flow_convert import in_parallel
@@ -187,13 +187,13 @@ def as_text(report: dict[str, Any]) -> str:
 def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
     """The files of --json and --csv."""
     if opt.json:
-        write_atomically(opt.json, lambda file: file.write((json.dumps(report, indent=2) + "\n").encode()))
+        write_text(opt.json, json.dumps(report, indent=2) + "\n")
     if opt.csv:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows({"video": name} | row for name, row in {**report["videos"], "total": report["total"]}.items())
-        write_atomically(opt.csv, lambda file: file.write(text.getvalue().encode()))
+        write_text(opt.csv, text.getvalue())
 
 
 def main(opt: Namespace) -> dict[str, Any]:

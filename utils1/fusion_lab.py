@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import Scores, cli
-from engine.files import write_atomically
+from engine.files import write_text
 from engine.scores import join, load
 from models import stream_weights
 from workflows.fusing import counted_twice, unlike_in
@@ -69,7 +69,7 @@ def main(opt: Namespace) -> Row:
     report = mean_over_splits(opt) if opt.splits else analyse(opt)
     if opt.json:
         text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-        write_atomically(opt.json, lambda file: file.write(text.encode()))
+        write_text(opt.json, text)
     print(as_text(report))  # noqa: T201 - the result
     return report
 

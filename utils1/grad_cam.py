@@ -25,7 +25,7 @@ from torch import Tensor
 
 from datasets import FLOW, MODALITIES, RGB
 from engine import cli, setup
-from engine.files import write_atomically
+from engine.files import write_atomically, write_text
 from flow import decode, recorded_encoding
 from flow.colour import flow_to_image
 from models import load_stream
@@ -156,7 +156,7 @@ def write_all(
     for i in range(len(tracks[0].curve)):
         values = [f"{value:.4f}" for t in tracks for value in (t.curve[i], t.probability[i])]
         rows.writerow([i + 1, f"{i / subject.fps:.3f}", *values])
-    write_atomically(folder / "evidence.csv", lambda file: file.write(text.getvalue().encode()))
+    write_text(folder / "evidence.csv", text.getvalue())
 
 
 if __name__ == "__main__":

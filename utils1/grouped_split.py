@@ -10,6 +10,11 @@ from datasets.entries import Entry
 log = logging.getLogger(__name__)
 
 
+def hashed(name: str) -> int:
+    """A number that depends on a name alone, whose bytes need not be UTF-8."""
+    return zlib.crc32(name.encode("utf-8", "surrogateescape"))
+
+
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
     """Choose the groups to test on: whole ones, in every class about `fraction` of its videos.
 
@@ -34,7 +39,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     wanted = {label: max(1, round(fraction * total)) for label, total in totals.items()}
     held: Counter[int] = Counter()
     chosen: set[str] = set()
-    order = sorted(sizes, key=lambda group: (zlib.crc32(f"{seed} {group}".encode()), group))
+    order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
     for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
         for group in order:
             own = sizes[group]

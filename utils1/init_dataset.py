@@ -7,6 +7,7 @@ look alike. The source is the name without a number at its end ("kick_g03_c01", 
 """
 
 import logging
+import os
 import re
 import shlex
 import sys
@@ -18,26 +19,17 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from datasets.entries import Entry
-from datasets.groups import source_of
 from datasets.lists import list_videos as read_lists
 from engine import cli
+from engine.files import encoded
 from engine.naming import single_stream_files
 from opts import parse_opts
 from utils1.grouped_split import group_alone, split_groups
 from utils1.list_writers import Lists, table
 from utils1.make_lists import put
-from utils1.own_videos import clashes, find_own
+from utils1.own_videos import clashes, list_own
 
 log = logging.getLogger(__name__)
-
-
-def from_folder(root: Path) -> tuple[Lists, bool]:
-    """The videos of a folder, not split yet, and whether they are to be extracted."""
-    found = find_own(root)
-    names = sorted({video.label for video in found})
-    index = {name: i for i, name in enumerate(names)}
-    entries = [Entry(video.path, index[video.label], source_of(video.path)) for video in found]
-    return Lists({"train": entries, "test": []}, names), any(video.is_file for video in found)
 
 
 def from_csv(path: Path) -> Lists:
@@ -91,21 +83,20 @@ def report(lists: Lists) -> None:
         log.warning("differ in capitals alone, which some disks take for one: %s", ", ".join(map(repr, names)))
 
 
-def next_commands(opt: Namespace, lists: Lists, are_files: bool) -> list[str]:
+def next_commands(opt: Namespace, are_files: bool) -> list[str]:
     """What to run: extract or audit, train, test."""
     frames = opt.out / "frames" if are_files else opt.source
     where = ["--dataset", "List", "--annotation_path", opt.out / "labels", "--frame_dir", frames]
     only_rgb = ["--modality", "RGB", "--only_RGB"]
-    classes = len({entry.path.partition("/")[0] for entries in lists.subsets.values() for entry in entries})
-    first = ["utils1/extract_frames_flows.py", opt.source, frames, "0", str(classes)] if are_files else None
+    first = ["utils1/extract_frames_flows.py", opt.source, frames] if are_files else ["utils1/audit.py", *where]
     options = [hyphenated(word) for word in (*where, *only_rgb, "--result_path", opt.out / "results")]
     best = hyphenated(single_stream_files(parse_opts(options)).best)
     commands = [
-        [hyphenated(word) for word in first or ["utils1/audit.py", *where]],
+        [hyphenated(word) for word in first],
         ["train.py", *options],
         ["test_single_stream.py", *options, "--resume_path1", best],
     ]
-    return [shlex.join(["python", *words]) for words in commands]
+    return [" ".join(map(quoted, ["python", *words])) for words in commands]
 
 
 def hyphenated(word: str | Path) -> str:
@@ -113,12 +104,22 @@ def hyphenated(word: str | Path) -> str:
     return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
 
 
+def quoted(word: str) -> str:
+    """A word as a shell reads it; one with bytes that are no UTF-8 in the form of bash, for it must be shown."""
+    if encoded(word).decode() == word:
+        return shlex.quote(word)
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word))
+    return f"$'{''.join(plain)}'"
+
+
 def main(opt: Namespace) -> list[str]:
     """Write the lists; returns the next commands."""
+    if opt.source.resolve() in (opt.out / "frames").resolve().parents:
+        raise ValueError(f"--out {opt.out}: lies inside the folder of videos; choose another")
     if not 0 < opt.test_fraction < 1:
         raise ValueError(f"--test_fraction must lie between 0 and 1, got {opt.test_fraction}")
     is_list = opt.source.is_file()
-    lists, are_files = (from_csv(opt.source), False) if is_list else from_folder(opt.source)
+    lists, are_files = (from_csv(opt.source), False) if is_list else list_own(opt.source)
     if is_list and opt.videos is None:
         raise ValueError(f"{opt.source}: is a list; say where its videos are with --videos")
     if not lists.subsets["test"]:
@@ -127,7 +128,7 @@ def main(opt: Namespace) -> list[str]:
     for path in put(table(lists), opt.out / "labels", opt.force):
         log.info("%s", path)
     shown = Namespace(**vars(opt) | {"source": opt.videos}) if is_list else opt
-    commands = next_commands(shown, lists, are_files)
+    commands = next_commands(shown, are_files)
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
 

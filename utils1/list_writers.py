@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
+from datasets.annotations import VIDEOS, without_extension
 from datasets.entries import Entry
 
 Count = Callable[[Entry, str], int]
@@ -90,9 +91,14 @@ def table(lists: Lists) -> Files:
     for subset, entries in lists.subsets.items():
         for entry in entries:
             segment = (entry.segment or ("", "", "")) if parts else ()
-            rows.append((entry.path, lists.class_names[entry.label], subset, entry.group, *segment))
+            rows.append((listed(entry.path), lists.class_names[entry.label], subset, entry.group, *segment))
     classes = [("index", "name"), *enumerate(lists.class_names)]
     return {"videos.csv": as_csv(rows), "classes.csv": as_csv(classes)}
+
+
+def listed(path: str) -> str:
+    """A path as `datasets.lists` reads it back: it takes one extension off, as that of "a.mov", once "a.mov.mp4"."""
+    return path if without_extension(path) == path else f"{path}{VIDEOS[0]}"
 
 
 def database(lists: Lists) -> Files:

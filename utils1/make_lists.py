@@ -24,15 +24,15 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from datasets.entries import Entry, Listing, ListVideos
-from datasets.groups import source_of
+from datasets.entries import Listing, ListVideos
 from datasets.list_forms import SEPARATORS
 from datasets.listings import DATASETS
 from datasets.lists import list_videos as read_lists
 from engine import cli
+from engine.files import encoded, write_text
 from utils1.list_writers import WRITERS, Files, Lists
-from utils1.markers import MARKERS, FrameCounts, put_text, write_marker
-from utils1.own_videos import find_own
+from utils1.markers import MARKERS, FrameCounts, write_marker
+from utils1.own_videos import list_own
 
 SUBSETS = ("train", "test")
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one
@@ -49,10 +49,7 @@ def read(opt: Namespace, split: int) -> Lists:
         ValueError: If a list is malformed.
     """
     if opt.source_form == "frames":
-        found = find_own(opt.source)
-        names = sorted({video.label for video in found})
-        entries = [Entry(video.path, names.index(video.label), source_of(video.path)) for video in found]
-        return Lists({"train": entries, "test": []}, names, split)
+        return list_own(opt.source)[0]._replace(split=split)
     listings: dict[str, Listing] = {}
     missing: list[FileNotFoundError] = []
     for subset in SUBSETS:
@@ -109,7 +106,7 @@ def convert(opt: Namespace, lists: Lists) -> Files:
     files = {name: text for name, text in files.items() if text}  # a subset without videos has no list
     with TemporaryDirectory() as place:
         for name, text in files.items():
-            Path(place, name).write_text(text, encoding="utf-8", newline="")
+            write_text(Path(place, name), text)
         for subset in SUBSETS:
             compare(opt.to, lists, subset, DATASETS[reader], Path(place))
     return files
@@ -141,11 +138,11 @@ def put(files: Files, folder: Path, force: bool) -> list[Path]:
         ValueError: If one is there that says something else, and is not to be replaced; then none is written.
     """
     paths = {folder / name: text for name, text in files.items()}
-    stale = [path for path, text in paths.items() if path.exists() and path.read_bytes() != text.encode()]
+    stale = [path for path, text in paths.items() if path.exists() and path.read_bytes() != encoded(text)]
     if stale and not force:
         raise ValueError(f"{stale[0]}: is there already, and says something else; replace it with --force")
     for path, text in paths.items():
-        put_text(path, text)
+        write_text(path, text)
     return list(paths)
 
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from datasets.annotations import VIDEOS
 from datasets.decoding.index import index_video
 from datasets.entries import Entry
 from datasets.stores.detect import open_store
-from engine.files import write_atomically
+from datasets.stores.video_files import VideoFiles
+from engine.files import encoded, write_text
 
 MARKERS = ("n_frames", "fps")
 
@@ -57,33 +57,13 @@ def write_marker(
             texts[folder / kind] = str(frames)  # their readers expect no line break
         else:
             assert video_dir is not None
-            texts[folder / kind] = f"{round(frames / duration(find_file(video_dir, entry.path)), 2)}\n"
-    stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != text.encode()}
+            texts[folder / kind] = f"{round(frames / duration(VideoFiles(video_dir).locate(entry.path)), 2)}\n"
+    stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != encoded(text)}
     if stale and not force:
         raise ValueError(f"{min(stale)}: says something else than {texts[min(stale)].strip()}; replace it with --force")
     for path, text in texts.items():
         if path in stale or not path.exists():
-            put_text(path, text)
-
-
-def put_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    data = text.encode()
-    write_atomically(path, lambda file: file.write(data))
-
-
-def find_file(root: Path, path: str) -> Path:
-    """The video file of an entry, whatever its extension.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
-    place = root / path
-    folder = place.parent.iterdir() if place.parent.is_dir() else ()
-    found = [file for file in folder if file.stem == place.name and file.suffix.lower() in VIDEOS]
-    if not found:
-        raise FileNotFoundError(f"{place}: no video file of this name ({' '.join(VIDEOS)})")
-    return min(found)
+            write_text(path, text)
 
 
 def duration(path: Path) -> float:

@@ -27,7 +27,7 @@ def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     for name, folder in runs.items():
         (file,) = folder.rglob("metrics.jsonl")
-        rows = [json.loads(line) for line in file.read_text().splitlines()]
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
         epochs = [row["epoch"] for row in rows]
         left.plot(epochs, [row.get("train_loss_ce", row["train_loss"]) for row in rows], label=name)
         (line,) = right.plot(epochs, [row["train_acc"] for row in rows], linestyle=":")

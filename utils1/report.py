@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import cli
-from engine.files import write_atomically
+from engine.files import encoded, write_atomically
 from workflows.reporting.files import group_files, read_files
 from workflows.reporting.groups import GroupReport, report_group
 from workflows.reporting.page import as_html
@@ -43,7 +43,7 @@ def main(opt: Namespace) -> list[GroupReport]:
             if details.errors and details.no_pictures:
                 log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
     texts = {"index.html": as_html(reports), "report.md": as_markdown(reports)}
-    contents = {name: text.encode("utf-8", "backslashreplace") for name, text in texts.items()}
+    contents = {name: encoded(text) for name, text in texts.items()}
     contents |= {name: as_csv(make, reports) for name, make in TABLES.items()}
     for name, content in contents.items():
         write(opt.out / name, content)

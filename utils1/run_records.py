@@ -51,7 +51,7 @@ def read_run(folder: Path) -> Record:
     """
     file = folder / "options.yaml"
     try:
-        options = yaml.safe_load(file.read_text()) if file.exists() else {}
+        options = yaml.safe_load(file.read_text("utf-8")) if file.exists() else {}
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: not YAML: {' '.join(str(error).split())}") from None
     metrics: dict[str, dict[str, Curve]] = {}

@@ -70,11 +70,11 @@ def free_memory() -> int:
     """Bytes of memory that this machine, or this container, can still give."""
     free = [2**62]
     if MEMORY.is_file():
-        lines = (line.split() for line in MEMORY.read_text().splitlines())
+        lines = (line.split() for line in MEMORY.read_text("utf-8").splitlines())
         free += [1024 * int(words[1]) for words in lines if words[0] == "MemAvailable:"]
     limit, used = GROUP / "memory.max", GROUP / "memory.current"
-    if limit.is_file() and used.is_file() and (text := limit.read_text().strip()).isdecimal():
-        free.append(max(0, int(text) - int(used.read_text())))
+    if limit.is_file() and used.is_file() and (text := limit.read_text("utf-8").strip()).isdecimal():
+        free.append(max(0, int(text) - int(used.read_text("utf-8"))))
     return min(free)
 
 

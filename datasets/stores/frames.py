@@ -14,8 +14,9 @@ from ..layouts import FPS, LAYOUTS, Layout
 from ..provenance import FRAMES_FILE, read_record
 from ..streams import RGB, Stream
 from ..views import Placement
+from .alike import find_alike
 from .numbering import Plane, count_numbers, list_names, number_in, numbers_of, stated_counts
-from .store import Video, ignoring_case, inside, usable_frames
+from .store import Video, inside, usable_frames
 
 
 class FrameFolders:
@@ -39,11 +40,15 @@ class FrameFolders:
         inside(self.root, path)
         parts = PurePosixPath(path)
         names = {"path": path, "parent": parts.parent.name, "name": parts.name}
-        places = [self.root / place.format_map(names) for place in self.layout.folders]
-        found = next((place for place in map(ignoring_case, places) if place.is_dir()), None)
+        places = [place.format_map(names) for place in self.layout.folders]
+        found = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
         if found is None:
-            raise FileNotFoundError(f"{places[0]}: no such folder, the video is not extracted")
-        return inside(self.root, found.relative_to(self.root).as_posix())
+            raise FileNotFoundError(f"{self.root / places[0]}: no such folder, the video is not extracted")
+        return self.inside(found)
+
+    def inside(self, place: Path) -> Path:
+        """A place below the root that must stay there after links."""
+        return inside(self.root, place.relative_to(self.root).as_posix())
 
     def planes(self, folder: Path, stream: str) -> list[Plane]:
         """Where the images of a located video lie."""
@@ -51,7 +56,7 @@ class FrameFolders:
         for pattern in self.layout[stream]:
             prefix = pattern.prefix.replace("{name}", folder.name)
             other = pattern.folder.replace("{name}", folder.name)
-            place = ignoring_case(inside(self.root, other)) if other else folder
+            place = self.inside(find_alike(self.root, other)) if other else folder
             planes.append(Plane(place, pattern._replace(prefix=prefix)))
         return planes
 

@@ -89,7 +89,7 @@ def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, i
     if N_FRAMES in names:
         stated["rgb"] = int(number_in(folder / N_FRAMES))
     if DONE in names:  # ours holds counts; other tools leave it empty
-        pairs = [line.split() for line in (folder / DONE).read_text(errors="replace").splitlines()]
+        pairs = [line.split() for line in (folder / DONE).read_text("utf-8", "replace").splitlines()]
         stated |= {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and is_number(pair[1], 1)}
     return stated
 
@@ -100,7 +100,7 @@ def number_in(file: Path) -> float:
     Raises:
         ValueError: If it is not.
     """
-    with file.open(errors="replace") as opened:
+    with file.open(encoding="utf-8", errors="replace") as opened:
         text = opened.read(64).strip()
     try:
         number = float(text)

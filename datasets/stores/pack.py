@@ -13,9 +13,10 @@ from ..layouts import LAYOUTS
 from ..provenance import read_record
 from ..streams import FLOW, RGB, Stream
 from ..views import Placement
+from .alike import find_alike
 from .pack_file import PackFile
 from .pack_format import RECORD, SUFFIX
-from .store import Video, ignoring_case, inside
+from .store import Video, inside
 
 OPEN = 64  # files that a process keeps open
 PLACES = ("{path}",)
@@ -57,8 +58,7 @@ class PackedVideos:
         places = [place.format_map(names) for place in self.places]
         for place in places:
             for stream in (RGB.name, FLOW.name):
-                wanted = file_of(self.root / place, stream)
-                file = ignoring_case(ignoring_case(wanted.parent) / wanted.name)
+                file = find_alike(self.root, f"{place}.{stream}{SUFFIX}")
                 if file.is_file():
                     inside(self.root, file.relative_to(self.root).as_posix())
                     return file.with_name(file.name[: -len(f".{stream}{SUFFIX}")])

@@ -92,13 +92,6 @@ def inside(root: Path, path: str) -> Path:
     return place
 
 
-def ignoring_case(place: Path) -> Path:
-    """`place`, or what lies there under other capitals: UCF101's lists and files disagree in places."""
-    if place.exists() or not place.parent.is_dir():
-        return place
-    return next((file for file in place.parent.iterdir() if file.name.lower() == place.name.lower()), place)
-
-
 def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:
     """Frames 1 to n that a video can be read at: those that have a flow where flow is counted.
 

@@ -2,13 +2,13 @@
 
 import logging
 from collections.abc import Collection, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotations import VIDEOS
+from ..annotations import VIDEOS, without_extension
 from ..clock import spent
 from ..decoding.decoders import VIDEO_DECODERS, Picture, load_torchcodec
 from ..decoding.index import index_video
@@ -16,6 +16,7 @@ from ..decoding.rates import check_rate, ticks_of
 from ..images import Decode, resample_frames
 from ..streams import RGB, Stream
 from ..views import Placement
+from .alike import alike, find_alike, only
 from .store import Video, inside
 
 log = logging.getLogger(__name__)
@@ -50,18 +51,17 @@ class VideoFiles:
         self.decode = VIDEO_DECODERS[video_decoder]
 
     def locate(self, path: str) -> Path:
-        """The file of a video, under whichever extension and capitals."""
+        """The file of a video, under whichever extension and capitals, also with _ for spaces."""
         expected = inside(self.root, path)
-        found = [suffix for suffix in VIDEOS if Path(f"{expected}{suffix}").is_file()]
-        if len(found) > 1:
-            raise ValueError(
-                f"{expected}{found[0]}: and {expected.name}{found[1]} have one name; move one of them away"
-            )
-        if found:
-            return inside(self.root, path + found[0])
-        for file in sorted(expected.parent.iterdir()) if expected.parent.is_dir() else ():
-            if file.stem.lower() == expected.name.lower() and file.suffix.lower() in VIDEOS and file.is_file():
-                return inside(self.root, file.relative_to(self.root).as_posix())
+        name, folder = expected.name, find_alike(self.root, PurePosixPath(path).parent.as_posix())
+        files = [place for suffix in VIDEOS if (place := folder / f"{name}{suffix}").is_file()]
+        if len(files) > 1:
+            raise ValueError(f"{files[0]}: and {files[1].name} have one name; move one of them away")
+        if not files:
+            others = alike(folder, name, without_extension)
+            files = [place for place in others if place.suffix.lower() in VIDEOS and place.is_file()]
+        if file := only(folder, name, files, without_extension):
+            return inside(self.root, file.relative_to(self.root).as_posix())
         raise FileNotFoundError(f"{expected}: no such video file with any of {' '.join(VIDEOS)}")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:

@@ -25,7 +25,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     state = load(opt.file)
     described = card(state, opt.file)
     if opt.json:
-        print(json.dumps(described, indent=2, ensure_ascii=False, default=str))  # noqa: T201 - the result
+        print(json.dumps(described, indent=2, default=str))  # noqa: T201 - the result
     else:
         print(as_text(described, options=opt.options))  # noqa: T201 - the result
     if opt.export:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from datasets.decoding.containers import load_av
-from engine.files import write_atomically
+from engine.files import write_text
 
 from .predictor import Prediction, Predictor
 from .timeline import best
@@ -96,7 +96,7 @@ def write_json(target: str, content: Mapping[str, Any]) -> None:
     if target == "-":
         sys.stdout.write(written)
     else:
-        write_atomically(Path(target), lambda file: file.write(written.encode()))
+        write_text(Path(target), written)
 
 
 def speed(predictions: Sequence[Prediction]) -> str:

@@ -1,12 +1,12 @@
 """What a user may name as a video: files, folders of files or of frames, cameras, pipes; and where answers to it go."""
 
-import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from datasets.annotations import VIDEOS
+from datasets.folders import Search, video_files
 from datasets.layouts import LAYOUTS
 
 FIRST_FRAME = LAYOUTS["sts"]["rgb"][0].format(1)
@@ -57,15 +57,14 @@ def find(word: str) -> list[Input]:
 def below(root: Path) -> list[Input]:
     """The folder itself, if it holds the frames of a video; else all video files and folders of frames below it."""
     found = []
-    for place, folders, files in os.walk(root):
-        folder = Path(place)
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    search = Search(root)
+    for folder, folders, files in search.walk():
         if FIRST_FRAME in files:
             found.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
             folders.clear()
             continue
-        shown = (folder / name for name in files if name.lower().endswith(VIDEOS) and not name.startswith("."))
-        found += [Input(path, path.relative_to(root).with_suffix("")) for path in shown]
+        paths = video_files(folder, files, search)
+        found += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
     if not found:
         raise FileNotFoundError(f"{root}: holds no video ({' '.join(VIDEOS)}) and no folder of frames ({FIRST_FRAME})")
     return sorted(found)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from engine.files import encoded
+
 from .details import Details
 from .groups import GroupReport
 from .results import TOP, Result
@@ -120,7 +122,7 @@ def as_csv(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[Group
     writer.writeheader()
     for row in rows:
         writer.writerow({name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()})
-    return text.getvalue().encode("utf-8", "backslashreplace")
+    return encoded(text.getvalue())
 
 
 def shown(text: object) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.files import write_atomically
+from engine.files import write_atomically, write_text
 from models import LEVELS
 from models.similarity import LinearCKA
 from utils1.plots import new_figure
@@ -77,7 +77,7 @@ def write_matrix(path: Path, report: Mapping[str, Any]) -> None:
     rows.writerow(["", *report["names"]])
     for name, values in zip(report["names"], report["matrix"], strict=True):
         rows.writerow([name, *("" if value is None else f"{value:.6f}" for value in values)])
-    write_atomically(path, lambda file: file.write(text.getvalue().encode()))
+    write_text(path, text.getvalue())
 
 
 def write_picture(path: Path, report: Mapping[str, Any]) -> None:
