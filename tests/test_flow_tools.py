@@ -652,5 +652,6 @@ def test_what_cannot_be_shown_is_named(root, tmp_path, monkeypatch, source, opti
 
 
 def test_a_film_that_cannot_be_written_is_an_error(root, tmp_path):
-    with pytest.raises(OSError, match=r"film\.mp4: cannot be written"):
+    (tmp_path / "no_folder").touch()
+    with pytest.raises(OSError, match="no_folder"):
         run_show(root / "run/a", f"--out={tmp_path / 'no_folder' / 'film.mp4'}")

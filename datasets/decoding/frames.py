@@ -1,5 +1,6 @@
 """The frames of a video file in the order in which they are shown: from the beginning, or from anywhere."""
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ class Cursor:
 
     def __init__(self, film: "VideoStream", index: VideoIndex, seeks: bool = False) -> None:
         self.film, self.index, self.seeks = film, index, seeks and len(index.stamps) > 0
+        self.stamps = index.stamps.tolist()  # in which bisect is several times as quick as NumPy
         self.start(0)
 
     def start(self, key: int) -> None:
@@ -61,9 +63,8 @@ class Cursor:
 
     def place(self, frame: "VideoFrame", before: int) -> int:
         """Position of a frame after one at position `before`; -1 for one that is shown before the first one."""
-        stamps = self.index.stamps
-        stamp = getattr(frame, self.index.clock) if len(stamps) else None
-        return before + 1 if stamp is None else int(np.searchsorted(stamps, stamp, side="right")) - 1
+        stamp = getattr(frame, self.index.clock) if self.stamps else None
+        return before + 1 if stamp is None else bisect_right(self.stamps, stamp) - 1
 
     def reach(self, position: int) -> "VideoFrame | None":
         """The frame shown at a position, not before those asked for earlier; None if it cannot be had.

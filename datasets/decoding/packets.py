@@ -95,12 +95,13 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
     The index of an AVI file stands at its end, so a file that has one, and all that it lists, is whole: the length in
     its header counts slots without a picture.
     """
-    packets = contents.packets
-    if count := int(packets.corrupt.sum()):
+    packets, form = contents.packets, film.container.format.name
+    # Packets of a transport stream count as damaged where recordings were joined; there the decoder has the say.
+    if form != "mpegts" and (count := int(packets.corrupt.sum())):
         return f"{count} of its {len(packets.corrupt)} packets are damaged"
     if not contents.readable:
         return "it cannot be read to its end"
-    if film.container.format.name == "avi" and 0 < contents.listed <= len(packets.pts):
+    if form == "avi" and 0 < contents.listed <= len(packets.pts):
         return ""
     own = stated_end(film)
     stated = common_end(film) if own is None else own

@@ -4,7 +4,7 @@ The rule for colours: brightness and colour differences become RGB by the matrix
 with, BT.601 and limited range where it has no tag. HDR (a PQ or HLG transfer function) and BT.2020 primaries are then
 converted to BT.709, as a player does on a common screen: absolute colours, highlights beyond its white are clipped. Any
 other transfer function and primaries are left as they are. Interlaced frames keep the lines of the field that is shown
-first; those between are interpolated along edges.
+second; those between are interpolated along edges.
 """
 
 import threading
@@ -24,8 +24,12 @@ Picture = NDArray[np.uint8]  # RGB (H, W, 3)
 
 BICUBIC = 4  # of swscale: chroma is interpolated as OpenCV does it
 PQ, HLG, BT709, BT2020 = 16, 18, 1, 9  # numbers of ITU-T H.273, which also name the transfer of BT.709
-RESERVED, DEFAULT_MATRIX = (3, *range(15, 256)), 5
-MATRICES = {0: "RGB", 8: "YCgCo", 10: "BT.2020 with constant luminance", 11: "Y'D'zD'x", 12: "chromaticity-derived"} | {
+RESERVED, DEFAULT_MATRIX = frozenset({3, *range(15, 256)}), 5
+UNREADABLE = {  # matrices that swscale refuses
+    8: "YCgCo",
+    10: "BT.2020 with constant luminance",
+    11: "Y'D'zD'x",
+    12: "chromaticity-derived",
     13: "chromaticity-derived with constant luminance",
     14: "ICtCp",
 }
@@ -35,7 +39,7 @@ local = threading.local()
 
 
 class Pictures:
-    """Turns the frames of one film into pictures. Repeated frames are converted once.
+    """Turns the frames of one film into pictures.
 
     Args:
         path: Of the film, for errors.
@@ -44,7 +48,7 @@ class Pictures:
 
     def __init__(self, path: str | Path, size: tuple[int, int] = (0, 0)) -> None:
         self.path, self.size, self.reformatter = path, size, new_reformatter()
-        self.done: tuple[VideoFrame, Picture] | None = None
+        self.turns: bool | None = None  # whether the first frame is turned or mirrored
 
     def __call__(self, frame: "VideoFrame") -> Picture:
         """A frame as RGB (H, W, 3).
@@ -52,14 +56,10 @@ class Pictures:
         Raises:
             ValueError: It is too large, or its colours cannot be converted.
         """
-        if self.done is None or self.done[0] is not frame:
-            self.done = frame, self.convert(frame)
-        return self.done[1]
-
-    def convert(self, frame: "VideoFrame") -> Picture:
-        """`__call__` without a memory."""
         check_size(frame.width, frame.height, self.path)
-        turn = display_matrix(frame)
+        # A look at the matrix takes as long as converting a small frame, so it is skipped where all are upright.
+        turn = display_matrix(frame) if self.turns is not False or frame.rotation else None
+        self.turns = turn is not None if self.turns is None else self.turns
         if frame.interlaced_frame:
             frame = deinterlaced(frame)
         image = self.rgb(frame)
@@ -76,10 +76,9 @@ class Pictures:
             if wide:
                 return to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
         except (OSError, ValueError) as error:
-            colours = MATRICES.get(frame.colorspace, f"matrix {frame.colorspace}")
+            colours = f"{frame.format.name}, {UNREADABLE.get(frame.colorspace, f'matrix {frame.colorspace}')}"
             raise ValueError(
-                f"{self.path}: its colours ({frame.format.name}, {colours}) cannot be converted to RGB ({error}); "
-                "convert the file to BT.709 first"
+                f"{self.path}: its colours ({colours}) cannot be converted to RGB; convert the file to BT.709 first"
             ) from error
         return plain.to_ndarray().astype(np.uint8, copy=False)
 
@@ -113,7 +112,7 @@ def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Pictur
 
 
 def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
-    """A frame whose second field is interpolated from the first one, by nothing but the frame itself.
+    """A frame whose first field is interpolated from the second one, by nothing but the frame itself.
 
     Filters that look at neighbours are better on what stands still, but then a frame would depend on where decoding
     began.
@@ -131,11 +130,11 @@ def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
 
 def display_matrix(frame: "VideoFrame") -> NDArray[np.int32] | None:
     """How a frame is turned to be shown: [a, b, c, d] takes (x, y) to (ax + cy, bx + dy); None for as it is."""
-    data = frame.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return None
-    matrix = np.frombuffer(cast(Any, data), np.int32)[[0, 1, 3, 4]]
-    return None if matrix[0] > 0 and matrix[3] > 0 and not matrix[1] and not matrix[2] else matrix
+    for data in cast(Any, frame.side_data):
+        if data.type.name == "DISPLAYMATRIX":
+            a, b, _, c, d = np.frombuffer(cast(Any, data), np.int32)[:5]
+            return None if a > 0 and d > 0 and not b and not c else np.array([a, b, c, d])
+    return None
 
 
 def upright(image: Picture, matrix: NDArray[np.int32]) -> Picture:

@@ -24,8 +24,10 @@ def check_rate(fps: float | None, option: str = "fps") -> None:
         raise ValueError(f"{option} must be between 0 and 1000, or None for the video's own, got {fps}")
 
 
-def resample(frames: Iterable[tuple[float, Item]], fps: float, last: float, path: str | Path) -> Iterator[Item]:
-    """The frame on screen at each tick 0, 1, ... of `fps`: the last one whose time rounds to that tick or before.
+def resample(
+    frames: Iterable[tuple[float, Item]], fps: float, last: float, path: str | Path
+) -> Iterator[tuple[Item, int]]:
+    """(frame, ticks of `fps` at which it is on the screen): at a tick it is the last whose time rounds to it or before.
 
     Args:
         frames: (seconds, frame), the first at 0.
@@ -41,13 +43,12 @@ def resample(frames: Iterable[tuple[float, Item]], fps: float, last: float, path
     for seconds, frame in frames:
         if seconds - before > MAX_GAP:
             raise ValueError(f"{path}: {seconds - before:.0f} s without a frame; its timestamps are damaged")
-        for _ in range(tick, nearest_tick(seconds, fps)):
-            assert shown is not None
-            yield shown
+        if shown is not None and (ticks := nearest_tick(seconds, fps) - tick) > 0:
+            yield shown, ticks
         tick, shown, before = nearest_tick(seconds, fps), frame, seconds
-    for _ in range(tick, max(nearest_tick(before + min(last, MAX_GAP), fps), 1)):
-        assert shown is not None
-        yield shown
+    ticks = max(nearest_tick(before + min(last, MAX_GAP), fps), 1) - tick
+    if shown is not None and ticks > 0:
+        yield shown, ticks
 
 
 def nearest_tick(seconds: float, fps: float) -> int:
@@ -64,4 +65,5 @@ def ticks_of(path: Path, fps: float) -> NDArray[np.int64]:
 def make_ticks(path: Path, fps: float, _modified: int, _size: int) -> NDArray[np.int64]:
     """`ticks_of` for one state of a file."""
     index = index_video(path)
-    return np.fromiter(resample(zip(index.seconds, count()), fps, index.last, path), np.int64)
+    runs = list(resample(zip(index.seconds, count()), fps, index.last, path))
+    return np.repeat(*np.array(runs, np.int64).T)

@@ -1,6 +1,5 @@
 """Sizes of frames: the largest that are taken, and scaling to a short side."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -15,14 +14,24 @@ def check_size(width: int, height: int, path: str | Path) -> None:
         raise ValueError(f"{path}: frames of {width}x{height}, more than {MAX_SIDE}x{MAX_SIDE}")
 
 
-def scaled(frames: Iterator[Frame], short_side: int | None, path: str | Path) -> Iterator[Frame]:
-    """`frames` at the size that the first one gets, should the size change in the middle."""
-    size = None
-    for frame in frames:
-        size = size or scaled_size(frame.shape[1], frame.shape[0], short_side)
-        if max(size) > MAX_SIDE:
-            raise ValueError(f"{path}: would become {size[0]}x{size[1]}, more than {MAX_SIDE}x{MAX_SIDE}")
-        yield resize(frame, size)
+class Scaler:
+    """Scales frames of a video to the size that the first one gets, should the size change in the middle.
+
+    Args:
+        short_side: Pixels of the shorter side; None keeps the size.
+        path: Of the video, for errors.
+    """
+
+    def __init__(self, short_side: int | None, path: str | Path) -> None:
+        self.short_side, self.path = short_side, path
+        self.size: tuple[int, int] | None = None
+
+    def __call__(self, frame: Frame) -> Frame:
+        self.size = self.size or scaled_size(frame.shape[1], frame.shape[0], self.short_side)
+        if max(self.size) > MAX_SIDE:
+            width, height = self.size
+            raise ValueError(f"{self.path}: would become {width}x{height}, more than {MAX_SIDE}x{MAX_SIDE}")
+        return resize(frame, self.size)
 
 
 def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:

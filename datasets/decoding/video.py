@@ -1,6 +1,7 @@
 """Video files to frames, at a constant rate and a given size."""
 
 from collections.abc import Iterator
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -10,7 +11,7 @@ from .frames import timed_frames
 from .outline import outline
 from .pictures import Pictures
 from .rates import check_rate, resample
-from .sizes import scaled
+from .sizes import Scaler
 
 
 def read_video(
@@ -35,8 +36,10 @@ def read_video(
     check_rate(fps)
     path = Path(path)
     index, frames = outline(path, allow_short), timed_frames(path, allow_short)
-    shown = (frame for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
+    shown = ((frame, 1) for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
+    picture, scale = Pictures(path, index.size), Scaler(short_side, path)
     try:
-        yield from scaled(map(Pictures(path, index.size), shown), short_side, path)
+        for frame, ticks in shown:
+            yield from repeat(scale(picture(frame)), ticks)
     except cv2.error as error:
         raise ValueError(f"{path}: {error.err}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from datasets.decoding.sizes import scaled
+from datasets.decoding.sizes import Scaler
 from engine import cli
 from models import load_stream, stream_weights
 
@@ -112,7 +112,8 @@ def predict_live(opt: Namespace, predictor: Predictor, path: Path) -> None:
     """Say what a camera or pipe shows until it ends, `opt.seconds` are over or the user stops it."""
     stride, answer = opt.live_stride or predictor.span, None
     provenance = predictor.recipe["provenance"]
-    shown = scaled(at_rate(live_frames(path), provenance.get("fps", 25.0)), provenance.get("short_side", 256), path)
+    frames = at_rate(live_frames(path), provenance.get("fps", 25.0))
+    shown = map(Scaler(provenance.get("short_side", 256), path), frames)
     try:
         with Newest(map(np.asarray, shown), predictor.span) as newest:
             for answer in watch(newest, predictor.newest(path), stride, opt.seconds or math.inf):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from datasets import FLOW, RGB, loop, read_video
 from datasets.crops import CenterCrop
-from datasets.decoding.sizes import scaled
+from datasets.decoding.sizes import Scaler
 from datasets.images import resample_frames
 from datasets.layouts import LAYOUTS
 from datasets.provenance import FRAMES_FILE, show
@@ -47,7 +47,7 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
                 f"{path}: frames at {show(there)} fps, but the network saw {show(fps)}; give the video file"
             )
         images = (read_image(file, cv2.IMREAD_COLOR_RGB) for file in frame_files(path))
-        yield from map(np.asarray, scaled(images, short_side, path))
+        yield from map(np.asarray, map(Scaler(short_side, path), images))
     else:
         yield from map(np.asarray, read_video(path, fps, short_side))
 
