@@ -17,7 +17,7 @@ from models import load_stream
 from opts import parse_opts
 
 ALPHA = 50
-STILL = "--learning_rate 0 --n_workers 0 --n_epochs 1 --checkpoint 1".split()  # so that all batches see the same weights
+STILL = "--learning_rate 0 --n_workers 0 --n_epochs 1 --checkpoint 1".split()  # every batch sees the same
 
 
 @pytest.fixture(scope="module")
