@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 STATED = (
     *("frame_dir", "layout", "annotation_path", "modality", "sample_size", "sample_duration", "clip_stride"),
     *("short_side", "test_sampling", "num_clips", "num_crops", "tail", "sampling", "video_fps", "only_RGB", "amp"),
-    *("missing", "val_fraction", "manual_seed"),
+    *("missing", "val_fraction", "manual_seed", "normalisation"),
 )
 
 

@@ -131,14 +131,9 @@ def about_clips(system: System, found: Comparison) -> Iterator[Cause]:
     yield about_options(system, found)
     if found.part == "test":
         yield about_tail(system, found)
-    stated = system.state.get("recipe", {}).get("normalisation")
-    told = (
-        f"mean {stated['mean']}, std {stated['std']}, as stated by the checkpoint"
-        if stated
-        else (
-            f"not stated by the checkpoint; mean {list(system.stream.mean)} and std {list(system.stream.std)} are taken"
-        )
-    )
+    stated, used = system.state.get("recipe", {}).get("normalisation"), system.model.normalisation
+    values = f"mean {used['mean']}, std {used['std']}"
+    told = f"{values}, as stated by the checkpoint" if stated else f"not stated by the checkpoint; {values} are taken"
     yield Cause("normalisation", NO if stated else UNKNOWN, told)
     wanted, got = found.expected[found.fine], found.measured.metrics[found.fine]
     close = found.fine == "loss" and abs(wanted - got) <= NEAR * abs(wanted)
