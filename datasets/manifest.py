@@ -94,11 +94,11 @@ class KnownVideos(Mapping[str, Known]):
 
 def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
     """Write the manifest of a root in place of the one that is there; returns its path."""
-    rows = [json.dumps(facts) for facts in sorted(videos)]
+    rows = [json.dumps(facts, allow_nan=False) for facts in sorted(videos)]
     now = datetime.datetime.now(datetime.UTC)
     header = {"manifest": VERSION, "layout": layout, "made": f"{now:%Y-%m-%d %H:%M}", "videos": len(rows)}
     header |= {"columns": list(Facts._fields), "hash": HASH}
-    return replace(root / MANIFEST, "\n".join([json.dumps(header), *rows, ""]))
+    return replace(root / MANIFEST, "\n".join([json.dumps(header, allow_nan=False), *rows, ""]))
 
 
 def read_manifest(root: Path) -> Manifest | None:

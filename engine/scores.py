@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .files import write_atomically
+from .json_text import as_json
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
 OPTIONAL = ("clip_top1", "clip_top5", "activated")  # a row for each stream
@@ -72,7 +73,7 @@ class Scores:
             "listed": np.array(self.listed),
             "fused": fused.numpy(),
             **{name: own.numpy() for name in MAYBE if (own := getattr(self, name)) is not None},
-            "about": np.array(json.dumps(self.about)),
+            "about": np.array(as_json(self.about)),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 

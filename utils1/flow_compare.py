@@ -7,7 +7,6 @@ or .flo files numbered from 1. Medians and 99th percentiles are right to half a 
 
 import csv
 import io
-import json
 import logging
 import sys
 from argparse import Namespace
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 from datasets.provenance import differences, show
 from engine import cli
 from engine.files import write_atomically
+from engine.json_text import as_json
 from flow.encoding import QUANTISATIONS, encode
 from flow.native import cores
 from utils1.flow_convert import in_parallel
@@ -187,7 +187,7 @@ def as_text(report: dict[str, Any]) -> str:
 def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
     """The files of --json and --csv."""
     if opt.json:
-        write_atomically(opt.json, lambda file: file.write((json.dumps(report, indent=2) + "\n").encode()))
+        write_atomically(opt.json, lambda file: file.write((as_json(report, indent=2) + "\n").encode()))
     if opt.csv:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")

@@ -7,7 +7,6 @@ takes the options of train.py and STS_train.py; the streams that are read follow
 network like the student that had no teacher: what it has in common with the teacher, distillation did not transfer.
 """
 
-import json
 import logging
 import sys
 from argparse import Namespace
@@ -24,6 +23,7 @@ from tqdm import tqdm
 
 from datasets import CLIP_OPTIONS, FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
 from engine import checkpoint, cli, setup
+from engine.json_text import as_json
 from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
 from models.distill.review import as_map
 from models.similarity import FEATURES, FEWEST, LinearCKA
@@ -81,7 +81,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     if opt.out:
         write_matrix(opt.out / "similarity.csv", report)
         write_picture(opt.out / "similarity.png", report)
-    print(json.dumps(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
     return report
 
 

@@ -11,6 +11,7 @@ from datasets.builders import images_made
 from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
 from engine.files import sha256
+from engine.json_text import as_json
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ def state_scored(
             source.name: state_checkpoint(opt, source, state) for source, state in zip(sources, states, strict=True)
         },
     }
-    return json.loads(json.dumps(about, default=str, skipkeys=True))  # files of others may hold tensors
+    return json.loads(as_json(about, default=str, skipkeys=True))  # files of others may hold tensors
 
 
 def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -> dict[str, Any]:

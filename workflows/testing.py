@@ -25,6 +25,7 @@ from engine import (
     video_metrics,
     write_result,
 )
+from engine.metrics import check_scores
 from engine.results import accuracies
 from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
 from models.weights import shape_of, weights_of
@@ -93,6 +94,9 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     )
     ready = [prepared(network.to(device), opt, device) for network in networks]
     scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
+    for one, logits in zip(wanted, scored.logits, strict=True):
+        for video, own in zip(videos, logits, strict=True):
+            check_scores(own, f"{one.path}: {video.name}")
     return opt, Scores(
         video=[video.name for video in videos],
         label=torch.tensor([video.label for video in videos]),

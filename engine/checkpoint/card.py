@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..tensor_file import DESCRIPTION
+from ..tensor_file import DESCRIPTION, plain_name
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms: tensors, but no parameters
 CLIP = (
@@ -67,10 +67,10 @@ def mapping(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights by name, without the "module." of DataParallel."""
+    """The weights by their plain names."""
     weights = state.get("state_dict", state)
     named = weights.items() if isinstance(weights, Mapping) else ()
-    return {str(name).removeprefix("module."): value for name, value in named if isinstance(value, Tensor)}
+    return {plain_name(str(name)): value for name, value in named if isinstance(value, Tensor)}
 
 
 def count_parameters(weights: Mapping[str, Tensor]) -> int | None:

@@ -1,6 +1,5 @@
 """What is said of videos: as text, and as one JSON document."""
 
-import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import torch
 
 from datasets.stores.video_index import load_av
 from engine.files import write_atomically
+from engine.json_text import as_json
 
 from .predictor import Prediction, Predictor
 from .timeline import best
@@ -92,7 +92,7 @@ def document(
 
 def write_json(target: str, content: Mapping[str, Any]) -> None:
     """Write a document to a file, or for "-" to the standard output."""
-    written = json.dumps(content, indent=2) + "\n"
+    written = as_json(content, indent=2) + "\n"
     if target == "-":
         sys.stdout.write(written)
     else:

@@ -1,6 +1,5 @@
 """What predict.py composes: networks from checkpoints, and all the forms of an answer."""
 
-import json
 import logging
 import math
 from argparse import Namespace
@@ -12,6 +11,7 @@ import torch
 
 from datasets.decode import scaled
 from engine import cli
+from engine.json_text import as_json
 from models import load_stream, stream_weights
 
 from ..films import FILMS
@@ -132,7 +132,7 @@ def line(answer: Answer, predictor: Predictor, opt: Namespace) -> str:
     facts = {"rate": round(answer.rate, 2), "delay": round(answer.delay, 4), "dropped": answer.dropped}
     if opt.json:
         classes = [{"class": name, "probability": round(p, 6)} for name, p in top]
-        return json.dumps({"seconds": round(answer.seconds, 3), "top": classes} | facts)
+        return as_json({"seconds": round(answer.seconds, 3), "top": classes} | facts)
     name, probability = top[0]
     return (
         f"{probability:.3f}  {name}  {answer.rate:.1f} frames/s, {1000 * answer.delay:.0f} ms late, "
