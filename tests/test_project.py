@@ -70,6 +70,12 @@ def test_the_sources_keep_the_rules(pattern, why):
     assert [str(f) for f in SOURCES if f not in allowed and re.search(pattern, f.read_text())] == [], why
 
 
+def test_no_json_is_written_with_nan():
+    texts_alone = {ROOT / name for name in ("datasets/quarantine.py", "datasets/annotation_json.py")}
+    pattern = re.compile(r"json\.dumps?\((?!.*allow_nan=False)(?!\[name, )")
+    assert [str(f) for f in SOURCES if f not in texts_alone and pattern.search(f.read_text())] == []
+
+
 def test_no_path_of_a_machine_is_in_the_repository():
     pattern = re.compile(r"/(home|root|Users)/\w")
     files = [f for f in [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*.txt"), ROOT / "Makefile"] if f.exists()]

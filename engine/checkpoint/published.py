@@ -43,12 +43,14 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 
 
 def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """ "epoch", the next one, "arch", "state_dict" and, if there is one of SGD, "optimizer"; raises as `write`."""
+    """The entries "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
     weights = tensor_file.plain_weights(state, source)
     check_inputs(state, weights, source)
     arch = state.get("arch", ARCH)
     if arch != ARCH:
         log.warning("%s: STS-Net and MARS build %s alone, and this is %s", source, ARCH, arch)
+    if "raw_state_dict" in state:
+        log.warning("%s: the average of its weights is written, with which the published code goes on", source)
     if state.get("step"):
         log.warning("%s: from within epoch %s, which the published code begins again", source, state["epoch"])
     form = {"epoch": int(state.get("epoch", 1)), "arch": arch}
