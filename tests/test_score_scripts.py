@@ -183,7 +183,7 @@ def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
     assert said["provenance"] == {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 20.0}
     assert list(said["checkpoints"]) == ["rgb", "flow"]
     rgb = said["checkpoints"]["rgb"]
-    assert (rgb["reads"], rgb["arch"], rgb["epoch"]) == ("rgb", "resnet-10", 2)
+    assert (rgb["reads"], rgb["arch"], rgb["epoch"]) == ("rgb", "resnet-10", 1)
     assert rgb["sha256"] == hashlib.sha256(weights["rgb"].read_bytes()).hexdigest()
     assert rgb["recipe"]["sample_size"] == 32
 

@@ -10,6 +10,7 @@ from datasets import ClipDataset, Stream
 from datasets.builders import images_made
 from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
+from engine.checkpoint import finished_epochs
 from engine.files import sha256
 from engine.json_text import as_json
 
@@ -73,7 +74,7 @@ def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -
         "sha256": sha256(source.path),
         "reads": source.stream.name,
         "arch": state.get("arch", f"{opt.model}-{opt.model_depth}"),
-        "epoch": state.get("epoch"),
+        "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }
 

@@ -40,7 +40,7 @@ def about_data(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def about_results(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What came out: of one clip of every validation video, and of whole test videos."""
-    yield "epoch", stated(card["epoch"])
+    yield "epoch", epochs(card)
     yield "validation", pairs(card["metrics"])
     tested = card["tested"]
     if not tested:
@@ -67,6 +67,14 @@ def about_options(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str
     else:
         which = "others" if changed is not None else "all, and which differ from their defaults is not stated"
         yield "options", f"{len(options) - len(shown)} {which}; --options shows them"
+
+
+def epochs(card: Mapping[str, Any]) -> str:
+    """How far the run was, like "5 of 5"."""
+    if card["epoch"] is None:
+        return NOT_STATED
+    whole = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
+    return f"{card['epoch']}{whole}{', and the next one begun' if card['batches'] else ''}"
 
 
 def stated(value: Any) -> str:

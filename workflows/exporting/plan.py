@@ -93,11 +93,11 @@ class Export:
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Where the networks come from: file, its SHA-256, and what it says of its network."""
-        kept = ("arch", "stream", "epoch", "metrics", "data")
+        kept = ("arch", "stream", "metrics", "data")
         return [
             {"file": Path(path).name, "sha256": sha256(path)}
             | {name: state[name] for name in kept if name in state}
-            | {"normalisation": model.normalisation}
+            | {"epoch": checkpoint.finished_epochs(state), "normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]
 

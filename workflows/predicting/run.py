@@ -11,6 +11,7 @@ import torch
 
 from datasets.decode import scaled
 from engine import cli
+from engine.checkpoint import finished_epochs
 from engine.json_text import as_json
 from models import load_stream, stream_weights
 
@@ -54,7 +55,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         clips=clips,
         pool=None if gpu else share_cores(len(networks) * clips),
         about=[
-            {"file": str(path)} | {key: state.get(key) for key in ("arch", "epoch", "stream")}
+            {"file": str(path), "arch": state.get("arch"), "epoch": finished_epochs(state), "stream": state["stream"]}
             for path, state in zip(opt.weights, states, strict=True)
         ],
     )
