@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sts_common import counted
+
 from .finding import Known
 from .manifest_rows import HASH, Facts, Row, parse_rows
 from .stores.store import Store
@@ -116,7 +118,7 @@ def read_manifest(root: Path) -> Manifest | None:
         raise ValueError(f"{path}: not a text file; {AGAIN}") from None
     layout, made, count = read_header(lines, path)
     if len(lines) - 1 != count:
-        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {count} videos; {AGAIN}")
+        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {counted(count, 'video')}; {AGAIN}")
     rows = parse_rows(lines[1:])
     if rows is None:
         number = next(i for i, line in enumerate(lines[1:], 2) if parse_rows([line]) is None)

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sts_common import counted
+
 from .files import write_atomically
 from .json_text import as_json
 
@@ -242,8 +244,8 @@ def align(scores: Scores, path: str, first: Scores, source: str) -> Scores:
     if position.keys() != set(first.video):
         odd = next(iter([v for v in first.video if v not in position] or position.keys() - set(first.video)))
         raise ValueError(
-            f"{path}: {len(scores.video):,} videos, {source} has {len(first.video):,}, and {odd} is in one of them "
-            "only: score the same list with both"
+            f"{path}: {counted(len(scores.video), 'video')}, {source} has {len(first.video):,}, and {odd} is in one of "
+            "them only: score the same list with both"
         )
     ordered = scores.rows(videos=[position[video] for video in first.video])
     if not torch.equal(ordered.label, first.label):

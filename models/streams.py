@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sts_common import counted
+
 from .dialects import say_what_is_assumed, settle_normalisation
 from .finetune import replace_head
 from .normalisation import Stream, normalisation_of
@@ -103,11 +105,11 @@ def load_stream(
         raise ValueError(f"{source}: weights of {checkpoint['arch']}, not {arch}: check --model and --model_depth")
     if channels != stream.channels:
         raise ValueError(
-            f"{source}: weights for {channels} input channels, but the {stream.name} stream has {stream.channels}: "
-            "check --modality and the order of the checkpoints"
+            f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
+            f"{stream.channels}: check --modality and the order of the checkpoints"
         )
     if num_classes not in (None, classes):
-        raise ValueError(f"{source}: weights for {classes} classes, not {num_classes}: check --n_classes")
+        raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
     shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
     network = build_model(Namespace(**vars(opt) | shown), channels, classes)
     load_weights(network, weights, source)

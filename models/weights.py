@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sts_common import counted
+
 Weights = Mapping[str, Tensor]
 
 
@@ -93,7 +95,7 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
 def explain_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Why a tensor of shape `found` does not fit where `wanted` is."""
     if name.startswith("fc."):
-        return f"weights for {found[0]} classes, the network has {wanted[0]}: check --n_classes"
+        return f"weights for {counted(found[0], 'class')}, the network has {wanted[0]}: check --n_classes"
     if name == "conv1.weight" and found[1] != wanted[1]:
         return f"weights for {found[1]} input channels, the network has {wanted[1]}: check --modality (RGB 3, Flow 2)"
     if name == "conv1.weight" and found[2] != wanted[2]:

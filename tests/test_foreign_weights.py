@@ -301,3 +301,22 @@ def test_scores_that_are_no_numbers_are_refused_though_all_weights_are(trained, 
 def test_json_knows_no_nan():
     value = {"a": [float("nan"), 1.5, (float("inf"), "x")], "b": {"c": float("-inf")}, "d": True}
     assert json.loads(as_json(value)) == {"a": [None, 1.5, [None, "x"]], "b": {"c": None}, "d": True}
+
+
+@pytest.mark.parametrize("command", ["test_two_stream", "--stream", "predict", "export"])
+def test_a_checkpoint_that_is_named_twice_is_refused(command, trained, hmdb51, tmp_path):
+    words, rgb = words_for(hmdb51, tmp_path, network=()), str(trained["RGB"])
+    again = str(trained["RGB"].parent / ".." / trained["RGB"].parent.name / trained["RGB"].name)
+    film = next((hmdb51 / "frames").rglob("done")).parent
+    call = {
+        "test_two_stream": lambda: test_two_stream.main(
+            parse_opts([*words, "--resume_path1", rgb, "--resume_path2", again])
+        ),
+        "--stream": lambda: test_two_stream.main(
+            parse_opts([*words, "--stream", f"a={rgb}", "--stream", f"b={again}"])
+        ),
+        "predict": lambda: predict.main(build_parser().parse_args([str(film), "--weights", rgb, again])),
+        "export": lambda: build_export(export.parse_args([rgb, again, "--format", "pt2"])),
+    }
+    with pytest.raises(ValueError, match=r"best.pth: named twice"):
+        call[command]()

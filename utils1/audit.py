@@ -16,6 +16,8 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from sts_common import counted
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from tqdm import tqdm
@@ -98,7 +100,8 @@ def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
     processes = max(1, min(opt.n_workers or cores(), len(jobs)))
-    log.info("looking at %s videos (%s) in %d processes", f"{len(jobs):,}", ", ".join(sorted(needs)), processes)
+    looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
+    log.info("looking at %s (%s) in %s", *looked)
     found = {look.path: look for look in tqdm(looks_at(jobs, processes), total=len(jobs), unit=" videos", disable=None)}
     return [found[path] for path in paths]
 
@@ -154,7 +157,7 @@ def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report:
             if problem.kind in USELESS
         }
         count = update_quarantine(root, bad, [look.path for look in looks])
-        log.info("%s videos are in quarantine", f"{count:,}")
+        log.info("%s in quarantine", counted(count, "video"))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

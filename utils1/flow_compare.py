@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sts_common import counted
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 import numpy as np
@@ -170,7 +172,7 @@ def compare(opt: Namespace) -> dict[str, Any]:
 def as_text(report: dict[str, Any]) -> str:
     """What is printed: differences of the records, problems, and a table that begins with the least alike videos."""
     rows = sorted(report["videos"].items(), key=lambda item: -item[1].get("mean", 0.0))
-    title = f"{len(rows)} videos" + (f", the {SHOWN} that differ most" if len(rows) > SHOWN else "")
+    title = counted(len(rows), "video") + (f", the {SHOWN} that differ most" if len(rows) > SHOWN else "")
     cells = [["video", *HEADINGS]]
     for name, row in [*rows[:SHOWN], ("total", report["total"])]:
         cells.append([name, *(f"{row[key]:.4g}" if key in row else "-" for key in COLUMNS)])
@@ -203,7 +205,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     print(as_text(report))  # noqa: T201 - the result
     broken = sum(not row["flows"] for row in report["videos"].values())
     if broken:
-        raise ValueError(f"{broken} of {len(report['videos'])} videos could not be compared (named above)")
+        raise ValueError(f"{broken} of {counted(len(report['videos']), 'video')} could not be compared (named above)")
     mean = report["total"].get("mean", np.inf)  # infinite if no pixel is known to both
     if opt.max_epe is not None and not mean <= opt.max_epe:
         raise ValueError(f"the mean end-point difference, {mean:.4g} pixels, exceeds --max_epe {opt.max_epe:g}")

@@ -15,6 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from sts_common import counted
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 import torch
@@ -105,7 +107,8 @@ def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, 
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
     if count < FEWEST:
-        raise ValueError(f"{data.annotation_path}: {count} validation videos; similarity needs at least {FEWEST}")
+        there = counted(count, "validation video")
+        raise ValueError(f"{data.annotation_path}: {there}; similarity needs at least {FEWEST}")
     videos = [whole.videos[k * len(whole) // count] for k in range(count)]
     chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
     return replace(loader, dataset=chosen)

@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from sts_common import counted
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from datasets.entries import Entry, Listing, ListVideos
@@ -67,7 +69,8 @@ def read(opt: Namespace, split: int) -> Lists:
     names = next(iter(listings.values())).class_names
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
-        log.warning("%s: %d videos are in the training and in the test list, as %r", opt.source, len(both), min(both))
+        videos = counted(len(both), "video")
+        log.warning("%s: %s in the training and in the test list, as %r", opt.source, videos, min(both))
     return Lists({"train": train, "test": test}, names, split)
 
 

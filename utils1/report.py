@@ -14,6 +14,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
+from sts_common import counted
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import cli
@@ -48,7 +50,7 @@ def main(opt: Namespace) -> list[GroupReport]:
     for name, content in contents.items():
         write(opt.out / name, content)
     count = sum(len(report.group.files) for report in reports)
-    print(f"{opt.out / 'index.html'}: {count} score files in {len(reports)} groups")  # noqa: T201 - the result
+    print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
 
 

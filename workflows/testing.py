@@ -30,9 +30,10 @@ from engine.results import accuracies
 from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
 from models.weights import shape_of, weights_of
 from opts import adopt
+from sts_common import counted
 
 from .about import check_held_out, state_scored
-from .fusing import fused_scores, fusion_table, table_lines
+from .fusing import check_distinct, fused_scores, fusion_table, table_lines
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     for i, one in enumerate(wanted, 1):
         if not one.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
+    check_distinct([one.path for one in wanted])
     stream_weights(opt.fusion_weights, len(wanted))  # an error now, not after hours of scoring
     states = [without_optimiser(checkpoint.load(one.path)) for one in wanted]
     wanted = [one._replace(stream=one.stream or stream_of(s, one.path)) for one, s in zip(wanted, states, strict=True)]
@@ -185,9 +187,9 @@ def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_la
     counts = [network.num_classes for network in networks]
     for path, count in zip(paths, counts, strict=True):
         if count != counts[0]:
-            raise ValueError(f"{path}: {count} classes, but {paths[0]} has {counts[0]}; they cannot be fused")
+            raise ValueError(f"{path}: {counted(count, 'class')}, but {paths[0]} has {counts[0]}; they cannot be fused")
         if count < num_labels:
-            raise ValueError(f"{path}: {count} classes, but the annotation has {num_labels}")
+            raise ValueError(f"{path}: {counted(count, 'class')}, but the annotation has {num_labels}")
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sts_common import counted
+
 NOT_STATED = "not stated"
 SHOWN = 5  # class names in a short card
 VIEWS = ("split", "test_sampling", "num_clips", "num_crops", "tail")
@@ -123,5 +125,5 @@ def videos(values: Mapping[str, Any] | None) -> str:
     """How many videos, and the hash of their list."""
     if not values:
         return f"videos {NOT_STATED}"
-    frames = f" with {values['frames']:,} frames" if values.get("frames") else ""
-    return f"{values['videos']:,} of {values['listed']:,} listed videos{frames}, sha256 {values['sha256']}"
+    frames = f" with {counted(values['frames'], 'frame')}" if values.get("frames") else ""
+    return f"{values['videos']:,} of {counted(values['listed'], 'listed video')}{frames}, sha256 {values['sha256']}"

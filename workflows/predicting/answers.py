@@ -13,6 +13,7 @@ import torch
 from datasets.stores.video_index import load_av
 from engine.files import write_atomically
 from engine.json_text import as_json
+from sts_common import counted
 
 from .predictor import Prediction, Predictor
 from .timeline import best
@@ -105,6 +106,6 @@ def speed(predictions: Sequence[Prediction]) -> str:
     spent = sum(prediction.seconds for prediction in predictions)
     length = sum(prediction.timeline.seconds for prediction in predictions)
     return (
-        f"{frames:,} frames in {spent:.1f} s: {frames / spent:.3g} frames/s, {length / spent:.3g} x real time at "
-        f"{frames / length:.4g} fps"
+        f"{counted(frames, 'frame')} in {spent:.1f} s: {frames / spent:.3g} frames/s, {length / spent:.3g} x real time "
+        f"at {frames / length:.4g} fps"
     )

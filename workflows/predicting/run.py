@@ -14,8 +14,10 @@ from engine import cli
 from engine.checkpoint import finished_epochs
 from engine.json_text import as_json
 from models import load_stream, stream_weights
+from sts_common import counted
 
 from ..films import FILMS
+from ..fusing import check_distinct
 from ..testing import prepared
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
@@ -36,6 +38,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         FileNotFoundError: If one is missing.
         ValueError: If one cannot be used, or not with the others.
     """
+    check_distinct(opt.weights)
     stream_weights(opt.fusion_weights, len(opt.weights))
     states = load_states(opt.weights)
     networks = []
@@ -89,7 +92,7 @@ def predict_files(opt: Namespace, predictor: Predictor, inputs: Sequence[Input])
     if done:
         log.info(speed(done))
     if problems:
-        raise ValueError(f"{len(problems)} of {len(inputs)} videos cannot be used, as said above")
+        raise ValueError(f"{len(problems)} of {counted(len(inputs), 'video')} cannot be used, as said above")
     return done
 
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from datasets import RGB, clip_starts
 from datasets.provenance import NOT_STATED, differences, show
 from datasets.recipe import provenance
+from sts_common import counted
 
 from .images import jpeg_quality
 from .lists import about_lists
@@ -176,4 +177,4 @@ def about_tail(system: System, found: Comparison) -> Cause:
         len(clip_starts(n, length, "overlap", stride)) > len(clip_starts(n, length, "drop", stride)) for n in frames
     )
     how = "are dropped" if drops else "get a clip of their own"
-    return Cause(name, POSSIBLE if odd else NO, f"in {odd:,} of {len(frames):,} videos the last frames {how}")
+    return Cause(name, POSSIBLE if odd else NO, f"in {odd:,} of {counted(len(frames), 'video')} the last frames {how}")

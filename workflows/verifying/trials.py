@@ -7,6 +7,7 @@ from functools import partial
 from torch import Tensor
 
 from models.normalisation import NORMALISATIONS, known_normalisation
+from sts_common import counted
 
 from .causes import EXPLAINS, LIKELY, NO, POSSIBLE, Cause
 from .lists import SPLITS, lists_here
@@ -87,7 +88,7 @@ def tried_causes(system: System, found: Comparison, sample: int) -> list[Cause]:
     part, key = found.part, found.fine
     plain = measure_changed(system, part, Change(), sample)
     everything = sample >= found.measured.data["videos"]
-    many = "all videos" if everything else f"{sample:,} videos"
+    many = "all videos" if everything else counted(sample, "video")
     rows = []
     for name, change in trials(system, part):
         changed = measure_changed(system, part, change, sample)
