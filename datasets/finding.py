@@ -108,7 +108,8 @@ def without_quarantined(
             f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
             "them and run utils1/audit.py again, or leave them out with --missing skip"
         )
-    log.warning("%s of %s listed videos used (%s in quarantine)", *(f"{n:,}" for n in (len(kept), len(entries), count)))
+    listed = counted(len(entries), "listed video")
+    log.warning("%s of %s used (%s in quarantine)", f"{len(kept):,}", listed, f"{count:,}")
     return kept
 
 

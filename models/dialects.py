@@ -16,9 +16,10 @@ NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights
 
 def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
     """The key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's."""
-    marks = {*checkpoint, *checkpoint.get("left_behind", ())}
     if "arch" not in checkpoint or "options" in checkpoint:
         return None
+    left_behind = checkpoint.get("left_behind")
+    marks = {*checkpoint, *(left_behind if isinstance(left_behind, list) else ())}
     if "scheduler" in marks:
         return "3d-resnets"
     names = [str(name) for name in checkpoint.get("state_dict", ())]

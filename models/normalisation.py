@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any, Protocol
 
 
@@ -49,7 +50,7 @@ def parse_normalisation(words: Sequence[str]) -> str | tuple[list[float], list[f
     except ValueError:
         values = []
     half = len(values) // 2
-    if half not in (2, 3) or len(values) % 2 or not all(0 < std < float("inf") for std in values[half:]):
+    if half not in (2, 3) or len(values) % 2 or not all(map(isfinite, values)) or min(values[half:]) <= 0:
         raise ValueError(
             f"--normalisation {' '.join(words)}: expected one of {', '.join((AUTO, *NORMALISATIONS))}, or the means of "
             "all channels and then their standard deviations, > 0, in grey levels 0-255"

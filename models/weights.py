@@ -99,7 +99,8 @@ def explain_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) ->
     if name == "conv1.weight" and found[1] != wanted[1]:
         return f"weights for {found[1]} input channels, the network has {wanted[1]}: check --modality (RGB 3, Flow 2)"
     if name == "conv1.weight" and found[2] != wanted[2]:
-        return f"a first convolution over {found[2]} frames, the network has {wanted[2]}: leave out --conv1_t_size"
+        there = counted(found[2], "frame")
+        return f"a first convolution over {there}, the network has {wanted[2]}: leave out --conv1_t_size"
     return (
         f"{name} has shape {found}, the network's is {wanted}: "
         "check --model_depth, --width, --resnext_cardinality and --resnet_shortcut"

@@ -155,6 +155,7 @@ def test_a_file_that_does_not_say_how_inputs_are_normalised_is_named(state, word
     [
         (["--normalisation", "caffe"], "expected one of auto, sts, 3d-resnets"),
         (["--normalisation", "1", "2", "3", "4", "5", "0"], "standard deviations, > 0"),
+        (["--normalisation", "nan", "2", "3", "4", "5", "6"], "standard deviations, > 0"),
         (["--normalisation", "3d-resnets", "--modality", "Flow"], "has no values for --modality Flow"),
         (["--normalisation", "1", "2", "3", "4"], "has no values for --modality RGB"),
         (["--conv1_t_stride", "0"], "--conv1_t_stride must be >= 1"),

@@ -129,7 +129,8 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Se
     for path, facts in sound.items():
         frames = min(count for count in (facts.rgb, facts.flow) if count)
         if frames < opt.sample_duration:
-            problems.append(Problem("short", path, f"{frames} frames, fewer than a clip of {opt.sample_duration}"))
+            there = counted(frames, "frame")
+            problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
     return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems))
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from datasets.quarantine import table
 from engine import json_text
+from sts_common import counted
 
 from .audit_checks import Problem
 from .audit_lists import Lists
@@ -86,7 +87,8 @@ def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
 
 def as_text(report: Report) -> str:
     """The table."""
-    lines = [f"{report.dataset} at {report.root} ({report.layout}): {report.videos:,} videos are listed"]
+    are = "is" if report.videos == 1 else "are"
+    lines = [f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} {are} listed"]
     lines += [
         f"  split {used.split} {used.subset}: {used.sound:,} of {used.listed:,} are sound" for used in report.used
     ]

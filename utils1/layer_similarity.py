@@ -126,7 +126,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
     alike = LinearCKA(len(networks) * len(LEVELS))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
         if len(group[0]) < FEWEST:
-            log.warning("the last %d clips are too few to compare, and left out", len(group[0]))
+            log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
         else:
             alike.update(group)
     if not alike.clips:
