@@ -197,7 +197,8 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
     clips = [dict(zip(own.video, own.clips[0].tolist(), strict=True)) for own in (first, second)]
     if unlike := [video for video, count in clips[0].items() if count != clips[1].get(video)]:
         x, y = (counts.get(unlike[0]) for counts in clips)
-        yield f"{x} and {y} clips of {unlike[0]} in {source} and {path}, and so for {counted(len(unlike), 'video')}"
+        many = counted(len(unlike), "video")
+        yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {many}"
 
 
 def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
