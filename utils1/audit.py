@@ -16,10 +16,7 @@ from argparse import Namespace
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from tqdm import tqdm
 
 from datasets.entries import Entry
@@ -31,6 +28,7 @@ from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
 from engine import cli
 from flow.native import cores
+from sts_common import counted
 from utils1.audit_checks import Job, Look, Problem, files_of
 from utils1.audit_lists import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
 from utils1.audit_report import Report, as_json, as_table, as_text, count_used, sort_problems

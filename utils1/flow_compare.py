@@ -15,10 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,6 +25,7 @@ from engine.files import write_atomically
 from engine.json_text import as_json
 from flow.encoding import QUANTISATIONS, encode
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_convert import in_parallel
 from utils1.flow_store import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 from utils1.parallel import Worker

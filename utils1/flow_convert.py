@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 from tqdm import tqdm
 
@@ -30,6 +27,7 @@ from engine import cli
 from flow.encoding import QUANTISATIONS, check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_store import (
     FLOW_XY,
     Encoding,

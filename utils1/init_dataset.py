@@ -15,16 +15,14 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from datasets.entries import Entry
 from datasets.groups import source_of
 from datasets.lists import list_videos as read_lists
 from engine import cli
 from engine.naming import single_stream_files
 from opts import parse_opts
+from sts_common import counted
 from utils1.grouped_split import group_alone, split_groups
 from utils1.list_writers import Lists, table
 from utils1.make_lists import put

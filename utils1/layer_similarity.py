@@ -15,10 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -30,6 +27,7 @@ from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
 from models.distill.review import as_map
 from models.similarity import FEATURES, FEWEST, LinearCKA
 from opts import adopt, parse_opts
+from sts_common import counted
 from workflows.teacher_flow import build_teacher_flow
 from workflows.testing import stream_of
 from workflows.understanding.similarity_report import as_table, describe, write_matrix, write_picture

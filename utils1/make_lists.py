@@ -22,16 +22,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from datasets.entries import Entry, Listing, ListVideos
 from datasets.groups import source_of
 from datasets.list_forms import SEPARATORS
 from datasets.listings import DATASETS
 from datasets.lists import list_videos as read_lists
 from engine import cli
+from sts_common import counted
 from utils1.list_writers import WRITERS, Files, Lists
 from utils1.markers import MARKERS, FrameCounts, put_text, write_marker
 from utils1.own_videos import find_own

@@ -14,10 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from tqdm import tqdm
 
 from datasets.jpeg import restart
@@ -28,6 +25,7 @@ from datasets.stores.pack_format import RECORD, SUFFIX
 from engine import cli
 from engine.files import write_atomically
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_convert import in_parallel
 from utils1.pack_groups import RESTARTS
 from utils1.pack_restore import Files, unpack, verify

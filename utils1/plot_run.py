@@ -14,14 +14,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 
 from engine import cli
 from engine.files import write_atomically
+from sts_common import counted
 from utils1.run_records import Curve, Record, labels, read_run, run_folders
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.

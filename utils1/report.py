@@ -14,12 +14,10 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from sts_common import counted
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from engine import cli
 from engine.files import write_atomically
+from sts_common import counted
 from workflows.reporting.files import group_files, read_files
 from workflows.reporting.groups import GroupReport, report_group
 from workflows.reporting.page import as_html
