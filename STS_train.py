@@ -24,9 +24,6 @@ from opts import adopt, parse_opts
 from workflows.teacher_flow import build_teacher_flow
 from workflows.training import choose_start, complete, describe_run
 
-# Column of the published log -> our metric.
-COLUMNS = {"epoch": "epoch", "loss": "loss_ce", "loss_MSE": "loss_mse", "loss_SFS": "loss", "acc": "acc", "lr": "lr"}
-
 
 def main(opt: Namespace) -> dict[str, float]:
     """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
@@ -66,7 +63,13 @@ def main(opt: Namespace) -> dict[str, float]:
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(opt, run, student, train, val, COLUMNS)
+    return complete(opt, run, student, train, val, log_columns(opt))
+
+
+def log_columns(opt: Namespace) -> dict[str, str]:
+    """Column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
+    terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt)}": "loss_ce"}
+    return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Examples:
     python demo.py --seeds 3      # mean over three training seeds, on the same videos
 """
 
-import json
 import platform
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ import torch
 
 from datasets.synthetic import CLASSES, write_videos
 from engine import checkpoint, cli
+from engine.json_text import as_json
 from utils1.plots import plot_confusion, plot_curves
 
 ROOT = Path(__file__).parent
@@ -89,7 +89,7 @@ def main(opt: Namespace) -> dict:
             "numpy": np.__version__,
         },
     }
-    (out / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", "utf-8")
+    (out / "summary.json").write_text(as_json(summary, indent=2) + "\n", "utf-8")
     print_table(summary, out)
     return summary
 

@@ -21,7 +21,7 @@ from datasets import (
 )
 from engine import AMP, OPTIMIZERS, SCHEDULES
 from engine.cli import ArgumentParser
-from models import COMPILE, DISTILLERS, FUSIONS, LEVELS, MODELS, NORMS, SHORTCUTS
+from models import COMPILE, DISTILLERS, FUSIONS, LEVELS, MODELS, NORMALISATIONS, NORMS, SHORTCUTS
 
 TESTED = ("test", "val")
 CLIP_MEANS = ("before", "after")
@@ -152,6 +152,16 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
     add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
     add("--conv1_t_size", default=7, type=int, help="frames that the first convolution spans; 3 is cheaper")
+    add("--conv1_t_stride", default=1, type=int, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
+    add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
+    add(
+        "--normalisation",
+        default=["auto"],
+        nargs="+",
+        metavar="NAME",
+        help=f"of inputs, where weights do not state theirs: {', '.join(NORMALISATIONS)}; auto, by whose they are; or "
+        "the mean of each channel and then the standard deviations, in grey levels",
+    )
     add("--input_channels", type=int, help="follows from --modality; accepted if it agrees")
     add("--n_classes", type=int, help="outputs of the (pre-trained) network; else as the labels or the weights")
     add("--n_finetune_classes", type=int, help="outputs after the classifier is replaced; else as the labels")

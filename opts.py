@@ -13,6 +13,8 @@ from typing import Any
 
 from datasets import MODALITIES
 from engine import cli, config
+from models.normalisation import fits
+from models.weights import shown_by
 from options import build_parser
 
 log = logging.getLogger(__name__)
@@ -87,6 +89,8 @@ def check_streams(opt: Namespace) -> None:
         raise ValueError(
             f"--input_channels {opt.input_channels}: --modality {opt.modality} has {channels}; leave it out"
         )
+    if not opt.stream and not fits(opt.normalisation, streams):
+        raise ValueError(f"--normalisation {' '.join(opt.normalisation)}: has no values for --modality {opt.modality}")
     if opt.flow_source == "online" and len(streams) == 1:
         raise ValueError(
             f"--flow_source online is for STS_train.py --modality RGB_Flow; --modality {opt.modality} reads files: "
@@ -137,9 +141,9 @@ def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
 def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
     """Options in which those of `names` that were not given are as the checkpoint was made with.
 
-    Published checkpoints store no options; then they stay as they are.
+    Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
-    stored = checkpoint.get("options", {})
+    stored = shown_by(checkpoint) | checkpoint.get("options", {})
     own = vars(opt)
     known = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(own[n])}
     return Namespace(**own | known)

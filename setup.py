@@ -69,8 +69,8 @@ def extension(package: str, library: Any) -> Extension:
 
 
 setup(
-    packages=[f"sts_net.{name}" for name in PACKAGES],
-    package_dir={f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
+    packages=["sts_common", *(f"sts_net.{name}" for name in PACKAGES)],  # the former has a name that nobody else uses
+    package_dir={"sts_common": "sts_common"} | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE},
     py_modules=["sts_native"],
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],

@@ -1,6 +1,5 @@
 """What was measured, as Markdown tables and JSON."""
 
-import json
 import os
 import platform
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+
+from engine.json_text import as_json
 
 from .methods import REFERENCE
 
@@ -42,7 +43,7 @@ def cpu_model() -> str:
 def save(path: Path, record: Record) -> None:
     """Write the JSON, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    path.write_text(as_json(record, indent=1) + "\n", "utf-8")
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
+from sts_common import counted
+
 from .entries import Entry, Segment
 
 SHOWN = 20  # problems that are named one by one
@@ -107,7 +109,7 @@ def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> l
             problems.append(f"{place}: {error}")
     stop_at(problems)
     if repeats:
-        log.warning("%s; %d repeated lines are left out", repeats[0], len(repeats))
+        log.warning("%s; %s left out", repeats[0], counted(len(repeats), "repeated line"))
     return [entry for entry, _ in found.values()]
 
 

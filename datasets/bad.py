@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset, get_worker_info
 
+from sts_common import counted
+
 Address = tuple[int, int]
 
 log = logging.getLogger(__name__)
@@ -83,6 +85,6 @@ class LeftOut:
         """Raise if they are more than may be."""
         if len(self.names) > self.most:
             raise ValueError(
-                f"{len(self.names)} training videos cannot be read, --max_bad {self.most} allows no more than that; "
-                f"the last: {last}"
+                f"{counted(len(self.names), 'training video')} cannot be read, --max_bad {self.most} allows no more "
+                f"than that; the last: {last}"
             ) from cause

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
+from sts_common import counted
+
 from .augment import Augment, build_augments
 from .crops import TEST_CROPS, CenterCrop
 from .entries import Entry, Listing
@@ -111,7 +113,7 @@ def build_dataset(
     videos = find_listed(opt, entries, store, manifest)
     if isinstance(store, DecodedCache):
         store.prepare(videos, streams)
-    log.info("%s %s: %s videos", opt.dataset, subset, f"{len(videos):,}")
+    log.info("%s %s: %s", opt.dataset, subset, counted(len(videos), "video"))
     if subset == "test":
         crops = TEST_CROPS[opt.num_crops](opt.sample_size, short_side=opt.short_side)
         reader = build_reader(opt, streams, store, crops, (), flow)
@@ -154,7 +156,7 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
     on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
     if manifest:
         manifest.check(store, seed=opt.manual_seed)
-        log.info("%s: %s videos as audited on %s", store.root, f"{len(manifest.rows):,}", manifest.made)
+        log.info("%s: %s as audited on %s", store.root, counted(len(manifest.rows), "video"), manifest.made)
     return find_videos(
         entries,
         store,

@@ -8,6 +8,8 @@ from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
+from sts_common import counted
+
 from .entries import Entry, Segment
 from .stores.store import Store, Video, usable_frames
 
@@ -78,7 +80,7 @@ def find_videos(
         log.warning("left out: %s", problem)
     if problems:
         more = f"{len(problems) - SHOWN} more left out; " if len(problems) > SHOWN else ""
-        log.warning("%s%s of %s listed videos used", more, f"{len(videos):,}", f"{len(entries):,}")
+        log.warning("%s%s of %s used", more, f"{len(videos):,}", counted(len(entries), "listed video"))
     return videos
 
 
@@ -103,10 +105,11 @@ def without_quarantined(
     count = len(entries) - len(kept)
     if not kept or (strict and missing == "error"):
         raise ValueError(
-            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {len(entries):,} videos: mend them and run "
-            "utils1/audit.py again, or leave them out with --missing skip"
+            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
+            "them and run utils1/audit.py again, or leave them out with --missing skip"
         )
-    log.warning("%s of %s listed videos used (%s in quarantine)", *(f"{n:,}" for n in (len(kept), len(entries), count)))
+    listed = counted(len(entries), "listed video")
+    log.warning("%s of %s used (%s in quarantine)", f"{len(kept):,}", listed, f"{count:,}")
     return kept
 
 
@@ -168,6 +171,6 @@ def cure(bad: int, total: int, needs_flow: bool) -> str:
     tool = "extract_frames_flows.py" if needs_flow else "extract_frames.py"
     hint = ", or read frames alone with --only_RGB" if needs_flow else ""
     return (
-        f"({bad:,} of {total:,} videos cannot be used): run utils1/{tool}{hint}, see all problems with "
+        f"({bad:,} of {counted(total, 'video')} cannot be used): run utils1/{tool}{hint}, see all problems with "
         "utils1/audit.py, or leave them out with --missing skip"
     )

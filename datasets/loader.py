@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
 from .bad import Address, Bad, LeftOut, Tolerant
 from .threads import Threads
-from .workers import LOADERS, choose_loader, choose_workers, start_worker, worker_context
+from .workers import LOADERS, allow_open_files, choose_loader, choose_workers, start_worker, worker_context
 
 __all__ = ["LOADERS", "ClipLoader", "EpochBatches"]
 
@@ -140,6 +140,8 @@ class ClipLoader:
             finish = Pinned(maker) if self.pin_memory else maker
             threads = Threads(dataset.__getitem__, finish, self.workers)
             return lambda: threads(self.batches)
+        if self.workers:
+            allow_open_files(self.workers)
         loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_sampler=self.batches,

@@ -16,6 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from sts_common import counted
+
 from .finding import Known
 from .manifest_rows import HASH, Facts, Row, parse_rows
 from .stores.store import Store
@@ -94,11 +96,11 @@ class KnownVideos(Mapping[str, Known]):
 
 def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
     """Write the manifest of a root in place of the one that is there; returns its path."""
-    rows = [json.dumps(facts) for facts in sorted(videos)]
+    rows = [json.dumps(facts, allow_nan=False) for facts in sorted(videos)]
     now = datetime.datetime.now(datetime.UTC)
     header = {"manifest": VERSION, "layout": layout, "made": f"{now:%Y-%m-%d %H:%M}", "videos": len(rows)}
     header |= {"columns": list(Facts._fields), "hash": HASH}
-    return replace(root / MANIFEST, "\n".join([json.dumps(header), *rows, ""]))
+    return replace(root / MANIFEST, "\n".join([json.dumps(header, allow_nan=False), *rows, ""]))
 
 
 def read_manifest(root: Path) -> Manifest | None:
@@ -116,7 +118,7 @@ def read_manifest(root: Path) -> Manifest | None:
         raise ValueError(f"{path}: not a text file; {AGAIN}") from None
     layout, made, count = read_header(lines, path)
     if len(lines) - 1 != count:
-        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {count} videos; {AGAIN}")
+        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {counted(count, 'video')}; {AGAIN}")
     rows = parse_rows(lines[1:])
     if rows is None:
         number = next(i for i, line in enumerate(lines[1:], 2) if parse_rows([line]) is None)

@@ -53,9 +53,9 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
         ValueError: The file is there and says something else.
     """
     path = root / file_name
-    if path.exists() or not create(path, json.dumps(record, indent=2) + "\n"):
+    if path.exists() or not create(path, json.dumps(record, indent=2, allow_nan=False) + "\n"):
         there = read_record(path)
-        wanted = json.loads(json.dumps(record))  # tuples become lists, as in the file
+        wanted = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
         changes = [
             f"{name} {show(x)} there, {show(y)} now"
             for name, x, y in differences(there, wanted, sorted(there.keys() | wanted.keys()))

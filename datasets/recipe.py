@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sts_common import counted
+
 from .provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from .streams import FLOW, Stream
 
@@ -52,8 +54,8 @@ def check_data(
     stored = checkpoint.get("class_names")
     if stored and class_names is not None and list(stored) != list(class_names):
         raise ValueError(
-            f"{source}: trained on {len(stored)} classes ({', '.join(stored[:3])}, ...), but {opt.annotation_path} "
-            f"has {len(class_names)} ({', '.join(class_names[:3])}, ...)"
+            f"{source}: trained on {counted(len(stored), 'class')} ({', '.join(stored[:3])}, ...), but "
+            f"{opt.annotation_path} has {len(class_names)} ({', '.join(class_names[:3])}, ...)"
         )
     recipe = checkpoint.get("recipe", {})
     for name in CLIP_OPTIONS:

@@ -7,13 +7,20 @@ import signal
 import threading
 from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
+from pathlib import Path
 
 import cv2
 import torch
 
 from .jpeg import native
 
+try:
+    import resource
+except ImportError:  # not everywhere
+    resource = None  # type: ignore[assignment]
+
 LOADERS = ("auto", "threads", "processes")
+FILES, FILES_PER_WORKER = 16, 8  # that are open while a training and a validation loader run, beside those of now
 MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU trains on
 
 
@@ -49,6 +56,27 @@ def choose_loader(wanted: str) -> str:
     if wanted != "auto":
         return wanted
     return "processes" if native.missing() else "threads"
+
+
+def allow_open_files(workers: int) -> None:
+    """Raise this process's limit of open files, as far as it may, to what so many loader processes need.
+
+    Raises:
+        ValueError: If it may not be raised so far.
+    """
+    here = Path("/dev/fd")
+    if resource is None or not here.is_dir():
+        return
+    needed = sum(1 for _ in here.iterdir()) + FILES + FILES_PER_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"--n_workers {workers}: loader processes need about {needed} open files, and {hard} are allowed: raise "
+            "the limit, as with `ulimit -n 4096`, or use --loader threads or --n_workers 0"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
 
 
 def worker_context() -> BaseContext:

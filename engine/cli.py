@@ -17,8 +17,20 @@ from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
-DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
-LOST_RANK = ("Connection closed by peer", "Connection reset by peer")  # gloo's, of a process that waits for another
+LOST_RANK = "another process of this run has ended; it said why"
+TOO_MANY_FILES = (
+    "too many open files: raise the limit, as with `ulimit -n 4096`, or use fewer workers (training: --n_workers, or "
+    "--loader threads)"
+)
+# Words of torch's messages, and what they mean to a user.
+MEANINGS = {
+    "DataLoader worker (pid": "a loader process died, perhaps for want of memory: use fewer --n_workers",
+    "Connection closed by peer": LOST_RANK,  # gloo's, of a process that waits for another
+    "Connection reset by peer": LOST_RANK,
+    "Too many open files": TOO_MANY_FILES,
+    "Expected more than 1 value per channel": "batch norm has a single value per channel to take statistics of: use "
+    "--batch_size 2 or more, a larger --sample_size or a longer --sample_duration",
+}
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
@@ -104,7 +116,7 @@ def show_any_text() -> None:
 def is_explained(error: BaseException) -> bool:
     """Whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
     if isinstance(error, RuntimeError):
-        known = any(words in str(error) for words in (DEAD_WORKER, *LOST_RANK))
+        known = any(words in str(error) for words in MEANINGS)
         return known or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
     return True
 
@@ -125,10 +137,8 @@ def one_line(error: BaseException) -> str:
 
     A loader worker's exception arrives with its whole traceback as message; its last line is the message.
     """
-    if DEAD_WORKER in str(error):
-        return "a loader process died, perhaps for want of memory: use fewer --n_workers"
-    if any(words in str(error) for words in LOST_RANK):
-        return "another process of this run has ended; it said why"
+    if meanings := [meaning for words, meaning in MEANINGS.items() if words in str(error)]:
+        return meanings[0]
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU is out of memory: use a smaller --batch_size or --clips_per_batch"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -5,6 +5,8 @@ from argparse import Namespace
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from sts_common import counted
+
 log = logging.getLogger(__name__)
 
 # Of this machine and this call, not of the run: as given now or as the default. Data may have moved; whether they are
@@ -98,18 +100,18 @@ def changed_data(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
         now: That of the data here. Subsets that only one of them states are not compared.
     """
     return [
-        f"{subset}: {counted(before)} in the checkpoint, {counted(after)} now"
-        if counted(before) != counted(after)
-        else f"{subset}: {counted(after)}, but others than in the checkpoint (their list has sha256 "
+        f"{subset}: {videos_used(before)} in the checkpoint, {videos_used(after)} now"
+        if videos_used(before) != videos_used(after)
+        else f"{subset}: {videos_used(after)}, but others than in the checkpoint (their list has sha256 "
         f"{after['sha256'][:12]} now, {before['sha256'][:12]} in it)"
         for subset, after in now.items()
         if (before := stored.get(subset)) and before["sha256"] != after["sha256"]
     ]
 
 
-def counted(videos: Mapping[str, Any]) -> str:
+def videos_used(videos: Mapping[str, Any]) -> str:
     """How many videos are used."""
-    return f"{videos['videos']:,} of {videos['listed']:,} listed videos"
+    return f"{videos['videos']:,} of {counted(videos['listed'], 'listed video')}"
 
 
 def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: str, *, anyway: bool) -> None:

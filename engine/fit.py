@@ -10,6 +10,8 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from sts_common import counted
+
 from .distributed import any_rank, barrier, gather, is_main, world
 from .lock import Lock
 from .loop import Epoch, check_weights, evaluate, train_one_epoch
@@ -99,7 +101,7 @@ def fit(
 def go_on_counting(run: Run, left_out: LeftOut) -> None:
     """Videos that the run has left out before are counted with those to come, in all its checkpoints."""
     if before := run.info.get("left_out"):
-        log.info("%s bad training videos were left out before: %s", f"{len(before):,}", ", ".join(before)[:500])
+        log.info("left out before, %s: %s", counted(len(before), "bad training video"), ", ".join(before)[:500])
         left_out.extend(before)
     run.info["left_out"] = left_out.names
 

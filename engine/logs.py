@@ -11,6 +11,7 @@ from typing import Any
 from tensorboardX import SummaryWriter
 
 from .files import write_text
+from .json_text import as_json
 
 log = logging.getLogger(__name__)
 
@@ -56,12 +57,12 @@ class JsonLog:
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path
         rows = read_rows(path) if first_epoch > 1 else []
-        text = "".join(json.dumps(row) + "\n" for row in rows if row["epoch"] < first_epoch)
+        text = "".join(as_json(row) + "\n" for row in rows if row["epoch"] < first_epoch)
         write_text(path, text)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row."""
-        append(self.path, json.dumps(row) + "\n")
+        append(self.path, as_json(row) + "\n")
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -45,6 +45,19 @@ class Averages:
         return {name: total / count for name, (total, count) in self.state().items()}
 
 
+def check_scores(scores: Tensor, what: str) -> None:
+    """Refuse scores that are no numbers, of which the class with the highest one means nothing.
+
+    Raises:
+        ValueError: Begins with `what`.
+    """
+    if not scores.isfinite().all():
+        raise ValueError(
+            f"{what} has scores that are infinite or no numbers: the network's values grow too large; try --amp off, "
+            "or another checkpoint"
+        )
+
+
 def top1(logits: Tensor, target: Tensor) -> Tensor:
     """Fraction of rows whose highest logit is the target's, a scalar in [0, 1]."""
     return (logits.argmax(1) == target).float().mean()

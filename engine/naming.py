@@ -53,14 +53,18 @@ def single_stream_files(opt: Namespace) -> RunFiles:
     )
 
 
+def student_name(opt: Namespace) -> str:
+    """What the published code calls a student, in the names of files and of log columns."""
+    return "MERS" if "mers" in opt.distill else "SFS"
+
+
 def distillation_files(opt: Namespace) -> RunFiles:
     """Files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
-    method = "MERS" if "mers" in opt.distill else "SFS"
     layer = (opt.output_layers or ["avgpool"])[0]
 
     def stem(subset: str) -> str:
         return (
-            f"{method}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
+            f"{student_name(opt)}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
             f"_clip{opt.sample_duration}_lr{opt.learning_rate}_nesterov{opt.nesterov}_manualseed{opt.manual_seed}"
             f"_model{opt.model}{opt.model_depth}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
         )

@@ -10,6 +10,8 @@ import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
+from sts_common import counted
+
 from .files import write_atomically
 
 WARM_UP = 10  # steps that are left out: compiling, choosing kernels, starting workers
@@ -86,7 +88,7 @@ def report(finished: profile, steps: int, gpu: bool) -> list[str]:
     total = max(sum(time for _, time, _ in times), 1e-9)
     worst = sorted(times, key=lambda row: -row[1])[:WORST]
     where = "the GPU" if gpu else "the CPU"
-    lines = [f"{steps} steps, {total / steps / 1000:.1f} ms each on {where}; most of it in"]
+    lines = [f"{counted(steps, 'step')}, {total / steps / 1000:.1f} ms each on {where}; most of it in"]
     return lines + [
         f"{100 * time / total:5.1f} %  {time / steps / 1000:8.2f} ms  {calls / steps:6g} calls  {name}"
         for name, time, calls in worst

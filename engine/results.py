@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from sts_common import counted
+
 from .files import write_text
 from .scores import Scores
 
@@ -60,7 +62,7 @@ def protocol(scores: Scores) -> str:
     clips = " and ".join(f"{count:,}" for count in sorted(set(scores.clips.sum(1).tolist())))
     parts = [
         " ".join(which) or "data not stated",
-        f"{len(scores.video):,} of {scores.listed:,} listed videos",
+        f"{len(scores.video):,} of {counted(scores.listed, 'listed video')}",
         f"{clips} clips ({views(about.get('options', {}))})",
         images(about),
     ]

@@ -19,15 +19,15 @@ class Checkpoints:
     Args:
         pattern: Path with "{}" for the finished epoch.
         best: The checkpoint of the best epoch.
-        keep: Newest ones that are kept, >= 2; 0 keeps all of whole epochs.
+        keep: Newest ones that are kept; 0 keeps all of whole epochs. An older one goes when the newer one is whole.
 
     Raises:
-        ValueError: If only one is to be kept: it could be the one that is being written.
+        ValueError: If `keep` is negative.
     """
 
     def __init__(self, pattern: str, best: Path, keep: int) -> None:
-        if keep == 1 or keep < 0:
-            raise ValueError(f"--keep {keep}: keep at least 2 checkpoints, or 0 for all")
+        if keep < 0:
+            raise ValueError(f"--keep {keep}: a number of checkpoints, or 0 for all")
         self.pattern, self.best, self.keep = pattern, best, keep
 
     def path(self, epoch: int, step: int) -> Path:

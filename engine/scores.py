@@ -14,7 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sts_common import counted
+
 from .files import write_atomically
+from .json_text import as_json
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
 OPTIONAL = ("clip_top1", "clip_top5", "activated")  # a row for each stream
@@ -72,7 +75,7 @@ class Scores:
             "listed": np.array(self.listed),
             "fused": fused.numpy(),
             **{name: own.numpy() for name in MAYBE if (own := getattr(self, name)) is not None},
-            "about": np.array(json.dumps(self.about)),
+            "about": np.array(as_json(self.about)),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
@@ -241,8 +244,8 @@ def align(scores: Scores, path: str, first: Scores, source: str) -> Scores:
     if position.keys() != set(first.video):
         odd = next(iter([v for v in first.video if v not in position] or position.keys() - set(first.video)))
         raise ValueError(
-            f"{path}: {len(scores.video):,} videos, {source} has {len(first.video):,}, and {odd} is in one of them "
-            "only: score the same list with both"
+            f"{path}: {counted(len(scores.video), 'video')}, {source} has {len(first.video):,}, and {odd} is in one of "
+            "them only: score the same list with both"
         )
     ordered = scores.rows(videos=[position[video] for video in first.video])
     if not torch.equal(ordered.label, first.label):

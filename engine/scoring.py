@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from sts_common import counted
+
 from .cli import EvaluationCountError
 from .display import Display
 from .distributed import sum_over_ranks
@@ -87,7 +89,8 @@ class Tally:
         seen, hits = self.seen.cpu(), self.hits.cpu()
         if seen.tolist() != self.clip_counts:
             wrong = sum(a != b for a, b in zip(seen.tolist(), self.clip_counts, strict=True))
-            raise EvaluationCountError(f"{wrong} of {len(seen)} videos were not scored clip by clip exactly once")
+            videos = counted(len(seen), "video")
+            raise EvaluationCountError(f"{wrong} of {videos} were not scored clip by clip exactly once")
 
         def mean(total: Tensor) -> Tensor:
             return (total.cpu() / seen[None, :, None]).float()

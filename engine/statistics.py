@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sts_common import counted
+
 DRAWS = 4_000_000  # video indices held at once; bounds memory for any number of videos
 
 
@@ -28,7 +30,7 @@ def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> T
     """
     videos = values.shape[1]
     if not videos or resamples < 1:
-        raise ValueError(f"a bootstrap of {videos} videos with {resamples} resamples: at least 1 of both")
+        raise ValueError(f"a bootstrap of {counted(videos, 'video')} with {resamples} resamples: at least 1 of both")
     generator = torch.Generator().manual_seed(seed)
     columns = values.double().T.contiguous()
     means = []

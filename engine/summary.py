@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from sts_common import counted
+
 from .distributed import world
 from .hardware import device_name, in_bytes, versions
 from .precision import resolve
@@ -106,7 +108,8 @@ def describe(plan: Plan) -> list[str]:
     each += [f"about {in_bytes(plan.memory)} per device"] if plan.memory else []
     learning = f"{in_count(plan.learn)} parameters learn, {in_count(plan.frozen)} are frozen"
     rows = {
-        "data": f"{plan.train_videos:,} training and {plan.val_videos:,} validation videos of {plan.classes} classes",
+        "data": f"{plan.train_videos:,} training and {counted(plan.val_videos, 'validation video')} of "
+        f"{counted(plan.classes, 'class')}",
         "network": ", ".join([f"{plan.network}: {learning}", *each]),
         "batch": batch_line(plan),
         "epochs": epochs_line(plan),
@@ -120,7 +123,7 @@ def describe(plan: Plan) -> list[str]:
 
 def batch_line(plan: Plan) -> str:
     """Clips of a step, and where they come from."""
-    factors = [f"{plan.batch_size} clips"]
+    factors = [counted(plan.batch_size, "clip")]
     factors += [f"{plan.iter_size} batches"] if plan.iter_size > 1 else []
     factors += [f"{plan.ranks} processes"] if plan.ranks > 1 else []
     product = f" = {plan.batch_size * plan.iter_size * plan.ranks}" if len(factors) > 1 else ""
@@ -130,7 +133,8 @@ def batch_line(plan: Plan) -> str:
 def epochs_line(plan: Plan) -> str:
     """What is left of the run."""
     left = max(0, plan.epochs - plan.first_epoch + 1)
-    return f"{plan.first_epoch} to {plan.epochs}, of {plan.steps:,} steps each: {plan.steps * left:,} steps"
+    total = counted(plan.steps * left, "step")
+    return f"{plan.first_epoch} to {plan.epochs}, of {counted(plan.steps, 'step')} each: {total}"
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

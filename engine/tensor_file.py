@@ -16,6 +16,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .files import write_atomically
+from .json_text import as_json
 
 log = logging.getLogger(__name__)
 
@@ -23,9 +24,10 @@ SUFFIX = ".safetensors"
 SAID, CHECKSUM = "sts_net", "sha256"
 # Entries of a checkpoint that describe its network; the state of a run stays behind.
 DESCRIPTION = (
-    *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "best", "metrics"),
-    *("parameters", "macs", "data", "tested", "checkpoints"),
+    *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "step", "best", "metrics"),
+    *("parameters", "macs", "data", "tested", "checkpoints", "left_behind"),
 )
+WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put into names
 
 
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:
@@ -33,25 +35,45 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 
     Args:
         path: Ends in ".safetensors".
-        state: A checkpoint, or bare weights; "module." before their names is dropped.
+        state: A checkpoint, or bare weights. What is left behind of one that does not describe itself is named, for
+            it tells whose it is.
         source: Its name.
 
     Raises:
-        ValueError: If the name ends otherwise, or the checkpoint holds no weights.
+        ValueError: If the name ends otherwise, or as `plain_weights`.
     """
     if path.suffix != SUFFIX:
         raise ValueError(f"{path}: its name must end in {SUFFIX}, by which it is known when it is read")
+    tensors, said = plain_weights(state, source), {name: state[name] for name in DESCRIPTION if name in state}
+    if "state_dict" in state and "options" not in state:
+        wrappers = {f"{part}." for name in state["state_dict"] for part in name.split(".") if part in WRAPPERS}
+        said["left_behind"] = sorted({*state} - {*DESCRIPTION, "state_dict"} | wrappers)
+    text = as_json(said)
+    content = save(tensors, {SAID: text, CHECKSUM: checksum(text, tensors), "format": "pt"})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def plain_name(name: str) -> str:
+    """The name of a weight without those of wrappers."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
+
+    Raises:
+        ValueError: If there are none, or some that are no numbers.
+    """
     weights = state.get("state_dict", state)
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
         raise ValueError(f"{source}: holds no network weights (no 'state_dict' of tensors)")
-    # Copies, because the format holds no two tensors with the same memory.
-    tensors = {
-        str(name).removeprefix("module."): tensor.detach().clone(memory_format=torch.contiguous_format)
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{source}: {name} holds {'NaN' if tensor.isnan().any() else 'infinity'}: not exported")
+    return {
+        plain_name(str(name)): tensor.detach().clone(memory_format=torch.contiguous_format)
         for name, tensor in weights.items()
     }
-    said = json.dumps({name: state[name] for name in DESCRIPTION if name in state})
-    content = save(tensors, {SAID: said, CHECKSUM: checksum(said, tensors), "format": "pt"})
-    write_atomically(path, lambda file: file.write(content))
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Networks, distillation losses, fusion and training tasks. Depends on torch alone.
 
 zoo.py      MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
+dialects.py whose weights a checkpoint holds;  normalisation.py  NORMALISATIONS: what is subtracted and divided by
 streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
 distill/    DISTILLERS: losses between the Outputs of student and teacher
 mixing.py   mixup and CutMix of a training batch
@@ -17,6 +18,7 @@ from .flops import estimate
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .gradcam import evidence, grad_cam
 from .mixing import Mixing, build_mixing
+from .normalisation import NORMALISATIONS
 from .output import Output
 from .resnet import SHORTCUTS
 from .similarity import LinearCKA, linear_cka
@@ -26,7 +28,10 @@ from .tasks import Classify, Distill
 from .zoo import MODELS, build_model
 
 # Options that describe a network; a checkpoint brings its own.
-ARCHITECTURE = ("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width", "conv1_t_size")
+ARCHITECTURE = (
+    *("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width"),
+    *("conv1_t_size", "conv1_t_stride", "no_max_pool"),
+)
 
 __all__ = [
     "ARCHITECTURE",
@@ -36,6 +41,7 @@ __all__ = [
     "FUSIONS",
     "LEVELS",
     "MODELS",
+    "NORMALISATIONS",
     "NORMS",
     "SHORTCUTS",
     "Classify",

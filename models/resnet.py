@@ -8,6 +8,7 @@ MARS and 3D-ResNets weights use them.
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -69,6 +70,22 @@ class BasicBlock(nn.Module):
         return self.bn2(self.conv2(x)) + residual
 
 
+class Stem(NamedTuple):
+    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2.
+
+    Attributes:
+        in_channels: 3 for RGB, 2 for flow.
+        t_size: Frames that the convolution spans, odd; 7 in the published networks.
+        t_stride: Its step from frame to frame; 1 in the published networks.
+        no_max_pool: Whether the pooling is left out.
+    """
+
+    in_channels: int
+    t_size: int = 7
+    t_stride: int = 1
+    no_max_pool: bool = False
+
+
 class ResidualTrunk(nn.Module):
     """Stem, four stages, global average pooling and a classifier, for any residual block.
 
@@ -76,19 +93,19 @@ class ResidualTrunk(nn.Module):
         make_block: Called with (input channels, planes, stride).
         expansion: Output channels of a block over its planes.
         stages: Number of blocks and planes of each of the four stages.
-        stem_channels: Output channels of conv1.
+        stem: What comes before them.
+        stem_channels: Its output channels.
         num_classes: Width of the classifier.
-        in_channels: 3 for RGB, 2 for flow.
-        conv1_t_size: Frames that the first convolution spans, odd.
 
     Raises:
-        ValueError: If `conv1_t_size` is even.
+        ValueError: If the stem cannot be.
 
     Shape:
-        Input (N, in_channels, T, H, W), any T, H, W >= 1; output `Output`.
+        Input (N, stem.in_channels, T, H, W), any T, H, W >= 1; output `Output`.
 
     Attributes:
         feature_channels: Channels of each entry of `Output.features`.
+        stem: As given.
     """
 
     def __init__(
@@ -97,19 +114,21 @@ class ResidualTrunk(nn.Module):
         *,
         expansion: int,
         stages: Sequence[tuple[int, int]],
+        stem: Stem,
         stem_channels: int,
         num_classes: int,
-        in_channels: int,
-        conv1_t_size: int,
     ) -> None:
         super().__init__()
-        if conv1_t_size < 1 or conv1_t_size % 2 == 0:
-            raise ValueError(f"--conv1_t_size must be odd, so that it has a middle frame, got {conv1_t_size}")
-        kernel, padding = (conv1_t_size, 7, 7), (conv1_t_size // 2, 3, 3)
-        self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (1, 2, 2), padding, bias=False)
+        if stem.t_size < 1 or stem.t_size % 2 == 0:
+            raise ValueError(f"--conv1_t_size must be odd, so that it has a middle frame, got {stem.t_size}")
+        if stem.t_stride < 1:
+            raise ValueError(f"--conv1_t_stride must be >= 1, got {stem.t_stride}")
+        self.stem = stem
+        kernel, padding = (stem.t_size, 7, 7), (stem.t_size // 2, 3, 3)
+        self.conv1 = nn.Conv3d(stem.in_channels, stem_channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
         self.bn1 = nn.BatchNorm3d(stem_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = nn.Identity() if stem.no_max_pool else MaxPool3d(3, stride=2, padding=1)
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, stages, strict=True):
@@ -143,10 +162,9 @@ class ResNet(ResidualTrunk):
     Args:
         depth: 10, 18 or 34.
         num_classes: Width of the classifier.
-        in_channels: 3 for RGB, 2 for flow.
+        stem: What comes before the stages.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
-        conv1_t_size: Frames that the first convolution spans, odd; 7 in the published network.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.
@@ -157,10 +175,9 @@ class ResNet(ResidualTrunk):
         *,
         depth: int,
         num_classes: int,
-        in_channels: int,
+        stem: Stem,
         shortcut: str = "B",
         width: float = 1.0,
-        conv1_t_size: int = 7,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnet has --model_depth {sorted(DEPTHS)}, not {depth}")
@@ -171,8 +188,7 @@ class ResNet(ResidualTrunk):
             partial(BasicBlock, shortcut=shortcut),
             expansion=1,
             stages=list(zip(DEPTHS[depth], planes, strict=True)),
+            stem=stem,
             stem_channels=planes[0],
             num_classes=num_classes,
-            in_channels=in_channels,
-            conv1_t_size=conv1_t_size,
         )

@@ -5,7 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from .pointwise import PointwiseConv3d
-from .resnet import ResidualTrunk, make_shortcut
+from .resnet import ResidualTrunk, Stem, make_shortcut
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 2
@@ -42,11 +42,10 @@ class ResNeXt(ResidualTrunk):
     Args:
         depth: 50, 101 or 152.
         num_classes: Width of the classifier.
-        in_channels: 3 for RGB, 2 for flow.
+        stem: What comes before the stages.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         cardinality: Groups of the 3x3x3 convolutions.
         width: Factor on every channel count, >= 0.25; 1 is the published network.
-        conv1_t_size: Frames that the first convolution spans, odd; 7 in the published network.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves a group without a channel.
@@ -57,11 +56,10 @@ class ResNeXt(ResidualTrunk):
         *,
         depth: int,
         num_classes: int,
-        in_channels: int,
+        stem: Stem,
         shortcut: str = "B",
         cardinality: int = 32,
         width: float = 1.0,
-        conv1_t_size: int = 7,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnext has --model_depth {sorted(DEPTHS)}, not {depth}")
@@ -72,8 +70,7 @@ class ResNeXt(ResidualTrunk):
             partial(Bottleneck, shortcut=shortcut, cardinality=cardinality),
             expansion=EXPANSION,
             stages=list(zip(DEPTHS[depth], planes, strict=True)),
+            stem=stem,
             stem_channels=int(64 * width),
             num_classes=num_classes,
-            in_channels=in_channels,
-            conv1_t_size=conv1_t_size,
         )

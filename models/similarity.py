@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from sts_common import counted
+
 FEWEST = 4  # clips: the unbiased estimate divides by n - 3
 COLUMNS = 65536  # of a feature that are in float64 at a time
 ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
@@ -56,7 +58,7 @@ class LinearCKA:
             )
         (n,) = sizes
         if n < FEWEST:
-            raise ValueError(f"a batch of {n} clips: similarity needs at least {FEWEST}")
+            raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {FEWEST}")
         grams = torch.stack([centred_gram(feature).flatten() for feature in features])
         self.sums += n * (grams @ grams.T / (n * (n - 3))).cpu()
         self.clips += n

@@ -2,31 +2,22 @@
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from sts_common import counted
+
+from .dialects import say_what_is_assumed, settle_normalisation
 from .finetune import replace_head
+from .normalisation import Stream, normalisation_of
 from .output import Output
-from .weights import load_weights, shape_of, weights_of
+from .weights import load_weights, shape_of, shown_by, weights_of
 from .zoo import build_model
 
 # oneDNN's bf16 weight gradient of a 7x7x7 stem writes past its memory with 4 frames, channels last (torch 2.15).
 FEWEST_BF16_FRAMES = 7
-
-
-class Stream(Protocol):
-    """What a network must know of its input; `datasets.Stream` has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def channels(self) -> int: ...
-    @property
-    def mean(self) -> Sequence[float]: ...
-    @property
-    def std(self) -> Sequence[float]: ...
 
 
 class StreamNetwork(nn.Module):
@@ -95,17 +86,17 @@ def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> T
 def load_stream(
     opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_classes: int | None = None
 ) -> StreamNetwork:
-    """The network of a checkpoint, with its weights and, if it states one, its normalisation.
+    """The network of a checkpoint, with its weights and its normalisation; what it does not state is said.
 
     Args:
-        opt: Says which architecture.
+        opt: Says which architecture, and how inputs are normalised, where the checkpoint does not.
         stream: What it must read.
         checkpoint: Content of the file.
         source: Its name, for errors.
         num_classes: Outputs it must have; None accepts any.
 
     Raises:
-        ValueError: If the weights are another architecture's, stream's or class count's.
+        ValueError: If the weights are another architecture's, stream's or class count's, or no numbers.
     """
     weights = weights_of(checkpoint, source)
     channels, classes = shape_of(weights, source)
@@ -114,15 +105,16 @@ def load_stream(
         raise ValueError(f"{source}: weights of {checkpoint['arch']}, not {arch}: check --model and --model_depth")
     if channels != stream.channels:
         raise ValueError(
-            f"{source}: weights for {channels} input channels, but the {stream.name} stream has {stream.channels}: "
-            "check --modality and the order of the checkpoints"
+            f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
+            f"{stream.channels}: check --modality and the order of the checkpoints"
         )
     if num_classes not in (None, classes):
-        raise ValueError(f"{source}: weights for {classes} classes, not {num_classes}: check --n_classes")
-    network = build_model(opt, channels, classes)
+        raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
+    shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
+    network = build_model(Namespace(**vars(opt) | shown), channels, classes)
     load_weights(network, weights, source)
-    normalisation = checkpoint.get("recipe", {}).get("normalisation")
-    return StreamNetwork(network, stream, normalisation)
+    say_what_is_assumed(opt, checkpoint, source)
+    return StreamNetwork(network, stream, settle_normalisation(opt, stream, checkpoint, source))
 
 
 def start_stream(
@@ -147,7 +139,7 @@ def start_stream(
     """
     if not checkpoint:
         num_classes = enough(opt.n_classes, "--n_classes", num_labels)
-        return StreamNetwork(build_model(opt, stream.channels, num_classes), stream)
+        return StreamNetwork(build_model(opt, stream.channels, num_classes), stream, normalisation_of(opt, stream))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     model = load_stream(opt, stream, checkpoint, source, opt.n_classes)

@@ -6,24 +6,52 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sts_common import counted
+
 Weights = Mapping[str, Tensor]
 
 
+WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
+
+
 def strip_prefix(weights: Weights) -> dict[str, Tensor]:
-    """Drop the "module." that DataParallel put before every name."""
-    return {name.removeprefix("module."): tensor for name, tensor in weights.items()}
+    """Drop the "module." of DataParallel and the "_orig_mod." of torch.compile, wherever they stand."""
+    return {".".join(part for part in name.split(".") if part not in WRAPPERS): x for name, x in weights.items()}
+
+
+def check_finite(weights: Weights, source: str) -> None:
+    """Refuse weights and running statistics that are no numbers.
+
+    Raises:
+        ValueError: Names the first tensor that holds NaN or infinity.
+    """
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            value = "NaN" if tensor.isnan().any() else "infinity"
+            raise ValueError(f"{source}: {name} holds {value}: its training diverged; take a checkpoint of before")
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """The network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
 
     Raises:
-        ValueError: If there are none.
+        ValueError: If there are none, or two of one name.
     """
     weights = checkpoint.get("state_dict", checkpoint)
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
         raise ValueError(f"{source}: holds no network weights (no 'state_dict' of tensors)")
-    return strip_prefix(weights)
+    stripped = strip_prefix(weights)
+    if len(stripped) < len(weights):
+        raise ValueError(f"{source}: holds weights of two networks under one name, one of them wrapped")
+    return stripped
+
+
+def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a network that its weights show, as far as they are those of a network of this project."""
+    weights = checkpoint.get("state_dict", checkpoint)
+    named = weights.items() if isinstance(weights, Mapping) else ()
+    stem = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor) and x.dim() == 5})
+    return {"conv1_t_size": stem["conv1.weight"].shape[2]} if "conv1.weight" in stem else {}
 
 
 def shape_of(weights: Weights, source: str) -> tuple[int, int]:
@@ -43,7 +71,7 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
     Only `num_batches_tracked`, which old files lack, may be absent: it plays no part in the result.
 
     Raises:
-        ValueError: If names or shapes differ; says which, and what to do.
+        ValueError: If names or shapes differ, or values are no numbers; says which, and what to do.
     """
     own = model.state_dict()
     loaded = strip_prefix(weights)
@@ -60,15 +88,19 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
     for name, tensor in own.items():
         if loaded[name].shape != tensor.shape:
             raise ValueError(f"{source}: {explain_shape(name, tuple(loaded[name].shape), tuple(tensor.shape))}")
+    check_finite(loaded, source)
     model.load_state_dict(loaded)
 
 
 def explain_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
     """Why a tensor of shape `found` does not fit where `wanted` is."""
     if name.startswith("fc."):
-        return f"weights for {found[0]} classes, the network has {wanted[0]}: check --n_classes"
+        return f"weights for {counted(found[0], 'class')}, the network has {wanted[0]}: check --n_classes"
     if name == "conv1.weight" and found[1] != wanted[1]:
         return f"weights for {found[1]} input channels, the network has {wanted[1]}: check --modality (RGB 3, Flow 2)"
+    if name == "conv1.weight" and found[2] != wanted[2]:
+        there = counted(found[2], "frame")
+        return f"a first convolution over {there}, the network has {wanted[2]}: leave out --conv1_t_size"
     return (
         f"{name} has shape {found}, the network's is {wanted}: "
         "check --model_depth, --width, --resnext_cardinality and --resnet_shortcut"

@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from torch import nn
 
-from .resnet import ResNet
+from .resnet import ResNet, Stem
 from .resnext import ResNeXt
 
 MODELS: dict[str, type[nn.Module]] = {"resnext": ResNeXt, "resnet": ResNet}
@@ -16,8 +16,8 @@ OPTIONS = {
     "shortcut": "resnet_shortcut",
     "cardinality": "resnext_cardinality",
     "width": "width",
-    "conv1_t_size": "conv1_t_size",
 }
+STEM = {"t_size": "conv1_t_size", "t_stride": "conv1_t_stride", "no_max_pool": "no_max_pool"}
 
 
 def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module:
@@ -30,4 +30,6 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module
         raise ValueError(f"--model {opt.model}: choose one of {', '.join(MODELS)}")
     wanted = inspect.signature(MODELS[opt.model]).parameters
     arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in wanted}
-    return MODELS[opt.model](in_channels=in_channels, num_classes=num_classes, **arguments)
+    # A checkpoint from before one of these options was made with its default.
+    stem = Stem(in_channels, **{name: getattr(opt, option) for name, option in STEM.items() if hasattr(opt, option)})
+    return MODELS[opt.model](stem=stem, num_classes=num_classes, **arguments)

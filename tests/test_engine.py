@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from engine import Tally, checkpoint, confusion, result_lines, score_videos, video_metrics
+from engine import Tally, checkpoint, cli, confusion, result_lines, score_videos, video_metrics
 from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
 from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
@@ -21,6 +21,7 @@ from engine.loop import CHECK_EVERY, Epoch, FiniteCheck, evaluate, train_one_epo
 from engine.metrics import Averages
 from engine.precision import autocast
 from engine.reproducibility import setup
+from engine.rolling import Checkpoints
 from engine.schedules import Schedule, Warmup
 from engine.stepper import Stepper
 
@@ -226,6 +227,22 @@ def test_a_killed_loader_process_is_explained_and_a_bug_is_not():
     assert not is_explained(RuntimeError("shapes do not match"))
 
 
+def test_batch_norm_of_a_single_value_is_explained():
+    with pytest.raises(ValueError) as raised:
+        torch.nn.BatchNorm3d(2)(torch.zeros(1, 2, 1, 1, 1))
+    assert "--batch_size 2 or more" in one_line(raised.value)
+
+
+def test_of_one_checkpoint_to_keep_the_newest_stays_beside_the_best(tmp_path):
+    kept = Checkpoints(f"{tmp_path / 'run'}{{}}.pth", tmp_path / "run_best.pth", keep=1)
+    for name in ("run1.pth", "run2.pth", "run3_step4.pth", "run_best.pth"):
+        (tmp_path / name).touch()
+    kept.prune()
+    assert {path.name for path in tmp_path.iterdir()} == {"run3_step4.pth", "run_best.pth"}
+    with pytest.raises(ValueError, match="--keep -1"):
+        Checkpoints("run{}.pth", tmp_path, keep=-1)
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
@@ -301,6 +318,8 @@ def test_mixed_precision_is_on_where_asked():
         (PermissionError(13, "Permission denied", "x.pth"), 2, "x.pth: Permission denied"),
         (OSError(28, "No space left on device", "x.pth"), 5, "no space left: x.pth"),
         (FloatingPointError("the loss became nan"), 3, "the loss became nan"),
+        (OSError(24, "Too many open files"), 2, cli.TOO_MANY_FILES),
+        (RuntimeError("Too many open files. Communication with the workers"), 2, cli.TOO_MANY_FILES),
         (ValueError("Caught.\nOriginal Traceback (most recent):\n  File x\nValueError: a.jpg: bad\n"), 2, "a.jpg: bad"),
     ],
 )  # fmt: skip

@@ -399,7 +399,7 @@ def test_flow_files_must_be_numbered_from_1_without_gaps(tmp_path, names, messag
 def test_unknown_flow_cannot_become_pictures(tmp_path, capfd):
     (tmp_path / "flo/a").mkdir(parents=True)
     write_flo(tmp_path / "flo/a/1.flo", np.full((*SIZE, 2), np.nan))
-    with pytest.raises(ValueError, match="1 of 1 videos could not be converted"):
+    with pytest.raises(ValueError, match="1 of 1 video could not be converted"):
         run_convert(tmp_path / "flo", tmp_path / "new", "--bound=20", "--quant=round")
     assert "1.flo: has unknown flow, which grey levels cannot say" in capfd.readouterr().err
 

@@ -140,7 +140,7 @@ def test_capitals_alone_are_said(tmp_path, caplog):
     [
         (["a/x.mp4", "a/x.avi", "b/y.mp4"], r"a/x.avi: and x.mp4 would become the same folder"),
         (["x.mp4", "a/y.mp4"], r"x.mp4: lies in no class"),
-        (["a/x.mp4", "b/y.mp4", "b/z.mp4"], r"class 'a': its 1 videos cannot be on both sides"),
+        (["a/x.mp4", "b/y.mp4", "b/z.mp4"], r"class 'a': its 1 video cannot be on both sides"),
         (["a/x.doc"], r"no class folder holds a video"),
     ],
 )

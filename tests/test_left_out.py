@@ -16,6 +16,7 @@ from engine.loop import Epoch, train_one_epoch
 from engine.schedules import Schedule, Warmup
 from engine.stepper import Stepper
 from opts import parse_opts
+from sts_common import counted
 
 CPU = torch.device("cpu")
 EVERY_BATCH = "--save_steps 1 --keep 99 --sample_size 64".split()  # one clip of 32 pixels has no variance in layer4
@@ -169,7 +170,7 @@ def test_bad_videos_are_counted_on_over_a_resumption(bad, whole, tmp_path):
 def test_bad_videos_are_named_once_and_then_said_to_be_known(bad, whole, tmp_path):
     case, names = bad
     run = goes_on(case, whole, (3, 1), tmp_path / "run", words(case, len(names)))
-    assert f"{len(names)} bad training videos were left out before: " in run.err
+    assert f"left out before, {counted(len(names), 'bad training video')}: " in run.err
     assert "left out of training, bad video" not in run.err
 
 

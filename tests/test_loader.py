@@ -2,6 +2,7 @@
 
 import gc
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from datasets import workers as module
 from datasets.jpeg import native
 from datasets.loader import ClipLoader, EpochBatches
 from datasets.threads import Threads
-from datasets.workers import choose_loader, choose_workers, default_workers, end_workers
+from datasets.workers import allow_open_files, choose_loader, choose_workers, default_workers, end_workers
 
 # 4 workers are more than the cores of some machines, which torch minds
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create")
@@ -146,6 +147,24 @@ def test_a_bad_sample_stops_with_its_own_error(n_workers, kind, train):
         got.extend(load(Noise(bad=(9,)), n_workers, kind, train, max_bad=0 if train else 5))
     assert str(raised.value) == "video9.jpg: damaged image"
     assert len(got) == 2 or train
+
+
+@pytest.mark.parametrize(
+    ("limits", "raised"),
+    [((20, 4096), True), ((4096, 4096), False), ((20, -1), True), ((-1, -1), False)],
+)
+def test_the_limit_of_open_files_is_raised_for_loader_processes(limits, raised, monkeypatch):
+    wanted = []
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: limits)
+    monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: wanted.append(pair))
+    allow_open_files(4)
+    assert [soft > 48 and hard == limits[1] for soft, hard in wanted] == [True] * raised
+
+
+def test_too_few_open_files_for_loader_processes_are_one_line_with_the_cure(monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda kind: (24, 24))
+    with pytest.raises(ValueError, match=r"--n_workers 2: .* 24 are allowed: raise.*ulimit -n.*--n_workers 0"):
+        ClipLoader(Noise(), batch_size=2, train=True, n_workers=2, loader="processes")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -411,7 +430,7 @@ class Numbers:
         return {"x": address[1]}
 
 if __name__ == "__main__":
-    batches = iter(ClipLoader(Numbers(), batch_size=2, train=False, n_workers=1, loader="processes"))
+    batches = iter(ClipLoader(Noise(), batch_size=2, train=False, n_workers=1, loader="processes"))
     next(batches)
     builtins.kept = batches  # alive at the exit, as what an error's traceback holds
 """

@@ -311,7 +311,7 @@ def test_verification_finds_any_changed_byte_of_a_pack(packed, tmp_path):
     sound = file.read_bytes()
     for place in np.random.default_rng(0).integers(0, len(sound), 40):
         file.write_bytes(sound[:place] + bytes([sound[place] ^ 16]) + sound[place + 1 :])
-        with pytest.raises(ValueError, match="1 of 1 videos failed"):
+        with pytest.raises(ValueError, match="1 of 1 video failed"):
             run(tmp_path, "--verify")
 
 
@@ -445,7 +445,7 @@ def test_frames_of_two_sizes_are_named(tmp_path):
 def test_an_image_that_is_no_jpeg_is_named(tmp_path, capsys):
     write_video(tmp_path / "frames" / "c" / "v")
     (tmp_path / "frames" / "c" / "v" / "00003.jpg").write_bytes(b"")
-    with pytest.raises(ValueError, match="1 of 1 videos failed"):
+    with pytest.raises(ValueError, match="1 of 1 video failed"):
         run(tmp_path / "frames", tmp_path / "packed")
     assert "00003.jpg: no JPEG, or cut short; extract the video again" in capsys.readouterr().err
     assert not list((tmp_path / "packed").rglob("*.clips"))

@@ -10,7 +10,7 @@ import yaml
 from engine import cli
 from engine.logs import JsonLog, TsvLog, read_rows
 from utils1 import plot_run
-from utils1.plot_run import COLOURS, choose_metrics, draw, palette, parse_args, running_mean
+from utils1.plot_run import COLOURS, choose_metrics, curves_of, draw, palette, parse_args, running_mean
 from utils1.run_records import labels, read_run, run_folders
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
@@ -37,6 +37,17 @@ def test_a_record_is_read_by_metric_and_subset(tmp_path):
     assert set(run.metrics) == {"lr", "loss", "acc", "loss_mse", "data_wait", "clips_per_second"}
     assert choose_metrics([run], None) == ["loss", "acc", "loss_mse", "lr", "data_wait", "clips_per_second"]
     assert run.options == {"dataset": "HMDB51"}
+
+
+def test_the_total_of_a_distillation_and_its_cross_entropy_are_drawn_apart(tmp_path):
+    plain = read_run(write_run(tmp_path / "plain"))
+    distilled = read_run(write_run(tmp_path / "sfs", train_loss=30.0, train_loss_ce=2.0, val_loss_ce=3.0))
+    assert {name: set(curves_of(run, "loss")) for name, run in (("plain", plain), ("sfs", distilled))} == {
+        "plain": {"train", "val"},
+        "sfs": {"train"},
+    }
+    assert curves_of(distilled, "loss_ce") == distilled.metrics["loss_ce"]
+    assert set(distilled.metrics["loss_ce"]) == {"train", "val"}
 
 
 def test_folders_above_runs_stand_for_all_of_them_and_each_is_taken_once(tmp_path):

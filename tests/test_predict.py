@@ -74,7 +74,7 @@ def test_the_document_says_what_was_done(videos, weights, capsys, tmp_path):
     assert len(capsys.readouterr().out.splitlines()) == 3
     found = json.loads(out.read_text())
     assert found["inputs"] == [str(video)]
-    assert found["checkpoints"][0] == {"file": weights["rgb"], "arch": "resnet-10", "epoch": 3, "stream": "rgb"}
+    assert found["checkpoints"][0] == {"file": weights["rgb"], "arch": "resnet-10", "epoch": 2, "stream": "rgb"}
     assert found["fusion"] == {"method": "activno", "weights": [3, 1]}
     assert found["classes"] == list(NAMES)
     assert found["errors"] == []

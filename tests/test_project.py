@@ -93,6 +93,12 @@ def test_no_text_file_has_the_encoding_of_the_locale():
     assert [f"{f.name}:{n.lineno}" for f, n in calls if isinstance(n, ast.Call) and opens_text_by_locale(n)] == []
 
 
+def test_no_json_is_written_with_nan():
+    texts_alone = {ROOT / name for name in ("datasets/quarantine.py", "datasets/annotation_json.py")}
+    pattern = re.compile(r"json\.dumps?\((?!.*allow_nan=False)(?!\[name, )")
+    assert [str(f) for f in SOURCES if f not in texts_alone and pattern.search(f.read_text())] == []
+
+
 def test_no_path_of_a_machine_is_in_the_repository():
     pattern = re.compile(r"/(home|root|Users)/\w")
     files = [f for f in [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*.txt"), ROOT / "Makefile"] if f.exists()]

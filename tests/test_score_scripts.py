@@ -149,7 +149,7 @@ def test_what_a_published_checkpoint_reads_is_seen_from_its_first_convolution(we
         "sha256": hashlib.sha256((tmp_path / "flow.pth").read_bytes()).hexdigest(),
         "reads": "flow",
         "arch": "resnet-10",
-        "epoch": 4,
+        "epoch": 3,  # the last finished one
         "recipe": {},
     }
 
@@ -179,11 +179,11 @@ def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
     expected |= {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "short_side": 36, "test_sampling": "all"}
     expected |= {"num_clips": 10, "num_crops": "1", "tail": "overlap", "sampling": "corrected", "video_fps": 25.0}
     expected |= {"only_RGB": False, "amp": "auto", "missing": "error", "val_fraction": 0.1, "manual_seed": 1}
-    assert said["options"] == expected | {"modality": "RGB_Flow"}
+    assert said["options"] == expected | {"modality": "RGB_Flow", "normalisation": ["auto"]}
     assert said["provenance"] == {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 20.0}
     assert list(said["checkpoints"]) == ["rgb", "flow"]
     rgb = said["checkpoints"]["rgb"]
-    assert (rgb["reads"], rgb["arch"], rgb["epoch"]) == ("rgb", "resnet-10", 2)
+    assert (rgb["reads"], rgb["arch"], rgb["epoch"]) == ("rgb", "resnet-10", 1)
     assert rgb["sha256"] == hashlib.sha256(weights["rgb"].read_bytes()).hexdigest()
     assert rgb["recipe"]["sample_size"] == 32
 

@@ -368,7 +368,7 @@ def test_another_normalisation_is_found_by_trying(trained, tree, tmp_path):
     state["recipe"]["normalisation"] = {"mean": [0.0] * 3, "std": [255.0] * 3}
     checkpoint.save(tmp_path / "a.pth", state)
     report = verified(tmp_path / "a.pth", tree, "--diagnose")
-    assert verdicts(report)["normalisation ActivityNet means"] == "explains it"
+    assert verdicts(report)["normalisation sts"] == "explains it"
 
 
 def test_other_flow_is_named_and_not_refused(trained, copied):

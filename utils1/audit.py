@@ -17,7 +17,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from tqdm import tqdm
 
 from datasets.entries import Entry
@@ -29,6 +28,7 @@ from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
 from engine import cli
 from flow.native import cores
+from sts_common import counted
 from utils1.audit_checks import Job, Look, Problem, files_of
 from utils1.audit_lists import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
 from utils1.audit_report import Report, as_json, as_table, as_text, count_used, sort_problems
@@ -98,7 +98,8 @@ def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
     processes = max(1, min(opt.n_workers or cores(), len(jobs)))
-    log.info("looking at %s videos (%s) in %d processes", f"{len(jobs):,}", ", ".join(sorted(needs)), processes)
+    looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
+    log.info("looking at %s (%s) in %s", *looked)
     found = {look.path: look for look in tqdm(looks_at(jobs, processes), total=len(jobs), unit=" videos", disable=None)}
     return [found[path] for path in paths]
 
@@ -126,7 +127,8 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Se
     for path, facts in sound.items():
         frames = min(count for count in (facts.rgb, facts.flow) if count)
         if frames < opt.sample_duration:
-            problems.append(Problem("short", path, f"{frames} frames, fewer than a clip of {opt.sample_duration}"))
+            there = counted(frames, "frame")
+            problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
     return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems))
 
@@ -154,7 +156,7 @@ def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report:
             if problem.kind in USELESS
         }
         count = update_quarantine(root, bad, [look.path for look in looks])
-        log.info("%s videos are in quarantine", f"{count:,}")
+        log.info("%s in quarantine", counted(count, "video"))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from datasets.annotations import VIDEOS
 from datasets.entries import Entry, Listing, ListVideos
 from datasets.folders import IMAGES, Search
+from sts_common import counted
 
 from .audit_checks import Problem
 
@@ -117,7 +118,7 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
     for (split, subset), listing in lists.listings.items():
         official = counts[split][SUBSETS.index(subset)]
         if len(listing.entries) != official:
-            text = f"split {split} {subset}: lists {len(listing.entries):,} videos, officially {official:,}"
+            text = f"split {split} {subset}: lists {counted(len(listing.entries), 'video')}, officially {official:,}"
             yield Problem("official", "", text)
     for found in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
         yield Problem("official", "", f"{found} classes, officially {classes}")

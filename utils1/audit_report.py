@@ -1,11 +1,12 @@
 """What an audit tells: a table for people, every problem as a line of a file, and the same as JSON."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from datasets.quarantine import table
+from engine import json_text
+from sts_common import counted
 
 from .audit_checks import Problem
 from .audit_lists import Lists
@@ -86,7 +87,8 @@ def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
 
 def as_text(report: Report) -> str:
     """The table."""
-    lines = [f"{report.dataset} at {report.root} ({report.layout}): {report.videos:,} videos are listed"]
+    are = "is" if report.videos == 1 else "are"
+    lines = [f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} {are} listed"]
     lines += [
         f"  split {used.split} {used.subset}: {used.sound:,} of {used.listed:,} are sound" for used in report.used
     ]
@@ -122,4 +124,4 @@ def as_json(report: Report) -> str:
     """All of the report."""
     problems = [{"severity": KINDS[p.kind][0], **p._asdict()} for p in report.problems]
     used = [one._asdict() for one in report.used]
-    return json.dumps(report._asdict() | {"used": used, "problems": problems}, indent=1) + "\n"
+    return json_text.as_json(report._asdict() | {"used": used, "problems": problems}, indent=1) + "\n"

@@ -5,7 +5,6 @@
 takes the options of train.py and STS_train.py. Nothing is computed on a GPU.
 """
 
-import json
 import sys
 import time
 from argparse import Namespace
@@ -25,6 +24,7 @@ from datasets.jpeg import native
 from datasets.video import VideoDataset
 from datasets.workers import default_workers
 from engine import cli
+from engine.json_text import as_json
 from opts import parse_opts
 from utils1.page_cache import forget
 from utils1.parallel import single_threaded_libraries
@@ -58,7 +58,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     rows = [measure(opt, setting, build) for setting in settings]
     report: dict[str, Any] = {"cold_read_ms": cold, "warm_read_ms": warm, "settings": rows}
     report |= {"native": native.missing() or "yes", "advice": advice(rows, cold, warm)}
-    print(json.dumps(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
     return report
 
 

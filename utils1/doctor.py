@@ -1,6 +1,5 @@
 """What this machine loads images and computes flow with and how fast, what is missing and how to get it: in seconds."""
 
-import json
 import os
 import platform
 import shutil
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from datasets.jpeg import native as loader
 from datasets.synthetic import render
 from engine import cli
+from engine.json_text import as_json
 from flow import FLOWS, available, build_flow, native
 from flow.images import FlowSolver
 from flow.native import NativeTVL1
@@ -169,7 +169,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         speeds = list(measure_all(start + SECONDS))
     seconds = round(time.perf_counter() - start, 1)
     report = {"machine": about_machine(), "missing": missing(), "speeds": speeds, "seconds": seconds}
-    print(json.dumps(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
     return report
 
 

@@ -7,7 +7,6 @@ or .flo files numbered from 1. Medians and 99th percentiles are right to half a 
 
 import csv
 import io
-import json
 import logging
 import sys
 from argparse import Namespace
@@ -17,15 +16,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 from numpy.typing import NDArray
 
 from datasets.provenance import differences, show
 from engine import cli
 from engine.files import write_text
+from engine.json_text import as_json
 from flow.encoding import QUANTISATIONS, encode
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_convert import in_parallel
 from utils1.flow_store import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 from utils1.parallel import Worker
@@ -170,7 +170,7 @@ def compare(opt: Namespace) -> dict[str, Any]:
 def as_text(report: dict[str, Any]) -> str:
     """What is printed: differences of the records, problems, and a table that begins with the least alike videos."""
     rows = sorted(report["videos"].items(), key=lambda item: -item[1].get("mean", 0.0))
-    title = f"{len(rows)} videos" + (f", the {SHOWN} that differ most" if len(rows) > SHOWN else "")
+    title = counted(len(rows), "video") + (f", the {SHOWN} that differ most" if len(rows) > SHOWN else "")
     cells = [["video", *HEADINGS]]
     for name, row in [*rows[:SHOWN], ("total", report["total"])]:
         cells.append([name, *(f"{row[key]:.4g}" if key in row else "-" for key in COLUMNS)])
@@ -187,7 +187,7 @@ def as_text(report: dict[str, Any]) -> str:
 def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
     """The files of --json and --csv."""
     if opt.json:
-        write_text(opt.json, json.dumps(report, indent=2) + "\n")
+        write_text(opt.json, as_json(report, indent=2) + "\n")
     if opt.csv:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")
@@ -203,7 +203,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     print(as_text(report))  # noqa: T201 - the result
     broken = sum(not row["flows"] for row in report["videos"].values())
     if broken:
-        raise ValueError(f"{broken} of {len(report['videos'])} videos could not be compared (named above)")
+        raise ValueError(f"{broken} of {counted(len(report['videos']), 'video')} could not be compared (named above)")
     mean = report["total"].get("mean", np.inf)  # infinite if no pixel is known to both
     if opt.max_epe is not None and not mean <= opt.max_epe:
         raise ValueError(f"the mean end-point difference, {mean:.4g} pixels, exceeds --max_epe {opt.max_epe:g}")

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 from tqdm import tqdm
 
@@ -28,6 +27,7 @@ from engine import cli
 from flow.encoding import QUANTISATIONS, check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_store import (
     FLOW_XY,
     Encoding,
@@ -190,14 +190,16 @@ def main(opt: Namespace) -> None:
         if problem:
             failed += 1
             tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
-    log.info(f"converted {len(todo) - failed} videos, {len(jobs) - len(todo)} were already complete, {failed} failed")
+    complete = f"{len(jobs) - len(todo)} were already complete"
+    log.info(f"converted {counted(len(todo) - failed, 'video')}, {complete}, {failed} failed")
     if new and counts["lost"]:
         before = old is not None and old.bound < new.bound
         where = f"already clipped at {old.bound:g} pixels" if old and before else f"clipped at {new.bound:g} pixels"
         share = 100 * counts["lost"] / counts["values"]
         log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {where}")
     if failed:
-        raise ValueError(f"{failed} of {len(jobs)} videos could not be converted (named above); the rest are complete")
+        wanted = counted(len(jobs), "video")
+        raise ValueError(f"{failed} of {wanted} could not be converted (named above); the rest are complete")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ Score files are written by test_single_stream.py and test_two_stream.py; no netw
 """
 
 import dataclasses
-import json
 import logging
 import sys
 from argparse import Namespace
@@ -19,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from engine import Scores, cli
 from engine.files import write_text
+from engine.json_text import as_json
 from engine.scores import join, load
 from models import stream_weights
 from workflows.fusing import counted_twice, unlike_in
@@ -68,8 +68,7 @@ def main(opt: Namespace) -> Row:
         raise ValueError(f"--use {' '.join(opt.use)}: a stream is named twice")
     report = mean_over_splits(opt) if opt.splits else analyse(opt)
     if opt.json:
-        text = json.dumps(report, indent=1, allow_nan=False) + "\n"
-        write_text(opt.json, text)
+        write_text(opt.json, as_json(report, indent=1) + "\n")
     print(as_text(report))  # noqa: T201 - the result
     return report
 

@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from datasets.entries import Entry
 from datasets.lists import list_videos as read_lists
 from engine import cli
 from engine.files import encoded
 from engine.naming import single_stream_files
 from opts import parse_opts
+from sts_common import counted
 from utils1.grouped_split import group_alone, split_groups
 from utils1.list_writers import Lists, table
 from utils1.make_lists import put
@@ -74,11 +74,13 @@ def divide(lists: Lists, opt: Namespace) -> Lists:
 def report(lists: Lists) -> None:
     """Say how many videos there are, and what may go wrong with their names."""
     train, test = lists.subsets["train"], lists.subsets["test"]
-    log.info("%d classes, %d training and %d test videos", len(lists.class_names), len(train), len(test))
+    tested = counted(len(test), "test video")
+    log.info("%s, %d training and %s", counted(len(lists.class_names), "class"), len(train), tested)
     sides = [Counter(entry.label for entry in entries) for entries in (train, test)]
     for label, name in enumerate(lists.class_names):
         if not all(side[label] for side in sides):
-            log.warning("class %r has %d training and %d test videos", name, *(side[label] for side in sides))
+            tested = counted(sides[1][label], "test video")
+            log.warning("class %r has %d training and %s", name, sides[0][label], tested)
     for names in (*clashes(lists.class_names), *clashes(entry.path for entry in (*train, *test))):
         log.warning("differ in capitals alone, which some disks take for one: %s", ", ".join(map(repr, names)))
 

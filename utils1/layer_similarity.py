@@ -7,7 +7,6 @@ takes the options of train.py and STS_train.py; the streams that are read follow
 network like the student that had no teacher: what it has in common with the teacher, distillation did not transfer.
 """
 
-import json
 import logging
 import sys
 from argparse import Namespace
@@ -17,17 +16,18 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from datasets import CLIP_OPTIONS, FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
 from engine import checkpoint, cli, setup
+from engine.json_text import as_json
 from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
 from models.distill.review import as_map
 from models.similarity import FEATURES, FEWEST, LinearCKA
 from opts import adopt, parse_opts
+from sts_common import counted
 from workflows.teacher_flow import build_teacher_flow
 from workflows.testing import stream_of
 from workflows.understanding.similarity_report import as_table, describe, write_matrix, write_picture
@@ -81,7 +81,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     if opt.out:
         write_matrix(opt.out / "similarity.csv", report)
         write_picture(opt.out / "similarity.png", report)
-    print(json.dumps(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
     return report
 
 
@@ -105,7 +105,8 @@ def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, 
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
     if count < FEWEST:
-        raise ValueError(f"{data.annotation_path}: {count} validation videos; similarity needs at least {FEWEST}")
+        there = counted(count, "validation video")
+        raise ValueError(f"{data.annotation_path}: {there}; similarity needs at least {FEWEST}")
     videos = [whole.videos[k * len(whole) // count] for k in range(count)]
     chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
     return replace(loader, dataset=chosen)
@@ -123,7 +124,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
     alike = LinearCKA(len(networks) * len(LEVELS))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
         if len(group[0]) < FEWEST:
-            log.warning("the last %d clips are too few to compare, and left out", len(group[0]))
+            log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
         else:
             alike.update(group)
     if not alike.clips:

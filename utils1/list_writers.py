@@ -2,13 +2,13 @@
 
 import csv
 import io
-import json
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from datasets.annotations import VIDEOS, without_extension
 from datasets.entries import Entry
+from engine.json_text import as_json
 
 Count = Callable[[Entry, str], int]
 Files = dict[str, str]
@@ -113,7 +113,7 @@ def database(lists: Lists) -> Files:
                 found = [annotation(lists, entry, name) for entry in part]
                 several = part[0].segment is not None and part[0].segment.unit == "seconds"
                 videos[name] = {"subset": word, "annotations": found if several else found[0]}
-    text = json.dumps({"labels": lists.class_names, "database": videos}, indent=1, ensure_ascii=False)
+    text = as_json({"labels": lists.class_names, "database": videos}, indent=1, ensure_ascii=False)
     return {f"videos_{lists.split:02d}.json": f"{text}\n"}
 
 

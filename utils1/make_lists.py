@@ -30,6 +30,7 @@ from datasets.listings import DATASETS
 from datasets.lists import list_videos as read_lists
 from engine import cli
 from engine.files import encoded, write_text
+from sts_common import counted
 from utils1.list_writers import WRITERS, Files, Lists
 from utils1.markers import MARKERS, FrameCounts, write_marker
 from utils1.own_videos import list_own
@@ -64,7 +65,8 @@ def read(opt: Namespace, split: int) -> Lists:
     names = next(iter(listings.values())).class_names
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
-        log.warning("%s: %d videos are in the training and in the test list, as %r", opt.source, len(both), min(both))
+        videos = counted(len(both), "video")
+        log.warning("%s: %s in the training and in the test list, as %r", opt.source, videos, min(both))
     return Lists({"train": train, "test": test}, names, split)
 
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from tqdm import tqdm
 
 from datasets.jpeg import restart
@@ -26,6 +25,7 @@ from datasets.stores.pack_format import RECORD, SUFFIX
 from engine import cli
 from engine.files import write_atomically
 from flow.native import cores
+from sts_common import counted
 from utils1.flow_convert import in_parallel
 from utils1.pack_groups import RESTARTS
 from utils1.pack_restore import Files, unpack, verify
@@ -104,7 +104,7 @@ def pack_tree(opt: Namespace) -> None:
     outcomes = list(in_parallel(pack_video, jobs, opt.workers))
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     done = sum(not o.problem for o in outcomes)
-    log.info(f"packed {done} videos ({sum(o.skipped for o in outcomes)} files were there already)")
+    log.info(f"packed {counted(done, 'video')} ({sum(o.skipped for o in outcomes)} files were there already)")
     if before:
         log.info(f"{in_words(before)} became {in_words(after)}, {after / before:.3f} of it")
     fail([o.problem for o in outcomes], "packed")
@@ -113,7 +113,8 @@ def pack_tree(opt: Namespace) -> None:
 def verify_tree(packed: Path, source: Path | None, workers: int) -> None:
     """Compare every packed image with its checksum, and with the files of `source`."""
     counts = on_videos(verify, packed, source, workers, "are sound")
-    log.info(f"verified {sum(counts):,} images in {packed}: every byte as in {source or 'the files they were'}")
+    images = counted(sum(counts), "image")
+    log.info(f"verified {images} in {packed}: every byte as in {source or 'the files they were'}")
 
 
 def unpack_tree(opt: Namespace) -> None:
@@ -123,7 +124,7 @@ def unpack_tree(opt: Namespace) -> None:
     opt.target.mkdir(parents=True, exist_ok=True)
     sizes = on_videos(unpack, opt.source, opt.target, opt.workers, "could be unpacked")
     copy_records(opt.source, opt.target)
-    log.info(f"unpacked {len(sizes)} videos, {in_words(sum(sizes))} written")
+    log.info(f"unpacked {counted(len(sizes), 'video')}, {in_words(sum(sizes))} written")
 
 
 def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:
@@ -162,7 +163,7 @@ def fail(problems: Sequence[str], done: str) -> None:
         tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
     if bad:
         rest = len(problems) - len(bad)
-        raise ValueError(f"{len(bad)} of {len(problems)} videos failed (named above); {rest} {done}")
+        raise ValueError(f"{len(bad)} of {counted(len(problems), 'video')} failed (named above); {rest} {done}")
 
 
 if __name__ == "__main__":

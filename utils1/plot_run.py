@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 import numpy as np
 
 from engine import cli
 from engine.files import write_atomically
+from sts_common import counted
 from utils1.run_records import Curve, Record, labels, read_run, run_folders
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
@@ -27,7 +27,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 GREY = "#555555"
 CHARACTER = 0.085  # inches, of the legend
 TITLES = {
-    "loss": "loss",
+    "loss": "loss (of a distillation the total)",
+    "loss_ce": "cross-entropy",
     "acc": "clip accuracy",
     "lr": "learning rate",
     "data_wait": "time waiting for data",
@@ -61,7 +62,7 @@ def main(opt: Namespace) -> Path:
     figure = draw(runs, metrics, opt.smooth)
     kind = opt.out.suffix.removeprefix(".") or "png"
     write_atomically(opt.out, lambda file: figure.savefig(file, format=kind, dpi=120))
-    print(f"{opt.out}: {len(metrics)} metrics of {len(runs)} runs")  # noqa: T201 - the result
+    print(f"{opt.out}: {counted(len(metrics), 'metric')} of {counted(len(runs), 'run')}")  # noqa: T201 - the result
     return opt.out
 
 
@@ -105,7 +106,7 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int) -> Any:
     colours = palette(len(runs))
     for ax, metric in zip(axes, metrics, strict=False):
         for run, colour in zip(runs, colours, strict=True):
-            draw_curves(ax, run.metrics.get(metric, {}), colour, 1 if metric == "lr" else smooth)
+            draw_curves(ax, curves_of(run, metric), colour, 1 if metric == "lr" else smooth)
         decorate(ax, metric)
     for ax in axes[len(metrics) :]:
         ax.remove()
@@ -113,6 +114,14 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int) -> Any:
     handles += [line(GREY, ":", "training"), line(GREY, "-", "validation")]
     figure.legend(handles=handles, loc="outside lower center", ncols=across, fontsize=9, frameon=False)
     return figure
+
+
+def curves_of(run: Record, metric: str) -> Mapping[str, Curve]:
+    """Curves of a metric by subset; validation knows no total of a distillation, only its cross-entropy."""
+    curves = run.metrics.get(metric, {})
+    if metric == "loss" and "loss_ce" in run.metrics:
+        return {subset: curve for subset, curve in curves.items() if subset != "val"}
+    return curves
 
 
 def palette(count: int) -> list[Any]:

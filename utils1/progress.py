@@ -11,6 +11,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from sts_common import counted
+
 from .parallel import Board
 from .video_folder import Outcome
 
@@ -110,7 +112,7 @@ class Progress:
             text = self.tally.text(size)
             self.bar.set_postfix_str(text)
             if self.bar.disable and ticks % WINDOW == 0:
-                log.info("%d of %d videos, %s", self.tally.finished, self.tally.videos, text)
+                log.info("%d of %s, %s", self.tally.finished, counted(self.tally.videos, "video"), text)
 
     def add(self, outcome: Outcome) -> None:
         """Count a finished video, and say so if it is bad or if the disk is too small."""

@@ -15,9 +15,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
 from engine import cli
 from engine.files import encoded, write_atomically
+from sts_common import counted
 from workflows.reporting.files import group_files, read_files
 from workflows.reporting.groups import GroupReport, report_group
 from workflows.reporting.page import as_html
@@ -48,7 +48,7 @@ def main(opt: Namespace) -> list[GroupReport]:
     for name, content in contents.items():
         write(opt.out / name, content)
     count = sum(len(report.group.files) for report in reports)
-    print(f"{opt.out / 'index.html'}: {count} score files in {len(reports)} groups")  # noqa: T201 - the result
+    print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
 
 

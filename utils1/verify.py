@@ -10,7 +10,6 @@ equal, 1: they differ, 2: bad input.
 """
 
 import argparse
-import json
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -20,6 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import cli, config
+from engine.json_text import as_json
 from options import build_parser
 from opts import check
 from workflows.verifying.causes import LIKELY, Cause, by_verdict, causes
@@ -60,7 +60,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         "notes": [f"{cause.name}: {cause.evidence}" for cause in odd if cause.verdict == LIKELY],
         "recorded": recorded,
     }
-    print(json.dumps(report, indent=2) if opt.json else as_text(report, tried=bool(opt.diagnose)))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_text(report, tried=bool(opt.diagnose)))  # noqa: T201 - the result
     return report
 
 

@@ -10,7 +10,9 @@ from datasets import ClipDataset, Stream
 from datasets.builders import images_made
 from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
+from engine.checkpoint import finished_epochs
 from engine.files import sha256
+from engine.json_text import as_json
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +20,7 @@ log = logging.getLogger(__name__)
 STATED = (
     *("frame_dir", "layout", "annotation_path", "modality", "sample_size", "sample_duration", "clip_stride"),
     *("short_side", "test_sampling", "num_clips", "num_crops", "tail", "sampling", "video_fps", "only_RGB", "amp"),
-    *("missing", "val_fraction", "manual_seed"),
+    *("missing", "val_fraction", "manual_seed", "normalisation"),
 )
 
 
@@ -61,7 +63,7 @@ def state_scored(
             source.name: state_checkpoint(opt, source, state) for source, state in zip(sources, states, strict=True)
         },
     }
-    return json.loads(json.dumps(about, default=str, skipkeys=True))  # files of others may hold tensors
+    return json.loads(as_json(about, default=str, skipkeys=True))  # files of others may hold tensors
 
 
 def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -
         "sha256": sha256(source.path),
         "reads": source.stream.name,
         "arch": state.get("arch", f"{opt.model}-{opt.model_depth}"),
-        "epoch": state.get("epoch"),
+        "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }
 

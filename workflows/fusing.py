@@ -4,6 +4,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from datasets import DATASETS
 from datasets.provenance import COMPARED, NOT_STATED, differences, show
 from engine import Scores, scores, video_metrics
 from models import FUSIONS, MODELS, combine, fuse
+from sts_common import counted
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +127,21 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
     return Namespace(**vars(opt) | made[0]), joined
 
 
+def check_distinct(paths: Sequence[str]) -> None:
+    """Refuse a checkpoint that is named twice.
+
+    Raises:
+        ValueError: Names it.
+    """
+    files = [Path(path).resolve() for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if files.count(file) > 1:
+            raise ValueError(
+                f"{path}: named twice; a network fused with itself says what it says alone: name another checkpoint, "
+                "or weigh this one with --fusion_weights"
+            )
+
+
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
     """The streams that are named, all where None, of the files that have any of them.
 
@@ -180,7 +197,8 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
     clips = [dict(zip(own.video, own.clips[0].tolist(), strict=True)) for own in (first, second)]
     if unlike := [video for video, count in clips[0].items() if count != clips[1].get(video)]:
         x, y = (counts.get(unlike[0]) for counts in clips)
-        yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {len(unlike):,} videos"
+        many = counted(len(unlike), "video")
+        yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {many}"
 
 
 def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:

@@ -25,13 +25,15 @@ from engine import (
     video_metrics,
     write_result,
 )
+from engine.metrics import check_scores
 from engine.results import accuracies
 from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
 from models.weights import shape_of, weights_of
 from opts import adopt
+from sts_common import counted
 
 from .about import check_held_out, state_scored
-from .fusing import fused_scores, fusion_table, table_lines
+from .fusing import check_distinct, fused_scores, fusion_table, table_lines
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +74,7 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     for i, one in enumerate(wanted, 1):
         if not one.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
+    check_distinct([one.path for one in wanted])
     stream_weights(opt.fusion_weights, len(wanted))  # an error now, not after hours of scoring
     states = [without_optimiser(checkpoint.load(one.path)) for one in wanted]
     wanted = [one._replace(stream=one.stream or stream_of(s, one.path)) for one, s in zip(wanted, states, strict=True)]
@@ -93,6 +96,9 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     )
     ready = [prepared(network.to(device), opt, device) for network in networks]
     scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
+    for one, logits in zip(wanted, scored.logits, strict=True):
+        for video, own in zip(videos, logits, strict=True):
+            check_scores(own, f"{one.path}: {video.name}")
     return opt, Scores(
         video=[video.name for video in videos],
         label=torch.tensor([video.label for video in videos]),
@@ -181,9 +187,9 @@ def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_la
     counts = [network.num_classes for network in networks]
     for path, count in zip(paths, counts, strict=True):
         if count != counts[0]:
-            raise ValueError(f"{path}: {count} classes, but {paths[0]} has {counts[0]}; they cannot be fused")
+            raise ValueError(f"{path}: {counted(count, 'class')}, but {paths[0]} has {counts[0]}; they cannot be fused")
         if count < num_labels:
-            raise ValueError(f"{path}: {count} classes, but the annotation has {num_labels}")
+            raise ValueError(f"{path}: {counted(count, 'class')}, but the annotation has {num_labels}")
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:

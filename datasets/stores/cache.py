@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sts_common import counted
+
 from ..clock import spent
 from ..images import Decode, resample_frames
 from ..streams import Stream
@@ -154,12 +156,12 @@ class DecodedCache:
         free = free_space(self.folder, self.memory is not None)
         most = there + (free if self.limit is None else min(free, max(0, self.limit - there)))
         where = "memory" if self.memory else str(self.folder)
-        log.info("cache: about %s for %d videos in %s", in_words(needed), len(frames), where)
+        log.info("cache: about %s for %s in %s", in_words(needed), counted(len(frames), "video"), where)
         if needed > most:
             cure = "--cache DIR on a disk, or --cache none" if self.memory else "another folder, or --cache none"
             raise ValueError(
-                f"--cache: {len(frames)} videos need about {in_words(needed)} decoded, but {in_words(most)} are to be "
-                f"had in {where}; use {cure}"
+                f"--cache: {counted(len(frames), 'video')} need about {in_words(needed)} decoded, but {in_words(most)} "
+                f"are to be had in {where}; use {cure}"
             )
         return needed
 

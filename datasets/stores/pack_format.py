@@ -174,7 +174,7 @@ def write_front(description: Description, originals: bytes) -> bytes:
         "rate": description.rate,
         "kinds": [kind.as_json() for kind in description.kinds],
     }
-    text, index = json.dumps(record).encode(), description.table
+    text, index = json.dumps(record, allow_nan=False).encode(), description.table
     payloads = int(index["size"].sum(dtype=np.uint64))
     numbers = (description.planes, len(index), len(text), zlib.crc32(originals), payloads, len(originals), 0)
     head, rest = HEAD.pack(MAGIC, VERSION, *numbers), text + index.tobytes()

@@ -4,6 +4,7 @@
 """
 
 from .archive import verify
+from .card import finished_epochs
 from .storage import load, require_plain, save
 
-__all__ = ["load", "require_plain", "save", "verify"]
+__all__ = ["finished_epochs", "load", "require_plain", "save", "verify"]

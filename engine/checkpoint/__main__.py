@@ -1,11 +1,11 @@
-"""What a checkpoint says of itself, and its network as a safetensors file.
+"""What a checkpoint says of itself, and its network as a safetensors file or for the published code.
 
 Examples:
     python -m engine.checkpoint results/HMDB51/SFS_..._best.pth
     python -m engine.checkpoint results/HMDB51/SFS_..._best.pth --export SFS_HMDB51_16f.safetensors
+    python -m engine.checkpoint results/HMDB51/SFS_..._best.pth --export_published SFS_HMDB51_16f.pth
 """
 
-import json
 import logging
 from argparse import Namespace
 from collections.abc import Sequence
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from .. import cli, tensor_file
+from ..json_text import as_json
+from . import published
 from .card import card
 from .storage import load
 from .text import as_text
@@ -21,16 +23,19 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the card of `opt.file`, and return it; write its network to `opt.export` if that is set."""
+    """Print the card of `opt.file`, and return it; write its network to the files that are named."""
     state = load(opt.file)
     described = card(state, opt.file)
     if opt.json:
-        print(json.dumps(described, indent=2, default=str))  # noqa: T201 - the result
+        print(as_json(described, indent=2, default=str))  # noqa: T201 - the result
     else:
         print(as_text(described, options=opt.options))  # noqa: T201 - the result
     if opt.export:
         tensor_file.write(Path(opt.export), state, opt.file)
         log.info("wrote %s", opt.export)
+    if opt.export_published:
+        published.write(Path(opt.export_published), state, opt.file)
+        log.info("wrote %s", opt.export_published)
     return described
 
 
@@ -41,6 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--options", action="store_true", help="every option of the run, and every class name")
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
     parser.add_argument("--export", help="write the network and its description to this .safetensors file")
+    parser.add_argument("--export_published", help="write what the code of STS-Net and MARS reads to this .pth file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..tensor_file import DESCRIPTION
+from ..tensor_file import DESCRIPTION, plain_name
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms: tensors, but no parameters
 CLIP = (
@@ -22,7 +22,8 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
         source: Its name.
 
     Returns:
-        "file", "arch", "stream", "channels" of a frame, "classes", "parameters", "macs" of a clip, "epoch", "clip",
+        "file", "arch", "stream", "channels" of a frame, "classes", "parameters", "macs" of a clip, "epoch", the last
+        finished one, "epochs", those of the whole run, "batches" of the next one that are done, "clip",
         "normalisation", "provenance" of the images, "dataset", "split", "data", "metrics" of the validation,
         "tested", "changed", the options that differ from their defaults as [value, default], "options", and "holds",
         the names of the entries that are the state of a run.
@@ -45,7 +46,9 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
         "classes": {"number": len(names) if names else None if last is None else last.shape[0], "names": names},
         "parameters": count_parameters(weights),
         "macs": state.get("macs"),
-        "epoch": state.get("epoch"),
+        "epoch": finished_epochs(state),
+        "epochs": options.get("n_epochs"),
+        "batches": state.get("step") or 0,
         "clip": clip or None,
         "normalisation": recipe.get("normalisation"),
         "provenance": recipe.get("provenance") or None,
@@ -60,6 +63,22 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     }
 
 
+def finished_epochs(state: Mapping[str, Any]) -> int | None:
+    """The number of the last finished epoch, as in names and logs; None if it is not stated.
+
+    Checkpoints of this project, STS-Net and MARS hold that of the next one, those of 3D-ResNets of 2020, which have a
+    "scheduler", the finished one.
+    """
+    epoch, finished = state.get("epoch"), "options" not in state and "scheduler" in {*state, *left_behind(state)}
+    return (epoch if finished else max(0, epoch - 1)) if isinstance(epoch, int) else None
+
+
+def left_behind(state: Mapping[str, Any]) -> list[str]:
+    """Entries of the checkpoint that an exported network was taken from, if it says so."""
+    names = state.get("left_behind")
+    return list(map(str, names)) if isinstance(names, list | tuple) else []
+
+
 def mapping(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """An entry that is a mapping; {} if it is another thing or not there."""
     value = state.get(name)
@@ -67,10 +86,10 @@ def mapping(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights by name, without the "module." of DataParallel."""
+    """The weights by their plain names."""
     weights = state.get("state_dict", state)
     named = weights.items() if isinstance(weights, Mapping) else ()
-    return {str(name).removeprefix("module."): value for name, value in named if isinstance(value, Tensor)}
+    return {plain_name(str(name)): value for name, value in named if isinstance(value, Tensor)}
 
 
 def count_parameters(weights: Mapping[str, Tensor]) -> int | None:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sts_common import counted
+
 NOT_STATED = "not stated"
 SHOWN = 5  # class names in a short card
 VIEWS = ("split", "test_sampling", "num_clips", "num_crops", "tail")
@@ -40,7 +42,7 @@ def about_data(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def about_results(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What came out: of one clip of every validation video, and of whole test videos."""
-    yield "epoch", stated(card["epoch"])
+    yield "epoch", epochs(card)
     yield "validation", pairs(card["metrics"])
     tested = card["tested"]
     if not tested:
@@ -67,6 +69,14 @@ def about_options(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str
     else:
         which = "others" if changed is not None else "all, and which differ from their defaults is not stated"
         yield "options", f"{len(options) - len(shown)} {which}; --options shows them"
+
+
+def epochs(card: Mapping[str, Any]) -> str:
+    """How far the run was, like "5 of 5"."""
+    if card["epoch"] is None:
+        return NOT_STATED
+    whole = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
+    return f"{card['epoch']}{whole}{', and the next one begun' if card['batches'] else ''}"
 
 
 def stated(value: Any) -> str:
@@ -115,5 +125,5 @@ def videos(values: Mapping[str, Any] | None) -> str:
     """How many videos, and the hash of their list."""
     if not values:
         return f"videos {NOT_STATED}"
-    frames = f" with {values['frames']:,} frames" if values.get("frames") else ""
-    return f"{values['videos']:,} of {values['listed']:,} listed videos{frames}, sha256 {values['sha256']}"
+    frames = f" with {counted(values['frames'], 'frame')}" if values.get("frames") else ""
+    return f"{values['videos']:,} of {counted(values['listed'], 'listed video')}{frames}, sha256 {values['sha256']}"

@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import json
 import logging
 import os
 import tempfile
@@ -16,6 +15,7 @@ import torch
 from torch.export.passes import move_to_device_pass
 
 from engine import tensor_file
+from engine.json_text import as_json
 from models import fuse, load_stream
 
 from .plan import ABOUT, DTYPES, STREAMS, Clips, Export
@@ -122,7 +122,7 @@ def any_batch(clips: Clips) -> dict[str, Any]:
 
 def write_pt2(export: Export, file: BinaryIO) -> None:
     """A program for `torch.export.load`."""
-    torch.export.save(traced(export), file, extra_files={ABOUT: json.dumps(export.about())})
+    torch.export.save(traced(export), file, extra_files={ABOUT: as_json(export.about())})
 
 
 def read_pt2(path: Path, device: torch.device) -> Run:
@@ -155,7 +155,7 @@ def write_onnx(export: Export, file: BinaryIO) -> None:
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine
-    program.model.metadata_props[ABOUT] = json.dumps(export.about() | {"opset": OPSET})
+    program.model.metadata_props[ABOUT] = as_json(export.about() | {"opset": OPSET})
     checker.check_model(program.model_proto, full_check=True)
     file.write(program.model_proto.SerializeToString())
 

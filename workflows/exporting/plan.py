@@ -15,6 +15,7 @@ from engine.files import sha256
 from models import StreamNetwork, fuse, load_stream, stream_weights
 from models.deployed import Deployed
 
+from ..fusing import check_distinct
 from ..predicting.recipes import common_recipe
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
@@ -93,11 +94,11 @@ class Export:
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Where the networks come from: file, its SHA-256, and what it says of its network."""
-        kept = ("arch", "stream", "epoch", "metrics", "data")
+        kept = ("arch", "stream", "metrics", "data")
         return [
             {"file": Path(path).name, "sha256": sha256(path)}
             | {name: state[name] for name in kept if name in state}
-            | {"normalisation": model.normalisation}
+            | {"epoch": checkpoint.finished_epochs(state), "normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]
 
@@ -109,13 +110,14 @@ def build_export(opt: Namespace) -> Export:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one does not say how to use it, or they cannot be one model.
     """
+    check_distinct(opt.checkpoints)
     weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
     states = [checkpoint.load(path) for path in opt.checkpoints]
     for path, state in zip(opt.checkpoints, states, strict=True):
         if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
             raise ValueError(
                 f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
-                "weights alone there is `python -m engine.checkpoint FILE --export FILE.safetensors`"
+                "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
             )
         if state["class_names"] != states[0]["class_names"]:
             raise ValueError(f"{path}: its classes are not those of {opt.checkpoints[0]}: they cannot be one model")

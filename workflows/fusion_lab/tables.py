@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from sts_common import counted
+
 from .systems import Row
 
 Lines = Iterator[str]
@@ -59,7 +61,7 @@ def overview(report: Row) -> Lines:
     """What was scored, and what an interval is."""
     about, bootstrap = report["about"], report["bootstrap"]
     yield (
-        f"{report['videos']:,} videos of {report['classes']:,} classes ({describe(about)}), "
+        f"{counted(report['videos'], 'video')} of {counted(report['classes'], 'class')} ({describe(about)}), "
         f"streams {', '.join(report['streams'])}."
     )
     yield (
@@ -99,7 +101,7 @@ def fusions(report: Row) -> Lines:
 def fitted(report: Row) -> Lines:
     """Weights and temperatures: how they did on the held-out videos and do on the test."""
     fit = report["fit"]
-    yield f"## Fitted on {fit['videos']:,} held-out videos\n"
+    yield f"## Fitted on {counted(fit['videos'], 'held-out video')}\n"
     header = ["fusion, %", "fitted", "weights", "held-out top-1", "test top-1", "minus activno, equal"]
     rows = [
         [row["fusion"], row["fitted"], ratio(row["weights"]), percent(row["held_out_top1"]), *cells(row)[::3]]

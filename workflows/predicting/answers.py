@@ -1,6 +1,5 @@
 """What is said of videos: as text, and as one JSON document."""
 
-import json
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,8 @@ import torch
 
 from datasets.decoding.containers import load_av
 from engine.files import write_text
+from engine.json_text import as_json
+from sts_common import counted
 
 from .predictor import Prediction, Predictor
 from .timeline import best
@@ -92,7 +93,7 @@ def document(
 
 def write_json(target: str, content: Mapping[str, Any]) -> None:
     """Write a document to a file, or for "-" to the standard output."""
-    written = json.dumps(content, indent=2) + "\n"
+    written = as_json(content, indent=2) + "\n"
     if target == "-":
         sys.stdout.write(written)
     else:
@@ -105,6 +106,6 @@ def speed(predictions: Sequence[Prediction]) -> str:
     spent = sum(prediction.seconds for prediction in predictions)
     length = sum(prediction.timeline.seconds for prediction in predictions)
     return (
-        f"{frames:,} frames in {spent:.1f} s: {frames / spent:.3g} frames/s, {length / spent:.3g} x real time at "
-        f"{frames / length:.4g} fps"
+        f"{counted(frames, 'frame')} in {spent:.1f} s: {frames / spent:.3g} frames/s, {length / spent:.3g} x real time "
+        f"at {frames / length:.4g} fps"
     )

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from datasets import FLOW, RGB
 from datasets.decoding.outline import outline
+from engine.metrics import check_scores
 from models import fuse
 
 from .timeline import Timeline
@@ -70,12 +71,20 @@ class Predictor:
         return (self.recipe["sample_duration"] - 1) * self.stride + 1 + (FLOW.name in self.streams)
 
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream."""
+        """Logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream.
+
+        Raises:
+            ValueError: If some are no numbers.
+        """
         if self.pool is None:
-            return torch.stack([self.score(network, clips) for network in self.networks])
-        work = [(network, [clip]) for network in self.networks for clip in clips]
-        scores = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
-        return scores.view(len(self.networks), len(clips), -1)
+            scores = torch.stack([self.score(network, clips) for network in self.networks])
+        else:
+            work = [(network, [clip]) for network in self.networks for clip in clips]
+            parts = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
+            scores = parts.view(len(self.networks), len(clips), -1)
+        for known, own in zip(self.about, scores, strict=False):
+            check_scores(own, f"{known['file']}: a clip")
+        return scores
 
     @torch.inference_mode()
     def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:

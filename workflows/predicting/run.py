@@ -1,6 +1,5 @@
 """What predict.py composes: networks from checkpoints, and all the forms of an answer."""
 
-import json
 import logging
 import math
 from argparse import Namespace
@@ -12,9 +11,13 @@ import torch
 
 from datasets.decoding.sizes import Scaler
 from engine import cli
+from engine.checkpoint import finished_epochs
+from engine.json_text import as_json
 from models import load_stream, stream_weights
+from sts_common import counted
 
 from ..films import FILMS
+from ..fusing import check_distinct
 from ..testing import prepared
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
@@ -35,6 +38,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         FileNotFoundError: If one is missing.
         ValueError: If one cannot be used, or not with the others.
     """
+    check_distinct(opt.weights)
     stream_weights(opt.fusion_weights, len(opt.weights))
     states = load_states(opt.weights)
     networks = []
@@ -54,7 +58,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         clips=clips,
         pool=None if gpu else share_cores(len(networks) * clips),
         about=[
-            {"file": str(path)} | {key: state.get(key) for key in ("arch", "epoch", "stream")}
+            {"file": str(path), "arch": state.get("arch"), "epoch": finished_epochs(state), "stream": state["stream"]}
             for path, state in zip(opt.weights, states, strict=True)
         ],
     )
@@ -88,7 +92,7 @@ def predict_files(opt: Namespace, predictor: Predictor, inputs: Sequence[Input])
     if done:
         log.info(speed(done))
     if problems:
-        raise ValueError(f"{len(problems)} of {len(inputs)} videos cannot be used, as said above")
+        raise ValueError(f"{len(problems)} of {counted(len(inputs), 'video')} cannot be used, as said above")
     return done
 
 
@@ -133,7 +137,7 @@ def line(answer: Answer, predictor: Predictor, opt: Namespace) -> str:
     facts = {"rate": round(answer.rate, 2), "delay": round(answer.delay, 4), "dropped": answer.dropped}
     if opt.json:
         classes = [{"class": name, "probability": round(p, 6)} for name, p in top]
-        return json.dumps({"seconds": round(answer.seconds, 3), "top": classes} | facts)
+        return as_json({"seconds": round(answer.seconds, 3), "top": classes} | facts)
     name, probability = top[0]
     return (
         f"{probability:.3f}  {name}  {answer.rate:.1f} frames/s, {1000 * answer.delay:.0f} ms late, "

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from engine.files import encoded
+from sts_common import counted
 
 from .details import Details
 from .groups import GroupReport
@@ -145,7 +146,7 @@ def as_markdown(reports: Sequence[GroupReport]) -> str:
     """The results of all groups, and of each file what it confuses and where its streams disagree."""
     lines = ["# Test results"]
     for report in reports:
-        lines += ["", f"## {escaped(report.group.title)}: {len(report.group.scores.video):,} videos", ""]
+        lines += ["", f"## {escaped(report.group.title)}: {counted(len(report.group.scores.video), 'video')}", ""]
         lines += [f"* {number}: {escaped(file.label)}" for number, file in enumerate(report.group.files, 1)]
         lines += [f"* **{escaped(notice)}**" for notice in report.notices]
         lines += ["", *results_table(report)]
@@ -183,7 +184,7 @@ def details_lines(details: Details) -> list[str]:
     names = details.file.scores.class_names
     lines = ["Taken for another class most often:", ""] if details.pairs else ["No video is wrong."]
     lines += [
-        f"* {escaped(names[pair.true])} for {escaped(names[pair.predicted])}: {pair.videos:,} videos, "
+        f"* {escaped(names[pair.true])} for {escaped(names[pair.predicted])}: {counted(pair.videos, 'video')}, "
         f"{percent(pair.share, 0)} %"
         for pair in details.pairs[:SHOWN]
     ]

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from datasets import RGB, clip_starts
 from datasets.provenance import NOT_STATED, differences, show
 from datasets.recipe import provenance
+from sts_common import counted
 
 from .images import jpeg_quality
 from .lists import about_lists
@@ -131,14 +132,9 @@ def about_clips(system: System, found: Comparison) -> Iterator[Cause]:
     yield about_options(system, found)
     if found.part == "test":
         yield about_tail(system, found)
-    stated = system.state.get("recipe", {}).get("normalisation")
-    told = (
-        f"mean {stated['mean']}, std {stated['std']}, as stated by the checkpoint"
-        if stated
-        else (
-            f"not stated by the checkpoint; mean {list(system.stream.mean)} and std {list(system.stream.std)} are taken"
-        )
-    )
+    stated, used = system.state.get("recipe", {}).get("normalisation"), system.model.normalisation
+    values = f"mean {used['mean']}, std {used['std']}"
+    told = f"{values}, as stated by the checkpoint" if stated else f"not stated by the checkpoint; {values} are taken"
     yield Cause("normalisation", NO if stated else UNKNOWN, told)
     wanted, got = found.expected[found.fine], found.measured.metrics[found.fine]
     close = found.fine == "loss" and abs(wanted - got) <= NEAR * abs(wanted)
@@ -181,4 +177,4 @@ def about_tail(system: System, found: Comparison) -> Cause:
         len(clip_starts(n, length, "overlap", stride)) > len(clip_starts(n, length, "drop", stride)) for n in frames
     )
     how = "are dropped" if drops else "get a clip of their own"
-    return Cause(name, POSSIBLE if odd else NO, f"in {odd:,} of {len(frames):,} videos the last frames {how}")
+    return Cause(name, POSSIBLE if odd else NO, f"in {odd:,} of {counted(len(frames), 'video')} the last frames {how}")

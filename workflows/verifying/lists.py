@@ -10,6 +10,7 @@ from datasets.entries import Entry
 from datasets.fingerprint import list_sha256
 from datasets.holdout import hold_out
 from datasets.quarantine import read_quarantine
+from sts_common import counted
 
 from .measure import Comparison
 from .system import System
@@ -20,7 +21,7 @@ SPLITS = (1, 2, 3)
 def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, str]]:
     """Name, verdict and evidence of the causes that lie in the list."""
     here, there = found.measured.data, system.stated(found.part)
-    used = f"{here['videos']:,} of {here['listed']:,} listed videos used"
+    used = f"{here['videos']:,} of {counted(here['listed'], 'listed video')} used"
     if there:
         used += f" here, {there['videos']:,} of {there['listed']:,} in the checkpoint"
     if held := len(read_quarantine(Path(system.options(found.part).frame_dir))):

@@ -6,6 +6,9 @@ from functools import partial
 
 from torch import Tensor
 
+from models.normalisation import NORMALISATIONS, known_normalisation
+from sts_common import counted
+
 from .causes import EXPLAINS, LIKELY, NO, POSSIBLE, Cause
 from .lists import SPLITS, lists_here
 from .measure import Change, Comparison, measure_changed
@@ -15,23 +18,8 @@ Trial = tuple[str, Change]
 
 NEARLY_ALL, HALF = 0.1, 0.5  # of a difference, which a change leaves
 
-# What other programs subtract and divide by, in grey levels.
-NORMALISATIONS = {
-    "rgb": {
-        "ImageNet": {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},
-        "Kinetics": {"mean": [110.63541, 103.160643, 96.29023], "std": [38.7568578, 37.88248729, 40.02898126]},
-        "ActivityNet means": {"mean": [114.7748, 107.7354, 99.4750], "std": [1.0, 1.0, 1.0]},
-        "-1 to 1": {"mean": [127.5, 127.5, 127.5], "std": [127.5, 127.5, 127.5]},
-        "0 to 1": {"mean": [0.0, 0.0, 0.0], "std": [255.0, 255.0, 255.0]},
-    },
-    "flow": {
-        "zero at 127": {"mean": [127.0, 127.0], "std": [1.0, 1.0]},
-        "zero at 127.5": {"mean": [127.5, 127.5], "std": [1.0, 1.0]},
-        "zero at 128": {"mean": [128.0, 128.0], "std": [1.0, 1.0]},
-        "-1 to 1": {"mean": [127.5, 127.5], "std": [127.5, 127.5]},
-        "0 to 1": {"mean": [0.0, 0.0], "std": [255.0, 255.0]},
-    },
-}
+# Beside those of `models.normalisation`: the grey level of no motion, by who rounds and who truncates.
+ZERO_AT = {2: {f"zero at {level:g}": {"mean": [level] * 2, "std": [1.0] * 2} for level in (127.0, 128.0)}}
 
 
 def turned(clips: Tensor, channel: int) -> Tensor:
@@ -56,8 +44,9 @@ def trials(system: System, part: str) -> Iterator[Trial]:
     """What is tried, the likeliest first."""
     yield from other_clips(system, part)
     yield from OTHER_CHANNELS[system.stream.name].items()
-    for name, values in NORMALISATIONS[system.stream.name].items():
-        if not same(values, system.model.normalisation):
+    known = {name: known_normalisation(name, system.stream) for name in NORMALISATIONS}
+    for name, values in (known | ZERO_AT.get(system.stream.channels, {})).items():
+        if values and not same(values, system.model.normalisation):
             yield f"normalisation {name}", Change(normalisation=values)
 
 
@@ -99,7 +88,7 @@ def tried_causes(system: System, found: Comparison, sample: int) -> list[Cause]:
     part, key = found.part, found.fine
     plain = measure_changed(system, part, Change(), sample)
     everything = sample >= found.measured.data["videos"]
-    many = "all videos" if everything else f"{sample:,} videos"
+    many = "all videos" if everything else counted(sample, "video")
     rows = []
     for name, change in trials(system, part):
         changed = measure_changed(system, part, change, sample)

@@ -1,0 +1,78 @@
+"""Whose weights a checkpoint holds, and so what it does not say of the network that they belong to."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .normalisation import AUTO, PUBLISHED, Stream, normalisation_of, stated_in
+
+log = logging.getLogger(__name__)
+
+PREFIX = "module."  # of DataParallel
+WRITERS = {PUBLISHED: "STS-Net, MARS and 3D-ResNets of 2018", "3d-resnets": "3D-ResNets of 2020"}
+NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
+
+
+def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
+    """The key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's."""
+    if "arch" not in checkpoint or "options" in checkpoint:
+        return None
+    left_behind = checkpoint.get("left_behind")
+    marks = {*checkpoint, *(left_behind if isinstance(left_behind, list) else ())}
+    if "scheduler" in marks:
+        return "3d-resnets"
+    names = [str(name) for name in checkpoint.get("state_dict", ())]
+    if PREFIX in marks or any(name.startswith(PREFIX) for name in names):
+        return PUBLISHED
+    return "3d-resnets" if str(checkpoint["arch"]).startswith("resnet-") else None
+
+
+def settle_normalisation(
+    opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str
+) -> Mapping[str, Sequence[float]]:
+    """How the inputs of a checkpoint's network are normalised.
+
+    That is as it states, else as `--normalisation` says, else as those do who write such files; what is assumed is
+    said.
+
+    Args:
+        opt: Options.
+        stream: What the network reads.
+        checkpoint: Content of the file.
+        source: Its name.
+    """
+    stated, given = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
+    dialect = dialect_of(checkpoint)
+    wanted = normalisation_of(opt, stream, dialect or PUBLISHED)
+    if stated:
+        if given and any(differ(stated[name], wanted[name]) for name in wanted):
+            log.warning("%s: states its normalisation, which is used in place of --normalisation", source)
+        return stated
+    if getattr(opt, "normalisation", [AUTO]) != [AUTO]:
+        return wanted
+    shown = f"mean {in_few(wanted['mean'])}, std {in_few(wanted['std'])} of grey levels"
+    if dialect:
+        log.info("%s: written as %s write it, so inputs have %s", source, WRITERS[dialect], shown)
+    else:
+        log.warning("%s: does not say how inputs are normalised: %s is taken; see --normalisation", source, shown)
+    return wanted
+
+
+def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: str) -> None:
+    """Name the options that decide what weights compute, leave no trace in them, and were not given."""
+    if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
+        return
+    if silent := [name for name in NO_TRACE if name not in getattr(opt, "given", ())]:
+        assumed = ", ".join(f"--{name} {NO_TRACE[name]}" for name in silent)
+        log.warning("%s: weights do not show, and so it is assumed: %s", source, assumed)
+
+
+def differ(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether two normalisations are different ones, and not one in other words."""
+    return len(a) != len(b) or any(abs(x - y) > 1e-3 for x, y in zip(a, b, strict=True))
+
+
+def in_few(values: Sequence[float]) -> str:
+    """Numbers in few characters."""
+    return " ".join(f"{value:.6g}" for value in values)

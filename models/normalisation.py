@@ -1,0 +1,89 @@
+"""NORMALISATIONS: how inputs are normalised, by the names of those who trained with them."""
+
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any, Protocol
+
+
+class Stream(Protocol):
+    """What a normalisation must know of a stream; `datasets.Stream` has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def mean(self) -> Sequence[float]: ...
+    @property
+    def std(self) -> Sequence[float]: ...
+
+
+AUTO, PUBLISHED = "auto", "sts"
+# Mean and standard deviation of each channel in grey levels, by the number of channels.
+NORMALISATIONS: dict[str, Mapping[int, tuple[Sequence[float], Sequence[float]]]] = {
+    PUBLISHED: {},  # a stream's own: STS-Net, MARS and 3D-ResNets of 2018
+    "3d-resnets": {3: ((110.7975, 103.3005, 96.2625), (70.584, 69.1815, 69.7935))},  # of 2020: Kinetics
+    "kinetics": {3: ((110.63541, 103.160643, 96.29023), (38.7568578, 37.88248729, 40.02898126))},
+    "imagenet": {3: ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))},
+    "half": {3: ((127.5,) * 3, (127.5,) * 3), 2: ((127.5,) * 2, (127.5,) * 2)},  # -1 to 1
+    "unit": {3: ((0.0,) * 3, (255.0,) * 3), 2: ((0.0,) * 2, (255.0,) * 2)},  # 0 to 1
+}
+
+
+def known_normalisation(name: str, stream: Stream) -> dict[str, list[float]] | None:
+    """{"mean", "std"} of an entry of `NORMALISATIONS` for a stream; None if it has none for so many channels."""
+    values = (stream.mean, stream.std) if name == PUBLISHED else NORMALISATIONS[name].get(stream.channels)
+    return values and {"mean": list(values[0]), "std": list(values[1])}
+
+
+def parse_normalisation(words: Sequence[str]) -> str | tuple[list[float], list[float]]:
+    """The name in `--normalisation`, or the means and the standard deviations that stand there.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if len(words) == 1 and words[0] in (AUTO, *NORMALISATIONS):
+        return words[0]
+    try:
+        values = [float(word) for word in words]
+    except ValueError:
+        values = []
+    half = len(values) // 2
+    if half not in (2, 3) or len(values) % 2 or not all(map(isfinite, values)) or min(values[half:]) <= 0:
+        raise ValueError(
+            f"--normalisation {' '.join(words)}: expected one of {', '.join((AUTO, *NORMALISATIONS))}, or the means of "
+            "all channels and then their standard deviations, > 0, in grey levels 0-255"
+        )
+    return values[:half], values[half:]
+
+
+def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -> dict[str, list[float]]:
+    """{"mean", "std"} per channel in grey levels 0-255, for a stream whose weights do not state theirs.
+
+    Args:
+        opt: `--normalisation`; values and names of another number of channels than the stream's leave it as published.
+        stream: What is normalised.
+        assumed: Name that stands for "auto".
+    """
+    wanted = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
+    if isinstance(wanted, str):
+        values = known_normalisation(assumed if wanted == AUTO else wanted, stream)
+    else:
+        values = {"mean": wanted[0], "std": wanted[1]} if len(wanted[0]) == stream.channels else None
+    return values or {"mean": list(stream.mean), "std": list(stream.std)}
+
+
+def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:
+    """Whether `--normalisation` has values for one of some streams."""
+    wanted = parse_normalisation(words)
+    if not isinstance(wanted, str):
+        return any(len(wanted[0]) == stream.channels for stream in streams)
+    known = NORMALISATIONS.get(wanted)
+    return not known or any(stream.channels in known for stream in streams)
+
+
+def stated_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Sequence[float]] | None:
+    """{"mean", "std"} that a checkpoint states, None if it does not."""
+    recipe = checkpoint.get("recipe")
+    return recipe.get("normalisation") if isinstance(recipe, Mapping) else None

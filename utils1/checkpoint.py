@@ -1,0 +1,16 @@
+"""What a checkpoint says of itself, and its network for other programs: `python -m engine.checkpoint` from any folder.
+
+python utils1/checkpoint.py results/HMDB51/SFS_..._best.pth
+python utils1/checkpoint.py results/HMDB51/SFS_..._best.pth --export SFS_HMDB51_16f.safetensors
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from engine import cli
+from engine.checkpoint.__main__ import main, parse_args
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)
