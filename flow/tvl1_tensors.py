@@ -1,6 +1,6 @@
 """TV-L1 on tensors, what its solvers share: images in and flow out, the pyramid, and what happens once per level."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,22 +11,32 @@ from torch.nn import functional as F
 
 from .tvl1 import TVL1
 
+CHECKED = 5  # iterations between two looks at whether the flow has settled; a divisor of 10 and 30
+
 # (previous (N, 1, H, W), following and its gradient (N, 3, H, W), flow (N, 2, H, W)) of one level -> its better flow.
 Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def check_schedule(parameters: TVL1) -> None:
-    """Refuse what tensors do not do: to look at the flow while iterating, which would make a GPU wait for the CPU.
+def check_gamma(parameters: TVL1) -> None:
+    """Refuse the illumination term, which tensors do not have.
 
     Raises:
-        ValueError: `epsilon` or `gamma` is not 0.
+        ValueError: `gamma` is not 0.
     """
-    if parameters.epsilon:
-        raise ValueError(
-            f"torch runs a fixed number of iterations: epsilon must be 0, got {parameters.epsilon}; use --preset fixed"
-        )
     if parameters.gamma:
         raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
+
+
+def settled_change(parameters: TVL1, height: int, width: int) -> float:
+    """The sum of squared changes of u = flow / theta in an iteration at which a level has settled; -1 is never."""
+    return height * width * (parameters.epsilon / parameters.theta) ** 2 if parameters.epsilon else -1.0
+
+
+def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
+    """Whether a median filter comes first, and how many iterations, at most `most`, for each block of a warp."""
+    for _ in range(parameters.outer_iterations):
+        for done in range(0, parameters.inner_iterations, most):
+            yield done == 0 and parameters.median_filtering > 1, min(most, parameters.inner_iterations - done)
 
 
 def usable_device(name: str) -> torch.device:
