@@ -13,9 +13,9 @@ there on the pair's programs do nothing. No number depends on which program come
 import triton
 import triton.language as tl
 
+from .tvl1_smooth import total_change
+
 BLOCK = 256  # pixels that one program of `linearise` does
-PIXELS = 64  # that one program of `smooth` does
-CHUNK = 256  # changes that are added up at a time
 TILE = 64  # side of the square that one program of `iterate` holds in registers, its margins included
 HALO = 5  # width of those margins, therefore iterations per launch at most: `tvl1_tensors.CHECKED`
 WARPS = 16  # of a program of `iterate`: 8 pixels per thread
@@ -101,62 +101,6 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
 
 
 @triton.jit
-def total_change(changes: tl.tensor, tiles: tl.int32, chunk: tl.constexpr) -> tl.tensor:
-    """The sum over the tiles of a pair; negative if it had settled before the last launch."""
-    sums = tl.zeros([chunk], tl.float32)
-    for first in range(0, tiles, chunk):
-        at = first + tl.arange(0, chunk)
-        sums += tl.load(changes + at, at < tiles, 0.0)
-    return tl.sum(sums, 0)
-
-
-@triton.jit(do_not_specialize=["height", "width", "tiles", "enough"])
-def smooth(  # noqa: PLR0913  a kernel has no objects
-    state: tl.tensor,
-    changes: tl.tensor,
-    smoothed: tl.tensor,
-    height: tl.int32,
-    width: tl.int32,
-    tiles: tl.int32,
-    enough: tl.float32,
-    side: tl.constexpr,
-    block: tl.constexpr,
-    chunk: tl.constexpr,
-) -> None:
-    """The median of u in a window about each of `block` pixels of one pair per program; edges are repeated.
-
-    Args:
-        state: 6 planes per pair, of which u is read.
-        changes: 1 number per tile.
-        smoothed: 2 planes per pair, written: u as it is if the pair has just settled, nothing if it had before.
-        height: Of a plane.
-        width: Of a plane.
-        tiles: Of a pair.
-        enough: Of `changes`, to have settled.
-        side: Of the window, 3 or 5.
-        block: Pixels per program.
-        chunk: Of `total_change`.
-    """
-    area = height * width
-    blocks = tl.cdiv(area, block)
-    pair = (tl.program_id(0) // blocks).to(tl.int64)
-    at = tl.program_id(0) % blocks * block + tl.arange(0, block)
-    state += pair * 6 * area
-    smoothed += pair * 2 * area
-    change = total_change(changes + pair * tiles, tiles, chunk)
-    inside = (at < area) & (change >= 0)
-    near = tl.arange(0, 32)[None, :]  # a power of 2 for sorting; those beyond the window are infinite and come last
-    x = tl.minimum(tl.maximum((at % width)[:, None] + near % side - side // 2, 0), width - 1)
-    y = tl.minimum(tl.maximum((at // width)[:, None] + near // side - side // 2, 0), height - 1)
-    seen = inside[:, None] & (near < side * side)
-    for plane in tl.static_range(2):
-        window = tl.sort(tl.load(state + plane * area + y * width + x, seen, float("inf")), 1)
-        middle = tl.sum(tl.where(near == side * side // 2, window, 0.0), 1)
-        u = tl.load(state + plane * area + at, inside, 0.0)
-        tl.store(smoothed + plane * area + at, tl.where(change <= enough, u, middle), inside)
-
-
-@triton.jit
 def ascend(
     px: tl.tensor, py: tl.tensor, u: tl.tensor, tau_x: tl.tensor, tau_y: tl.tensor, right: tl.tensor, below: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor]:
@@ -167,10 +111,10 @@ def ascend(
     return (px + gx) * scale, (py + gy) * scale
 
 
-@triton.jit(do_not_specialize=["planes", "height", "width", "steps", "tau", "enough"])
+@triton.jit(do_not_specialize=["u_planes", "height", "width", "steps", "tau", "enough"])
 def iterate(  # noqa: PLR0913  a kernel has no objects
     u: tl.tensor,
-    planes: tl.int32,
+    u_planes: tl.int32,
     state: tl.tensor,
     data: tl.tensor,
     changes: tl.tensor,
@@ -191,8 +135,8 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     them the middle, which is what is stored, has not been reached.
 
     Args:
-        u: `planes` planes per pair, of which the first two are u.
-        planes: In `u`: 6 if it is `state`, 2 if it is what `smooth` writes.
+        u: `u_planes` planes per pair, of which the first two are u.
+        u_planes: In `u`: 6 if it is `state`, 2 if it is what `smooth` writes.
         state: 6 planes per pair, of which p is read.
         data: 4 planes per pair.
         changes: 1 number per tile, of the last launch; infinite in the first one of a warp.
@@ -216,9 +160,10 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     x = (number % across * (tile - 2 * halo) - halo + span)[None, :]
     y = (number // across * (tile - 2 * halo) - halo + span)[:, None]
     change = total_change(changes + pair * tiles, tiles, chunk)
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height) & (change >= 0)
+    used = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
+    inside = (x >= 0) & (x < used) & (y >= 0) & (y < height)
     at = y * width + x
-    u += pair * planes * area
+    u += pair * u_planes * area
     state += pair * 6 * area
     data += pair * 4 * area
     result += pair * 6 * area

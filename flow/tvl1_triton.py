@@ -48,6 +48,7 @@ class TritonTVL1:
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
         """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         from . import tvl1_kernels as kernels
+        from . import tvl1_smooth as filters
 
         parameters, (pairs, _, height, width) = self.parameters, flow.shape
         state = flow.new_zeros(pairs, 6, height, width)
@@ -66,14 +67,14 @@ class TritonTVL1:
             changes.fill_(torch.inf)
             for smooth, steps in blocks(parameters, kernels.HALO):
                 if smooth:
-                    kernels.smooth[(pairs * -(-height * width // kernels.PIXELS),)](
+                    filters.smooth[(pairs * -(-height * width // filters.PIXELS),)](
                         *(state, changes, smoothed, *size, tiles, enough),
-                        *(parameters.median_filtering, kernels.PIXELS, kernels.CHUNK),
+                        *(parameters.median_filtering, filters.PIXELS, filters.CHUNK),
                     )
                 kernels.iterate[(pairs * tiles,)](
                     *((smoothed, 2) if smooth else (state, 6)),
                     *(state, data, changes, result, changed, *size, steps, parameters.tau, enough),
-                    *(kernels.TILE, kernels.HALO, kernels.CHUNK),
+                    *(kernels.TILE, kernels.HALO, filters.CHUNK),
                     num_warps=kernels.WARPS,
                     enable_fp_fusion=True,
                 )
