@@ -14,7 +14,7 @@ Solver = Any
 Builders = dict[str, Callable[[], Solver]]
 
 REFERENCE = "cv2 tvl1"
-FIXED = ("fixed", "fast")  # the presets that tensors are solved with
+FIXED = ("fixed", "fast")  # the presets that tensors are solved with; "opencv" is "fixed" there
 ISAS = ("baseline", "avx2", "avx512")
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,12 @@ def native(preset: str, isa: str = "auto", threads: int = 1) -> NativeTVL1:
     return NativeTVL1(build_parameters(preset, {}), isa, threads)
 
 
+def thirty(*, threads: int = 1) -> NativeTVL1:
+    """The schedule that "fixed" once had: 30 iterations in each warp, whatever moves."""
+    schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
+    return NativeTVL1(build_parameters("fixed", schedule), threads=threads)
+
+
 def compiled(preset: str) -> TorchTVL1:
     """Plain torch that iterates by torch.compile."""
     return TorchTVL1(build_parameters(preset, {}), compiled=True)
@@ -32,10 +38,11 @@ def compiled(preset: str) -> TorchTVL1:
 
 CPU: Builders = {
     REFERENCE: partial(build_flow, "tvl1", "opencv"),
-    "cv2 tvl1 fast": partial(build_flow, "tvl1", "opencv", "fast"),
+    **{f"cv2 tvl1 {preset}": partial(build_flow, "tvl1", "opencv", preset) for preset in FIXED},
     "cv2 farneback": partial(build_flow, "farneback"),
     "cv2 dis": partial(build_flow, "dis"),
     **{f"native {preset} {isa}": partial(native, preset, isa) for preset in PRESETS for isa in ISAS},
+    "native 30 per warp": thirty,
     **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in FIXED},
     **{f"torch {preset} compiled": partial(compiled, preset) for preset in FIXED},
 }

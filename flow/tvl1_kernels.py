@@ -112,7 +112,7 @@ def ascend(
 
 
 @triton.jit(do_not_specialize=["u_planes", "height", "width", "steps", "tau", "enough"])
-def iterate(  # noqa: PLR0913  a kernel has no objects
+def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     u: tl.tensor,
     u_planes: tl.int32,
     state: tl.tensor,

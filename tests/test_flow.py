@@ -63,11 +63,10 @@ def test_the_description_has_every_parameter_as_it_is_used(name, backend):
     assert changed["parameters"] == description["parameters"] | {parameter: 2 * value}
 
 
-def test_backends_without_a_stop_rule_say_that_they_have_a_fixed_schedule():
+def test_torch_asked_for_opencvs_preset_says_that_it_has_fixed():
     fixed = build_flow("tvl1", "native", "fixed").description
     assert build_flow("tvl1", "torch").description == build_flow("tvl1", "torch", "fixed").description == fixed
-    with pytest.raises(ValueError, match="epsilon"):
-        build_flow("tvl1", "torch", epsilon=0.02)
+    assert fixed["parameters"] == build_flow("tvl1", "native").description["parameters"] | {"outer_iterations": 4}
 
 
 def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog):
@@ -79,8 +78,8 @@ def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog
         "flow by plain torch, several times slower than by the native kernel: no C++ compiler: install one"
     ]
     np.testing.assert_array_equal(flow(*pair), build_flow("tvl1", "torch")(*pair))
-    # What a record says about a stop rule does not keep a solver without one from being taken.
-    assert build_flow("tvl1", warps=3, epsilon=0.02).description == build_flow("tvl1", "torch", warps=3).description
+    asked = {"warps": 3, "epsilon": 0.02}
+    assert build_flow("tvl1", **asked).description == build_flow("tvl1", "torch", **asked).description
     assert available()["native"] == "no C++ compiler: install one"
 
 
