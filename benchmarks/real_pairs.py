@@ -41,10 +41,11 @@ def middlebury(root: Path) -> list[RealPair]:
     pairs = []
     for path in sorted(root.glob("*/flow10.flo")):
         names = [path.with_name(f"frame{number}.png") for number in (10, 11)]
-        images = [cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in names]
-        if any(image is None for image in images):
+        previous, following = (cv2.imread(str(name), cv2.IMREAD_GRAYSCALE) for name in names)
+        if previous is None or following is None:
             raise ValueError(f"{path.parent}: frame10.png or frame11.png is not there or no image")
-        pairs.append(RealPair(path.parent.name, *(np.asarray(image, np.uint8) for image in images), read_flo(path)))
+        images = np.asarray(previous, np.uint8), np.asarray(following, np.uint8)
+        pairs.append(RealPair(path.parent.name, *images, read_flo(path)))
     if not pairs:
         raise ValueError(f"{root}: no NAME/flow10.flo with frame10.png and frame11.png; unpack other-gt-flow.zip there")
     return pairs
@@ -75,7 +76,7 @@ def compare_real(solvers: dict[str, Solver], pair: RealPair) -> dict[str, dict[s
         rows[name] = {"cpu_s": spent, "ratio": seconds / spent, "px": end_point_error(flow, reference)}
         rows[name] |= {"levels": levels, "within_1": within, "speed": speed(reference)}
         if pair.flow is not None:
-            known = np.isfinite(pair.flow).all(-1)
+            known: NDArray[np.bool_] = np.asarray(np.isfinite(pair.flow).all(-1))
             rows[name]["epe"] = end_point_error(flow, pair.flow, known)
             rows[name]["epe_change"] = rows[name]["epe"] / end_point_error(reference, pair.flow, known) - 1
     return rows
