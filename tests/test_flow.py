@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, available, build_flow, decode, encode, solvers
+from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, available, build_flow, decode, encode, rebuild_flow, solvers
 
 # Every way to compute flow that this machine has; raft needs a file of weights and has its own tests.
 WAYS = [(name, backend) for name in FLOWS if name != "raft" for backend, lacks in available(name).items() if not lacks]
@@ -67,6 +67,17 @@ def test_torch_asked_for_opencvs_preset_says_that_it_has_fixed():
     fixed = build_flow("tvl1", "native", "fixed").description
     assert build_flow("tvl1", "torch").description == build_flow("tvl1", "torch", "fixed").description == fixed
     assert fixed["parameters"] == build_flow("tvl1", "native").description["parameters"] | {"outer_iterations": 4}
+
+
+def test_a_record_of_the_schedule_that_fixed_once_had_is_obeyed(pair, monkeypatch):
+    schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
+    record = build_flow("tvl1", "torch", "fixed", **schedule).description
+    native = rebuild_flow(record)
+    monkeypatch.setattr(solvers.kernel, "missing", lambda: "no C++ compiler: install one")
+    plain = rebuild_flow(record)
+    assert native.description == plain.description == record
+    np.testing.assert_allclose(native(*pair), plain(*pair), atol=0.01)
+    assert np.abs(plain(*pair) - build_flow("tvl1", "torch")(*pair)).max() > 0.01
 
 
 def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog):
