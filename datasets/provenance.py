@@ -12,8 +12,6 @@ FLOW_FILE = "flow.json"  # algorithm, parameters, library, bound, quantisation, 
 
 # What a network sees; another version of a library moves few grey levels, so it is recorded but not compared.
 COMPARED = ("algorithm", "parameters", "bound", "quantisation", "fps", "short_side")
-# The most rounds of TV-L1's iterations: where epsilon ends them, four and ten give the same flow.
-ROUNDS = "parameters outer_iterations"
 NOT_STATED = object()
 
 
@@ -88,14 +86,12 @@ def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
     Args:
         a: The record of the data.
-        b: The record in the checkpoint. Only what both state is compared, parameters one by one; the most rounds of
-            TV-L1's iterations are not if a threshold ends them.
+        b: The record in the checkpoint. Only what both state is compared, parameters one by one.
     """
-    settles = all(record.get("parameters", {}).get("epsilon", 0) > 0 for record in (a, b))
     return [
         f"{name} {show(x)} here, {show(y)} in the checkpoint"
         for name, x, y in differences(a, b, COMPARED)
-        if not (settles and name == ROUNDS) and NOT_STATED not in (x, y)
+        if NOT_STATED not in (x, y)
     ]
 
 

@@ -15,7 +15,7 @@ from . import opencv as cv
 from . import tvl1_triton
 from .images import FlowSolver
 from .native import NativeTVL1
-from .tvl1 import build_parameters, fixed
+from .tvl1 import build_parameters
 from .tvl1_torch import TorchTVL1
 from .tvl1_triton import TritonTVL1
 
@@ -41,7 +41,7 @@ def native(preset: str, device: str | None, threads: int | None, parameters: Par
 
 def torch_eager(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
     """Plain torch, on any device."""
-    return TorchTVL1(build_parameters(fixed(preset), parameters), device=device)
+    return TorchTVL1(build_parameters(preset, parameters), device=device)
 
 
 def cuda(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
@@ -54,7 +54,7 @@ def cuda(preset: str, device: str | None, threads: int | None, parameters: Param
     if reason := tvl1_triton.missing():
         log.warning("flow by plain torch, several times slower than by Triton: %s", reason)
         return torch_eager(preset, device, threads, parameters)
-    return TritonTVL1(build_parameters(fixed(preset), parameters), device=device)
+    return TritonTVL1(build_parameters(preset, parameters), device=device)
 
 
 def opencv(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> cv.OpenCVFlow:

@@ -89,28 +89,21 @@ def test_a_claim_names_the_parameters_that_differ(tmp_path):
 
 
 OPENCV = {"warps": 5, "epsilon": 0.01, "outer_iterations": 10, "median_filtering": 5, "inner_iterations": 30}
-FIXED = OPENCV | {"outer_iterations": 4}
-ONCE_FIXED = OPENCV | {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}  # what the preset recorded before
+ONCE_FIXED = OPENCV | {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}  # what a preset once recorded
 
 
 def tvl1_mismatch(here: dict, there: dict) -> list[str]:
     return flow_mismatch(*({"algorithm": "tvl1", "parameters": parameters} for parameters in (here, there)))
 
 
-def test_the_most_rounds_do_not_make_the_flow_another_where_a_threshold_ends_them():
-    assert tvl1_mismatch(OPENCV, FIXED) == tvl1_mismatch(FIXED, OPENCV) == []
-    for name in ("warps", "inner_iterations", "median_filtering"):
-        (difference,) = tvl1_mismatch(OPENCV, FIXED | {name: 7})
-        assert difference == f"parameters {name} {OPENCV[name]} here, 7 in the checkpoint"
-    (difference,) = tvl1_mismatch(ONCE_FIXED, ONCE_FIXED | {"outer_iterations": 10})
-    assert difference == "parameters outer_iterations 1 here, 10 in the checkpoint"
-
-
-@pytest.mark.parametrize("now", [OPENCV, FIXED])
-def test_the_schedule_that_fixed_once_had_is_another_flow_and_itself(now):
-    assert tvl1_mismatch(ONCE_FIXED, ONCE_FIXED) == []
-    assert "parameters epsilon 0.0 here, 0.01 in the checkpoint" in tvl1_mismatch(ONCE_FIXED, now)
-    assert len(tvl1_mismatch(ONCE_FIXED, now)) == len(tvl1_mismatch(now, ONCE_FIXED)) == 3
+def test_when_tvl1_stops_makes_its_flow_another():
+    assert tvl1_mismatch(ONCE_FIXED, ONCE_FIXED) == tvl1_mismatch(OPENCV, OPENCV) == []
+    assert tvl1_mismatch(ONCE_FIXED, OPENCV) == [
+        "parameters epsilon 0.0 here, 0.01 in the checkpoint",
+        "parameters outer_iterations 1 here, 10 in the checkpoint",
+        "parameters median_filtering 1 here, 5 in the checkpoint",
+    ]
+    assert len(tvl1_mismatch(OPENCV, ONCE_FIXED)) == 3
 
 
 def test_flow_mismatch_names_what_a_network_would_see_and_only_that():

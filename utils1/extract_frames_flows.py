@@ -32,7 +32,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     )
     parser.add_argument("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="of tvl1; auto: cuda with a GPU, or native")
-    parser.add_argument("--preset", default="opencv", choices=PRESETS, help="of tvl1; GPUs have fixed for opencv")
+    parser.add_argument("--preset", default="opencv", choices=PRESETS, help="of tvl1")
     parser.add_argument("--flow_weights", type=Path, metavar="PATH", help="of raft")
     parser.add_argument("--bound", type=float, default=20.0, help="pixels that become grey level 255")
     parser.add_argument("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
