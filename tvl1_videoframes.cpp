@@ -36,7 +36,7 @@ TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ... and `done`. It appears when it is 
 already. Unlike that script it keeps no frames.json and flow.json beside the folders, which record how they were made.
 
 options:
-  --preset NAME      opencv (default), fixed or fast: parameters of TV-L1
+  --preset NAME      opencv (default), fixed (the same) or fast: parameters of TV-L1
   --threads N        pairs solved at a time; default: one per processor
   --cuda             OpenCV's own TV-L1 on a GPU, where OpenCV was built with it
   --help             this text

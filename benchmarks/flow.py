@@ -1,7 +1,8 @@
 """Speed and closeness of every flow solver of this machine, as a Markdown table and JSON.
 
-All solvers take each pair of made-up images in turn, each on one core, and CPU time is counted, not wall time:
-the ratios hold on a busy machine too. Ratios are those of OpenCV's TV-L1 with its default parameters, pair by pair.
+All solvers take each pair of images in turn, each on one core, and CPU time is counted, not wall time: the ratios hold
+on a busy machine too. Ratios are those of OpenCV's TV-L1 with its default parameters, pair by pair. The pairs are made
+up, with flow that is exact, unless --middlebury or --videos names real ones.
 """
 
 import logging
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.methods import CPU, GPU, REFERENCE, Solver, check, native, workable
+from benchmarks.real_pairs import fastest_pair, measure_real, middlebury, truth_table, video_table
 from benchmarks.report import environment, flow_table, gpu_table, save, scaling_line, speed_table
 from benchmarks.scenes import Scene, end_point_error, grey_difference, make_scene
 from benchmarks.textures import TEXTURES
@@ -44,6 +46,11 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the images, pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the images")
     parser.add_argument("--methods", nargs="+", default=[], metavar="TEXT", help="only those whose name holds a TEXT")
+    real = parser.add_mutually_exclusive_group()
+    real.add_argument("--middlebury", type=Path, metavar="DIR", help="of NAME/frame10.png, frame11.png and flow10.flo")
+    real.add_argument(
+        "--videos", type=Path, nargs="+", metavar="FILE", help="the fastest two frames of each, at 25 fps"
+    )
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/flow.json"), help="every number")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
@@ -62,6 +69,8 @@ def main(opt: Namespace) -> dict[str, Any]:
     if opt.pairs < 1:
         raise ValueError(f"--pairs {opt.pairs} is not at least 1")
     check(opt.methods)
+    if opt.middlebury or opt.videos:
+        return main_real(opt)
     kinds = [(texture, speed) for texture in TEXTURES for speed in SPEEDS]
     settings = [(opt.seed + i, *kinds[i % len(kinds)]) for i in range(opt.pairs)]
     width, height = opt.size
@@ -76,6 +85,19 @@ def main(opt: Namespace) -> dict[str, Any]:
     save(opt.out, record)
     for text in (flow_table(record), speed_table(record), scaling_line(record), gpu_table(record)):
         print(text)  # noqa: T201 - the result
+    return record
+
+
+def main_real(opt: Namespace) -> dict[str, Any]:
+    """Measure on real pairs, print their table, write the JSON."""
+    with single_threaded_libraries():
+        pairs = middlebury(opt.middlebury) if opt.middlebury else [fastest_pair(video) for video in opt.videos]
+        solvers, missing = workable(CPU, opt.methods, pairs[0].previous, pairs[0].following)
+        if REFERENCE in missing:
+            raise ValueError(missing[REFERENCE])
+        record = {"environment": environment(), **measure_real(solvers, pairs), "missing": missing}
+    save(opt.out, record)
+    print(truth_table(record) if opt.middlebury else video_table(record))  # noqa: T201 - the result
     return record
 
 

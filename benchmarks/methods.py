@@ -7,14 +7,14 @@ from typing import Any
 
 from flow import build_flow
 from flow.native import NativeTVL1
-from flow.tvl1 import PRESETS, build_parameters
+from flow.tvl1 import build_parameters
 from flow.tvl1_torch import TorchTVL1
 
 Solver = Any
 Builders = dict[str, Callable[[], Solver]]
 
 REFERENCE = "cv2 tvl1"
-FIXED = ("fixed", "fast")  # the presets that tensors are solved with
+DISTINCT = ("opencv", "fast")  # the presets; "fixed" is "opencv"
 ISAS = ("baseline", "avx2", "avx512")
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,12 @@ log = logging.getLogger(__name__)
 def native(preset: str, isa: str = "auto", threads: int = 1) -> NativeTVL1:
     """The native kernel with a certain code path and number of threads."""
     return NativeTVL1(build_parameters(preset, {}), isa, threads)
+
+
+def thirty(*, threads: int = 1) -> NativeTVL1:
+    """The schedule that "fixed" once had: 30 iterations in each warp, whatever moves."""
+    schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
+    return NativeTVL1(build_parameters("fixed", schedule), threads=threads)
 
 
 def compiled(preset: str) -> TorchTVL1:
@@ -35,13 +41,14 @@ CPU: Builders = {
     "cv2 tvl1 fast": partial(build_flow, "tvl1", "opencv", "fast"),
     "cv2 farneback": partial(build_flow, "farneback"),
     "cv2 dis": partial(build_flow, "dis"),
-    **{f"native {preset} {isa}": partial(native, preset, isa) for preset in PRESETS for isa in ISAS},
-    **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in FIXED},
-    **{f"torch {preset} compiled": partial(compiled, preset) for preset in FIXED},
+    **{f"native {preset} {isa}": partial(native, preset, isa) for preset in DISTINCT for isa in ISAS},
+    "native 30 per warp": thirty,
+    **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in DISTINCT},
+    **{f"torch {preset} compiled": partial(compiled, preset) for preset in DISTINCT},
 }
 GPU: Builders = {
     f"{backend} {preset}": partial(build_flow, "tvl1", backend, preset)
-    for preset in FIXED
+    for preset in DISTINCT
     for backend in ("torch", "cuda")
 }
 

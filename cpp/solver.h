@@ -53,12 +53,11 @@ inline void for_each(std::int64_t count, int threads, const std::function<void(s
 /// The kernel's parameters of a preset: those of PRESETS in flow/tvl1.py.
 inline tvl1_parameters preset_parameters(const std::string &preset) {
     tvl1_parameters parameters = tvl1_defaults();
-    if (preset == "opencv") return parameters;
+    if (preset == "opencv" || preset == "fixed") return parameters;
+    if (preset != "fast") throw Failure("--preset " + preset + " does not exist; choose from opencv, fixed, fast");
     parameters.epsilon = 0;
     parameters.outer_iterations = 1;
     parameters.median_filtering = 1;
-    if (preset == "fixed") return parameters;
-    if (preset != "fast") throw Failure("--preset " + preset + " does not exist; choose from opencv, fixed, fast");
     parameters.scales = 8;
     parameters.warps = 3;
     parameters.inner_iterations = 10;

@@ -12,8 +12,6 @@ FLOW_FILE = "flow.json"  # algorithm, parameters, library, bound, quantisation, 
 
 # What a network sees; another version of a library moves few grey levels, so it is recorded but not compared.
 COMPARED = ("algorithm", "parameters", "bound", "quantisation", "fps", "short_side")
-# When TV-L1 stops iterating: a fixed number of iterations and OpenCV's threshold give flows 0.04 pixels apart.
-STOPPING = {f"parameters {name}" for name in ("epsilon", "outer_iterations", "median_filtering")}
 NOT_STATED = object()
 
 
@@ -88,14 +86,12 @@ def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
     Args:
         a: The record of the data.
-        b: The record in the checkpoint. Only what both state is compared, parameters one by one; when TV-L1 stops
-            iterating is not.
+        b: The record in the checkpoint. Only what both state is compared, parameters one by one.
     """
-    ignored = STOPPING if "tvl1" in (a.get("algorithm"), b.get("algorithm")) else set()
     return [
         f"{name} {show(x)} here, {show(y)} in the checkpoint"
         for name, x, y in differences(a, b, COMPARED)
-        if name not in ignored and NOT_STATED not in (x, y)
+        if NOT_STATED not in (x, y)
     ]
 
 

@@ -39,8 +39,7 @@ def build_flow(
         name: A key of `FLOWS`.
         backend: What computes it. "auto" solves TV-L1 on the GPU for tensors that are there and otherwise natively,
             or by torch, with a warning, where the native kernel cannot be compiled.
-        preset: A key of `PRESETS`, for TV-L1: whose default parameters. torch and cuda iterate by a fixed schedule
-            and take "fixed" for "opencv"; the difference is about 0.04 pixels.
+        preset: A key of `PRESETS`, for TV-L1: whose default parameters.
         device: Where "torch" and "cuda" compute arrays, e.g. "cuda:1"; tensors on a GPU are computed where they are.
         threads: Pairs of a batch that "native" solves at a time; None takes all cores.
         parameters: Solver parameters that replace the preset's, by the names in `.description["parameters"]`.

@@ -12,7 +12,7 @@ Record = Mapping[str, Any]
 def rebuild_flow(record: Record, *, device: str | None = None, threads: int | None = None) -> FlowSolver:
     """The solver of a record; what it does not say is as in the published tools.
 
-    It has the record's parameters, except that GPUs, and CPUs without the native kernel, iterate by a fixed schedule.
+    It has the record's parameters wherever it computes, also those of a preset that has changed since.
 
     Args:
         record: With "algorithm" and "parameters".

@@ -15,7 +15,7 @@ from . import opencv as cv
 from . import tvl1_triton
 from .images import FlowSolver
 from .native import NativeTVL1
-from .tvl1 import build_parameters, fixed, unscheduled
+from .tvl1 import build_parameters
 from .tvl1_torch import TorchTVL1
 from .tvl1_triton import TritonTVL1
 
@@ -41,7 +41,7 @@ def native(preset: str, device: str | None, threads: int | None, parameters: Par
 
 def torch_eager(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
     """Plain torch, on any device."""
-    return TorchTVL1(build_parameters(fixed(preset), parameters), device=device)
+    return TorchTVL1(build_parameters(preset, parameters), device=device)
 
 
 def cuda(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
@@ -54,7 +54,7 @@ def cuda(preset: str, device: str | None, threads: int | None, parameters: Param
     if reason := tvl1_triton.missing():
         log.warning("flow by plain torch, several times slower than by Triton: %s", reason)
         return torch_eager(preset, device, threads, parameters)
-    return TritonTVL1(build_parameters(fixed(preset), parameters), device=device)
+    return TritonTVL1(build_parameters(preset, parameters), device=device)
 
 
 def opencv(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> cv.OpenCVFlow:
@@ -79,10 +79,10 @@ def without_preset(build: Callable[..., FlowSolver], *, takes_device: bool = Fal
 
 
 def auto(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
-    """The fastest backend for where the images are; one with a fixed schedule ignores parameters of the other kind."""
+    """The fastest backend for where the images are."""
     if device is not None and torch.device(device).type != "cpu":
         build = cuda if torch.device(device).type == "cuda" else torch_eager
-        return build(preset, device, threads, unscheduled(parameters))
+        return build(preset, device, threads, parameters)
     return AutoTVL1(preset, threads, parameters)
 
 
@@ -99,7 +99,7 @@ class AutoTVL1:
         self.on_cpu: FlowSolver
         if reason := kernel.missing():
             log.warning("flow by plain torch, several times slower than by the native kernel: %s", reason)
-            self.on_cpu = torch_eager(preset, None, threads, unscheduled(parameters))
+            self.on_cpu = torch_eager(preset, None, threads, parameters)
         else:
             self.on_cpu = native(preset, None, threads, parameters)
         self.description = self.on_cpu.description

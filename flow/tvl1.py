@@ -13,9 +13,9 @@ LIBRARY = "sts_net 0.1"  # the same for all our solvers: by the same parameters 
 PRESETS: dict[str, dict[str, float]] = {
     # OpenCV's CPU class: iterates until the flow changes less than epsilon per iteration.
     "opencv": {},
-    # As accurate, but always 5 warps of 30 iterations: the work does not depend on the images.
-    "fixed": {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1},
-    # More scales reach larger motion in a fifth of the iterations; a more accurate, and therefore another, flow.
+    # Once 5 warps of 30 iterations, for GPUs, which lost fast motion; they iterate as OpenCV does now.
+    "fixed": {},
+    # More scales reach larger motion, few iterations make slow motion less accurate: another flow.
     "fast": {
         "scales": 8,
         "warps": 3,
@@ -97,16 +97,6 @@ class TVL1:
                 break
             sizes.append((height, width))
         return sizes
-
-
-def fixed(preset: str) -> str:
-    """The preset that a solver with a fixed schedule has in place of `preset`."""
-    return "fixed" if preset == "opencv" else preset
-
-
-def unscheduled(parameters: dict[str, Any]) -> dict[str, Any]:
-    """`parameters` without those that say when to stop iterating."""
-    return {name: value for name, value in parameters.items() if name not in PRESETS["fixed"]}
 
 
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:

@@ -3,14 +3,21 @@
 A plane is one float32 (H, W) without gaps. Per pair of images there are 6 planes of state (u1, u2, and p of u1 along x
 and y, p of u2 along x and y), 3 of the following image (grey level, gradient along x and y) and 4 of the data term
 (rho, a1, a2 and what turns a into b).
+
+When to stop is decided where the flow is. Each launch of `iterate` leaves one number per tile, the sum of the squared
+changes of u in its last iteration, and the next one adds up those of its pair: at most `enough`, and the pair has
+settled. That launch then copies the state, so that both of the buffers which take turns hold it, and leaves -1; from
+there on the pair's programs do nothing. No number depends on which program comes first.
 """
 
 import triton
 import triton.language as tl
 
+from .tvl1_smooth import total_change
+
 BLOCK = 256  # pixels that one program of `linearise` does
 TILE = 64  # side of the square that one program of `iterate` holds in registers, its margins included
-HALO = 5  # width of those margins, therefore iterations per launch at most; a divisor of 10 and 30
+HALO = 5  # width of those margins, therefore iterations per launch at most: `tvl1_tensors.CHECKED`
 WARPS = 16  # of a program of `iterate`: 8 pixels per thread
 FLAT = tl.constexpr(2.0**-23)
 A = tl.constexpr(-0.75)  # of the cubic, OpenCV's
@@ -104,17 +111,23 @@ def ascend(
     return (px + gx) * scale, (py + gy) * scale
 
 
-@triton.jit(do_not_specialize=["height", "width", "steps", "tau"])
-def iterate(  # noqa: PLR0913  a kernel has no objects
+@triton.jit(do_not_specialize=["u_planes", "height", "width", "steps", "tau", "enough"])
+def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
+    u: tl.tensor,
+    u_planes: tl.int32,
     state: tl.tensor,
     data: tl.tensor,
+    changes: tl.tensor,
     result: tl.tensor,
+    changed: tl.tensor,
     height: tl.int32,
     width: tl.int32,
     steps: tl.int32,
     tau: tl.float32,
+    enough: tl.float32,
     tile: tl.constexpr,
     halo: tl.constexpr,
+    chunk: tl.constexpr,
 ) -> None:
     """`steps` iterations of one tile of one pair per program, in registers.
 
@@ -122,15 +135,21 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     them the middle, which is what is stored, has not been reached.
 
     Args:
-        state: 6 planes per pair.
+        u: `u_planes` planes per pair, of which the first two are u.
+        u_planes: In `u`: 6 if it is `state`, 2 if it is what `smooth` writes.
+        state: 6 planes per pair, of which p is read.
         data: 4 planes per pair.
-        result: 6 planes per pair, written.
+        changes: 1 number per tile, of the last launch; infinite in the first one of a warp.
+        result: 6 planes per pair, written unless the pair had settled before the last launch.
+        changed: 1 number per tile, written.
         height: Of a plane.
         width: Of a plane.
         steps: Number of iterations, at most `halo`.
         tau: Of the parameters.
+        enough: Of `changes`, to have settled; -1 for never.
         tile: Side of the tile, a power of 2.
         halo: Width of its margins, less than half of it.
+        chunk: Of `total_change`.
     """
     area = height * width
     across = tl.cdiv(width, tile - 2 * halo)
@@ -140,13 +159,16 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     span = tl.arange(0, tile)
     x = (number % across * (tile - 2 * halo) - halo + span)[None, :]
     y = (number // across * (tile - 2 * halo) - halo + span)[:, None]
-    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    change = total_change(changes + pair * tiles, tiles, chunk)
+    used = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
+    inside = (x >= 0) & (x < used) & (y >= 0) & (y < height)
     at = y * width + x
+    u += pair * u_planes * area
     state += pair * 6 * area
     data += pair * 4 * area
     result += pair * 6 * area
-    u1 = tl.load(state + at, inside, 0.0)
-    u2 = tl.load(state + area + at, inside, 0.0)
+    u1 = tl.load(u + at, inside, 0.0)
+    u2 = tl.load(u + area + at, inside, 0.0)
     px1 = tl.load(state + 2 * area + at, inside, 0.0)
     py1 = tl.load(state + 3 * area + at, inside, 0.0)
     px2 = tl.load(state + 4 * area + at, inside, 0.0)
@@ -162,10 +184,14 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     # p stays 0 where grad u has no neighbour, and outside of the image.
     tau_x = tl.where((x >= 0) & (x < width - 1), tau, 0.0)
     tau_y = tl.where((y >= 0) & (y < height - 1), tau, 0.0)
-    for _ in range(steps):
+    squares = tl.zeros([tile, tile], tl.float32)
+    for _ in range(tl.where(change > enough, steps, 0)):
         d = tl.minimum(tl.maximum(rho + a1 * u1 + a2 * u2, -1.0), 1.0) * a_to_b
-        u1 += d * a1 + (px1 - tl.gather(px1, left, 1)) + (py1 - tl.gather(py1, above, 0))
-        u2 += d * a2 + (px2 - tl.gather(px2, left, 1)) + (py2 - tl.gather(py2, above, 0))
+        step1 = d * a1 + (px1 - tl.gather(px1, left, 1)) + (py1 - tl.gather(py1, above, 0))
+        step2 = d * a2 + (px2 - tl.gather(px2, left, 1)) + (py2 - tl.gather(py2, above, 0))
+        squares = step1 * step1 + step2 * step2
+        u1 += step1
+        u2 += step2
         px1, py1 = ascend(px1, py1, u1, tau_x, tau_y, right, below)
         px2, py2 = ascend(px2, py2, u2, tau_x, tau_y, right, below)
     middle = (span >= halo) & (span < tile - halo)
@@ -176,3 +202,5 @@ def iterate(  # noqa: PLR0913  a kernel has no objects
     tl.store(result + 3 * area + at, py1, own)
     tl.store(result + 4 * area + at, px2, own)
     tl.store(result + 5 * area + at, py2, own)
+    total = tl.sum(tl.sum(tl.where(own, squares, 0.0), 1), 0)
+    tl.store(changed + pair * tiles + number, tl.where(change > enough, total, -1.0))

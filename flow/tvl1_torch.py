@@ -1,4 +1,4 @@
-"""TV-L1 in plain torch: batches of pairs on any device, without a look at the values while iterating.
+"""TV-L1 in plain torch: batches of pairs on any device; a GPU is never waited for.
 
 Per pixel, with u the flow divided by theta, g the gradient of the warped image and f the flow that it was warped by,
 
@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from .tvl1 import LIBRARY, TVL1
 from .tvl1_fused import FusedIterations, compiled_step
-from .tvl1_tensors import check_schedule, coarse_to_fine, median, solve, usable_device
+from .tvl1_tensors import CHECKED, blocks, check_gamma, coarse_to_fine, median, settled_change, solve, usable_device
 
 # rho (N, 1, HW), a (N, 2, HW) and b (N, 2, HW): the data term changes u by b clamp(rho + a u, -1, 1).
 Data = tuple[Tensor, Tensor, Tensor]
@@ -30,18 +30,18 @@ class TorchTVL1:
     """TV-L1 of grey images by torch; see `build_flow` for shapes and units.
 
     Args:
-        parameters: With `epsilon` and `gamma` 0.
+        parameters: With `gamma` 0.
         device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
             "mps" needs torch 2.11, the first with bicubic sampling there.
         compiled: Iterate by torch.compile, whose compiler runs at the first call: for seconds, once for all sizes.
 
     Raises:
-        ValueError: A schedule that depends on the images, or a device that is not there; when called, images that
-            are none or, if compiled, a torch.compile that does not work.
+        ValueError: gamma, or a device that is not there; when called, images that are none or, if compiled, a
+            torch.compile that does not work.
     """
 
     def __init__(self, parameters: TVL1, *, device: str | None = None, compiled: bool = False) -> None:
-        check_schedule(parameters)
+        check_gamma(parameters)
         self.parameters = parameters
         self.device = usable_device(device or "cpu")
         self.iterations: Callable[..., Iterations | FusedIterations] = (
@@ -70,11 +70,27 @@ class TorchTVL1:
         state = self.iterations(flow.flatten(2) / parameters.theta, size[1], parameters.tau)
         for _ in range(parameters.warps):
             data = linearise(previous, planes, state.u.unflatten(2, size), parameters)
-            for _ in range(parameters.outer_iterations):
-                if parameters.median_filtering > 1:
-                    state.u.copy_(median(state.u.unflatten(2, size), parameters.median_filtering).flatten(2))
-                state.advance(data, parameters.inner_iterations)
+            self.relax(state, data, size)
         return state.u.unflatten(2, size) * parameters.theta
+
+    def relax(self, iterations: "Iterations | FusedIterations", data: Data, size: torch.Size) -> None:
+        """Iterate for one warp, each pair until its flow has settled."""
+        parameters, on_cpu = self.parameters, iterations.u.device.type == "cpu"
+        enough = settled_change(parameters, *size)
+        settled = torch.zeros(len(iterations.u), 1, 1, dtype=torch.bool, device=iterations.u.device)
+        freezes = enough >= 0 and not (on_cpu and len(settled) == 1)  # a single pair ends the loop instead
+        for smooth, steps in blocks(parameters, CHECKED if enough >= 0 else parameters.inner_iterations):
+            before = [tensor.clone() for tensor in iterations.state] if freezes else []
+            if smooth:
+                iterations.u.copy_(median(iterations.u.unflatten(2, size), parameters.median_filtering).flatten(2))
+            iterations.advance(data, steps - 1)
+            previous = iterations.u.clone()
+            iterations.advance(data, 1)
+            for tensor, frozen in zip(iterations.state, before, strict=freezes):
+                tensor.copy_(torch.where(settled, frozen, tensor))
+            settled |= (iterations.u - previous).square_().sum((1, 2), keepdim=True) <= enough
+            if on_cpu and settled.all():  # on a GPU this would wait
+                return
 
 
 def linearise(previous: Tensor, planes: Tensor, u: Tensor, parameters: TVL1) -> Data:
@@ -127,11 +143,13 @@ class Iterations:
 
     Attributes:
         u: The current u.
+        state: All that changes from one iteration to the next; the third dimension from the end counts pairs.
     """
 
     def __init__(self, u: Tensor, width: int, tau: float) -> None:
         self.u, self.width, self.tau = u, width, tau
         self.p = u.new_zeros(2, *u.shape)  # along x and y
+        self.state = self.u, self.p
         self.gradient = torch.zeros_like(self.p)
         self.norm = torch.empty_like(u)
         self.d = torch.empty_like(u[:, :1])

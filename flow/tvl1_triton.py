@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from .tvl1 import LIBRARY, TVL1
-from .tvl1_tensors import check_schedule, coarse_to_fine, median, solve, usable_device
+from .tvl1_tensors import blocks, check_gamma, coarse_to_fine, settled_change, solve, usable_device
 
 OLDEST = 7, 0  # compute capability that Triton compiles for
 
@@ -21,16 +21,15 @@ class TritonTVL1:
     in Triton's cache on the disk.
 
     Args:
-        parameters: With `epsilon` and `gamma` 0.
+        parameters: With `gamma` 0.
         device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
 
     Raises:
-        ValueError: A schedule that depends on the images, or a device that is not there; when called, images that
-            are none.
+        ValueError: gamma, or a device that is not there; when called, images that are none.
     """
 
     def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
-        check_schedule(parameters)
+        check_gamma(parameters)
         self.parameters = parameters
         self.device = usable_device(device or "cuda")
         self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
@@ -49,30 +48,37 @@ class TritonTVL1:
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
         """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         from . import tvl1_kernels as kernels
+        from . import tvl1_smooth as filters
 
         parameters, (pairs, _, height, width) = self.parameters, flow.shape
         state = flow.new_zeros(pairs, 6, height, width)
         state[:, :2] = flow / parameters.theta
         result, data = torch.empty_like(state), flow.new_empty(pairs, 4, height, width)
-        blocks = -(-height * width // kernels.BLOCK)
+        smoothed = torch.empty_like(flow)
         inner = kernels.TILE - 2 * kernels.HALO
         tiles = -(-height // inner) * -(-width // inner)
+        changes, changed = flow.new_empty(2, pairs, tiles)
+        size, enough = (height, width), settled_change(parameters, height, width)
         for _ in range(parameters.warps):
-            kernels.linearise[(pairs * blocks,)](
-                *(previous, planes, state, data, height, width, parameters.theta, parameters.lambda_, kernels.BLOCK),
+            kernels.linearise[(pairs * -(-height * width // kernels.BLOCK),)](
+                *(previous, planes, state, data, *size, parameters.theta, parameters.lambda_, kernels.BLOCK),
                 enable_fp_fusion=True,
             )
-            for _ in range(parameters.outer_iterations):
-                if parameters.median_filtering > 1:
-                    state[:, :2] = median(state[:, :2], parameters.median_filtering)
-                for done in range(0, parameters.inner_iterations, kernels.HALO):
-                    steps = min(kernels.HALO, parameters.inner_iterations - done)
-                    kernels.iterate[(pairs * tiles,)](
-                        *(state, data, result, height, width, steps, parameters.tau, kernels.TILE, kernels.HALO),
-                        num_warps=kernels.WARPS,
-                        enable_fp_fusion=True,
+            changes.fill_(torch.inf)
+            for smooth, steps in blocks(parameters, kernels.HALO):
+                if smooth:
+                    filters.smooth[(pairs * -(-height * width // filters.PIXELS),)](
+                        *(state, changes, smoothed, *size, tiles, enough),
+                        *(parameters.median_filtering, filters.PIXELS, filters.CHUNK),
                     )
-                    state, result = result, state
+                kernels.iterate[(pairs * tiles,)](
+                    *((smoothed, 2) if smooth else (state, 6)),
+                    *(state, data, changes, result, changed, *size, steps, parameters.tau, enough),
+                    *(kernels.TILE, kernels.HALO, filters.CHUNK),
+                    num_warps=kernels.WARPS,
+                    enable_fp_fusion=True,
+                )
+                state, result, changes, changed = result, state, changed, changes
         return state[:, :2] * parameters.theta
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -16,8 +17,9 @@ from benchmarks.loading_subjects import SUBJECTS, draw_clips
 from benchmarks.loading_workers import worker_rates
 from benchmarks.methods import REFERENCE, workable
 from benchmarks.original_loader import OriginalLoader, levels
+from benchmarks.real_pairs import fastest_pair, middlebury
 from benchmarks.report import environment, gpu_table, markdown, scaling_line
-from benchmarks.scenes import make_scene
+from benchmarks.scenes import end_point_error, make_scene
 from benchmarks.timing import LEAST_CPU, MOST_CALLS, Seconds, alternated, cpu_seconds, gpu_seconds
 from datasets import crops
 from datasets.jpeg import native
@@ -25,6 +27,7 @@ from datasets.random_crops import MultiScaleCornerCrop
 from datasets.stores.store import Video
 from engine import cli
 from flow import build_flow
+from flow.flo import write_flo
 
 TINY = ["--size", "48x32", "--pairs", "2"]
 
@@ -75,6 +78,60 @@ def test_what_cannot_be_measured_is_said_in_one_line(words, message, tmp_path, c
     assert line.startswith("error: ")
     assert message in line
     assert not out.exists()
+
+
+def test_middleburys_pairs_are_measured_where_their_flow_is_known(tmp_path, capsys):
+    scene = make_scene(1, 48, 64, 3.0)
+    truth = scene.flow.copy()
+    truth[:20] = np.nan
+    folder, out = tmp_path / "Wood", tmp_path / "flow.json"
+    folder.mkdir()
+    write_flo(folder / "flow10.flo", truth)
+    for number, image in ((10, scene.previous), (11, scene.following)):
+        cv2.imwrite(str(folder / f"frame{number}.png"), image)
+    benchmark.main(benchmark.parse_args(["--middlebury", str(tmp_path), "--methods", "farneback", "--out", str(out)]))
+    record = json.loads(out.read_text())
+    theirs, farneback = (record["cpu"][name]["pairs"][0] for name in (REFERENCE, "cv2 farneback"))
+    images = scene.previous, scene.following
+    flows = [build_flow(name)(*images) for name in ("tvl1", "farneback")]
+    known = np.isfinite(truth).all(-1)
+    assert farneback["epe"] == pytest.approx(end_point_error(flows[1], scene.flow, known))
+    assert farneback["epe_change"] == pytest.approx(farneback["epe"] / theirs["epe"] - 1)
+    assert (theirs["px"], theirs["epe_change"], theirs["ratio"]) == (0, 0, 1)
+    text = capsys.readouterr().out
+    assert "| px to cv2; EPE | ms per pair | times as fast | Wood |" in text
+    assert f"{farneback['px']:.3f}; {farneback['epe']:.3f} (" in text
+
+
+def test_of_a_video_the_fastest_pair_is_measured(tmp_path, capsys):
+    picture = make_scene(0, 96, 128).previous
+    steps = np.cumsum([0, 1, 1, 4, 1])
+    path = write_video(tmp_path / "pan.avi", [np.roll(picture, step, 1) for step in steps])
+    assert fastest_pair(path).name == "pan.avi 3"
+    out = tmp_path / "flow.json"
+    benchmark.main(benchmark.parse_args(["--videos", str(path), "--methods", "farneback", "--out", str(out)]))
+    (row,) = json.loads(out.read_text())["cpu"]["cv2 farneback"]["pairs"]
+    assert row["px"] > 0
+    assert "epe" not in row
+    assert "| cv2 farneback | " in capsys.readouterr().out
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> Path:
+    height, width = frames[0].shape
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+def test_a_folder_without_middleburys_pairs_says_what_belongs_there(tmp_path):
+    with pytest.raises(ValueError, match=r"no NAME/flow10\.flo with frame10\.png and frame11\.png"):
+        middlebury(tmp_path)
+    (tmp_path / "Wood").mkdir()
+    write_flo(tmp_path / "Wood" / "flow10.flo", np.zeros((16, 16, 2)))
+    with pytest.raises(ValueError, match=r"Wood: frame10\.png or frame11\.png is not there or no image"):
+        middlebury(tmp_path)
 
 
 def test_without_the_reference_nothing_is_measured(monkeypatch, tmp_path):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, available, build_flow, decode, encode, solvers
+from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, available, build_flow, decode, encode, rebuild_flow, solvers
 
 # Every way to compute flow that this machine has; raft needs a file of weights and has its own tests.
 WAYS = [(name, backend) for name in FLOWS if name != "raft" for backend, lacks in available(name).items() if not lacks]
@@ -63,11 +63,21 @@ def test_the_description_has_every_parameter_as_it_is_used(name, backend):
     assert changed["parameters"] == description["parameters"] | {parameter: 2 * value}
 
 
-def test_backends_without_a_stop_rule_say_that_they_have_a_fixed_schedule():
-    fixed = build_flow("tvl1", "native", "fixed").description
-    assert build_flow("tvl1", "torch").description == build_flow("tvl1", "torch", "fixed").description == fixed
-    with pytest.raises(ValueError, match="epsilon"):
-        build_flow("tvl1", "torch", epsilon=0.02)
+def test_every_backend_of_ours_has_the_parameters_of_opencvs_preset():
+    opencv = build_flow("tvl1", "native").description
+    for preset in ("opencv", "fixed"):
+        assert build_flow("tvl1", "torch", preset).description == opencv
+
+
+def test_a_record_of_the_schedule_that_fixed_once_had_is_obeyed(pair, monkeypatch):
+    schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
+    record = build_flow("tvl1", "torch", "fixed", **schedule).description
+    native = rebuild_flow(record)
+    monkeypatch.setattr(solvers.kernel, "missing", lambda: "no C++ compiler: install one")
+    plain = rebuild_flow(record)
+    assert native.description == plain.description == record
+    np.testing.assert_allclose(native(*pair), plain(*pair), atol=0.01)
+    assert np.abs(plain(*pair) - build_flow("tvl1", "torch")(*pair)).max() > 0.01
 
 
 def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog):
@@ -79,8 +89,8 @@ def test_auto_is_the_native_kernel_where_it_can_be_had(pair, monkeypatch, caplog
         "flow by plain torch, several times slower than by the native kernel: no C++ compiler: install one"
     ]
     np.testing.assert_array_equal(flow(*pair), build_flow("tvl1", "torch")(*pair))
-    # What a record says about a stop rule does not keep a solver without one from being taken.
-    assert build_flow("tvl1", warps=3, epsilon=0.02).description == build_flow("tvl1", "torch", warps=3).description
+    asked = {"warps": 3, "epsilon": 0.02}
+    assert build_flow("tvl1", **asked).description == build_flow("tvl1", "torch", **asked).description
     assert available()["native"] == "no C++ compiler: install one"
 
 

@@ -77,8 +77,9 @@ static unsigned hash(const std::vector<float> &flow) {
 
 static std::vector<tvl1_parameters> parameters() {
     std::vector<tvl1_parameters> all(5, tvl1_defaults());
-    all[1].epsilon = 0, all[1].outer_iterations = 1, all[1].median_filtering = 1;
-    all[2] = all[1], all[2].scales = 8, all[2].warps = 3, all[2].inner_iterations = 10;
+    all[1].outer_iterations = 4;
+    all[2].epsilon = 0, all[2].outer_iterations = 1, all[2].median_filtering = 1;
+    all[2].scales = 8, all[2].warps = 3, all[2].inner_iterations = 10;
     all[3].median_filtering = 3, all[3].inner_iterations = 7, all[3].scale_step = 0.95, all[3].scales = 64;
     all[4].warps = 1, all[4].inner_iterations = 1, all[4].outer_iterations = 3, all[4].lambda = 100,
     all[4].scale_step = 0.5;

@@ -46,14 +46,16 @@ def test_it_finds_the_flow_of_opencv_on_a_set_of_scenes():
         theirs = reference(*images)
         flows = {preset: solve(*images) for preset, solve in ours.items()}
         truth.append([end_point_error(flow, scene.flow) for flow in (theirs, *flows.values())])
-        parity.append([end_point_error(flows["opencv"], theirs), *grey_difference(flows["opencv"], theirs)])
-    difference, grey, within = np.mean(parity, 0)
-    assert difference <= 0.05
-    assert grey <= 0.25
-    assert within >= 0.98
+        parity.append(
+            [(end_point_error(flow, theirs), *grey_difference(flow, theirs)) for flow in list(flows.values())[:2]]
+        )
+    for difference, grey, within in np.mean(parity, 0):  # of opencv and of fixed
+        assert difference <= 0.05
+        assert grey <= 0.25
+        assert within >= 0.98
     theirs, opencv, fixed, fast = np.mean(truth, 0)
     assert opencv <= 1.02 * theirs
-    assert fixed <= 1.1 * theirs
+    assert fixed <= 1.02 * theirs
     assert fast <= 0.8 * theirs
 
 

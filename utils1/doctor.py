@@ -83,9 +83,8 @@ def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
         for isa in native.isa_paths()[1:]:
             row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": f"1 core, {isa}"}
             yield row, partial(NativeTVL1, build_parameters("opencv", {}), isa=isa, threads=1), 1
-        for preset in ("fixed", "fast"):
-            row = {"flow": "tvl1", "backend": "native", "preset": preset, "on": "1 core"}
-            yield row, partial(build_flow, "tvl1", "native", preset, threads=1), 1
+        row = {"flow": "tvl1", "backend": "native", "preset": "fast", "on": "1 core"}
+        yield row, partial(build_flow, "tvl1", "native", "fast", threads=1), 1
         row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": f"{cores} cores"}
         yield row, partial(build_flow, "tvl1", "native", threads=cores), 4 * cores
     places = [("torch", "1 core", "cpu", 1), ("opencv", "1 core", None, 1)]
@@ -93,9 +92,8 @@ def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
         places += [("cuda", "GPU 0", "cuda:0", GPU_BATCH), ("torch", "GPU 0", "cuda:0", GPU_BATCH)]
     for backend, where, device, pairs in places:
         if not reasons[backend]:
-            preset = "opencv" if backend == "opencv" else "fixed"
-            row = {"flow": "tvl1", "backend": backend, "preset": preset, "on": where}
-            yield row, partial(build_flow, "tvl1", backend, preset, device=device), pairs
+            row = {"flow": "tvl1", "backend": backend, "preset": "opencv", "on": where}
+            yield row, partial(build_flow, "tvl1", backend, device=device), pairs
     for name in ("dis", "farneback"):
         row = {"flow": name, "backend": "opencv", "preset": "-", "on": "1 core"}
         yield row, partial(build_flow, name, "opencv"), 1
