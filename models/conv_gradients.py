@@ -5,15 +5,20 @@ Where a padded kernel is longer than the clip these go astray: it reads memory b
 frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 OPERATOR = "convolution_backward"
 LONG = 4  # frames of the shortest kernel with which float32 is wrong at the usual padding
+LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten with it
+STALE = tuple(4**power for power in range(4, 12))  # sizes of what `weight_error` leaves behind, values
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -48,7 +53,7 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
 
 
 def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether the weight gradient must not be left to oneDNN. Float64 is not its, and with short kernels float32 right."""
+    """Whether the weight gradient must not be left to oneDNN, which has no float64 and is right in short float32."""
     if x.dim() != 5 or x.dtype == torch.float64 or (x.dtype == torch.float32 and weight.shape[2] < LONG):
         return False
     frames = (grad if geometry.transposed else x).shape[2]
@@ -88,6 +93,12 @@ def by_frames(
     return torch.cat(parts, 2)
 
 
+class Detour:
+    """Whether `by_frames` is used; see `left_to_torch`."""
+
+    taken = True
+
+
 @cache
 def install() -> None:
     """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and whatever asks for them.
@@ -98,11 +109,11 @@ def install() -> None:
 
     def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
         def backward(*arguments: Any) -> Gradients:
-            return kernel.call_boxed(keys, *arguments)  # type: ignore[no-any-return]
+            return kernel.call_boxed(keys, *arguments)
 
         *rest, (for_input, for_weight, for_bias) = arguments
         geometry = Geometry(*rest)
-        if not (for_weight or for_bias) or not needs_detour(grad, x, weight, geometry):
+        if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
             return backward(grad, x, weight, *arguments)
         return (
             backward(grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
@@ -113,4 +124,36 @@ def install() -> None:
     LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
 
 
-LIBRARY = torch.library.Library("aten", "IMPL")
+@contextmanager
+def left_to_torch() -> Iterator[None]:
+    """Within it gradients are torch's own, as if nothing were installed: to see what is wrong with them."""
+    Detour.taken = False
+    try:
+        yield
+    finally:
+        Detour.taken = True
+
+
+def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
+    """Distance of a convolution's weight gradient from that of the same rounded numbers in float64.
+
+    Memory that was given back before holds no numbers, so that what is read beyond the clip shows.
+
+    Args:
+        convolution: Its weights and their memory format are used, and stay.
+        x: Input, shape (N, C, T, H, W); its memory format is used.
+        dtype: What gradients are computed in.
+
+    Returns:
+        Norm of the difference over that of the gradient; infinite if the gradient is not finite.
+    """
+    own, gradients = convolution, []
+    for kind in (torch.float64, dtype):
+        weight = own.weight.detach().to(dtype).to(kind).requires_grad_()
+        stale = [torch.full((size,), math.nan) for size in STALE]
+        del stale
+        out = F.conv3d(x.to(dtype).to(kind), weight, None, own.stride, own.padding, own.dilation, own.groups)
+        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
+        gradients += [value.double() for value in torch.autograd.grad(out, weight, grad.to(dtype).to(kind))]
+    truth, computed = gradients
+    return float((computed - truth).norm() / truth.norm()) if computed.isfinite().all() else math.inf
