@@ -73,8 +73,8 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
         assert isinstance(own, nn.Conv3d)
         assert isinstance(own.padding, tuple)
         channels = own.in_channels, own.out_channels
-        sizes = (triple(values) for values in (own.kernel_size, own.stride, own.padding))
-        seen[Layer(channels, *sizes, own.groups, tuple(inputs[0].shape))] += 1
+        kernel, stride, padding = (triple(values) for values in (own.kernel_size, own.stride, own.padding))
+        seen[Layer(channels, kernel, stride, padding, own.groups, tuple(inputs[0].shape))] += 1
 
     for module in network.modules():
         if isinstance(module, nn.Conv3d):

@@ -8,7 +8,7 @@ frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -16,8 +16,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 OPERATOR = "convolution_backward"
-LONG = 4  # frames of the shortest kernel with which float32 is wrong at the usual padding
-LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten with it
 STALE = tuple(4**power for power in range(4, 12))  # sizes of what `weight_error` leaves behind, values
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -40,8 +38,8 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
 
     Nothing else plays a part: height, width, channels, groups, batch or memory format. With stride 1 and padding of
     half the kernel, bfloat16 by AVX512 is wrong for 2 <= frames < kernel: 2 with 3x3x3, 2 to 6 with 7x7x7. Float32 is
-    for 2 to 4 with 7x7x7. With AMX and larger strides up to `stride - 1` frames more are wrong. The bound holds them
-    all, and a few shapes that are right, such as a single frame.
+    for 2 to 4 with 7x7x7, never with padding of one frame. With AMX and larger strides up to `stride - 1` frames more
+    are wrong. The bound holds them all, and a few shapes that are right, such as a single frame.
 
     Args:
         frames: Of the input; of the output if the convolution is transposed.
@@ -53,11 +51,12 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
 
 
 def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether the weight gradient must not be left to oneDNN, which has no float64 and is right in short float32."""
-    if x.dim() != 5 or x.dtype == torch.float64 or (x.dtype == torch.float32 and weight.shape[2] < LONG):
+    """Whether the weight gradient must not be left to oneDNN, which has no float64."""
+    if x.dim() != 5 or x.dtype == torch.float64:
         return False
-    frames = (grad if geometry.transposed else x).shape[2]
-    return goes_astray(frames, weight.shape[2], geometry.stride[0], geometry.padding[0])
+    frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
+    right = x.dtype == torch.float32 and padding < 2  # so that 3x3x3 stays torch's to the last bit
+    return not right and goes_astray(frames, weight.shape[2], geometry.stride[0], padding)
 
 
 def by_frames(
@@ -93,34 +92,40 @@ def by_frames(
     return torch.cat(parts, 2)
 
 
+KERNEL = torch.library.get_kernel(f"aten::{OPERATOR}", "CPU")
+LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten with it
+
+
 class Detour:
     """Whether `by_frames` is used; see `left_to_torch`."""
 
     taken = True
 
 
+def native(keys: Any, *arguments: Any) -> Gradients:
+    """The operator of torch; `keys` say how it was called."""
+    return KERNEL.call_boxed(keys, *arguments)
+
+
+def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
+    """The operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
+    *rest, (for_input, for_weight, for_bias) = arguments
+    geometry = Geometry(*rest)
+    if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
+        return native(keys, grad, x, weight, *arguments)
+    return (
+        native(keys, grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
+        by_frames(partial(native, keys), grad, x, weight, geometry) if for_weight else None,
+        grad.sum((0, 2, 3, 4)) if for_bias else None,  # torch has no other way than through the weight's
+    )
+
+
 @cache
 def install() -> None:
     """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and whatever asks for them.
 
-    At the shapes of `goes_astray` they come from `by_frames`; outputs and everything else stay torch's.
+    At the shapes of `goes_astray` they come from `by_frames`, in networks and elsewhere, compiled or not.
     """
-    kernel = torch.library.get_kernel(f"aten::{OPERATOR}", "CPU")
-
-    def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
-        def backward(*arguments: Any) -> Gradients:
-            return kernel.call_boxed(keys, *arguments)
-
-        *rest, (for_input, for_weight, for_bias) = arguments
-        geometry = Geometry(*rest)
-        if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
-            return backward(grad, x, weight, *arguments)
-        return (
-            backward(grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
-            by_frames(backward, grad, x, weight, geometry) if for_weight else None,
-            grad.sum((0, 2, 3, 4)) if for_bias else None,
-        )
-
     LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
 
 
