@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 OPERATOR = "convolution_backward"
-STALE = tuple(4**power for power in range(4, 12))  # sizes of what `weight_error` leaves behind, values
+STALE = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
