@@ -200,7 +200,8 @@ def test_what_distillation_learns_with_has_right_gradients(faulty):
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 def test_compiled_networks_have_right_gradients(faulty):
     torch.manual_seed(1)
-    network = nn.Sequential(nn.Conv3d(8, 8, 3, padding=1), nn.BatchNorm3d(8), nn.ReLU(), nn.Conv3d(8, 8, 3, padding=1))
+    first, last = nn.Conv3d(8, 8, 3, padding=1, bias=False), nn.Conv3d(8, 8, 3, padding=1)
+    network = nn.Sequential(first, nn.BatchNorm3d(8), nn.ReLU(), last)
     network = network.to(memory_format=torch.channels_last_3d)
     x = torch.randn(2, 8, 2, 5, 5).contiguous(memory_format=torch.channels_last_3d)
     eager = {name: gradient.clone() for name, gradient in gradients(network, x).items()}
