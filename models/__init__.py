@@ -9,9 +9,11 @@ tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
 speed.py    networks compiled and, for inference, folded;  grouped.py  their groups widened;  flops.py  what they cost
 fusion.py   FUSIONS: logits of several streams -> one score
 deployed.py networks with their fusion as one module, to export
+conv_gradients.py  weight gradients on CPUs, right at every number of frames; importing this package sees to it
 gradcam.py  where and when a network sees a class;  similarity.py  how alike the features of two networks are
 """
 
+from .conv_gradients import install
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
 from .flops import estimate
@@ -26,6 +28,8 @@ from .speed import COMPILE, compiled, inference_ready
 from .streams import StreamNetwork, load_stream, start_stream
 from .tasks import Classify, Distill
 from .zoo import MODELS, build_model
+
+install()
 
 # Options that describe a network; a checkpoint brings its own.
 ARCHITECTURE = (

@@ -16,9 +16,6 @@ from .output import Output
 from .weights import load_weights, shape_of, shown_by, weights_of
 from .zoo import build_model
 
-# oneDNN's bf16 weight gradient of a 7x7x7 stem writes past its memory with 4 frames, channels last (torch 2.15).
-FEWEST_BF16_FRAMES = 7
-
 
 class StreamNetwork(nn.Module):
     """A network with the stream it reads and how that stream is normalised.
@@ -61,13 +58,9 @@ class StreamNetwork(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
         clips = batch[self.stream]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
-        mixed = torch.is_autocast_enabled(kind)
-        if kind == "cpu" and torch.is_grad_enabled() and clips.shape[2] < FEWEST_BF16_FRAMES:
-            mixed = False
-        with torch.autocast(kind, enabled=mixed):
-            if mixed:
-                dtype = torch.get_autocast_dtype(kind)
-            return self.network(normalise(clips, self.mean, self.std, dtype))
+        if torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+        return self.network(normalise(clips, self.mean, self.std, dtype))
 
 
 def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:

@@ -78,6 +78,16 @@ def test_without_the_native_loader_it_says_how_to_get_it(quick, monkeypatch, cap
     assert f"missing: images by native: jpeglib.h is not there: install it; {cure}" in lines
 
 
+def test_it_says_whether_weight_gradients_of_this_torch_are_right(quick, monkeypatch, capsys):
+    monkeypatch.setattr(doctor, "weight_error", lambda convolution, x, dtype: float(dtype == torch.bfloat16))
+    assert report_of()["machine"]["wrong_gradients"] == ["3x3x3 of 2 frames in bf16", "7x7x7 of 4 frames in bf16"]
+    wrong = "torch computes weight gradients wrong (3x3x3 of 2 frames in bf16, 7x7x7 of 4 frames in bf16): they are "
+    assert f"training on this CPU: {wrong}computed another way here, see docs/speed.md" in capsys.readouterr().out
+    monkeypatch.setattr(doctor, "weight_error", lambda convolution, x, dtype: 0.001 if dtype == torch.bfloat16 else 0.0)
+    assert report_of()["machine"]["wrong_gradients"] == []
+    assert "training on this CPU: weight gradients of short clips by torch are right" in capsys.readouterr().out
+
+
 def test_what_is_missing_is_named_with_its_cure_and_not_measured(quick, monkeypatch, capsys):
     without(monkeypatch, native="no C++ compiler: install one", opencv="install opencv-contrib-python-headless")
     report = report_of()
@@ -145,6 +155,7 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
         "load": 9.5,
         "gpus": [{"name": "H200", "gigabytes": 150}],
         "auto": {"backend": "cuda", "devices": ["cuda:0"]},
+        "wrong_gradients": [],
         "native": None,
         "images": {"isa": "avx2", "libjpeg": "libjpeg.so.62", "library": "clip.so"},
         "disk": {"folder": "here", "free_gigabytes": 12.5},
@@ -156,8 +167,8 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
     assert "native kernel: none, see below" in lines
     assert "extraction by default: cuda on cuda:0" in lines
     assert "images: native decoder, avx2, libjpeg.so.62, clip.so" in lines
-    assert lines[9].split() == ["tvl1", "native", "opencv", "1", "core,", "avx2", "25.0", "27.8"]
-    assert lines[10].endswith("-  it fails")
+    assert lines[10].split() == ["tvl1", "native", "opencv", "1", "core,", "avx2", "25.0", "27.8"]
+    assert lines[11].endswith("-  it fails")
     assert "others are at work here (load 9.5), so the speeds are too low" in lines
 
 

@@ -140,7 +140,7 @@ def test_clips_are_normalised_in_float32_and_rounded_once(dtype):
         ("off", 8, True, torch.float32),
         ("bf16", 8, True, torch.bfloat16),
         ("bf16", 4, False, torch.bfloat16),
-        ("bf16", 4, True, torch.float32),  # bf16 gradients of so few frames crash on processors
+        ("bf16", 4, True, torch.bfloat16),
     ],
 )
 def test_the_network_is_given_clips_in_the_format_that_it_computes_in(amp, frames, learns, dtype):
@@ -191,7 +191,9 @@ def convolution_errors(name: str, layout: str, device: torch.device, dtype: torc
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_bf16_convolutions_on_a_processor_agree_with_float64(name, layout):
-    assert max(convolution_errors(name, layout, CPU, torch.bfloat16)) < ROUNDED[torch.bfloat16]
+    output, of_input, of_weight = convolution_errors(name, layout, CPU, torch.bfloat16)
+    assert max(output, of_weight) < ROUNDED[torch.bfloat16]
+    assert of_input < 2 * ROUNDED[torch.bfloat16]  # without AVX512 torch adds its terms up in bf16
 
 
 @pytest.mark.gpu

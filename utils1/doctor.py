@@ -27,6 +27,7 @@ from flow import FLOWS, available, build_flow, native
 from flow.images import FlowSolver
 from flow.native import NativeTVL1
 from flow.tvl1 import build_parameters
+from models.conv_gradients import left_to_torch, weight_error
 from utils1.devices import choose_backend
 from utils1.parallel import single_threaded_libraries
 
@@ -36,6 +37,8 @@ BUDGET = 0.7  # seconds for a speed after a first call, unless one call takes lo
 SECONDS = 15.0  # after which no further speed is measured
 GPU_BATCH = 32
 LOADER = "images by native"
+LAYERS = {"3x3x3": (3, 2), "7x7x7": (7, 4)}  # frames of a kernel and of a clip, with which oneDNN may be wrong
+FORMATS = {"bf16": (torch.bfloat16, 0.02), "float32": (torch.float32, 1e-4)}  # and the most that rounding makes
 LOADER_CURE = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
 
 Row = dict[str, Any]
@@ -60,6 +63,7 @@ def about_machine() -> dict[str, Any]:
         "auto": {"backend": backend, "devices": devices},
         "native": None if native.missing() else {"isa": native.isa_used(), "library": str(native.library_path())},
         "images": None if loader.missing() else about_loader(),
+        "wrong_gradients": wrong_gradients(),
         "disk": {"folder": str(Path.cwd()), "free_gigabytes": round(disk.free / 1e9, 1)},
     }
 
@@ -74,6 +78,29 @@ def missing() -> dict[str, str]:
     flows = {f"{name} by {way}": reason for name in FLOWS for way, reason in available(name).items() if reason}
     reason = loader.missing()
     return {LOADER: f"{reason}; {LOADER_CURE}"} | flows if reason else flows
+
+
+def wrong_gradients() -> list[str]:
+    """The convolutions whose weight gradients this torch computes wrong on this CPU, of a few that it may."""
+    wrong = []
+    for amp, (dtype, limit) in FORMATS.items():
+        for kernel, (span, frames) in LAYERS.items():
+            torch.manual_seed(0)
+            convolution = torch.nn.Conv3d(16, 16, span, padding=span // 2, bias=False)
+            with left_to_torch():
+                if weight_error(convolution, torch.randn(2, 16, frames, 4, 4), dtype) > limit:
+                    wrong.append(f"{kernel} of {frames} frames in {amp}")
+    return wrong
+
+
+def about_gradients(wrong: Sequence[str]) -> str:
+    """One line of what `wrong_gradients` found."""
+    if not wrong:
+        return "training on this CPU: weight gradients of short clips by torch are right"
+    return (
+        f"training on this CPU: torch computes weight gradients wrong ({', '.join(wrong)}): they are computed another "
+        "way here, see docs/speed.md"
+    )
 
 
 def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
@@ -140,6 +167,7 @@ def as_text(report: dict[str, Any]) -> str:
         f"images: native decoder, {images['isa']}, {images['libjpeg']}, {images['library']}"
         if images
         else "images: decoded in Python, which takes twice as long, see below",
+        about_gradients(machine["wrong_gradients"]),
         f"extraction by default: {machine['auto']['backend']} on {', '.join(machine['auto']['devices'])}",
         f"disk: {machine['disk']['free_gigabytes']} GB free at {machine['disk']['folder']}",
         "",

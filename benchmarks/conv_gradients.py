@@ -1,0 +1,220 @@
+"""How far weight gradients in bf16 are from right on this CPU: left to torch, and as they are computed here.
+
+Every convolution of every network is given numbers of the shape that it sees in clips of so many frames. With --rounds
+those whose gradients are computed another way here are timed: so, left to torch, and so in float32, in turn.
+"""
+
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.report import environment, markdown, save
+from benchmarks.timing import alternated
+from engine import cli
+from models import MODELS
+from models.conv_gradients import goes_astray, left_to_torch, weight_error
+from utils1.parallel import single_threaded_libraries
+
+NETWORKS = ("resnext-101", "resnext-50 x 0.5", "resnet-34", "resnet-18", "resnet-10 x 0.5")
+Triple = tuple[int, int, int]
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "off": torch.float32}
+WRONG = {"bf16": 0.02, "fp16": 3e-3, "off": 1e-4}  # relative errors that no rounding makes
+
+
+class Layer(NamedTuple):
+    """A convolution and the shape of what it reads."""
+
+    channels: tuple[int, int]
+    kernel: Triple
+    stride: Triple
+    padding: Triple
+    groups: int
+    shape: tuple[int, ...]
+
+    def build(self) -> tuple[nn.Conv3d, Tensor]:
+        """The convolution with random weights, and a random input, channels last."""
+        convolution = nn.Conv3d(*self.channels, self.kernel, self.stride, self.padding, 1, self.groups, bias=False)
+        last = torch.channels_last_3d
+        return convolution.to(memory_format=last), torch.randn(self.shape).contiguous(memory_format=last)
+
+    def goes_astray(self) -> bool:
+        """Whether its gradients are computed another way here."""
+        return goes_astray(self.shape[2], self.kernel[0], self.stride[0], self.padding[0])
+
+    def __str__(self) -> str:
+        sizes = ("x".join(map(str, sides)) for sides in (self.kernel, self.shape))
+        return f"{self.channels[0]} to {self.channels[1]}, {next(sizes)}, {self.groups} groups, of {next(sizes)}"
+
+
+def triple(values: Sequence[int]) -> Triple:
+    """Three values, as a type that says so."""
+    time, height, width = values
+    return time, height, width
+
+
+def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
+    """The convolutions of a network, such as "resnet-10 x 0.5", and how many of them are alike."""
+    arch, _, width = name.partition(" x ")
+    model, _, depth = arch.rpartition("-")
+    network = MODELS[model](depth=int(depth), num_classes=2, in_channels=clips[1], width=float(width or 1)).to("meta")
+    seen: Counter[Layer] = Counter()
+
+    def note(own: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        assert isinstance(own, nn.Conv3d)
+        assert isinstance(own.padding, tuple)
+        channels = own.in_channels, own.out_channels
+        kernel, stride, padding = (triple(values) for values in (own.kernel_size, own.stride, own.padding))
+        seen[Layer(channels, kernel, stride, padding, own.groups, tuple(inputs[0].shape))] += 1
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv3d):
+            module.register_forward_hook(note)
+    with torch.no_grad():
+        network(torch.empty(tuple(clips), device="meta"))
+    return seen
+
+
+def errors(layer: Layer, dtype: torch.dtype) -> tuple[float, float]:
+    """Relative errors of the weight gradient: left to torch, and as it is computed here."""
+    torch.manual_seed(1)
+    convolution, x = layer.build()
+    with left_to_torch():
+        before = weight_error(convolution, x, dtype)
+    return before, weight_error(convolution, x, dtype)
+
+
+def ways(layer: Layer, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
+    """Calls that compute the weight gradient of a convolution in `dtype` from numbers in `dtype`."""
+    convolution, x = layer.build()
+
+    def gradient(kind: torch.dtype) -> Callable[[], Any]:
+        held, weight = x.to(dtype), convolution.weight.detach().to(dtype).requires_grad_()
+        out = torch.conv3d(held, weight, None, layer.stride, layer.padding, 1, layer.groups)
+        grad = torch.randn_like(out)
+        shapes = (None, layer.stride, layer.padding, (1, 1, 1), False, (0, 0, 0), layer.groups, (False, True, False))
+        backward = torch.ops.aten.convolution_backward
+        return lambda: backward(grad.to(kind), held.to(kind), weight.detach().to(kind), *shapes)
+
+    def native(call: Callable[[], Any]) -> Callable[[], Any]:
+        def run() -> None:
+            with left_to_torch():
+                call()
+
+        return run
+
+    return {
+        "left to torch": native(gradient(dtype)),
+        "by frames": gradient(dtype),
+        "by float32": native(gradient(torch.float32)),
+    }
+
+
+def scan(opt: Namespace) -> list[dict[str, Any]]:
+    """For each network and number of frames: its convolutions and the errors of each."""
+    rows: list[dict[str, Any]] = []
+    known: dict[Layer, tuple[float, float]] = {}
+    for name in opt.networks:
+        for frames in opt.frames:
+            layers = layers_of(name, (opt.batch, 3, frames, opt.size, opt.size))
+            for layer in layers:
+                known[layer] = known.get(layer) or errors(layer, DTYPES[opt.amp])
+            details = [{"layer": str(layer), "count": count, "errors": known[layer]} for layer, count in layers.items()]
+            rows.append({"network": name, "frames": frames, "layers": details})
+    return rows
+
+
+def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
+    """Wrong convolutions and the largest error, before and after."""
+    cells = []
+    for row in rows:
+        layers = row["layers"]
+        cells.append([row["network"], str(row["frames"]), str(sum(layer["count"] for layer in layers))])
+        for way in (0, 1):
+            wrong = sum(layer["count"] for layer in layers if layer["errors"][way] > limit)
+            cells[-1] += [str(wrong), f"{max(layer['errors'][way] for layer in layers):.1e}"]
+    header = [
+        "network",
+        "frames",
+        "convolutions",
+        "wrong by torch",
+        "largest error",
+        "wrong here",
+        "largest error here",
+    ]
+    return markdown(header, cells)
+
+
+def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
+    """CPU seconds of every way in every round, for each convolution that takes the detour."""
+    found = {
+        layer
+        for name in opt.networks
+        for n in opt.frames
+        for layer in layers_of(name, (opt.batch, 3, n, *2 * [opt.size]))
+    }
+    times = {}
+    with single_threaded_libraries():
+        for layer in sorted(layer for layer in found if layer.goes_astray()):
+            calls = ways(layer, DTYPES[opt.amp])
+            for call in calls.values():
+                call()
+            times[str(layer)] = [{n: t.cpu for n, t in row.items()} for row in alternated(calls, opt.rounds)]
+    return times
+
+
+def times_table(times: dict[str, list[dict[str, float]]]) -> str:
+    """Medians over rounds of ratios within a round."""
+    cells = []
+    for layer, rounds in times.items():
+        ratios = [[row["by float32"] / row["by frames"], row["by frames"] / row["left to torch"]] for row in rounds]
+        cells.append([layer, *(f"{median(column):.2f}" for column in zip(*ratios, strict=True))])
+    return markdown(["convolution", "float32 takes so many times by frames", "by frames so many times torch"], cells)
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Measure, print the tables, write the JSON."""
+    for name, values in (("frames", opt.frames), ("size", [opt.size]), ("batch", [opt.batch])):
+        if min(values) < 1:
+            raise ValueError(f"--{name} {min(values)} is not at least 1")
+    for name in opt.networks:
+        if name.partition(" x ")[0].rpartition("-")[0] not in MODELS:
+            raise ValueError(f"--networks {name!r}: write {' or '.join(repr(known) for known in NETWORKS)}")
+    record: dict[str, Any] = {"environment": environment(), "clips": [opt.batch, opt.size], "amp": opt.amp}
+    capability = torch.backends.cpu.get_cpu_capability()
+    print(f"{record['environment']['cpu']} ({capability}), torch {torch.__version__}, {opt.amp}\n")  # noqa: T201
+    record["networks"] = scan(opt)
+    print(summary(record["networks"], WRONG[opt.amp]))  # noqa: T201 - the result
+    if opt.rounds:
+        record["seconds"] = timing(opt)
+        print(times_table(record["seconds"]))  # noqa: T201 - the result
+    save(opt.out, record)
+    return record
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Options of this script."""
+    parser = cli.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("--networks", nargs="+", default=NETWORKS, metavar="NAME", help="model-depth, or model-depth x width")
+    add("--frames", nargs="+", type=int, default=[8, 16, 32, 64], help="of the clips")
+    add("--size", type=int, default=32, help="of a frame, pixels; only times depend on it")
+    add("--batch", type=int, default=2, help="clips")
+    add("--amp", default="bf16", choices=DTYPES, help="number format")
+    add("--rounds", type=int, default=0, help="in which each way takes its turn; 0 times nothing")
+    add("--out", type=Path, default=Path("results/benchmarks/conv_gradients.json"), help="every number")
+    add("--debug", action="store_true", help="show tracebacks")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

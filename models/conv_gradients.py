@@ -1,0 +1,164 @@
+"""Weight gradients of 3D convolutions on CPUs, at the shapes where oneDNN computes them wrong.
+
+oneDNN (3.13 of torch 2.15) walks through the frames of a clip with one pointer into the input and one into the kernel.
+Where a padded kernel is longer than the clip these go astray: it reads memory beyond the clip and adds to the wrong
+frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+OPERATOR = "convolution_backward"
+STALE = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
+
+Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
+
+
+class Geometry(NamedTuple):
+    """Arguments of the operator between its tensors and the mask of wanted gradients."""
+
+    bias_sizes: Sequence[int] | None
+    stride: Sequence[int]
+    padding: Sequence[int]
+    dilation: Sequence[int]
+    transposed: bool
+    output_padding: Sequence[int]
+    groups: int
+
+
+def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
+    """Whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
+
+    Nothing else plays a part: height, width, channels, groups, batch or memory format. With stride 1 and padding of
+    half the kernel, bfloat16 by AVX512 is wrong for 2 <= frames < kernel: 2 with 3x3x3, 2 to 6 with 7x7x7. Float32 is
+    for 2 to 4 with 7x7x7, never with padding of one frame. With AMX and larger strides up to `stride - 1` frames more
+    are wrong. The bound holds them all, and a few shapes that are right, such as a single frame.
+
+    Args:
+        frames: Of the input; of the output if the convolution is transposed.
+        kernel: Frames that it spans.
+        stride: Frames from one position to the next.
+        padding: Frames of zeros before the first and after the last.
+    """
+    return padding > 0 and frames < kernel + stride - 1
+
+
+def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+    """Whether the weight gradient must not be left to oneDNN, which has no float64."""
+    if x.dim() != 5 or x.dtype == torch.float64:
+        return False
+    frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
+    right = x.dtype == torch.float32 and padding < 2  # so that 3x3x3 stays torch's to the last bit
+    return not right and goes_astray(frames, weight.shape[2], geometry.stride[0], padding)
+
+
+def by_frames(
+    backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
+) -> Tensor:
+    """The weight gradient as one convolution for each frame of the kernel, none of them padded along time.
+
+    They do the multiplications of the whole, in the same number format.
+
+    Args:
+        backward: The operator.
+        grad: Gradient of the output, shape (N, C_out, T_out, H_out, W_out).
+        x: Input, shape (N, C_in, T, H, W).
+        weight: Shape (C_out, C_in / groups, K, Kh, Kw).
+        geometry: Of the convolution.
+    """
+    if geometry.transposed:  # the input of one is the output of the other
+        grad, x = x, grad
+    step, (stride, dilation) = geometry.stride[0], (geometry.stride[1:], geometry.dilation[1:])
+    flat = Geometry(None, (1, *stride), (0, *geometry.padding[1:]), (1, *dilation), False, (0, 0, 0), geometry.groups)
+    parts = []
+    for frame in range(weight.shape[2]):
+        start = frame * geometry.dilation[0] - geometry.padding[0]  # frame of the input that the first output sees
+        first, last = max(0, -(start // step)), min(grad.shape[2], (x.shape[2] - 1 - start) // step + 1)
+        kernel = weight[:, :, frame : frame + 1]
+        if first >= last:
+            parts.append(torch.zeros_like(kernel))
+            continue
+        seen = x[:, :, start + first * step : start + (last - 1) * step + 1 : step]
+        part = backward(grad[:, :, first:last], seen, kernel, *flat, (False, True, False))[1]
+        assert part is not None
+        parts.append(part)
+    return torch.cat(parts, 2)
+
+
+KERNEL = torch.library.get_kernel(f"aten::{OPERATOR}", "CPU")
+LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten with it
+
+
+class Detour:
+    """Whether `by_frames` is used; see `left_to_torch`."""
+
+    taken = True
+
+
+def native(keys: Any, *arguments: Any) -> Gradients:
+    """The operator of torch; `keys` say how it was called."""
+    return KERNEL.call_boxed(keys, *arguments)
+
+
+def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
+    """The operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
+    *rest, (for_input, for_weight, for_bias) = arguments
+    geometry = Geometry(*rest)
+    if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
+        return native(keys, grad, x, weight, *arguments)
+    return (
+        native(keys, grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
+        by_frames(partial(native, keys), grad, x, weight, geometry) if for_weight else None,
+        grad.sum((0, 2, 3, 4)) if for_bias else None,  # torch has no other way than through the weight's
+    )
+
+
+@cache
+def install() -> None:
+    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and whatever asks for them.
+
+    At the shapes of `goes_astray` they come from `by_frames`, in networks and elsewhere, compiled or not.
+    """
+    LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
+
+
+@contextmanager
+def left_to_torch() -> Iterator[None]:
+    """Within it gradients are torch's own, as if nothing were installed: to see what is wrong with them."""
+    Detour.taken = False
+    try:
+        yield
+    finally:
+        Detour.taken = True
+
+
+def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
+    """Distance of a convolution's weight gradient from that of the same rounded numbers in float64.
+
+    Memory that was given back before holds no numbers, so that what is read beyond the clip shows.
+
+    Args:
+        convolution: Its weights and their memory format are used, and stay.
+        x: Input, shape (N, C, T, H, W); its memory format is used.
+        dtype: What gradients are computed in.
+
+    Returns:
+        Norm of the difference over that of the gradient; infinite if the gradient is not finite.
+    """
+    own, gradients = convolution, []
+    for kind in (torch.float64, dtype):
+        weight = own.weight.detach().to(dtype).to(kind).requires_grad_()
+        stale = [torch.full((size,), math.nan) for size in STALE]
+        del stale
+        out = F.conv3d(x.to(dtype).to(kind), weight, None, own.stride, own.padding, own.dilation, own.groups)
+        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
+        gradients += [value.double() for value in torch.autograd.grad(out, weight, grad.to(dtype).to(kind))]
+    truth, computed = gradients
+    return float((computed - truth).norm() / truth.norm()) if computed.isfinite().all() else math.inf
