@@ -1,14 +1,15 @@
 """What decoding, JPEG and files add to the flow: CPU time of a whole extraction over that of its flow alone.
 
-Both run in turn on the same made-up videos, in one process with one worker, as a table and JSON.
+Both run in turn on the same made-up videos, in one process with one worker, as a table and JSON. With --videos FILE ...
+frames alone are extracted of those, with our reader and with OpenCV's VideoCapture in its place.
 """
 
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, repeat
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,11 +24,15 @@ from benchmarks.report import environment, markdown, save
 from benchmarks.textures import Image, leaves
 from benchmarks.timing import alternated
 from datasets import read_video
+from datasets.decoding.outline import make_outline
+from datasets.decoding.rates import resample
+from datasets.decoding.sizes import Scaler
 from engine import cli
 from flow import BACKENDS, PRESETS
-from utils1.images import RGB
+from utils1.images import RGB, ImageFolder
 from utils1.parallel import Board, Worker, single_threaded_libraries
 from utils1.recipe import FlowRecipe, Recipe
+from utils1.threads import Tasks
 from utils1.video_folder import Job, extract_video
 
 WIDTH, HEIGHT, FPS = 340, 256, 25.0
@@ -41,6 +46,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--rounds", type=int, default=5, help="a video each")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="of the flow")
     parser.add_argument("--presets", nargs="+", default=["opencv", "fast"], choices=PRESETS, help="of the flow")
+    parser.add_argument("--videos", type=Path, nargs="+", metavar="FILE", help="compare the readers of video files")
     parser.add_argument("--seed", type=int, default=0, help="of the videos")
     parser.add_argument("--out", type=Path, default=Path("results/benchmarks/extraction.json"), help="every number")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
@@ -52,6 +58,8 @@ def main(opt: Namespace) -> dict[str, Any]:
     for name, least in (("frames", 2), ("rounds", 1)):
         if getattr(opt, name) < least:
             raise ValueError(f"--{name} {getattr(opt, name)} is not at least {least}")
+    if opt.videos:
+        return compare_readers(opt)
     recipes = {preset: FlowRecipe(backend=opt.backend, preset=preset) for preset in opt.presets}
     record: dict[str, Any] = {"environment": environment(), "frames": opt.frames, "backend": opt.backend}
     record["presets"] = {preset: [] for preset in recipes}
@@ -84,6 +92,49 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
     calls["flow"]()
     rounds = alternated(calls, rounds=2)
     return {name: sum(seconds[name].cpu for seconds in rounds) / len(rounds) for name in calls}
+
+
+def compare_readers(opt: Namespace) -> dict[str, Any]:
+    """CPU milliseconds for each frame that is extracted, the least of the rounds: other work can only add to it."""
+    recipe, record = Recipe(), {"environment": environment(), "videos": {}}
+    with tempfile.TemporaryDirectory() as folder, single_threaded_libraries():
+        images = ImageFolder(Path(folder), recipe, lambda *numbers: None)
+
+        def extract(frames: Callable[[Path], Iterable[MatLike]], video: Path) -> int:
+            make_outline.cache_clear()
+            with Tasks(lambda: 1, 1) as tasks:
+                return images.write_all(frames(video), None, tasks)["rgb"]
+
+        for video in opt.videos:
+            calls = {"ours": partial(extract, read_video, video), "opencv": partial(extract, opencv_video, video)}
+            counts = {name: call() for name, call in calls.items()}
+            rounds = alternated(calls, opt.rounds)
+            least = {name: min(1000 * seconds[name].cpu for seconds in rounds) / counts[name] for name in calls}
+            record["videos"][video.name] = least | {"frames": counts["ours"], "ratio": least["opencv"] / least["ours"]}
+    save(opt.out, record)
+    header = ["video", "frames", "ms a frame: ours", "OpenCV", "times as fast"]
+    rows = [
+        [name, str(row["frames"]), f"{row['ours']:.2f}", f"{row['opencv']:.2f}", f"{row['ratio']:.2f}"]
+        for name, row in record["videos"].items()
+    ]
+    print(f"{record['environment']['cpu']}\n\n{markdown(header, rows)}")  # noqa: T201 - the result
+    return record
+
+
+def opencv_video(path: Path) -> Iterator[MatLike]:
+    """Frames as `read_video` gives them, by OpenCV's reader: in ordinary files the same ones."""
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
+
+    def timed() -> Iterator[tuple[float, MatLike]]:
+        start = None
+        while capture.grab():
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
+            start = seconds if start is None else start
+            yield seconds - start, cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+
+    scale = Scaler(256, path)
+    for frame, ticks in resample(timed(), 25.0, 1 / capture.get(cv2.CAP_PROP_FPS), path):
+        yield from repeat(scale(frame), ticks)
 
 
 def table(record: dict[str, Any]) -> str:
