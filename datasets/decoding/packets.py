@@ -96,17 +96,27 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
     its header counts slots without a picture.
     """
     packets = contents.packets
-    if count := int(packets.corrupt.sum()):
+    if count := count_corrupt(film, packets):
         return f"{count} of its {len(packets.corrupt)} packets are damaged"
     if not contents.readable:
         return "it cannot be read to its end"
-    if film.container.format.name == "avi" and 0 < contents.listed <= len(packets.pts):
+    if film.container.format.name == "avi" and film.duration == film.frames and 0 < contents.listed <= len(packets.pts):
         return ""
     own = stated_end(film)
     stated = common_end(film) if own is None else own
     there = contents.end if own is None else film_end(film, packets)
     slack = max(SLACK if own is None else TOLERANCE, PERIODS * period)
-    return f"it ends after {there:.2f} of {stated:.2f} seconds" if there < stated - slack else ""
+    return f"it ends after {there:.2f} of {stated:.2f} seconds" if stated and there < stated - slack else ""
+
+
+def count_corrupt(film: "VideoStream", packets: Packets) -> int:
+    """How many packets are damaged.
+
+    In a transport stream the counter of its pieces begins anew where two recordings were joined, which is no damage to
+    what comes before a frame at which decoding can begin.
+    """
+    joint = np.append(packets.keys[1:], False) & (film.container.format.name == "mpegts")
+    return int((packets.corrupt & ~joint).sum())
 
 
 def film_end(film: "VideoStream", packets: Packets) -> float:
