@@ -112,11 +112,14 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
 def count_corrupt(film: "VideoStream", packets: Packets) -> int:
     """How many packets are damaged.
 
-    In a transport stream the counter of its pieces begins anew where two recordings were joined, which is no damage to
-    what comes before a frame at which decoding can begin.
+    In a transport stream the counter of its pieces begins anew where two recordings were joined. FFmpeg then marks the
+    last packet before that or, as its parser looks ahead, the one before it; whether these are whole, decoding tells.
     """
-    joint = np.append(packets.keys[1:], False) & (film.container.format.name == "mpegts")
-    return int((packets.corrupt & ~joint).sum())
+    corrupt = packets.corrupt.copy()
+    if film.container.format.name == "mpegts":
+        corrupt[:-1] &= ~packets.keys[1:]
+        corrupt[:-2] &= ~packets.keys[2:]
+    return int(corrupt.sum())
 
 
 def film_end(film: "VideoStream", packets: Packets) -> float:
