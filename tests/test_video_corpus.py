@@ -23,6 +23,7 @@ from films import (
     write_film,
 )
 
+from datasets.decoding.containers import DamagedVideo
 from datasets.decoding.index import index_video
 from datasets.decoding.video import read_video
 from datasets.stores.store import Video
@@ -95,6 +96,7 @@ def alike(packets: list[Any]) -> list[Any]:
 SLOTS = [i * 6 // 5 for i in range(COUNT)]  # 30 a second made from 25
 RECORDED = np.cumsum([62, *[47, 33, 60, 40] * 10][:COUNT]).tolist()  # milliseconds
 DELAYS = np.cumsum([0, *[4, 8, 12, 3] * 10][:COUNT]).tolist()  # hundredths of a second
+WRAP = 2**33 // 3600  # frames after which the clock of an MPEG stream begins anew
 QUIET = "log-level=none"
 BT2020 = "colorprim=bt2020:colormatrix=bt2020nc:transfer="
 TOO_FAST = "timestamps cannot be right"
@@ -112,6 +114,7 @@ KINDS: dict[str, Kind] = {
     "packed_30.avi": Kind(film("mpeg4", 30, b_frames=1, change=packed), at_rate(30), last=1 / 30),
     "b_frames.avi": Kind(film("mpeg4", b_frames=2)),
     "intra.avi": Kind(film("huffyuv", pixels="yuv422p")),
+    "order_not_stated.mxf": Kind(film(b_frames=2)),
     # edit lists
     "edited.mp4": Kind(changed(cut_by_edit_list(20, 40), b_frames=2, count=60), first=20),
     "edited_late.mp4": Kind(changed(cut_by_edit_list(41, 10), b_frames=2, count=60), EVEN[:10], first=41),
@@ -138,6 +141,8 @@ KINDS: dict[str, Kind] = {
     "late.mkv": Kind(film(times=range(75, 115))),
     "late.mp4": Kind(film(times=range(75, 115))),
     "late.ts": Kind(film(times=range(75, 115), b_frames=2)),
+    "clock_wraps.ts": Kind(film(times=range(WRAP - 20, WRAP + 20), b_frames=2)),
+    "clock_wraps_later.ts": Kind(film(times=range(WRAP - 1200, WRAP - 1160), b_frames=2)),
     "no_key.ts": Kind(changed(part(0.2, 1), count=80), at_rate(25, 64), first=16, note=NO_KEY),
     "no_key_open.ts": Kind(
         changed(part(0.2, 1), count=80, b_frames=2, options={"x264-params": "open-gop=1:keyint=12"}),
@@ -251,3 +256,56 @@ def test_all_kinds_are_extracted_and_what_is_unusual_is_said_once(corpus, tmp_pa
     said = capfd.readouterr().err.splitlines()
     for name, kind in KINDS.items():
         assert sum(f"/{name}: " in line and kind.note in line for line in said) == bool(kind.note)
+
+
+def joined(path: Path, starts: Sequence[int], codec: str) -> Path:
+    """Films of 40 frames one behind the other, whose times begin at so many frames."""
+    films = [
+        write_film(path.with_stem(f"part{i}"), codec, times=range(start, start + COUNT), b_frames=2)
+        for i, start in enumerate(starts)
+    ]
+    path.write_bytes(b"".join(made.read_bytes() for made in films))
+    return path
+
+
+@pytest.mark.parametrize("starts", [(0, 40), (0, 37), (0, 0), (500, 100), (0, 0, 0)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "codec"), [("h264.ts", "libx264"), ("mpeg2.ts", "mpeg2video"), ("ps.mpg", "mpeg2video")]
+)
+def test_recordings_that_were_joined_are_whole_and_all_of_them_is_shown(tmp_path, starts, name, codec):
+    path = joined(tmp_path / name, starts, codec)
+    extracted = np.stack(list(read_video(path, None, None)))
+    assert [spelled(frame) for frame in extracted] == [*range(COUNT)] * len(starts)
+    assert np.array_equal(by_position(path, None), extracted)
+    assert index_video(path).length >= 75 / 25
+
+
+def test_a_film_that_begins_between_two_refreshes_shows_its_first_whole_frame_until_the_next(tmp_path):
+    options = {"x264-params": "intra-refresh=1:keyint=20"}
+    path = patched(write_film(tmp_path / "a.ts", count=100, options=options), part(0.55, 1))
+    extracted = np.stack(list(read_video(path, None, None)))
+    numbers = [spelled(frame) for frame in extracted]
+    whole_ones = sorted(set(numbers))
+    assert whole_ones == [*range(whole_ones[0], 100)]
+    assert numbers == [whole_ones[0]] * (len(numbers) - len(whole_ones)) + whole_ones
+    assert np.array_equal(by_position(path, None), extracted)
+
+
+def test_an_avi_file_that_ends_between_two_chunks_is_short(tmp_path):
+    path = write_film(tmp_path / "a.avi", "mpeg4")
+    data = path.read_bytes()
+    chunk = data.index(b"movi")
+    for _ in range(21):
+        chunk = data.index(b"00dc", chunk + 1)
+    path.write_bytes(data[:chunk])
+    with pytest.raises(DamagedVideo, match=r"a\.avi: it ends after 0\.80 of"):
+        index_video(path)
+    assert [spelled(frame) for frame in read_video(path, None, None, allow_short=True)] == [*range(20)]
+
+
+def test_frames_that_refer_to_a_lost_one_are_damage_in_hevc(tmp_path):
+    path = write_film(
+        tmp_path / "a.mp4", "libx265", options={"x265-params": QUIET}, change=lambda packets: packets[:7] + packets[8:]
+    )
+    with pytest.raises(DamagedVideo, match="cannot be decoded after 7 frames"):
+        list(read_video(path, None, None))

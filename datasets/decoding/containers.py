@@ -70,6 +70,7 @@ def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
     Raises:
         ValueError: If there is none, or its frames are too large.
     """
+    from av.codec.context import Flags
     from av.stream import Disposition
 
     still = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -86,6 +87,8 @@ def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
     # One thread: loaders and extraction run one worker per core, and the frames of a damaged file stay reproducible.
     context.thread_count = 1
     context.thread_type = "NONE"
+    if context.name == "hevc":  # which would leave out without a word what refers to a damaged frame
+        context.flags |= Flags.output_corrupt
     return film
 
 

@@ -120,6 +120,8 @@ class Timer:
 def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float, "VideoFrame"]]:
     """(seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
 
+    One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more.
+
     Args:
         path: A video file.
         allow_short: Take what can be decoded of a damaged one.
@@ -132,16 +134,19 @@ def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float,
     index = outline(path, allow_short)
     with opened(path) as film:
         cursor, timer = Cursor(film, index), Timer(index)
-        count, position = 0, -1
+        count = 0
+        shown: VideoFrame | None = None
         for position, frame in cursor.frames:
             if cursor.damaged and not allow_short:
                 break
-            seconds = index.seconds[position] if len(index.seconds) else timer(frame)
-            yield (float(seconds) if count else 0.0), frame
-            count += 1
+            for missing in range(count, position):
+                yield float(index.seconds[missing]), shown or frame
+            if position >= count:
+                yield float(index.seconds[position]) if len(index.seconds) else timer(frame), frame
+                count, shown = position + 1, frame
         if cursor.damaged and not allow_short:
             raise DamagedVideo(f"{path}: it cannot be decoded after {count} frames; get the file again")
-        if not count:
+        if shown is None:
             raise ValueError(f"{path}: no frame can be decoded")
-        if position < len(index.seconds) - 1:  # the encoder left out what equals this frame
-            yield float(index.seconds[-1]), frame
+        for missing in range(count, len(index.seconds)):
+            yield float(index.seconds[missing]), shown

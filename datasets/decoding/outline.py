@@ -94,7 +94,7 @@ def make_outline(path: Path, _modified: int, _size: int) -> VideoIndex:
     with opened(path) as film:
         contents = read_packets(film)
         packets, skipped = from_first_key(contents.packets)
-        shown = packets[~packets.hidden & ((packets.pts >= packets.pts[:1]) | (packets.pts == UNKNOWN))]
+        shown = packets[~packets.hidden & ~leading(packets)]
         if not len(shown.pts):
             raise ValueError(f"{path}: holds no frame")
         clock, exact = choose_clock(film, shown)
@@ -133,6 +133,12 @@ def from_first_key(packets: Packets) -> tuple[Packets, int]:
     return packets[skipped:], skipped
 
 
+def leading(packets: Packets) -> NDArray[np.bool_]:
+    """Which packets are shown before the first one, whose references they share with a part that is not there."""
+    of_first = np.cumsum(packets.keys) <= 1  # later on, times jump back where two recordings were joined
+    return of_first & (packets.pts < packets.pts[:1]) & (packets.pts != UNKNOWN)
+
+
 def find_keys(shown: Packets, stamps: Times, form: str) -> NDArray[np.int64]:
     """Frames at which decoding can begin, the first among them; in some formats that alone."""
     seekable = any(name in form for name in SEEKABLE)
@@ -142,14 +148,20 @@ def find_keys(shown: Packets, stamps: Times, form: str) -> NDArray[np.int64]:
 def choose_clock(film: "VideoStream", shown: Packets) -> tuple[str, bool]:
     """Which stamp of a frame says when it is shown ("" for none), and whether those of the packets say it as well."""
     count = len(shown.pts)
-    if film.container.format.name == "avi" and film.codec_context.has_b_frames:
-        # Times of display are guesses here, and wrong ones where a packet holds two frames ("packed bitstream").
+    if film.codec_context.has_b_frames and are_guesses(film, shown):
         increasing = UNKNOWN not in shown.dts and (np.diff(shown.dts) > 0).all()
         return ("dts" if increasing else ""), False
-    different = len(np.unique(shown.pts[shown.pts != UNKNOWN]))
-    if different == count and is_in_order(shown):
+    times = shown.pts[shown.pts != UNKNOWN]
+    if len(np.unique(times)) == count and is_in_order(shown):
         return "pts", True
+    different = np.count_nonzero(np.diff(times, prepend=UNKNOWN))
     return ("pts" if 3 * different > count else ""), False  # the two fields of a frame may share its time
+
+
+def are_guesses(film: "VideoStream", shown: Packets) -> bool:
+    """Whether times of display are not in the file: always in AVI, in MXF where they are those of decoding."""
+    form = film.container.format.name
+    return form == "avi" or (form == "mxf" and np.array_equal(shown.pts, shown.dts))
 
 
 def is_in_order(shown: Packets) -> bool:

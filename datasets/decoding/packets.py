@@ -95,19 +95,31 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
     The index of an AVI file stands at its end, so a file that has one, and all that it lists, is whole: the length in
     its header counts slots without a picture.
     """
-    packets, form = contents.packets, film.container.format.name
-    # Packets of a transport stream count as damaged where recordings were joined; there the decoder has the say.
-    if form != "mpegts" and (count := int(packets.corrupt.sum())):
+    packets = contents.packets
+    if count := count_corrupt(film, packets):
         return f"{count} of its {len(packets.corrupt)} packets are damaged"
     if not contents.readable:
         return "it cannot be read to its end"
-    if form == "avi" and 0 < contents.listed <= len(packets.pts):
+    if film.container.format.name == "avi" and film.duration == film.frames and 0 < contents.listed <= len(packets.pts):
         return ""
     own = stated_end(film)
     stated = common_end(film) if own is None else own
     there = contents.end if own is None else film_end(film, packets)
     slack = max(SLACK if own is None else TOLERANCE, PERIODS * period)
-    return f"it ends after {there:.2f} of {stated:.2f} seconds" if there < stated - slack else ""
+    return f"it ends after {there:.2f} of {stated:.2f} seconds" if stated and there < stated - slack else ""
+
+
+def count_corrupt(film: "VideoStream", packets: Packets) -> int:
+    """How many packets are damaged.
+
+    In a transport stream the counter of its pieces begins anew where two recordings were joined. FFmpeg then marks the
+    last packet before that or, as its parser looks ahead, the one before it; whether these are whole, decoding tells.
+    """
+    corrupt = packets.corrupt.copy()
+    if film.container.format.name == "mpegts":
+        corrupt[:-1] &= ~packets.keys[1:]
+        corrupt[:-2] &= ~packets.keys[2:]
+    return int(corrupt.sum())
 
 
 def film_end(film: "VideoStream", packets: Packets) -> float:
