@@ -17,7 +17,6 @@ from datasets import (
     TAILS,
     TEST_CROPS,
     TEST_SAMPLERS,
-    VIDEO_DECODERS,
 )
 from engine import AMP, OPTIMIZERS, SCHEDULES
 from engine.cli import ArgumentParser
@@ -70,7 +69,6 @@ def add_data_options(parser: ArgumentParser) -> None:
         metavar="LAYOUT",
         help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
     )
-    add("--video_decoder", default="auto", choices=VIDEO_DECODERS, help="auto: PyAV, which decodes as the extraction")
     add("--video_fps", default=25.0, type=float, help="frames per second that video files are read at; 0: their own")
     add("--missing", default="error", choices=MISSING, help="what a video that cannot be used does")
     add("--max_bad", default=0, type=int, help="damaged videos that training leaves out before it stops")

@@ -11,7 +11,6 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 from .augment import AUGMENTS
 from .builders import build_dataset, build_loader, class_names, num_listed
 from .crops import TEST_CROPS
-from .decoding.decoders import VIDEO_DECODERS
 from .decoding.video import read_video
 from .finding import MISSING
 from .images import DECODERS
@@ -43,7 +42,6 @@ __all__ = [
     "TAILS",
     "TEST_CROPS",
     "TEST_SAMPLERS",
-    "VIDEO_DECODERS",
     "ClipDataset",
     "ClipLoader",
     "OnlineFlow",

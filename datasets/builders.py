@@ -136,7 +136,7 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     root = Path(opt.frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
-    reading = Reading(decode, opt.decoder, opt.video_fps or None, opt.video_decoder)
+    reading = Reading(decode, opt.decoder, opt.video_fps or None)
     layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
     store = open_store(layout, root, entries, reading)
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)

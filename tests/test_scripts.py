@@ -304,7 +304,7 @@ TRAINING_OPTIONS = (
     "--resnet_shortcut A --conv1_t_size 3 --val_fraction 0",
     "--ema 0.9 --iter_size 2 --clip_grad 1 --label_smoothing 0.1 --lr_warmup 0.5 --lr_scale_base 16",
     "--lr_schedule step --lr_step 1 --partial_BN --save_steps 1 --keep 2 --sync_bn",
-    "--lr_schedule multistep --lr_milestones 1 --lr_gamma 0.5 --max_bad 2 --missing skip --video_decoder pyav",
+    "--lr_schedule multistep --lr_milestones 1 --lr_gamma 0.5 --max_bad 2 --missing skip",
     "--mixup 0.2 --cutmix 1 --crop resized --augment color_jitter grayscale randaugment erasing --flip always",
     "--crop fixed --train_sampling segments --val_sampling segment_centers --decoder python --profile 1",
     "--crop short_side --clip_stride 2 --sampling compat --decode fast --loader processes --n_workers 1",

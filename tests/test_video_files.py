@@ -7,14 +7,13 @@ import sys
 from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from films import spelled, write_film
 
-from datasets.decoding import containers, decoders, frames, index, sizes
+from datasets.decoding import containers, frames, index, sizes, video
 from datasets.decoding.index import index_video
 from datasets.decoding.sizes import MAX_SIDE
 from datasets.decoding.video import read_video
@@ -136,7 +135,7 @@ def test_a_seek_that_misses_is_noticed(videos, monkeypatch):
     """Some files seek too far; then all is decoded from the first frame, and nothing else is shown."""
     path, store = videos / "b_frames.mp4", store_of(videos, fps=None)
     known = index_video(path)
-    monkeypatch.setattr(decoders, "index_video", lambda p: known._replace(keys=np.array([0, 20, 50])))
+    monkeypatch.setattr(video, "index_video", lambda p: known._replace(keys=np.array([0, 20, 50])))
     assert [spelled(frame) for frame in frames_of(store, path, [22, 23, 40, 52])] == [21, 22, 39, 51]
 
 
@@ -339,49 +338,11 @@ def test_options_that_cannot_be_are_refused(tmp_path):
     for fps in (0, -1.0, float("nan"), 5000.0):
         with pytest.raises(ValueError, match="--video_fps must be"):
             store_of(tmp_path, fps=fps)
-    with pytest.raises(ValueError, match="--video_decoder other: is none of auto, pyav, torchcodec"):
-        store_of(tmp_path, video_decoder="other")
 
 
 def test_a_library_that_is_not_installed_is_named_when_it_is_needed(videos, monkeypatch):
-    monkeypatch.setitem(sys.modules, "torchcodec.decoders", None)
-    with pytest.raises(ValueError, match=r"torchcodec: cannot be loaded .*pip install torchcodec.*or use pyav"):
-        store_of(videos, video_decoder="torchcodec")
     path = videos / "fast.mov"
     os.utime(path)  # no index of it is kept
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ValueError, match=r"video files are read with PyAV .*pip install av"):
         store_of(videos).counts(path, {"rgb"})
-
-
-class Torchcodec:
-    """Decodes like torchcodec, which is not installed everywhere."""
-
-    def __init__(self, path: str, dimension_order: str, num_ffmpeg_threads: int) -> None:
-        assert (dimension_order, num_ffmpeg_threads) == ("NHWC", 1)
-        self.frames = list(read_video(path, None, None))
-
-    def get_frame_at(self, index: int) -> SimpleNamespace:
-        return SimpleNamespace(data=torch.from_numpy(self.frames[index]))
-
-
-@pytest.mark.parametrize("name", ["b_frames.mp4", "variable.mkv", "untimed.avi"])
-def test_torchcodec_reads_the_same_frames(videos, name, monkeypatch):
-    monkeypatch.setattr(decoders, "load_torchcodec", lambda: SimpleNamespace(VideoDecoder=Torchcodec))
-    monkeypatch.setattr("datasets.stores.video_files.load_torchcodec", lambda: None)
-    store = store_of(videos, video_decoder="torchcodec")
-    frames = frames_of(store, videos / name, [2, 30, 3])
-    expected = frames_of(store_of(videos), videos / name, [2, 30, 3])
-    assert [spelled(frame) for frame in frames] == [spelled(frame) for frame in expected]
-
-
-def test_the_installed_torchcodec_reads_the_same_frames(videos):
-    try:
-        store = store_of(videos, video_decoder="torchcodec")
-    except ValueError as error:
-        pytest.skip(str(error))
-    for name in (*FILES, "variable.mkv", "late.mp4"):
-        frames = frames_of(store, videos / name, [2, 30, 3])
-        expected = frames_of(store_of(videos), videos / name, [2, 30, 3])
-        assert [spelled(frame) for frame in frames] == [spelled(frame) for frame in expected]
-        assert np.abs(frames.astype(int) - expected).mean() < 2

@@ -12,10 +12,9 @@ import pytest
 from films import patched, picture, spelled, write_film
 
 from datasets.decoding.containers import DamagedVideo
-from datasets.decoding.decoders import decode_pyav
 from datasets.decoding.index import index_video
 from datasets.decoding.pictures import Pictures, upright
-from datasets.decoding.video import read_video
+from datasets.decoding.video import read_positions, read_video
 from datasets.stores.video_files import VideoFiles
 from utils1 import extract_frames, extract_frames_flows
 from utils1.extraction import find_videos
@@ -107,7 +106,7 @@ def test_joined_recordings_come_in_their_order(tmp_path):
     assert [note for note in index.notes if "jump back" in note]
     numbers = [spelled(frame) for frame in read_video(tmp_path / "joined.ts", None, None)]
     assert numbers == [*range(40), *range(40)]
-    assert [spelled(frame) for frame in decode_pyav(tmp_path / "joined.ts", range(80))] == numbers
+    assert [spelled(frame) for frame in read_positions(tmp_path / "joined.ts", range(80))] == numbers
     assert (np.diff(index.seconds) > 0).all()
 
 
@@ -123,8 +122,8 @@ def test_hdr_is_converted_the_same_by_every_path(tmp_path, name):
     path = write_film(tmp_path / "v" / "a" / f"{name}.mp4", b_frames=2, count=20, options={"x264-params": TAGS[name]})
     extracted = np.stack(list(read_video(path, 25.0, None)))
     assert [spelled(frame) for frame in extracted] == list(range(20))
-    assert np.array_equal(np.stack(list(decode_pyav(path, range(20)))), extracted)
-    assert np.array_equal(next(decode_pyav(path, [13])), extracted[13])
+    assert np.array_equal(np.stack(list(read_positions(path, range(20)))), extracted)
+    assert np.array_equal(next(read_positions(path, [13])), extracted[13])
     spread = np.ptp(extracted[..., 20:28, :, :].astype(int), axis=-1)  # grey stays grey
     assert np.median(spread) <= 2
 
@@ -150,7 +149,7 @@ def test_white_of_hdr_is_white_and_its_highlights_are_clipped():
 )
 def test_colours_that_cannot_be_converted_are_named_by_every_path(tmp_path, matrix, name):
     path = write_film(tmp_path / "v" / "a" / "x.mp4", options={"x264-params": f"colormatrix={matrix}"})
-    for read in (lambda: list(read_video(path)), lambda: list(decode_pyav(path, [3]))):
+    for read in (lambda: list(read_video(path)), lambda: list(read_positions(path, [3]))):
         with pytest.raises(ValueError, match=rf"x\.mp4: its colours \(yuv420p, {name}\) cannot be converted to RGB"):
             read()
     with pytest.raises(ValueError, match="1 of 1 videos could not be extracted"):

@@ -25,7 +25,6 @@ class DamagedVideo(ValueError):  # noqa: N818 - says what it is
     """A video file that is cut short, or of which a part cannot be decoded; what is there can be read all the same."""
 
 
-@cache
 def load_av() -> ModuleType:
     """PyAV, which is loaded when the first video file is opened.
 
@@ -36,10 +35,18 @@ def load_av() -> ModuleType:
         import av
     except ImportError as error:
         raise ValueError(f"video files are read with PyAV ({error}): pip install av, or extract frames") from None
-    # glibc returns the memory of every picture that is freed, and the next one costs a page fault for each 4 kB of it:
-    # half of the time of a conversion. Having freed a larger block once, it keeps up to twice as much.
-    np.empty(24 << 20, np.uint8)
+    keep_freed_memory()
     return av
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have the process keep the memory of pictures that are freed, for the next ones.
+
+    glibc returns it to the system, and the next picture costs a page fault for each 4 kB: half of the time of its
+    conversion. Having freed a larger block once, it keeps up to twice as much.
+    """
+    np.empty(24 << 20, np.uint8)
 
 
 @contextmanager

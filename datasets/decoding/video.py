@@ -1,15 +1,17 @@
-"""Video files to frames, at a constant rate and a given size."""
+"""Video files to frames: all of them at a constant rate and a given size, or some by their position."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
 import cv2
 from cv2.typing import MatLike as Frame
 
-from .frames import timed_frames
+from .containers import opened
+from .frames import Cursor, timed_frames
+from .index import index_video
 from .outline import outline
-from .pictures import Pictures
+from .pictures import Picture, Pictures
 from .rates import check_rate, resample
 from .sizes import Scaler
 
@@ -43,3 +45,28 @@ def read_video(
             yield from repeat(scale(picture(frame)), ticks)
     except cv2.error as error:
         raise ValueError(f"{path}: {error.err}") from error
+
+
+def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
+    """Some frames of a video as uint8 RGB (H, W, 3), at the size of its first one, the same as `read_video` gives.
+
+    Decoding begins at the nearest frame where it can, and goes no further than needed.
+
+    Args:
+        path: A video file.
+        wanted: Positions of frames, ascending, counted from 0.
+
+    Raises:
+        ValueError: If one cannot be decoded; and as `index_video`.
+    """
+    index, left = index_video(path), list(wanted)
+    pictures = Pictures(path, index.size)
+    for seeks in (True, False):  # where seeking misses its aim
+        with opened(path) as film:
+            cursor = Cursor(film, index, seeks)
+            while left and (frame := cursor.reach(left[0])) is not None:
+                yield pictures(frame)
+                left.pop(0)
+        if not left:
+            return
+    raise ValueError(f"{path}: frame {left[0] + 1} of the file cannot be decoded; get the file again")

@@ -27,13 +27,11 @@ class Reading(NamedTuple):
         decode: "exact" or "fast", of JPEG images.
         decoder: What decodes JPEG images.
         fps: Frames per second that video files are read at; None for their own.
-        video_decoder: What decodes video files.
     """
 
     decode: str = "exact"
     decoder: str = "auto"
     fps: float | None = 25.0
-    video_decoder: str = "auto"
 
 
 DEFAULT = Reading()
@@ -48,7 +46,7 @@ def open_folders(layout: str, root: Path, reading: Reading) -> Store:
 STORES: dict[str, Callable[[Path, Reading], Store]] = {
     **{layout: partial(open_folders, layout) for layout in LAYOUTS},
     "pack": lambda root, reading: PackedVideos(root, decode=reading.decode, decoder=reading.decoder),
-    "video": lambda root, reading: VideoFiles(root, reading.fps, reading.decoder, reading.video_decoder),
+    "video": lambda root, reading: VideoFiles(root, reading.fps, reading.decoder),
 }
 
 

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from ..annotations import VIDEOS, without_extension
 from ..clock import spent
-from ..decoding.decoders import VIDEO_DECODERS, Picture, load_torchcodec
 from ..decoding.index import index_video
+from ..decoding.pictures import Picture
 from ..decoding.rates import check_rate, ticks_of
+from ..decoding.video import read_positions
 from ..images import Decode, resample_frames
 from ..streams import RGB, Stream
 from ..views import Placement
@@ -32,23 +33,14 @@ class VideoFiles:
         root: Folder of all videos.
         fps: Frames per second; None reads every frame of a file once.
         decoder: What resizes frames, see `images`.
-        video_decoder: "pyav", "torchcodec" if that is installed, or "auto", which is PyAV: it decodes as the extraction
-            does.
     """
 
     flow_lag = 1
     streams = frozenset({RGB.name})
 
-    def __init__(
-        self, root: Path, fps: float | None = 25.0, decoder: str = "auto", video_decoder: str = "auto"
-    ) -> None:
+    def __init__(self, root: Path, fps: float | None = 25.0, decoder: str = "auto") -> None:
         check_rate(fps, "--video_fps")
-        if video_decoder not in VIDEO_DECODERS:
-            raise ValueError(f"--video_decoder {video_decoder}: is none of {', '.join(VIDEO_DECODERS)}")
-        if video_decoder == "torchcodec":
-            load_torchcodec()
         self.root, self.fps, self.resize = root, fps, Decode(decoder)
-        self.decode = VIDEO_DECODERS[video_decoder]
 
     def locate(self, path: str) -> Path:
         """The file of a video, under whichever extension and capitals, also with _ for spaces."""
@@ -88,7 +80,7 @@ class VideoFiles:
             raise ValueError(f"{video.folder}: a video file has no {stream.name}")
         images: list[Picture] = []
         wanted, order = self.wanted(video, numbers)
-        frames = self.decode(video.folder, wanted)
+        frames = read_positions(video.folder, wanted)
         for _ in wanted:
             with spent("decode"):
                 frame = next(frames)
@@ -98,7 +90,7 @@ class VideoFiles:
     def grey(self, video: Video, numbers: Sequence[int]) -> Picture:
         wanted, order = self.wanted(video, numbers)
         with spent("decode"):
-            frames = self.decode(video.folder, wanted)
+            frames = read_positions(video.folder, wanted)
             grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
             return np.stack(grey)[order]
 

@@ -154,7 +154,7 @@ def about_options(system: System, found: Comparison) -> Cause:
     changed = [
         f"--{n} {getattr(opt, n)} here, {stored[n]} in the checkpoint"
         for n in names
-        if n in stored and n not in ("missing", "batch_size", "video_decoder") and stored[n] != getattr(opt, n)
+        if n in stored and n not in ("missing", "batch_size") and stored[n] != getattr(opt, n)
     ]
     if changed:
         return Cause(name, LIKELY, "; ".join(changed))

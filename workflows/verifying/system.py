@@ -19,7 +19,7 @@ SEEN = (
     *ARCHITECTURE,
     *CLIP_OPTIONS,
     *("dataset", "split", "modality", "only_RGB", "flow_source", "sampling", "val_sampling", "short_side"),
-    *("val_fraction", "missing", "video_fps", "video_decoder", "manual_seed", "batch_size", "amp", "ce_weight"),
+    *("val_fraction", "missing", "video_fps", "manual_seed", "batch_size", "amp", "ce_weight"),
 )
 VIEWS = ("test_sampling", "num_clips", "num_crops", "tail")  # of a test, which a record states
 MODALITY = {"rgb": "RGB", "flow": "Flow"}
