@@ -18,6 +18,7 @@ from datasets.decoding.video import read_positions, read_video
 from datasets.stores.video_files import VideoFiles
 from utils1 import extract_frames, extract_frames_flows
 from utils1.extraction import find_videos
+from workflows.predicting.video_streams import read_frames
 
 FASTSTART = {"movflags": "faststart"}
 
@@ -225,3 +226,9 @@ def test_names_that_are_no_utf8_are_read_and_extracted(tmp_path):
     extract(tmp_path / "v", tmp_path / "out")
     made = {os.fsencode(path.name) for path in (tmp_path / "out" / "a").iterdir()}
     assert made == {LATIN[:-4], GBK[:-4], b"good"}
+
+
+def test_a_prediction_says_how_an_unusual_film_is_read(tmp_path, caplog):
+    path = write_film(tmp_path / "fast.mp4", rate=10_000)
+    assert len(list(read_frames(path, {}))) == 40
+    assert [message for message in caplog.messages if "fast.mp4: its timestamps cannot be right" in message]

@@ -1,5 +1,6 @@
 """The streams of a video, without extracting it: the clips that networks are fed, cut while it is decoded."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from datasets import FLOW, RGB, loop, read_video
 from datasets.crops import CenterCrop
+from datasets.decoding.outline import outline
 from datasets.decoding.sizes import Scaler
 from datasets.images import resample_frames
 from datasets.layouts import LAYOUTS
@@ -22,6 +24,8 @@ from datasets.provenance import FRAMES_FILE, show
 from datasets.stores.frames import count_usable_frames, read_image
 from flow import encode, rebuild_flow, recorded_encoding
 from utils1.flow_store import find_record
+
+log = logging.getLogger(__name__)
 
 BATCH = 32  # frames whose flow is computed at a time, one pair per core
 FRAME = LAYOUTS["sts"]["rgb"][0]
@@ -49,6 +53,8 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
         images = (read_image(file, cv2.IMREAD_COLOR_RGB) for file in frame_files(path))
         yield from map(np.asarray, map(Scaler(short_side, path), images))
     else:
+        for note in outline(path).notes:
+            log.warning("%s: %s", path, note)
         yield from map(np.asarray, read_video(path, fps, short_side))
 
 
