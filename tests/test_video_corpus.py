@@ -73,8 +73,9 @@ def at_rate(rate: float, count: int = COUNT) -> tuple[float, ...]:
 def with_cover(path: Path, marked: bool) -> None:
     """A film whose first stream is a picture of a disc."""
     with av.open(str(path), "w") as container:
-        cover = container.add_stream("mjpeg" if marked else "png", rate=25)
-        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p" if marked else "rgb24"
+        is_png = path.suffix == ".mov"
+        cover = container.add_stream("png" if is_png else "mjpeg", rate=25)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24" if is_png else "yuvj420p"
         if marked:
             cover.disposition = Disposition.attached_pic
         stream = container.add_stream("libx264", rate=25)
@@ -137,6 +138,7 @@ KINDS: dict[str, Kind] = {
     "sound.ts": Kind(film(b_frames=2, sound=6)),
     "cover.mp4": Kind(partial(with_cover, marked=True)),
     "cover.mov": Kind(partial(with_cover, marked=False)),
+    "cover.mkv": Kind(partial(with_cover, marked=False)),
     # a beginning after zero, or in the middle
     "late.mkv": Kind(film(times=range(75, 115))),
     "late.mp4": Kind(film(times=range(75, 115))),

@@ -87,8 +87,11 @@ def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
     decodable = [stream for stream in streams if stream.codec_context is not None]
     if not decodable:
         raise ValueError(f"{path}: its pictures are in a form that cannot be decoded here")
-    # A cover that is not marked as one is a stream of a single picture.
+    # A cover that is not marked as one is a stream of a single picture; where none is counted, FFmpeg's look at the
+    # beginning of the file tells.
     film = next((stream for stream in decodable if stream.frames != 1), decodable[0])
+    if len(decodable) > 1 and not film.frames and (best := container.streams.best("video")) in decodable:
+        film = best
     context = film.codec_context
     check_size(context.width, context.height, path)
     # One thread: loaders and extraction run one worker per core, and the frames of a damaged file stay reproducible.
