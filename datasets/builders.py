@@ -218,7 +218,7 @@ def build_loader(
     """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
     slow = opt.decoder == "python" or (flow and not flow.device)  # threads would wait for each other
     batches = partial(OnlineLoader, flow=flow) if flow and flow.device else ClipLoader
-    return batches(
+    loader = batches(
         build_dataset(opt, subset, streams, flow),
         batch_size=opt.clips_per_batch if subset == "test" else opt.batch_size,
         train=subset == "train",
@@ -230,3 +230,9 @@ def build_loader(
         rank=dist.get_rank() if dist.is_initialized() else 0,
         world=dist.get_world_size() if dist.is_initialized() else 1,
     )
+    if dropped := loader.batches.dropped:
+        log.info(
+            "%s of %s training clips an epoch, each time others, are left out: they do not fill a batch",
+            *(f"{dropped:,}", f"{loader.batches.num_items:,}"),
+        )
+    return loader

@@ -18,6 +18,60 @@ from .signals import StoppedError
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
 DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
+# Names that other projects give an option -> ours, of which those count that a script has.
+ALIASES = {
+    "annotations": ("annotation_path",),
+    "arch": ("model",),
+    "batch": ("batch_size",),
+    "bs": ("batch_size",),
+    "b": ("batch_size",),
+    "checkpoint": ("weights",),
+    "ckpt": ("resume_path1", "weights"),
+    "clip_len": ("sample_duration",),
+    "crop_size": ("sample_size",),
+    "data": ("frame_dir",),
+    "data_dir": ("frame_dir",),
+    "data_path": ("frame_dir",),
+    "ep": ("n_epochs",),
+    "exp_name": ("run_name",),
+    "fp16": ("amp",),
+    "bf16": ("amp",),
+    "frames": ("sample_duration",),
+    "gpu": ("device",),
+    "gpus": ("device",),
+    "image_size": ("sample_size",),
+    "img_size": ("sample_size",),
+    "input_size": ("sample_size",),
+    "j": ("n_workers", "workers"),
+    "jobs": ("n_workers", "workers"),
+    "labels": ("annotation_path",),
+    "lr": ("learning_rate",),
+    "model": ("weights",),
+    "max_epochs": ("n_epochs",),
+    "name": ("run_name",),
+    "num_classes": ("n_classes",),
+    "num_epochs": ("n_epochs",),
+    "num_frames": ("sample_duration",),
+    "num_workers": ("n_workers", "workers"),
+    "opt": ("optimizer",),
+    "out": ("result_path",),
+    "out_dir": ("out", "result_path"),
+    "output": ("out", "result_path"),
+    "output_dir": ("out", "result_path"),
+    "pretrained": ("pretrain_path",),
+    "processes": ("n_workers", "workers"),
+    "resume_path": ("resume_path1",),
+    "root": ("frame_dir",),
+    "save_dir": ("result_path", "out"),
+    "sched": ("lr_schedule",),
+    "scheduler": ("lr_schedule",),
+    "student": ("SFS_resume_path",),
+    "teacher": ("resume_path1",),
+    "threads": ("n_workers", "workers"),
+    "wd": ("weight_decay",),
+    "workers": ("n_workers",),
+}
+FEW = 3  # names that are proposed at most
 LOST_RANK = ("Connection closed by peer", "Connection reset by peer")  # gloo's, of a process that waits for another
 
 
@@ -44,15 +98,21 @@ class ArgumentParser(argparse.ArgumentParser):
     ) -> Namespace:
         """As argparse does, but an option that does not exist is answered with the one that was probably meant."""
         words = sys.argv[1:] if args is None else list(args)
+        options = words[: words.index("--")] if "--" in words else words
+        names = (word.split("=")[0] for word in options if word.startswith("--"))
+        self.refuse([name for name in names if name not in self._option_string_actions])  # before what is missing
         spread = any(action.nargs in ("?", "*") for action in self._get_positional_actions()) and "--" not in words
         # Where such positionals stand behind an option, Python before 3.13 else takes them for absent.
         parse = self.parse_known_intermixed_args if spread else self.parse_known_args
         opt, unknown = parse(words, namespace)
-        if unknown:
-            options = [word.split("=")[0] for word in unknown if word.startswith("--")]
-            meant = did_you_mean(options[0], self.settable()) if options else ""
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        self.refuse(unknown)
         return opt
+
+    def refuse(self, unknown: Sequence[str]) -> None:
+        """End with an error that names unknown words, if there are any, and the options that were meant."""
+        if unknown:
+            near = (nearest(word.split("=")[0], self.settable()) for word in unknown if word.startswith("-"))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{question([' or '.join(n) for n in near if n])}")
 
     def settable(self) -> dict[str, argparse.Action]:
         """Every option, like "--batch_size", that has a value to set."""
@@ -61,10 +121,36 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest of the known ones, if one is near."""
-    plain = {other.lower().replace("-", "_"): other for other in known}
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), plain, 1, 0.7)
-    return f"; did you mean {plain[near[0]]}?" if near else ""
+    """The end of a message about an unknown `name`: those of the known ones that may be meant, if there are any."""
+    near = nearest(name, known)
+    return question([" or ".join(near)]) if near else ""
+
+
+def question(names: Sequence[str]) -> str:
+    """Whether these were meant; nothing without names."""
+    return f"; did you mean {', '.join(names)}?" if names else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that may be meant: what the field calls so, else the one spelt nearest, else those with the word.
+
+    Args:
+        name: Like "--lr", "lr" or "Batch-Size".
+        known: Like "--learning_rate", with or without dashes.
+    """
+    plain = {bare(other): other for other in known}
+    wanted = bare(name)
+    if near := [plain[bare(alias)] for alias in ALIASES.get(wanted, ()) if bare(alias) in plain]:
+        return near[:1]
+    if close := difflib.get_close_matches(wanted, plain, 1, 0.7):
+        return [plain[close[0]]]
+    holding = [other for words, other in plain.items() if wanted in words.split("_")]
+    return holding if len(holding) <= FEW else []
+
+
+def bare(name: str) -> str:
+    """A name without what people spell in different ways."""
+    return name.lstrip("-").lower().replace("-", "_")
 
 
 class EvaluationCountError(RuntimeError):
