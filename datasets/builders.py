@@ -15,7 +15,7 @@ from .crops import TEST_CROPS, CenterCrop
 from .entries import Entry, Listing
 from .finding import find_videos, without_quarantined
 from .holdout import hold_out
-from .listings import DATASETS, SIDED
+from .listings import SIDED, list_dataset
 from .loader import ClipLoader
 from .manifest import Manifest, read_manifest
 from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
@@ -40,7 +40,7 @@ def list_official(opt: Namespace, subset: str) -> Listing:
     path = Path(opt.annotation_path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder; --annotation_path must hold the label files")
-    return DATASETS[opt.dataset](path, opt.split, subset)
+    return list_dataset(opt.dataset, path, opt.split, subset)
 
 
 def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
