@@ -80,7 +80,7 @@ def test_every_training_ends_with_its_best_checkpoint_and_commands_that_the_pars
             assert (opt.frame_dir, opt.annotation_path) == tuple(
                 str(root / "own data" / part) for part in ("frames", "labels")
             )
-            scripts[name] = scripts.get(name, []) + [(words[1], opt.modality, opt.resume_path1, opt.resume_path2)]
+            scripts.setdefault(name, []).append((words[1], opt.modality, opt.resume_path1, opt.resume_path2))
     assert scripts["rgb"] == [("test_single_stream.py", "RGB", str(best["rgb"]), "")]
     assert scripts["flow"] == [("STS_train.py", "RGB_Flow", str(best["flow"]), "")]
     assert scripts["flow_sfs"] == [("test_two_stream.py", "RGB", str(best["rgb"]), str(best["flow_sfs"]))]
@@ -110,7 +110,7 @@ def test_proposed_tests_run_as_they_are_and_their_files_have_the_name_of_the_run
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["rgb", "flow", "flow_sfs"])
 def test_what_is_printed_runs_in_a_shell(runs, name):
-    root, said = runs
+    _, said = runs
     (line,) = [line.partition(": ")[2] for line in said[name].splitlines() if ": python " in line]
     line = line.replace("python", shlex.quote(sys.executable), 1)
     line = line.replace("--run_name flow_sfs", "--run_name shell_sfs")  # flow_sfs is there by now
@@ -135,7 +135,7 @@ def test_resuming_goes_on_with_the_files_of_the_name(runs):
 def test_a_name_that_is_in_use_is_refused_before_the_data_are_read(runs):
     root, _ = runs
     for run in (("--frame_dir", root / "nowhere"), ()):
-        with pytest.raises(ValueError, match="holds checkpoints of this run already: .*--run_name"):
+        with pytest.raises(ValueError, match=r"holds checkpoints of this run already: .*--run_name"):
             train.main(named(root, "RGB", "--run_name", "rgb", *run))
 
 
@@ -191,7 +191,7 @@ def test_a_result_folder_that_cannot_be_had_is_refused_and_nothing_is_made(tmp_p
 
 def test_a_folder_in_which_another_run_writes_is_refused_early(tmp_path):
     files = files_in(tmp_path)
-    with Lock(files.folder), pytest.raises(ValueError, match="another run .* writes here"):
+    with Lock(files.folder), pytest.raises(ValueError, match=r"another run .* writes here"):
         check_results(files, resuming=True)
     check_results(files, resuming=True)
 
