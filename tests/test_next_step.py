@@ -226,11 +226,14 @@ def test_a_student_that_is_told_nothing_says_what_it_is(caplog):
     assert "--model_depth 18 --width 0.5" in caplog.text
 
 
-def test_a_published_teacher_has_full_width_and_the_network_it_names():
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_a_published_teacher_has_the_network_it_names_and_the_width_of_its_weights(prefix):
     opt = parse_opts("--model resnet --model_depth 10 --width 0.5 --resnet_shortcut A".split())
-    taught = teachers.teacher_options(opt, {"arch": "resnext-101", "state_dict": {}})
+    weights = {f"{prefix}conv1.weight": torch.zeros(64, 2, 7, 7, 7)}
+    taught = teachers.teacher_options(opt, {"arch": "resnext-101", "state_dict": weights})
     assert (taught.model, taught.model_depth, taught.width, taught.resnet_shortcut) == ("resnext", 101, 1.0, "A")
-    assert teachers.teacher_options(opt, {"state_dict": {}}).model_depth == 10
+    bare = teachers.teacher_options(opt, {f"{prefix}conv1.weight": torch.zeros(32, 2, 7, 7, 7)})
+    assert (bare.model_depth, bare.width) == (10, 0.5)
 
 
 def test_options_become_the_words_that_set_them():

@@ -6,26 +6,42 @@ from collections.abc import Mapping
 from typing import Any
 
 from models import ARCHITECTURE, MODELS
+from models.weights import strip_prefix
 from opts import adopt
 
 log = logging.getLogger(__name__)
 
 
+STEM = 64  # channels of the first convolution of every network of width 1
+
+
 def teacher_options(opt: Namespace, checkpoint: Mapping[str, Any]) -> Namespace:
     """Options with the architecture of a teacher's checkpoint, whatever the student is given.
 
-    Published checkpoints state network and depth at most, and have full width; else theirs is what the options say.
+    Published checkpoints state network and depth at most, and show the width; else theirs is what the options say.
 
     Args:
         opt: Options.
         checkpoint: Content of the teacher's.
     """
-    published: dict[str, Any] = {"width": 1.0}
+    shown = {} if "options" in checkpoint else seen_in(checkpoint, opt.width)
+    return adopt(Namespace(**vars(opt) | shown | {"given": []}), checkpoint, ARCHITECTURE)
+
+
+def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """Options of the architecture that can be seen in a checkpoint which stores none.
+
+    Args:
+        checkpoint: Its content.
+        width: What is taken if it fits the weights, for several widths may give as many channels.
+    """
     model, _, depth = str(checkpoint.get("arch", "")).rpartition("-")
-    if model in MODELS and depth.isdecimal():
-        published |= {"model": model, "model_depth": int(depth)}
-    stated = {} if "options" in checkpoint else published
-    return adopt(Namespace(**vars(opt) | stated | {"given": []}), checkpoint, ARCHITECTURE)
+    shown: dict[str, Any] = {"model": model, "model_depth": int(depth)} if model in MODELS and depth.isdecimal() else {}
+    weights = checkpoint.get("state_dict", checkpoint)
+    stem = strip_prefix(weights).get("conv1.weight") if isinstance(weights, Mapping) else None
+    if stem is not None and len(stem) != int(STEM * width):
+        shown["width"] = len(stem) / STEM
+    return shown
 
 
 def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:
