@@ -13,64 +13,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from .aliases import ALIASES
 from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
 DEAD_WORKER = "DataLoader worker (pid"  # how torch begins its RuntimeError
-# Names that other projects give an option -> ours, of which those count that a script has.
-ALIASES = {
-    "annotations": ("annotation_path",),
-    "arch": ("model",),
-    "batch": ("batch_size",),
-    "bs": ("batch_size",),
-    "b": ("batch_size",),
-    "checkpoint": ("weights",),
-    "ckpt": ("resume_path1", "weights"),
-    "clip_len": ("sample_duration",),
-    "crop_size": ("sample_size",),
-    "data": ("frame_dir",),
-    "data_dir": ("frame_dir",),
-    "data_path": ("frame_dir",),
-    "ep": ("n_epochs",),
-    "exp_name": ("run_name",),
-    "fp16": ("amp",),
-    "bf16": ("amp",),
-    "frames": ("sample_duration",),
-    "gpu": ("device",),
-    "gpus": ("device",),
-    "image_size": ("sample_size",),
-    "img_size": ("sample_size",),
-    "input_size": ("sample_size",),
-    "j": ("n_workers", "workers"),
-    "jobs": ("n_workers", "workers"),
-    "labels": ("annotation_path",),
-    "lr": ("learning_rate",),
-    "model": ("weights",),
-    "max_epochs": ("n_epochs",),
-    "name": ("run_name",),
-    "num_classes": ("n_classes",),
-    "num_epochs": ("n_epochs",),
-    "num_frames": ("sample_duration",),
-    "num_workers": ("n_workers", "workers"),
-    "opt": ("optimizer",),
-    "out": ("result_path",),
-    "out_dir": ("out", "result_path"),
-    "output": ("out", "result_path"),
-    "output_dir": ("out", "result_path"),
-    "pretrained": ("pretrain_path",),
-    "processes": ("n_workers", "workers"),
-    "resume_path": ("resume_path1",),
-    "root": ("frame_dir",),
-    "save_dir": ("result_path", "out"),
-    "sched": ("lr_schedule",),
-    "scheduler": ("lr_schedule",),
-    "student": ("SFS_resume_path",),
-    "teacher": ("resume_path1",),
-    "threads": ("n_workers", "workers"),
-    "wd": ("weight_decay",),
-    "workers": ("n_workers",),
-}
 FEW = 3  # names that are proposed at most
 LOST_RANK = ("Connection closed by peer", "Connection reset by peer")  # gloo's, of a process that waits for another
 
