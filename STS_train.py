@@ -9,9 +9,8 @@ Examples:
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
-from engine import build_run, checkpoint, cli, naming, setup, step_rate
+from engine import build_run, check_results, checkpoint, cli, naming, setup, step_rate
 from models import (
-    ARCHITECTURE,
     COMPARE_LOGITS,
     Distill,
     build_distillers,
@@ -20,8 +19,9 @@ from models import (
     parameter_groups,
     start_stream,
 )
-from opts import adopt, parse_opts
+from opts import parse_opts
 from workflows.teacher_flow import build_teacher_flow
+from workflows.teachers import teacher_options, tell_student
 from workflows.training import choose_start, complete, describe_run
 
 
@@ -29,6 +29,8 @@ def main(opt: Namespace) -> dict[str, float]:
     """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
+    files = naming.distillation_files(opt)
+    check_results(files, resuming=resuming)
     if MODALITIES[opt.modality] != (RGB, FLOW):
         raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
     if not opt.resume_path1:
@@ -36,11 +38,13 @@ def main(opt: Namespace) -> dict[str, float]:
     names = class_names(opt, "train")
 
     known = checkpoint.load(opt.resume_path1)
-    teacher = load_stream(adopt(opt, known, ARCHITECTURE), FLOW, known, opt.resume_path1)
+    taught = teacher_options(opt, known)
+    teacher = load_stream(taught, FLOW, known, opt.resume_path1)
     check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
     flow = build_teacher_flow(opt, known, opt.resume_path1, device)
 
     student = start_stream(opt, RGB, state, source, len(names), resuming=resuming)
+    tell_student(opt, taught, source)
     check_data(opt, state, source, RGB, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
@@ -59,7 +63,6 @@ def main(opt: Namespace) -> dict[str, float]:
         groups.append({"params": connectors, "lr": rate})
     recipe = build_recipe(opt, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
-    files = naming.distillation_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

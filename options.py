@@ -281,6 +281,11 @@ def add_run_options(parser: ArgumentParser) -> None:
     add = parser.add_argument_group("run").add_argument
     add("--config", help="YAML file of options; the command line overrides it")
     add("--result_path", default="results", help="results go to <result_path>/<dataset>/")
+    add(
+        "--run_name",
+        help="what the names of this run's files begin with, in place of its main options; a test of one checkpoint "
+        "takes its run's",
+    )
     add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
-from engine import cli, config
+from engine import cli, config, naming
 from models.normalisation import fits
 from models.weights import shown_by
 from options import build_parser
@@ -62,6 +62,8 @@ def check(opt: Namespace) -> None:
     Raises:
         ValueError: Names the options and the cure.
     """
+    if opt.run_name is not None:
+        naming.checked_name(opt.run_name)
     check_numbers(opt)
     check_streams(opt)
     check_tests(opt)

@@ -8,7 +8,7 @@ Examples:
 from argparse import Namespace
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
-from engine import build_run, cli, naming, setup, step_rate
+from engine import build_run, check_results, cli, naming, setup, step_rate
 from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
 from opts import parse_opts
 from workflows.training import choose_start, complete, describe_run
@@ -22,6 +22,8 @@ def main(opt: Namespace) -> dict[str, float]:
     """
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.resume_path1, naming.single_stream_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
+    files = naming.single_stream_files(opt)
+    check_results(files, resuming=resuming)
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
     (stream,) = MODALITIES[opt.modality]
@@ -37,7 +39,6 @@ def main(opt: Namespace) -> dict[str, float]:
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, step_rate(opt))
     info = describe_run(opt, model, names, build_recipe(opt), {"train": train, "val": val})
-    files = naming.single_stream_files(opt)
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

@@ -17,7 +17,7 @@ from .crops import TEST_CROPS, CenterCrop
 from .entries import Entry, Listing
 from .finding import find_videos, without_quarantined
 from .holdout import hold_out
-from .listings import DATASETS, SIDED
+from .listings import SIDED, list_dataset
 from .loader import ClipLoader
 from .manifest import Manifest, read_manifest
 from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
@@ -42,7 +42,7 @@ def list_official(opt: Namespace, subset: str) -> Listing:
     path = Path(opt.annotation_path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder; --annotation_path must hold the label files")
-    return DATASETS[opt.dataset](path, opt.split, subset)
+    return list_dataset(opt.dataset, path, opt.split, subset)
 
 
 def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
@@ -220,7 +220,7 @@ def build_loader(
     """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
     slow = opt.decoder == "python" or (flow and not flow.device)  # threads would wait for each other
     batches = partial(OnlineLoader, flow=flow) if flow and flow.device else ClipLoader
-    return batches(
+    loader = batches(
         build_dataset(opt, subset, streams, flow),
         batch_size=opt.clips_per_batch if subset == "test" else opt.batch_size,
         train=subset == "train",
@@ -232,3 +232,9 @@ def build_loader(
         rank=dist.get_rank() if dist.is_initialized() else 0,
         world=dist.get_world_size() if dist.is_initialized() else 1,
     )
+    if dropped := loader.batches.dropped:
+        log.info(
+            "%s of %s training clips an epoch, each time others, are left out: they do not fill a batch",
+            *(f"{dropped:,}", f"{loader.batches.num_items:,}"),
+        )
+    return loader

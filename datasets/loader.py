@@ -38,6 +38,7 @@ class EpochBatches(Sampler[list[Address]]):
     Attributes:
         epoch: Whose order comes next.
         step: Batches of it that are left out at its beginning.
+        dropped: Training items that an epoch leaves out, for they do not fill a batch; others in each.
 
     Raises:
         ValueError: If there are fewer training items than processes.
@@ -54,6 +55,7 @@ class EpochBatches(Sampler[list[Address]]):
         self.batch_size = min(batch_size, share) if train and share else batch_size
         full, rest = divmod(share, self.batch_size)
         self.batches = full if train else full + bool(rest)
+        self.dropped = num_items - full * self.batch_size * world if train else 0
 
     def __len__(self) -> int:
         """Batches of a whole epoch."""

@@ -4,6 +4,7 @@ from . import checkpoint, cli, naming, scores
 from .differences import resumed_options
 from .distributed import is_main
 from .fit import fit
+from .lock import check_results
 from .metrics import confusion, video_metrics
 from .optim import OPTIMIZERS, SCHEDULES
 from .precision import AMP, dtype_of
@@ -22,6 +23,7 @@ __all__ = [
     "Tally",
     "build_run",
     "build_stepper",
+    "check_results",
     "checkpoint",
     "cli",
     "confusion",

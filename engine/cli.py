@@ -13,10 +13,12 @@ from typing import Any, NoReturn
 
 import torch
 
+from .aliases import ALIASES
 from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
+FEW = 3  # names that are proposed at most
 LOST_RANK = "another process of this run has ended; it said why"
 TOO_MANY_FILES = (
     "too many open files: raise the limit, as with `ulimit -n 4096`, or use fewer workers (training: --n_workers, or "
@@ -56,15 +58,21 @@ class ArgumentParser(argparse.ArgumentParser):
     ) -> Namespace:
         """As argparse does, but an option that does not exist is answered with the one that was probably meant."""
         words = sys.argv[1:] if args is None else list(args)
+        options = words[: words.index("--")] if "--" in words else words
+        names = (word.split("=")[0] for word in options if word.startswith("--"))
+        self.refuse([name for name in names if name not in self._option_string_actions])  # before what is missing
         spread = any(action.nargs in ("?", "*") for action in self._get_positional_actions()) and "--" not in words
         # Where such positionals stand behind an option, Python before 3.13 else takes them for absent.
         parse = self.parse_known_intermixed_args if spread else self.parse_known_args
         opt, unknown = parse(words, namespace)
-        if unknown:
-            options = [word.split("=")[0] for word in unknown if word.startswith("--")]
-            meant = did_you_mean(options[0], self.settable()) if options else ""
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
+        self.refuse(unknown)
         return opt
+
+    def refuse(self, unknown: Sequence[str]) -> None:
+        """End with an error that names unknown words, if there are any, and the options that were meant."""
+        if unknown:
+            near = (nearest(word.split("=")[0], self.settable()) for word in unknown if word.startswith("-"))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{question([' or '.join(n) for n in near if n])}")
 
     def settable(self) -> dict[str, argparse.Action]:
         """Every option, like "--batch_size", that has a value to set."""
@@ -73,10 +81,36 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: the nearest of the known ones, if one is near."""
-    plain = {other.lower().replace("-", "_"): other for other in known}
-    near = difflib.get_close_matches(name.lower().replace("-", "_"), plain, 1, 0.7)
-    return f"; did you mean {plain[near[0]]}?" if near else ""
+    """The end of a message about an unknown `name`: those of the known ones that may be meant, if there are any."""
+    near = nearest(name, known)
+    return question([" or ".join(near)]) if near else ""
+
+
+def question(names: Sequence[str]) -> str:
+    """Whether these were meant; nothing without names."""
+    return f"; did you mean {', '.join(names)}?" if names else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+    """The known names that may be meant: what the field calls so, else the one spelt nearest, else those with the word.
+
+    Args:
+        name: Like "--lr", "lr" or "Batch-Size".
+        known: Like "--learning_rate", with or without dashes.
+    """
+    plain = {bare(other): other for other in known}
+    wanted = bare(name)
+    if near := [plain[bare(alias)] for alias in ALIASES.get(wanted, ()) if bare(alias) in plain]:
+        return near[:1]
+    if close := difflib.get_close_matches(wanted, plain, 1, 0.7):
+        return [plain[close[0]]]
+    holding = [other for words, other in plain.items() if wanted in words.split("_")]
+    return holding if len(holding) <= FEW else []
+
+
+def bare(name: str) -> str:
+    """A name without what people spell in different ways."""
+    return name.lstrip("-").lower().replace("-", "_")
 
 
 class EvaluationCountError(RuntimeError):

@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from sts_common import counted
 
 from .distributed import any_rank, barrier, gather, is_main, world
-from .lock import Lock
+from .lock import Lock, check_is_fresh
 from .loop import Epoch, check_weights, evaluate, train_one_epoch
 from .metrics import Averages
 from .optim import learning_rate
@@ -79,11 +79,8 @@ def fit(
         logs = None
         if is_main():
             stack.enter_context(Lock(run.files.folder))
-            if not run.resumed and run.checkpoints.found():
-                raise ValueError(
-                    f"{run.files.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
-                    "use another --result_path, or remove them"
-                )
+            if not run.resumed:
+                check_is_fresh(run.checkpoints)
             run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
             for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
                 log.info(line)

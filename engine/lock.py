@@ -1,4 +1,4 @@
-"""One run per folder."""
+"""One run per folder, and folders that a run can have."""
 
 import fcntl
 import os
@@ -6,7 +6,49 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from .distributed import is_main
+from .naming import RunFiles
+from .rolling import Checkpoints
+
 LOCK = ".lock"
+
+
+def check_results(files: RunFiles, *, resuming: bool) -> None:
+    """Refuse a result folder that the run cannot have, before anything is read or made.
+
+    Args:
+        files: Of the run.
+        resuming: Whether it goes on from a checkpoint.
+
+    Raises:
+        OSError: If the folder cannot be made or written to.
+        ValueError: If another run writes there, or a fresh run would write over another.
+    """
+    if not is_main():  # the others write nothing
+        return
+    there = next(folder for folder in (files.folder, *files.folder.parents) if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there}: is a file, where results are to go; use another --result_path")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there}: cannot be written to; use another --result_path")
+    if (files.folder / LOCK).exists():
+        with Lock(files.folder):
+            pass
+    if not resuming:
+        check_is_fresh(Checkpoints(files.checkpoint, files.best, 0))
+
+
+def check_is_fresh(checkpoints: Checkpoints) -> None:
+    """Refuse to begin a run where there is one of its names.
+
+    Raises:
+        ValueError: If there is.
+    """
+    if checkpoints.found():
+        raise ValueError(
+            f"{checkpoints.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
+            "use another --result_path or --run_name, or remove them"
+        )
 
 
 class Lock:

@@ -1,10 +1,11 @@
-"""File names of a run, in the patterns of the published code: results are found again by what made them."""
+"""File names of a run: the name it is given, else the patterns of the published code, which say what made it."""
 
 import re
 from argparse import Namespace
 from pathlib import Path
 from typing import NamedTuple
 
+NAME = re.compile(r"(?![-.])[\w.+-]+")
 LONGEST = 100  # characters of a file's name that streams may take: names of users, and a name has 255 bytes
 
 
@@ -31,8 +32,37 @@ def result_dir(opt: Namespace) -> Path:
     return Path(opt.result_path) / opt.dataset
 
 
+def checked_name(name: object) -> str:
+    """A name of a run that can begin file names.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    text = str(name)
+    if not NAME.fullmatch(text) or len(text.encode()) > LONGEST:
+        raise ValueError(
+            f"--run_name {text[:LONGEST]!r}: use letters, digits and _ + . -, beginning with no . or -, of at most "
+            f"{LONGEST} bytes"
+        )
+    return text
+
+
+def named_files(opt: Namespace) -> RunFiles:
+    """Files of a run with `--run_name`, whichever script it is of."""
+    stem = result_dir(opt) / checked_name(opt.run_name)
+    return RunFiles(
+        checkpoint=f"{stem}_{{}}.pth",
+        best=Path(f"{stem}_best.pth"),
+        train_log=Path(f"{stem}_train.log"),
+        val_log=Path(f"{stem}_val.log"),
+        folder=stem,
+    )
+
+
 def single_stream_files(opt: Namespace) -> RunFiles:
     """Files of `train.py`."""
+    if opt.run_name is not None:
+        return named_files(opt)
     prefix = "PreKin_" if opt.pretrain_path else ""
 
     def stem(subset: str) -> str:
@@ -60,6 +90,8 @@ def student_name(opt: Namespace) -> str:
 
 def distillation_files(opt: Namespace) -> RunFiles:
     """Files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
+    if opt.run_name is not None:
+        return named_files(opt)
     layer = (opt.output_layers or ["avgpool"])[0]
 
     def stem(subset: str) -> str:
@@ -81,15 +113,18 @@ def distillation_files(opt: Namespace) -> RunFiles:
 
 def single_test_file(opt: Namespace) -> Path:
     """Result file of `test_single_stream.py`."""
-    name = f"test_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
-    return result_dir(opt) / f"{name}{of_subset(opt)}.txt"
+    network = f"{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
+    name = network if opt.run_name is None else checked_name(opt.run_name)
+    return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
 
 
 def fused_test_file(opt: Namespace, streams: str) -> Path:
     """Result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
     streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
-    name = f"test_{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
-    return result_dir(opt) / f"{name}{of_subset(opt)}.txt"
+    name = f"{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
+    if opt.run_name is not None:
+        name = f"{checked_name(opt.run_name)}_{streams}"
+    return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
 
 
 def of_subset(opt: Namespace) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from . import checkpoint
+from .files import CUT
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +35,14 @@ class Checkpoints:
         """Name of the checkpoint of a position."""
         return Path(self.pattern.format(f"{epoch}_step{step}" if step else epoch - 1))
 
+    def name(self) -> re.Pattern[str]:
+        """What the name of a checkpoint matches, with the epoch and the step."""
+        before, after = map(re.escape, Path(self.pattern).name.split("{}"))
+        return re.compile(rf"{before}(\d+)(?:_step(\d+))?{after}")
+
     def found(self) -> dict[Position, Path]:
         """Checkpoints that are there, the newest first."""
-        before, after = map(re.escape, Path(self.pattern).name.split("{}"))
-        name = re.compile(rf"{before}(\d+)(?:_step(\d+))?{after}")
+        name = self.name()
         folder, found = Path(self.pattern).parent, {}
         for path in folder.iterdir() if folder.is_dir() else ():
             if match := name.fullmatch(path.name):
@@ -60,10 +65,13 @@ class Checkpoints:
         Args:
             others: Files, and folders of files, that the run writes beside its checkpoints.
         """
-        names = [Path(self.pattern).name.split("{}")[0], *(path.name for path in others)]
+        whole = {path.name[:CUT] for path in (self.best, *others)}
+        long, name = Path(self.pattern).name.split("{}")[0], self.name()
         for folder in (self.best.parent, *others):
             for path in folder.glob(".*.part"):
-                if folder in others or path.name.startswith(tuple(f".{name}"[:200] for name in names)):
+                cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # of the process's number
+                checkpoint = name.fullmatch(cut) or (len(cut) == CUT and cut.startswith(long[:CUT]))
+                if folder in others or cut in whole or checkpoint:
                     path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path] | None:

@@ -174,9 +174,7 @@ def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
         ValueError: If it is damaged, or all of "auto" are.
     """
     if wanted and wanted != "auto":
-        state = checkpoint.load(wanted)
-        check_is_newest(state, wanted, files)
-        return state, wanted
+        return checkpoint.load(wanted), wanted
     if not wanted:
         return {}, ""
     if found := Checkpoints(files.checkpoint, files.best, 0).newest():
@@ -194,7 +192,9 @@ def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> N
     position = int(state.get("epoch", 1)), int(state.get("step", 0))
     for newest, path in Checkpoints(files.checkpoint, files.best, 0).found().items():
         if newest > position:
-            raise ValueError(f"{path}: is newer than {source}; move it away, or use another --result_path")
+            raise ValueError(
+                f"{path}: is newer than {source}; move it away, or use another --result_path or --run_name"
+            )
         return
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from sts_common import counted
 
+FOLDS = 20  # parts of the clips, each left out once for the standard error
 FEWEST = 4  # clips: the unbiased estimate divides by n - 3
 COLUMNS = 65536  # of a feature that are in float64 at a time
 ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
@@ -41,6 +42,7 @@ class LinearCKA:
 
     def __init__(self, count: int) -> None:
         self.sums, self.clips = torch.zeros(count, count, dtype=torch.float64), 0
+        self.without = torch.zeros(FOLDS, count, count, dtype=torch.float64)  # sums without the clips of each fold
 
     def update(self, features: Sequence[Tensor]) -> None:
         """Add a batch.
@@ -59,16 +61,52 @@ class LinearCKA:
         (n,) = sizes
         if n < FEWEST:
             raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {FEWEST}")
-        grams = torch.stack([centred_gram(feature).flatten() for feature in features])
-        self.sums += n * (grams @ grams.T / (n * (n - 3))).cpu()
+        grams = torch.stack([gram_of(feature) for feature in features])
+        self.sums += weighted_products(grams)
+        folds = torch.arange(self.clips, self.clips + n, device=grams.device) % FOLDS
+        for fold in range(FOLDS):
+            kept = (folds != fold).nonzero()[:, 0]
+            if len(kept) >= FEWEST:
+                self.without[fold] += weighted_products(grams[:, kept][:, :, kept])
         self.clips += n
 
     def matrix(self) -> Tensor:
         """Float64 (M, M) in [-1, 1]; NaN for a feature that is the same for all clips."""
-        lengths = self.sums.diagonal().sqrt()
-        alike = (self.sums / lengths / lengths[:, None]).clamp(-1, 1)
-        alike.diagonal()[lengths > 0] = 1
-        return alike
+        return normalised(self.sums)
+
+    def replicates(self) -> Tensor:
+        """The same without each part of the clips, (folds, M, M); no fold where there is none that leaves enough."""
+        folds = min(FOLDS, self.clips) if self.clips > FEWEST else 0
+        return torch.stack([normalised(sums) for sums in self.without[:folds]]) if folds else self.without[:0]
+
+
+def normalised(sums: Tensor) -> Tensor:
+    """CKA (M, M) of accumulated products; NaN where a feature does not vary."""
+    lengths = sums.diagonal().sqrt()
+    alike = (sums / lengths / lengths[:, None]).clamp(-1, 1)
+    alike.diagonal()[lengths > 0] = 1
+    return alike
+
+
+def standard_error(replicates: Tensor) -> Tensor:
+    """Standard error of an estimate by the jackknife over groups (Efron and Tibshirani, 1993, ch. 11).
+
+    Args:
+        replicates: (folds, ...), the estimate without each of equal parts of the data.
+
+    Returns:
+        (...), NaN for fewer than two folds.
+    """
+    folds = len(replicates)
+    spread = (replicates - replicates.mean(0)).square().sum(0)
+    return (spread * (folds - 1) / folds).sqrt() if folds > 1 else torch.full_like(spread, float("nan"))
+
+
+def weighted_products(grams: Tensor) -> Tensor:
+    """Unbiased HSIC (M, M) of M inner products (M, N, N) of the same N clips, times N."""
+    n = grams.shape[1]
+    rows = torch.stack([centred(gram).flatten() for gram in grams])
+    return (rows @ rows.T / (n - 3)).cpu()
 
 
 def linear_cka(left: Tensor, right: Tensor) -> float:
@@ -84,16 +122,14 @@ def linear_cka(left: Tensor, right: Tensor) -> float:
     return float(alike.matrix()[0, 1])
 
 
-def centred_gram(feature: Tensor) -> Tensor:
-    """Inner products of the clips, without what clips have in common with all others (Szekely and Rizzo, 2014).
-
-    The mean product of two such matrices off the diagonal, over n (n - 3) entries, is Song's estimate.
+def gram_of(feature: Tensor) -> Tensor:
+    """Inner products of the clips.
 
     Args:
         feature: Shape (N, ...), of any floating type.
 
     Returns:
-        Float64 (N, N), zero on the diagonal; zero throughout if the clips do not differ.
+        Float64 (N, N), zero if the clips do not differ.
     """
     rows = feature.flatten(1)
     n = len(rows)
@@ -103,9 +139,19 @@ def centred_gram(feature: Tensor) -> Tensor:
         size += float(exact.square().sum())
         exact = exact - exact.mean(0)  # changes nothing but the rounding
         gram += exact @ exact.T
-    if float(gram.trace()) <= ROUNDING * size:
-        return torch.zeros_like(gram)
-    gram.fill_diagonal_(0)
+    return torch.zeros_like(gram) if float(gram.trace()) <= ROUNDING * size else gram
+
+
+def centred(gram: Tensor) -> Tensor:
+    """Inner products (N, N) without what clips have in common with all others (Szekely and Rizzo, 2014).
+
+    The mean product of two such matrices off the diagonal, over n (n - 3) entries, is Song's estimate.
+
+    Returns:
+        The same shape, zero on the diagonal.
+    """
+    n = len(gram)
+    gram = gram.clone().fill_diagonal_(0)
     means = gram.sum(1) / (n - 2)
     gram = gram - means - means[:, None] + gram.sum() / ((n - 1) * (n - 2))
     return gram.fill_diagonal_(0)

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import options
 import opts
-from engine import config, differences
+from engine import cli, config, differences
 from engine.cli import ArgumentParser
+from utils1 import extract_frames, layer_similarity
+from workflows.predicting.options import build_parser as predicting
 
 ROOT = Path(__file__).parents[1]
 PARSER = options.build_parser()
@@ -173,9 +175,17 @@ def test_bytes_that_are_no_text_and_files_that_are_not_there_are_named(tmp_path)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--batchsize", "3"], "unrecognized arguments: --batchsize 3; did you mean --batch_size?"),
+        (["--batchsize", "3"], "unrecognized arguments: --batchsize; did you mean --batch_size?"),
         (["--Only-RGB"], "did you mean --only_RGB?"),
         (["--epochs=3"], "did you mean --n_epochs?"),
+        (["--lr", "0.1"], "did you mean --learning_rate?"),
+        (["-lr", "0.1"], "did you mean --learning_rate?"),
+        (["--bs", "8"], "did you mean --batch_size?"),
+        (["--batch", "8"], "did you mean --batch_size?"),
+        (["--workers", "8"], "did you mean --n_workers?"),
+        (["--fps", "25"], "did you mean --video_fps?"),
+        (["--milestones", "3"], "did you mean --lr_milestones?"),
+        (["--lr", "0.1", "--wd", "0"], "did you mean --learning_rate, --weight_decay?"),
         (["--zzz"], "unrecognized arguments: --zzz (see"),
         (["stray"], "unrecognized arguments: stray (see"),
     ],
@@ -188,6 +198,31 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(words, said, 
     assert line.startswith("error: ")
     assert said in line
     assert line.count("\n") == 1
+
+
+def test_names_of_other_projects_are_understood_in_files_too(tmp_path):
+    with pytest.raises(ValueError, match=r"c\.yaml:1: unknown option 'lr'; did you mean learning_rate\?"):
+        parsed(tmp_path, "lr: 0.1")
+
+
+def test_other_scripts_answer_in_the_same_way_also_where_an_argument_is_missing(capsys):
+    for parse, words, meant in (
+        (predicting().parse_args, ["film.mp4", "--checkpoint", "a.pth"], "--weights"),
+        (extract_frames.parse_args, ["videos", "frames", "--num_workers", "2"], "--workers"),
+        (layer_similarity.parse_args, ["--student", "a", "--teacher", "b", "--bs", "2"], "--batch_size"),
+    ):
+        with pytest.raises(SystemExit) as raised:
+            parse(words)
+        assert raised.value.code == 2
+        assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+def test_every_name_of_another_project_leads_to_an_option():
+    options = (ROOT / "options.py", *ROOT.glob("utils1/*.py"), ROOT / "workflows" / "predicting" / "options.py")
+    text = "".join(path.read_text("utf-8") for path in options)
+    for alias, names in cli.ALIASES.items():
+        for name in names:
+            assert f'"--{name}"' in text, alias
 
 
 def test_refused_options_are_refused_in_files_as_well_and_never_suggested(tmp_path, capsys):

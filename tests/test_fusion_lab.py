@@ -432,6 +432,32 @@ def test_the_report_is_tables_and_json(tmp_path, test_file, held_file, capsys):
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 
+def test_of_each_fusion_the_best_weighting_is_shown_and_all_where_that_is_asked_for(tmp_path, test_file, capsys):
+    report = run(test_file)
+    few = fused_rows(capsys.readouterr().out)
+    best = {row["fusion"]: max(r["top1"] for r in report["fusions"] if r["fusion"] == row["fusion"]) for row in few}
+    assert [row["fusion"] for row in few] == list(FUSIONS)
+    assert [row["top1"] for row in few] == [f"{100 * best[row['fusion']]:.2f}" for row in few]
+    report = run(test_file, "--all")
+    assert len(fused_rows(capsys.readouterr().out)) == len(report["fusions"]) > len(few)
+
+
+def test_how_many_weightings_are_not_shown_is_said_and_the_one_asked_for_is_shown(test_file, capsys):
+    report = run(test_file, "--fusion_weights", "1", "7")
+    text = capsys.readouterr().out
+    rows = fused_rows(text)
+    assert [row["fusion"] for row in rows if row["weights"] == "1 : 7"] == list(FUSIONS)
+    hidden = len(report["fusions"]) - len(rows)
+    assert f"--all shows the other {hidden} as well" in text
+
+
+def fused_rows(text):
+    """Cells of the table of fusions."""
+    part = text.partition("## Fusions")[2].partition("##")[0]
+    cells = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][2:]
+    return [{"fusion": row[0], "weights": row[1], "top1": row[2].split(" ")[0]} for row in cells]
+
+
 def test_a_stream_name_does_not_break_a_table(tmp_path):
     report = run(written(tmp_path / "s.npz", scored(["a|b", "c\nd"])))
     tables = re.findall(r"(?:^\|.*\n)+", as_text(report), re.MULTILINE)

@@ -19,8 +19,8 @@ from models import MODELS, Output, StreamNetwork, build_model
 from models.gradcam import choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows import films
-from workflows.understanding.cam_pictures import heated
-from workflows.understanding.cam_tracks import cut, track
+from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, looked_at, scale_colours
+from workflows.understanding.cam_tracks import Track, cut, track
 
 CLASSES = ("fall", "rise", "sway")
 
@@ -202,6 +202,29 @@ def test_heat_colours_what_is_hot_and_leaves_the_rest_grey():
     mixed = heated(picture, heat).astype(int)
     assert len({*mixed[:, :4].reshape(-1).tolist()}) == 1
     assert (mixed[:, 4:, 0] > mixed[:, 4:, 1]).all()
+
+
+def test_flow_keeps_its_colours_bright_where_evidence_is_and_has_lines_in_those_of_the_scale():
+    picture = np.full((32, 32, 3), (200, 100, 50), np.uint8)
+    heat = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (32, 1))
+    shown = lit(picture, heat)
+    lines = {tuple(scale_colours(np.full((1, 1), level, np.float32))[0, 0].tolist()) for level in CONTOURS}
+    colours = {tuple(pixel) for pixel in shown.reshape(-1, 3).tolist()}
+    assert lines <= colours
+    hues = colours - lines
+    assert all(abs(r - 2 * g) <= 2 and abs(r - 4 * b) <= 3 for r, g, b in hues)
+    assert sum(shown[16, 0].tolist()) < sum(shown[16, 31].tolist())
+    assert (lit(picture, heat * 0) == (60, 30, 15)).all()
+
+
+def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
+    picture = np.full((8, 8, 3), (200, 100, 50), np.uint8)
+    values = {"heat": np.zeros((1, 2, 2), np.float32), "curve": np.zeros(1, np.float32)}
+    subject = Subject("film", "run", {"rgb": [picture], "flow": [picture]}, 25.0)
+    for stream, grey in (("rgb", True), ("flow", False)):
+        seen = Track("a", stream, "layer3", **values, probability=np.ones(1, np.float32), logits=torch.zeros(2))
+        shown = looked_at(seen, subject, 0)
+        assert (len({*shown[0, 0].tolist()}) == 1) == grey
 
 
 @pytest.mark.parametrize("encoder", films.ENCODERS)

@@ -21,7 +21,7 @@ from engine import config, results, scores
 from engine.files import encoded, write_text
 from engine.scores import Scores
 from utils1 import audit, init_dataset, make_lists
-from utils1.init_dataset import quoted
+from workflows.commands import quoted
 
 ROOT = Path(__file__).parents[1]
 LATIN = os.fsdecode("café".encode("latin-1"))

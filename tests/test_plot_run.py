@@ -7,11 +7,13 @@ import sys
 import pytest
 import yaml
 
-from engine import cli
+from engine import cli, naming
 from engine.logs import JsonLog, TsvLog, read_rows
+from engine.rolling import Checkpoints
+from opts import parse_opts
 from utils1 import plot_run
-from utils1.plot_run import COLOURS, choose_metrics, curves_of, draw, palette, parse_args, running_mean
-from utils1.run_records import labels, read_run, run_folders
+from utils1.plot_run import COLOURS, choose_metrics, draw, palette, parse_args, running_mean
+from utils1.run_records import curves_of, find_runs, labels, read_run, run_folders
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 PNG = b"\x89PNG"
@@ -39,7 +41,65 @@ def test_a_record_is_read_by_metric_and_subset(tmp_path):
     assert run.options == {"dataset": "HMDB51"}
 
 
-def test_the_total_of_a_distillation_and_its_cross_entropy_are_drawn_apart(tmp_path):
+def test_the_glob_of_a_run_is_the_run(tmp_path):
+    for name in ("flow", "flow_sfs"):
+        write_run(tmp_path / name)
+        for end in ("train.log", "val.log", "best.pth", "12.pth", "3_step40.pth"):
+            (tmp_path / f"{name}_{end}").touch()
+    assert find_runs(sorted(tmp_path.glob("flow*"))) == [tmp_path / "flow", tmp_path / "flow_sfs"]
+    assert find_runs([tmp_path / "flow_val.log"]) == [tmp_path / "flow"]
+    with pytest.raises(FileNotFoundError, match=r"other\.txt: neither"):
+        (tmp_path / "other.txt").touch()
+        find_runs([tmp_path / "other.txt"])
+
+
+@pytest.mark.parametrize(
+    ("files_of", "words"),
+    [
+        (naming.single_stream_files, ["--modality", "Flow", "--pretrain_path", "k.pth"]),
+        (naming.distillation_files, ["--modality", "RGB_Flow", "--pretrain_path", "k.pth", "--learning_rate", "0.01"]),
+        (naming.distillation_files, ["--modality", "RGB_Flow", "--run_name", "x_val.1"]),
+    ],
+)
+def test_every_file_of_a_run_stands_for_it(files_of, words, tmp_path):
+    files = files_of(parse_opts([*words, "--result_path", str(tmp_path)]))
+    write_run(files.folder)
+    checkpoints = Checkpoints(files.checkpoint, files.best, 0)
+    for path in (files.train_log, files.val_log, files.best, checkpoints.path(13, 0), checkpoints.path(3, 40)):
+        path.touch()
+        assert find_runs([path]) == [files.folder], path.name
+
+
+def published_logs(folder, name="SFS_HMDB51_1_{}_batch20_alpha50.0", third="loss_SFS"):
+    train = folder / f"{name.format('train')}.log"
+    train.write_bytes(
+        f"epoch\tloss\tloss_MSE\t{third}\tacc\tlr\r\n1\t9.0\t7.0\t2.0\t0.5\t0.1\r\n2\t5.0\t4.0\t1.0\t0.6\t0.1\r\n".encode()
+    )
+    (folder / f"{name.format('val')}.log").write_bytes(b"epoch\tloss\tacc\r\n1\t3.0\t0.25\r\n2\t2.5\t0.5\r\n")
+    return train
+
+
+@pytest.mark.parametrize("third", ["loss_SFS", "loss_MERS"])
+def test_logs_of_the_published_code_are_runs_with_the_total_and_the_cross_entropy_apart(third, tmp_path):
+    train = published_logs(tmp_path, third=third)
+    assert find_runs(sorted(tmp_path.iterdir())) == [train]
+    run = read_run(train)
+    assert curves_of(run, "loss") == {"train": ([1, 2], [9.0, 5.0])}
+    assert curves_of(run, "loss_ce") == {"train": ([1, 2], [2.0, 1.0]), "val": ([1, 2], [3.0, 2.5])}
+    assert curves_of(run, "acc") == {"train": ([1, 2], [0.5, 0.6]), "val": ([1, 2], [0.25, 0.5])}
+    assert set(run.metrics) == {"loss", "loss_ce", "loss_mse", "acc", "lr"}
+    assert labels([run]) == [train.name]
+
+
+def test_a_damaged_line_of_a_log_is_named(tmp_path):
+    train = published_logs(tmp_path)
+    with train.open("a") as file:
+        file.write("3\tx\t1\t1\t1\t1\r\n")
+    with pytest.raises(ValueError, match=r"\.log, line 4: 'x' is no number; delete that line"):
+        read_run(train)
+
+
+def test_distillations_and_other_trainings_share_the_plot_of_the_cross_entropy(tmp_path):
     plain = read_run(write_run(tmp_path / "plain"))
     distilled = read_run(write_run(tmp_path / "sfs", train_loss=30.0, train_loss_ce=2.0, val_loss_ce=3.0))
     assert {name: set(curves_of(run, "loss")) for name, run in (("plain", plain), ("sfs", distilled))} == {
@@ -47,7 +107,37 @@ def test_the_total_of_a_distillation_and_its_cross_entropy_are_drawn_apart(tmp_p
         "sfs": {"train"},
     }
     assert curves_of(distilled, "loss_ce") == distilled.metrics["loss_ce"]
-    assert set(distilled.metrics["loss_ce"]) == {"train", "val"}
+    assert curves_of(plain, "loss_ce") == plain.metrics["loss"]
+
+
+@needs_matplotlib
+def test_an_axis_leaves_out_what_is_far_above_all_else_says_so_and_the_curve_keeps_it(tmp_path):
+    folder = write_run(tmp_path / "a", epochs=20)
+    rows = [
+        json.loads(line) | {"train_loss": 1.0 + (4e3 if i == 0 else 0)} for i, line in enumerate(open_lines(folder))
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (loss,) = draw([read_run(folder)], ["loss"], 1).axes
+    assert loss.get_ylim() == (0, pytest.approx(1.05 * 1.5))  # of validation: 3, 1.5, 1, ...
+    assert [text.get_text() for text in loss.texts] == ["2 above the axis, up to 4e+03"]
+    assert max(loss.lines[0].get_ydata()) == 4001
+    (whole,) = draw([read_run(folder)], ["loss"], 1, cut=False).axes
+    assert whole.get_ylim()[1] > 4001
+    assert len(whole.texts) == 0
+
+
+@needs_matplotlib
+def test_a_curve_that_falls_as_losses_do_and_a_short_one_are_whole(tmp_path):
+    slow = write_run(tmp_path / "slow", epochs=30)
+    rows = [json.loads(line) | {"train_loss": 4 * 0.9**i, "val_loss": 4.0} for i, line in enumerate(open_lines(slow))]
+    (slow / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for folder in (slow, write_run(tmp_path / "short", epochs=3, train_loss=100.0)):
+        (loss,) = draw([read_run(folder)], ["loss"], 1).axes
+        assert len(loss.texts) == 0
+
+
+def open_lines(folder):
+    return (folder / "metrics.jsonl").read_text().splitlines()
 
 
 def test_folders_above_runs_stand_for_all_of_them_and_each_is_taken_once(tmp_path):

@@ -12,7 +12,7 @@ from answering import NAMES, make_videos, names_in, run, write_all_weights
 from datasets.synthetic import write_avi
 from workflows import films
 from workflows.predicting import annotate
-from workflows.predicting.timeline import Lookup, Timeline
+from workflows.predicting.timeline import Lookup, Timeline, draw_timeline
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -49,6 +49,40 @@ def test_a_segment_has_the_mean_probability_by_duration():
     made.frames = 16
     (segment,) = made.segments()
     assert segment.top[0][1] == pytest.approx((0.5 * 8 + 0.9 * 8) / 16)
+
+
+def test_a_segment_has_a_runner_up_by_its_mean_over_time_and_so_has_its_record():
+    made = Timeline(NAMES, 1.0, 4)
+    for start, row in ((0, [0.6, 0.3, 0.1]), (4, [0.5, 0.1, 0.4]), (8, [0.5, 0.1, 0.4])):
+        made.add(start, torch.tensor(row))
+    made.frames = 12
+    (segment,) = made.segments()
+    assert [name for name, _ in segment.top] == [NAMES[0], NAMES[2]]
+    assert segment.record() == {
+        "start": 0.0,
+        "end": 12.0,
+        "class": NAMES[0],
+        "probability": pytest.approx(1.6 / 3, abs=1e-6),
+        "runner_up_class": NAMES[2],
+        "runner_up_probability": pytest.approx(0.3, abs=1e-6),
+    }
+    alone = Timeline(NAMES[:1], 1.0, 4)
+    alone.add(0, torch.tensor([1.0]))
+    alone.frames = 4
+    assert alone.segments()[0].record().keys() == {"start", "end", "class", "probability"}
+
+
+@needs_matplotlib
+def test_the_picture_has_a_row_for_the_runner_up_and_lines_of_classes_that_never_lead(tmp_path):
+    made = Timeline(NAMES, 1.0, 4)
+    for start in (0, 4):
+        made.add(start, torch.tensor([0.6, 0.3, 0.1]))
+    made.frames = 8
+    draw_timeline(made, "film", tmp_path / "t.svg")
+    text = (tmp_path / "t.svg").read_text()
+    for word in ("first", "second", NAMES[0], NAMES[1]):
+        assert f"<!-- {word} -->" in text
+    assert f"<!-- {NAMES[2]} -->" not in text
 
 
 @pytest.mark.parametrize("step", [3, 8, 20])

@@ -9,6 +9,7 @@ import math
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers import words_for, write_hmdb51
@@ -20,7 +21,7 @@ from torch import Tensor
 from datasets import FLOW, RGB
 from engine import cli
 from models import LEVELS, similarity
-from models.similarity import FEATURES, LinearCKA, linear_cka
+from models.similarity import FEATURES, FOLDS, LinearCKA, linear_cka, standard_error
 from utils1 import layer_similarity as tool
 from utils1 import plots
 
@@ -84,6 +85,35 @@ def test_it_does_not_change_with_rotation_scale_and_shift(n, width, scale, shift
 def test_a_stretch_of_some_directions_does_change_it():
     (x,) = related(40, 6)
     assert linear_cka(x, x * torch.tensor([9.0, 1, 1, 1, 1, 1])) < 0.95
+
+
+def test_the_standard_error_is_the_scatter_over_other_clips():
+    generator = torch.Generator().manual_seed(1)
+    values, errors = [], []
+    for _ in range(60):
+        shared = torch.randn(50, 4, generator=generator)
+        alike = LinearCKA(2)
+        alike.update([torch.cat([shared, torch.randn(50, 4, generator=generator)], 1) for _ in range(2)])
+        values.append(float(alike.matrix()[0, 1]))
+        errors.append(float(standard_error(alike.replicates())[0, 1]))
+    assert np.mean(errors) == pytest.approx(np.std(values), rel=0.3)
+
+
+def test_a_fold_is_the_estimate_without_its_clips():
+    generator = torch.Generator().manual_seed(2)
+    left, right = (torch.randn(30, 5, generator=generator) for _ in range(2))
+    alike = LinearCKA(2)
+    alike.update([left, right])
+    kept = torch.arange(30) % FOLDS != 3
+    assert float(alike.replicates()[3, 0, 1]) == pytest.approx(linear_cka(left[kept], right[kept]))
+
+
+def test_four_clips_are_too_few_for_an_error_and_what_is_equal_has_none():
+    for count, error in ((4, None), (5, 0.0), (19, 0.0), (45, 0.0)):
+        alike = LinearCKA(2)
+        alike.update([torch.randn(count, 3, generator=torch.Generator().manual_seed(3))] * 2)
+        found = float(standard_error(alike.replicates())[0, 1])
+        assert math.isnan(found) if error is None else found == pytest.approx(error, abs=1e-9)
 
 
 def test_what_is_unrelated_is_near_zero_also_with_more_channels_than_clips():
@@ -163,13 +193,17 @@ def test_the_table_has_a_row_for_each_layer_and_says_what_distillation_gave(hmdb
     assert report["clips"] == 6
     header = next(line for line in lines if line.startswith("| layer"))
     assert header == "| layer | student, teacher | baseline, teacher | student, baseline | student nearer by |"
-    rows = [line.strip("| ").split(" | ") for line in lines[lines.index(header) + 2 :]]
+    rows = [line.strip("| ").split(" | ") for line in lines[lines.index(header) + 2 :] if line.startswith("|")]
+    assert lines[-1].startswith("These are few clips: ")
     assert [row[0] for row in rows] == list(LEVELS)
     for row in rows:
         pairs = report["pairs"]
-        assert float(row[1]) == pytest.approx(pairs["student, teacher"][row[0]], abs=6e-4)
+        value, error = row[1].split(" ± ")
+        assert float(error) == pytest.approx(1.96 * report["errors"]["student, teacher"][row[0]], abs=6e-4)
+        assert float(value) == pytest.approx(pairs["student, teacher"][row[0]], abs=6e-4)
         nearer = pairs["student, teacher"][row[0]] - pairs["baseline, teacher"][row[0]]
-        assert float(row[4]) == pytest.approx(nearer, abs=6e-4)
+        assert float(row[4].split(" ± ")[0]) == pytest.approx(nearer, abs=6e-4)
+        assert report["nearer"][row[0]] == pytest.approx(nearer)
 
 
 @pytest.fixture

@@ -14,13 +14,14 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from tqdm import tqdm
 
 from datasets.entries import Entry
-from datasets.listings import DATASETS
+from datasets.listings import DATASETS, list_dataset
 from datasets.manifest import replace, write_manifest
 from datasets.quarantine import update_quarantine
 from datasets.stores.detect import STORES, Reading, detect_layout, open_store
@@ -55,7 +56,7 @@ def main(opt: Namespace) -> Report:
     if not keeps and not opt.json:
         raise ValueError(f"{root}: not writable, so no manifest can be kept there; for the report alone give --json")
     splits = SPLITS if opt.split == "all" else (int(opt.split),)
-    lists = read_lists(DATASETS[opt.dataset], Path(opt.annotation_path), splits)
+    lists = read_lists(partial(list_dataset, opt.dataset), Path(opt.annotation_path), splits)
     entries = lists.entries()
     if not entries:
         raise ValueError(lists.problems[0].text if lists.problems else f"{opt.annotation_path}: lists no videos")

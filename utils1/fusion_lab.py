@@ -39,6 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("scores", nargs="*", metavar="SCORES", help="score files of the same test videos; their streams are fused")
     add("--use", nargs="+", metavar="STREAM", help="streams to fuse, in this order; else all of the files")
     add("--fusion_weights", nargs="+", type=float, metavar="W", help="one more weighting for the table, one per stream")
+    add("--all", action="store_true", help="show every weighting of every fusion, not the best of each")
     add("--fit", nargs="+", metavar="HELD", help="score files of the held-out training videos (--test_subset val)")
     add(
         "--compare",
@@ -62,14 +63,16 @@ def main(opt: Namespace) -> Row:
         raise ValueError(f"--resamples {opt.resamples}: at least 1")
     if bool(opt.scores) == bool(opt.splits):
         raise ValueError("give score files of the same test videos, or --splits with one of each split")
-    if opt.splits and (opt.fit or opt.compare or opt.fusion_weights):
-        raise ValueError("--splits takes the mean over splits alone: no --fit, --compare or --fusion_weights with it")
+    if opt.splits and (opt.fit or opt.compare or opt.fusion_weights or opt.all):
+        raise ValueError(
+            "--splits is the mean over splits alone: no --fit, --compare, --fusion_weights or --all with it"
+        )
     if opt.use and len(set(opt.use)) < len(opt.use):
         raise ValueError(f"--use {' '.join(opt.use)}: a stream is named twice")
     report = mean_over_splits(opt) if opt.splits else analyse(opt)
     if opt.json:
         write_text(opt.json, as_json(report, indent=1) + "\n")
-    print(as_text(report))  # noqa: T201 - the result
+    print(as_text(report, every=opt.all))  # noqa: T201 - the result
     return report
 
 
@@ -89,6 +92,7 @@ def analyse(opt: Namespace) -> Row:
         "videos": len(scores.video),
         "classes": len(scores.class_names),
         "streams": scores.streams,
+        "fusion_weights": opt.fusion_weights,
         "bootstrap": dataclasses.asdict(bootstrap),
         "compare": [comparison(pair, every, bootstrap) for pair in opt.compare],
         "alone": streams_alone(scores, bootstrap),

@@ -7,9 +7,7 @@ look alike. The source is the name without a number at its end ("kick_g03_c01", 
 """
 
 import logging
-import os
 import re
-import shlex
 import sys
 from argparse import Namespace
 from collections import Counter
@@ -20,7 +18,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from datasets.entries import Entry
 from datasets.lists import list_videos as read_lists
 from engine import cli
-from engine.files import encoded
 from engine.naming import single_stream_files
 from opts import parse_opts
 from sts_common import counted
@@ -28,6 +25,7 @@ from utils1.grouped_split import group_alone, split_groups
 from utils1.list_writers import Lists, table
 from utils1.make_lists import put
 from utils1.own_videos import clashes, list_own
+from workflows.commands import quoted
 
 log = logging.getLogger(__name__)
 
@@ -104,14 +102,6 @@ def next_commands(opt: Namespace, are_files: bool) -> list[str]:
 def hyphenated(word: str | Path) -> str:
     """A word of a command; a path that begins with a dash would be read as an option."""
     return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
-
-
-def quoted(word: str) -> str:
-    """A word as a shell reads it; one with bytes that are no UTF-8 in the form of bash, for it must be shown."""
-    if encoded(word).decode() == word:
-        return shlex.quote(word)
-    plain = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(word))
-    return f"$'{''.join(plain)}'"
 
 
 def main(opt: Namespace) -> list[str]:

@@ -1,10 +1,13 @@
 """Curves of one or several runs in one picture: losses, accuracy, learning rate, waiting for data, clips per second.
 
     python utils1/plot_run.py results/HMDB51/a_run results/HMDB51/another_run
+    python utils1/plot_run.py results/HMDB51/flow*
     python utils1/plot_run.py results --metric loss acc --smooth 5 --out curves.png
 
-A run is a folder with metrics.jsonl; of any other folder all runs below it are drawn. The legend says in what the runs'
-options differ. Dotted lines are training, solid ones validation.
+A run is a folder with metrics.jsonl; of any other folder all runs below it are drawn. What stands beside such a folder,
+its logs and checkpoints, is of the same run, so that "a_run*" is one run; logs of the published code are drawn too. The
+legend says in what the runs' options differ. Dotted lines are training, solid ones validation. A few values far above
+all others are cut off by the axis, which says so; --whole_axis shows them.
 """
 
 import sys
@@ -20,7 +23,7 @@ import numpy as np
 from engine import cli
 from engine.files import write_atomically
 from sts_common import counted
-from utils1.run_records import Curve, Record, labels, read_run, run_folders
+from utils1.run_records import Curve, Record, curves_of, find_runs, labels, read_run
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
@@ -36,6 +39,10 @@ TITLES = {
     "memory_gb": "memory, GB",
     "seconds": "seconds of training per epoch",
 }
+FRACTIONS = ("acc", "data_wait")
+OUTLIERS = 0.05  # share of a curve's values that an axis may cut off, one at least
+FEWEST = 8  # values of a curve that may lose some
+FAR = 2.0  # times the greatest of the others, from where they are
 FIRST, LAST = ("loss", "acc"), ("lr", "data_wait", "clips_per_second")  # drawn by default, with the loss terms between
 
 
@@ -43,11 +50,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Options of this script."""
     parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
-        "runs", nargs="+", metavar="RUN", type=Path, help="folder with metrics.jsonl, or one above several such"
+        "runs", nargs="+", metavar="RUN", type=Path, help="folder with metrics.jsonl, one above several such, or a log"
     )
     parser.add_argument("--out", type=Path, default=Path("curves.png"), help="picture to write: .png, .pdf or .svg")
     parser.add_argument("--metric", nargs="+", help="loss, acc, loss_mse, lr, ...; else all that matter")
     parser.add_argument("--smooth", type=int, default=1, help="draw means over so many epochs, the values pale behind")
+    parser.add_argument(
+        "--whole_axis", action="store_true", help="up to the greatest value, however far above the rest"
+    )
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
@@ -56,10 +66,9 @@ def main(opt: Namespace) -> Path:
     """Draw the picture; returns where it is."""
     if opt.smooth < 1:
         raise ValueError(f"--smooth {opt.smooth}: a number of epochs, at least 1")
-    folders = dict.fromkeys(folder for root in opt.runs for folder in run_folders(root))
-    runs = [read_run(folder) for folder in folders]
+    runs = [read_run(run) for run in find_runs(opt.runs)]
     metrics = choose_metrics(runs, opt.metric)
-    figure = draw(runs, metrics, opt.smooth)
+    figure = draw(runs, metrics, opt.smooth, cut=not opt.whole_axis)
     kind = opt.out.suffix.removeprefix(".") or "png"
     write_atomically(opt.out, lambda file: figure.savefig(file, format=kind, dpi=120))
     print(f"{opt.out}: {counted(len(metrics), 'metric')} of {counted(len(runs), 'run')}")  # noqa: T201 - the result
@@ -84,8 +93,14 @@ def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list
     return list(wanted)
 
 
-def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int) -> Any:
+def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bool = True) -> Any:
     """A figure with a plot for each metric, and one legend.
+
+    Args:
+        runs: What is drawn.
+        metrics: One plot each.
+        smooth: Epochs over which means are taken.
+        cut: Whether an axis may leave out a few values far above all others.
 
     Raises:
         ValueError: Without matplotlib.
@@ -108,20 +123,14 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int) -> Any:
         for run, colour in zip(runs, colours, strict=True):
             draw_curves(ax, curves_of(run, metric), colour, 1 if metric == "lr" else smooth)
         decorate(ax, metric)
+        if cut and metric not in (*FRACTIONS, "lr"):
+            cut_axis(ax)
     for ax in axes[len(metrics) :]:
         ax.remove()
     handles = [line(colour, "-", name) for name, colour in zip(names, colours, strict=True)]
     handles += [line(GREY, ":", "training"), line(GREY, "-", "validation")]
     figure.legend(handles=handles, loc="outside lower center", ncols=across, fontsize=9, frameon=False)
     return figure
-
-
-def curves_of(run: Record, metric: str) -> Mapping[str, Curve]:
-    """Curves of a metric by subset; validation knows no total of a distillation, only its cross-entropy."""
-    curves = run.metrics.get(metric, {})
-    if metric == "loss" and "loss_ce" in run.metrics:
-        return {subset: curve for subset, curve in curves.items() if subset != "val"}
-    return curves
 
 
 def palette(count: int) -> list[Any]:
@@ -159,10 +168,26 @@ def decorate(ax: Any, metric: str) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     if metric == "lr":
         ax.set_yscale("log" if all((line.get_ydata() > 0).all() for line in ax.lines) else "linear")
-    elif metric in ("acc", "data_wait"):
+    elif metric in FRACTIONS:
         ax.set_ylim(0, 1)
     else:
         ax.set_ylim(bottom=0)
+
+
+def cut_axis(ax: Any) -> None:
+    """End an axis where all but a few values do, if these are far above, and say it; the curves keep them."""
+    curves = [values[np.isfinite(values)] for line in ax.lines if len(values := np.asarray(line.get_ydata(), float))]
+    ordered = [np.sort(values)[::-1] for values in curves if len(values)]
+    few = [max(1, int(OUTLIERS * len(values))) if len(values) >= FEWEST else 0 for values in ordered]
+    usual = max((values[number] for values, number in zip(ordered, few, strict=True)), default=0.0)
+    greatest = max((values[0] for values in ordered), default=0.0)
+    if usual <= 0 or greatest <= FAR * usual:
+        return
+    top = 1.05 * usual
+    above = sum(int((values > top).sum()) for values in ordered)
+    ax.set_ylim(0, top)
+    text = f"{above} above the axis, up to {greatest:.3g}"
+    ax.text(0.98, 0.97, text, transform=ax.transAxes, ha="right", va="top", fontsize=8, color=GREY)
 
 
 def running_mean(values: Sequence[float], width: int) -> list[float]:

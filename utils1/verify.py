@@ -25,7 +25,7 @@ from opts import check
 from workflows.verifying.causes import LIKELY, Cause, by_verdict, causes
 from workflows.verifying.measure import Comparison, Measured, measure
 from workflows.verifying.record import record
-from workflows.verifying.report import as_plain, as_text, verdict
+from workflows.verifying.report import NAMES, as_plain, as_text, verdict
 from workflows.verifying.system import System, load_system
 from workflows.verifying.trials import tried_causes
 
@@ -54,7 +54,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         recorded = record(system, tested)
     report = {
         "equal": not different,
-        "verdict": verdict(found, why, tested if opt.record else None),
+        "verdict": verdict(found, why, tested if opt.record else None, {part: list_of(system, part) for part in NAMES}),
         "comparisons": [as_plain(one) for one in found],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
         "notes": [f"{cause.name}: {cause.evidence}" for cause in odd if cause.verdict == LIKELY],
@@ -62,6 +62,12 @@ def main(opt: Namespace) -> dict[str, Any]:
     }
     print(as_json(report, indent=2) if opt.json else as_text(report, tried=bool(opt.diagnose)))  # noqa: T201 - the result
     return report
+
+
+def list_of(system: System, part: str) -> str:
+    """Data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
+    opt = system.options(part)
+    return f"{opt.dataset} split {opt.split}"
 
 
 def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured | None]:

@@ -167,7 +167,13 @@ def settled(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) 
         raise ValueError(f"--modality {modality}: {odd.path} reads {odd.stream.name}; leave --modality out")
     if opt.stream and opt.only_RGB and FLOW in read:
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint of --stream reads flow: leave it out")
-    return Namespace(**vars(opt) | {"modality": modality})
+    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, wanted)})
+
+
+def tested_run(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> str | None:
+    """Name of the run whose files a test's stand beside: the one given, or of a single checkpoint its own, if any."""
+    stored = state.get("options", {}).get("run_name") if len(wanted) == 1 else None
+    return stored if opt.run_name is None else opt.run_name
 
 
 def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:

@@ -1,18 +1,24 @@
 """What the training scripts share: how a run begins, and how it goes on to its end."""
 
+import logging
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from datasets import ClipLoader, VideoDataset, num_listed
 from datasets.fingerprint import describe_videos
-from engine import Run, checkpoint, find_start, fit, resumed_options
+from engine import Run, checkpoint, find_start, fit, is_main, resumed_options
 from engine.differences import HERE
 from engine.fit import TRAIN_COLUMNS, Loader
 from engine.naming import RunFiles
+from engine.run import check_is_newest
 from models import ARCHITECTURE, StreamNetwork, compiled, estimate
 from models.flops import Costs
 from opts import adopt, parse_opts
+
+from .next_step import next_lines
+
+log = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
@@ -41,13 +47,16 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
-        ValueError: If one is damaged, or of a run with other data, network or seed options.
+        ValueError: If one is damaged, of a run with other data, network or seed options, or not its newest.
     """
     pretrained = checkpoint.load(opt.pretrain_path) if opt.pretrain_path else {}
     opt = adopt(opt, pretrained, ARCHITECTURE)
     state, source = find_start(resume, files_of(opt))
     if source:
-        return Start(resumed_options(state, opt, source), state, source, True)
+        opt = resumed_options(state, opt, source)
+        if resume != "auto":
+            check_is_newest(state, source, files_of(opt))
+        return Start(opt, state, source, True)
     return Start(opt, pretrained, opt.pretrain_path, False)
 
 
@@ -100,7 +109,7 @@ def complete(
     val: Loader,
     columns: Mapping[str, str] = TRAIN_COLUMNS,
 ) -> dict[str, float]:
-    """Train to the last epoch; says at the start what a clip costs.
+    """Train to the last epoch; says at the start what a clip costs, and at the end what to do next.
 
     Args:
         opt: Options.
@@ -116,4 +125,7 @@ def complete(
     costs = costs_of(opt, model)
     compiled(model, opt.compile)
     fit(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)
+    if is_main():
+        for line in next_lines(opt, run.files, run.best[0]):
+            log.info(line)
     return {"acc": run.best[0]}

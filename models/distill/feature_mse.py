@@ -40,16 +40,27 @@ class FeatureOnly(FeatureMSE):
 
 def build_mse(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureMSE:
     """MARS loss on `--output_layers`."""
-    return FeatureMSE(**mse_arguments(opt, student))
+    return FeatureMSE(**mse_arguments(opt, student, teacher))
 
 
 def build_mers(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureOnly:
     """MERS loss on `--output_layers`."""
-    return FeatureOnly(**mse_arguments(opt, student))
+    return FeatureOnly(**mse_arguments(opt, student, teacher))
 
 
-def mse_arguments(opt: Namespace, channels: dict[str, int]) -> dict:
-    """Constructor arguments from the options."""
+def mse_arguments(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> dict:
+    """Constructor arguments from the options.
+
+    Raises:
+        ValueError: If there is no such feature, or the two networks' have not as many channels.
+    """
     layers = opt.output_layers or ["avgpool"]
-    check_levels("--output_layers", layers, channels)
+    check_levels("--output_layers", layers, student)
+    for layer in layers:
+        if student[layer] != teacher[layer]:
+            raise ValueError(
+                f"--distill {' '.join(opt.distill)}: mse and mers compare features of one size, but {layer} has "
+                f"{student[layer]} channels in the student and {teacher[layer]} in the teacher: use --distill review "
+                "dkd, or a student as wide as its teacher"
+            )
     return {"layers": layers, "weight": opt.SFS_alpha, "norm": opt.distill_norm}

@@ -17,11 +17,11 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in escaped) + "\n"
 
 
-def as_text(report: Row) -> str:
-    """All that a report has."""
+def as_text(report: Row, *, every: bool = False) -> str:
+    """All that a report has; `every` says whether the table of fusions shows all weightings."""
     if "splits" in report:
         return "\n".join(splits(report))
-    parts = [overview(report), alone(report), fusions(report)]
+    parts = [overview(report), alone(report), fusions(report, every)]
     parts += [fitted(report)] if "fit" in report else []
     parts += [calibration(report), comparisons(report)]
     return "\n".join(line for part in parts for line in part)
@@ -89,13 +89,26 @@ def alone(report: Row) -> Lines:
         yield markdown(header, rows)
 
 
-def fusions(report: Row) -> Lines:
-    """Every fusion and weighting."""
+def fusions(report: Row, every: bool) -> Lines:
+    """Every fusion and weighting, or of each fusion the best weighting and those that were asked for."""
     header = ["fusion, %", "weights", "top-1", "top-5", "mean class", "minus activno, equal"]
+    rows = report["fusions"] if every else best_of_each(report["fusions"], report.get("fusion_weights"))
     yield f"## Fusions of {', '.join(report['streams'])}\n"
-    yield markdown(header, [[row["fusion"], ratio(row["weights"]), *cells(row)] for row in report["fusions"]])
+    yield markdown(header, [[row["fusion"], ratio(row["weights"]), *cells(row)] for row in rows])
+    if hidden := len(report["fusions"]) - len(rows):
+        yield f"The best weighting of each fusion; --all shows the other {hidden} as well.\n"
     if report["about"].get("subset") != "val":
         yield "Chosen from this table, a fusion is fitted to the videos it is reported on: choose by --fit.\n"
+
+
+def best_of_each(rows: Sequence[Row], extra: Sequence[float] | None) -> list[Row]:
+    """The best weighting of each fusion by top-1, then mean class, and the one asked for, in the order of the table."""
+    best: dict[str, Row] = {}
+    for row in rows:
+        held = best.setdefault(row["fusion"], row)
+        if (row["top1"], row["mean_class"]) > (held["top1"], held["mean_class"]):
+            best[row["fusion"]] = row
+    return [row for row in rows if row is best[row["fusion"]] or row["weights"] == extra]
 
 
 def fitted(report: Row) -> Lines:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ LINES = 6  # classes in a picture
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 REST = "#bbbbbb"
+ROWS = ((0.5, 1.0), (0.05, 0.42))  # of the first and the second class, from the foot of the upper plot
 
 Named = tuple[str, float]  # class and probability
 
@@ -27,7 +28,7 @@ class Span(NamedTuple):
     Attributes:
         start: In seconds.
         end: In seconds.
-        top: Its likeliest classes, best first.
+        top: Its likeliest classes, best first; at least one.
     """
 
     start: float
@@ -35,10 +36,11 @@ class Span(NamedTuple):
     top: Sequence[Named]
 
     def record(self) -> dict[str, Any]:
-        """As plain values, the best class alone."""
-        name, probability = self.top[0]
-        times = {"start": round(self.start, 3), "end": round(self.end, 3)}
-        return {**times, "class": name, "probability": round(probability, 6)}
+        """As plain values: the best class and the runner-up, if there is one."""
+        out: dict[str, Any] = {"start": round(self.start, 3), "end": round(self.end, 3)}
+        for prefix, (name, probability) in zip(("", "runner_up_"), self.top, strict=False):
+            out |= {f"{prefix}class": name, f"{prefix}probability": round(probability, 6)}
+        return out
 
 
 class Timeline:
@@ -81,14 +83,20 @@ class Timeline:
         return [Span(a, b, top) for (a, b), top in zip(pairwise(edges), self.tops, strict=True)]
 
     def segments(self) -> list[Span]:
-        """Neighbouring cells of one class, joined; with the mean of its probability, by duration."""
-        joined = []
-        for name, cells in groupby(self.cells(), lambda cell: cell.top[0][0]):
-            run = list(cells)
-            duration = run[-1].end - run[0].start
-            mean = sum((cell.end - cell.start) * cell.top[0][1] for cell in run) / duration
-            joined.append(Span(run[0].start, run[-1].end, [(name, mean)]))
-        return joined
+        """Neighbouring cells of one class, joined: it and the runner-up, by the means of probabilities over time."""
+        return [joined([*cells]) for _, cells in groupby(self.cells(), lambda cell: cell.top[0][0])]
+
+
+def joined(cells: Sequence[Span]) -> Span:
+    """Neighbouring cells as one, with means over time; a class that a cell has not kept counts as 0 there."""
+    start, end = cells[0].start, cells[-1].end
+    means: dict[str, float] = defaultdict(float)
+    for cell in cells:
+        for name, probability in cell.top:
+            means[name] += (cell.end - cell.start) * probability / (end - start)
+    leader = cells[0].top[0][0]
+    others = sorted(means.keys() - {leader}, key=lambda name: (-means[name], name))
+    return Span(start, end, [(name, means[name]) for name in (leader, *others[:1])])
 
 
 def best(probabilities: Tensor, names: Sequence[str], count: int) -> list[Named]:
@@ -125,33 +133,55 @@ def figure_class() -> Any:
 
 
 def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
-    """Picture of a timeline: above, who is ahead when; below, the probabilities of the classes that lead longest.
+    """Picture of a timeline: above, who is ahead when and who is second; below, the probabilities of these classes.
 
     Raises:
         ValueError: Without matplotlib.
     """
-    figure = figure_class()(figsize=(11, 4.2), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 5))
-    cells, segments = timeline.cells(), timeline.segments()
-    leading: dict[str, float] = defaultdict(float)
-    for segment in segments:
-        leading[segment.top[0][0]] += segment.end - segment.start
-    chosen = sorted(leading, key=lambda name: -leading[name])[:LINES]
+    figure = figure_class()(figsize=(11, 4.4), layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))
+    cells, leading, second = timeline.cells(), time_at(timeline.cells(), 0), time_at(timeline.cells(), 1)
+    chosen = [*dict.fromkeys([*longest(leading)[:LINES], *longest(second)])][:LINES]
     colours = dict(zip(chosen, COLOURS, strict=False))
-    for segment in segments:
-        colour = colours.get(segment.top[0][0], REST)
-        above.axvspan(segment.start, segment.end, facecolor=colour, edgecolor="white", linewidth=0.8)
+    for rank in range(len(ROWS)):
+        draw_row(above, cells, rank, colours)
     middles, few = [(cell.start + cell.end) / 2 for cell in cells], len(cells) < 50
     for name in chosen:
         values = [dict(cell.top).get(name, 0.0) for cell in cells]
-        below.plot(middles, values, color=colours[name], linewidth=1.6, label=name, marker="." if few else None)
+        style = {"linestyle": "-" if name in leading else "--", "marker": "." if few else None}
+        below.plot(middles, values, color=colours[name], linewidth=1.6, label=name, **style)
     above.set_title(title, loc="left", fontsize=11)
-    above.set(yticks=[], xlim=(0, cells[-1].end))
+    above.set(ylim=(0, 1), xlim=(0, cells[-1].end))
+    above.set_yticks([sum(row) / 2 for row in ROWS], ["first", "second"], fontsize=8)
+    above.tick_params(left=False)
     below.set(ylim=(0, 1.02), xlabel="seconds", ylabel="probability")
     below.grid(color="#dddddd", linewidth=0.6)
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
-    if len(leading) > len(chosen):
-        below.plot([], [], color=REST, linewidth=6, label=f"{len(leading) - len(chosen)} others")
+    if others := (leading.keys() | second.keys()) - {*chosen}:
+        below.plot([], [], color=REST, linewidth=6, label="1 other" if len(others) == 1 else f"{len(others)} others")
     figure.legend(*below.get_legend_handles_labels(), loc="outside right upper", fontsize=9, frameon=False)
     write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=120))
+
+
+def draw_row(axes: Any, cells: Sequence[Span], rank: int, colours: Mapping[str, str]) -> None:
+    """Who is at a rank, from 0, when."""
+    low, high = ROWS[rank]
+    for name, parts in groupby((cell for cell in cells if len(cell.top) > rank), lambda cell: cell.top[rank][0]):
+        run = list(parts)
+        place = {"ymin": low, "ymax": high, "facecolor": colours.get(name, REST)}
+        axes.axvspan(run[0].start, run[-1].end, edgecolor="white", linewidth=0.8, **place)
+
+
+def time_at(cells: Sequence[Span], rank: int) -> dict[str, float]:
+    """Seconds for which each class is at a rank, from 0."""
+    seconds: dict[str, float] = defaultdict(float)
+    for cell in cells:
+        if len(cell.top) > rank:
+            seconds[cell.top[rank][0]] += cell.end - cell.start
+    return seconds
+
+
+def longest(seconds: Mapping[str, float]) -> list[str]:
+    """Classes, the longest first."""
+    return sorted(seconds, key=lambda name: -seconds[name])

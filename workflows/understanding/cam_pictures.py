@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets import FLOW
 from datasets.decoding.sizes import resize
 from utils1.captions import fitted
 
@@ -18,11 +19,15 @@ Colour = tuple[int, int, int]
 
 TILE, PANEL = 112, 288  # side of a frame on a strip, and in a film, pixels
 GAP, MARGIN, LINE, CURVE = 4, 16, 24, 112  # between frames, around all, a line of text, height of the curves
+BAR = 160  # width of the scale
+SCALE = "evidence, share\nof the greatest"  # of the video, for each network
 COLUMNS = 16  # frames on a strip at most
 INK, GREY, RULE, PAPER = (30, 30, 30), (110, 110, 110), (215, 215, 215), (255, 255, 255)
 # Of the networks; told apart by colour-blind people too (Okabe and Ito, 2008).
 COLOURS: tuple[Colour, ...] = ((213, 94, 0), (0, 114, 178), (0, 158, 115), (204, 121, 167), (0, 0, 0))
 STRENGTH = 0.7  # share of the heat colour where evidence is greatest
+DARK = 0.3  # share of the light that flow keeps where there is no evidence
+CONTOURS = (0.25, 0.5, 0.75)  # evidence around which flow has a line in the colour of the scale
 SMOOTH = 4  # times as large curves are drawn, then averaged
 
 
@@ -44,13 +49,39 @@ class Subject:
 
 
 def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """A picture with heat (h, w) in [0, 1] over it: grey where there is none, for flow has colours of its own."""
-    height, width = picture.shape[:2]
-    large = np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
-    colours = cv2.applyColorMap((255 * large).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1]
+    """A picture with heat (h, w) in [0, 1] over it, grey where there is none."""
+    large = stretched(heat, picture)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
     share = STRENGTH * np.sqrt(large[..., None])  # or weak evidence would not be seen
-    return np.asarray((grey * (1 - share) + colours * share).round(), np.uint8)
+    return np.asarray((grey * (1 - share) + scale_colours(large) * share).round(), np.uint8)
+
+
+def lit(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+    """A picture that is bright where heat (h, w) in [0, 1] is: for flow, whose colours say where things move."""
+    large = stretched(heat, picture)
+    light = DARK + (1 - DARK) * np.sqrt(large[..., None])
+    out = np.ascontiguousarray((picture * light).round().astype(np.uint8))
+    for level in CONTOURS:
+        edges, _ = cv2.findContours((large >= level).astype(np.uint8), cv2.RETR_LIST, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(out, edges, -1, scale_colours(np.full((1, 1), level, np.float32))[0, 0].tolist(), 1)
+    return out
+
+
+def stretched(heat: NDArray[np.float32], picture: Picture) -> NDArray[np.float32]:
+    """Heat at the size of a picture."""
+    height, width = picture.shape[:2]
+    return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
+
+
+def scale_colours(values: NDArray[np.float32]) -> Picture:
+    """Colours (h, w, 3) of values (h, w) in [0, 1]."""
+    return np.asarray(cv2.applyColorMap((255 * values).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1], np.uint8)
+
+
+def looked_at(track: Track, subject: Subject, i: int) -> Picture:
+    """What a network looks at in a frame, counted from 0."""
+    show = lit if track.stream == FLOW.name else heated
+    return show(subject.pictures[track.stream][i], track.heat[i])
 
 
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
@@ -64,7 +95,7 @@ def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int])
     shown = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))]
     rows = [(f"{name} clip", INK, [images[i] for i in shown]) for name, images in subject.pictures.items()]
     for track, colour in zip(tracks, COLOURS, strict=False):
-        images = [heated(subject.pictures[track.stream][i], track.heat[i]) for i in shown]
+        images = [looked_at(track, subject, i) for i in shown]
         rows.append((caption(track, frames), colour, images))
     width = len(shown) * (TILE + GAP) - GAP
     height = 2 * MARGIN + LINE + len(rows) * (LINE + TILE + MARGIN) + LINE + CURVE
@@ -99,7 +130,7 @@ def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
         draw = ImageDraw.Draw(sheet)
         cells = [(f"{name} clip", INK, images[i]) for name, images in subject.pictures.items()]
         for track, colour in zip(tracks, COLOURS, strict=False):
-            cells.append((caption(track, [i]), colour, heated(subject.pictures[track.stream][i], track.heat[i])))
+            cells.append((caption(track, [i]), colour, looked_at(track, subject, i)))
         for column, (label, colour, image) in enumerate(cells):
             x = MARGIN + column * (PANEL + GAP)
             write(draw, (x, top), label, colour)
@@ -110,16 +141,19 @@ def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
 
 
 def heading(sheet: Image.Image, title: str, width: int) -> None:
-    """The title, and what the colours mean at its right."""
-    draw = ImageDraw.Draw(sheet)
-    ramp = np.tile(np.arange(0, 256, 2).astype(np.uint8), (12, 1))
-    bar = cv2.applyColorMap(ramp, cv2.COLORMAP_TURBO)[..., ::-1]
-    right = MARGIN + width
-    draw.text((right, MARGIN + 2), "most evidence", GREY, ImageFont.load_default(13), anchor="ra")
-    left = right - 96 - bar.shape[1]
-    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, MARGIN + 4))
-    draw.text((left - 8, MARGIN + 2), "none", GREY, ImageFont.load_default(13), anchor="ra")
-    draw.text((MARGIN, MARGIN - 2), fitted(draw, title, left - 60 - MARGIN, 18), INK, ImageFont.load_default(18))
+    """The title, and at its right the scale of the colours with its numbers."""
+    draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+    bar = scale_colours(np.tile(np.linspace(0, 1, BAR, dtype=np.float32), (12, 1)))
+    left = MARGIN + width - BAR - MARGIN
+    sheet.paste(Image.fromarray(np.ascontiguousarray(bar)), (left, MARGIN))
+    for share in (0, *CONTOURS, 1):
+        x = left + round(share * (BAR - 1))
+        draw.line([(x, MARGIN + 12), (x, MARGIN + 15)], GREY, 1)
+        if share in (0, 0.5, 1):
+            draw.text((x, MARGIN + 16), f"{share:g}", GREY, small, anchor="ma")
+    draw.text((left - 10, MARGIN - 2), SCALE, GREY, small, anchor="ra", align="right")
+    room = left - 20 - round(draw.textlength("of the greatest", small)) - MARGIN
+    draw.text((MARGIN, MARGIN - 2), fitted(draw, title, room, 18), INK, ImageFont.load_default(18))
 
 
 def caption(track: Track, frames: Sequence[int]) -> str:

@@ -3,19 +3,23 @@
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from engine.files import write_atomically, write_text
 from models import LEVELS
-from models.similarity import LinearCKA
+from models.similarity import LinearCKA, standard_error
 from utils1.plots import new_figure
 
 PAIRS = (("student", "teacher"), ("baseline", "teacher"), ("student", "baseline"))
+FEW = 100  # clips, below which a table says so
+WIDTH = 1.96  # standard errors: a normal 95 % interval
 KINDS = {
     "pooled": "mean of each channel",
     "flattened": "whole maps",
@@ -31,43 +35,75 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[
         features: A key of `models.similarity.FEATURES`.
 
     Returns:
-        "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level; "names" and
-        "matrix", that of everything with everything. What has no similarity is None.
+        "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and
+        "errors", their standard errors; with a baseline "nearer", how much nearer to the teacher the student is by
+        level, and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no
+        similarity, or for want of clips no error, is None.
     """
-    matrix = [[None if math.isnan(value) else value for value in row] for row in alike.matrix().tolist()]
     names = [f"{role} {level}" for role in paths for level in LEVELS]
-    pairs = {
-        f"{left}, {right}": {
-            level: matrix[names.index(f"{left} {level}")][names.index(f"{right} {level}")] for level in LEVELS
-        }
-        for left, right in PAIRS
-        if {left, right} <= paths.keys()
+    whole, parts = alike.matrix(), alike.replicates()
+    chosen = [pair for pair in PAIRS if {*pair} <= paths.keys()]
+    values = torch.stack([of_levels(whole, pair, names) for pair in chosen])
+    folds = torch.stack([of_levels(parts, pair, names) for pair in chosen])
+    report = {"pairs": values, "errors": torch.stack([standard_error(fold) for fold in folds])}
+    named: dict[str, Any] = {
+        kind: {", ".join(pair): by_level(row) for pair, row in zip(chosen, rows, strict=True)}
+        for kind, rows in report.items()
     }
+    if ("baseline", "teacher") in chosen:
+        named["nearer"] = by_level(values[0] - values[1])
+        named["nearer_errors"] = by_level(standard_error(folds[0] - folds[1]))
+    matrix = [[plain(value) for value in row] for row in whole.tolist()]
     return {
         "clips": alike.clips,
         "features": features,
         "networks": dict(paths),
-        "pairs": pairs,
+        **named,
         "names": names,
         "matrix": matrix,
     }
 
 
+def of_levels(matrix: Tensor, pair: Sequence[str], names: Sequence[str]) -> Tensor:
+    """Similarity of equal levels of two networks, (..., levels), of matrices (..., M, M) with these names."""
+    rows, columns = ([names.index(f"{role} {level}") for level in LEVELS] for role in pair)
+    return matrix[..., rows, columns]
+
+
+def by_level(values: Tensor) -> dict[str, float | None]:
+    """Plain values by level."""
+    return dict(zip(LEVELS, map(plain, values.tolist()), strict=True))
+
+
+def plain(value: float) -> float | None:
+    """A value, None for NaN."""
+    return None if math.isnan(value) else value
+
+
 def as_table(report: Mapping[str, Any]) -> str:
-    """Equal levels of each pair in Markdown, and with a baseline how much nearer to the teacher the student is."""
-    pairs = report["pairs"]
+    """Equal levels of each pair in Markdown, with a baseline also how much nearer its teacher the student is."""
     lines = [f"{role}: {path}" for role, path in report["networks"].items()]
     lines.append(f"linear CKA on {report['clips']:,} clips, {KINDS[report['features']]}; 1 is the same, 0 unrelated")
-    gained = "baseline, teacher" in pairs
-    header = ["layer", *pairs, *(["student nearer by"] if gained else [])]
+    lines.append("± 1.96 standard errors, by leaving out clips (jackknife)")
+    columns = [("z.3f", values, report["errors"][pair]) for pair, values in report["pairs"].items()]
+    header = ["layer", *report["pairs"]]
+    if "nearer" in report:
+        columns.append(("+.3f", report["nearer"], report["nearer_errors"]))
+        header.append("student nearer by")
     lines += ["", f"| {' | '.join(header)} |", f"|---|{'--:|' * (len(header) - 1)}"]
     for level in LEVELS:
-        values = [pair[level] for pair in pairs.values()]
-        cells = ["-" if value is None else f"{value:z.3f}" for value in values]
-        if gained:
-            cells.append("-" if None in values[:2] else f"{values[0] - values[1]:+.3f}")
+        cells = [with_error(values[level], errors[level], form) for form, values, errors in columns]
         lines.append(f"| {' | '.join([level, *cells])} |")
+    if report["clips"] < FEW:
+        lines += ["", f"These are few clips: differences within the errors mean nothing; take {FEW} --clips or more"]
     return "\n".join(lines)
+
+
+def with_error(value: float | None, error: float | None, form: str) -> str:
+    """A value and the half-width of its 95 % interval, as far as they are known."""
+    if value is None:
+        return "-"
+    return f"{value:{form}}" if error is None else f"{value:{form}} ± {WIDTH * error:.3f}"
 
 
 def write_matrix(path: Path, report: Mapping[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """What a verification says: one verdict, and a table of causes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .causes import EXPLAINS, LIKELY, Cause
@@ -9,12 +9,21 @@ from .measure import Comparison, Measured
 NAMES = {"val": "validation clips", "test": "test videos"}
 
 
-def verdict(found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None) -> str:
-    """One line."""
+def verdict(
+    found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None, lists: Mapping[str, str]
+) -> str:
+    """One line.
+
+    Args:
+        found: What was compared.
+        why: Causes of the differences, by part.
+        recorded: What a test measured that is to be recorded.
+        lists: Data set and split by part.
+    """
     texts = []
     for one in found:
         got, wanted = one.measured.metrics[one.key], one.expected[one.key]
-        numbers = f"{NAMES[one.part]} {got:.4f}, {one.source} says {wanted:.4f}"
+        numbers = f"{NAMES[one.part]} {got:.4f} ({lists[one.part]}), {one.source} says {wanted:.4f}"
         if "loss" in one.expected:
             numbers += f" (loss {one.measured.metrics['loss']:.6g}, {one.expected['loss']:.6g})"
         if one.equal:
@@ -23,7 +32,7 @@ def verdict(found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: 
         texts.append(f"{numbers}: different; {surest(why[one.part])}")
     if recorded:
         said = "not recorded" if why else "recorded"
-        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f}, {said}")
+        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {said}")
     return f"{'DIFFERENT' if why else 'equal'}: {'; '.join(texts)}"
 
 
