@@ -5,7 +5,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -21,16 +20,15 @@ from .manifest import Manifest, read_manifest
 from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
 from .quarantine import read_quarantine
 from .random_crops import CROPS
-from .recipe import provenance
 from .sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
 from .sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
 from .stores.cache import DecodedCache
 from .stores.detect import Reading, open_store
 from .stores.store import Store, Video
-from .stores.video_files import VideoFiles
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
 from .windows import Geometry
+from .words import counted
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +109,7 @@ def build_dataset(
     videos = find_listed(opt, entries, store, manifest)
     if isinstance(store, DecodedCache):
         store.prepare(videos, streams)
-    log.info("%s %s: %s videos", opt.dataset, subset, f"{len(videos):,}")
+    log.info("%s %s: %s", opt.dataset, subset, counted(len(videos), "video"))
     if subset == "test":
         crops = TEST_CROPS[opt.num_crops](opt.sample_size, short_side=opt.short_side)
         reader = build_reader(opt, streams, store, crops, (), flow)
@@ -140,12 +138,6 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
 
 
-def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
-    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
-    read = store.store if isinstance(store, DecodedCache) else store
-    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
-
-
 def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:
     """The videos that can be used, by the manifest of an audit where there is one."""
     needs = {stream.name for stream in MODALITIES[opt.modality]}
@@ -154,7 +146,7 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
     on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
     if manifest:
         manifest.check(store, seed=opt.manual_seed)
-        log.info("%s: %s videos as audited on %s", store.root, f"{len(manifest.rows):,}", manifest.made)
+        log.info("%s: %s as audited on %s", store.root, counted(len(manifest.rows), "video"), manifest.made)
     return find_videos(
         entries,
         store,

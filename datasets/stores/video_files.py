@@ -13,6 +13,7 @@ from ..clock import spent
 from ..decoding.decoders import VIDEO_DECODERS, Picture, load_torchcodec
 from ..decoding.index import index_video
 from ..decoding.rates import check_rate, ticks_of
+from ..decoding.steps import mean_rate
 from ..images import Decode, resample_frames
 from ..streams import RGB, Stream
 from ..views import Placement
@@ -69,7 +70,7 @@ class VideoFiles:
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
-                "alone with --modality RGB --only_RGB"
+                "alone with --modality RGB"
             )
         for note in index_video(folder).notes:
             log.warning("%s: %s", folder, note)
@@ -81,7 +82,7 @@ class VideoFiles:
 
     def rate(self, folder: Path) -> float:
         """The rate at which frames are read."""
-        return self.fps or 1 / index_video(folder).period
+        return self.fps or mean_rate(index_video(folder))
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Picture:
         if stream != RGB:
