@@ -8,8 +8,10 @@ from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
+from .decoding.containers import DamagedVideo
 from .entries import Entry, Segment
 from .stores.store import Store, Video, usable_frames
+from .words import counted
 
 log = logging.getLogger(__name__)
 
@@ -72,13 +74,13 @@ def find_videos(
     videos = [video for video in found if isinstance(video, Video)]
     problems = [problem for problem in found if not isinstance(problem, Video)]
     if problems and (missing == "error" or not videos):
-        first, advice = problems[0], cure(len(problems), len(entries), "flow" in needs)
+        first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
     for problem in problems[:SHOWN]:
         log.warning("left out: %s", problem)
     if problems:
         more = f"{len(problems) - SHOWN} more left out; " if len(problems) > SHOWN else ""
-        log.warning("%s%s of %s listed videos used", more, f"{len(videos):,}", f"{len(entries):,}")
+        log.warning("%s%s of %s used", more, f"{len(videos):,}", counted(len(entries), "listed video"))
     return videos
 
 
@@ -103,8 +105,8 @@ def without_quarantined(
     count = len(entries) - len(kept)
     if not kept or (strict and missing == "error"):
         raise ValueError(
-            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {len(entries):,} videos: mend them and run "
-            "utils1/audit.py again, or leave them out with --missing skip"
+            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
+            "them and run utils1/audit.py again, or leave them out with --missing skip"
         )
     log.warning("%s of %s listed videos used (%s in quarantine)", *(f"{n:,}" for n in (len(kept), len(entries), count)))
     return kept
@@ -163,11 +165,12 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Pat
     return before, last
 
 
-def cure(bad: int, total: int, needs_flow: bool) -> str:
-    """What to do about videos that cannot be used."""
-    tool = "extract_frames_flows.py" if needs_flow else "extract_frames.py"
-    hint = ", or read frames alone with --only_RGB" if needs_flow else ""
+def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
+    """What to do about videos that cannot be used; a file that is damaged cannot be extracted either."""
+    tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
+    hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
+    extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "
     return (
-        f"({bad:,} of {total:,} videos cannot be used): run utils1/{tool}{hint}, see all problems with "
+        f"({len(problems):,} of {counted(total, 'video')} cannot be used): {extract}see all problems with "
         "utils1/audit.py, or leave them out with --missing skip"
     )

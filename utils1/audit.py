@@ -6,7 +6,8 @@ instead of looking at every folder again, and every problem into audit.tsv besid
 
 Of frame folders every image is opened and its ends are looked at, and of every video three frames of each stream are
 decoded: UCF101 with flow, 7.5 million images, takes five minutes of one core, and what the disk needs to open them all.
---deep decodes every image, an hour of one core.
+--deep decodes every image, an hour of one core. Of video files every packet is read, which shows what is cut short, and
+three frames are decoded; damage between them is found with --deep alone, which judges a file as extraction does.
 """
 
 import logging
@@ -23,10 +24,12 @@ from tqdm import tqdm
 from datasets.entries import Entry
 from datasets.listings import DATASETS
 from datasets.manifest import replace, write_manifest
+from datasets.provenance import frame_rate
 from datasets.quarantine import update_quarantine
 from datasets.stores.detect import STORES, Reading, detect_layout, open_store
 from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
+from datasets.words import counted
 from engine import cli
 from flow.native import cores
 from utils1.audit_checks import Job, Look, Problem, files_of
@@ -98,7 +101,7 @@ def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
     processes = max(1, min(opt.n_workers or cores(), len(jobs)))
-    log.info("looking at %s videos (%s) in %d processes", f"{len(jobs):,}", ", ".join(sorted(needs)), processes)
+    log.info("looking at %s (%s), processes: %d", counted(len(jobs), "video"), ", ".join(sorted(needs)), processes)
     found = {look.path: look for look in tqdm(looks_at(jobs, processes), total=len(jobs), unit=" videos", disable=None)}
     return [found[path] for path in paths]
 
@@ -128,7 +131,12 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Se
         if frames < opt.sample_duration:
             problems.append(Problem("short", path, f"{frames} frames, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
-    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems))
+    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems), decoded(opt.deep))
+
+
+def decoded(deep: bool) -> str:
+    """How much of every video was looked at."""
+    return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
 
 
 def places_of(store: Store, look: Look) -> list[Path]:
@@ -154,7 +162,7 @@ def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report:
             if problem.kind in USELESS
         }
         count = update_quarantine(root, bad, [look.path for look in looks])
-        log.info("%s videos are in quarantine", f"{count:,}")
+        log.info("%s in quarantine", counted(count, "video"))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -167,7 +175,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--split", default="all", choices=("all", *map(str, SPLITS)), help="official split")
     add("--modality", default="auto", choices=("auto", *MODALITIES), help="streams that must be there")
     add("--layout", default="auto", choices=("auto", *STORES), help="how the videos are stored")
-    add("--video_fps", default=25.0, type=float, help="frames per second that video files are read at; 0: their own")
+    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--sample_duration", default=16, type=int, help="frames per clip, below which a video is short")
     add("--deep", action="store_true", help="decode every frame")
     add("--n_workers", type=int, help="processes; else one per core")

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from datasets.quarantine import table
+from datasets.words import counted
 
 from .audit_checks import Problem
 from .audit_lists import Lists
@@ -16,7 +17,7 @@ WIDTH = 150  # characters of one of them
 # Whether it is an error, and the cure. Errors of a video keep it from being used; those of lists falsify results.
 KINDS = {
     "list": ("error", "mend the line"),
-    "outside": ("error", "list videos below --frame_dir only"),
+    "outside": ("error", "list videos below --frame_dir only, or allow the link as said"),
     "missing": ("error", "extract or download them, or leave them out with --quarantine"),
     "count": ("error", "extract them again"),
     "empty": ("error", "extract or download them again"),
@@ -55,6 +56,7 @@ class Report(NamedTuple):
         videos: Number of listed videos.
         used: By list.
         problems: Sorted by kind and path.
+        looked_at: How much of every video.
     """
 
     dataset: str
@@ -63,6 +65,7 @@ class Report(NamedTuple):
     videos: int
     used: list[Used]
     problems: list[Problem]
+    looked_at: str = ""
 
     @property
     def errors(self) -> list[Problem]:
@@ -86,7 +89,10 @@ def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
 
 def as_text(report: Report) -> str:
     """The table."""
-    lines = [f"{report.dataset} at {report.root} ({report.layout}): {report.videos:,} videos are listed"]
+    lines = [
+        f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} listed; "
+        f"{report.looked_at}"
+    ]
     lines += [
         f"  split {used.split} {used.subset}: {used.sound:,} of {used.listed:,} are sound" for used in report.used
     ]

@@ -6,8 +6,9 @@ from pathlib import Path
 from datasets.annotations import VIDEOS
 from datasets.folders import find_tree, refuse_clashes
 from datasets.provenance import claim
+from datasets.words import counted
 
-from .estimate import estimate
+from .estimate import estimate, uneven
 from .machine import CPU, Machine
 from .parallel import Board, map_unordered
 from .progress import Progress, Tally, in_words
@@ -42,6 +43,8 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     complete = len(jobs) - len(todo)
     if todo:
         log.info("%s", announcement(todo, complete, recipe, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
     tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
     board = Board(len(todo), machine.processes(len(todo)), machine.cores)
     with Progress(tally, board, target) as progress:
@@ -49,12 +52,13 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
             progress.add(outcome)
     made = ", ".join(f"{count} {stream}" for stream, count in tally.images.items()) or "no images"
     log.info(
-        f"extracted {len(todo) - tally.failed} videos ({made}), {complete} were already complete, "
+        f"extracted {counted(len(todo) - tally.failed, 'video')} ({made}), {complete} were already complete, "
         f"{tally.failed} failed{tally.summary()}"
     )
     if tally.failed:
         raise ValueError(
-            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+            f"{tally.failed} of {counted(len(jobs), 'video')} could not be extracted (named above); "
+            "the rest are complete"
         )
 
 
@@ -66,9 +70,11 @@ def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     jobs = list_jobs(source, target, classes, recipe, machine)
     recipe.records()  # a solver that cannot be built is no fault of the videos
     todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
-    log.info(f"{len(jobs) - len(todo)} of {len(jobs)} videos are already complete")
+    log.info(f"{len(jobs) - len(todo)} of {counted(len(jobs), 'video')} already complete")
     if todo:
         log.info(estimate(todo, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
 
 
 def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
@@ -87,7 +93,8 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machin
     size = in_words(sum(job.size for job in todo))
     flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
     gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
-    return f"extracting {len(todo)} videos ({size}), {complete} are complete{flow}; CPU cores: {machine.cores}{gpus}"
+    videos = counted(len(todo), "video")
+    return f"extracting {videos} ({size}), {complete} are complete{flow}; CPU cores: {machine.cores}{gpus}"
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:

@@ -11,6 +11,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from datasets.words import counted
+
 from .parallel import Board
 from .video_folder import Outcome
 
@@ -110,14 +112,14 @@ class Progress:
             text = self.tally.text(size)
             self.bar.set_postfix_str(text)
             if self.bar.disable and ticks % WINDOW == 0:
-                log.info("%d of %d videos, %s", self.tally.finished, self.tally.videos, text)
+                log.info("%d of %s, %s", self.tally.finished, counted(self.tally.videos, "video"), text)
 
     def add(self, outcome: Outcome) -> None:
         """Count a finished video, and say so if it is bad or if the disk is too small."""
         self.tally.add(outcome)
         self.bar.update()
         if outcome.problem:
-            say(f"bad video: {' '.join(outcome.problem.split())}")
+            say(f"bad video: {outcome.problem}")
         for note in outcome.notes:
             say(f"{outcome.job.video}: {note}")
         total = self.tally.expected(self.tally.written)
