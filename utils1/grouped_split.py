@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from datasets.entries import Entry
+from datasets.words import counted
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     for label, total in totals.items():
         if not held[label]:
             raise ValueError(
-                f"class {class_names[label]!r}: its {total} videos cannot be on both sides of the split; "
+                f"class {class_names[label]!r}: its {counted(total, 'video')} cannot be on both sides of the split; "
                 "each class needs two videos, and with --group_by two groups that it does not share with all others"
             )
     return chosen
