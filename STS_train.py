@@ -61,7 +61,7 @@ def main(opt: Namespace) -> dict[str, float]:
     groups = parameter_groups(student.network, begin, rate := step_rate(opt))
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": rate})
-    recipe = build_recipe(opt, flow.record if flow else None)
+    recipe = build_recipe(opt, train, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

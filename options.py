@@ -18,6 +18,7 @@ from datasets import (
     TEST_CROPS,
     TEST_SAMPLERS,
 )
+from datasets.provenance import frame_rate
 from engine import AMP, OPTIMIZERS, SCHEDULES
 from engine.cli import ArgumentParser
 from models import COMPILE, DISTILLERS, FUSIONS, LEVELS, MODELS, NORMALISATIONS, NORMS, SHORTCUTS
@@ -69,7 +70,7 @@ def add_data_options(parser: ArgumentParser) -> None:
         metavar="LAYOUT",
         help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
     )
-    add("--video_fps", default=25.0, type=float, help="frames per second that video files are read at; 0: their own")
+    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--missing", default="error", choices=MISSING, help="what a video that cannot be used does")
     add("--max_bad", default=0, type=int, help="damaged videos that training leaves out before it stops")
     add(

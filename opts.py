@@ -80,7 +80,7 @@ def check_numbers(opt: Namespace) -> None:
         if getattr(opt, name) < 1:
             raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
     if not 0 <= opt.manual_seed < 2**31 or opt.max_bad < 0 or not 0 <= opt.video_fps < 1000:
-        raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in [0, 1000)")
+        raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in (0, 1000) or source")
 
 
 def check_streams(opt: Namespace) -> None:

@@ -38,7 +38,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, step_rate(opt))
-    info = describe_run(opt, model, names, build_recipe(opt), {"train": train, "val": val})
+    info = describe_run(opt, model, names, build_recipe(opt, train), {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

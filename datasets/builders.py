@@ -5,7 +5,6 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -23,13 +22,11 @@ from .manifest import Manifest, read_manifest
 from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
 from .quarantine import read_quarantine
 from .random_crops import CROPS
-from .recipe import provenance
 from .sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
 from .sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
 from .stores.cache import DecodedCache
 from .stores.detect import Reading, open_store
 from .stores.store import Store, Video
-from .stores.video_files import VideoFiles
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
 from .windows import Geometry
@@ -140,12 +137,6 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
     store = open_store(layout, root, entries, reading)
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
-
-
-def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
-    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
-    read = store.store if isinstance(store, DecodedCache) else store
-    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
 
 
 def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from sts_common import counted
 
+from .decoding.containers import DamagedVideo
 from .entries import Entry, Segment
 from .stores.store import Store, Video, usable_frames
 
@@ -74,7 +75,7 @@ def find_videos(
     videos = [video for video in found if isinstance(video, Video)]
     problems = [problem for problem in found if not isinstance(problem, Video)]
     if problems and (missing == "error" or not videos):
-        first, advice = problems[0], cure(len(problems), len(entries), "flow" in needs)
+        first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
     for problem in problems[:SHOWN]:
         log.warning("left out: %s", problem)
@@ -166,11 +167,12 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Pat
     return before, last
 
 
-def cure(bad: int, total: int, needs_flow: bool) -> str:
-    """What to do about videos that cannot be used."""
-    tool = "extract_frames_flows.py" if needs_flow else "extract_frames.py"
-    hint = ", or read frames alone with --only_RGB" if needs_flow else ""
+def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
+    """What to do about videos that cannot be used; a file that is damaged cannot be extracted either."""
+    tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
+    hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
+    extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "
     return (
-        f"({bad:,} of {counted(total, 'video')} cannot be used): run utils1/{tool}{hint}, see all problems with "
+        f"({len(problems):,} of {counted(total, 'video')} cannot be used): {extract}see all problems with "
         "utils1/audit.py, or leave them out with --missing skip"
     )

@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from .annotations import VIDEOS
+from .stores.links import LINKS
 
 IMAGES = (".jpg", ".jpeg", ".png")
 SHOWN = 3  # names of what is left out
@@ -16,7 +17,6 @@ NO_FILE = "a link to nothing, or no file"
 EMPTY = "no video in it, so no class"
 NO_CLASS = "in no class folder"
 BACK = "a link to a folder above it"
-OUT = "frames behind a link out of this folder, which are not read: move them here, or link the whole folder"
 UNREADABLE = "cannot be read"
 
 
@@ -60,7 +60,7 @@ class Search:
             for name in files:
                 if name.startswith(".") and name.lower().endswith(VIDEOS):
                     self.leave_out(HIDDEN, folder / name)
-            yield folder, folders, sorted(name for name in files if not name.startswith("."))
+            yield folder, folders, sorted(name for name in files if not name.startswith(".") and name != LINKS)
 
     def leave_out_unreadable(self, error: OSError) -> None:
         """Count a folder that cannot be listed."""
@@ -152,16 +152,12 @@ def of_files(files: Sequence[Path], search: Search) -> list[Found]:
 
 
 def of_frames(folders: Sequence[Path], search: Search) -> list[Found]:
-    """The folders of frames that are in no other one, and that a store reads."""
+    """The folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()
     for folder in folders:
-        if not videos.isdisjoint(folder.parents):
-            continue
-        if folder.resolve().is_relative_to(search.root.resolve()):
+        if videos.isdisjoint(folder.parents):
             videos.add(folder)
-        else:
-            search.leave_out(OUT, folder)
     return [Found(folder.relative_to(search.root).as_posix()) for folder in videos]
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import uuid
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ FLOW_FILE = "flow.json"  # algorithm, parameters, library, bound, quantisation, 
 # What a network sees; another version of a library moves few grey levels, so it is recorded but not compared.
 COMPARED = ("algorithm", "parameters", "bound", "quantisation", "fps", "short_side")
 NOT_STATED = object()
+SOURCE = "source"  # in a file and on the command line: as the videos are; None in memory
 
 
 def read_provenance(root: Path) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def read_record(path: Path) -> dict[str, Any]:
         raise ValueError(f"{path}: is not JSON ({error}); restore it or extract into another folder") from error
     if not isinstance(record, dict):
         raise ValueError(f"{path}: holds no JSON object; restore it or extract into another folder")
-    return record
+    return {name: None if value == SOURCE else value for name, value in record.items()}
 
 
 def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
@@ -51,7 +53,8 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
         ValueError: The file is there and says something else.
     """
     path = root / file_name
-    if path.exists() or not create(path, json.dumps(record, indent=2, allow_nan=False) + "\n"):
+    stated = {name: SOURCE if value is None else value for name, value in record.items()}
+    if path.exists() or not create(path, json.dumps(stated, indent=2, allow_nan=False) + "\n"):
         there = read_record(path)
         wanted = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
         changes = [
@@ -106,5 +109,17 @@ def differences(a: dict[str, Any], b: dict[str, Any], keys: Iterable[str]) -> It
 
 
 def show(value: Any) -> str:
-    """A value in a message; None stands for the video's own rate or size."""
-    return "not stated" if value is NOT_STATED else "native" if value is None else str(value)
+    """A value in a message; None stands for the rate or size of the videos themselves."""
+    return "not stated" if value is NOT_STATED else SOURCE if value is None else str(value)
+
+
+def frame_rate(text: str) -> float:
+    """Frames per second on a command line; "source", which is 0, means those of each video itself.
+
+    Raises:
+        ArgumentTypeError: If it is neither.
+    """
+    try:
+        return 0.0 if text == SOURCE else float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a number of frames per second nor {SOURCE}") from None

@@ -8,8 +8,13 @@ from typing import Any
 
 from sts_common import counted
 
+from .loader import ClipLoader
 from .provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
+from .stores.cache import DecodedCache
+from .stores.store import Store
+from .stores.video_files import VideoFiles
 from .streams import FLOW, Stream
+from .video import VideoDataset
 
 log = logging.getLogger(__name__)
 
@@ -17,22 +22,33 @@ log = logging.getLogger(__name__)
 CLIP_OPTIONS = ("sample_size", "sample_duration", "clip_stride")
 
 
-def build_recipe(opt: Namespace, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say.
 
     Args:
         opt: Describes the data.
+        loader: Reads them.
         flow: What `flow.json` would hold, where flow is computed.
     """
+    assert isinstance(loader.dataset, VideoDataset)
+    made = images_made(opt, loader.dataset.reader.store)
     return {
         **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "provenance": provenance(opt) | dict(flow or {}),
+        "provenance": made | dict(flow or {}),
     }
+
+
+def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
+    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
+    read = store.store if isinstance(store, DecodedCache) else store
+    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
 
 
 def provenance(opt: Namespace) -> dict[str, Any]:
     """What is stated of the images in use; stored flow is not in use where flow is computed."""
     root = Path(opt.frame_dir)
+    if opt.layout == "video":
+        return {"fps": opt.video_fps or None, "short_side": None}
     return read_record(root / FRAMES_FILE) if opt.flow_source == "online" else read_provenance(root)
 
 

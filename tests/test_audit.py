@@ -8,10 +8,12 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
 from damage import write_video
+from films import write_film
 from helpers import FRAMES, write_frames
 
 from datasets.entries import Entry, Listing
@@ -20,7 +22,7 @@ from datasets.hmdb51 import list_videos
 from datasets.manifest import MANIFEST, Facts, read_manifest
 from datasets.quarantine import QUARANTINE, read_quarantine, update_quarantine
 from datasets.stores.frames import FrameFolders
-from utils1 import audit, audit_run, pack
+from utils1 import audit, audit_run, extract_frames, pack
 from utils1.audit_checks import Problem, look_at_video
 from utils1.audit_images import look_at_image
 from utils1.audit_lists import Lists, check_content, check_folder, check_lists, check_official
@@ -54,7 +56,7 @@ def test_a_sound_set_passes_and_its_manifest_says_what_is_there(own_hmdb51, caps
     report = run(own_hmdb51)
     assert kinds(report) == {}
     assert not report.errors
-    assert "6 videos are listed" in capsys.readouterr().out
+    assert "6 videos listed; three frames of each stream decoded; all with --deep" in capsys.readouterr().out
     manifest = read_manifest(own_hmdb51 / "frames")
     facts = Facts(*manifest.rows[VIDEO])
     assert facts == (VIDEO, None, FRAMES, FRAMES - 1, 1, 48, 40, None, facts.hash)
@@ -354,6 +356,28 @@ def test_video_files_are_audited_as_they_are(own_hmdb51):
     report = run(own_hmdb51)
     assert [(p.kind, p.path) for p in report.errors] == [("undecodable", VIDEO)]
     assert str(file) in report.errors[0].text
+
+
+def test_damage_in_the_middle_of_a_file_is_found_by_deep_alone_as_extraction_finds_it(own_hmdb51, tmp_path, capfd):
+    root = own_hmdb51 / "frames"
+    for folder in sorted(root.glob("*/*")):
+        shutil.rmtree(folder)
+        write_film(folder.with_name(f"{folder.name}.mp4"), count=40)
+    file = root / f"{VIDEO}.mp4"
+    with av.open(str(file)) as container:
+        packet = [packet for packet in container.demux(video=0) if packet.size][10]
+        start, size = packet.pos, packet.size
+    data = bytearray(file.read_bytes())
+    data[start + 8 : start + size] = b"\xff" * (size - 8)
+    file.write_bytes(data)
+    assert not [problem for problem in run(own_hmdb51).errors if problem.path == VIDEO and "after 10" in problem.text]
+    (problem,) = (problem for problem in run(own_hmdb51, "--deep").errors if problem.path == VIDEO)
+    assert problem.text == f"{file}: it cannot be decoded after 10 frames; get the file again"
+    capfd.readouterr()
+    with pytest.raises(ValueError, match="1 of 6 videos could not be extracted"):
+        extract_frames.main(extract_frames.parse_args([str(root), str(tmp_path / "out"), "--workers", "1"]))
+    bad = f"bad video: {problem.text}, or take what is there with --allow_short"
+    assert bad in capfd.readouterr().err.splitlines()
 
 
 def test_packed_clips_are_audited_as_they_are(own_hmdb51):

@@ -16,8 +16,10 @@ import av
 import cv2
 import numpy as np
 import pytest
+from films import write_film
 
 from datasets.decoding.video import read_video
+from datasets.stores.frames import FrameFolders
 from datasets.synthetic import write_avi
 from flow import decode
 from utils1 import extract_frames, extract_frames_flows, parallel
@@ -112,10 +114,10 @@ def test_rate_and_size_are_25_and_256_unless_asked_otherwise(source, target):
 
 @pytest.mark.parametrize("backend", ["native", "opencv"])
 def test_the_records_say_how_it_was_made(source, target, backend):
-    flows(source, target, "--flow=tvl1", f"--backend={backend}", "--preset=fast", "--fps=0", "--quality=90")
+    flows(source, target, "--flow=tvl1", f"--backend={backend}", "--preset=fast", "--fps=source", "--quality=90")
     assert json.loads((target / "frames.json").read_text()) == {
-        "fps": None,
-        "short_side": None,
+        "fps": "source",
+        "short_side": "source",
         "quality": 90,
         "decoder": f"pyav {av.__version__}",
     }
@@ -126,8 +128,8 @@ def test_the_records_say_how_it_was_made(source, target, backend):
         "library": f"pyav {av.__version__}" if backend == "opencv" else "sts_net 0.1",
         "bound": 20.0,
         "quantisation": "truncate",
-        "fps": None,
-        "short_side": None,
+        "fps": "source",
+        "short_side": "source",
         "quality": 95,
     }
 
@@ -178,7 +180,7 @@ def test_other_options_on_the_same_folder_are_refused(source, target):
     before = tree(target)
     with pytest.raises(ValueError, match=r"flow\.json: bound 20\.0 there, 15\.0 now; use another output folder"):
         flows(source, target, "--bound=15")
-    with pytest.raises(ValueError, match=r"frames\.json: fps 25\.0 there, native now"):
+    with pytest.raises(ValueError, match=r"frames\.json: fps 25\.0 there, source now"):
         frames(source, target, "--fps=0")
     assert tree(target) == before
 
@@ -404,3 +406,58 @@ def test_a_first_class_needs_a_last_one(source, target):
 def test_without_numbers_every_class_is_extracted(source, target):
     extract_frames.main(extract_frames.parse_args([str(source), str(target), "--workers=1", "--short_side=0"]))
     assert names(target) == {"run", "walk", "frames.json"}
+
+
+def test_a_rate_that_25_does_not_divide_is_said_once_and_source_takes_each_frame_once(tmp_path, target, caplog, capfd):
+    source = tmp_path / "films"
+    for name, rate in (("run/a", 30), ("run/b", 30), ("walk/c", 25), ("walk/d", 50)):
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        write_film(source / f"{name}.mp4", rate=rate, count=30)
+    slots = [(6 * i + 2) // 5 for i in range(30)]  # 30 slots a second made from 25 pictures, as in HMDB51
+    write_film(source / "walk" / "e.avi", "mpeg4", 30, times=slots, count=30)
+    frames(source, target)
+    said = [text for text in caplog.messages if "--fps source" in text]
+    assert said == [
+        "2 of 5 videos (of 30 frames a second, most of them): at --fps 25 the steps from frame to frame differ, and "
+        "flow jumps with them; --fps source takes each frame once"
+    ]
+    assert len(names(target / "walk" / "e")) == len(names(target / "walk" / "c")) == 31
+    assert len(names(target / "run" / "a")) == 26
+    caplog.clear()
+    frames(source, target.with_name("other"), "--estimate", "--fps=20")
+    assert "5 of 5 videos" in caplog.text
+    caplog.clear()
+    frames(source, target.with_name("source"), "--fps=source")
+    assert "--fps source" not in caplog.text
+    assert {(f.parent.name, f.read_text()) for f in target.with_name("source").rglob("fps")} == {
+        *(("a", "30\n"), ("b", "30\n"), ("c", "25\n"), ("d", "50\n"), ("e", "25\n"))
+    }
+    assert all(len(names(done.parent)) == 32 for done in target.with_name("source").rglob("done"))
+    assert FrameFolders(target.with_name("source")).rate(target.with_name("source") / "run" / "a") == 30
+    with pytest.raises(ValueError, match=r"frames\.json: fps source there, 25\.0 now"):
+        frames(source, target.with_name("source"))
+
+
+@pytest.mark.parametrize("script", [extract_frames, extract_frames_flows])
+def test_a_rate_is_a_number_or_source(script, capsys):
+    assert [script.parse_args(["s", "d", "--fps", word]).fps for word in ("source", "0", "12.5")] == [0, 0, 12.5]
+    with pytest.raises(SystemExit):
+        script.parse_args(["s", "d", "--fps", "fast"])
+    assert "'fast' is neither a number of frames per second nor source" in capsys.readouterr().err
+
+
+def test_an_estimate_refuses_what_the_extraction_refuses_in_the_same_words(source, target, caplog, capfd):
+    (source / "run" / "text.avi").write_text("no video")
+    film = write_film(source / "walk" / "cut.mp4", count=60, muxing={"movflags": "faststart"})
+    film.write_bytes(film.read_bytes()[: film.stat().st_size * 2 // 3])
+    with caplog.at_level("INFO"):
+        frames(source, target, "--estimate")
+    estimated = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bad video: ")]
+    assert caplog.messages[-1].endswith("; 2 of 5 videos would be refused (named above)")
+    with pytest.raises(ValueError, match="2 of 5 videos could not be extracted"):
+        frames(source, target)
+    extracted = [line for line in capfd.readouterr().err.splitlines() if line.startswith("bad video: ")]
+    assert sorted(extracted) == sorted(estimated)
+    (cut,) = (line for line in estimated if "cut.mp4" in line)
+    assert cut.endswith(", or take what is there with --allow_short")
+    assert extract_frames.parse_args(["s", "d", "--estimate", "--allow_short"]).allow_short

@@ -31,7 +31,7 @@ def test_records_are_merged_and_a_second_equal_claim_changes_nothing(tmp_path):
 
 def test_another_claim_lists_every_difference_and_the_cure(tmp_path):
     claim(tmp_path, FLOW_FILE, {"bound": 20.0, "fps": None, "algorithm": "dis"})
-    with pytest.raises(ValueError, match=r"flow\.json: bound 20\.0 there, 15\.0 now; fps native there, 25\.0 now; use"):
+    with pytest.raises(ValueError, match=r"flow\.json: bound 20\.0 there, 15\.0 now; fps source there, 25\.0 now; use"):
         claim(tmp_path, FLOW_FILE, {"bound": 15.0, "fps": 25.0, "algorithm": "dis"})
     assert read_provenance(tmp_path)["bound"] == 20.0
 
@@ -112,7 +112,7 @@ def test_flow_mismatch_names_what_a_network_would_see_and_only_that():
     assert flow_mismatch(data, there) == [
         "parameters warps 5 here, 2 in the checkpoint",
         "bound 20.0 here, 15.0 in the checkpoint",
-        "fps native here, 25.0 in the checkpoint",
+        "fps source here, 25.0 in the checkpoint",
     ]
     assert flow_mismatch(data, data) == []
     assert flow_mismatch(data, {}) == flow_mismatch({}, data) == []

@@ -283,6 +283,11 @@ def test_predict_takes_the_flow_from_the_flow_checkpoint_and_refuses_unlike_clip
     states[0]["recipe"]["provenance"]["fps"] = 10.0
     with pytest.raises(ValueError, match=r"rgb: made with fps 10.0, flow with 25.0"):
         common_recipe(["rgb", "flow"], states)
+    states[0]["recipe"]["provenance"]["fps"] = None
+    with pytest.raises(ValueError, match=r"rgb: made with fps source, flow with 25.0"):
+        common_recipe(["rgb", "flow"], states)
+    del states[0]["recipe"]["provenance"]["fps"]
+    assert common_recipe(["rgb", "flow"], states)["provenance"]["fps"] == 25.0
 
 
 def test_a_checkpoint_brings_its_normalisation(trained):

@@ -13,6 +13,7 @@ import pytest
 import torch
 from films import spelled, write_film
 
+from datasets import build_loader, build_recipe
 from datasets.decoding import containers, frames, index, sizes, video
 from datasets.decoding.index import index_video
 from datasets.decoding.sizes import MAX_SIDE
@@ -25,6 +26,7 @@ from datasets.stores.store import Video
 from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
 from datasets.views import Box, Placement, View, resample, whole
+from opts import parse_opts
 
 SHOWN = Placement(whole)
 COUNT = 60
@@ -210,6 +212,28 @@ def test_videos_are_found_by_any_extension_and_capitals(videos, tmp_path):
     assert open_store("auto", tmp_path, [Entry("a/upper", 0, "")], Reading(fps=None)).fps is None
 
 
+@pytest.mark.parametrize(
+    ("words", "fps"), [([], 25.0), (["--video_fps", "source"], None), (["--video_fps", "0"], None)]
+)
+@pytest.mark.parametrize("layout", ["auto", "video"])
+def test_a_checkpoint_says_at_which_rate_and_size_files_were_read(tmp_path, words, fps, layout):
+    (tmp_path / "videos" / "a").mkdir(parents=True)
+    for name in "pqr":
+        make_video(tmp_path / "videos" / "a" / f"{name}.mp4", "b_frames.mp4", count=20)
+    (tmp_path / "own.csv").write_text("a/p,a,train\na/q,a,train\na/r,a,test\n")
+    where = (
+        f"--dataset List --annotation_path {tmp_path}/own.csv --frame_dir {tmp_path}/videos --layout {layout}".split()
+    )
+    opt = parse_opts([*where, "--only_RGB", "--batch_size", "2", "--n_workers", "0", *words])
+    recipe = build_recipe(opt, build_loader(opt, "train"))
+    assert recipe["provenance"] == {"fps": fps, "short_side": None}
+
+
+def test_the_rate_of_a_file_is_that_of_its_pictures_not_of_its_slots(tmp_path):
+    write_film(tmp_path / "v.avi", "mpeg4", 30, times=[(6 * i + 2) // 5 for i in range(40)], count=40)
+    assert store_of(tmp_path, fps=None).rate(tmp_path / "v.avi") == pytest.approx(25, abs=0.2)
+
+
 def test_nothing_outside_the_root_is_opened(videos, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
@@ -236,7 +260,7 @@ def test_any_file_name_is_a_file(videos, tmp_path, monkeypatch, name):
 def test_flow_is_asked_for_in_vain(videos):
     store = store_of(videos)
     assert store.streams == {"rgb"}
-    with pytest.raises(ValueError, match=r"plain\.avi: a video file has no flow: .*--modality RGB --only_RGB"):
+    with pytest.raises(ValueError, match=r"plain\.avi: a video file has no flow: .*--modality RGB"):
         store.counts(videos / "plain.avi", {"rgb", "flow"})
     with pytest.raises(ValueError, match=r"plain\.avi: a video file has no flow"):
         store.read(Video("", videos / "plain.avi", 0, 9), FLOW, [1], SHOWN)

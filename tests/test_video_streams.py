@@ -129,7 +129,7 @@ def test_frames_on_the_disk_are_read_as_the_video_was(tmp_path):
     stored, read = (np.stack(list(read_frames(path, DATA))) for path in (folder, tmp_path / "videos/run/a.avi"))
     assert stored.shape == read.shape
     assert abs(stored.astype(int) - read).mean() < 3  # JPEG
-    with pytest.raises(ValueError, match=r"frames at native fps, but the network saw 25.0; give the video file"):
+    with pytest.raises(ValueError, match=r"frames at source fps, but the network saw 25.0; give the video file"):
         list(read_frames(folder, DATA | {"fps": 25.0}))
     (folder / "00005.jpg").unlink()
     with pytest.raises(ValueError, match=r"00005.jpg: missing"):

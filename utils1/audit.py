@@ -6,7 +6,8 @@ instead of looking at every folder again, and every problem into audit.tsv besid
 
 Of frame folders every image is opened and its ends are looked at, and of every video three frames of each stream are
 decoded: UCF101 with flow, 7.5 million images, takes five minutes of one core, and what the disk needs to open them all.
---deep decodes every image, an hour of one core.
+--deep decodes every image, an hour of one core. Of video files every packet is read, which shows what is cut short, and
+three frames are decoded; damage between them is found with --deep alone, which judges a file as extraction does.
 """
 
 import logging
@@ -23,6 +24,7 @@ from tqdm import tqdm
 from datasets.entries import Entry
 from datasets.listings import DATASETS, list_dataset
 from datasets.manifest import replace, write_manifest
+from datasets.provenance import frame_rate
 from datasets.quarantine import update_quarantine
 from datasets.stores.detect import STORES, Reading, detect_layout, open_store
 from datasets.stores.store import Store, inside
@@ -131,7 +133,12 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Se
             there = counted(frames, "frame")
             problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
-    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems))
+    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems), decoded(opt.deep))
+
+
+def decoded(deep: bool) -> str:
+    """How much of every video was looked at."""
+    return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
 
 
 def places_of(store: Store, look: Look) -> list[Path]:
@@ -170,7 +177,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--split", default="all", choices=("all", *map(str, SPLITS)), help="official split")
     add("--modality", default="auto", choices=("auto", *MODALITIES), help="streams that must be there")
     add("--layout", default="auto", choices=("auto", *STORES), help="how the videos are stored")
-    add("--video_fps", default=25.0, type=float, help="frames per second that video files are read at; 0: their own")
+    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--sample_duration", default=16, type=int, help="frames per clip, below which a video is short")
     add("--deep", action="store_true", help="decode every frame")
     add("--n_workers", type=int, help="processes; else one per core")

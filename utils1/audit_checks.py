@@ -1,7 +1,8 @@
 """What an audit looks at in one video.
 
 Of a folder of frames every image is opened, but only its first and last bytes are read: a quarter of a minute per
-million images and core once they are in memory. Three frames of each video are decoded, or all of them.
+million images and core once they are in memory. Of a video file every packet is read. Three frames of each video are
+decoded, or all of them; of a file as its extraction does, with the same verdict in the same words.
 """
 
 import hashlib
@@ -12,10 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets.decoding.frames import timed_frames
 from datasets.manifest import Facts
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.store import Store, Video, usable_frames
+from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
 from datasets.views import Placement, whole
 
@@ -156,6 +159,10 @@ def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) ->
         FileNotFoundError: If a frame is missing.
         ValueError: If one cannot be decoded, or another has another size.
     """
+    if deep and isinstance(store, VideoFiles):  # as an extraction reads it, which notices more than single frames show
+        for _ in timed_frames(video.folder):
+            pass
+        deep = False
     shape = (0, 0)
     for stream in (FLOW, RGB):  # the size is that of the frames where there are any
         count = counts.get(stream.name, 0)

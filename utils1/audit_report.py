@@ -17,7 +17,7 @@ WIDTH = 150  # characters of one of them
 # Whether it is an error, and the cure. Errors of a video keep it from being used; those of lists falsify results.
 KINDS = {
     "list": ("error", "mend the line"),
-    "outside": ("error", "list videos below --frame_dir only"),
+    "outside": ("error", "list videos below --frame_dir only, or allow the link as said"),
     "missing": ("error", "extract or download them, or leave them out with --quarantine"),
     "count": ("error", "extract them again"),
     "empty": ("error", "extract or download them again"),
@@ -56,6 +56,7 @@ class Report(NamedTuple):
         videos: Number of listed videos.
         used: By list.
         problems: Sorted by kind and path.
+        looked_at: How much of every video.
     """
 
     dataset: str
@@ -64,6 +65,7 @@ class Report(NamedTuple):
     videos: int
     used: list[Used]
     problems: list[Problem]
+    looked_at: str = ""
 
     @property
     def errors(self) -> list[Problem]:
@@ -88,7 +90,10 @@ def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
 def as_text(report: Report) -> str:
     """The table."""
     are = "is" if report.videos == 1 else "are"
-    lines = [f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} {are} listed"]
+    lines = [
+        f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} {are} listed; "
+        f"{report.looked_at}"
+    ]
     lines += [
         f"  split {used.split} {used.subset}: {used.sound:,} of {used.listed:,} are sound" for used in report.used
     ]

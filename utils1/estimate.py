@@ -3,28 +3,33 @@
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datasets.decoding.outline import outline
+from datasets.decoding.steps import is_even, mean_rate
 from datasets.decoding.video import read_video
+from sts_common import counted
 
 from .images import ImageFolder, Solver
 from .machine import CPU, Machine
-from .parallel import single_threaded_libraries
+from .parallel import Board, Worker, map_unordered, single_threaded_libraries
 from .progress import in_words, say
 from .solvers import shared_solver
 from .threads import Tasks
-from .video_folder import Job
+from .video_folder import Job, refusal
 
-COUNTED, SAMPLED, FRAMES = 200, 5, 36  # videos asked for their length, videos tried, frames of each
+LOOKED_AT = 200  # videos whose rate is asked for, and up to which they are looked at in this process
+SAMPLED, FRAMES = 5, 36  # videos tried, frames of each
 
 Value = TypeVar("Value")
 
@@ -45,15 +50,22 @@ class Sample:
 def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     """Frames, files, bytes and time of jobs; on CPUs as if each core were as fast alone as with all others at work.
 
+    Every video is looked at as the extraction does before it decodes one, and those that it would refuse are named.
+
     Raises:
-        ValueError: None of the sampled videos can be read.
+        ValueError: None of the videos, or of those sampled, can be read.
     """
-    counted = readable(spread(jobs, COUNTED), count_frames)
-    frames = sum(counted.values()) * sum(job.size for job in jobs) / sum(job.size for job in counted)
+    processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
+    looks = list(map_unordered(look_at, jobs, Board(len(jobs), processes, processes)))
+    lengths = {look.job: look.frames for look in looks if not look.problem}
+    name_refused([look.problem for look in looks if look.problem], len(jobs))
+    frames = sum(lengths.values())
     with single_threaded_libraries():
-        tried = spread(list(counted), SAMPLED)
+        tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
         # The first one twice, of which the second counts: compilers, caches and GPUs have to warm up.
-        sample = sum(readable([tried[0], *tried], try_frames).values(), Sample())
+        samples = readable([tried[0], *tried], try_frames)
+    sample = sum(samples.values(), Sample())
+    bad = len(jobs) - len(lengths) + len(tried) - len(samples)
     solving, other, size = (x / sample.frames * frames for x in (sample.solving, sample.other, sample.size))
     if machine.devices == (CPU,):
         seconds = (solving + other) / machine.cores
@@ -61,10 +73,54 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
         seconds = max(other / machine.cores, solving / len(machine.devices))
     files = frames * (3 if jobs[0].recipe.flow else 1)
     free = shutil.disk_usage(next(path for path in jobs[0].folder.parents if path.exists())).free
+    refused = f"; {bad:,} of {counted(len(jobs), 'video')} would be refused (named above)" if bad else ""
     return (
         f"about {frames:,.0f} frames, {files:,.0f} files of {in_words(size)} in all ({in_words(free)} are free), "
-        f"{tqdm.format_interval(seconds)} at {frames / seconds:.1f} frames/s"
+        f"{tqdm.format_interval(seconds)} at {frames / seconds:.1f} frames/s{refused}"
     )
+
+
+class Look(NamedTuple):
+    """Frames that a video becomes, about, or why it becomes none."""
+
+    job: Job
+    frames: float
+    problem: str
+
+
+def look_at(job: Job, worker: Worker) -> Look:
+    """Look at a video without decoding it, as its extraction begins."""
+    try:
+        index = outline(job.video, job.recipe.allow_short)
+    except (ValueError, FileNotFoundError) as error:
+        return Look(job, 0.0, refusal(job.video, error))
+    return Look(job, index.length * (job.recipe.fps or mean_rate(index)), "")
+
+
+def name_refused(problems: Sequence[str], videos: int) -> None:
+    """Name the videos that would be refused; raises ValueError if none is left."""
+    for problem in sorted(problems):
+        say(f"bad video: {problem}")
+    if len(problems) == videos:
+        raise ValueError(f"none of {counted(videos, 'video')} can be read (named above)")
+
+
+def uneven(jobs: Sequence[Job]) -> Iterator[str]:
+    """One line on videos whose frames are not equally far apart at the rate that is asked for, if there are any."""
+    fps, rates = jobs[0].recipe.fps, Counter[str]()
+    looked_at = spread(jobs, LOOKED_AT)
+    for job in looked_at:
+        with suppress(ValueError, FileNotFoundError):  # the extraction names it
+            index = outline(job.video, job.recipe.allow_short)
+            if fps and not is_even(job.video, index, fps):
+                rates[f"{mean_rate(index):.4g}"] += 1
+    if rates:
+        some = " looked at" if len(looked_at) < len(jobs) else ""
+        yield (
+            f"{rates.total():,} of {counted(len(looked_at), 'video')}{some} (of {rates.most_common(1)[0][0]} frames a "
+            f"second, most of them): at --fps {fps:g} the steps from frame to frame differ, and flow jumps with them; "
+            "--fps source takes each frame once"
+        )
 
 
 def spread(jobs: Sequence[Job], most: int) -> list[Job]:
@@ -75,21 +131,15 @@ def spread(jobs: Sequence[Job], most: int) -> list[Job]:
 
 def readable(jobs: Sequence[Job], function: Callable[[Job], Value]) -> dict[Job, Value]:
     """Results for the videos that can be read; the others are named."""
-    results = {}
+    results: dict[Job, Value] = {}
+    problems = []
     for job in jobs:
         try:
             results[job] = function(job)
         except (ValueError, FileNotFoundError) as error:
-            say(f"bad video: {' '.join(str(error).split())}")
-    if not results:
-        raise ValueError(f"none of the {len(jobs)} sampled videos can be read (named above)")
+            problems.append(refusal(job.video, error))
+    name_refused(sorted(set(problems)), len({job.video for job in jobs}))
     return results
-
-
-def count_frames(job: Job) -> float:
-    """Frames that a video becomes, about: without decoding it."""
-    index = outline(job.video, job.recipe.allow_short)
-    return index.length * job.recipe.fps if job.recipe.fps else index.length / index.period
 
 
 def try_frames(job: Job) -> Sample:

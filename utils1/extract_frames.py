@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
+from datasets.provenance import frame_rate
 from engine import cli
 from utils1.extraction import extract, preview
 from utils1.machine import Launch, parse_shard
@@ -27,7 +28,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("target", metavar="DST", type=Path, help="where the class/video folders are written")
     add("start", metavar="START", nargs="?", type=int, help="first class, from 0 in sorted order; without it: all")
     add("end", metavar="END", nargs="?", type=int, help="one after the last class; may exceed their number")
-    add("--fps", type=float, default=25.0, help="frames per second, 0 = the video's own")
+    add("--fps", type=frame_rate, default=25.0, help="frames per second; source: each frame of the video once")
     add("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     add("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
     add("--workers", type=int, help="cores to use (default: all, in equal parts under torchrun)")
@@ -49,7 +50,7 @@ def chosen_classes(opt: Namespace) -> slice:
 
 
 def frame_options(opt: Namespace) -> dict[str, Any]:
-    """The part of a `Recipe` that both scripts have; 0 on the command line is None there."""
+    """The part of a `Recipe` that both scripts have; what is 0 here is None there."""
     return {
         "fps": opt.fps or None,
         "short_side": opt.short_side or None,

@@ -8,7 +8,7 @@ from datasets.folders import find_tree, refuse_clashes
 from datasets.provenance import claim
 from sts_common import counted
 
-from .estimate import estimate
+from .estimate import estimate, uneven
 from .machine import CPU, Machine
 from .parallel import Board, map_unordered
 from .progress import Progress, Tally, in_words
@@ -43,6 +43,8 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     complete = len(jobs) - len(todo)
     if todo:
         log.info("%s", announcement(todo, complete, recipe, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
     tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
     board = Board(len(todo), machine.processes(len(todo)), machine.cores)
     with Progress(tally, board, target) as progress:
@@ -55,7 +57,8 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     )
     if tally.failed:
         raise ValueError(
-            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+            f"{tally.failed} of {counted(len(jobs), 'video')} could not be extracted (named above); "
+            "the rest are complete"
         )
 
 
@@ -67,9 +70,11 @@ def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     jobs = list_jobs(source, target, classes, recipe, machine)
     recipe.records()  # a solver that cannot be built is no fault of the videos
     todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
-    log.info(f"{len(jobs) - len(todo)} of {counted(len(jobs), 'video')} are already complete")
+    log.info(f"{len(jobs) - len(todo)} of {counted(len(jobs), 'video')} already complete")
     if todo:
         log.info(estimate(todo, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
 
 
 def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:

@@ -1,31 +1,37 @@
 """Your own videos as a data set: FOLDER/class/video.mp4, FOLDER/class/video/ with frames, or a CSV path,label[,split].
 
-Writes OUT/labels/videos.csv (path, label, split, group) and OUT/labels/classes.csv, and prints what to run next. The
-videos are split into training and test videos such that what was cut from one source stays together: clips of one video
-look alike. The source is the name without a number at its end ("kick_g03_c01", "abc_000010_000020", "walk 7"), or what
---group_by finds. The split depends on the names and the seed alone. Edit videos.csv where you know better.
+Writes OUT/labels/videos.csv (path, label, split, group), OUT/labels/classes.csv and, for a small network,
+OUT/train.yaml, and prints every command from training to the fused result, with sizes that suit these videos.
+
+The videos are split into training and test videos such that what was cut from one source stays together: clips of one
+video look alike. The source is what --group_by finds; without it, what names mean that all are of a known form
+("S001C001P003R001A004", "person01_d1", HMDB51's film), or the name without a number at its end ("abc_000010_000020",
+"walk 7"). How many sources there are is said, and what else names could mean. The split depends on the names and the
+seed alone. Edit videos.csv where you know better. Links are followed; those that lead out of FOLDER are named in
+FOLDER/links.txt, so that training follows them too.
 """
 
 import logging
-import re
 import sys
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from datasets.entries import Entry
 from datasets.lists import list_videos as read_lists
 from engine import cli
-from engine.naming import single_stream_files
-from opts import parse_opts
 from sts_common import counted
 from utils1.grouped_split import group_alone, split_groups
 from utils1.list_writers import Lists, table
 from utils1.make_lists import put
-from utils1.own_videos import clashes, list_own
+from utils1.own_videos import clashes, follow_links, list_own
 from workflows.commands import quoted
+from workflows.listing.looks import look_at
+from workflows.listing.next_steps import CONFIG, choose_network, next_commands, shown
+from workflows.listing.sources import count_sources, grouped, per_class, sensible
 
 log = logging.getLogger(__name__)
 
@@ -42,66 +48,93 @@ def from_csv(path: Path) -> Lists:
     return Lists({"train": train.entries, "test": test.entries}, train.class_names)
 
 
-def grouped(entries: Sequence[Entry], pattern: str) -> list[Entry]:
-    """Entries whose group is what a regular expression finds in the path: its first parenthesis, or all of it.
+def divide(lists: Lists, opt: Namespace, again: str) -> Lists:
+    """Training and test videos, none of one source on both sides as far as names or `--group_by` tell.
+
+    Args:
+        lists: All are for training.
+        opt: Options.
+        again: The command that does it again, to which `--group_by` is added.
 
     Raises:
-        ValueError: If the expression is malformed, or a path has no such part.
+        ValueError: If a class cannot be on both sides.
     """
-    try:
-        search = re.compile(pattern).search
-    except re.error as error:
-        raise ValueError(f"--group_by {pattern!r}: {error}") from None
-    found = []
-    for entry in entries:
-        if not (match := search(entry.path)):
-            raise ValueError(f"--group_by {pattern!r}: finds nothing in {entry.path!r}")
-        found.append(entry._replace(group=match[1] or match[0] if match.re.groups else match[0]))
-    return found
-
-
-def divide(lists: Lists, opt: Namespace) -> Lists:
-    """Training and test videos."""
     entries = lists.subsets["train"]
-    entries = grouped(entries, opt.group_by) if opt.group_by else group_alone(entries, lists.class_names)
-    held = split_groups(entries, lists.class_names, opt.test_fraction, opt.seed)
+    if opt.group_by:
+        entries, how = grouped(entries, opt.group_by), "by --group_by"
+        held = split_groups(entries, lists.class_names, opt.test_fraction, opt.seed)
+    else:
+        entries, held, how = by_names(lists, opt, again)
+    log.info("%s of %s, %s", counted(len(entries), "video"), counted(count_sources(entries), "source"), how)
     train, test = ([entry for entry in entries if (entry.group in held) == side] for side in (False, True))
     return lists._replace(subsets={"train": train, "test": test})
 
 
+def by_names(lists: Lists, opt: Namespace, again: str) -> tuple[list[Entry], set[str], str]:
+    """Entries by source, the sources to test on, and how they were found; what else could be meant is said."""
+    entries = lists.subsets["train"]
+    patterns = list(sensible(entries))
+    for pattern, found in patterns:
+        if pattern.known:
+            with suppress(ValueError):  # a class without a source of its own
+                held = split_groups(found, lists.class_names, opt.test_fraction, opt.seed)
+                return found, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
+    apart = group_alone(entries, lists.class_names)
+    held = split_groups(apart, lists.class_names, opt.test_fraction, opt.seed)
+    if count_sources(apart) == len(apart):
+        log.warning(
+            "every video counts as a source of its own, for no names differ in a number at their end alone: if several "
+            "were cut from one recording, or show one person, the test is too easy; --group_by says what tells sources "
+            "apart"
+        )
+    for pattern, found in patterns:
+        if count_sources(found) < count_sources(apart):
+            least, most = per_class(found)
+            log.warning(
+                "%s would make %s, %s of each class: %s --group_by %s",
+                *(pattern.what, counted(count_sources(found), "source")),
+                *(str(least) if least == most else f"{least} to {most}", again, quoted(pattern.expression)),
+            )
+    return apart, held, "by the names without the number at their end"
+
+
 def report(lists: Lists) -> None:
-    """Say how many videos there are, and what may go wrong with their names."""
+    """Say how many videos there are, and what may go wrong with their names or their split."""
     train, test = lists.subsets["train"], lists.subsets["test"]
-    tested = counted(len(test), "test video")
-    log.info("%s, %d training and %s", counted(len(lists.class_names), "class"), len(train), tested)
+    log.info(
+        "%s, %s and %s",
+        counted(len(lists.class_names), "class"),
+        counted(len(train), "training video"),
+        counted(len(test), "test video"),
+    )
     sides = [Counter(entry.label for entry in entries) for entries in (train, test)]
     for label, name in enumerate(lists.class_names):
         if not all(side[label] for side in sides):
             tested = counted(sides[1][label], "test video")
             log.warning("class %r has %d training and %s", name, sides[0][label], tested)
+    if shared := {entry.group for entry in train} & {entry.group for entry in test}:
+        log.warning(
+            "%s on both sides of the split, as far as names tell (%r): the test is too easy",
+            *(counted(len(shared), "source"), min(shared)),
+        )
     for names in (*clashes(lists.class_names), *clashes(entry.path for entry in (*train, *test))):
         log.warning("differ in capitals alone, which some disks take for one: %s", ", ".join(map(repr, names)))
 
 
-def next_commands(opt: Namespace, are_files: bool) -> list[str]:
-    """What to run: extract or audit, train, test."""
-    frames = opt.out / "frames" if are_files else opt.source
-    where = ["--dataset", "List", "--annotation_path", opt.out / "labels", "--frame_dir", frames]
-    only_rgb = ["--modality", "RGB", "--only_RGB"]
-    first = ["utils1/extract_frames_flows.py", opt.source, frames] if are_files else ["utils1/audit.py", *where]
-    options = [hyphenated(word) for word in (*where, *only_rgb, "--result_path", opt.out / "results")]
-    best = hyphenated(single_stream_files(parse_opts(options)).best)
-    commands = [
-        [hyphenated(word) for word in first],
-        ["train.py", *options],
-        ["test_single_stream.py", *options, "--resume_path1", best],
-    ]
-    return [" ".join(map(quoted, ["python", *words])) for words in commands]
+def read_source(opt: Namespace) -> tuple[Lists, Path]:
+    """The videos and their folder; links to them are allowed for training.
 
-
-def hyphenated(word: str | Path) -> str:
-    """A word of a command; a path that begins with a dash would be read as an option."""
-    return f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+    Raises:
+        ValueError: If it is not said where those of a list are.
+    """
+    if not opt.source.is_file():
+        lists, videos = list_own(opt.source)
+        follow_links(opt.source, videos)
+        return lists, opt.source
+    lists = from_csv(opt.source)
+    if opt.videos is None:
+        raise ValueError(f"{opt.source}: is a list; say where its videos are with --videos")
+    return lists, opt.videos
 
 
 def main(opt: Namespace) -> list[str]:
@@ -110,19 +143,28 @@ def main(opt: Namespace) -> list[str]:
         raise ValueError(f"--out {opt.out}: lies inside the folder of videos; choose another")
     if not 0 < opt.test_fraction < 1:
         raise ValueError(f"--test_fraction must lie between 0 and 1, got {opt.test_fraction}")
-    is_list = opt.source.is_file()
-    lists, are_files = (from_csv(opt.source), False) if is_list else list_own(opt.source)
-    if is_list and opt.videos is None:
-        raise ValueError(f"{opt.source}: is a list; say where its videos are with --videos")
+    lists, videos = read_source(opt)
     if not lists.subsets["test"]:
-        lists = divide(lists, opt)
+        lists = divide(lists, opt, command_of(opt))
     report(lists)
-    for path in put(table(lists), opt.out / "labels", opt.force):
+    train, test = lists.subsets["train"], lists.subsets["test"]
+    looks = look_at(videos, [*train, *test])
+    network, reason = choose_network(len(train), looks)
+    texts = {f"labels/{name}": text for name, text in table(lists).items()}
+    for path in put(texts | ({CONFIG: network} if network else {}), opt.out, opt.force):
         log.info("%s", path)
-    shown = Namespace(**vars(opt) | {"source": opt.videos}) if is_list else opt
-    commands = next_commands(shown, are_files)
+    log.info("%s", reason)
+    if looks.kind == "frames":
+        log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
+    commands = [shown(command) for command in next_commands(videos, opt.out, looks, bool(network))]
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
+
+
+def command_of(opt: Namespace) -> str:
+    """The command that these options came from, which replaces its lists."""
+    options: list[str | Path] = ["--videos", opt.videos] if opt.videos else []
+    return shown(["utils1/init_dataset.py", opt.source, *options, "--out", opt.out, "--force"])
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -133,7 +175,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--out", type=Path, default=Path("dataset/own"), help="folder of the data set")
     add("--videos", type=Path, help="where the frames or videos of a CSV are")
     add("--test_fraction", type=float, default=0.2, help="of the videos of every class")
-    add("--group_by", default="", help="regular expression for what tells the sources apart, as 'person(\\d+)'")
+    add("--group_by", default="", help="regular expression for what tells sources apart, as 'person(\\d+)'")
     add("--seed", type=int, default=0, help="of the split")
     add("--force", action="store_true", help="replace the lists of OUT")
     add("--debug", action="store_true", help="show the traceback of an error")

@@ -33,7 +33,7 @@ from engine.files import encoded, write_text
 from sts_common import counted
 from utils1.list_writers import WRITERS, Files, Lists
 from utils1.markers import MARKERS, FrameCounts, write_marker
-from utils1.own_videos import list_own
+from utils1.own_videos import follow_links, list_own
 
 SUBSETS = ("train", "test")
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one
@@ -50,14 +50,17 @@ def read(opt: Namespace, split: int) -> Lists:
         ValueError: If a list is malformed.
     """
     if opt.source_form == "frames":
-        return list_own(opt.source)[0]._replace(split=split)
+        lists, videos = list_own(opt.source)
+        follow_links(opt.source, videos)
+        return lists._replace(split=split)
     listings: dict[str, Listing] = {}
     missing: list[FileNotFoundError] = []
     for subset in SUBSETS:
         try:
             listings[subset] = listing(opt, split, subset)
-        except FileNotFoundError as error:
-            missing.append(error)
+        except FileNotFoundError as error:  # which names options of train.py
+            reason = str(error).partition("; check --")[0]
+            missing.append(FileNotFoundError(f"{reason}; check SRC, --from and --split"))
     if not listings:
         raise missing[0]
     for absent in missing:
@@ -65,8 +68,8 @@ def read(opt: Namespace, split: int) -> Lists:
     names = next(iter(listings.values())).class_names
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
-        videos = counted(len(both), "video")
-        log.warning("%s: %s in the training and in the test list, as %r", opt.source, videos, min(both))
+        count = counted(len(both), "video")
+        log.warning("%s: %s in the training and in the test list, as %r", opt.source, count, min(both))
     return Lists({"train": train, "test": test}, names, split)
 
 

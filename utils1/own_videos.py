@@ -1,22 +1,25 @@
 """Videos of one's own, one folder per class: video files, or folders of frames."""
 
 import logging
+import os
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.entries import Entry
-from datasets.folders import NO_CLASS, find_tree, refuse_clashes
+from datasets.folders import NO_CLASS, Found, find_tree, refuse_clashes
 from datasets.groups import source_of
-from engine.files import encoded
+from datasets.stores.links import LINKS, followed, leading_out
+from engine.files import encoded, write_atomically
+from sts_common import counted
 
 from .list_writers import Lists
 
 log = logging.getLogger(__name__)
 
 
-def list_own(root: Path) -> tuple[Lists, bool]:
-    """The videos that `find_tree` finds, all for training, by class folder; and whether they are files.
+def list_own(root: Path) -> tuple[Lists, list[Found]]:
+    """The videos that `find_tree` finds, all for training, by class folder; and as they were found.
 
     What is left out is said.
 
@@ -34,7 +37,22 @@ def list_own(root: Path) -> tuple[Lists, bool]:
     index = {folder: i for i, folder in enumerate(tree.folders)}
     entries = [Entry(video.path, index[video.folder], source_of(video.path)) for video in videos]
     names = [encoded(folder).decode() for folder in tree.folders]  # of which any file can be written
-    return Lists({"train": entries, "test": []}, names), bool(videos[0].suffix)
+    return Lists({"train": entries, "test": []}, names), videos
+
+
+def follow_links(root: Path, videos: Iterable[Found]) -> Path | None:
+    """Say in `links.txt` that the links to one's own videos may lead out of their folder, if any do; returns it."""
+    links = {link for video in videos if (link := leading_out(root, f"{video.path}{video.suffix}"))}
+    if not links:
+        return None
+    lines = b"".join(os.fsencode(f"{link}\n") for link in sorted(links | followed(root)))
+    try:
+        write_atomically(root / LINKS, lambda file: file.write(lines))
+    except OSError as error:
+        log.warning("%s: cannot be written (%s), so training will refuse %s", root / LINKS, error.strerror, min(links))
+        return None
+    log.info("%s: %s out of the folder, which training follows", root / LINKS, counted(len(links), "link"))
+    return root / LINKS
 
 
 def clashes(names: Iterable[str]) -> list[list[str]]:

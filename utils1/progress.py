@@ -119,7 +119,7 @@ class Progress:
         self.tally.add(outcome)
         self.bar.update()
         if outcome.problem:
-            say(f"bad video: {' '.join(outcome.problem.split())}")
+            say(f"bad video: {outcome.problem}")
         for note in outcome.notes:
             say(f"{outcome.job.video}: {note}")
         total = self.tally.expected(self.tally.written)

@@ -19,9 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets.decoding.outline import outline
 from datasets.decoding.sizes import resize
+from datasets.decoding.steps import mean_rate
 from datasets.decoding.video import read_video
 from datasets.layouts import LAYOUTS
+from datasets.provenance import frame_rate
 from datasets.stores.frames import read_image
 from engine import cli
 from engine.files import write_atomically
@@ -76,12 +79,13 @@ class VideoFile:
     Args:
         path: Any that `read_video` reads.
         solve: As `build_flow` makes it.
-        fps: Frames per second that are looked at.
+        fps: Frames per second that are looked at; None takes each once.
         short_side: Pixels to which the shorter side is scaled, None keeps it.
     """
 
-    def __init__(self, path: Path, solve: Any, fps: float, short_side: int | None) -> None:
-        self.path, self.solve, self.fps, self.short_side = path, solve, fps, short_side
+    def __init__(self, path: Path, solve: Any, fps: float | None, short_side: int | None) -> None:
+        self.path, self.solve, self.wanted, self.short_side = path, solve, fps, short_side
+        self.fps = fps or mean_rate(outline(path))
         self.made_by = solve.description["algorithm"]
 
     @cached_property
@@ -91,7 +95,7 @@ class VideoFile:
 
     def frames(self) -> Iterator[Picture]:
         """From the first one on."""
-        yield from map(np.asarray, read_video(self.path, self.fps, self.short_side))
+        yield from map(np.asarray, read_video(self.path, self.wanted, self.short_side))
 
     def pairs(self, numbers: Iterable[int]) -> Iterator[Pair]:
         """Those flows, counted from 1."""
@@ -169,7 +173,7 @@ def open_source(opt: Namespace) -> StoredVideo | VideoFile:
     elif opt.source.exists():
         parameters = {"weights": opt.flow_weights} if opt.flow_weights else {}
         solve = build_flow(opt.flow, opt.backend, opt.preset, **parameters)
-        source = VideoFile(opt.source, solve, opt.fps, opt.short_side or None)
+        source = VideoFile(opt.source, solve, opt.fps or None, opt.short_side or None)
     else:
         raise FileNotFoundError(f"{opt.source}: no such folder or video")
     if source.count < 1:
@@ -211,7 +215,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     computed.add_argument("--backend", default="auto", choices=BACKENDS, help="what computes it")
     computed.add_argument("--preset", default="opencv", choices=PRESETS, help="default parameters")
     computed.add_argument("--flow_weights", help="weights of --flow raft")
-    computed.add_argument("--fps", type=float, default=25.0, help="frames per second that are looked at")
+    computed.add_argument("--fps", type=frame_rate, default=25.0, help="frames per second looked at, or source")
     computed.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)

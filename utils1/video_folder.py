@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets.decoding.containers import DamagedVideo
 from datasets.decoding.outline import outline
 from datasets.decoding.video import read_video
-from datasets.layouts import DONE, LAYOUTS
+from datasets.layouts import DONE, FPS, LAYOUTS
 from datasets.stores.frames import count_usable_frames
 from datasets.stores.numbering import stated_counts
 
@@ -72,15 +72,22 @@ def made_whole(folder: Path) -> Iterator[Path]:
 def extract_video(job: Job, worker: Worker) -> Outcome:
     """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
     try:
-        notes = outline(job.video, job.recipe.allow_short).notes
+        index = outline(job.video, job.recipe.allow_short)
         with made_whole(job.folder) as part:
             counts, size = write_images(job, part, worker)
+            if job.recipe.fps is None:
+                write(part / FPS, f"{counts['rgb'] / index.length:.6g}\n".encode())
             write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
     except (ValueError, FileNotFoundError) as error:
-        reason = str(error).removeprefix(f"{job.video}: ")
-        cure = ", or take what is there with --allow_short" if isinstance(error, DamagedVideo) else ""
-        return Outcome(job, {}, problem=f"{job.video}: {reason}{cure}")
-    return Outcome(job, counts, size, notes=notes)
+        return Outcome(job, {}, problem=refusal(job.video, error))
+    return Outcome(job, counts, size, notes=index.notes)
+
+
+def refusal(video: Path, error: Exception) -> str:
+    """Why a video is not extracted, on one line."""
+    reason = str(error).removeprefix(f"{video}: ")
+    cure = ", or take what is there with --allow_short" if isinstance(error, DamagedVideo) else ""
+    return " ".join(f"{video}: {reason}{cure}".split())
 
 
 def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int], int]:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from datasets import ClipDataset, Stream
-from datasets.builders import images_made
 from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
+from datasets.recipe import images_made
 from engine.checkpoint import finished_epochs
 from engine.files import sha256
 from engine.json_text import as_json

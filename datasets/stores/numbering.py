@@ -68,7 +68,7 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
         if first and 0 in own:
             raise ValueError(
                 f"{plane.path(0)}: its files are numbered from 0, which this layout does not expect; "
-                f"choose --layout auto, or one that ends in {ZERO}"
+                f"number them from 1, or choose a layout that ends in {ZERO}"
             )
     return last + 1 - first
 

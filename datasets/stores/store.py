@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from ..streams import Stream
 from ..views import Placement
+from .links import LINKS, followed, leading_out
 
 
 class Video(NamedTuple):
@@ -78,7 +79,7 @@ class Store(Protocol):
 
 
 def inside(root: Path, path: str) -> Path:
-    """`root / path`, which must stay below the root, also after symbolic links.
+    """`root / path`, which must stay below the root, also after symbolic links, unless `links.followed` names them.
 
     Raises:
         ValueError: If it does not.
@@ -86,10 +87,12 @@ def inside(root: Path, path: str) -> Path:
     parts = PurePosixPath(path).parts
     if not path or "\0" in path or PurePosixPath(path).is_absolute() or ".." in parts:
         raise ValueError(f"annotation lists {path!r}, which leads out of {root}")
-    place = root / path
-    if place.exists() and not place.resolve().is_relative_to(root.resolve()):
-        raise ValueError(f"{place}: a symbolic link leads out of {root}; list what it points to, or link the root")
-    return place
+    if (link := leading_out(root, path)) and link not in followed(root):
+        raise ValueError(
+            f"{root / link}: a symbolic link leads out of {root}, to {(root / link).resolve()}; if that is meant, "
+            f"allow it by a line {link} in {root / LINKS}"
+        )
+    return root / path
 
 
 def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:

@@ -13,6 +13,7 @@ from ..clock import spent
 from ..decoding.index import index_video
 from ..decoding.pictures import Picture
 from ..decoding.rates import check_rate, ticks_of
+from ..decoding.steps import mean_rate
 from ..decoding.video import read_positions
 from ..images import Decode, resample_frames
 from ..streams import RGB, Stream
@@ -61,7 +62,7 @@ class VideoFiles:
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
-                "alone with --modality RGB --only_RGB"
+                "alone with --modality RGB"
             )
         for note in index_video(folder).notes:
             log.warning("%s: %s", folder, note)
@@ -73,7 +74,7 @@ class VideoFiles:
 
     def rate(self, folder: Path) -> float:
         """The rate at which frames are read."""
-        return self.fps or 1 / index_video(folder).period
+        return self.fps or mean_rate(index_video(folder))
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Picture:
         if stream != RGB:

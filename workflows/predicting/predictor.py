@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from datasets import FLOW, RGB
 from datasets.decoding.outline import outline
+from datasets.decoding.steps import mean_rate
 from engine.metrics import check_scores
 from models import fuse
 
@@ -185,5 +186,5 @@ def rate_of(path: Path, provenance: dict[str, Any]) -> float:
     """Frames per second at which a video is read."""
     fps = provenance.get("fps", 25.0)
     if fps is None and path.is_file():
-        return 1 / outline(path).period
+        return mean_rate(outline(path))
     return 25.0 if fps is None else float(fps)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from datasets import FLOW
+from datasets.provenance import NOT_STATED, show
 from engine import checkpoint
 
 NEEDED = {"options", "class_names", "recipe", "stream"}
@@ -38,8 +39,12 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
         needs = {key: (own[key], recipe[key]) for key in ("sample_size", "sample_duration")}
         needs["clip_stride"] = own.get("clip_stride", 1), recipe.get("clip_stride", 1)
         keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
-        needs |= {key: (own["provenance"].get(key), recipe["provenance"].get(key)) for key in keys}
+        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (own, recipe)) for key in keys}
         for key, (here, there) in needs.items():
-            if here != there and None not in (here, there):
-                raise ValueError(f"{path}: made with {key} {here}, {paths[first]} with {there}; they cannot be fused")
+            # Frames of their own size are scaled like any others; their own rate is a rate.
+            silent = (NOT_STATED, None) if key == "short_side" else (NOT_STATED,)
+            if here != there and here not in silent and there not in silent:
+                raise ValueError(
+                    f"{path}: made with {key} {show(here)}, {paths[first]} with {show(there)}; they cannot be fused"
+                )
     return recipe

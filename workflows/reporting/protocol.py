@@ -24,7 +24,7 @@ def told(part: dict[str, Any], name: str) -> str:
     """A value of a record; None stands for the videos' own rate or size."""
     value = part.get(name, NOT_STATED)
     if value is None:
-        return "native"
+        return "source"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 

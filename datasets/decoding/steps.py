@@ -1,0 +1,35 @@
+"""How evenly the frames of a video follow each other, as filmed and at a constant rate."""
+
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .outline import VideoIndex
+from .rates import resample
+
+UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 29.97 for 30 frames per second
+
+
+def mean_rate(index: VideoIndex) -> float:
+    """Frames per second: how many there are in its length, where their times are known."""
+    return len(index.seconds) / index.length if len(index.seconds) else 1 / index.period
+
+
+def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
+    """How many frames of the file each tick of a rate is after the one before: 0 where a frame is repeated.
+
+    Raises:
+        ValueError: The times of the file cannot be right.
+    """
+    seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
+    shown = np.fromiter(resample(zip(seconds, count()), fps, index.last, path), np.int64)
+    return shown[1:] - shown[:-1]
+
+
+def is_even(path: Path, index: VideoIndex, fps: float) -> bool:
+    """Whether a rate takes every frame of a file, every second one, and so on; raises as `steps_at`."""
+    steps = steps_at(path, index, fps)
+    usual = np.median(steps) if len(steps) else 1
+    return bool(usual >= 1 and np.count_nonzero(steps != usual) <= UNEVEN * len(steps))

@@ -1,0 +1,86 @@
+"""What some videos of a data set are like, as far as commands for it depend on that."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from PIL import Image
+
+from datasets.decoding.outline import outline
+from datasets.decoding.steps import is_even, mean_rate
+from datasets.entries import Entry
+from datasets.folders import IMAGES
+from datasets.stores.detect import open_store
+from datasets.stores.video_files import VideoFiles
+
+LOOKED_AT = 20  # videos
+USUAL = 240  # pixels, where none can be read
+RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart rates of one data set may be
+
+
+class Looks(NamedTuple):
+    """How videos are stored, and of what kind they are.
+
+    Attributes:
+        kind: "files", "frames", "flow" for frames with flow, or "" where they are not at hand.
+        example: One of them.
+        side: Pixels of the shorter side, about.
+        source_rate: Whether `--fps source` suits them: all have one rate, of which 25 is no even part.
+    """
+
+    kind: str
+    example: Path
+    side: int
+    source_rate: bool
+
+
+def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
+    """Look at some videos of which the last entries are preferred as an example; what cannot be read is passed over."""
+    some = entries[:: max(1, len(entries) // LOOKED_AT)]
+    try:
+        store = open_store("auto", root, some)
+        places = [store.locate(entry.path) for entry in some]
+        example = store.locate(entries[-1].path)
+    except (OSError, ValueError):
+        return Looks("", root / entries[-1].path, USUAL, False)
+    if isinstance(store, VideoFiles):
+        sides, rates = of_files(places)
+        return Looks("files", example, sides, rates)
+    try:
+        kind = "flow" if store.counts(example, {"flow"}).get("flow") else "frames"
+    except (OSError, ValueError):
+        kind = "frames"
+    return Looks(kind, example, side_of_frames(places), False)
+
+
+def of_files(files: Iterable[Path]) -> tuple[int, bool]:
+    """`Looks.side` and `Looks.source_rate` of video files."""
+    sides, rates, uneven = list[int](), list[float](), 0
+    for file in files:
+        try:
+            index = outline(file, allow_short=True)
+            uneven += not is_even(file, index, RATE)
+        except (OSError, ValueError):
+            continue
+        sides.append(min(index.size))
+        rates.append(mean_rate(index))
+    if not sides:
+        return USUAL, False
+    usual = median(rates)
+    one_rate = all(abs(rate - usual) <= ALIKE * usual for rate in rates)
+    return int(median(sides)), one_rate and 2 * uneven > len(rates)
+
+
+def side_of_frames(folders: Iterable[Path]) -> int:
+    """`Looks.side` of folders of frames."""
+    sides = []
+    for folder in folders:
+        image = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES), None)
+        if image:
+            try:
+                with Image.open(image) as opened:
+                    sides.append(min(opened.size))
+            except OSError:
+                continue
+    return int(median(sides)) if sides else USUAL
