@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decode import read_video
+from datasets.decoding.video import read_video
 from flow import build_flow
 from flow.flo import read_flo
 
