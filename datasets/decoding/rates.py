@@ -1,7 +1,7 @@
 """Constant rates: what is on the screen at each tick of one."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
@@ -65,5 +65,10 @@ def ticks_of(path: Path, fps: float) -> NDArray[np.int64]:
 def make_ticks(path: Path, fps: float, _modified: int, _size: int) -> NDArray[np.int64]:
     """`ticks_of` for one state of a file."""
     index = index_video(path)
-    runs = list(resample(zip(index.seconds, count()), fps, index.last, path))
+    return positions_at(index.seconds.tolist(), fps, index.last, path)
+
+
+def positions_at(seconds: Sequence[float], fps: float, last: float, path: Path) -> NDArray[np.int64]:
+    """Which frame is on the screen at each tick of a rate, by the times of the frames; arguments as `resample`."""
+    runs = list(resample(zip(seconds, count()), fps, last, path))
     return np.repeat(*np.array(runs, np.int64).T)

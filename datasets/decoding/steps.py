@@ -1,13 +1,12 @@
 """How evenly the frames of a video follow each other, as filmed and at a constant rate."""
 
-from itertools import count
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .outline import VideoIndex
-from .rates import resample
+from .rates import positions_at
 
 UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 29.97 for 30 frames per second
 
@@ -24,8 +23,7 @@ def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
         ValueError: The times of the file cannot be right.
     """
     seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
-    shown = np.fromiter(resample(zip(seconds, count()), fps, index.last, path), np.int64)
-    return shown[1:] - shown[:-1]
+    return np.diff(positions_at(seconds, fps, index.last, path))
 
 
 def is_even(path: Path, index: VideoIndex, fps: float) -> bool:
