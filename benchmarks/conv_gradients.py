@@ -22,6 +22,7 @@ from benchmarks.timing import alternated
 from engine import cli
 from models import MODELS
 from models.conv_gradients import goes_astray, left_to_torch, weight_error
+from models.resnet import Stem
 from utils1.parallel import single_threaded_libraries
 
 NETWORKS = ("resnext-101", "resnext-50 x 0.5", "resnet-34", "resnet-18", "resnet-10 x 0.5")
@@ -66,7 +67,7 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
     """The convolutions of a network, such as "resnet-10 x 0.5", and how many of them are alike."""
     arch, _, width = name.partition(" x ")
     model, _, depth = arch.rpartition("-")
-    network = MODELS[model](depth=int(depth), num_classes=2, in_channels=clips[1], width=float(width or 1)).to("meta")
+    network = MODELS[model](depth=int(depth), num_classes=2, stem=Stem(clips[1]), width=float(width or 1)).to("meta")
     seen: Counter[Layer] = Counter()
 
     def note(own: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import options
 import opts
+from datasets.provenance import frame_rate
 from engine import cli, config, differences
 from engine.cli import ArgumentParser
 from utils1 import extract_frames, layer_similarity
@@ -44,6 +45,8 @@ def other_values(action: argparse.Action) -> list:
         )
     if action.type is options.workers:
         items = [0, 3, "auto"]
+    if action.type is frame_rate:
+        items = [0.0, 12.5]
     if isinstance(action.nargs, int):
         return [[item] * action.nargs for item in items]
     if action.nargs in ("+", "*") or isinstance(action, argparse._AppendAction):

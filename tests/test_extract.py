@@ -125,7 +125,7 @@ def test_the_records_say_how_it_was_made(source, target, backend):
     assert record.pop("parameters")["warps"] == 3
     assert record == {
         "algorithm": "tvl1",
-        "library": f"pyav {av.__version__}" if backend == "opencv" else "sts_net 0.1",
+        "library": f"opencv {cv2.__version__}" if backend == "opencv" else "sts_net 0.1",
         "bound": 20.0,
         "quantisation": "truncate",
         "fps": "source",
