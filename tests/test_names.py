@@ -155,14 +155,14 @@ def test_a_printed_word_is_the_same_in_a_shell(word):
     assert os.fsdecode(echoed.stdout) == word
 
 
-def test_the_first_printed_command_extracts_every_listed_video(videos, tmp_path):
+def test_the_printed_command_extracts_every_listed_video(videos, tmp_path):
     source = tmp_path / "it's 跳跃"
     for name in ("walk", "jump"):
         (source / name / "s1").mkdir(parents=True)
         for take in "ab":
             (source / name / "s1" / f"{take}.MOV.avi").write_bytes((videos / "run" / "short.avi").read_bytes())
     (source / "_backup").mkdir()
-    command, *_ = init_dataset.main(init_dataset.parse_args([str(source), "--out", str(tmp_path / "own")]))
+    _, command, *_ = init_dataset.main(init_dataset.parse_args([str(source), "--out", str(tmp_path / "own")]))
     assert shlex.split(command)[:2] == ["python", "utils1/extract_frames_flows.py"]
     line = command.replace("python", shlex.quote(sys.executable), 1) + " --flow dis --workers 1 --short_side 32"
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, check=False)

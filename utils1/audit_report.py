@@ -89,9 +89,8 @@ def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
 
 def as_text(report: Report) -> str:
     """The table."""
-    are = "is" if report.videos == 1 else "are"
     lines = [
-        f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} {are} listed; "
+        f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} listed; "
         f"{report.looked_at}"
     ]
     lines += [
