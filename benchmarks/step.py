@@ -27,6 +27,7 @@ from models.flops import estimate
 from utils1.parallel import single_threaded_libraries
 
 PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
+SIDE = 2048  # of the matrices whose product is the end of the scale
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     for name, value in (("batch", batch), ("rounds", opt.rounds), ("size", opt.size), ("duration", opt.duration)):
         if value < 1:
             raise ValueError(f"--{name} {value} is not at least 1")
+    ways = {kind: chosen(kind, opt, device) for kind in opt.kinds}
     model = build(opt).to(device)
     shape = (batch, len(model.mean), opt.duration, opt.size, opt.size)
     clips = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
@@ -78,7 +80,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     }
     with single_threaded_libraries():
         for kind in opt.kinds:
-            record["kinds"][kind] = compare(kind, chosen(kind, opt, device), model, clips, opt.rounds)
+            record["kinds"][kind] = compare(kind, ways[kind], model, clips, opt.rounds)
     save(opt.out, record)
     for kind in opt.kinds:
         print(table(record, kind))  # noqa: T201 - the result
@@ -137,13 +139,13 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
-def matmul_tflops(amp: str, device: torch.device, side: int = 2048, tries: int = 10) -> float:
+def matmul_tflops(amp: str, device: torch.device, tries: int = 10) -> float:
     """TFLOP/s of a product of two square matrices, the best of some: the most that device and libraries can do."""
-    a, b = (torch.randn(side, side, device=device).to(dtype_of(device, amp)) for _ in range(2))
+    a, b = (torch.randn(SIDE, SIDE, device=device).to(dtype_of(device, amp)) for _ in range(2))
     with single_threaded_libraries():
         a @ b  # what is chosen at the first call is done
         rounds = timed({"product": lambda: a @ b}, tries, device)
-    return 2 * side**3 / min(seconds["product"] for seconds in rounds) / 1e12
+    return 2 * SIDE**3 / min(seconds["product"] for seconds in rounds) / 1e12
 
 
 def table(record: dict[str, Any], kind: str) -> str:

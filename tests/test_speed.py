@@ -111,6 +111,12 @@ def test_compiled_networks_train_alike_and_keep_the_names_of_their_weights():
         assert apart(two.grad, one.grad) < 1e-3
 
 
+@pytest.fixture(autouse=True)
+def small_product(monkeypatch) -> None:
+    """Processors without bf16 take a minute for the product of the benchmark."""
+    monkeypatch.setattr(step, "SIDE", 64)
+
+
 QUICK = "--model resnet --depth 10 --width 0.0625 --size 32 --duration 8 --rounds 2 --eager --device cpu".split()
 
 
