@@ -189,7 +189,7 @@ def test_folders_are_searched_for_videos_and_frames_in_order(videos, tmp_path):
         ("https://a.b/c.mp4", "https://a.b/c.mp4: predict reads files and cameras, no URLs"),
         ("rtsp://camera/1", "no URLs"),
         ("nowhere.mp4", r"nowhere.mp4: no such file or folder; a camera is named by its number alone"),
-        ("empty", r"empty: holds no video \(.avi .*\) and no folder of frames"),
+        ("empty", r"empty: holds no video \(.* .avi .*\) and no folder of frames"),
     ],
 )
 def test_what_cannot_be_read_is_named(word, message, tmp_path, monkeypatch):

@@ -362,7 +362,7 @@ def test_files_that_contradict_each_other_are_fused_and_it_is_said(files, tmp_pa
     caplog.set_level(logging.INFO)
     two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--use", "rgb", "flow-2", "--log", "0")
     (warning,) = [record.getMessage() for record in caplog.records if "unlike ways" in record.getMessage()]
-    for words in ("test_sampling all in", "spaced in", "num_clips 10 in", "short_side native in", "2 clips of", "3 in"):
+    for words in ("test_sampling all in", "spaced in", "num_clips 10 in", "short_side source in", "2 clips of", "3 in"):
         assert words in warning
     unlike = about(tmp_path / "u.npz")["unlike"]
     assert all(text in warning for text in unlike)

@@ -145,6 +145,7 @@ def test_a_pair_in_a_batch_stops_when_it_would_alone():
     assert distance(endless(*pairs[1]), alone[1].numpy()) > 1e-2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fixed", [TorchTVL1, partial(NativeTVL1, threads=1)], ids=["torch", "native"])
 def test_fast_motion_is_found_as_opencv_finds_it(fixed):
     scenes = [translation(0, 10, 128, 160, texture="leaves")]

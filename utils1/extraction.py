@@ -57,8 +57,7 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     )
     if tally.failed:
         raise ValueError(
-            f"{tally.failed} of {counted(len(jobs), 'video')} could not be extracted (named above); "
-            "the rest are complete"
+            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
         )
 
 
