@@ -3,6 +3,8 @@
 import math
 from datetime import datetime, timedelta
 
+from sts_common import counted
+
 WARM_UP = 10  # batches that are not timed: compiling, choosing kernels, starting workers
 FIRST = 50  # batches after which the time of the whole run is told
 MEMORY = 1000  # batches that a mean looks back on: the machine of a long run gets busier and freer
@@ -61,7 +63,7 @@ class Pace:
         end = datetime.now() + timedelta(seconds=seconds)
         return (
             f"expected hours: {seconds / 3600:.2f}, until {end:%Y-%m-%d %H:%M} "
-            f"({train.left:,} training batches of {train.seconds:.3f} s are left, and validation)"
+            f"({counted(train.left, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
         )
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from datasets.decoding.containers import DamagedVideo
 from datasets.entries import Entry
 from datasets.finding import find_videos
 from datasets.listings import DATASETS
@@ -357,7 +358,7 @@ def run(case: Case, folder: Path) -> str:
         case.read()
     except (ValueError, FileNotFoundError) as error:
         text = str(error)
-        if type(error) not in (ValueError, FileNotFoundError):
+        if type(error) not in (ValueError, FileNotFoundError, DamagedVideo):
             return f"WRONG: {type(error).__name__}: {text}"
         if "\n" in text or len(text) > LONGEST or str(folder) not in text:
             return f"WRONG: not one line that names the file: {text[:LONGEST]!r}"
