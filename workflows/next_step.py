@@ -15,7 +15,7 @@ from .commands import command, words_of
 
 # Where the data are and how they are read on this machine, which no checkpoint says.
 DATA = (
-    *("dataset", "frame_dir", "annotation_path", "split", "only_RGB", "layout", "video_decoder", "video_fps"),
+    *("dataset", "frame_dir", "annotation_path", "split", "only_RGB", "layout", "video_fps"),
     *("missing", "n_workers", "loader", "decoder", "result_path", "device", "amp"),
 )
 # Of a teacher's training, and nothing to its student.
