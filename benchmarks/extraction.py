@@ -24,7 +24,7 @@ from benchmarks.report import environment, markdown, save
 from benchmarks.textures import Image, leaves
 from benchmarks.timing import alternated
 from datasets import read_video
-from datasets.decoding.outline import make_outline
+from datasets.decoding.outline import known_outline
 from datasets.decoding.rates import resample
 from datasets.decoding.sizes import Scaler
 from engine import cli
@@ -101,12 +101,15 @@ def compare_readers(opt: Namespace) -> dict[str, Any]:
         images = ImageFolder(Path(folder), recipe, lambda *numbers: None)
 
         def extract(frames: Callable[[Path], Iterable[MatLike]], video: Path) -> int:
-            make_outline.cache_clear()
+            known_outline.cache_clear()
             with Tasks(lambda: 1, 1) as tasks:
                 return images.write_all(frames(video), None, tasks)["rgb"]
 
         for video in opt.videos:
-            calls = {"ours": partial(extract, read_video, video), "opencv": partial(extract, opencv_video, video)}
+            calls = {
+                "ours": partial(extract, partial(read_video, bgr=True), video),
+                "opencv": partial(extract, opencv_video, video),
+            }
             counts = {name: call() for name, call in calls.items()}
             rounds = alternated(calls, opt.rounds)
             least = {name: min(1000 * seconds[name].cpu for seconds in rounds) / counts[name] for name in calls}
@@ -122,7 +125,7 @@ def compare_readers(opt: Namespace) -> dict[str, Any]:
 
 
 def opencv_video(path: Path) -> Iterator[MatLike]:
-    """Frames as `read_video` gives them, by OpenCV's reader: in ordinary files the same ones."""
+    """Frames as `read_video` gives them with `bgr`, by OpenCV's reader: in ordinary files the same ones."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
     def timed() -> Iterator[tuple[float, MatLike]]:
@@ -130,7 +133,7 @@ def opencv_video(path: Path) -> Iterator[MatLike]:
         while capture.grab():
             seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             start = seconds if start is None else start
-            yield seconds - start, cv2.cvtColor(capture.retrieve()[1], cv2.COLOR_BGR2RGB)
+            yield seconds - start, capture.retrieve()[1]
 
     scale = Scaler(256, path)
     for frame, ticks in resample(timed(), 25.0, 1 / capture.get(cv2.CAP_PROP_FPS), path):

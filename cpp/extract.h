@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <fstream>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -118,6 +119,11 @@ inline std::string extract_video(const Options &options) {
         }
     };
     const long count = solve_sequence(source, solver, sink, options.threads);
+    if (options.geometry.fps == 0) {  // the video's own rate, which readers of the folder cannot know otherwise
+        char rate[32];
+        std::snprintf(rate, sizeof rate, "%.6g\n", static_cast<double>(count) / frames.length());
+        write_file(part / "fps", {rate});
+    }
     write_file(part / "done", {"rgb " + std::to_string(count) + "\nflow " + std::to_string(count - 1) + "\n"});
     part.finish();
     return "wrote " + std::to_string(count) + " frames and " + std::to_string(count - 1) + " flows";

@@ -15,6 +15,7 @@
 constexpr int kMaxSide = 8192;          // a small file can claim frames of gigabytes
 constexpr double kMaxGap = 60.0;        // seconds; damaged timestamps would fill the disk with copies of one frame
 constexpr double kDurationSlack = 0.5;  // seconds by which sound may outlast the picture
+constexpr double kEndSlack = 0.2, kEndPeriods = 3;  // seconds, or frames, by which a film may end early by itself
 
 /// How frames are made; 0 keeps the video's own rate or size.
 struct Geometry {
@@ -96,6 +97,9 @@ public:
     /// Seconds from frame to frame by the container's mean rate; 1/25 where it names none.
     double period() const { return period_; }
 
+    /// Seconds from the first frame to the end of the last one that was read.
+    double length() const { return seconds_ + period_; }
+
     Failure failure(const std::string &reason) const { return Failure(path_.string() + ": " + reason); }
 
 private:
@@ -115,9 +119,9 @@ private:
     TimedFrame end() const {
         if (count_ == 0) throw failure("no frame can be decoded");
         const double expected = capture_.get(cv::CAP_PROP_FRAME_COUNT);
-        const bool is_short = states_count(path_) ? static_cast<double>(count_) < expected - 1
-                                                  : seconds_ + period_ < expected * period_ - kDurationSlack;
-        if (is_short && !allow_short_)
+        const double slack = states_count(path_) ? std::max(kEndSlack, kEndPeriods * period_) : kDurationSlack;
+        // By time, not by count: AVI files count slots in which the picture before stays on the screen.
+        if (length() < expected * period_ - slack && !allow_short_)
             throw failure("only " + std::to_string(count_) + " of " + std::to_string(std::lround(expected)) +
                           " frames can be decoded; get the file again or use --allow_short");
         return {};
@@ -151,6 +155,9 @@ public:
         ++tick_;
         return resized(shown_.image, size_);
     }
+
+    /// Seconds that all frames take, after the last one.
+    double length() const { return reader_.length(); }
 
 private:
     /// Shows the following frame, until the tick at which its own successor is due.

@@ -1,6 +1,9 @@
 """What tests share: invented data sets in the trees that the real ones have, small networks, reference values."""
 
+import errno
 import importlib.util
+import os
+import stat
 import time
 from argparse import Namespace
 from collections.abc import Sequence
@@ -94,3 +97,18 @@ def options(model: str, depth: int, **changes) -> Namespace:
 
 def small(model: str, in_channels: int = 3, num_classes: int = 5, **changes):
     return build_model(options(model, DEPTHS[model][0], **changes), in_channels, num_classes)
+
+
+def fill_disk(monkeypatch, writes: int) -> None:
+    """Let a disk be full after so many files that `os.write` writes."""
+    write, room = os.write, iter(range(writes))
+
+    def written(file: int, data: memoryview) -> int:
+        if not stat.S_ISREG(os.fstat(file).st_mode):  # a pipe between processes
+            return write(file, data)
+        if next(room, None) is None:
+            write(file, data[:10])
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr(os, "write", written)

@@ -1,6 +1,5 @@
 """The extraction scripts: the tree they make, what they skip, and what a crash leaves behind."""
 
-import errno
 import hashlib
 import json
 import multiprocessing
@@ -17,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 from films import write_film
+from helpers import fill_disk
 
 from datasets.decoding.video import read_video
 from datasets.stores.frames import FrameFolders
@@ -246,18 +246,6 @@ def test_any_name_works(target, tmp_path):
         assert names(target / (name if i % 2 else "class") / name) == expected_names(2, flow=True)
 
 
-def fill_disk(monkeypatch, writes: int) -> None:
-    write, room = Path.write_bytes, iter(range(writes))
-
-    def write_bytes(path: Path, data: bytes) -> int:
-        if next(room, None) is None:
-            write(path, data[:10])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
-
-
 def test_a_full_disk_leaves_only_complete_videos(source, target, monkeypatch):
     fill_disk(monkeypatch, 20)  # the first video has 16 images and `done`
     with pytest.raises(OSError, match=r"No space left on device: '.*/run/\.part-b/00004\.jpg'"):
@@ -283,10 +271,10 @@ def test_a_full_disk_is_one_error_with_threads_too(source, target, monkeypatch, 
 KILLED_RUN = """
 import itertools, os, signal
 from pathlib import Path
-from utils1 import extract_frames_flows
+from utils1 import extract_frames_flows, images, video_folder
 calls = itertools.count(1)
-def hurt(name):
-    original = getattr(Path, name)
+def hurt(owner, name):
+    original = getattr(owner, name)
     def call(*arguments, **options):
         now = next(calls) == {when}
         if now and not {after}:
@@ -295,9 +283,11 @@ def hurt(name):
         if now:
             os.kill(os.getpid(), signal.SIGKILL)
         return result
-    setattr(Path, name, call)
-for name in ("write_bytes", "mkdir", "rename", "hardlink_to"):
-    hurt(name)
+    setattr(owner, name, call)
+hurt(images, "write")
+video_folder.write = images.write
+for name in ("mkdir", "rename", "hardlink_to"):
+    hurt(Path, name)
 extract_frames_flows.main(extract_frames_flows.parse_args({arguments}))
 """
 # Calls: DST, flow.json, then per video folder, 16 images, done, old folder away, new folder in place.

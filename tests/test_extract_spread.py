@@ -54,7 +54,7 @@ def test_the_files_do_not_depend_on_the_size_of_a_batch(source, tmp_path, whole,
     with Tasks(lambda: threads, threads) as tasks:
         folder = ImageFolder(tmp_path / "part", recipe, lambda *numbers: counts.append(numbers))
         folder.folder.mkdir()
-        video = read_video(source / "walk" / "e.avi", short_side=None)
+        video = read_video(source / "walk" / "e.avi", short_side=None, bgr=True)
         assert folder.write_all(video, solve, tasks) == {"rgb": 9, "flow": 8}
     made = {f"walk/e/{name}": digest for name, digest in tree(folder.folder).items()}
     assert made == {name: digest for name, digest in whole.items() if name.startswith("walk/e/") and "done" not in name}

@@ -12,6 +12,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers import fill_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -300,15 +301,7 @@ def test_a_second_run_touches_nothing_and_other_options_are_refused(root, tmp_pa
 
 
 def test_an_interruption_leaves_complete_videos_only_and_a_second_run_the_same_bytes(root, tmp_path, monkeypatch):
-    write, room = Path.write_bytes, iter(range(9))  # a video is 6 pictures and `done`
-
-    def write_bytes(path: Path, data: bytes) -> int:
-        if next(room, None) is None:
-            write(path, data[:10])
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return write(path, data)
-
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    fill_disk(monkeypatch, 9)  # a video is 6 pictures and `done`
     with pytest.raises(OSError, match=r"No space left on device: '.*TVL1jpg_x_00002\.jpg'"):
         run_convert(root, tmp_path / "new", "--bound=15")
     monkeypatch.undo()

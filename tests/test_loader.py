@@ -430,7 +430,7 @@ class Numbers:
         return {"x": address[1]}
 
 if __name__ == "__main__":
-    batches = iter(ClipLoader(Noise(), batch_size=2, train=False, n_workers=1, loader="processes"))
+    batches = iter(ClipLoader(Numbers(), batch_size=2, train=False, n_workers=1, loader="processes"))
     next(batches)
     builtins.kept = batches  # alive at the exit, as what an error's traceback holds
 """

@@ -152,7 +152,7 @@ def try_frames(job: Job) -> Sample:
 
     recipe = job.recipe
     solver = TimedSolver(shared_solver(recipe.flow, job.devices[0])) if recipe.flow else None
-    frames = islice(read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short), FRAMES)
+    frames = islice(read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True), FRAMES)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder, Tasks(lambda: 1, 1) as tasks:
         ImageFolder(Path(folder), recipe, count).write_all(frames, solver, tasks)

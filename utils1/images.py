@@ -1,10 +1,11 @@
 """The frames of a video as JPEG files, and the flow between them."""
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import cv2
 import numpy as np
@@ -51,7 +52,7 @@ class ImageFolder:
         Flow begins when the last frame is there: a video that turns out damaged at its end costs none.
 
         Args:
-            frames: uint8 RGB (H, W, 3) of one size.
+            frames: uint8 BGR (H, W, 3) of one size.
             solver: Of the recipe's flow.
             tasks: Does everything but decoding; the files do not depend on it.
 
@@ -74,8 +75,8 @@ class ImageFolder:
 
     def write_frame(self, number: int, frame: MatLike) -> None:
         """Write the frame of a number."""
-        data = jpeg(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), self.recipe.quality)
-        self.count("rgb", 1, write(self.folder / RGB.format(number), data))
+        size = write(self.folder / RGB.format(number), jpeg(frame, self.recipe.quality))
+        self.count("rgb", 1, size)
 
     def read_grey(self, numbers: Sequence[int]) -> Grey:
         """Frames as flow is computed from them: the published tools read the files."""
@@ -102,21 +103,28 @@ def batches(count: int, pairs: int) -> Iterator[range]:
         start = end
 
 
-def jpeg(image: MatLike, quality: int) -> bytes:
+def jpeg(image: MatLike, quality: int) -> memoryview:
     """`image` as the content of a JPEG file."""
     encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert encoded
-    return data.tobytes()
+    return cast(Any, data).data  # its memory, without a copy
 
 
-def write(path: Path, data: bytes) -> int:
+def write(path: Path, data: bytes | memoryview) -> int:
     """Write a file, raising an OSError with its name; cv2.imwrite does not even raise on a full disk.
 
     Returns:
         Bytes that it takes on the disk.
     """
     try:
-        path.write_bytes(data)
+        # Half the time of Path.write_bytes, which is a twentieth of that of a small frame.
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[os.write(file, left) :]
+        finally:
+            os.close(file)
     except OSError as error:
         error.filename = str(path)
         raise

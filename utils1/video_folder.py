@@ -72,9 +72,9 @@ def made_whole(folder: Path) -> Iterator[Path]:
 def extract_video(job: Job, worker: Worker) -> Outcome:
     """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
     try:
-        index = outline(job.video, job.recipe.allow_short)
         with made_whole(job.folder) as part:
             counts, size = write_images(job, part, worker)
+            index = outline(job.video, job.recipe.allow_short)  # known by now
             if job.recipe.fps is None:
                 write(part / FPS, f"{counts['rgb'] / index.length:.6g}\n".encode())
             write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
@@ -101,7 +101,7 @@ def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int]
             board.add(IMAGES, images)
 
     solver = shared_solver(recipe.flow, job.devices[worker.number % len(job.devices)]) if recipe.flow else None
-    frames = read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short)
+    frames = read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True)
     with Tasks(board.threads, board.cores) as tasks:
         counts = ImageFolder(folder, recipe, count).write_all(frames, solver, tasks)
     return counts, sum(total)

@@ -1,16 +1,17 @@
 """The frames of a video file in the order in which they are shown: from the beginning, or from anywhere."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .containers import DamagedVideo, container_of, load_av, opened, packets_of
-from .outline import VideoIndex, outline
+from .containers import DamagedVideo, container_of, load_av, packets_of
+from .outline import VideoIndex, scanned
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -23,28 +24,35 @@ class Cursor:
     Args:
         film: Of a file that was just opened.
         index: Of the file; an outline will do for walking from the beginning.
+        packets: All packets of the film; None to read them.
         seeks: Whether it may jump to frames where decoding can begin; else it decodes all from the first one.
 
     Attributes:
         damaged: Whether a part of what was decoded is damaged.
     """
 
-    def __init__(self, film: "VideoStream", index: VideoIndex, seeks: bool = False) -> None:
+    def __init__(
+        self,
+        film: "VideoStream",
+        index: VideoIndex,
+        packets: "Iterable[Packet] | None" = None,
+        seeks: bool = False,
+    ) -> None:
         self.film, self.index, self.seeks = film, index, seeks and len(index.stamps) > 0
         self.stamps = index.stamps.tolist()  # in which bisect is several times as quick as NumPy
-        self.start(0)
+        self.start(0, packets_of(film) if packets is None else packets)
 
-    def start(self, key: int) -> None:
+    def start(self, key: int, packets: "Iterable[Packet]") -> None:
         """Begin at frame `key`, with the decoder as it is after opening or seeking."""
-        self.frames = self.placed(key)
+        self.frames = self.placed(key, packets)
         self.shown: Placed | None = None
         self.coming: Placed | None = None
         self.damaged = False
 
-    def placed(self, key: int) -> Iterator[Placed]:
+    def placed(self, key: int, packets: "Iterable[Packet]") -> Iterator[Placed]:
         """(position, frame) from `key` on. Frames shown before it may need others that were not decoded."""
         error, position, skip = load_av().error.FFmpegError, key - 1, 0 if key else self.index.skipped
-        for packet in packets_of(self.film):
+        for packet in packets:
             if packet.size and skip:
                 skip -= 1
                 continue
@@ -90,7 +98,7 @@ class Cursor:
             container_of(self.film).seek(int(self.index.stamps[key]), stream=self.film)
         except load_av().error.FFmpegError:
             return False
-        self.start(key)
+        self.start(key, packets_of(self.film))
         self.coming = next(self.frames, None)
         return self.coming is not None and self.coming[0] == key
 
@@ -131,22 +139,28 @@ def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float,
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is cut short, or a part cannot be decoded.
     """
-    index = outline(path, allow_short)
-    with opened(path) as film:
-        cursor, timer = Cursor(film, index), Timer(index)
-        count = 0
-        shown: VideoFrame | None = None
-        for position, frame in cursor.frames:
-            if cursor.damaged and not allow_short:
-                break
-            for missing in range(count, position):
-                yield float(index.seconds[missing]), shown or frame
-            if position >= count:
-                yield float(index.seconds[position]) if len(index.seconds) else timer(frame), frame
-                count, shown = position + 1, frame
+    with scanned(path, allow_short) as (film, index, packets):
+        yield from walk(path, film, index, packets, allow_short)
+
+
+def walk(
+    path: Path, film: "VideoStream", index: VideoIndex, packets: "Iterable[Packet]", allow_short: bool
+) -> Iterator[tuple[float, "VideoFrame"]]:
+    """`timed_frames` of a film that is open, as `scanned` gives it."""
+    cursor, timer = Cursor(film, index, packets), Timer(index)
+    count = 0
+    shown: VideoFrame | None = None
+    for position, frame in cursor.frames:
         if cursor.damaged and not allow_short:
-            raise DamagedVideo(f"{path}: it cannot be decoded after {count} frames; get the file again")
-        if shown is None:
-            raise ValueError(f"{path}: no frame can be decoded")
-        for missing in range(count, len(index.seconds)):
-            yield float(index.seconds[missing]), shown
+            break
+        for missing in range(count, position):
+            yield float(index.seconds[missing]), shown or frame
+        if position >= count:
+            yield float(index.seconds[position]) if len(index.seconds) else timer(frame), frame
+            count, shown = position + 1, frame
+    if cursor.damaged and not allow_short:
+        raise DamagedVideo(f"{path}: it cannot be decoded after {count} frames; get the file again")
+    if shown is None:
+        raise ValueError(f"{path}: no frame can be decoded")
+    for missing in range(count, len(index.seconds)):
+        yield float(index.seconds[missing]), shown

@@ -5,6 +5,8 @@ not say when a frame is shown that is coded before others which are shown earlie
 some that cannot be: then the frames are counted in the order in which the decoder gives them.
 """
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -12,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .containers import DamagedVideo, opened
-from .packets import UNKNOWN, Packets, find_damage, read_packets
+from .containers import DamagedVideo, opened, packets_of
+from .packets import UNKNOWN, Contents, Packets, find_damage, read_packets
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 SEEKABLE = ("mov", "matroska", "avi", "flv", "asf")  # after seeking, an MPEG stream numbers its frames anew
@@ -76,7 +79,37 @@ def outline(path: Path, allow_short: bool = False) -> VideoIndex:
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
-    return make_outline(path, *state_of(path)).checked(path, allow_short)
+    known = known_outline(path, *state_of(path))
+    if not known:
+        with opened(path) as film:
+            known.append(make_outline(path, film, read_packets(film)))
+    return known[0].checked(path, allow_short)
+
+
+@contextmanager
+def scanned(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
+    """An open film, its outline and its packets; a file of which nothing is known yet is read once for both.
+
+    Raises:
+        As `outline`.
+    """
+    known = known_outline(path, *state_of(path))
+    if not known:
+        with opened(path) as film:
+            contents = read_packets(film, keep=True)
+            known.append(make_outline(path, film, contents))
+            if contents.kept is not None:
+                yield film, known[0].checked(path, allow_short), contents.kept
+                return
+    index = known[0].checked(path, allow_short)
+    with opened(path) as film:
+        yield film, index, packets_of(film)
+
+
+@lru_cache(KEPT)
+def known_outline(_path: Path, _modified: int, _size: int) -> list[VideoIndex]:
+    """Where the outline of one state of a file is kept once it is made: an empty list at first."""
+    return []
 
 
 def state_of(path: Path) -> tuple[int, int]:
@@ -88,26 +121,21 @@ def state_of(path: Path) -> tuple[int, int]:
     return facts.st_mtime_ns, facts.st_size
 
 
-@lru_cache(KEPT)
-def make_outline(path: Path, _modified: int, _size: int) -> VideoIndex:
-    """`outline` for one state of a file."""
-    with opened(path) as film:
-        contents = read_packets(film)
-        packets, skipped = from_first_key(contents.packets)
-        shown = packets[~packets.hidden & ~leading(packets)]
-        if not len(shown.pts):
-            raise ValueError(f"{path}: holds no frame")
-        clock, exact = choose_clock(film, shown)
-        unit = float(film.time_base or 0)
-        stamps = np.unique(getattr(shown, clock)) if clock else np.empty(0, np.int64)
-        stamps = stamps[stamps != UNKNOWN]
-        seconds = ((stamps - stamps[:1]) * unit).astype(np.float64)
-        period = frame_period(film, seconds)
-        notes = describe(shown, skipped, clock, unit, seconds, period)
-        if clock and is_too_fast(seconds):
-            clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
-        damage = find_damage(film, contents._replace(packets=packets), period)
-        size, form = (film.codec_context.width, film.codec_context.height), film.container.format.name
+def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIndex:
+    """`outline` by all that is in a file."""
+    packets, skipped = from_first_key(contents.packets)
+    shown = packets[~packets.hidden & ~leading(packets)]
+    if not len(shown.pts):
+        raise ValueError(f"{path}: holds no frame")
+    clock, exact = choose_clock(film, shown)
+    unit, form = float(film.time_base or 0), film.container.format.name
+    stamps = np.unique(getattr(shown, clock)) if clock else np.empty(0, np.int64)
+    stamps = stamps[stamps != UNKNOWN]
+    seconds = ((stamps - stamps[:1]) * unit).astype(np.float64)
+    period = frame_period(film, seconds)
+    notes = describe(shown, skipped, clock, unit, seconds, period)
+    if clock and is_too_fast(seconds):
+        clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
     known = clock == "pts" and exact
     last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if known else period
     return VideoIndex(
@@ -120,10 +148,10 @@ def make_outline(path: Path, _modified: int, _size: int) -> VideoIndex:
         period=period,
         last=last,
         length=float(seconds[-1]) + last if clock else len(shown.pts) * period,
-        size=size,
+        size=(film.codec_context.width, film.codec_context.height),
         container=form,
         notes=notes,
-        damage=damage,
+        damage=find_damage(film, contents._replace(packets=packets), period),
     )
 
 

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from .containers import container_of, load_av
 
 if TYPE_CHECKING:
+    from av.packet import Packet
     from av.video.stream import VideoStream
 
 UNKNOWN = -(2**62)  # in place of a time that a packet does not have
 TOLERANCE, PERIODS = 0.2, 3  # seconds, or frames, by which a film may end before the end that its file states
 SLACK = 0.5  # the same for the end of all streams together, which headers round
+KEPT_BYTES = 32 << 20  # of packets, which are kept for decoding so that most files are read once
 CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 
@@ -50,27 +52,37 @@ class Contents(NamedTuple):
         end: Seconds at which the last packet of any stream ends.
         readable: Whether there was no error on the way.
         listed: Packets that the file's own index lists; 0 without one.
+        kept: All packets of the film, for decoding; None if they fill more than `KEPT_BYTES`, or are not wanted.
     """
 
     packets: Packets
     end: float
     readable: bool
     listed: int
+    kept: "list[Packet] | None"
 
 
-def read_packets(film: "VideoStream") -> Contents:
+def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
     """Read all packets of a file.
 
     Every stream is read where only the end of all of them is stated (see `stated_end`).
+
+    Args:
+        film: Of a file that was just opened.
+        keep: Whether to keep them for decoding.
     """
     listed = len(film.index_entries)
     container = container_of(film)
     streams = container.streams if stated_end(film) is None else [film]
     rows: list[tuple[int, int, int, bool, bool, bool]] = []
     ends: dict[int, int] = {}
-    readable = True
+    readable, left = True, KEPT_BYTES if keep else 0
+    kept: list[Packet] = []
     try:
         for packet in container.demux(*streams):
+            if left > 0 and packet.stream.index == film.index:  # the last one, empty, has no index of its own
+                kept.append(packet)
+                left -= packet.size
             if not packet.size:  # an empty slot, in which the picture before stays on the screen
                 continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
@@ -86,7 +98,8 @@ def read_packets(film: "VideoStream") -> Contents:
     kinds = (np.int64, np.int64, np.int64, np.bool_, np.bool_, np.bool_)
     packets = Packets(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
     units = {stream.index: float(stream.time_base or 0) for stream in container.streams}
-    return Contents(packets, max((end * units[i] for i, end in ends.items()), default=0.0), readable, listed)
+    end = max((end * units[i] for i, end in ends.items()), default=0.0)
+    return Contents(packets, end, readable, listed, kept if left > 0 else None)
 
 
 def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:

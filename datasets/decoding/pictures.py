@@ -33,6 +33,10 @@ UNREADABLE = {  # matrices that swscale refuses
     13: "chromaticity-derived with constant luminance",
     14: "ICtCp",
 }
+# What swscale converts to RGB as to BGR; other formats go through BGR, as OpenCV reads them, for equal frames everywhere.
+ALIKE = frozenset(
+    {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "rgb24", "bgr24", "gbrp"}
+)
 BLOCK = 256  # side of what HDR is converted in: swscale takes seconds to prepare for a size, once in each thread
 
 local = threading.local()
@@ -44,14 +48,15 @@ class Pictures:
     Args:
         path: Of the film, for errors.
         size: Width and height of all its frames before they are turned upright; zeros for their own.
+        bgr: Give the channels in OpenCV's order, for writing images without another copy.
     """
 
-    def __init__(self, path: str | Path, size: tuple[int, int] = (0, 0)) -> None:
-        self.path, self.size, self.reformatter = path, size, new_reformatter()
+    def __init__(self, path: str | Path, size: tuple[int, int] = (0, 0), bgr: bool = False) -> None:
+        self.path, self.size, self.bgr, self.reformatter = path, size, bgr, new_reformatter()
         self.turns: bool | None = None  # whether the first frame is turned or mirrored
 
     def __call__(self, frame: "VideoFrame") -> Picture:
-        """A frame as RGB (H, W, 3).
+        """A frame as RGB (H, W, 3), or BGR.
 
         Raises:
             ValueError: It is too large, or its colours cannot be converted.
@@ -62,25 +67,34 @@ class Pictures:
         self.turns = turn is not None if self.turns is None else self.turns
         if frame.interlaced_frame:
             frame = deinterlaced(frame)
-        image = self.rgb(frame)
+        image = self.pixels(frame)
         image = np.asarray(resize(image, self.size), np.uint8) if all(self.size) else image
         return image if turn is None else np.ascontiguousarray(upright(image, turn))
 
-    def rgb(self, frame: "VideoFrame") -> Picture:
-        """The pixels of a frame as RGB."""
+    def pixels(self, frame: "VideoFrame") -> Picture:
+        """The pixels of a frame as they are stored, neither turned nor scaled."""
         matrix = DEFAULT_MATRIX if frame.colorspace in RESERVED else None
         wide = frame.color_trc in (PQ, HLG) or frame.color_primaries == BT2020
-        options: dict[str, Any] = {"format": "rgb48le" if wide else "rgb24", "src_colorspace": matrix}
+        bgr = self.bgr or frame.format.name not in ALIKE
+        form = "rgb48le" if wide else "bgr24" if bgr else "rgb24"
+        options: dict[str, Any] = {"format": form, "src_colorspace": matrix}
         try:
             plain = self.reformatter.reformat(frame, interpolation=BICUBIC, threads=1, **options)
             if wide:
-                return to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
+                image = to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
+                return swapped(image) if self.bgr else image
         except (OSError, ValueError) as error:
             colours = f"{frame.format.name}, {UNREADABLE.get(frame.colorspace, f'matrix {frame.colorspace}')}"
             raise ValueError(
                 f"{self.path}: its colours ({colours}) cannot be converted to RGB; convert the file to BT.709 first"
             ) from error
-        return plain.to_ndarray().astype(np.uint8, copy=False)
+        image = plain.to_ndarray().astype(np.uint8, copy=False)
+        return image if bgr == self.bgr else swapped(image)
+
+
+def swapped(image: Picture) -> Picture:
+    """RGB as BGR, or the other way round."""
+    return np.ascontiguousarray(image[..., ::-1])
 
 
 def new_reformatter() -> Any:

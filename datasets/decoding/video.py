@@ -8,16 +8,20 @@ import cv2
 from cv2.typing import MatLike as Frame
 
 from .containers import opened
-from .frames import Cursor, timed_frames
+from .frames import Cursor, walk
 from .index import index_video
-from .outline import outline
+from .outline import scanned
 from .pictures import Picture, Pictures
 from .rates import check_rate, resample
 from .sizes import Scaler
 
 
 def read_video(
-    path: str | Path, fps: float | None = 25.0, short_side: int | None = 256, allow_short: bool = False
+    path: str | Path,
+    fps: float | None = 25.0,
+    short_side: int | None = 256,
+    allow_short: bool = False,
+    bgr: bool = False,
 ) -> Iterator[Frame]:
     """Frames of a video as uint8 RGB (H, W, 3), one at a time; errors come while iterating.
 
@@ -29,6 +33,7 @@ def read_video(
         fps: Frames per second of the result; None gives every frame once.
         short_side: Pixels of the shorter side, the other keeps the proportion; None keeps the size.
         allow_short: Accept a file that is cut short or damaged; the frame before stays in place of what is missing.
+        bgr: Give BGR, which OpenCV writes to files.
 
     Raises:
         FileNotFoundError: No such file.
@@ -37,14 +42,15 @@ def read_video(
     """
     check_rate(fps)
     path = Path(path)
-    index, frames = outline(path, allow_short), timed_frames(path, allow_short)
-    shown = ((frame, 1) for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
-    picture, scale = Pictures(path, index.size), Scaler(short_side, path)
-    try:
-        for frame, ticks in shown:
-            yield from repeat(scale(picture(frame)), ticks)
-    except cv2.error as error:
-        raise ValueError(f"{path}: {error.err}") from error
+    with scanned(path, allow_short) as (film, index, packets):
+        frames = walk(path, film, index, packets, allow_short)
+        shown = ((frame, 1) for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
+        picture, scale = Pictures(path, index.size, bgr), Scaler(short_side, path)
+        try:
+            for frame, ticks in shown:
+                yield from repeat(scale(picture(frame)), ticks)
+        except cv2.error as error:
+            raise ValueError(f"{path}: {error.err}") from error
 
 
 def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
@@ -63,7 +69,7 @@ def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
     pictures = Pictures(path, index.size)
     for seeks in (True, False):  # where seeking misses its aim
         with opened(path) as film:
-            cursor = Cursor(film, index, seeks)
+            cursor = Cursor(film, index, seeks=seeks)
             while left and (frame := cursor.reach(left[0])) is not None:
                 yield pictures(frame)
                 left.pop(0)
