@@ -33,7 +33,7 @@ UNREADABLE = {  # matrices that swscale refuses
     13: "chromaticity-derived with constant luminance",
     14: "ICtCp",
 }
-# What swscale converts to RGB as to BGR; other formats go through BGR, as OpenCV reads them, for equal frames everywhere.
+# What swscale converts to RGB as to BGR. All else goes through BGR, as OpenCV reads it, so that frames are the same.
 ALIKE = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "rgb24", "bgr24", "gbrp"}
 )
