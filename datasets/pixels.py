@@ -19,6 +19,7 @@ FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # of JPEG: th
 BARE_MARKERS = frozenset({0x01, *range(0xD0, 0xD9)})  # without a length
 START_OF_SCAN = 0xDA
 CUT_SHORT = "it is cut short"
+EXTRACT = "extract the video again"
 
 
 def read_file(path: Path) -> bytes:
@@ -53,17 +54,22 @@ def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
         ValueError: If it is damaged, or has a side of more than `MOST_PIXELS`.
     """
     data = memoryview(data)
-    if not data.nbytes:
-        raise damaged(name, "it is empty")
-    width, height = jpeg_size(data, name) if data[:2] == b"\xff\xd8" else size_of(data, name)
-    if max(width, height) > MOST_PIXELS:
-        raise damaged(name, f"{width}x{height} pixels, more than {MOST_PIXELS} are refused")
+    check_size(data, name)
     # EXIF rotation is ignored: extractors write upright frames, and Pillow, which the weights saw, ignores it.
     flags = FLAGS[channels] | cv2.IMREAD_IGNORE_ORIENTATION
     image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     if image is None:
         raise damaged(name, "its pixels cannot be decoded")
     return np.asarray(image, np.uint8).reshape(*image.shape[:2], channels)
+
+
+def check_size(data: memoryview, name: Any) -> None:
+    """Raise ValueError for what is no image, or is cut short, or has a side of more than `MOST_PIXELS`."""
+    if not data.nbytes:
+        raise damaged(name, "it is empty")
+    width, height = jpeg_size(data, name) if data[:2] == b"\xff\xd8" else size_of(data, name)
+    if max(width, height) > MOST_PIXELS:
+        raise damaged(name, f"{width}x{height} pixels, more than {MOST_PIXELS} are refused")
 
 
 def jpeg_size(data: memoryview, name: Any) -> tuple[int, int]:
@@ -124,7 +130,7 @@ def in_fours(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def missing_file(name: Any) -> FileNotFoundError:
     """The error about a file that is not there."""
-    return FileNotFoundError(f"{name}: missing; extract the video again")
+    return FileNotFoundError(f"{name}: missing; {EXTRACT}")
 
 
 def unreadable_file(name: Any, reason: str) -> ValueError:
@@ -134,7 +140,7 @@ def unreadable_file(name: Any, reason: str) -> ValueError:
 
 def damaged(name: Any, reason: str) -> ValueError:
     """The error about a file that is not the image it should be."""
-    return ValueError(f"{name}: damaged image ({reason}); extract the video again")
+    return ValueError(f"{name}: damaged image ({reason}); {EXTRACT}")
 
 
 def other_size(name: Any, size: str) -> ValueError:

@@ -18,7 +18,7 @@ WORTH_A_LINE = 0.1  # of the time, waiting
 WORTH_SECONDS = 5.0
 ADVICE = {
     "read": "the files come slowly: pack them with utils1/pack.py, put them on a faster disk, or give more --n_workers",
-    "decode": "give more --n_workers if there are cores, pack the images with utils1/pack.py, or use --cache",
+    "decode": "give more --n_workers if there are cores, or use --cache",
     "transform": "give more --n_workers if there are cores, or augment less",
     "": "give more --n_workers if there are cores; utils1/bench_loader.py tries what is faster",
 }

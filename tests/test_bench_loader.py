@@ -67,7 +67,7 @@ def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, 
         ([row(100), row(105, loader="threads")], None, "nothing that was tried is much faster; most time goes into: d"),
         ([row(100), row(120, decode="fast")], None, "--decode fast is 1.2 times as fast, and changes pixels a little"),
         ([row(100)], 30.0, "files that are not in memory take 30 ms more per clip: pack them with utils1/pack.py"),
-        ([row(100)], 0.2, "clips packed with utils1/pack.py decode faster"),
+        ([row(100)], 0.2, "frames kept by --cache are decoded only once"),
         ([row(100, read=5.0)], None, "most time goes into: read"),
     ],
 )

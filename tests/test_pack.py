@@ -1,11 +1,13 @@
-"""Packed clips: the same pixels from less work, and the same files again."""
+"""Packed clips: the same pixels from one file, and the same files again."""
 
 import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -15,20 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from datasets.jpeg import restart
-from datasets.jpeg.huffman import best_table
-from datasets.jpeg.jpeg_scan import read_header
-from datasets.jpeg.segments import Window, join
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.pack_file import PackFile
-from datasets.stores.pack_format import HEAD, read_description
+from datasets.stores.pack_format import CRC, HEAD, INDEX, MAGIC, Description, front_crc, write_pack
 from datasets.stores.store import Video
 from datasets.streams import FLOW, RGB
 from datasets.views import Box, Placement, View, whole
 from utils1 import pack
-from utils1.pack_convert import Images, restore
-from utils1.pack_convert import pack as pack_images
 
 FRAMES = 6
 SIZES = ((64, 96), (57, 83), (48, 43 * 8 - 3))  # height, width: whole MCUs, odd ones, a prime number of them
@@ -122,20 +118,6 @@ def test_unpacking_restores_every_byte(packed, tmp_path):
     assert tree(tmp_path / "again") == tree(packed / "frames")
 
 
-@pytest.mark.parametrize("restarts", ["row", "none", "1", "3"])
-def test_any_restart_interval_keeps_pixels_and_bytes(packed, tmp_path, restarts):
-    shutil.copytree(packed / "frames" / "c" / "v22", tmp_path / "frames" / "c" / "v22")
-    run(tmp_path / "frames", tmp_path / "packed", "--restart", restarts, "--verify")
-    frames, clips = FrameFolders(tmp_path / "frames"), PackedVideos(tmp_path / "packed")
-    view = View(Box(17, 101, 20, 33), (20, 33), Box(0, 0, 20, 33))
-    for stream in (RGB, FLOW):
-        numbers, placement = [1, 3], Placement(lambda _height, _width: view)
-        expected = frames.read(video_in(frames, "v22"), stream, numbers, placement)
-        np.testing.assert_array_equal(clips.read(video_in(clips, "v22"), stream, numbers, placement), expected)
-    run(tmp_path / "packed", tmp_path / "again", "--unpack")
-    assert tree(tmp_path / "again") == tree(tmp_path / "frames")
-
-
 ODD = {
     "progressive": lambda image: jpeg(image, quality=90, progressive=True),
     "own tables": lambda image: jpeg(image, quality=90, optimize=True),
@@ -143,8 +125,8 @@ ODD = {
     "grey": lambda image: jpeg(image[..., :1], quality=90),
     "more bytes at the end": lambda image: jpeg(image, quality=90) + b"\0\xff\xd8more",
     "exif": lambda image: jpeg(image, quality=90, exif=b"Exif\0\0" + bytes(100), comment=b"a comment"),
-    "cut short": lambda image: jpeg(image, quality=90)[:-50],
     "other quality": lambda image: jpeg(image, quality=40),
+    "PNG": lambda image: cv2.imencode(".png", image)[1].tobytes(),
 }
 
 
@@ -161,19 +143,14 @@ def odd(tmp_path_factory):
     return root
 
 
-def test_images_that_cannot_be_coded_again_are_kept_as_they_are(odd):
-    file = PackFile(odd / "packed" / "c" / "v.rgb.clips")
-    kept = {name for image, name in enumerate(ODD) if not file.kind(image).header}
-    assert kept == {"progressive", "cut short"}
-
-
-def test_a_clip_of_images_coded_in_many_ways_has_their_pixels_and_bytes(odd, tmp_path):
+@pytest.mark.parametrize("kinds", ["JPEG", "JPEG and PNG"])
+def test_a_clip_of_images_coded_in_many_ways_has_their_pixels_and_bytes(odd, tmp_path, kinds):
+    numbers = [number for number, name in enumerate(ODD, 1) if name in kinds or name != "PNG"]
     frames, clips = FrameFolders(odd / "frames"), PackedVideos(odd / "packed")
-    sound = [number for number, name in enumerate(ODD, 1) if name not in ("cut short",)]
     view = View(Box(20, 30, 21, 40), (15, 20), Box(1, 2, 12, 16))
     placement = Placement(lambda _height, _width: view, flip=True)
-    expected = frames.read(video_in(frames, "v"), RGB, sound, placement)
-    np.testing.assert_array_equal(clips.read(video_in(clips, "v"), RGB, sound, placement), expected)
+    expected = frames.read(video_in(frames, "v"), RGB, numbers, placement)
+    np.testing.assert_array_equal(clips.read(video_in(clips, "v"), RGB, numbers, placement), expected)
     run(odd / "packed", tmp_path / "again", "--unpack")
     assert tree(tmp_path / "again") == tree(odd / "frames")
 
@@ -204,59 +181,21 @@ def test_other_layouts_are_packed_located_and_unpacked(tmp_path, layout):
     assert tree(tmp_path / "again") == tree(tmp_path / "frames")
 
 
-def test_a_pack_of_natural_frames_takes_no_more_disk(tmp_path):
-    folder = tmp_path / "frames" / "c" / "v"
-    folder.mkdir(parents=True)
-    for i in range(1, 9):
-        (folder / f"{i:05d}.jpg").write_bytes(jpeg(picture(i, (256, 340)), quality=95, subsampling=2))
-    run(tmp_path / "frames", tmp_path / "packed")
-    before = sum(file.stat().st_size for file in folder.iterdir())
-    assert (tmp_path / "packed" / "c" / "v.rgb.clips").stat().st_size <= 1.06 * before
+def test_a_pack_takes_hardly_more_disk_than_its_files(packed):
+    for stream, pattern in (("rgb", "[0-9]*.jpg"), ("flow", "TVL1*.jpg")):
+        before = sum(file.stat().st_size for file in (packed / "frames" / "c" / "v00").glob(pattern))
+        assert (packed / "packed" / "c" / f"v00.{stream}.clips").stat().st_size <= 1.03 * before + 300
 
 
-def test_only_the_segments_under_the_view_are_handed_to_the_decoder(packed):
-    file = PackFile(packed / "packed" / "c" / "v02.rgb.clips")
-    view = View(Box(20, 20, 8, 8), (8, 8), Box(0, 0, 8, 8))
-    jpegs, _, _ = file.parts([0], file.load([0]), view)
-    assert Image.open(io.BytesIO(jpegs[0])).size == (16, 16)
-
-
-def test_cutting_in_python_gives_the_same_bytes(packed):
-    file = PackFile(packed / "packed" / "c" / "v12.rgb.clips")
-    loaded, kind = file.load([0, 3]), file.kind(0)
-    part = kind.window(Box(9, 21, 30, 40))
-    window = Window(*kind.grid, part.left, part.top, part.width, part.height)
-    native = restart.cut(*loaded, window, kind.header_of(part))
-    python = [join(loaded.image(i).tobytes(), window, kind.header_of(part), i) for i in (0, 1)]
-    assert [bytes(image) for image in native] == [bytes(image) for image in python]
-
-
-def test_clips_are_read_without_the_library(packed, monkeypatch):
-    clips = PackedVideos(packed / "packed")
-    expected = clips.read(video_in(clips, "v10"), RGB, [1, 2], Placement(whole))
-    monkeypatch.setattr(restart, "missing", lambda: "no C++ compiler")
-    monkeypatch.setattr(restart, "load", None)
-    np.testing.assert_array_equal(clips.read(video_in(clips, "v10"), RGB, [1, 2], Placement(whole)), expected)
-    with pytest.raises(ValueError, match=r"packing needs a native library: no C\+\+ compiler"):
-        run(packed / "frames", packed / "other")
-
-
-@settings(max_examples=100)
-@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=256).filter(any))
-def test_huffman_codes_are_no_longer_than_16_bits_and_never_all_ones(counts):
-    table = best_table(counts)
-    assert sorted(table.values) == [symbol for symbol, count in enumerate(counts) if count]
-    assert sum(table.lengths) == len(table.values)
-    assert sum(number * 2.0**-length for length, number in enumerate(table.lengths, 1)) < 1
-    lengths = [length for length, number in enumerate(table.lengths, 1) for _ in range(number)]
-    by_length = [counts[symbol] for symbol in table.values]
-    assert all(a >= b for a, b, x, y in zip(by_length, by_length[1:], lengths, lengths[1:], strict=False) if x < y)
-
-
-def test_huffman_codes_of_counts_that_double_are_held_to_16_bits():
-    table = best_table([2**i for i in range(40)])
-    assert len(table.lengths) == 16
-    assert sum(table.lengths) == 40
+def test_frames_that_lie_together_are_read_at_once_and_others_one_by_one(packed, monkeypatch):
+    file = PackFile(packed / "packed" / "c" / "v00.flow.clips")
+    reads, pread = [], os.pread
+    monkeypatch.setattr(os, "pread", lambda *arguments: reads.append(arguments) or pread(*arguments))
+    together, apart = file.load([2, 3, 4]), file.load([0, 9])
+    assert [size for _, size, _ in reads] == [sum(map(len, together)), *map(len, apart)]
+    folder = packed / "frames" / "c" / "v00"
+    names = ["x_00002", "y_00002", "x_00003", "x_00001", "y_00005"]
+    assert [*together, *apart] == [(folder / f"TVL1jpg_{name}.jpg").read_bytes() for name in names]
 
 
 def test_an_interrupted_run_goes_on_where_it_was(packed, tmp_path, caplog):
@@ -270,8 +209,8 @@ def test_an_interrupted_run_goes_on_where_it_was(packed, tmp_path, caplog):
 
 
 def test_other_options_are_refused_in_the_same_folder(packed):
-    with pytest.raises(ValueError, match=r"pack.json: restart auto there, row now; use another output folder"):
-        run(packed / "frames", packed / "packed", "--restart", "row")
+    with pytest.raises(ValueError, match=r"pack.json: layout sts there, ibm now; use another output folder"):
+        run(packed / "frames", packed / "packed", "--layout", "ibm")
 
 
 @pytest.mark.parametrize(
@@ -323,18 +262,11 @@ def damaged_copies(sound: bytes, seed: int, number: int):
         data = bytearray(sound)
         data[rng.integers(0, len(data))] ^= 1 << rng.integers(0, 8)
         yield bytes(data)
-        start, size = HEAD.size + 4, HEAD.unpack_from(sound)[4]
+        start, (*_, files, text) = HEAD.size + CRC.size, HEAD.unpack_from(sound)
         data = bytearray(sound)
-        data[rng.integers(start, start + size + 60)] = rng.integers(0, 256)
-        front = start + size + 10 * HEAD.unpack_from(sound)[3]
-        crc = restart_crc(bytes(data[: HEAD.size]), bytes(data[start:front]))
-        yield bytes(data[: HEAD.size]) + struct.pack("<I", crc) + bytes(data[start:])
-
-
-def restart_crc(head: bytes, rest: bytes) -> int:
-    import zlib
-
-    return zlib.crc32(rest, zlib.crc32(head))
+        data[rng.integers(len(MAGIC) + 4, start + files * INDEX.itemsize + text)] = rng.integers(0, 256)
+        head, front = bytes(data[: HEAD.size]), bytes(data[start : start + files * INDEX.itemsize + text])
+        yield head + CRC.pack(front_crc(head, front)) + bytes(data[start:])
 
 
 @pytest.mark.parametrize("stream", [RGB, FLOW], ids=["rgb", "flow"])
@@ -348,6 +280,7 @@ def test_damaged_packs_give_pixels_or_one_line_and_never_crash(packed, tmp_path,
         path.write_bytes(data)
         clips = PackedVideos(tmp_path)
         try:
+            assert clips.rate(clips.locate(f"c/v{number}")) == 12.5
             clip = clips.read(video_in(clips, f"v{number}"), stream, [1, 2, 5], placement)
             assert clip.shape == (stream.channels, 3, 20, 20)
         except (ValueError, FileNotFoundError) as error:
@@ -370,24 +303,39 @@ def test_a_damaged_pack_is_named_with_the_cure(packed, tmp_path):
             PackedVideos(tmp_path).counts(tmp_path / "v", {"rgb"})
 
 
-def test_what_is_wrong_with_a_coded_image_is_said_with_the_cure_of_a_pack(packed, tmp_path):
-    (tmp_path / "v").mkdir()
-    path = tmp_path / "v" / "1.jpg"
-    path.write_bytes(jpeg(picture(0, SIZES[0]), **PLAIN)[:-300])
-    pack_images(Images("rgb", 1, [path], tmp_path, None, {}), tmp_path / "v.rgb.clips", "auto")
+def write_images(path: Path, *images: bytes, names: tuple[str, ...] = ()) -> None:
+    """A file of packed clips with one image a frame, and empty files of further names."""
+    description = Description(1, len(images), None, [*(f"v/{i}.jpg" for i in range(len(images))), *names])
+    with path.open("wb") as file:
+        write_pack(file, description, [*images, *(b"" for _ in names)])
+
+
+def test_what_is_wrong_with_an_image_is_said_with_the_cure_of_a_pack(tmp_path):
+    write_images(tmp_path / "v.rgb.clips", jpeg(picture(0, SIZES[0]), **PLAIN)[:-300])
     video = Video("v", tmp_path / "v", 0, 1)
-    with pytest.raises(ValueError, match=r"v\.rgb\.clips frame 1: damaged image \(.*\); pack the video again$"):
-        PackedVideos(tmp_path).read(video, RGB, [1], Placement(whole))
+    for decoder in ("auto", "python"):
+        with pytest.raises(ValueError, match=r"v\.rgb\.clips frame 1: damaged image \(.*\); pack the video again$"):
+            PackedVideos(tmp_path, decoder=decoder).read(video, RGB, [1], Placement(whole))
     with pytest.raises(ValueError, match="is none of auto, native, python"):
         PackedVideos(tmp_path, decoder="other").read(video, RGB, [1], Placement(whole))
 
 
-def test_another_version_is_refused_by_its_number(packed, tmp_path):
+def test_packs_with_restart_markers_of_before_are_refused_with_the_cure(packed, tmp_path, capsys):
     data = bytearray((packed / "packed" / "c" / "v00.rgb.clips").read_bytes())
-    data[8] = 9
-    (tmp_path / "v.rgb.clips").write_bytes(data)
-    with pytest.raises(ValueError, match="is of version 9, but this program reads version 1"):
-        PackFile(tmp_path / "v.rgb.clips")
+    data[8] = 1
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "v.rgb.clips").write_bytes(data)
+    (old / "pack.json").write_text('{"layout": "sts", "flow_lag": 1, "restart": "auto"}')
+    message = r"v\.rgb\.clips: is of version 1, but this program reads version 2; pack the video again"
+    with pytest.raises(ValueError, match=message):
+        PackedVideos(old).counts(old / "v", {"rgb"})
+    for words in (["--verify"], [tmp_path / "again", "--unpack"]):
+        with pytest.raises(ValueError, match="1 of 1 video failed"):
+            run(old, *words)
+        assert re.search(f"bad video: .*{message}", capsys.readouterr().err)
+    with pytest.raises(ValueError, match=r"version not stated there, 2 now; use another output folder"):
+        run(packed / "frames", old)
 
 
 def test_videos_are_located_whatever_their_capitals_and_only_below_the_root(packed, tmp_path):
@@ -431,45 +379,52 @@ def test_a_store_in_use_can_be_sent_to_another_process(packed):
 
 
 def test_frames_of_two_sizes_are_named(tmp_path):
-    (tmp_path / "v").mkdir()
-    paths = [tmp_path / "v" / f"{i}.jpg" for i in (1, 2)]
-    for path, size in zip(paths, SIZES, strict=False):
-        path.write_bytes(jpeg(picture(0, size)))
-    pack_images(Images("rgb", 1, paths, tmp_path, None, {}), tmp_path / "v.rgb.clips", "auto")
-    file = PackFile(tmp_path / "v.rgb.clips")
-    assert [restore(file.jpeg(i), file.originals[0][i]) for i in (0, 1)] == [path.read_bytes() for path in paths]
-    with pytest.raises(ValueError, match=r"v\.rgb\.clips frame 2: 83x57, unlike the others"):
+    write_images(tmp_path / "v.rgb.clips", *(jpeg(picture(0, size)) for size in SIZES[:2]))
+    with pytest.raises(ValueError, match=r"v\.rgb\.clips frame 2: 83x57, unlike the other"):
         PackedVideos(tmp_path).read(Video("v", tmp_path / "v", 0, 2), RGB, [1, 2], Placement(whole))
 
 
-def test_an_image_that_is_no_jpeg_is_named(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (b"", "it is empty"),
+        (jpeg(picture(0, SIZES[0]))[:-50], "it is cut short"),
+        (b"no image", "no image format that is known"),
+    ],
+)
+def test_an_image_that_is_none_is_named(tmp_path, capsys, image, reason):
     write_video(tmp_path / "frames" / "c" / "v")
-    (tmp_path / "frames" / "c" / "v" / "00003.jpg").write_bytes(b"")
+    (tmp_path / "frames" / "c" / "v" / "00003.jpg").write_bytes(image)
     with pytest.raises(ValueError, match="1 of 1 video failed"):
         run(tmp_path / "frames", tmp_path / "packed")
-    assert "00003.jpg: no JPEG, or cut short; extract the video again" in capsys.readouterr().err
+    assert f"00003.jpg: damaged image ({reason}); extract the video again" in capsys.readouterr().err
     assert not list((tmp_path / "packed").rglob("*.clips"))
     assert not list((tmp_path / "packed").rglob(".*"))
 
 
-def test_files_are_not_written_outside_of_the_folder(packed, tmp_path, monkeypatch):
-    shutil.copytree(packed / "packed" / "c", tmp_path / "packed" / "c")
+def test_files_are_not_written_outside_of_the_folder(tmp_path, capsys):
+    (tmp_path / "packed").mkdir()
     (tmp_path / "packed" / "pack.json").write_text("{}")
-    monkeypatch.setattr("utils1.pack_restore.PackFile.originals", ([], {"../../evil": b"x"}))
-    with pytest.raises(ValueError, match="9 of 9 videos failed"):
+    write_images(tmp_path / "packed" / "v.rgb.clips", jpeg(picture(0, SIZES[0])), names=("../../evil",))
+    with pytest.raises(ValueError, match="1 of 1 video failed"):
         run(tmp_path / "packed", tmp_path / "again", "--unpack")
+    assert "'../../evil', which leads out of" in capsys.readouterr().err
     assert not (tmp_path.parent / "evil").exists()
 
 
-def test_the_front_of_a_file_is_as_documented(packed):
+def test_a_file_is_as_documented(packed):
     data = (packed / "packed" / "c" / "v00.flow.clips").read_bytes()
-    assert data[:8] == b"\x89CLIPS\r\n"
-    version, planes, images, described = struct.unpack_from("<HHII", data, 8)
-    assert (version, planes, images) == (1, 2, 2 * (FRAMES - 1))
-    assert json.loads(data[48 : 48 + described])["stream"] == "flow"
-    payloads, originals = struct.unpack_from("<QQ", data, 24)
-    assert len(data) == 48 + described + 10 * images + payloads + originals
-    assert read_description(data[: 48 + described + 10 * images]).table["size"].sum() == payloads
+    magic, version, planes, images, files, text, crc = struct.unpack_from("<8sHHIIII", data)
+    assert (magic, version, planes, images, files) == (b"\x89CLIPS\r\n", 2, 2, 2 * (FRAMES - 1), 2 * (FRAMES - 1))
+    table, at = list(struct.iter_unpack("<QI", data[28 : 28 + 12 * files])), 28 + 12 * files + text
+    assert crc == zlib.crc32(data[:24] + data[28:at])
+    record = json.loads(zlib.decompress(data[28 + 12 * files : at]))
+    assert (record["rate"], record["names"][:2]) == (12.5, ["c/v00/TVL1jpg_x_00001.jpg", "c/v00/TVL1jpg_y_00001.jpg"])
+    for (size, checksum), name in zip(table, record["names"], strict=True):
+        content = (packed / "frames" / name).read_bytes()
+        assert (data[at : at + size], checksum) == (content, zlib.crc32(content))
+        at += size
+    assert at == len(data)
 
 
 def test_an_opened_file_may_be_replaced_and_is_closed_in_the_end(packed, tmp_path):
@@ -477,7 +432,7 @@ def test_an_opened_file_may_be_replaced_and_is_closed_in_the_end(packed, tmp_pat
     shutil.copyfile(packed / "packed" / "c" / "v00.rgb.clips", path)
     file = PackFile(path)
     path.unlink()
-    assert read_header(file.jpeg(0)).width == SIZES[0][1]
+    assert file.content(0) == (packed / "frames" / "c" / "v00" / "00001.jpg").read_bytes()
     number = file.file
     del file
     with pytest.raises(OSError, match="Bad file descriptor"):

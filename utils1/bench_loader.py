@@ -149,7 +149,7 @@ def advice(rows: Sequence[Row], cold: float | None, warm: float) -> str:
     if cold is not None and cold - warm > sum(parts.values()):
         text.append(f"files that are not in memory take {cold:.0f} ms more per clip: pack them with utils1/pack.py")
     elif slowest == "decode":
-        text.append("clips packed with utils1/pack.py decode faster, and --cache not at all")
+        text.append("frames kept by --cache are decoded only once")
     return "; ".join(text)
 
 

@@ -1,10 +1,9 @@
-"""Frame folders to packed clips: one file per video and stream, from which crops are decoded without the rest.
+"""Frame folders to packed clips: one file per video and stream, which holds the image files as they are.
 
-SRC is a root of frame folders; DST gets the packed clips, and training reads them with --frame_dir DST. No pixel
-changes: the JPEGs of SRC are only coded again, with restarts every few blocks. An image is kept as it is if its bytes
-could not be restored from that, as those of a progressive JPEG. Run it again after an interruption: files that are
-there are skipped. --verify reads everything back and compares it with SRC, or without DST, where SRC holds packed
-clips, with their checksums. --unpack makes the files again that SRC was packed from, byte for byte.
+SRC is a root of frame folders; DST gets the packed clips, and training reads them with --frame_dir DST. Run it again
+after an interruption: files that are there are skipped. --verify reads everything back and compares it with SRC, or
+without DST, where SRC holds packed clips, with their checksums. --unpack restores the files that SRC was packed from,
+byte for byte.
 """
 
 import logging
@@ -17,29 +16,20 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from tqdm import tqdm
 
-from datasets.jpeg import restart
 from datasets.layouts import LAYOUTS
 from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
 from datasets.stores.frames import FrameFolders
-from datasets.stores.pack_format import RECORD, SUFFIX
+from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
 from engine import cli
 from engine.files import write_atomically
 from flow.native import cores
 from sts_common import counted
 from utils1.flow_convert import in_parallel
-from utils1.pack_groups import RESTARTS
 from utils1.pack_restore import Files, unpack, verify
 from utils1.pack_tree import Job, choose_layout, find_folders, pack_video, packed_videos
 from utils1.progress import in_words
 
 log = logging.getLogger(__name__)
-
-
-def restarts(text: str) -> str:
-    """A value of --restart."""
-    if text not in RESTARTS and not (text.isascii() and text.isdecimal() and int(text) > 0):
-        raise ValueError(text)
-    return text
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -48,14 +38,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("source", metavar="SRC", type=Path, help="root of the frame folders, or of packed clips")
     parser.add_argument("target", metavar="DST", type=Path, nargs="?", help="where the result is made")
     parser.add_argument("--layout", default="auto", choices=("auto", *LAYOUTS), help="how the files of SRC are named")
-    parser.add_argument(
-        "--restart",
-        default="auto",
-        type=restarts,
-        metavar="{auto,row,none,N}",
-        help="what is decoded together: N blocks of 8 or 16 pixels or a divisor of it, a row, or all; "
-        "auto: as few as cost next to no disk",
-    )
     parser.add_argument("--verify", action="store_true", help="read every packed image back and compare it")
     parser.add_argument("--unpack", action="store_true", help="restore the files that were packed")
     parser.add_argument("--workers", type=int, default=cores(), help="processes")
@@ -77,7 +59,7 @@ def main(opt: Namespace) -> None:
 
 
 def check_options(opt: Namespace) -> None:
-    """Raise ValueError for options that do not go together, or where the library is missing."""
+    """Raise ValueError for options that do not go together."""
     if opt.target is None and (opt.unpack or not opt.verify):
         raise ValueError("DST is missing: give a folder for the result, or --verify to check SRC")
     if opt.unpack and opt.verify:
@@ -86,8 +68,6 @@ def check_options(opt: Namespace) -> None:
         raise ValueError(f"--workers {opt.workers}: must be at least 1")
     if opt.target and opt.source.resolve() in (opt.target.resolve(), *opt.target.resolve().parents):
         raise ValueError(f"{opt.target}: is SRC or lies in it; choose another DST")
-    if reason := restart.missing():
-        raise ValueError(f"packing needs a native library: {reason}")
 
 
 def pack_tree(opt: Namespace) -> None:
@@ -98,9 +78,9 @@ def pack_tree(opt: Namespace) -> None:
     if not folders:
         raise FileNotFoundError(f"{opt.source}: holds no frames of --layout {layout}")
     opt.target.mkdir(parents=True, exist_ok=True)
-    claim(opt.target, RECORD, {"layout": layout, "flow_lag": store.flow_lag, "restart": opt.restart})
+    claim(opt.target, RECORD, {"version": VERSION, "layout": layout, "flow_lag": store.flow_lag})
     copy_records(opt.source, opt.target)
-    jobs = [Job(opt.source, layout, f, opt.target / f.relative_to(opt.source), opt.restart) for f in folders]
+    jobs = [Job(opt.source, layout, f, opt.target / f.relative_to(opt.source)) for f in folders]
     outcomes = list(in_parallel(pack_video, jobs, opt.workers))
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     done = sum(not o.problem for o in outcomes)

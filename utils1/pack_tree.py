@@ -1,21 +1,23 @@
 """The videos of a tree of frame folders, and their packed files."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 from datasets.entries import Entry
 from datasets.layouts import LAYOUTS
+from datasets.pixels import check_size, read_file
 from datasets.stores.detect import detect_layout
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import file_of
 from datasets.stores.pack_file import PackFile
-from datasets.stores.pack_format import RECORD, SUFFIX
+from datasets.stores.pack_format import RECORD, SUFFIX, Description, write_pack
 from datasets.stores.store import Video
+from engine.files import write_atomically
 
-from .pack_convert import Images, interleaved, pack
 from .parallel import Worker
 
 
@@ -27,7 +29,31 @@ class Job:
     layout: str
     folder: Path
     target: Path
-    restart: str
+
+
+class Images(NamedTuple):
+    """What becomes a file.
+
+    Attributes:
+        stream: Its name.
+        planes: Per frame.
+        paths: Of images, frame by frame, plane by plane.
+        others: Further files of the video.
+        root: What paths in the file begin at.
+        rate: Frames per second, if known.
+    """
+
+    stream: str
+    planes: int
+    paths: Sequence[Path]
+    others: Sequence[Path]
+    root: Path
+    rate: float | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in (*self.paths, *self.others))
 
 
 @dataclass(frozen=True)
@@ -112,10 +138,10 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     for number, stream in enumerate(streams):
         places = {plane.folder for plane in store.planes(folder, stream)} | ({folder} if number == 0 else set())
         files = sorted(file for place in places - seen for file in place.iterdir() if file.is_file())
-        others = {f.relative_to(store.root).as_posix(): f.read_bytes() for f in files if f not in packed}
+        others = [file for file in files if file not in packed]
         seen |= places
-        planes = paths[stream]
-        found.append(Images(stream, len(planes), list(interleaved(planes)), store.root, rate, others))
+        by_frame = list(chain(*zip(*paths[stream], strict=True)))
+        found.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
     return found
 
 
@@ -133,12 +159,29 @@ def pack_video(job: Job, _: Worker) -> Outcome:
             if is_packed(target, images):
                 skipped += 1
             else:
-                pack(images, target, job.restart)
-            before += sum(path.stat().st_size for path in images.paths) + sum(map(len, images.others.values()))
+                pack(images, target)
+            before += images.size
             after += target.stat().st_size
     except (ValueError, FileNotFoundError) as error:
         return Outcome(before, after, skipped, str(error))
     return Outcome(before, after, skipped)
+
+
+def pack(images: Images, target: Path) -> None:
+    """Write a file of packed clips, which is whole or not there; raises ValueError if an image is damaged."""
+    files = [*images.paths, *images.others]
+    names = [path.relative_to(images.root).as_posix() for path in files]
+    description = Description(images.planes, len(images.paths), images.rate, names)
+    write_atomically(target, lambda file: write_pack(file, description, contents(images)))
+
+
+def contents(images: Images) -> Iterator[bytes]:
+    """Bytes of each file."""
+    for path in images.paths:
+        data = read_file(path)
+        check_size(memoryview(data), path)
+        yield data
+    yield from map(read_file, images.others)
 
 
 def is_packed(target: Path, images: Images) -> bool:

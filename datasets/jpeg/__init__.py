@@ -1,1 +1,1 @@
-"""JPEG images: decoded by a library in C++ where a view looks, and cut where there are restarts."""
+"""JPEG images, decoded by a library in C++ where a view looks."""

@@ -1,6 +1,6 @@
-"""The libraries in C++: what they are made of, and building them where no installer did.
+"""The library in C++: what it is made of, and building it where no installer did.
 
-    python datasets/jpeg/build.py        # build them now and print where they are
+    python datasets/jpeg/build.py        # build it now and print where it is
 
 Nothing of the package is used: setup.py reads this file, too.
 """
@@ -30,19 +30,8 @@ KERNEL = Library(
     abi=1,
     cures={"jpeglib.h": HEADERS},
 )
-
-CODER = Library(
-    name="restart",
-    title="coder of packed clips",
-    folder=Path(__file__).parent,
-    sources=("restart.cpp",),
-    headers="restart.h",
-    flags=("-O3", "-std=c++17", "-fPIC"),
-    abi=1,
-)
-LIBRARIES = (KERNEL, CODER)
+LIBRARIES = (KERNEL,)
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for library in LIBRARIES:
-        logging.getLogger(__name__).info("%s", library.build())
+    logging.getLogger(__name__).info("%s", KERNEL.build())

@@ -12,7 +12,7 @@ from ..images import Decode
 from ..layouts import LAYOUTS
 from ..provenance import read_record
 from ..streams import FLOW, RGB, Stream
-from ..views import Placement
+from ..views import Placement, whole
 from .alike import find_alike
 from .pack_file import PackFile
 from .pack_format import RECORD, SUFFIX
@@ -86,16 +86,15 @@ class PackedVideos:
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
         file = self.open(file_of(video.folder, stream.name))
-        images = [image for plane in range(file.planes) for image in self.images(file, video, numbers, plane)]
-        return file.show(images, stream.channels // file.planes, placement, self.decode)
+        return file.show(self.frames(file, video, numbers), stream.channels // file.planes, placement, self.decode)
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
         file = self.open(file_of(video.folder, RGB.name))
-        return file.grey(self.images(file, video, numbers), self.decode)
+        return file.show(self.frames(file, video, numbers), 1, Placement(whole), self.decode)[0]
 
     @staticmethod
-    def images(file: PackFile, video: Video, numbers: Sequence[int], plane: int = 0) -> list[int]:
-        """Which images of a file are those frames.
+    def frames(file: PackFile, video: Video, numbers: Sequence[int]) -> list[int]:
+        """Frames of a video as they count in its file.
 
         Raises:
             FileNotFoundError: If it does not have one.
@@ -104,7 +103,7 @@ class PackedVideos:
         if frames and not 0 < min(frames) <= max(frames) <= file.count:
             absent = next(frame for frame in frames if not 0 < frame <= file.count)
             raise FileNotFoundError(f"{file.path}: has no frame {absent}, but frames 1 to {file.count}")
-        return [(frame - 1) * file.planes + plane for frame in frames]
+        return frames
 
 
 def file_of(folder: Path, stream: str) -> Path:
