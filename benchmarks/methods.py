@@ -8,7 +8,6 @@ from typing import Any
 from flow import build_flow
 from flow.native import NativeTVL1
 from flow.tvl1 import build_parameters
-from flow.tvl1_torch import TorchTVL1
 
 Solver = Any
 Builders = dict[str, Callable[[], Solver]]
@@ -31,11 +30,6 @@ def thirty(*, threads: int = 1) -> NativeTVL1:
     return NativeTVL1(build_parameters("fixed", schedule), threads=threads)
 
 
-def compiled(preset: str) -> TorchTVL1:
-    """Plain torch that iterates by torch.compile."""
-    return TorchTVL1(build_parameters(preset, {}), compiled=True)
-
-
 CPU: Builders = {
     REFERENCE: partial(build_flow, "tvl1", "opencv"),
     "cv2 tvl1 fast": partial(build_flow, "tvl1", "opencv", "fast"),
@@ -44,7 +38,6 @@ CPU: Builders = {
     **{f"native {preset} {isa}": partial(native, preset, isa) for preset in DISTINCT for isa in ISAS},
     "native 30 per warp": thirty,
     **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in DISTINCT},
-    **{f"torch {preset} compiled": partial(compiled, preset) for preset in DISTINCT},
 }
 GPU: Builders = {
     f"{backend} {preset}": partial(build_flow, "tvl1", backend, preset)

@@ -5,8 +5,7 @@ from torch import Tensor
 
 from .analysis import BINS, reliability
 
-STEPS = 200  # a bisection alone would need about 60
-PRECISION = 1e-12  # of 1 / T, relative
+PRECISION, TINY = 1e-12, 1e-300  # of 1 / T, relative and absolute
 
 
 def expected_calibration_error(logits: Tensor, target: Tensor, bins: int = BINS) -> float:
@@ -47,8 +46,7 @@ def brier_score(logits: Tensor, target: Tensor) -> float:
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """Temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
 
-    The NLL is convex in b = 1 / T. Its derivative, the mean over videos of E[z] - z_target under softmax(b z), is
-    brought to zero by Newton's method inside a bracket.
+    The NLL is convex in b = 1 / T; its derivative is brought to zero.
 
     Args:
         logits: Held-out ones, shape (N, K).
@@ -61,30 +59,21 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
         ValueError: If no T is best: all predictions are right, so that any smaller T is better, or the logits are no
             better than a uniform guess, so that any larger T is.
     """
+    from scipy.optimize import brentq  # half a second that no other command needs
+
     centred = logits.double() - logits.double().mean(1, keepdim=True)
     scale = centred.std().item()
-    if slope(centred, target, 0.0)[0] >= 0:
+    if slope(0.0, centred, target) >= 0:
         raise ValueError("the held-out logits are no better than a guess, and the higher the temperature the better")
     z = centred / scale
     if bool((z.gather(1, target[:, None])[:, 0] == z.max(1).values).all()):
         raise ValueError(f"all {len(target):,} held-out videos are right, and the lower the temperature the better")
     low, high = 0.0, 1.0
-    while slope(z, target, high)[0] < 0:
+    while slope(high, z, target) < 0:
         low, high = high, 2 * high
-    b = (low + high) / 2
-    for _ in range(STEPS):
-        first, second = slope(z, target, b)
-        newton = b - first / second if second > 0 else high
-        if min(abs(newton - b), high - low) <= PRECISION * b:
-            return scale / b
-        low, high = (b, high) if first < 0 else (low, b)
-        b = newton if low < newton < high else (low + high) / 2
-    raise AssertionError("a convex function of one variable has not been minimised")
+    return scale / brentq(slope, low, high, args=(z, target), xtol=TINY, rtol=PRECISION)
 
 
-def slope(z: Tensor, target: Tensor, b: float) -> tuple[float, float]:
-    """First and second derivative of the NLL of softmax(b z) by b."""
-    p = (b * z).softmax(1)
-    mean = (p * z).sum(1)
-    variance = (p * (z - mean[:, None]).square()).sum(1)
-    return (mean - z.gather(1, target[:, None])[:, 0]).mean().item(), variance.mean().item()
+def slope(b: float, z: Tensor, target: Tensor) -> float:
+    """Derivative of the NLL of softmax(b z) by b: the mean over videos of E[z] - z_target."""
+    return (((b * z).softmax(1) * z).sum(1) - z.gather(1, target[:, None])[:, 0]).mean().item()

@@ -1,4 +1,8 @@
-"""The exponential moving average of a network's weights, which is often better than the last weights."""
+"""The exponential moving average of a network's weights, which is often better than the last weights.
+
+The step is torch's; `AveragedModel` is not used: it copies at the first step rather than average, averages counters of
+batch norms, and waits for the device at every step.
+"""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,6 +1,8 @@
 """Learning-rate schedules: functions of the optimiser steps that are done, and one that watches the validation loss.
 
-A rate depends on the number of steps alone, so a resumed run has the same rates to the last bit.
+A rate depends on the number of steps alone, so a resumed run has the same rates to the last bit. The plateau is
+torch's. `LambdaLR` is not used: it writes `initial_lr` into the optimiser's state, rounds one cycle otherwise, and
+warns if the first float16 step is skipped.
 """
 
 import math

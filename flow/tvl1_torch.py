@@ -8,8 +8,6 @@ Per pixel, with u the flow divided by theta, g the gradient of the warped image 
 which is Zach, Pock and Bischof's scheme (DAGM 2007); backward differences in div, forward ones in grad.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .tvl1 import LIBRARY, TVL1
-from .tvl1_fused import FusedIterations, compiled_step
 from .tvl1_tensors import CHECKED, blocks, check_gamma, coarse_to_fine, median, settled_change, solve, usable_device
 
 # rho (N, 1, HW), a (N, 2, HW) and b (N, 2, HW): the data term changes u by b clamp(rho + a u, -1, 1).
@@ -33,20 +30,15 @@ class TorchTVL1:
         parameters: With `gamma` 0.
         device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
             "mps" needs torch 2.11, the first with bicubic sampling there.
-        compiled: Iterate by torch.compile, whose compiler runs at the first call: for seconds, once for all sizes.
 
     Raises:
-        ValueError: gamma, or a device that is not there; when called, images that are none or, if compiled, a
-            torch.compile that does not work.
+        ValueError: gamma, or a device that is not there; when called, images that are none.
     """
 
-    def __init__(self, parameters: TVL1, *, device: str | None = None, compiled: bool = False) -> None:
+    def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
         check_gamma(parameters)
         self.parameters = parameters
         self.device = usable_device(device or "cpu")
-        self.iterations: Callable[..., Iterations | FusedIterations] = (
-            partial(FusedIterations, compiled_step()) if compiled else Iterations
-        )
         self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
 
     @torch.no_grad()  # inference_mode would give flow that no network can be trained on
@@ -67,13 +59,13 @@ class TorchTVL1:
         """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         parameters = self.parameters
         size, planes = flow.shape[2:], with_margin(planes)
-        state = self.iterations(flow.flatten(2) / parameters.theta, size[1], parameters.tau)
+        state = Iterations(flow.flatten(2) / parameters.theta, size[1], parameters.tau)
         for _ in range(parameters.warps):
             data = linearise(previous, planes, state.u.unflatten(2, size), parameters)
             self.relax(state, data, size)
         return state.u.unflatten(2, size) * parameters.theta
 
-    def relax(self, iterations: "Iterations | FusedIterations", data: Data, size: torch.Size) -> None:
+    def relax(self, iterations: "Iterations", data: Data, size: torch.Size) -> None:
         """Iterate for one warp, each pair until its flow has settled."""
         parameters, on_cpu = self.parameters, iterations.u.device.type == "cpu"
         enough = settled_change(parameters, *size)

@@ -1,10 +1,6 @@
-"""TV-L1 in torch: OpenCV's flow to a few hundredths of a pixel, for any batch, size, kind of array, and compiled."""
+"""TV-L1 in torch: OpenCV's flow to a few hundredths of a pixel, for any batch, size and kind of array."""
 
-import os
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -14,11 +10,9 @@ import torch
 from benchmarks.scenes import make_scene, translation
 from flow.native import NativeTVL1
 from flow.tvl1 import build_parameters
-from flow.tvl1_fused import FusedIterations, advance, compiled_step
 from flow.tvl1_tensors import coarse_to_fine, median, resize, with_gradient
 from flow.tvl1_torch import Iterations, TorchTVL1, linearise, with_margin
 
-ROOT = Path(__file__).parents[1]
 ENDLESS = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}  # one round, whatever moves
 SIZES = [(1, 1), (1, 7), (9, 1), (2, 2), (16, 16), (17, 19), (31, 53), (48, 1), (20, 131)]
 
@@ -49,8 +43,8 @@ def moved(matrix, height: int = 80, width: int = 96, seed: int = 0) -> tuple[np.
     return image[16:-16, 16:-16].copy(), following[16:-16, 16:-16].copy()
 
 
-def tvl1(preset: str = "fixed", compiled: bool = False, **parameters) -> TorchTVL1:
-    return TorchTVL1(build_parameters(preset, parameters), compiled=compiled)
+def tvl1(preset: str = "fixed", **parameters) -> TorchTVL1:
+    return TorchTVL1(build_parameters(preset, parameters))
 
 
 def opencv(pair, **settings) -> np.ndarray:
@@ -62,13 +56,6 @@ def opencv(pair, **settings) -> np.ndarray:
 
 def distance(a, b) -> float:
     return float(np.linalg.norm(a - b, axis=-1).mean())
-
-
-def fused(step=advance):
-    """A solver of which the iterations are those for the compiler, run by `step`."""
-    solver = tvl1(warps=2, inner_iterations=7, outer_iterations=2)
-    solver.iterations = lambda *arguments: FusedIterations(step, *arguments)
-    return solver
 
 
 @pytest.mark.parametrize(
@@ -174,17 +161,16 @@ def test_a_batch_has_the_flow_of_its_pairs_bit_for_bit():
         np.testing.assert_array_equal(flow, solver(*pair))
 
 
-@pytest.mark.parametrize("iterations", [Iterations, lambda *arguments: FusedIterations(advance, *arguments)])
-def test_pairs_that_are_iterated_together_do_not_touch_each_other(iterations):
+def test_pairs_that_are_iterated_together_do_not_touch_each_other():
     """As on a GPU, where a batch is one tensor."""
     size = 13, 17
     data = torch.randn(2, 5, 13 * 17).split((1, 2, 2), 1)
     u = torch.randn(2, 2, 13 * 17)
-    both = iterations(u.clone(), size[1], 0.25)
+    both = Iterations(u.clone(), size[1], 0.25)
     both.advance(data, 5)
     for pair in range(2):
         part = slice(pair, pair + 1)
-        alone = iterations(u[part].clone(), size[1], 0.25)
+        alone = Iterations(u[part].clone(), size[1], 0.25)
         alone.advance(tuple(x[part] for x in data), 5)
         torch.testing.assert_close(both.u[part], alone.u, rtol=0, atol=1e-5)
 
@@ -337,53 +323,3 @@ def test_the_data_term_is_that_of_opencvs_warp():
     at_warp = rho[0] + (a * u[0].numpy()).sum(0)
     difference = np.float32(image - previous)[textured]
     np.testing.assert_allclose((at_warp * squared)[textured], -difference / (0.15 * 0.3), rtol=1e-3, atol=0.1)
-
-
-def test_the_form_for_the_compiler_iterates_alike():
-    pair = moved([[1.02, 0.02, -1.5], [-0.02, 1.02, 0.5]], seed=3)
-    assert distance(fused()(*pair), tvl1(warps=2, inner_iterations=7, outer_iterations=2)(*pair)) < 1e-3
-
-
-def compilations_for(sizes) -> int:
-    graphs = []
-
-    def count(graph, inputs):
-        graphs.append(graph)
-        return graph.forward
-
-    solver = fused(compiled_step(count))
-    for size in sizes:
-        solver(*np.random.default_rng(0).integers(0, 256, (2, *size), dtype=np.uint8))
-    return len(graphs)
-
-
-def test_one_graph_without_breaks_serves_all_sizes():
-    # Two iterations at a time, and one for the last of an odd number.
-    assert compilations_for([(40, 50), (41, 61), (64, 33), (17, 19), (70, 80)]) == 2
-
-
-@pytest.mark.slow
-def test_many_kinds_of_sizes_do_not_reach_the_limit_of_recompilations():
-    assert compilations_for([*SIZES, (3, 1), (1, 3), (1, 2), (2, 1)]) > 4
-
-
-@pytest.mark.slow
-def test_compiled_and_eager_flow_are_the_same():
-    for pair in (shifted(3, -2), moved([[1.03, 0, -1.9], [0, 1.03, -1.7]], 61, 83)):
-        assert distance(tvl1(compiled=True)(*pair), tvl1()(*pair)) < 2e-3
-
-
-@pytest.mark.slow
-def test_without_a_compiler_compiled_iterations_are_refused_in_one_line(tmp_path):
-    code = (
-        "import numpy as np; from flow.tvl1 import build_parameters; from flow.tvl1_torch import TorchTVL1\n"
-        "solver = TorchTVL1(build_parameters('fast', {}), compiled=True)\n"
-        "try: solver(np.zeros((20, 20), np.uint8), np.ones((20, 20), np.uint8))\n"
-        "except ValueError as error: print(error)"
-    )
-    env = os.environ | {"CXX": "/nonexistent/c++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    run = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert run.stdout.startswith("torch.compile does not work here: ")
-    assert "No working C++ compiler" in run.stdout
-    assert run.stdout.endswith("; install g++, or iterate eagerly\n")
-    assert run.stdout.count("\n") == 1

@@ -23,11 +23,9 @@ from datasets.builders import list_subset
 from engine import checkpoint, tensor_file
 from opts import parse_opts
 from utils1 import verify
-from workflows.verifying import trials as verify_trials
 from workflows.verifying.causes import about_metric, about_tail
 from workflows.verifying.images import jpeg_quality
-from workflows.verifying.measure import Change, Comparison, Measured
-from workflows.verifying.trials import tried_causes
+from workflows.verifying.measure import Comparison, Measured
 
 ROOT = Path(__file__).parents[1]
 MADE = {"fps": 25.0, "short_side": 40, "quality": 95, "decoder": "opencv 5"}
@@ -339,39 +337,6 @@ def test_the_last_frames_are_a_cause_only_where_there_are_some():
         assert about_tail(Namespace(test_opt=opt), found).verdict == verdict
 
 
-def test_swapped_colours_are_found_by_trying(trained, copied):
-    change_images(copied, "0*.jpg", lambda image: np.ascontiguousarray(image[..., ::-1]))
-    report = verified(trained["rgb"], copied, "--diagnose")
-    assert not report["equal"]
-    assert verdicts(report)["red and blue swapped"] in ("explains it", "likely")
-    assert report["causes"]["val"][0]["name"] == "red and blue swapped"
-
-
-def test_flow_with_its_directions_swapped_is_found_by_trying(trained, copied):
-    for x in list((copied / "frames").rglob("TVL1jpg_x_*.jpg")):
-        y, between = x.with_name(x.name.replace("_x_", "_y_")), x.with_name("between")
-        x.rename(between)
-        y.rename(x)
-        between.rename(y)
-    report = verified(trained["flow"], copied, "--diagnose")
-    assert verdicts(report)["x and y of the flow swapped"] == "explains it"
-    assert report["verdict"].endswith("different; explained by: x and y of the flow swapped")
-
-
-def test_flow_of_the_other_sign_is_found_by_trying(trained, copied):
-    change_images(copied, "TVL1jpg_x_*.jpg", lambda image: 255 - image)
-    report = verified(trained["flow"], copied, "--diagnose", "50")
-    assert report["causes"]["val"][0]["name"] == "x of the flow the other way"
-
-
-def test_another_normalisation_is_found_by_trying(trained, tree, tmp_path):
-    state = checkpoint.load(trained["rgb"])
-    state["recipe"]["normalisation"] = {"mean": [0.0] * 3, "std": [255.0] * 3}
-    checkpoint.save(tmp_path / "a.pth", state)
-    report = verified(tmp_path / "a.pth", tree, "--diagnose")
-    assert verdicts(report)["normalisation sts"] == "explains it"
-
-
 def test_other_flow_is_named_and_not_refused(trained, copied):
     state = checkpoint.load(trained["flow"])
     state["recipe"]["provenance"] = MADE | {"algorithm": "tvl1", "bound": 15.0}
@@ -391,33 +356,6 @@ def test_a_difference_that_rounding_may_make_is_told_from_others(trained, tree, 
         state["metrics"]["loss"] *= factor
         checkpoint.save(tmp_path / "a.pth", state)
         assert verdicts(verified(tmp_path / "a.pth", tree))[name] == verdict
-
-
-def test_a_change_is_a_cause_if_it_leads_to_the_expected_number(monkeypatch):
-    def fake(system: object, part: str, change: Change, sample: int) -> dict[str, float]:
-        return {"top1": dict(change.options).get("gain", 0.0) + 0.5}
-
-    cases = {"the other way": -0.1, "little": 0.02, "half": 0.06, "most of it": 0.095, "all of it": 0.1}
-    monkeypatch.setattr(verify_trials, "measure_changed", fake)
-    monkeypatch.setattr(
-        verify_trials, "trials", lambda system, part: ((n, Change({"gain": g})) for n, g in cases.items())
-    )
-    found = Comparison("test", "--expect", {"top1": 0.7}, measured(), 0.002)
-    whole = {cause.name: cause.verdict for cause in tried_causes(None, found, 9)}
-    assert list(whole.items()) == [
-        *(("all of it", "explains it"), ("most of it", "likely"), ("half", "possible")),
-        *(("little", "no"), ("the other way", "no")),
-    ]
-    part = {cause.name: cause.verdict for cause in tried_causes(None, found, 8)}
-    assert part == whole | {"all of it": "likely"}  # of a sample nothing is certain
-
-
-def test_a_sample_is_spread_over_the_list(trained, tree):
-    words = ["--part", "test", "--expect", "0.9999", "--tolerance", "0", "--diagnose", "2"]
-    report = verified(trained["rgb"], tree, *words)
-    tried = [cause for cause in report["causes"]["test"] if cause["name"] == "--tail drop"]
-    assert "on 2 videos" in tried[0]["evidence"]
-    assert {"--split 2", "--short_side 37", "red and blue swapped"} <= verdicts(report, "test").keys()
 
 
 @pytest.mark.parametrize("quality", [1, 10, 50, 75, 90, 95, 100])

@@ -2,7 +2,7 @@
 
 Examples:
     python utils1/verify.py results/HMDB51/..._best.pth dataset/HMDB51 --annotation_path dataset/HMDB51_labels
-    python utils1/verify.py RGB_HMDB51_16f.pth dataset/HMDB51 --n_classes 51 --expect 0.667 --diagnose
+    python utils1/verify.py RGB_HMDB51_16f.pth dataset/HMDB51 --n_classes 51 --expect 0.667
     python utils1/verify.py sfs.safetensors dataset/HMDB51 --record
 
 What is not given is as in the checkpoint; all options of the test scripts can be given. Exit code 0: the numbers are
@@ -22,15 +22,13 @@ from engine import cli, config
 from engine.json_text import as_json
 from options import build_parser
 from opts import check
-from workflows.verifying.causes import LIKELY, Cause, by_verdict, causes
+from workflows.verifying.causes import LIKELY, causes
 from workflows.verifying.measure import Comparison, Measured, measure
 from workflows.verifying.record import record
 from workflows.verifying.report import NAMES, as_plain, as_text, verdict
 from workflows.verifying.system import System, load_system
-from workflows.verifying.trials import tried_causes
 
 DIFFERENT = 1
-SAMPLE = 100
 
 
 def main(opt: Namespace) -> dict[str, Any]:
@@ -47,7 +45,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     system = load_system(Namespace(**vars(opt) | {"frame_dir": opt.root, "given": [*given, "frame_dir"]}), opt.file)
     found, tested = compare(opt, system)
     different = [one for one in found if not one.equal]
-    why = {one.part: diagnose(opt, system, one) for one in different}
+    why = {one.part: causes(system, one) for one in different}
     odd = [cause for one in found if one.equal and not one.exact for cause in causes(system, one)]
     recorded = None
     if opt.record and tested and not different:
@@ -60,7 +58,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         "notes": [f"{cause.name}: {cause.evidence}" for cause in odd if cause.verdict == LIKELY],
         "recorded": recorded,
     }
-    print(as_json(report, indent=2) if opt.json else as_text(report, tried=bool(opt.diagnose)))  # noqa: T201 - the result
+    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
     return report
 
 
@@ -98,14 +96,6 @@ def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured 
     return found, tested
 
 
-def diagnose(opt: Namespace, system: System, found: Comparison) -> list[Cause]:
-    """All causes of a difference, the surest first."""
-    rows = causes(system, found)
-    if opt.diagnose:
-        rows += tried_causes(system, found, opt.diagnose)
-    return by_verdict(rows)
-
-
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Options of this tool, and those of the test scripts."""
     parser = build_parser()
@@ -118,15 +108,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--tolerance", type=accuracy, default=0.002, metavar="ACC", help="on accuracies")
     add("--part", choices=("all", "val", "test"), default="all", help="what is scored: validation clips, test videos")
     add("--record", action="store_true", help="write what the test measures into the checkpoint")
-    add(
-        "--diagnose",
-        nargs="?",
-        type=videos,
-        const=SAMPLE,
-        default=0,
-        metavar="N",
-        help=f"if they differ: score N videos ({SAMPLE}) again in other ways",
-    )
     add("--json", action="store_true", help="print JSON instead of a table")
     try:
         opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
@@ -142,13 +123,6 @@ def accuracy(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not in [0, 1]; 66.7 % is 0.667")
     return value
-
-
-def videos(text: str) -> int:
-    """A number of videos."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of videos >= 1")
-    return int(text)
 
 
 def script(opt: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Why a number is another one than expected: what can be seen without scoring anything again.
+"""Why a number is another one than expected, as far as the records and the files show it.
 
 Every cause is asked for its evidence, the likeliest first; what cannot be seen is said to be unknown, not left out.
 """
@@ -16,8 +16,8 @@ from .lists import about_lists
 from .measure import Comparison
 from .system import SEEN, VIEWS, System
 
-EXPLAINS, LIKELY, POSSIBLE, UNKNOWN, NO = "explains it", "likely", "possible", "not known", "no"
-ORDER = (EXPLAINS, LIKELY, POSSIBLE, UNKNOWN, NO)
+LIKELY, POSSIBLE, UNKNOWN, NO = "likely", "possible", "not known", "no"
+ORDER = (LIKELY, POSSIBLE, UNKNOWN, NO)
 
 FLOW_KEYS = ("algorithm", "parameters", "bound", "quantisation")
 GEOMETRY = ("fps", "short_side", "quality")
@@ -34,14 +34,10 @@ class Cause(NamedTuple):
 
 
 def causes(system: System, found: Comparison) -> list[Cause]:
-    """Every cause that needs no scoring, the likeliest first."""
+    """All causes, the likeliest first."""
     listed = [Cause(name, verdict, evidence) for name, verdict, evidence in about_lists(system, found)]
-    return by_verdict([*about_images(system, found), *listed, about_metric(system, found), *about_clips(system, found)])
-
-
-def by_verdict(found: list[Cause]) -> list[Cause]:
-    """The surest first, and among those alike in the order in which they are likely."""
-    return sorted(found, key=lambda cause: ORDER.index(cause.verdict))
+    rows = [*about_images(system, found), *listed, about_metric(system, found), *about_clips(system, found)]
+    return sorted(rows, key=lambda cause: ORDER.index(cause.verdict))
 
 
 def about_images(system: System, found: Comparison) -> Iterator[Cause]:

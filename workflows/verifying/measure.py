@@ -1,18 +1,14 @@
 """Scoring a checkpoint again, as its training validated it and as the test scripts do."""
 
-from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
-from datasets import ClipDataset, ClipLoader, Video, VideoDataset, build_loader, num_listed
+from datasets import ClipDataset, Video, VideoDataset, build_loader, num_listed
 from datasets.fingerprint import describe_videos
-from engine import Tally, score_videos, video_metrics
+from engine import video_metrics
 from engine.loop import evaluate
-from models import Classify, Distill, StreamNetwork
+from models import Classify, Distill
 
 from ..testing import Wanted, score_streams
 from .system import System
@@ -73,15 +69,11 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether they are the same but for what other machines change."""
-        return self.agrees(self.measured.metrics)
-
-    def agrees(self, metrics: Mapping[str, float]) -> bool:
-        """Whether some metrics are the expected ones.
+        """Whether they are the same but for what other machines change.
 
         Where the losses agree one clip more or less may be right: it lay on the border.
         """
-        allowed = self.tolerance
+        allowed, metrics = self.tolerance, self.measured.metrics
         if "loss" in self.expected:
             near = abs(metrics["loss"] - self.expected["loss"]) <= LOSS_TOLERANCE * abs(self.expected["loss"])
             if not near:  # nor if one is no number
@@ -90,28 +82,13 @@ class Comparison:
         return abs(metrics[self.key] - self.expected[self.key]) <= allowed + 1e-9
 
 
-@dataclass(frozen=True)
-class Change:
-    """Something done otherwise.
-
-    Attributes:
-        options: In place of the system's.
-        clips: Changes clips, uint8 (N, C, T, H, W).
-        normalisation: In place of the checkpoint's.
-    """
-
-    options: Mapping[str, Any] = field(default_factory=dict)
-    clips: Callable[[Tensor], Tensor] | None = None
-    normalisation: Mapping[str, Sequence[float]] | None = None
-
-
 def measure(system: System, part: str) -> Measured:
     """Score all videos of a part, "val" by the loop of the training, "test" as the test scripts do."""
     opt = system.options(part)
     if part == "val":
         loader = build_loader(opt, "val", [system.stream])
         assert isinstance(loader.dataset, VideoDataset)
-        metrics = evaluate(task_of(system, system.model), loader, system.device, amp=opt.amp)
+        metrics = evaluate(task_of(system), loader, system.device, amp=opt.amp)
         # Without a held-out part it is the test list, which was said when it was built.
         listed = num_listed(opt, "val" if opt.val_fraction else "test")
         return Measured(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
@@ -126,45 +103,8 @@ def measure(system: System, part: str) -> Measured:
     return Measured(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
 
 
-def measure_changed(system: System, part: str, change: Change, sample: int) -> dict[str, float]:
-    """Metrics of evenly spread videos of a part, at most `sample` of them, with something done otherwise."""
-    opt = Namespace(**vars(system.options(part)) | dict(change.options))
-    model = StreamNetwork(system.model.network, system.stream, change.normalisation or system.model.normalisation)
-    model = model.to(system.device).eval()
-    if change.clips:
-        name, alter = system.stream.name, change.clips
-        model.register_forward_pre_hook(lambda module, args: ({**args[0], name: alter(args[0][name])},))
-    loader = sampled(build_loader(opt, part, [system.stream]), sample)
-    if part == "val":
-        return evaluate(task_of(system, model), loader, system.device, amp=opt.amp)
-    assert isinstance(loader.dataset, ClipDataset)
-    tally = Tally(loader.dataset.clip_counts, 1, model.num_classes, system.device)
-    scored = score_videos([model], loader, tally, device=system.device, amp=opt.amp)
-    return video_metrics(scored.logits[0], label_of(loader.dataset))
-
-
-def task_of(system: System, model: StreamNetwork) -> Classify | Distill:
+def task_of(system: System) -> Classify | Distill:
     """What the training validated with: distillation weighs its cross-entropy, and needs no teacher for it."""
     if "loss_ce" in system.state.get("metrics", {}):
-        return Distill(model, model, (), ce_weight=system.opt.ce_weight).to(system.device)
-    return Classify(model).to(system.device)
-
-
-def label_of(dataset: ClipDataset) -> Tensor:
-    """Class indices of the videos."""
-    return Tensor([video.label for video in dataset.videos]).long()
-
-
-def sampled(loader: ClipLoader, most: int) -> ClipLoader:
-    """Batches of at most so many videos, evenly spread over the list."""
-    data = loader.dataset
-    assert isinstance(data, VideoDataset | ClipDataset)
-    if len(data.videos) <= most:
-        return loader
-    videos = [data.videos[i] for i in np.linspace(0, len(data.videos) - 1, most).round().astype(int)]
-    if isinstance(data, ClipDataset):
-        fewer = ClipDataset(videos, data.reader, data.crops, sample=data.sample, length=data.length)
-        return replace(loader, dataset=fewer)
-    return replace(
-        loader, dataset=VideoDataset(videos, data.reader, sample=data.sample, length=data.length, seed=data.seed)
-    )
+        return Distill(system.model, system.model, (), ce_weight=system.opt.ce_weight).to(system.device)
+    return Classify(system.model).to(system.device)

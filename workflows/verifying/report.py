@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .causes import EXPLAINS, LIKELY, Cause
+from .causes import LIKELY, Cause
 from .measure import Comparison, Measured
 
 NAMES = {"val": "validation clips", "test": "test videos"}
@@ -37,11 +37,9 @@ def verdict(
 
 
 def surest(rows: Sequence[Cause]) -> str:
-    """The causes that explain a difference, or else the likely ones."""
-    for verdict in (EXPLAINS, LIKELY):
-        if names := [cause.name for cause in rows if cause.verdict == verdict]:
-            return f"{'explained by' if verdict == EXPLAINS else 'likely'}: {' and '.join(names)}"
-    return "no likely cause seen"
+    """The likely causes in words."""
+    names = [cause.name for cause in rows if cause.verdict == LIKELY]
+    return f"likely: {' and '.join(names)}" if names else "no likely cause seen"
 
 
 def as_plain(one: Comparison) -> dict[str, Any]:
@@ -57,12 +55,10 @@ def as_plain(one: Comparison) -> dict[str, Any]:
     }
 
 
-def as_text(report: dict[str, Any], *, tried: bool) -> str:
-    """The report for people; `tried` says whether anything was scored again to find causes."""
+def as_text(report: dict[str, Any]) -> str:
+    """The report for people."""
     lines = [report["verdict"], *(f"although {note}" for note in report["notes"])]
     for part, rows in report["causes"].items():
         lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]
         lines += [f"| {row['name']} | {row['verdict']} | {row['evidence']} |" for row in rows]
-    if report["causes"] and not tried:
-        lines += ["", "--diagnose scores a sample again with other clips, colours, directions and normalisations"]
     return "\n".join(lines)
