@@ -42,7 +42,7 @@ class Refused(argparse.Action):
 
 def build_parser() -> ArgumentParser:
     """The parser of all scripts."""
-    parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; README.md has the commands.")
+    parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; see docs/commands.md.")
     add_data_options(parser)
     add_clip_options(parser)
     add_loading_options(parser)

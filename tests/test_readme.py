@@ -1,4 +1,4 @@
-"""Every command of the README runs as it is written, on a tiny tree with checkpoints made on the spot."""
+"""Every command of README.md and docs/commands.md, on a tiny tree with checkpoints that are made on the spot."""
 
 import importlib
 import re
@@ -12,17 +12,22 @@ import torch
 from helpers import write_hmdb51
 from test_datasets import make_kinetics, make_ucf101
 
-from models import build_model
+from models import FUSIONS, build_model
 from opts import parse_opts
-from utils1 import extract_frames, extract_frames_flows
 
-README = (Path(__file__).parents[1] / "README.md").read_text()
-COMMANDS = [
-    shlex.split(command.replace("\\\n", " "), comments=True)[1:]
-    for block in re.findall(r"```\n(.*?)```", README, re.DOTALL)
-    for command in re.findall(r"^python .*?(?<!\\)$", block, re.DOTALL | re.MULTILINE)
-]
+ROOT = Path(__file__).parents[1]
+README, PAGE = ((ROOT / path).read_text("utf-8") for path in ("README.md", "docs/commands.md"))
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", f"{README}\n{PAGE}", re.DOTALL | re.MULTILINE)
+LINES = re.findall(
+    r"^python (.*?)(?<!\\)$", "".join(text for kind, text in BLOCKS if not kind), re.DOTALL | re.MULTILINE
+)
+COMMANDS = [shlex.split(line.replace("\\\n", " "), comments=True) for line in dict.fromkeys(LINES)]
 RUNS = [words for words in COMMANDS if words[0].startswith(("train", "STS", "test_"))]
+EXTRACTIONS = [words for words in COMMANDS if words[0].startswith("utils1/extract")]
+PREDICTIONS = [words for words in COMMANDS if words[0] == "predict.py"]
+TOOLS = [words for words in COMMANDS if words[0].startswith("utils1/") and words not in EXTRACTIONS]
+EXPORTS = [words for words in COMMANDS if words[0] == "export.py"]
+DEMO = ["demo.py"]
 CLASSES = {"Kinetics": 400, "HMDB51": 51, "UCF101": 2}
 SMALLER = "--width 0.25 --sample_size 32 --n_workers 0 --clips_per_batch 4 --review_mid 8 --device cpu".split()
 
@@ -30,10 +35,15 @@ SMALLER = "--width 0.25 --sample_size 32 --n_workers 0 --clips_per_batch 4 --rev
 def test_the_published_commands_are_all_there():
     scripts = [words[0] for words in COMMANDS]
     assert scripts.count("test_single_stream.py") == 3
-    assert scripts.count("test_two_stream.py") == 5
-    assert scripts.count("train.py") == 7
-    assert scripts.count("STS_train.py") == 4
+    assert scripts.count("test_two_stream.py") == 6
+    assert scripts.count("train.py") == 8
+    assert scripts.count("STS_train.py") == 5
     assert {"utils1/extract_frames.py", "utils1/extract_frames_flows.py", "predict.py"} <= set(scripts)
+
+
+def test_every_command_is_tried():
+    tried = [*RUNS, *EXTRACTIONS, *PREDICTIONS, *TOOLS, *EXPORTS, DEMO]
+    assert [words for words in COMMANDS if words not in tried] == []
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +56,7 @@ def tree(tmp_path_factory) -> Path:
         (made / "frames").rename(root / "dataset" / name)
         (made / "labels").rename(root / "dataset" / f"{name}_labels")
     (root / "dataset" / "HMDB51" / "HMDB51_frames").symlink_to(root / "dataset" / "HMDB51")
+    (root / "configs").symlink_to(ROOT / "configs")
     return root
 
 
@@ -79,8 +90,7 @@ def test_a_command_runs(words, tree, monkeypatch):
         run(next(words for words in RUNS if "--stream" in words))
     assert all(0 <= value <= 1 for value in run(words).values())
     if "train" in words[0]:
-        dataset = words[words.index("--dataset") + 1]
-        assert list((tree / "results" / dataset).glob(f"*{2 if resumes(words) else 1}.pth"))
+        assert list((tree / "results" / parse_opts(words[1:]).dataset).glob(f"*{2 if resumes(words) else 1}.pth"))
 
 
 def write_video(path: Path) -> None:
@@ -91,35 +101,38 @@ def write_video(path: Path) -> None:
     writer.release()
 
 
-@pytest.mark.parametrize("tool", [extract_frames, extract_frames_flows], ids=lambda tool: tool.__name__)
-def test_an_extraction_command_runs(tool, tmp_path):
-    (words,) = (words for words in COMMANDS if words[0] == f"{tool.__name__.replace('.', '/')}.py")
-    values = {"path_to_video_files": str(tmp_path / "v"), "start_class": "0", "end_class": "1", "gpu_id": "0"}
+@pytest.mark.parametrize("words", EXTRACTIONS, ids=" ".join)
+def test_an_extraction_command_runs(words, tmp_path):
+    tool = importlib.import_module(words[0].removesuffix(".py").replace("/", "."))
     write_video(tmp_path / "v" / "run" / "a.avi")
-    arguments = [values.get(word, str(tmp_path / "out")) for word in words[1:]]
+    numbers = {"start_class": "0", "end_class": "1", "gpu_id": "0"}
+    folders = [str(tmp_path / "v"), str(tmp_path / "out")]
+    arguments = [*folders, *(numbers.get(word, word) for word in words[3:])]
     tool.main(tool.parse_args([*arguments, "--workers", "1", "--short_side", "40"]))
     assert (tmp_path / "out" / "run" / "a" / "done").exists()
 
 
-def test_the_prediction_command_has_the_arguments_of_the_script(monkeypatch):
-    (words,) = (words for words in COMMANDS if words[0] == "predict.py")
-    predict = importlib.import_module("predict")
+@pytest.mark.parametrize("words", PREDICTIONS, ids=" ".join)
+def test_a_prediction_command_has_the_arguments_of_the_script(words, monkeypatch):
     monkeypatch.setattr("sys.argv", words)
-    opt = predict.parse_args()
+    opt = importlib.import_module("predict").parse_args()
     assert (opt.video, opt.weights, opt.fusion) == ("video.mp4", ["rgb.pth", "sfs.pth"], "activno")
 
 
-TOOLS = [words for words in COMMANDS if words[0].startswith("utils1/") and "extract" not in words[0]]
-
-
-@pytest.mark.parametrize("words", TOOLS, ids=lambda words: words[0])
+@pytest.mark.parametrize("words", [*TOOLS, *EXPORTS, DEMO], ids=" ".join)
 def test_the_command_of_a_tool_has_its_arguments(words, monkeypatch):
     module = importlib.import_module(words[0].removesuffix(".py").replace("/", "."))
     monkeypatch.setattr("sys.argv", words)
     assert module.parse_args()
 
 
-def test_the_export_command_has_the_arguments_of_the_script(monkeypatch):
-    (words,) = (words for words in COMMANDS if words[0] == "export.py")
-    monkeypatch.setattr("sys.argv", words)
-    assert importlib.import_module("export").parse_args().format == "onnx"
+def test_the_python_example_runs_on_the_scores_that_the_commands_leave(tree, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    monkeypatch.chdir(tree)
+    if not Path(scores := "results/HMDB51/sts_net.npz").exists():
+        run(next(words for words in RUNS if scores in words))
+    capsys.readouterr()
+    exec(code, {})
+    shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
+    assert list(shown) == list(FUSIONS)
+    assert all(0 <= float(value) <= 1 for value in shown.values())
