@@ -8,11 +8,14 @@ PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.ready-dev
 	$(PYTHON) demo.py $(DEMO)
 
+# A file's tests stay in one process, with what they share; each process has one thread.
+PYTEST = $(PYTHON) -m pytest -q -n auto --dist loadfile
+
 test: $(VENV)/.ready-dev
-	$(PYTHON) -m pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-all: $(VENV)/.ready-dev
-	$(PYTHON) -m pytest -q
+	$(PYTEST)
 
 lint: $(VENV)/.ready-dev
 	$(PYTHON) -m ruff check .

@@ -1,6 +1,7 @@
 """Small networks in checkpoints for predict.py, and running it."""
 
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -18,12 +19,14 @@ NAMES = ("clap", "run", "wave")
 PROVENANCE = {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 5.0}
 
 
-def write_weights(path, stream=RGB, names=NAMES, **recipe):
-    torch.manual_seed(len(path.name))
+def write_weights(path, stream=RGB, names=NAMES, modality=None, **recipe):
+    """A checkpoint of a tiny random network, as the training scripts write them."""
+    torch.manual_seed(crc32(path.name.encode()))
     opt = options("resnet", 10, width=0.0625)
     network = build_model(opt, stream.channels, len(names))
     own = {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "provenance": PROVENANCE} | recipe
-    state = {"options": vars(opt), "class_names": list(names), "stream": stream.name, "recipe": own}
+    given = vars(opt) | {"modality": modality or {"rgb": "RGB", "flow": "Flow"}[stream.name]}
+    state = {"options": given, "class_names": list(names), "stream": stream.name, "recipe": own}
     checkpoint.save(path, state | {"arch": "resnet-10", "epoch": 3, "state_dict": network.state_dict()})
     return str(path)
 

@@ -1,9 +1,16 @@
+import os
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 from helpers import CLASSES, words_for, write_hmdb51
 from hypothesis import settings
+
+# Tests run side by side, on small tensors: more threads would wait for each other, here and in what tests start.
+os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+torch.set_num_threads(1)
+cv2.setNumThreads(1)
 
 settings.register_profile("any machine", deadline=None)  # a busy one is no failure
 settings.load_profile("any machine")

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from test_extract import flows, make_video, tree
+from extraction import flows, make_video, tree
 from torchvision.models.optical_flow import raft_small
 
 from flow import encode

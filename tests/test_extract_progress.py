@@ -6,7 +6,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from test_extract import FRAMES, flows, frames, make_video
+from extraction import FRAMES, flows, frames, make_video
 
 from utils1 import progress
 from utils1.progress import Progress, Tally, in_words

@@ -5,7 +5,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
-from test_extract import flows, frames, make_video, names, tree
+from extraction import flows, frames, make_video, names, tree
 
 from datasets.decoding.video import read_video
 from utils1.images import ImageFolder

@@ -6,16 +6,17 @@ import av
 import numpy as np
 import pytest
 import torch
-from helpers import DEPTHS, options, small
+from answering import write_weights
+from helpers import small
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
 
-from datasets import FLOW, RGB, clip_starts
+from datasets import FLOW, clip_starts
 from datasets.synthetic import render, write_avi
 from engine import checkpoint, cli
-from models import MODELS, Output, StreamNetwork, build_model
+from models import MODELS, Output, StreamNetwork
 from models.gradcam import choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows import films
@@ -251,32 +252,14 @@ def test_a_film_that_fails_leaves_nothing(tmp_path):
     assert [*tmp_path.iterdir()] == []
 
 
-def save(path, stream=RGB, modality="RGB", classes=CLASSES, **recipe):
-    """A checkpoint of a tiny random network, as the training scripts write them."""
-    opt = options("resnet", DEPTHS["resnet"][0], width=0.0625)
-    network = build_model(opt, stream.channels, len(classes))
-    made = {"fps": 25.0, "short_side": 32, "algorithm": "dis", "parameters": {}, "bound": 20.0}
-    clips = {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "provenance": made}
-    state = {
-        "arch": "resnet-10",
-        "stream": stream.name,
-        "class_names": list(classes),
-        "recipe": clips | recipe,
-        "options": vars(opt) | {"modality": modality},
-        "state_dict": network.state_dict(),
-    }
-    checkpoint.save(path, state)
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A video of 20 frames, and checkpoints of three streams."""
     root = tmp_path_factory.mktemp("cam")
     write_avi(root / "disc.avi", render("disc_rise", 0, 0, size=48)[0])
-    save(root / "rgb.pth")
-    save(root / "sfs.pth", modality="RGB_Flow")
-    save(root / "flow.pth", FLOW, "Flow")
+    write_weights(root / "rgb.pth", names=CLASSES)
+    write_weights(root / "sfs.pth", names=CLASSES, modality="RGB_Flow")
+    write_weights(root / "flow.pth", FLOW, CLASSES)
     return root
 
 
@@ -341,8 +324,8 @@ def test_networks_of_one_kind_are_numbered(made):
 )
 def test_what_the_tool_cannot_do_is_one_line_and_leaves_nothing(made, tmp_path, capsys, weights, words, message):
     checkpoint.save(made / "bare.pth", {"state_dict": small("resnet").state_dict()})
-    save(made / "other.pth", classes=("a", "b", "c"))
-    save(made / "long.pth", sample_duration=16)
+    write_weights(made / "other.pth", names=("a", "b", "c"))
+    write_weights(made / "long.pth", names=CLASSES, sample_duration=16)
     paths = [str(made / f"{name}.pth") for name in weights]
     words = [str(made / "disc.avi"), "--weights", *paths, "--out", str(tmp_path / "cam"), *words, "--device", "cpu"]
     with pytest.raises(SystemExit) as stopped:

@@ -147,7 +147,7 @@ def test_options_scores_and_results_hold_any_name(tmp_path):
     assert np.array_equal(read.logits, logits)
 
 
-@pytest.mark.parametrize("word", [*NAMES, "it's", "a b", "$x"])
+@pytest.mark.parametrize("word", [*NAMES, "it's", "a b", "$x"], ids=ascii)
 def test_a_printed_word_is_the_same_in_a_shell(word):
     shown = quoted(word)
     assert encoded(shown).decode() == shown

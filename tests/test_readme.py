@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from corpora import make_kinetics, make_ucf101
 from helpers import write_hmdb51
-from test_datasets import make_kinetics, make_ucf101
 
 from models import FUSIONS, build_model
 from opts import parse_opts

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from answering import write_weights
 from helpers import words_for, write_hmdb51
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_gradcam import save
 from torch import Tensor
 
 from datasets import FLOW, RGB
@@ -177,7 +177,7 @@ def test_what_cannot_be_compared_is_refused(features, message):
 def weights(tmp_path_factory) -> dict[str, str]:
     root = tmp_path_factory.mktemp("weights")
     kinds = {"sfs": RGB, "rgb": RGB, "flow": FLOW}
-    return {name: save(root / f"{name}.pth", stream, provenance={}) for name, stream in kinds.items()}
+    return {name: write_weights(root / f"{name}.pth", stream, provenance={}) for name, stream in kinds.items()}
 
 
 def parsed(hmdb51, out, weights, roles, *words):

@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from test_extract import expected_names, make_video, names, tree
+from extraction import expected_names, make_video, names, tree
 
 from flow import build_flow, encode, read_flo
 from utils1 import extract_frames_flows

@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from extraction import make_video
 from hypothesis import given
 from hypothesis import strategies as st
-from test_extract import make_video
 
 from datasets import clip_starts, loop
 from datasets.crops import CenterCrop

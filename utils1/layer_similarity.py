@@ -32,7 +32,6 @@ from workflows.teacher_flow import build_teacher_flow
 from workflows.testing import stream_of
 from workflows.understanding.similarity_report import as_table, describe, write_matrix, write_picture
 
-ROLES = ("student", "teacher", "baseline")
 GROUP = 256  # clips whose pooled features are compared with each other; maps are by batches, for their size
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,8 @@ def main(opt: Namespace) -> dict[str, Any]:
     """Print the table; returns what it says."""
     if opt.clips < FEWEST:
         raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
-    paths = {role: path for role in ROLES if (path := vars(opt)[role])}
+    roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
+    paths = {role: path for role, path in roles.items() if path}
     states = {role: checkpoint.load(path) for role, path in paths.items()}
     streams = {role: stream_of(states[role], path) for role, path in paths.items()}
     modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
