@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 
 from engine import Tally, checkpoint, cli, confusion, result_lines, score_videos, video_metrics
 from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
-from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
 from engine.loop import CHECK_EVERY, Epoch, FiniteCheck, evaluate, train_one_epoch
 from engine.metrics import Averages
@@ -24,6 +23,7 @@ from engine.reproducibility import setup
 from engine.rolling import Checkpoints
 from engine.schedules import Schedule, Warmup
 from engine.stepper import Stepper
+from sts_common.files import write_atomically
 
 CPU = torch.device("cpu")
 

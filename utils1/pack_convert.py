@@ -14,7 +14,7 @@ from datasets.jpeg.restart import Coding, count_symbols, cut, transcode
 from datasets.jpeg.segments import Window, write_lengths
 from datasets.stores.pack_format import INDEX, Description, Kind, Original, write_front, write_originals
 from datasets.views import Box
-from engine.files import write_atomically
+from sts_common.files import write_atomically
 
 from .pack_groups import Group, Key, choose_interval, group_key
 
