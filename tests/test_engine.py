@@ -251,10 +251,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as full:
         write_atomically(path, fail)
+    assert full.value.filename == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_names_the_file_that_was_to_be_written_or_the_one_that_was_read_meanwhile(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder") as taken:
+        write_atomically(tmp_path / "folder", lambda file: file.write(b"x"))
+    assert taken.value.filename == str(tmp_path / "folder")
+    with pytest.raises(FileNotFoundError, match="source"):
+        write_atomically(tmp_path / "file", lambda file: file.write((tmp_path / "source").read_bytes()))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_logs_are_cut_back_to_where_the_run_starts(tmp_path):
