@@ -12,8 +12,8 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 from engine import cli, setup
-from engine.hardware import in_bytes
 from models import FUSIONS
+from sts_common import size_in_words
 from workflows.exporting.checks import BATCHES, LIMITS, Parity, measure_latency, write_checked
 from workflows.exporting.formats import FORMATS, check_format, destination
 from workflows.exporting.plan import DTYPES, build_export
@@ -32,7 +32,8 @@ def main(opt: Namespace) -> Parity:
     limit = LIMITS[opt.dtype] if opt.tolerance is None else opt.tolerance
     parity = write_checked(export, kind, path, limit)
     inputs = ", ".join(f"{name} {shape}" for name, shape in export.shapes().items())
-    log.info("%s: %s, for clips of any number, uint8 (C, T, H, W): %s", path, in_bytes(path.stat().st_size), inputs)
+    size = size_in_words(path.stat().st_size)
+    log.info("%s: %s, for clips of any number, uint8 (C, T, H, W): %s", path, size, inputs)
     lines = [
         f"parity on noise in batches of {', '.join(map(str, BATCHES))}: {parity.difference:.1e} of the largest score "
         f"(limit {limit:.0e}), the same first class in {parity.agreeing} of {parity.clips} clips"

@@ -19,7 +19,7 @@ ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf
 VIDEOS = tuple(f".{ending}" for ending in ENDINGS.split())
 
 WHOLE = re.compile(r"\d{1,9}\.\d*(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `engine.files.encoded` writes a byte that is no UTF-8
+BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` writes a byte that is no UTF-8
 
 Row = TypeVar("Row")
 

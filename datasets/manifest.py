@@ -9,14 +9,13 @@ One JSON array in ASCII per line, so that any name survives, lines can be search
 
 import datetime
 import json
-import os
 import random
-import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from sts_common import counted
+from sts_common.files import write_text
 
 from .finding import Known
 from .manifest_rows import HASH, Facts, Row, parse_rows
@@ -100,7 +99,9 @@ def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
     now = datetime.datetime.now(datetime.UTC)
     header = {"manifest": VERSION, "layout": layout, "made": f"{now:%Y-%m-%d %H:%M}", "videos": len(rows)}
     header |= {"columns": list(Facts._fields), "hash": HASH}
-    return replace(root / MANIFEST, "\n".join([json.dumps(header, allow_nan=False), *rows, ""]))
+    path = root / MANIFEST
+    write_text(path, "\n".join([json.dumps(header, allow_nan=False), *rows, ""]))
+    return path
 
 
 def read_manifest(root: Path) -> Manifest | None:
@@ -145,20 +146,3 @@ def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:
     if [type(field) for field in fields] != [str, str, int]:
         raise ValueError(f"{path}:1: lacks layout, made or videos; {AGAIN}")
     return fields  # type: ignore[return-value]
-
-
-def replace(path: Path, text: str) -> Path:
-    """Write a text file in one step, in place of the one that is there.
-
-    Raises:
-        OSError: If it cannot be written; then the old one is still there.
-    """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        return temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

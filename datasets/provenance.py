@@ -1,12 +1,12 @@
 """How the frames and flow images below a root were made: two small JSON files that the extraction writes."""
 
 import json
-import os
-import uuid
 from argparse import ArgumentTypeError
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from sts_common.files import encoded, write_atomically
 
 FRAMES_FILE = "frames.json"  # fps, short_side, quality, decoder
 FLOW_FILE = "flow.json"  # algorithm, parameters, library, bound, quantisation, fps, short_side, quality
@@ -67,21 +67,25 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
 
 def create(path: Path, text: str) -> bool:
     """Write a file in one step, unless it is there; whether it was not."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            path.hardlink_to(temporary)  # fails if the file is there; a rename would replace it
-        except FileExistsError:
-            return False
-        except OSError:  # no hard links here (exFAT, some network shares): of two at the same instant the last counts
-            temporary.replace(path)
-        return True
-    finally:
-        temporary.unlink(missing_ok=True)
+        write_atomically(path, lambda file: file.write(encoded(text)), place=link)
+    except FileExistsError:
+        return False
+    return True
+
+
+def link(part: Path, path: Path) -> None:
+    """Give a file its name, which a rename would take from another one.
+
+    Raises:
+        FileExistsError: If there is a file of that name.
+    """
+    try:
+        path.hardlink_to(part)
+    except FileExistsError:
+        raise
+    except OSError:  # no hard links here (exFAT, some network shares): of two at the same instant the last counts
+        part.replace(path)
 
 
 def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .manifest import replace
+from sts_common.files import write_text
 
 QUARANTINE = "quarantine.tsv"
 COLUMNS = ("path", "reason", "date")
@@ -84,7 +84,7 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
             cases[path] = old if same and old else Case(OWN + reason, today)
     if cases or before:
         rows = ((path, *cases[path]) for path in sorted(cases))
-        replace(root / QUARANTINE, table(COLUMNS, rows))
+        write_text(root / QUARANTINE, table(COLUMNS, rows))
     return len(cases)
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import torch
 
+from sts_common import cores
+
 from .jpeg import native
 
 try:
@@ -22,11 +24,6 @@ except ImportError:  # not everywhere
 LOADERS = ("auto", "threads", "processes")
 FILES, FILES_PER_WORKER = 16, 8  # that are open while a training and a validation loader run, beside those of now
 MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU trains on
-
-
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def default_workers() -> int:

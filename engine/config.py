@@ -9,8 +9,9 @@ from typing import Any
 
 import yaml
 
+from sts_common.files import write_text
+
 from .cli import ArgumentParser, did_you_mean
-from .files import write_text
 
 BOOLEANS = {"true": True, "false": False}
 NOT_OPTIONS = ("given", "config")  # in the namespace of a run, but none of its settings

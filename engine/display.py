@@ -13,8 +13,10 @@ import torch
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from sts_common import size_in_words
+
 from .distributed import is_main, world
-from .hardware import device_name, in_bytes, memory_used
+from .hardware import device_name, memory_used
 from .metrics import Averages
 from .pace import Pace, in_time
 from .prefetch import Feed
@@ -123,7 +125,7 @@ class Display:
         seconds, _, clips = self.recent()
         parts = [f"{name} {means.pop(name):.3g}" for name in ("loss", "acc") if name in means]
         parts += [f"{clips * world() / seconds:.3g} clips/s"] if clips else []
-        parts += [self.feed.shown(), in_bytes(memory_used(self.feed.device))]
+        parts += [self.feed.shown(), size_in_words(memory_used(self.feed.device))]
         left = self.pace.left() if self.pace else None
         parts += [] if left is None else [f"run {in_time(left)}"]
         terms = [f"{name.removeprefix('loss_')} {mean:.3g}" for name, mean in means.items()]

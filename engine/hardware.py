@@ -2,13 +2,10 @@
 
 import os
 import platform
-import resource
 import sys
 from pathlib import Path
 
 import torch
-
-UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def device_name(device: torch.device) -> str:
@@ -19,12 +16,16 @@ def device_name(device: torch.device) -> str:
 
 
 def memory_used(device: torch.device) -> int:
-    """Bytes: on a GPU the most that tensors ever took, on a CPU what the process holds in main memory now."""
+    """Bytes: on a GPU the most that tensors ever took, on a CPU what the process holds now; 0 on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text("utf-8").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform == "win32":
+        return 0
+    import resource  # which Windows lacks
+
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else most * 1024
 
@@ -33,11 +34,3 @@ def versions() -> str:
     """What a result may depend on, on one line."""
     gpu = f", CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}" if torch.version.cuda else ""
     return f"Python {platform.python_version()}, torch {torch.__version__}{gpu}"
-
-
-def in_bytes(size: float) -> str:
-    """A size like "12.3 GB"."""
-    for unit, name in UNITS:
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size:.0f} bytes"

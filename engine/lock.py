@@ -1,10 +1,11 @@
 """One run per folder, and folders that a run can have."""
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+
+from filelock import lock_descriptor
 
 from .distributed import is_main
 from .naming import RunFiles
@@ -68,17 +69,15 @@ class Lock:
     def __enter__(self) -> "Lock":
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("a+", encoding="utf-8")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it with the process
-        except BlockingIOError:
-            file.seek(0)
+        if not lock_descriptor(file.fileno(), blocking=False):  # the system lets go of it with the process
+            file.seek(1)  # of the first byte, which Windows locks, nothing is read
             owner = file.read().strip() or "unknown"
             file.close()
             raise ValueError(
                 f"{self.path.parent}: another run (pid {owner}) writes here; use another --result_path, or stop it"
-            ) from None
+            )
         file.truncate(0)
-        file.write(f"{os.getpid()}\n")
+        file.write(f" {os.getpid()}\n")
         file.flush()
         self.file = file
         return self

@@ -10,7 +10,8 @@ from typing import Any
 
 from tensorboardX import SummaryWriter
 
-from .files import write_text
+from sts_common.files import write_text
+
 from .json_text import as_json
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,7 @@ from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile, schedule
 
 from sts_common import counted
-
-from .files import write_atomically
+from sts_common.files import write_atomically
 
 WARM_UP = 10  # steps that are left out: compiling, choosing kernels, starting workers
 SETTLE = 2  # steps that the profiler itself takes to start, of those left out

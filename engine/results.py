@@ -8,8 +8,8 @@ import numpy as np
 from torch import Tensor
 
 from sts_common import counted
+from sts_common.files import write_text
 
-from .files import write_text
 from .scores import Scores
 
 STRETCHED = 256  # pixels that the short side of frames has for crops "two-stream"

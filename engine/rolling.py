@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sts_common.files import CUT
+
 from . import checkpoint
-from .files import CUT
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from sts_common import counted
+from sts_common.files import write_atomically
 
-from .files import write_atomically
 from .json_text import as_json
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}

@@ -7,10 +7,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from sts_common import counted
+from sts_common import counted, size_in_words
 
 from .distributed import world
-from .hardware import device_name, in_bytes, versions
+from .hardware import device_name, versions
 from .precision import resolve
 from .run import Run
 
@@ -105,7 +105,7 @@ def plan_of(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_by
 def describe(plan: Plan) -> list[str]:
     """The lines that a run begins with."""
     each = [f"{in_count(plan.clip_flops)}FLOP per training clip"] if plan.clip_flops else []
-    each += [f"about {in_bytes(plan.memory)} per device"] if plan.memory else []
+    each += [f"about {size_in_words(plan.memory)} per device"] if plan.memory else []
     learning = f"{in_count(plan.learn)} parameters learn, {in_count(plan.frozen)} are frozen"
     rows = {
         "data": f"{plan.train_videos:,} training and {counted(plan.val_videos, 'validation video')} of "

@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .files import write_atomically
+from sts_common.files import write_atomically
+
 from .json_text import as_json
 
 log = logging.getLogger(__name__)

@@ -4,12 +4,13 @@ Little-endian on every machine: float32 202021.25, int32 width, int32 height, th
 float32. Flow that is unknown, as behind an object, is NaN here and above 1e9 in the file, as Middlebury has it.
 """
 
-import os
 import struct
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from sts_common.files import write_atomically
 
 TAG = 202021.25  # its bytes spell PIEH
 HEADER = struct.Struct("<fii")
@@ -43,7 +44,7 @@ def read_flo(path: str | Path) -> NDArray[np.float32]:
 
 
 def write_flo(path: str | Path, flow: ArrayLike) -> None:
-    """Write a .flo file under a temporary name and rename it; its folder must exist.
+    """Write a .flo file under a temporary name and rename it; its folder is made.
 
     Args:
         path: Ends in .flo; replaced if it is there.
@@ -61,14 +62,9 @@ def write_flo(path: str | Path, flow: ArrayLike) -> None:
     unknown = np.isnan(array).any(-1, keepdims=True)
     if (np.abs(array) > LARGEST).any():
         raise ValueError(f"{path}: flow beyond {LARGEST:g} pixels cannot be told from unknown; give NaN where it is")
-    part = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(HEADER.pack(TAG, width, height))
-            file.write(np.where(unknown, np.float32(UNKNOWN), array).astype("<f4", copy=False).tobytes())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    content = np.where(unknown, np.float32(UNKNOWN), array).astype("<f4", copy=False).tobytes()
+    # Not durable: there are thousands of them, and what a power cut leaves is seen when it is read.
+    write_atomically(path, lambda file: file.write(HEADER.pack(TAG, width, height) + content), durable=False)
 
 
 def checked_name(path: str | Path) -> Path:

@@ -1,7 +1,6 @@
 """TV-L1 by the kernel in tvl1.cpp: one pair per thread, on CPUs."""
 
 import ctypes
-import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sts_common import cores
 from sts_native import BuildError
 
 from .build import KERNEL
@@ -93,11 +93,6 @@ def isa_paths() -> list[str]:
 def isa_used() -> str:
     """The code path that "auto" takes."""
     return ISAS[load().tvl1_isa(0)]
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @cache

@@ -1,5 +1,6 @@
 """What every package may import, and which imports none of them."""
 
-from .words import counted
+from .processors import cores
+from .words import counted, size_in_words
 
-__all__ = ["counted"]
+__all__ = ["cores", "counted", "size_in_words"]

@@ -12,10 +12,11 @@ from helpers import Clock
 
 from engine import display
 from engine.display import LINE, LOOK, Display, local_means, speed_row
-from engine.hardware import in_bytes, memory_used
+from engine.hardware import memory_used
 from engine.metrics import Averages
 from engine.pace import FIRST, FORWARD, MEMORY, WARM_UP, Pace, in_time
 from engine.prefetch import ADVICE, WORTH_SECONDS, Feed
+from sts_common import size_in_words
 
 CPU = torch.device("cpu")
 
@@ -238,4 +239,4 @@ def test_spans_of_time_are_short(seconds, text):
 
 @pytest.mark.parametrize(("size", "text"), [(12, "12 bytes"), (1.25e9, "1.2 GB"), (3e12, "3.0 TB")])
 def test_sizes_are_short(size, text):
-    assert in_bytes(size) == text
+    assert size_in_words(size) == text

@@ -13,6 +13,7 @@ import torch
 
 from datasets.jpeg import native as loader
 from flow import BACKENDS, FLOWS, native
+from sts_common import cores
 from utils1 import doctor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -55,7 +56,7 @@ def test_versions_and_hardware_are_those_of_this_process(quick, tmp_path, monkey
     assert machine["torch"] == torch.__version__
     assert machine["opencv"] == cv2.__version__
     assert machine["opencv_has_tvl1"] is True
-    assert machine["cores"] == native.cores()
+    assert machine["cores"] == cores()
     assert len(machine["gpus"]) == torch.cuda.device_count()
     assert machine["disk"]["folder"] == str(tmp_path)
     assert machine["disk"]["free_gigabytes"] > 0

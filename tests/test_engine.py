@@ -15,7 +15,6 @@ from torch.utils.data import DataLoader
 
 from engine import Tally, checkpoint, cli, confusion, result_lines, score_videos, video_metrics
 from engine.cli import EvaluationCountError, exit_code, is_explained, one_line
-from engine.files import write_atomically
 from engine.logs import Curves, JsonLog, TsvLog
 from engine.loop import CHECK_EVERY, Epoch, FiniteCheck, evaluate, train_one_epoch
 from engine.metrics import Averages
@@ -24,6 +23,7 @@ from engine.reproducibility import setup
 from engine.rolling import Checkpoints
 from engine.schedules import Schedule, Warmup
 from engine.stepper import Stepper
+from sts_common.files import write_atomically
 
 CPU = torch.device("cpu")
 
@@ -251,10 +251,21 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
         file.write(b"half")
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="No space") as full:
         write_atomically(path, fail)
+    assert full.value.filename == str(path)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_error_names_the_file_that_was_to_be_written_or_the_one_that_was_read_meanwhile(tmp_path):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match="folder") as taken:
+        write_atomically(tmp_path / "folder", lambda file: file.write(b"x"))
+    assert taken.value.filename == str(tmp_path / "folder")
+    with pytest.raises(FileNotFoundError, match="source"):
+        write_atomically(tmp_path / "file", lambda file: file.write((tmp_path / "source").read_bytes()))
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_logs_are_cut_back_to_where_the_run_starts(tmp_path):

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from extraction import FRAMES, flows, frames, make_video
 
+from sts_common import size_in_words
 from utils1 import progress
-from utils1.progress import Progress, Tally, in_words
+from utils1.progress import Progress, Tally
 from utils1.recipe import Recipe
 from utils1.video_folder import Job, Outcome
 
@@ -93,7 +94,7 @@ def test_the_images_of_unfinished_videos_count(source, tmp_path, monkeypatch):
     ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (12.34e9, "12.3 GB"), (2e12, "2.0 TB")]
 )
 def test_sizes_are_in_words(size, words):
-    assert in_words(size) == words
+    assert size_in_words(size) == words
 
 
 def test_an_estimate_of_short_videos_is_exact_and_writes_nothing(source, tmp_path, caplog):
@@ -107,7 +108,7 @@ def test_an_estimate_of_short_videos_is_exact_and_writes_nothing(source, tmp_pat
     pattern = r"about 18 frames, 54 files of (.*) in all \(.* are free\), 00:00 at \d+\.\d frames/s"
     (size,) = re.fullmatch(pattern, second).groups()
     assert summary.endswith(f", {size}")
-    assert size == in_words((3 * FRAMES - 2) * 3 * 4096)
+    assert size == size_in_words((3 * FRAMES - 2) * 3 * 4096)
 
 
 def test_an_estimate_is_of_what_is_left_and_names_what_cannot_be_read(source, tmp_path, caplog, capfd):

@@ -115,11 +115,15 @@ def test_other_names_are_refused(tmp_path, name):
             action()
 
 
-def test_a_missing_file_or_folder_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a\.flo"):
         read_flo(tmp_path / "a.flo")
-    with pytest.raises(FileNotFoundError, match="no_folder"):
-        write_flo(tmp_path / "no_folder" / "a.flo", FLOW)
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        write_flo(tmp_path / "file" / "a.flo", FLOW)
 
 
 def test_a_file_is_replaced_as_a_whole_so_that_readers_of_the_old_one_go_on(tmp_path):

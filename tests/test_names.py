@@ -18,8 +18,8 @@ from datasets.annotations import check_path
 from datasets.listings import DATASETS
 from datasets.manifest import read_manifest
 from engine import config, results, scores
-from engine.files import encoded, write_text
 from engine.scores import Scores
+from sts_common.files import encoded, write_text
 from utils1 import audit, init_dataset, make_lists
 from workflows.commands import quoted
 

@@ -158,7 +158,7 @@ def opens_text_by_locale(call: ast.Call) -> bool:
         return False
     if name == "read_text":
         return not call.args
-    if name == "write_text":  # `engine.files.write_text(path, text)` says its encoding itself
+    if name == "write_text":  # `sts_common.files.write_text(path, text)` says its encoding itself
         return isinstance(call.func, ast.Attribute) and len(call.args) < 2
     return any(isinstance(word, str) and re.fullmatch(r"[rwax]\+?", word) for word in words) or (
         name == "open" and not call.args
@@ -168,6 +168,19 @@ def opens_text_by_locale(call: ast.Call) -> bool:
 def test_no_text_file_has_the_encoding_of_the_locale():
     calls = ((file, node) for file in SOURCES for node in ast.walk(ast.parse(file.read_text())))
     assert [f"{f.name}:{n.lineno}" for f, n in calls if isinstance(n, ast.Call) and opens_text_by_locale(n)] == []
+
+
+def test_windows_can_import_the_packages():
+    """Modules that only Unix has are imported where they are used, or may be missing."""
+    unix = {"fcntl", "grp", "pwd", "resource", "termios"}
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in SOURCES
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and unix & {getattr(node, "module", None), *(name.name for name in node.names)}
+    ]
+    assert found == []
 
 
 def test_no_json_is_written_with_nan():

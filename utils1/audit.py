@@ -23,15 +23,15 @@ from tqdm import tqdm
 
 from datasets.entries import Entry
 from datasets.listings import DATASETS, list_dataset
-from datasets.manifest import replace, write_manifest
+from datasets.manifest import write_manifest
 from datasets.provenance import frame_rate
 from datasets.quarantine import update_quarantine
 from datasets.stores.detect import STORES, Reading, detect_layout, open_store
 from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
 from engine import cli
-from flow.native import cores
-from sts_common import counted
+from sts_common import cores, counted
+from sts_common.files import write_text
 from utils1.audit_checks import Job, Look, Problem, files_of
 from utils1.audit_lists import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
 from utils1.audit_report import Report, as_json, as_table, as_text, count_used, sort_problems
@@ -66,7 +66,7 @@ def main(opt: Namespace) -> Report:
     looks = look_at_all(opt, store, entries)
     report = summarise(opt, layout, store, lists, looks)
     if opt.json:
-        replace(Path(opt.json), as_json(report))
+        write_text(Path(opt.json), as_json(report))
     if keeps:
         keep(opt, layout, root, looks, report)
     print(as_text(report))  # noqa: T201 - the result
@@ -155,7 +155,7 @@ def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report:
     """Write the manifest, the table of problems and, if asked, the quarantine."""
     looks = list(looks)
     path = write_manifest(root, layout, [look.facts for look in looks if look.facts])
-    replace(root / AUDIT, as_table(report))
+    write_text(root / AUDIT, as_table(report))
     log.info("written: %s, %s", path, root / AUDIT)
     if opt.quarantine:
         bad = {

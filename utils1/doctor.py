@@ -28,6 +28,7 @@ from flow.images import FlowSolver
 from flow.native import NativeTVL1
 from flow.tvl1 import build_parameters
 from models.conv_gradients import left_to_torch, weight_error
+from sts_common import cores
 from utils1.devices import choose_backend
 from utils1.parallel import single_threaded_libraries
 
@@ -57,7 +58,7 @@ def about_machine() -> dict[str, Any]:
         "torchvision": torchvision.__version__,
         "opencv": cv2.__version__,
         "opencv_has_tvl1": hasattr(cv2, "optflow"),
-        "cores": native.cores(),
+        "cores": cores(),
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "gpus": [{"name": gpu.name, "gigabytes": round(gpu.total_memory / 1e9)} for gpu in gpus],
         "auto": {"backend": backend, "devices": devices},
@@ -105,15 +106,15 @@ def about_gradients(wrong: Sequence[str]) -> str:
 
 def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
     """What is measured: its description, what builds the solver, and the pairs that are solved at once."""
-    reasons, cores = available("tvl1"), native.cores()
+    reasons, most = available("tvl1"), cores()
     if not reasons["native"]:
         for isa in native.isa_paths()[1:]:
             row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": f"1 core, {isa}"}
             yield row, partial(NativeTVL1, build_parameters("opencv", {}), isa=isa, threads=1), 1
         row = {"flow": "tvl1", "backend": "native", "preset": "fast", "on": "1 core"}
         yield row, partial(build_flow, "tvl1", "native", "fast", threads=1), 1
-        row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": f"{cores} cores"}
-        yield row, partial(build_flow, "tvl1", "native", threads=cores), 4 * cores
+        row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": f"{most} cores"}
+        yield row, partial(build_flow, "tvl1", "native", threads=most), 4 * most
     places = [("torch", "1 core", "cpu", 1), ("opencv", "1 core", None, 1)]
     if not reasons["cuda"]:
         places += [("cuda", "GPU 0", "cuda:0", GPU_BATCH), ("torch", "GPU 0", "cuda:0", GPU_BATCH)]

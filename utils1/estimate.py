@@ -18,12 +18,12 @@ from tqdm import tqdm
 from datasets.decoding.outline import outline
 from datasets.decoding.steps import is_even, mean_rate
 from datasets.decoding.video import read_video
-from sts_common import counted
+from sts_common import counted, size_in_words
 
 from .images import ImageFolder, Solver
 from .machine import CPU, Machine
 from .parallel import Board, Worker, map_unordered, single_threaded_libraries
-from .progress import in_words, say
+from .progress import say
 from .solvers import shared_solver
 from .threads import Tasks
 from .video_folder import Job, refusal
@@ -75,7 +75,8 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     free = shutil.disk_usage(next(path for path in jobs[0].folder.parents if path.exists())).free
     refused = f"; {bad:,} of {counted(len(jobs), 'video')} would be refused (named above)" if bad else ""
     return (
-        f"about {frames:,.0f} frames, {files:,.0f} files of {in_words(size)} in all ({in_words(free)} are free), "
+        f"about {frames:,.0f} frames, {files:,.0f} files of {size_in_words(size)} in all "
+        f"({size_in_words(free)} are free), "
         f"{tqdm.format_interval(seconds)} at {frames / seconds:.1f} frames/s{refused}"
     )
 

@@ -6,12 +6,12 @@ from pathlib import Path
 from datasets.annotations import VIDEOS
 from datasets.folders import find_tree, refuse_clashes
 from datasets.provenance import claim
-from sts_common import counted
+from sts_common import counted, size_in_words
 
 from .estimate import estimate, uneven
 from .machine import CPU, Machine
 from .parallel import Board, map_unordered
-from .progress import Progress, Tally, in_words
+from .progress import Progress, Tally
 from .recipe import Recipe
 from .video_folder import Job, extract_video, is_complete
 
@@ -89,7 +89,7 @@ def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machin
 
 def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
     """What is about to be done, and with what."""
-    size = in_words(sum(job.size for job in todo))
+    size = size_in_words(sum(job.size for job in todo))
     flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
     gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
     started = f"extracting {counted(len(todo), 'video')} ({size}), {complete} are complete"

@@ -21,11 +21,10 @@ from numpy.typing import NDArray
 
 from datasets.provenance import differences, show
 from engine import cli
-from engine.files import write_text
 from engine.json_text import as_json
 from flow.encoding import QUANTISATIONS, encode
-from flow.native import cores
-from sts_common import counted
+from sts_common import cores, counted
+from sts_common.files import write_text
 from utils1.flow_convert import in_parallel
 from utils1.flow_store import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 from utils1.parallel import Worker

@@ -26,8 +26,7 @@ from datasets.stores.numbering import count_frames, list_names
 from engine import cli
 from flow.encoding import QUANTISATIONS, check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
-from flow.native import cores
-from sts_common import counted
+from sts_common import cores, counted
 from utils1.flow_store import (
     FLOW_XY,
     Encoding,

@@ -17,10 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine import Scores, cli
-from engine.files import write_text
 from engine.json_text import as_json
 from engine.scores import join, load
 from models import stream_weights
+from sts_common.files import write_text
 from workflows.fusing import counted_twice, unlike_in
 from workflows.fusion_lab.fit import calibration, check_held_out, fit, same_streams
 from workflows.fusion_lab.splits import load_splits, over_splits

@@ -25,11 +25,11 @@ from torch import Tensor
 
 from datasets import FLOW, MODALITIES, RGB
 from engine import cli, setup
-from engine.files import write_atomically, write_text
 from flow import decode, recorded_encoding
 from flow.colour import flow_to_image
 from models import load_stream
 from models.gradcam import AUTO
+from sts_common.files import write_atomically, write_text
 from utils1.show_flow import Pair, choose_scale
 from workflows.films import write_film
 from workflows.predicting.recipes import common_recipe, load_states

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from flow.native import cores
+from sts_common import cores
 
 CPU = "cpu"
 log = logging.getLogger(__name__)

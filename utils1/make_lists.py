@@ -29,8 +29,8 @@ from datasets.list_forms import SEPARATORS
 from datasets.listings import DATASETS
 from datasets.lists import list_videos as read_lists
 from engine import cli
-from engine.files import encoded, write_text
 from sts_common import counted
+from sts_common.files import encoded, write_text
 from utils1.list_writers import WRITERS, Files, Lists
 from utils1.markers import MARKERS, FrameCounts, write_marker
 from utils1.own_videos import follow_links, list_own

@@ -8,7 +8,7 @@ from datasets.decoding.index import index_video
 from datasets.entries import Entry
 from datasets.stores.detect import open_store
 from datasets.stores.video_files import VideoFiles
-from engine.files import encoded, write_text
+from sts_common.files import encoded, write_text
 
 MARKERS = ("n_frames", "fps")
 

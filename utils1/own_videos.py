@@ -10,8 +10,8 @@ from datasets.entries import Entry
 from datasets.folders import NO_CLASS, Found, find_tree, refuse_clashes
 from datasets.groups import source_of
 from datasets.stores.links import LINKS, followed, leading_out
-from engine.files import encoded, write_atomically
 from sts_common import counted
+from sts_common.files import encoded, write_atomically
 
 from .list_writers import Lists
 

@@ -21,13 +21,11 @@ from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
 from engine import cli
-from engine.files import write_atomically
-from flow.native import cores
-from sts_common import counted
+from sts_common import cores, counted, size_in_words
+from sts_common.files import write_atomically
 from utils1.flow_convert import in_parallel
 from utils1.pack_restore import Files, unpack, verify
 from utils1.pack_tree import Job, choose_layout, find_folders, pack_video, packed_videos
-from utils1.progress import in_words
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +84,7 @@ def pack_tree(opt: Namespace) -> None:
     done = sum(not o.problem for o in outcomes)
     log.info(f"packed {counted(done, 'video')} ({sum(o.skipped for o in outcomes)} files were there already)")
     if before:
-        log.info(f"{in_words(before)} became {in_words(after)}, {after / before:.3f} of it")
+        log.info(f"{size_in_words(before)} became {size_in_words(after)}, {after / before:.3f} of it")
     fail([o.problem for o in outcomes], "packed")
 
 
@@ -104,7 +102,7 @@ def unpack_tree(opt: Namespace) -> None:
     opt.target.mkdir(parents=True, exist_ok=True)
     sizes = on_videos(unpack, opt.source, opt.target, opt.workers, "could be unpacked")
     copy_records(opt.source, opt.target)
-    log.info(f"unpacked {counted(len(sizes), 'video')}, {in_words(sum(sizes))} written")
+    log.info(f"unpacked {counted(len(sizes), 'video')}, {size_in_words(sum(sizes))} written")
 
 
 def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:

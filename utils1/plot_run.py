@@ -21,8 +21,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 import numpy as np
 
 from engine import cli
-from engine.files import write_atomically
 from sts_common import counted
+from sts_common.files import write_atomically
 from utils1.run_records import Curve, Record, curves_of, find_runs, labels, read_run
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from sts_common import counted
+from sts_common import counted, size_in_words
 
 from .parallel import Board
 from .video_folder import Outcome
@@ -67,12 +67,12 @@ class Tally:
         if rate and (total := self.expected(self.units)):
             parts.append(f"{tqdm.format_interval(max(total - count, 0) / rate)} left")
         total = self.expected(self.written)
-        return ", ".join([*parts, in_words(size) + (f" of ~{in_words(max(total, size))}" if total else "")])
+        return ", ".join([*parts, size_in_words(size) + (f" of ~{size_in_words(max(total, size))}" if total else "")])
 
     def summary(self) -> str:
         """Mean rate since the start, or nothing if nothing was made."""
         rate = self.units / max(time.monotonic() - self.start, 1e-3)
-        return f"; {rate:.1f} {self.unit}/s, {in_words(self.written)}" if self.units else ""
+        return f"; {rate:.1f} {self.unit}/s, {size_in_words(self.written)}" if self.units else ""
 
 
 class Progress:
@@ -126,17 +126,12 @@ class Progress:
         if self.tally.finished == FIRST and total:
             needed, free = total - self.tally.written, shutil.disk_usage(self.target).free
             if needed > free:
-                say(f"warning: {self.target} will need about {in_words(needed)} more, but {in_words(free)} are free")
+                say(
+                    f"warning: {self.target} will need about {size_in_words(needed)} more, "
+                    f"but {size_in_words(free)} are free"
+                )
 
 
 def say(line: str) -> None:
     """Print a line on stderr, above the progress."""
     tqdm.write(line, file=sys.stderr)
-
-
-def in_words(size: float) -> str:
-    """Bytes as "12.3 GB"."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size:.0f} bytes"

@@ -16,8 +16,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine import cli
-from engine.files import encoded, write_atomically
 from sts_common import counted
+from sts_common.files import encoded, write_atomically
 from workflows.reporting.files import group_files, read_files
 from workflows.reporting.groups import GroupReport, report_group
 from workflows.reporting.page import as_html

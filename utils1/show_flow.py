@@ -27,9 +27,9 @@ from datasets.layouts import LAYOUTS
 from datasets.provenance import frame_rate
 from datasets.stores.frames import read_image
 from engine import cli
-from engine.files import write_atomically
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, build_flow
 from flow.colour import colour_wheel, flow_to_image
+from sts_common.files import write_atomically
 from utils1.captions import fitted
 from utils1.flow_store import find_encoding, find_record, flow_files, flow_folders, read_flow
 from workflows.films import write_film

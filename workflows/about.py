@@ -11,8 +11,8 @@ from datasets.entries import Listing
 from datasets.fingerprint import list_sha256
 from datasets.recipe import images_made
 from engine.checkpoint import finished_epochs
-from engine.files import sha256
 from engine.json_text import as_json
+from sts_common.files import sha256
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engine.files import encoded
 from options import build_parser
+from sts_common.files import encoded
 
 ROOT = Path(__file__).resolve().parents[1]
 

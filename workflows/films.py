@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.decoding.containers import load_av
-from engine.files import write_atomically
+from sts_common.files import write_atomically
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream

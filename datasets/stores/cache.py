@@ -1,25 +1,24 @@
 """Decoded frames, kept in memory or on a disk: each video is decoded once, later clips are only resized."""
 
-import fcntl
 import hashlib
 import logging
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
-from sts_common import counted
+from sts_common import counted, size_in_words
 
 from ..clock import spent
 from ..images import Decode, resample_frames
 from ..streams import Stream
 from ..views import Placement, whole
-from .cache_folder import SharedMemory, free_space, in_words, write_array
+from .cache_folder import SharedMemory, free_space, write_array
 from .pack import file_of
 from .store import Store, Video
 
@@ -156,12 +155,12 @@ class DecodedCache:
         free = free_space(self.folder, self.memory is not None)
         most = there + (free if self.limit is None else min(free, max(0, self.limit - there)))
         where = "memory" if self.memory else str(self.folder)
-        log.info("cache: about %s for %s in %s", in_words(needed), counted(len(frames), "video"), where)
+        log.info("cache: about %s for %s in %s", size_in_words(needed), counted(len(frames), "video"), where)
         if needed > most:
             cure = "--cache DIR on a disk, or --cache none" if self.memory else "another folder, or --cache none"
             raise ValueError(
-                f"--cache: {counted(len(frames), 'video')} need about {in_words(needed)} decoded, but {in_words(most)} "
-                f"are to be had in {where}; use {cure}"
+                f"--cache: {counted(len(frames), 'video')} need about {size_in_words(needed)} decoded, but "
+                f"{size_in_words(most)} are to be had in {where}; use {cure}"
             )
         return needed
 
@@ -180,10 +179,9 @@ def open_array(path: Path, count: int) -> NDArray[np.uint8] | None:
 def locked(place: Path) -> Iterator[None]:
     """One writer at a time; the system frees the lock when a process dies."""
     path = place.with_name(f".{place.name[:200]}.lock")
-    lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(lock)
+    with FileLock(path):
+        try:
+            yield
+        finally:
+            with suppress(PermissionError):  # on Windows, where FileLock removes it
+                path.unlink(missing_ok=True)

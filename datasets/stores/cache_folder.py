@@ -1,16 +1,18 @@
 """Where decoded frames are kept: a folder in memory that vanishes with its process, and files that are whole."""
 
-import fcntl
 import os
 import shutil
 import tempfile
-import uuid
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
+from filelock import lock_descriptor
 from numpy.typing import NDArray
+
+from sts_common.files import write_atomically
 
 SHARED = Path("/dev/shm")
 PREFIX = "sts_net-cache-"
@@ -31,7 +33,7 @@ class SharedMemory:
         remove_stale(base)
         self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))
         lock = os.open(self.folder / OWNER, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_SH)  # waits for a process that looks whether this one is alive
+        lock_descriptor(lock)  # waits for a process that looks whether this one is alive
         self.folder.mkdir(exist_ok=True)  # and has perhaps found that it is not
         self.remove = weakref.finalize(self, release, self.folder, lock, os.getpid())
 
@@ -39,8 +41,8 @@ class SharedMemory:
 def release(folder: Path, lock: int, owner: int) -> None:
     """Remove a folder; processes that were forked from its owner do not."""
     if os.getpid() == owner:
+        os.close(lock)  # first, for Windows removes no open file
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(lock)
 
 
 def remove_stale(base: Path) -> None:
@@ -51,10 +53,8 @@ def remove_stale(base: Path) -> None:
         except OSError:  # of another user, or just being made or removed
             continue
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(folder, ignore_errors=True)
-        except BlockingIOError:
-            continue
+            if lock_descriptor(lock, blocking=False):
+                shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(lock)
 
@@ -80,27 +80,12 @@ def free_memory() -> int:
 
 def write_array(target: Path, count: int, pieces: Iterable[NDArray[np.uint8]]) -> None:
     """Write a .npy file of `count` frames that come in pieces (n, H, W, C); it is whole or not there."""
-    part = target.with_name(f".{target.name[:200]}.{uuid.uuid4().hex}.part")
-    try:
-        with part.open("wb") as file:
-            for number, piece in enumerate(pieces):
-                if number == 0:
-                    header = {"descr": "|u1", "fortran_order": False, "shape": (count, *piece.shape[1:])}
-                    np.lib.format.write_array_header_1_0(file, header)
-                file.write(np.ascontiguousarray(piece).data)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-    except OSError as error:
-        error.filename = str(target)
-        raise
-    finally:
-        part.unlink(missing_ok=True)
 
+    def write(file: BinaryIO) -> None:
+        for number, piece in enumerate(pieces):
+            if number == 0:
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *piece.shape[1:])}
+                np.lib.format.write_array_header_1_0(file, header)
+            file.write(np.ascontiguousarray(piece).data)
 
-def in_words(size: float) -> str:
-    """Bytes as "12.3 GB"."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size / 1e3:.1f} kB"
+    write_atomically(target, write)

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sts_common.files import write_atomically
+
 from .. import tensor_file
-from ..files import write_atomically
 from .card import STATISTICS, mapping
 
 log = logging.getLogger(__name__)

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from sts_common.files import write_atomically
+
 from .. import tensor_file
-from ..files import write_atomically
 from .archive import verify
 
 log = logging.getLogger(__name__)

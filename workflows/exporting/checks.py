@@ -10,8 +10,8 @@ from typing import BinaryIO, NamedTuple
 import torch
 
 from benchmarks.timing import Seconds, alternated
-from engine.files import write_atomically
 from engine.hardware import device_name
+from sts_common.files import write_atomically
 
 from .formats import Format, Run
 from .plan import Export

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from datasets import FLOW, RGB
 from engine import checkpoint
-from engine.files import sha256
 from models import StreamNetwork, fuse, load_stream, stream_weights
 from models.deployed import Deployed
+from sts_common.files import sha256
 
 from ..fusing import check_distinct
 from ..predicting.recipes import common_recipe

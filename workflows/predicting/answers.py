@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from datasets.decoding.containers import load_av
-from engine.files import write_text
 from engine.json_text import as_json
 from sts_common import counted
+from sts_common.files import write_text
 
 from .predictor import Prediction, Predictor
 from .timeline import best

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from engine.files import write_atomically
+from sts_common.files import write_atomically
 
 PICTURES = (".png", ".pdf", ".svg")
 KEPT = 5  # classes per window; memory for a long video

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from engine.files import encoded
 from sts_common import counted
+from sts_common.files import encoded
 
 from .details import Details
 from .groups import GroupReport

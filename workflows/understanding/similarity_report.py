@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.files import write_atomically, write_text
 from models import LEVELS
 from models.similarity import LinearCKA, standard_error
+from sts_common.files import write_atomically, write_text
 from utils1.plots import new_figure
 
 PAIRS = (("student", "teacher"), ("baseline", "teacher"), ("student", "baseline"))

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -9,34 +10,55 @@ from typing import BinaryIO
 CUT = 200  # characters of a name that its temporary one has
 
 
-def write_atomically(path: Path, write: Callable[[BinaryIO], object]) -> None:
+def write_atomically(
+    path: Path,
+    write: Callable[[BinaryIO], object],
+    *,
+    durable: bool = True,
+    place: Callable[[Path, Path], object] | None = None,
+) -> None:
     """Write a file under a temporary name and rename it, so that a crash leaves the previous one in place.
 
     Args:
         path: Final name; its folder is made.
         write: Called with the open file.
+        durable: Wait for the disk, so that a power cut leaves the previous one in place, too.
+        place: Gives the temporary file its final name, in place of a rename.
 
     Raises:
         OSError: If it cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:CUT]}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name[:CUT]}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             write(file)
             file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
+            if durable:
+                os.fsync(file.fileno())
+        if place:
+            place(part, path)
+        else:
+            part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # writing and fsync do not say which file
+        if error.filename in (None, str(part)):  # writing and fsync do not say which file
+            error.filename = str(path)
         raise
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder would survive a power cut."""
+    if os.name == "nt":  # Windows opens no folders
+        return
+    opened = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new name itself must survive a power cut
+        os.fsync(opened)
     finally:
-        os.close(folder)
+        os.close(opened)
 
 
 def encoded(text: str) -> bytes:
