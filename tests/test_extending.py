@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, from its text: added to a copy of the code, checked, and trained with."""
 
+import os
 import re
 import shlex
 import shutil
@@ -77,7 +78,8 @@ def try_example(title: str, copy: Path, folder: Path, network: list[str], contra
     (check,), (command,) = CHECK.findall(rest), COMMAND.findall(rest)
     code = f"import sys\nsys.path[0] = {str(copy)!r}\n{check}{contract}{TRAIN}"
     words = [*shlex.split(command), *network, *SMALLER]
-    done = subprocess.run([sys.executable, "-c", code, *words], cwd=folder, capture_output=True, text=True, check=False)
+    command, environment = [sys.executable, "-c", code, *words], {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     (best,) = folder.glob("results/*/*_best.pth")
     assert torch.load(best, weights_only=True)["epoch"] == 2  # the next one
