@@ -356,7 +356,7 @@ def test_sources_of_real_names_are_told_apart():
 
 def test_datasets_is_ours_when_run_from_the_root():
     root = Path(__file__).parents[1]
-    code = "import datasets, pathlib; print(pathlib.Path(datasets.__file__).parent)"
+    code = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('datasets').origin).parent)"
     out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
     assert Path(out.stdout.strip()) == root / "datasets"
 

@@ -98,7 +98,9 @@ def test_weights_that_are_no_numbers_are_never_saved(case, tmp_path, before):
     last = run.err.splitlines()[-1]
     assert re.match(r"error: .* epoch 2/3, step 2\b", last), last
     assert ("film" in last) == (before == "rarely_looked_at")
-    for path in checkpoints(folder / "results"):
+    found = checkpoints(folder / "results")
+    assert found
+    for path in found:
         assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
     goes_on_to_the_same_bits(case, "train", folder)
 

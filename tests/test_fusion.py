@@ -1,5 +1,6 @@
 """Fusion of streams."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -27,10 +28,26 @@ def test_activno_is_the_mean_of_the_raw_logits():
     torch.testing.assert_close(fuse(logits[:1]), logits[0])
 
 
+FORMULAS = {
+    "activno": lambda x: x,
+    "softmax": lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True),
+    "log_softmax": lambda x: x - np.log(np.exp(x).sum(-1, keepdims=True)),
+    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+    "tanh": lambda x: 2 / (1 + np.exp(-2 * x)) - 1,
+    "relu": lambda x: x * (x > 0),
+    "l2": lambda x: x / np.sqrt((x**2).sum(-1, keepdims=True)),
+}
+
+
 @pytest.mark.parametrize("method", FUSIONS)
-def test_what_is_activated_already_is_combined_without_a_second_activation(method):
+def test_each_stream_is_activated_and_then_the_weighted_mean_is_taken(method):
+    logits = torch.randn(3, 4, 5, dtype=torch.float64)
+    first, second, _ = FORMULAS[method](logits.numpy())
+    np.testing.assert_allclose(fuse(logits, method, [1, 2, 0]), (first + 2 * second) / 3, rtol=1e-12, atol=1e-15)
+
+
+def test_what_is_activated_already_is_combined_without_a_second_activation():
     logits = torch.randn(3, 4, 5)
-    assert torch.equal(combine(FUSIONS[method](logits), [1, 2, 0]), fuse(logits, method, [1, 2, 0]))
     torch.testing.assert_close(combine(logits, [1, 2, 0]), (logits[0] + 2 * logits[1]) / 3)
 
 

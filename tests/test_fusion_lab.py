@@ -428,7 +428,9 @@ def test_the_report_is_tables_and_json(tmp_path, test_file, held_file, capsys):
     for title in ("## Streams", "## Fusions of rgb, sfs", "## Fitted on 90", "## Calibration", "## rgb against sfs"):
         assert title in text
     assert "95 % intervals: percentile bootstrap over videos, 200 resamples, seed 1" in text
-    for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+    tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
+    assert len(tables) >= 5
+    for table in tables:
         assert len({line.count("|") for line in table.splitlines()}) == 1
 
 

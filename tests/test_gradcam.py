@@ -101,13 +101,15 @@ def test_every_network_is_explained_and_left_as_it_was(model, frozen, guard):
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("layer", [f"layer{i}{end}" for i in (1, 2, 3, 4) for end in ("", "_preact")])
-def test_every_map_can_be_looked_at(model, layer):
+def test_every_map_can_be_looked_at(model):
     network, clips = small(model).eval(), torch.randn(1, 3, 8, 32, 32)
-    found = evidence(network, clips, 2, layer)
-    assert found.layer == layer
-    assert found.maps.shape[1:] == network(clips).features[layer].shape[2:]
-    assert found.maps.isfinite().all()
+    maps = {name: feature for name, feature in network(clips).features.items() if feature.dim() == 5}
+    assert maps
+    for layer, feature in maps.items():
+        found = evidence(network, clips, 2, layer)
+        assert found.layer == layer
+        assert found.maps.shape[1:] == feature.shape[2:]
+        assert found.maps.isfinite().all()
 
 
 @pytest.mark.parametrize(

@@ -17,25 +17,23 @@ def test_every_network_of_the_table_is_tried_here():
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_networks_return_logits_and_named_features(model, shortcut):
-    network = small(model, in_channels=2, resnet_shortcut=shortcut)
+def test_networks_return_logits_and_named_features(model):
+    network = small(model, in_channels=2)
     out = network(torch.randn(2, 2, 8, 32, 40))
     assert out.logits.shape == (2, 5)
     assert list(out.features) == list(network.feature_channels)
     for name, feature in out.features.items():
         assert feature.shape[:2] == (2, network.feature_channels[name])
         assert feature.isfinite().all()
-    for stage in ("layer1", "layer2", "layer3", "layer4"):
-        preact = out.features[f"{stage}_preact"]
-        assert torch.equal(preact.relu(), out.features[stage])
+    for name in (name for name in out.features if name.endswith("_preact")):
+        preact = out.features[name]
+        assert torch.equal(preact.relu(), out.features[name.removesuffix("_preact")])
         assert (preact < 0).any()  # really taken before the ReLU, and not overwritten by it
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("shortcut", ["A", "B"])
-def test_gradient_reaches_every_parameter(model, shortcut):
-    network = small(model, resnet_shortcut=shortcut)
+def test_gradient_reaches_every_parameter(model):
+    network = small(model)
     network(torch.randn(2, 3, 8, 32, 32)).logits.square().sum().backward()
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
@@ -66,6 +64,17 @@ def test_any_duration_and_size_is_accepted(shape):
 def test_impossible_networks_name_the_option(model, changes, word):
     with pytest.raises(ValueError, match=word):
         small(model, **changes)
+
+
+@pytest.mark.parametrize("model", ["resnet", "resnext"])
+def test_of_residual_networks_every_stage_is_there_before_its_relu_with_either_shortcut(model):
+    for shortcut in "AB":
+        network = small(model, resnet_shortcut=shortcut)
+        features = network(torch.randn(2, 3, 8, 32, 32)).features
+        assert {f"layer{i}_preact" for i in (1, 2, 3, 4)} < features.keys()
+        features["avgpool"].square().sum().backward()
+        silent = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
+        assert silent == {"fc.weight", "fc.bias"}
 
 
 def test_shortcut_a_subsamples_and_appends_zeros():

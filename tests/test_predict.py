@@ -121,8 +121,10 @@ def test_the_stride_of_the_clips_is_the_checkpoint_s(videos, tmp_path, capsys):
 def test_a_long_video_has_its_segments_told(videos, weights, capsys):
     run(videos / "run" / "long.avi", "--weights", weights["rgb"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[1] for line in lines[:3]] != []
-    parts = [line.split() for line in lines[3:]]
+    classes, parts = [line.split() for line in lines[:3]], [line.split() for line in lines[3:]]
+    assert sorted(name for _, name in classes) == sorted(NAMES)
+    assert [float(p) for p, _ in classes] == sorted((float(p) for p, _ in classes), reverse=True)
+    assert {part[-1] for part in parts} <= set(NAMES)
     assert parts[0][0] == "0.0"
     assert parts[-1][2:4] == ["2.4", "s"]
     assert all(before[2] == after[0] for before, after in pairwise(parts))

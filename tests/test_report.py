@@ -370,6 +370,7 @@ def test_tables_agree_with_each_other(tmp_path):
     wrong = sum(int(row["videos"]) for row in cells if row["true"] != row["predicted"])
     assert wrong == sum(int(row["videos"]) for row in tables["pairs"])
     assert wrong == sum(row["right"] == "0" for row in tables["videos"] if row["system"] == "rgb + sfs")
+    assert tables["per_class"]
     for row in tables["per_class"]:
         assert float(row["accuracy"]) == pytest.approx(int(row["right"]) / int(row["videos"]), abs=1e-6)
 

@@ -186,7 +186,9 @@ def test_two_fields_become_one_sharp_frame(tmp_path):
             image[1::2] = at(2 * i + 1)[1::2]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
-    for i, frame in enumerate(read_video(tmp_path / "x.mkv", None, None)):
+    frames = list(read_video(tmp_path / "x.mkv", None, None))
+    assert len(frames) == 8
+    for i, frame in enumerate(frames):
         rows = frame[8:-8, :, 1].astype(int)
         assert np.abs(np.diff(rows, axis=0)).max() < 40
         assert np.abs(rows - at(2 * i + 1)[8:-8, :, 1]).mean() < 8

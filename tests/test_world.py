@@ -20,7 +20,14 @@ from engine.loop import evaluate
 from models import ARCHITECTURE, Classify, load_stream
 from opts import adopt, parse_opts
 
-SIZES = st.tuples(st.integers(1, 200), st.integers(1, 9), st.integers(1, 8))
+BATCHES, WORLDS = st.integers(1, 9), st.integers(1, 8)
+SIZES = st.tuples(st.integers(1, 200), BATCHES, WORLDS)  # samples, samples per batch, processes
+ENOUGH = st.tuples(BATCHES, WORLDS).flatmap(  # each process has a sample
+    lambda sizes: st.tuples(st.integers(sizes[1], 200), *map(st.just, sizes))
+)
+FULL = st.tuples(BATCHES, WORLDS).flatmap(  # each process has a batch
+    lambda sizes: st.tuples(st.integers(sizes[0] * sizes[1], 200), *map(st.just, sizes))
+)
 
 
 def batches(items: int, size: int, world: int, *, train: bool, epoch: int = 1, step: int = 0) -> list[list[list[int]]]:
@@ -40,13 +47,16 @@ def flat(ranks: list[list[list[int]]]) -> list[int]:
     return [index for rank in ranks for batch in rank for index in batch]
 
 
-@given(SIZES, st.integers(1, 50))
+@given(WORLDS.flatmap(lambda world: st.tuples(st.integers(1, world), BATCHES, st.just(world + 1))))
+def test_fewer_training_samples_than_processes_are_refused(sizes):
+    items, size, world = sizes
+    with pytest.raises(ValueError, match=f"{items} training videos"):
+        batches(items, size, world, train=True)
+
+
+@given(ENOUGH, st.integers(1, 50))
 def test_in_training_no_sample_comes_twice_in_an_epoch(sizes, epoch):
     items, size, world = sizes
-    if items < world:
-        with pytest.raises(ValueError, match=f"{items} training videos"):
-            batches(items, size, world, train=True)
-        return
     ranks = batches(items, size, world, train=True, epoch=epoch)
     assert len({len(rank) for rank in ranks}) == 1  # or one rank would wait for the others for ever
     assert len({len(batch) for rank in ranks for batch in rank}) == 1
@@ -56,22 +66,18 @@ def test_in_training_no_sample_comes_twice_in_an_epoch(sizes, epoch):
     assert items - len(flat(ranks)) < width  # only what fills no batch of all ranks is left out
 
 
-@given(SIZES, st.integers(1, 50))
+@given(FULL, st.integers(1, 50))
 def test_a_batch_of_all_ranks_is_that_of_one_process_with_larger_batches(sizes, epoch):
     items, size, world = sizes
-    if items < size * world:
-        return
     ranks = batches(items, size, world, train=True, epoch=epoch)
     (alone,) = batches(items, size * world, 1, train=True, epoch=epoch)
     together = [[index for rank in ranks for index in rank[i]] for i in range(len(ranks[0]))]
     assert together == alone
 
 
-@given(SIZES, st.data())
+@given(ENOUGH, st.data())
 def test_an_epoch_goes_on_from_any_step(sizes, data):
     items, size, world = sizes
-    if items < world:
-        return
     whole = batches(items, size, world, train=True)
     step = data.draw(st.integers(0, len(whole[0])))
     assert batches(items, size, world, train=True, step=step) == [rank[step:] for rank in whole]
