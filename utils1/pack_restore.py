@@ -1,6 +1,5 @@
 """Files of packed clips back to the images that they were made from, or compared with them."""
 
-import os
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from datasets.stores.pack_file import CURE, PackFile
 from datasets.stores.store import inside
+from sts_common.files import write_atomically
 
 from .parallel import Worker
 
@@ -32,7 +32,9 @@ def unpack(job: Files, _: Worker) -> tuple[int, str]:
         for file, number, name in in_order(job.files):
             place = inside(job.root, name)
             if not (place.is_file() and zlib.crc32(place.read_bytes()) == file.front.table["crc"][number]):
-                size += write(place, file.content(number))
+                content = file.content(number)
+                write_atomically(place, lambda out: out.write(content), durable=False)  # noqa: B023 - called at once
+                size += len(content)
     except (ValueError, FileNotFoundError) as error:
         return size, str(error)
     return size, ""
@@ -64,15 +66,3 @@ def in_order(paths: Sequence[Path]) -> Iterator[tuple[PackFile, int, str]]:
             for number, name in enumerate(file.description.names):
                 if (number < file.images) == is_image:
                     yield file, number, name
-
-
-def write(place: Path, content: memoryview) -> int:
-    """Write a file under a temporary name; its bytes."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    part = place.with_name(f".{place.name[:200]}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(place)
-    finally:
-        part.unlink(missing_ok=True)
-    return len(content)

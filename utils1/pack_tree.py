@@ -16,7 +16,7 @@ from datasets.stores.pack import file_of
 from datasets.stores.pack_file import PackFile
 from datasets.stores.pack_format import RECORD, SUFFIX, Description, write_pack
 from datasets.stores.store import Video
-from engine.files import write_atomically
+from sts_common.files import write_atomically
 
 from .parallel import Worker
 
