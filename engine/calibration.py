@@ -1,6 +1,7 @@
 """Whether a probability means what it says, and the temperature that makes it so (Guo et al., ICML 2017)."""
 
 import torch.nn.functional as F
+from scipy.optimize import brentq
 from torch import Tensor
 
 from .analysis import BINS, reliability
@@ -59,13 +60,11 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
         ValueError: If no T is best: all predictions are right, so that any smaller T is better, or the logits are no
             better than a uniform guess, so that any larger T is.
     """
-    from scipy.optimize import brentq  # half a second that no other command needs
-
     centred = logits.double() - logits.double().mean(1, keepdim=True)
     scale = centred.std().item()
-    if slope(0.0, centred, target) >= 0:
+    z = centred / (scale or 1.0)
+    if slope(0.0, z, target) >= 0:
         raise ValueError("the held-out logits are no better than a guess, and the higher the temperature the better")
-    z = centred / scale
     if bool((z.gather(1, target[:, None])[:, 0] == z.max(1).values).all()):
         raise ValueError(f"all {len(target):,} held-out videos are right, and the lower the temperature the better")
     low, high = 0.0, 1.0

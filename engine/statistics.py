@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from scipy.stats import binomtest
 from torch import Tensor
 
 from sts_common import counted
@@ -107,8 +108,6 @@ def mcnemar(first: int, second: int) -> float:
     Returns:
         p in [0, 1]: 1 if the two counts are equal, 0 where it is less than the least double.
     """
-    from scipy.stats import binomtest  # a second that no other command needs
-
     return float(binomtest(min(first, second), first + second).pvalue) if first + second else 1.0
 
 
