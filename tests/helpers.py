@@ -7,6 +7,7 @@ import stat
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -21,14 +22,26 @@ TINY = "--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample
 QUICK = "--batch_size 4 --n_workers 0 --n_epochs 1 --device cpu --clips_per_batch 5 --review_mid 8".split()
 
 
+def jpeg(image: np.ndarray) -> bytes:
+    return cv2.imencode(".jpg", image)[1].tobytes()
+
+
+@cache
+def noise(seed: int, frames: int) -> dict[str, bytes]:
+    """The images of `write_frames` by name."""
+    rng, images = np.random.default_rng(seed), {}
+    for i in range(1, frames + 1):
+        images[f"{i:05d}.jpg"] = jpeg(rng.integers(0, 256, (*SIZE, 3), np.uint8))
+        for axis in "xy" if i < frames else "":
+            images[f"TVL1jpg_{axis}_{i:05d}.jpg"] = jpeg(rng.integers(0, 256, SIZE, np.uint8))
+    return images
+
+
 def write_frames(folder: Path, seed: int, frames: int = FRAMES) -> None:
     """A folder as `utils1/extract_frames_flows.py` leaves it, of noise."""
-    rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
-    for i in range(1, frames + 1):
-        cv2.imwrite(str(folder / f"{i:05d}.jpg"), rng.integers(0, 256, (*SIZE, 3), np.uint8))
-        for axis in "xy" if i < frames else "":
-            cv2.imwrite(str(folder / f"TVL1jpg_{axis}_{i:05d}.jpg"), rng.integers(0, 256, SIZE, np.uint8))
+    for name, data in noise(seed, frames).items():
+        (folder / name).write_bytes(data)
     (folder / "done").write_text(f"rgb {frames}\nflow {frames - 1}\n")
 
 

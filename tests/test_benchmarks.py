@@ -103,13 +103,21 @@ def test_middleburys_pairs_are_measured_where_their_flow_is_known(tmp_path, caps
     assert f"{farneback['px']:.3f}; {farneback['epe']:.3f} (" in text
 
 
-def test_of_a_video_the_fastest_pair_is_measured(tmp_path, capsys):
+@pytest.fixture
+def pan(tmp_path) -> Path:
+    """A video that moves fastest from its third frame to its fourth."""
     picture = make_scene(0, 96, 128).previous
-    steps = np.cumsum([0, 1, 1, 4, 1])
-    path = write_video(tmp_path / "pan.avi", [np.roll(picture, step, 1) for step in steps])
-    assert fastest_pair(path).name == "pan.avi 3"
+    return write_video(tmp_path / "pan.avi", [np.roll(picture, step, 1) for step in np.cumsum([0, 1, 1, 4, 1])])
+
+
+def test_the_fastest_pair_of_a_video_is_found(pan):
+    assert fastest_pair(pan).name == "pan.avi 3"
+
+
+@pytest.mark.slow
+def test_of_a_video_the_fastest_pair_is_measured(pan, tmp_path, capsys):
     out = tmp_path / "flow.json"
-    benchmark.main(benchmark.parse_args(["--videos", str(path), "--methods", "farneback", "--out", str(out)]))
+    benchmark.main(benchmark.parse_args(["--videos", str(pan), "--methods", "farneback", "--out", str(out)]))
     (row,) = json.loads(out.read_text())["cpu"]["cv2 farneback"]["pairs"]
     assert row["px"] > 0
     assert "epe" not in row

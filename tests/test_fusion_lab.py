@@ -4,8 +4,6 @@ import itertools
 import json
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine import Scores, video_metrics
+from engine import Scores, cli, video_metrics
 from engine.calibration import expected_calibration_error, fit_temperature
 from engine.scores import load
 from engine.statistics import mcnemar
@@ -467,12 +465,14 @@ def test_a_stream_name_does_not_break_a_table(tmp_path):
     assert all(len({line.replace(r"\|", "").count("|") for line in own.splitlines()}) == 1 for own in tables)
 
 
-def test_the_command_ends_with_one_line_and_exit_code_2_when_it_refuses(test_file):
-    command = [sys.executable, "utils1/fusion_lab.py", test_file, "--fit", test_file]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    assert re.fullmatch(r"error: .*test\.npz: is of the subset 'test'; .*--test_subset val.*\n", ended.stderr)
+def test_the_command_ends_with_one_line_and_exit_code_2_when_it_refuses(test_file, capsys):
+    words = [str(test_file), "--fit", str(test_file)]
+    with pytest.raises(SystemExit) as ended:
+        cli.run(fusion_lab.main, lambda: fusion_lab.parse_args(words))
+    assert ended.value.code == cli.INPUT
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert re.fullmatch(r"error: .*test\.npz: is of the subset 'test'; .*--test_subset val.*\n", err)
 
 
 def test_the_commands_of_the_document_have_the_options_of_the_scripts():

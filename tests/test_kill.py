@@ -61,7 +61,7 @@ def kill_and_go_on(case: Case, script: str, workers: str, tmp_path: Path, kills:
         look_at_the_end(case, script, folder)
 
 
-@pytest.mark.parametrize(("script", "workers"), [case for case in CASES if case != ("STS_train", "threads")])
+@pytest.mark.parametrize(("script", "workers"), [("train", "no workers"), ("STS_train", "processes")])
 def test_a_killed_run_goes_on_to_the_same_bits(case, tmp_path, script, workers):
     kill_and_go_on(case, script, workers, tmp_path, 1, f"{script} {workers}")
 

@@ -292,6 +292,7 @@ def test_memory_does_not_grow_with_the_video(weights, tmp_path, monkeypatch):
     assert sum(alive) == 100
 
 
+@pytest.mark.slow
 def test_the_benchmark_prints_a_table_and_writes_every_number(tmp_path, capsys):
     out = tmp_path / "new" / "predict.json"
     small = "--model resnet --depth 10 --width 0.0625 --size 64x48 --seconds 0.7 --rounds 2 --streams 1 --eager"

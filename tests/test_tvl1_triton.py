@@ -81,14 +81,17 @@ def data_term() -> torch.Tensor:
     return data
 
 
-def interpret(path: str) -> None:
-    """All that the tests compare, computed by the interpreter."""
+def interpret_flows() -> dict[str, np.ndarray]:
+    """Each of `FLOWS`, computed by the interpreter."""
+    return {name: flow_of(TritonTVL1, name, device="cpu") for name in FLOWS}
+
+
+def interpret_kernels() -> dict[str, np.ndarray]:
+    """What each kernel makes of its state, computed by the interpreter."""
     from flow import tvl1_kernels as kernels
     from flow import tvl1_smooth as filters
 
     results = {}
-    for name in FLOWS:
-        results[name] = flow_of(TritonTVL1, name, device="cpu")
     parameters, (previous, planes, u), data = build_parameters("fixed", {}), level(), data_term()
     state = torch.zeros(PAIRS, 6, HEIGHT, WIDTH)
     state[:, :2] = u
@@ -119,27 +122,39 @@ def interpret(path: str) -> None:
         results[name], results[f"{name}, changed"] = (
             x.numpy() for x in iterate(PAIRS * tiles, torch.full_like(moving, change), 5)
         )
-    np.savez(path, **results)
+    return results
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
+def interpreted_in(folder: Path, what: str) -> dict[str, np.ndarray]:
+    """What a function of this module computes in a process whose kernels are interpreted."""
     pytest.importorskip("triton", reason="the kernels need Triton")
-    path = tmp_path_factory.mktemp("triton") / "results.npz"
+    path = folder / "results.npz"
     env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run([sys.executable, __file__, str(path)], env=env, capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, __file__, what, str(path)], env=env, capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     with np.load(path) as results:
         return dict(results)
 
 
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
+    return interpreted_in(tmp_path_factory.mktemp("triton"), "interpret_kernels")
+
+
+@pytest.fixture(scope="module")
+def flows(tmp_path_factory) -> dict[str, np.ndarray]:
+    return interpreted_in(tmp_path_factory.mktemp("triton"), "interpret_flows")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
-def test_the_interpreted_kernels_find_the_flow_of_torch(name, interpreted):
+def test_the_interpreted_kernels_find_the_flow_of_torch(name, flows):
     expected = flow_of(TorchTVL1, name)
-    assert interpreted[name].shape == (*FLOWS[name][0], 2)
-    assert np.linalg.norm(interpreted[name] - expected, axis=-1).mean() < 1e-3
-    assert np.median(np.abs(interpreted[name] - expected)) < 1e-5
+    assert flows[name].shape == (*FLOWS[name][0], 2)
+    assert np.linalg.norm(flows[name] - expected, axis=-1).mean() < 1e-3
+    assert np.median(np.abs(flows[name] - expected)) < 1e-5
 
 
 def test_the_kernel_linearises_as_torch_does_also_outside_of_the_image(interpreted):
@@ -334,4 +349,4 @@ class TestOnAGPU:
 
 
 if __name__ == "__main__":
-    interpret(sys.argv[1])
+    np.savez(sys.argv[2], **{"interpret_flows": interpret_flows, "interpret_kernels": interpret_kernels}[sys.argv[1]]())
