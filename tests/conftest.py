@@ -39,3 +39,17 @@ def seed():
     torch.set_flush_denormal(False)  # what scripts switch on, and hypothesis refuses to work with
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.deterministic = False
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable():
+    """Reports of processes that test side by side travel as UTF-8, and logs in them hold names that are none."""
+    return encodable((yield))
+
+
+def encodable(value):
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: encodable(part) for name, part in value.items()}
+    return type(value)(map(encodable, value)) if isinstance(value, list | tuple) else value
