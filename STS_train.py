@@ -9,20 +9,13 @@ Examples:
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
-from engine import build_run, check_results, checkpoint, cli, naming, setup, step_rate
-from models import (
-    COMPARE_LOGITS,
-    Distill,
-    build_distillers,
-    frozen_norms,
-    load_stream,
-    parameter_groups,
-    start_stream,
-)
+from engine import build_run, check_results, checkpoint, setup, step_rate
+from engine.command import cli, naming
+from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, parameter_groups, start_stream
 from opts import parse_opts
-from workflows.teacher_flow import build_teacher_flow
-from workflows.teachers import teacher_options, tell_student
-from workflows.training import choose_start, complete, describe_run
+from workflows.training.session import choose_start, complete, describe_run
+from workflows.training.teacher_flow import build_teacher_flow
+from workflows.training.teachers import teacher_options, tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:

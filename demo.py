@@ -21,9 +21,10 @@ import numpy as np
 import torch
 
 from datasets.synthetic import CLASSES, write_videos
-from engine import checkpoint, cli
-from engine.json_text import as_json
-from utils1.plots import plot_confusion, plot_curves
+from engine import checkpoint
+from engine.command import cli
+from sts_common.json_text import as_json
+from workflows.shared.plots import plot_confusion, plot_curves
 
 ROOT = Path(__file__).parent
 # Motion is below 2 pixels a frame: a bound of 5 keeps four times as many grey levels of it as the usual 20.

@@ -11,11 +11,12 @@ import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
-from engine import cli, setup
+from engine import setup
+from engine.command import cli
 from models import FUSIONS
 from sts_common import size_in_words
-from workflows.exporting.checks import BATCHES, LIMITS, Parity, measure_latency, write_checked
 from workflows.exporting.formats import FORMATS, check_format, destination
+from workflows.exporting.parity import BATCHES, LIMITS, Parity, measure_latency, write_checked
 from workflows.exporting.plan import DTYPES, build_export
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,11 @@ Examples:
 
 from argparse import Namespace
 
-from engine import cli, setup
+from engine import setup
+from engine.command import cli
+from workflows.predicting.compose import build_predictor, predict_files, predict_live
 from workflows.predicting.inputs import find_inputs
 from workflows.predicting.options import build_parser, check_options, complete
-from workflows.predicting.run import build_predictor, predict_files, predict_live
 from workflows.predicting.timeline import Named, best
 
 

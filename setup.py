@@ -14,13 +14,13 @@ from typing import Any, ClassVar
 from setuptools import Command, Extension, setup
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT))  # for sts_native: a build in isolation has not got it
+sys.path.insert(0, str(ROOT))  # for sts_common.native: a build in isolation has not got it
 
 PACKAGES = (
     "models",
     "models.distill",
     "datasets",
-    "datasets.jpeg",
+    "datasets.decoding.jpeg",
     "datasets.stores",
     "flow",
     "engine",
@@ -29,7 +29,7 @@ PACKAGES = (
 )
 NATIVE = {
     package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
-    for package in ("flow", "datasets.jpeg")
+    for package in ("flow", "datasets.decoding.jpeg")
 }
 
 
@@ -72,7 +72,7 @@ setup(
     packages=["sts_common", *(f"sts_net.{name}" for name in PACKAGES)],  # the former has a name that nobody else uses
     package_dir={"sts_common": "sts_common"} | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE},
-    py_modules=["sts_native"],
+    py_modules=["sts_common.native"],
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
     cmdclass={"develop": Develop},
 )

@@ -8,9 +8,9 @@ Examples:
 from argparse import Namespace
 
 from datasets import MODALITIES
-from engine import cli, naming
+from engine.command import cli, naming
 from opts import parse_opts
-from workflows.testing import Wanted, report, score_streams
+from workflows.testing.evaluation import Wanted, report, score_streams
 
 
 def main(opt: Namespace) -> dict[str, float]:

@@ -11,10 +11,10 @@ Examples:
 from argparse import Namespace
 
 from datasets import FLOW, MODALITIES, RGB
-from engine import cli, naming
+from engine.command import cli, naming
 from opts import named_checkpoints, parse_opts
-from workflows.fusing import read_scores
-from workflows.testing import Wanted, report, score_streams
+from workflows.testing.evaluation import Wanted, report, score_streams
+from workflows.testing.fusing import read_scores
 
 
 def main(opt: Namespace) -> dict[str, float]:

@@ -8,10 +8,11 @@ Examples:
 from argparse import Namespace
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
-from engine import build_run, check_results, cli, naming, setup, step_rate
+from engine import build_run, check_results, setup, step_rate
+from engine.command import cli, naming
 from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
 from opts import parse_opts
-from workflows.training import choose_start, complete, describe_run
+from workflows.training.session import choose_start, complete, describe_run
 
 
 def main(opt: Namespace) -> dict[str, float]:

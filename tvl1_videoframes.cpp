@@ -1,8 +1,8 @@
-/* TV-L1 optical flow of a sequence of images or of a video, on the kernel of flow/tvl1.cpp; see `kUsage`.
+/* TV-L1 optical flow of a sequence of images or of a video, on the kernel of flow/tvl1/tvl1.cpp; see `kUsage`.
  *
  * OpenCV reads and writes images and videos. Build with CMakeLists.txt, or on Debian and Ubuntu with
  *     apt-get install g++ libopencv-dev
- *     g++ -O3 -std=c++17 -fno-math-errno tvl1_videoframes.cpp flow/tvl1.cpp -o tvl1_videoframes \
+ *     g++ -O3 -std=c++17 -fno-math-errno tvl1_videoframes.cpp flow/tvl1/tvl1.cpp -o tvl1_videoframes \
  *         -I/usr/include/opencv4 -lopencv_core -lopencv_imgproc -lopencv_imgcodecs -lopencv_videoio -pthread
  * and -lopencv_cudaoptflow besides where OpenCV has that module.
  */

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.report import environment, markdown, save
-from benchmarks.timing import alternated
-from engine import cli
+from benchmarks.tables import environment, markdown, save
+from engine.command import cli
 from models import MODELS
-from models.conv_gradients import goes_astray, left_to_torch, weight_error
-from models.resnet import Stem
-from utils1.parallel import single_threaded_libraries
+from models.backbones.conv_gradients import goes_astray, left_to_torch, weight_error
+from models.backbones.resnet import Stem
+from sts_common.timing import alternated
+from workflows.shared.processes import single_threaded_libraries
 
 NETWORKS = ("resnext-101", "resnext-50 x 0.5", "resnet-34", "resnet-18", "resnet-10 x 0.5")
 Triple = tuple[int, int, int]

@@ -20,20 +20,20 @@ from cv2.typing import MatLike
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.report import environment, markdown, save
+from benchmarks.tables import environment, markdown, save
 from benchmarks.textures import Image, leaves
-from benchmarks.timing import alternated
 from datasets import read_video
-from datasets.decoding.outline import known_outline
-from datasets.decoding.rates import resample
-from datasets.decoding.sizes import Scaler
-from engine import cli
+from datasets.decoding.video.outline import known_outline
+from datasets.decoding.video.rates import resample
+from datasets.decoding.video.sizes import Scaler
+from engine.command import cli
 from flow import BACKENDS, PRESETS
-from utils1.images import RGB, ImageFolder
-from utils1.parallel import Board, Worker, single_threaded_libraries
-from utils1.recipe import FlowRecipe, Recipe
-from utils1.threads import Tasks
-from utils1.video_folder import Job, extract_video
+from sts_common.timing import alternated
+from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
+from workflows.extracting.image_folder import RGB, ImageFolder
+from workflows.extracting.tasks import Tasks
+from workflows.extracting.video_folder import Job, extract_video
+from workflows.shared.processes import Board, Worker, single_threaded_libraries
 
 WIDTH, HEIGHT, FPS = 340, 256, 25.0
 TINT = (0.8, 0.9, 1.0)  # of blue, green and red

@@ -22,12 +22,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.methods import CPU, GPU, REFERENCE, Solver, check, native, workable
 from benchmarks.real_pairs import fastest_pair, measure_real, middlebury, truth_table, video_table
-from benchmarks.report import environment, flow_table, gpu_table, save, scaling_line, speed_table
 from benchmarks.scenes import Scene, end_point_error, grey_difference, make_scene
+from benchmarks.tables import environment, flow_table, gpu_table, save, scaling_line, speed_table
 from benchmarks.textures import TEXTURES
-from benchmarks.timing import Seconds, alternated, cpu_seconds, gpu_seconds
-from engine import cli
-from utils1.parallel import single_threaded_libraries
+from engine.command import cli
+from sts_common.timing import Seconds, alternated, cpu_seconds, gpu_seconds
+from workflows.shared.processes import single_threaded_libraries
 
 Images = NDArray[np.uint8]
 Flow = NDArray[np.float32]

@@ -4,12 +4,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from datasets.entries import Entry
-from datasets.finding import find_videos
-from datasets.manifest import Facts, read_manifest, write_manifest
+from benchmarks.clips import RGB_NAME
+from datasets.lists.entries import Entry
+from datasets.records.lookup import find_videos
+from datasets.records.manifest import Facts, read_manifest, write_manifest
 from datasets.stores.frames import FrameFolders
-
-from .clips import RGB_NAME
 
 FRAMES = 60
 

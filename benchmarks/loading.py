@@ -25,12 +25,12 @@ from benchmarks.loading_forms import FORMS, available_forms
 from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
 from benchmarks.loading_subjects import SUBJECTS, Draw, Subject, draw_clips
 from benchmarks.loading_workers import worker_rates
-from benchmarks.report import environment, save
-from benchmarks.timing import alternated
-from datasets.jpeg import native
+from benchmarks.tables import environment, save
+from datasets.decoding.jpeg import native
 from datasets.stores.store import Store, Video
-from engine import cli
-from utils1.parallel import single_threaded_libraries
+from engine.command import cli
+from sts_common.timing import alternated
+from workflows.shared.processes import single_threaded_libraries
 
 MALLOC = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h; the latter takes no more
 DIFFERENCES = 2  # rounds whose pixels are compared

@@ -6,15 +6,14 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from datasets.jpeg import native
+from benchmarks.clips import HEIGHT, WIDTH
+from datasets.decoding.jpeg import native
 from datasets.stores.cache import RAM, DecodedCache
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import PackedVideos
 from datasets.stores.pack_format import SUFFIX
 from datasets.stores.store import Store, Video
 from utils1 import pack
-
-from .clips import HEIGHT, WIDTH
 
 log = logging.getLogger(__name__)
 

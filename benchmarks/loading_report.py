@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from .report import Record, markdown
+from benchmarks.tables import Record, markdown
 
 ORIGINAL, FLOOR = "original", "floor"
 TITLES = {

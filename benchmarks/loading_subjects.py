@@ -9,15 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.crops import TestCrops
-from datasets.random_crops import MultiScaleCornerCrop
+from benchmarks.clips import FLOW_NAMES, RGB_NAME
+from benchmarks.original_loader import OriginalLoader, levels
+from datasets.clips.crops import TestCrops
+from datasets.clips.random_crops import MultiScaleCornerCrop
+from datasets.clips.windows import Geometry
 from datasets.stores.store import Store, Video
 from datasets.streams import MODALITIES
 from datasets.video import ClipReader
-from datasets.windows import Geometry
-
-from .clips import FLOW_NAMES, RGB_NAME
-from .original_loader import OriginalLoader, levels
 
 LENGTH, SIZE = 16, 112
 CLIPS = 8  # in a round of training clips

@@ -8,14 +8,13 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from datasets.jpeg import native
-from datasets.loader import ClipLoader
+from benchmarks.loading_subjects import SUBJECTS, Draw, Subject, draw_clips
+from datasets.decoding.jpeg import native
+from datasets.loading.loader import ClipLoader
+from datasets.loading.workers import worker_context
 from datasets.stores.frames import FrameFolders
 from datasets.stores.store import Video
-from datasets.workers import worker_context
-
-from .loading_subjects import SUBJECTS, Draw, Subject, draw_clips
-from .timing import alternated
+from sts_common.timing import alternated
 
 BATCH = 8
 CLIPS = 96  # in a round

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Any
 
 from flow import build_flow
-from flow.native import NativeTVL1
-from flow.tvl1 import build_parameters
+from flow.tvl1.native import NativeTVL1
+from flow.tvl1.parameters import build_parameters
 
 Solver = Any
 Builders = dict[str, Callable[[], Solver]]

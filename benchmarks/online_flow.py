@@ -19,16 +19,17 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.flow import size
-from benchmarks.report import environment, markdown, save
-from benchmarks.timing import Seconds, alternated
+from benchmarks.tables import environment, markdown, save
 from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
 from datasets.synthetic import render, write_avi
-from engine import build_stepper, cli, setup
-from engine.loop import Epoch, train_one_epoch
+from engine import build_stepper, setup
+from engine.command import cli
+from engine.training.loop import Epoch, train_one_epoch
 from models import Distill, build_distillers, parameter_groups, start_stream
 from opts import parse_opts
+from sts_common.timing import Seconds, alternated
 from utils1 import extract_frames_flows
-from workflows.teacher_flow import build_teacher_flow
+from workflows.training.teacher_flow import build_teacher_flow
 
 QUICK = {"model": "resnet", "model_depth": 18, "width": 0.25, "batch_size": 2, "n_workers": 2, "learning_rate": 1e-4}
 CLASS = "star_sway"

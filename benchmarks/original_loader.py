@@ -14,9 +14,8 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from datasets.views import Placement, View
-
-from .clips import FLOW_NAMES, RGB_NAME
+from benchmarks.clips import FLOW_NAMES, RGB_NAME
+from datasets.clips.views import Placement, View
 
 MEANS = {"rgb": (114.7748, 107.7354, 99.4750), "flow": (127.5, 127.5)}  # levels of 255; the scale is 1
 

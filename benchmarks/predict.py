@@ -24,14 +24,15 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.clips import moving_discs
-from benchmarks.report import environment, markdown, save
-from benchmarks.timing import alternated
+from benchmarks.tables import environment, markdown, save
 from datasets import RGB
-from engine import checkpoint, cli, setup
+from engine import checkpoint, setup
+from engine.command import cli
 from models import MODELS, build_model
+from sts_common.timing import alternated
+from workflows.predicting.compose import build_predictor
 from workflows.predicting.options import complete
 from workflows.predicting.predictor import Predictor, predict_video
-from workflows.predicting.run import build_predictor
 
 FPS, CLASSES = 25, 51
 # Name of a row: options of predict.py, and whether the networks run one after the other, each on all cores.

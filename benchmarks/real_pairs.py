@@ -11,14 +11,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.decoding.video import read_video
+from benchmarks.methods import REFERENCE, Solver
+from benchmarks.scenes import end_point_error, grey_difference
+from benchmarks.tables import Record, column, markdown
+from datasets.decoding.video.reading import read_video
 from flow import build_flow
 from flow.flo import read_flo
-
-from .methods import REFERENCE, Solver
-from .report import Record, column, markdown
-from .scenes import end_point_error, grey_difference
-from .timing import cpu_seconds
+from sts_common.timing import cpu_seconds
 
 Images = NDArray[np.uint8]
 

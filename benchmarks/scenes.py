@@ -10,9 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from benchmarks.textures import TEXTURES, Image, Points, bicubic
 from flow import encode
-
-from .textures import TEXTURES, Image, Points, bicubic
 
 OBJECTS = 3
 SENSOR_NOISE = 2.0  # standard deviation of texture "sensor", grey levels

@@ -17,14 +17,15 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.report import environment, markdown, save
 from benchmarks.step_ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
-from benchmarks.timing import alternated, gpu_seconds
+from benchmarks.tables import environment, markdown, save
 from datasets import MODALITIES
-from engine import cli, dtype_of, setup
+from engine import dtype_of, setup
+from engine.command import cli
 from models import MODELS, StreamNetwork, build_model
-from models.flops import estimate
-from utils1.parallel import single_threaded_libraries
+from models.analysis.flops import estimate
+from sts_common.timing import alternated, gpu_seconds
+from workflows.shared.processes import single_threaded_libraries
 
 PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
 SIDE = 2048  # of the matrices whose product is the end of the scale

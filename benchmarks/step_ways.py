@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from engine.precision import autocast, dtype_of
+from engine.device.precision import autocast, dtype_of
 from models import StreamNetwork
-from models.grouped import DENSE
-from models.speed import compiled, inference_ready
+from models.inference.grouped import DENSE
+from models.inference.speed import compiled, inference_ready
 
 ORIGINAL = "fp32, contiguous, eager"
 KINDS = ("training", "inference")

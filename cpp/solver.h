@@ -50,7 +50,7 @@ inline void for_each(std::int64_t count, int threads, const std::function<void(s
     for (std::future<void> &other : others) other.get();
 }
 
-/// The kernel's parameters of a preset: those of PRESETS in flow/tvl1.py.
+/// The kernel's parameters of a preset: those of PRESETS in flow/tvl1/parameters.py.
 inline tvl1_parameters preset_parameters(const std::string &preset) {
     tvl1_parameters parameters = tvl1_defaults();
     if (preset == "opencv" || preset == "fixed") return parameters;

@@ -8,18 +8,18 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 `sts_net.datasets` (README, "Import names").
 """
 
-from .augment import AUGMENTS
 from .builders import build_dataset, build_loader, class_names, num_listed
-from .crops import TEST_CROPS
-from .decoding.video import read_video
-from .finding import MISSING
-from .images import DECODERS
-from .listings import DATASETS, SIDED
-from .loader import LOADERS, ClipLoader
-from .online import FLOW_SOURCES, OnlineFlow
-from .random_crops import CROPS
-from .recipe import CLIP_OPTIONS, build_recipe, check_data
-from .sampling import SAMPLERS, TAILS, TEST_SAMPLERS, clip_starts, loop
+from .clips.augment import AUGMENTS
+from .clips.crops import TEST_CROPS
+from .clips.random_crops import CROPS
+from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, clip_starts, loop
+from .corpora import DATASETS, SIDED
+from .decoding.images import DECODERS
+from .decoding.video.reading import read_video
+from .loading.loader import LOADERS, ClipLoader
+from .loading.online_flow import FLOW_SOURCES, OnlineFlow
+from .records.clip_recipe import CLIP_OPTIONS, build_recipe, check_data
+from .records.lookup import MISSING
 from .stores.detect import STORES
 from .streams import FLOW, MODALITIES, RGB, Stream
 from .video import ClipDataset, Video, VideoDataset

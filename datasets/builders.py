@@ -11,25 +11,25 @@ import torch.distributed as dist
 
 from sts_common import counted
 
-from .augment import Augment, build_augments
-from .crops import TEST_CROPS, CenterCrop
-from .entries import Entry, Listing
-from .finding import find_videos, without_quarantined
-from .holdout import hold_out
-from .listings import SIDED, list_dataset
-from .loader import ClipLoader
-from .manifest import Manifest, read_manifest
-from .online import OnlineFlow, OnlineLoader, OnlineReader, PairReader
-from .quarantine import read_quarantine
-from .random_crops import CROPS
-from .sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
-from .sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
+from .clips.augment import Augment, build_augments
+from .clips.crops import TEST_CROPS, CenterCrop
+from .clips.random_crops import CROPS
+from .clips.sampling import SAMPLERS, TEST_SAMPLERS, Sampler, TestSampler
+from .clips.sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
+from .clips.windows import Geometry
+from .corpora import SIDED, list_dataset
+from .lists.entries import Entry, Listing
+from .lists.holdout import hold_out
+from .loading.loader import ClipLoader
+from .loading.online_flow import OnlineFlow, OnlineLoader, OnlineReader, PairReader
+from .records.lookup import find_videos, without_quarantined
+from .records.manifest import Manifest, read_manifest
+from .records.quarantine import read_quarantine
 from .stores.cache import DecodedCache
 from .stores.detect import Reading, open_store
 from .stores.store import Store, Video
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
-from .windows import Geometry
 
 log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from .augment import Augment
-from .clock import spent, take
-from .crops import TestCrops
-from .entries import Entry, Listing, ListVideos, Segment
-from .sampling import Sampler, TestSampler
+from .clips.augment import Augment
+from .clips.crops import TestCrops
+from .clips.sampling import Sampler, TestSampler
+from .clips.views import Placement, reverse_x
+from .clips.windows import Geometry
+from .decoding.timing import spent, take
+from .lists.entries import Entry, Listing, ListVideos, Segment
 from .stores.store import Store, Video
 from .streams import FLOW, Stream
-from .views import Placement, reverse_x
-from .windows import Geometry
 
 __all__ = ["ClipDataset", "ClipReader", "Entry", "ListVideos", "Listing", "Segment", "Video", "VideoDataset"]
 

@@ -1,18 +1,20 @@
 """Training, testing, checkpoints and logs. Depends on torch alone: it sees a callable task and iterable batches."""
 
-from . import checkpoint, cli, naming, scores
-from .differences import resumed_options
-from .distributed import is_main
-from .fit import fit
-from .lock import check_results
-from .metrics import confusion, video_metrics
-from .optim import OPTIMIZERS, SCHEDULES
-from .precision import AMP, dtype_of
-from .reproducibility import setup
-from .results import result_lines, write_result
-from .run import Run, build_run, build_stepper, find_start, step_rate
-from .scores import Scores
-from .scoring import Tally, score_videos
+from . import checkpoint
+from .checkpoint.lock import check_results
+from .checkpoint.resuming import resumed_options
+from .command import cli, naming
+from .device.distributed import is_main
+from .device.precision import AMP, dtype_of
+from .device.reproducibility import setup
+from .evaluation import scores
+from .evaluation.metrics import confusion, video_metrics
+from .evaluation.result_file import result_lines, write_result
+from .evaluation.scores import Scores
+from .evaluation.scoring import Tally, score_videos
+from .training.fit import fit
+from .training.optim import OPTIMIZERS, SCHEDULES
+from .training.run import Run, build_run, build_stepper, find_start, step_rate
 
 __all__ = [
     "AMP",

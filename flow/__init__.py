@@ -3,9 +3,9 @@
 from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
 from .flows import BACKENDS, FLOWS, available, build_flow
-from .images import FlowSolver
+from .pairs import FlowSolver
 from .recorded import rebuild_flow, recorded_encoding, suits_gpu
-from .tvl1 import PRESETS
+from .tvl1.parameters import PRESETS
 
 __all__ = [
     "BACKENDS",

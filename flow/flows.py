@@ -3,11 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
-from . import solvers
-from .images import FlowSolver
 from .opencv import dis, farneback
+from .pairs import FlowSolver
 from .raft import raft
-from .tvl1 import PRESETS
+from .tvl1 import backends as solvers
+from .tvl1.parameters import PRESETS
 
 # Flow -> the backends that compute it, as functions of (preset, device, threads, parameters).
 FLOWS: dict[str, dict[str, Callable[..., FlowSolver]]] = {

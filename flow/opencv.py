@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .images import grey_pair
+from .pairs import grey_pair
 
 # Our parameter name -> the name in OpenCV's getter and setter.
 TVL1 = {

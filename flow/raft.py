@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .tvl1_tensors import solve
+from .tvl1.tensors import solve
 
 SMALLEST = 128  # sides for which the coarsest correlations still have two cells
 HOW_TO_GET = (

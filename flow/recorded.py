@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .flows import build_flow
-from .images import FlowSolver
+from .pairs import FlowSolver
 
 Record = Mapping[str, Any]
 

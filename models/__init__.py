@@ -13,21 +13,21 @@ conv_gradients.py  weight gradients on CPUs, right at every number of frames; im
 gradcam.py  where and when a network sees a class;  similarity.py  how alike the features of two networks are
 """
 
-from .conv_gradients import install
+from .analysis.flops import estimate
+from .analysis.gradcam import evidence, grad_cam
+from .analysis.similarity import LinearCKA, linear_cka
+from .backbones import MODELS, build_model
+from .backbones.conv_gradients import install
+from .backbones.output import Output
+from .backbones.resnet import SHORTCUTS
 from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
-from .flops import estimate
 from .fusion import FUSIONS, combine, fuse, stream_weights
-from .gradcam import evidence, grad_cam
+from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, build_mixing
 from .normalisation import NORMALISATIONS
-from .output import Output
-from .resnet import SHORTCUTS
-from .similarity import LinearCKA, linear_cka
-from .speed import COMPILE, compiled, inference_ready
 from .streams import StreamNetwork, load_stream, start_stream
 from .tasks import Classify, Distill
-from .zoo import MODELS, build_model
 
 install()
 

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from sts_common import counted
 
+from .backbones import build_model
+from .backbones.output import Output
 from .dialects import say_what_is_assumed, settle_normalisation
 from .finetune import replace_head
 from .normalisation import Stream, normalisation_of
-from .output import Output
 from .weights import load_weights, shape_of, shown_by, weights_of
-from .zoo import build_model
 
 
 class StreamNetwork(nn.Module):

@@ -19,18 +19,18 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from datasets.decoding.containers import DamagedVideo
-from datasets.entries import Entry
-from datasets.finding import find_videos
-from datasets.listings import DATASETS
-from datasets.manifest import MANIFEST, Facts, read_manifest, write_manifest
-from datasets.quarantine import QUARANTINE, read_quarantine, update_quarantine
+from datasets.clips.views import Placement, whole
+from datasets.corpora import DATASETS
+from datasets.decoding.video.containers import DamagedVideo
+from datasets.lists.entries import Entry
+from datasets.records.lookup import find_videos
+from datasets.records.manifest import MANIFEST, Facts, read_manifest, write_manifest
+from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quarantine
 from datasets.stores.detect import Reading, open_store
 from datasets.streams import FLOW, RGB
 from datasets.video import ClipReader, VideoDataset
-from datasets.views import Placement, whole
-from utils1.audit_checks import Job, look_at_video
-from utils1.parallel import Board, Worker
+from workflows.auditing.checks import Job, look_at_video
+from workflows.shared.processes import Board, Worker
 
 FRAMES = 6
 LONGEST = 5000  # characters of a line that may be shown: twenty problems of a list

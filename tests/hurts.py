@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-import engine.loop
+import engine.training.loop
 import models.tasks
 
 
@@ -63,8 +63,8 @@ def not_finite() -> None:
 def rarely_looked_at() -> None:
     """The loss of the 7th training step is not a number, and losses are looked at as rarely as those of a GPU."""
     not_finite()
-    check = engine.loop.FiniteCheck
-    engine.loop.FiniteCheck = lambda every, *more: check(engine.loop.CHECK_EVERY, *more)
+    check = engine.training.loop.FiniteCheck
+    engine.training.loop.FiniteCheck = lambda every, *more: check(engine.training.loop.CHECK_EVERY, *more)
 
 
 def endless_gradient() -> None:

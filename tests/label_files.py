@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from datasets.entries import Entry, Segment
+from datasets.lists.entries import Entry, Segment
 
 TEMPLATES = ("Holding something", "Pushing something from left to right")
 TAXONOMY = [

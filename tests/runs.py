@@ -31,7 +31,8 @@ import hurts
 import torch
 from helpers import TINY, write_hmdb51
 
-from engine import checkpoint, cli
+from engine import checkpoint
+from engine.command import cli
 from opts import parse_opts
 
 ROOT = Path(__file__).parents[1]

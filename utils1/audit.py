@@ -21,21 +21,21 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from tqdm import tqdm
 
-from datasets.entries import Entry
-from datasets.listings import DATASETS, list_dataset
-from datasets.manifest import write_manifest
-from datasets.provenance import frame_rate
-from datasets.quarantine import update_quarantine
+from datasets.corpora import DATASETS, list_dataset
+from datasets.lists.entries import Entry
+from datasets.records.manifest import write_manifest
+from datasets.records.quarantine import update_quarantine
 from datasets.stores.detect import STORES, Reading, detect_layout, open_store
+from datasets.stores.provenance import frame_rate
 from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
-from engine import cli
+from engine.command import cli
 from sts_common import cores, counted
 from sts_common.files import write_text
-from utils1.audit_checks import Job, Look, Problem, files_of
-from utils1.audit_lists import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
-from utils1.audit_report import Report, as_json, as_table, as_text, count_used, sort_problems
-from utils1.audit_run import looks_at
+from workflows.auditing.checks import Job, Look, Problem, files_of
+from workflows.auditing.findings import Report, as_json, as_table, as_text, count_used, sort_problems
+from workflows.auditing.lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
+from workflows.auditing.spread import looks_at
 
 AUDIT = "audit.tsv"
 PROBES = 64  # videos that show how they are stored, and which streams there are

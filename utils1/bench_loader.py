@@ -19,15 +19,15 @@ import torch
 from tqdm import tqdm
 
 from datasets import ClipLoader, build_dataset
-from datasets.clock import STEPS
-from datasets.jpeg import native
+from datasets.decoding.jpeg import native
+from datasets.decoding.timing import STEPS
+from datasets.loading.workers import default_workers
 from datasets.video import VideoDataset
-from datasets.workers import default_workers
-from engine import cli
-from engine.json_text import as_json
+from engine.command import cli
 from opts import parse_opts
-from utils1.page_cache import forget
-from utils1.parallel import single_threaded_libraries
+from sts_common.json_text import as_json
+from workflows.shared.page_cache import forget
+from workflows.shared.processes import single_threaded_libraries
 
 COLD = 24  # clips that are read from the disk
 ENOUGH = 1.1  # times as fast as now is worth changing something

@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from engine import cli
 from engine.checkpoint.__main__ import main, parse_args
+from engine.command import cli
 
 if __name__ == "__main__":
     cli.run(main, parse_args)

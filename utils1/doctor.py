@@ -19,18 +19,19 @@ import torch
 import torchvision
 from numpy.typing import NDArray
 
-from datasets.jpeg import native as loader
+from datasets.decoding.jpeg import native as loader
 from datasets.synthetic import render
-from engine import cli
-from engine.json_text import as_json
-from flow import FLOWS, available, build_flow, native
-from flow.images import FlowSolver
-from flow.native import NativeTVL1
-from flow.tvl1 import build_parameters
-from models.conv_gradients import left_to_torch, weight_error
+from engine.command import cli
+from flow import FLOWS, available, build_flow
+from flow.pairs import FlowSolver
+from flow.tvl1 import native
+from flow.tvl1.native import NativeTVL1
+from flow.tvl1.parameters import build_parameters
+from models.backbones.conv_gradients import left_to_torch, weight_error
 from sts_common import cores
-from utils1.devices import choose_backend
-from utils1.parallel import single_threaded_libraries
+from sts_common.json_text import as_json
+from workflows.extracting.devices import choose_backend
+from workflows.shared.processes import single_threaded_libraries
 
 WIDTH, HEIGHT = 340, 256  # what videos are extracted at
 UCF101 = 2.5e6  # pairs of its 13,320 videos

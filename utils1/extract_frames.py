@@ -14,11 +14,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from datasets.provenance import frame_rate
-from engine import cli
-from utils1.extraction import extract, preview
-from utils1.machine import Launch, parse_shard
-from utils1.recipe import Recipe
+from datasets.stores.provenance import frame_rate
+from engine.command import cli
+from workflows.extracting.extraction import extract, preview
+from workflows.extracting.extraction_recipe import Recipe
+from workflows.extracting.machine import Launch, parse_shard
 
 
 def add_arguments(parser: ArgumentParser) -> None:

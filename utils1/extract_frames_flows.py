@@ -15,13 +15,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from engine import cli
+from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
-from utils1.devices import choose_backend, parse_gpus
 from utils1.extract_frames import add_arguments, chosen_classes, frame_options
-from utils1.extraction import extract, preview
-from utils1.machine import Launch
-from utils1.recipe import FlowRecipe, Recipe
+from workflows.extracting.devices import choose_backend, parse_gpus
+from workflows.extracting.extraction import extract, preview
+from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
+from workflows.extracting.machine import Launch
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

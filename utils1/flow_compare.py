@@ -19,15 +19,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.provenance import differences, show
-from engine import cli
-from engine.json_text import as_json
+from datasets.stores.provenance import differences, show
+from engine.command import cli
 from flow.encoding import QUANTISATIONS, encode
 from sts_common import cores, counted
 from sts_common.files import write_text
+from sts_common.json_text import as_json
 from utils1.flow_convert import in_parallel
-from utils1.flow_store import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
-from utils1.parallel import Worker
+from workflows.extracting.flow_files import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
+from workflows.shared.processes import Worker
 
 SHOWN = 20  # videos in the table
 COLUMNS = ("flows", "mean", "median", "p99", "grey", "identical", "within1", "unknown")

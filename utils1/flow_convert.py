@@ -20,14 +20,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 import numpy as np
 from tqdm import tqdm
 
-from datasets.layouts import DONE, LAYOUTS
-from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
+from datasets.stores.layouts import DONE, LAYOUTS
 from datasets.stores.numbering import count_frames, list_names
-from engine import cli
+from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
+from engine.command import cli
 from flow.encoding import QUANTISATIONS, check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from sts_common import cores, counted
-from utils1.flow_store import (
+from workflows.extracting.extraction_recipe import FLOW_QUALITY
+from workflows.extracting.flow_files import (
     FLOW_XY,
     Encoding,
     find_encoding,
@@ -37,11 +38,10 @@ from utils1.flow_store import (
     read_flow,
     read_levels,
 )
-from utils1.images import jpeg, write
-from utils1.machine import Machine
-from utils1.parallel import Board, Worker, map_unordered
-from utils1.recipe import FLOW_QUALITY
-from utils1.video_folder import is_complete, made_whole
+from workflows.extracting.image_folder import jpeg, write
+from workflows.extracting.machine import Machine
+from workflows.extracting.video_folder import is_complete, made_whole
+from workflows.shared.processes import Board, Worker, map_unordered
 
 RGB = LAYOUTS["sts"]["rgb"]
 FLO = "{:05d}.flo"

@@ -16,16 +16,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from engine import Scores, cli
-from engine.json_text import as_json
-from engine.scores import join, load
+from engine import Scores
+from engine.command import cli
+from engine.evaluation.scores import join, load
 from models import stream_weights
 from sts_common.files import write_text
-from workflows.fusing import counted_twice, unlike_in
+from sts_common.json_text import as_json
 from workflows.fusion_lab.fit import calibration, check_held_out, fit, same_streams
+from workflows.fusion_lab.markdown import as_text
 from workflows.fusion_lab.splits import load_splits, over_splits
 from workflows.fusion_lab.systems import Bootstrap, Row, agreement, comparison, fusions, streams_alone
-from workflows.fusion_lab.tables import as_text
+from workflows.testing.fusing import counted_twice, unlike_in
 
 log = logging.getLogger(__name__)
 

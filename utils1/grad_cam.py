@@ -24,17 +24,18 @@ import torch
 from torch import Tensor
 
 from datasets import FLOW, MODALITIES, RGB
-from engine import cli, setup
+from engine import setup
+from engine.command import cli
 from flow import decode, recorded_encoding
 from flow.colour import flow_to_image
 from models import load_stream
-from models.gradcam import AUTO
+from models.analysis.gradcam import AUTO
 from sts_common.files import write_atomically, write_text
 from utils1.show_flow import Pair, choose_scale
-from workflows.films import write_film
-from workflows.predicting.recipes import common_recipe, load_states
+from workflows.predicting.agreement import common_recipe, load_states
 from workflows.predicting.video_streams import crop_samples, frames_of
-from workflows.testing import stream_of
+from workflows.shared.films import write_film
+from workflows.testing.evaluation import stream_of
 from workflows.understanding.cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from workflows.understanding.cam_tracks import Track, cut, predicted, track
 

@@ -20,18 +20,18 @@ from contextlib import suppress
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-from datasets.entries import Entry
-from datasets.lists import list_videos as read_lists
-from engine import cli
+from datasets.lists.any_list import list_videos as read_lists
+from datasets.lists.entries import Entry
+from engine.command import cli
 from sts_common import counted
-from utils1.grouped_split import group_alone, split_groups
-from utils1.list_writers import Lists, table
 from utils1.make_lists import put
-from utils1.own_videos import clashes, follow_links, list_own
-from workflows.commands import quoted
+from workflows.listing.grouped_split import group_alone, split_groups
+from workflows.listing.list_writers import Lists, table
 from workflows.listing.looks import look_at
-from workflows.listing.next_steps import CONFIG, choose_network, next_commands, shown
-from workflows.listing.sources import count_sources, grouped, per_class, sensible
+from workflows.listing.own_videos import clashes, follow_links, list_own
+from workflows.listing.recommended import CONFIG, choose_network, next_commands, shown
+from workflows.listing.source_patterns import count_sources, grouped, per_class, sensible
+from workflows.shared.command_lines import quoted
 
 log = logging.getLogger(__name__)
 

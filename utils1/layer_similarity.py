@@ -21,15 +21,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets import CLIP_OPTIONS, FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
-from engine import checkpoint, cli, setup
-from engine.json_text import as_json
+from engine import checkpoint, setup
+from engine.command import cli
 from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
+from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
 from models.distill.review import as_map
-from models.similarity import FEATURES, FEWEST, LinearCKA
 from opts import adopt, parse_opts
 from sts_common import counted
-from workflows.teacher_flow import build_teacher_flow
-from workflows.testing import stream_of
+from sts_common.json_text import as_json
+from workflows.testing.evaluation import stream_of
+from workflows.training.teacher_flow import build_teacher_flow
 from workflows.understanding.similarity_report import as_table, describe, write_matrix, write_picture
 
 GROUP = 256  # clips whose pooled features are compared with each other; maps are by batches, for their size

@@ -24,16 +24,16 @@ from tempfile import TemporaryDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from datasets.entries import Listing, ListVideos
-from datasets.list_forms import SEPARATORS
-from datasets.listings import DATASETS
-from datasets.lists import list_videos as read_lists
-from engine import cli
+from datasets.corpora import DATASETS
+from datasets.lists.any_list import list_videos as read_lists
+from datasets.lists.entries import Listing, ListVideos
+from datasets.lists.forms import SEPARATORS
+from engine.command import cli
 from sts_common import counted
 from sts_common.files import encoded, write_text
-from utils1.list_writers import WRITERS, Files, Lists
-from utils1.markers import MARKERS, FrameCounts, write_marker
-from utils1.own_videos import follow_links, list_own
+from workflows.listing.frame_markers import MARKERS, FrameCounts, write_marker
+from workflows.listing.list_writers import WRITERS, Files, Lists
+from workflows.listing.own_videos import follow_links, list_own
 
 SUBSETS = ("train", "test")
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one

@@ -16,16 +16,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from tqdm import tqdm
 
-from datasets.layouts import LAYOUTS
-from datasets.provenance import FLOW_FILE, FRAMES_FILE, claim
 from datasets.stores.frames import FrameFolders
+from datasets.stores.layouts import LAYOUTS
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
-from engine import cli
+from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
+from engine.command import cli
 from sts_common import cores, counted, size_in_words
 from sts_common.files import write_atomically
 from utils1.flow_convert import in_parallel
-from utils1.pack_restore import Files, unpack, verify
-from utils1.pack_tree import Job, choose_layout, find_folders, pack_video, packed_videos
+from workflows.packing.restore import Files, unpack, verify
+from workflows.packing.tree import Job, choose_layout, find_folders, pack_video, packed_videos
 
 log = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 import numpy as np
 
-from engine import cli
+from engine.command import cli
 from sts_common import counted
 from sts_common.files import write_atomically
-from utils1.run_records import Curve, Record, curves_of, find_runs, labels, read_run
+from workflows.shared.run_records import Curve, Record, curves_of, find_runs, labels, read_run
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")

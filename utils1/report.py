@@ -15,13 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-from engine import cli
+from engine.command import cli
 from sts_common import counted
 from sts_common.files import encoded, write_atomically
-from workflows.reporting.files import group_files, read_files
-from workflows.reporting.groups import GroupReport, report_group
+from workflows.reporting.group_report import GroupReport, report_group
 from workflows.reporting.page import as_html
-from workflows.reporting.tables import TABLES, as_csv, as_markdown
+from workflows.reporting.plain_forms import TABLES, as_csv, as_markdown
+from workflows.reporting.score_files import group_files, read_files
 
 log = logging.getLogger(__name__)
 

@@ -19,20 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets.decoding.outline import outline
-from datasets.decoding.sizes import resize
-from datasets.decoding.steps import mean_rate
-from datasets.decoding.video import read_video
-from datasets.layouts import LAYOUTS
-from datasets.provenance import frame_rate
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.reading import read_video
+from datasets.decoding.video.sizes import resize
+from datasets.decoding.video.steps import mean_rate
 from datasets.stores.frames import read_image
-from engine import cli
+from datasets.stores.layouts import LAYOUTS
+from datasets.stores.provenance import frame_rate
+from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS, build_flow
 from flow.colour import colour_wheel, flow_to_image
 from sts_common.files import write_atomically
-from utils1.captions import fitted
-from utils1.flow_store import find_encoding, find_record, flow_files, flow_folders, read_flow
-from workflows.films import write_film
+from workflows.extracting.flow_files import find_encoding, find_record, flow_files, flow_folders, read_flow
+from workflows.shared.captions import fitted
+from workflows.shared.films import write_film
 
 RGB = LAYOUTS["sts"]["rgb"][0]
 PANEL = 320  # width of a frame, and of its flow, on a sheet and in a film

@@ -18,15 +18,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from engine import cli, config
-from engine.json_text import as_json
-from options import build_parser
+from engine.command import cli, config
 from opts import check
+from opts.table import build_parser
+from sts_common.json_text import as_json
 from workflows.verifying.causes import LIKELY, causes
 from workflows.verifying.measure import Comparison, Measured, measure
 from workflows.verifying.record import record
-from workflows.verifying.report import NAMES, as_plain, as_text, verdict
-from workflows.verifying.system import System, load_system
+from workflows.verifying.subject import System, load_system
+from workflows.verifying.verdict import NAMES, as_plain, as_text, verdict
 
 DIFFERENT = 1
 

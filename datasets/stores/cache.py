@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from sts_common import counted, size_in_words
 
-from ..clock import spent
-from ..images import Decode, resample_frames
+from ..clips.views import Placement, whole
+from ..decoding.images import Decode, resample_frames
+from ..decoding.timing import spent
 from ..streams import Stream
-from ..views import Placement, whole
 from .cache_folder import SharedMemory, free_space, write_array
 from .pack import file_of
 from .store import Store, Video

@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from ..entries import Entry
-from ..layouts import LAYOUTS, PUBLISHED, ZERO
+from ..lists.entries import Entry
 from .diagnosis import absent, unlike
 from .frames import FrameFolders
+from .layouts import LAYOUTS, PUBLISHED, ZERO
 from .pack import PackedVideos
 from .store import Store
 from .video_files import VideoFiles

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from ..layouts import LAYOUTS, PUBLISHED, Pattern
+from .layouts import LAYOUTS, PUBLISHED, Pattern
 
 SHOWN = 3  # names of what was found
 LOOKED_AT = 1000  # folders one level below a root

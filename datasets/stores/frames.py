@@ -9,13 +9,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images import Decode, grey_images, read_images
-from ..layouts import FPS, LAYOUTS, Layout
-from ..provenance import FRAMES_FILE, read_record
+from ..clips.views import Placement
+from ..decoding.images import Decode, grey_images, read_images
 from ..streams import RGB, Stream
-from ..views import Placement
 from .alike import find_alike
+from .layouts import FPS, LAYOUTS, Layout
 from .numbering import Plane, count_numbers, list_names, number_in, numbers_of, stated_counts
+from .provenance import FRAMES_FILE, read_record
 from .store import Video, inside, usable_frames
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ..layouts import DONE, N_FRAMES, ZERO, Pattern
+from .layouts import DONE, N_FRAMES, ZERO, Pattern
 
 MOST_DIGITS = 9  # of a frame number; longer ones are something else
 

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images import Decode
-from ..layouts import LAYOUTS
-from ..provenance import read_record
+from ..clips.views import Placement, whole
+from ..decoding.images import Decode
 from ..streams import FLOW, RGB, Stream
-from ..views import Placement, whole
 from .alike import find_alike
+from .layouts import LAYOUTS
 from .pack_file import PackFile
 from .pack_format import RECORD, SUFFIX
+from .provenance import read_record
 from .store import Video, inside
 
 OPEN = 64  # files that a process keeps open

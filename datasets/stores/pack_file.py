@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clock import spent
-from ..images import Decode, decode_images
-from ..pixels import EXTRACT
-from ..views import Placement
+from ..clips.views import Placement
+from ..decoding.images import Decode, decode_images
+from ..decoding.pixels import EXTRACT
+from ..decoding.timing import spent
 from .pack_format import CRC, HEAD, Description, front_size, read_front
 
 CURE = "pack the video again"

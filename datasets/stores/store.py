@@ -7,9 +7,9 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ..clips.views import Placement
+from ..lists.links import LINKS, followed, leading_out
 from ..streams import Stream
-from ..views import Placement
-from .links import LINKS, followed, leading_out
 
 
 class Video(NamedTuple):

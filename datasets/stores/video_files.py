@@ -8,16 +8,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..annotations import VIDEOS, without_extension
-from ..clock import spent
-from ..decoding.index import index_video
-from ..decoding.pictures import Picture
-from ..decoding.rates import check_rate, ticks_of
-from ..decoding.steps import mean_rate
-from ..decoding.video import read_positions
-from ..images import Decode, resample_frames
+from ..clips.views import Placement
+from ..decoding.images import Decode, resample_frames
+from ..decoding.timing import spent
+from ..decoding.video.index import index_video
+from ..decoding.video.pictures import Picture
+from ..decoding.video.rates import check_rate, ticks_of
+from ..decoding.video.reading import read_positions
+from ..decoding.video.steps import mean_rate
+from ..lists.annotations import VIDEOS, without_extension
 from ..streams import RGB, Stream
-from ..views import Placement
 from .alike import alike, find_alike, only
 from .store import Video, inside
 

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .. import cli, tensor_file
-from ..json_text import as_json
-from . import published
+from sts_common.json_text import as_json
+
+from ..command import cli
+from . import published, tensor_file
 from .card import card
 from .storage import load
 from .text import as_text

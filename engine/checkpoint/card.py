@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ..tensor_file import DESCRIPTION, plain_name
+from .tensor_file import DESCRIPTION, plain_name
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms: tensors, but no parameters
 CLIP = (

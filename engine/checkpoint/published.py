@@ -11,7 +11,7 @@ from torch import Tensor
 
 from sts_common.files import write_atomically
 
-from .. import tensor_file
+from . import tensor_file
 from .card import STATISTICS, mapping
 
 log = logging.getLogger(__name__)

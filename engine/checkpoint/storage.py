@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from sts_common.files import write_atomically
 
-from .. import tensor_file
+from . import tensor_file
 from .archive import verify
 
 log = logging.getLogger(__name__)

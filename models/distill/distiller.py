@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..output import Output
+from ..backbones.output import Output
 
 NORMS = ("none", "variance")
 

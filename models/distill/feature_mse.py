@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..output import Output
+from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
 
 

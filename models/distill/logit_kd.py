@@ -5,7 +5,7 @@ from argparse import Namespace
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..output import Output
+from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_weight
 
 

@@ -18,8 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..output import Output
-from ..pooling import grid_means
+from ..backbones.output import Output
+from ..backbones.pooling import grid_means
 from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
 
 POOLED = "avgpool"

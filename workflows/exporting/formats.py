@@ -14,9 +14,9 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch.export.passes import move_to_device_pass
 
-from engine import tensor_file
-from engine.json_text import as_json
+from engine.checkpoint import tensor_file
 from models import fuse, load_stream
+from sts_common.json_text import as_json
 
 from .plan import ABOUT, DTYPES, STREAMS, Clips, Export
 

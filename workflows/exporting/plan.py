@@ -12,11 +12,11 @@ from torch import Tensor
 from datasets import FLOW, RGB
 from engine import checkpoint
 from models import StreamNetwork, fuse, load_stream, stream_weights
-from models.deployed import Deployed
+from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
-from ..fusing import check_distinct
-from ..predicting.recipes import common_recipe
+from ..predicting.agreement import common_recipe
+from ..testing.fusing import check_distinct
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from datasets.provenance import NOT_STATED, differences, show
+from datasets.stores.provenance import NOT_STATED, differences, show
 from engine import Scores
-from engine.calibration import brier_score, expected_calibration_error, fit_temperature, negative_log_likelihood
+from engine.evaluation.calibration import (
+    brier_score,
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+)
 from models import FUSIONS, fuse
 
-from ..fusing import PROTOCOL
+from ..testing.fusing import PROTOCOL
 from .systems import Bootstrap, Row, measure, right_on
 
 STEPS = {1: 1, 2: 20, 3: 10, 4: 5}  # of a weight from 0 to 1, by number of streams

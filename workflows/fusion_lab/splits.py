@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from engine import Scores, video_metrics
-from engine.scores import load
-from engine.statistics import mean_and_deviation
+from engine.evaluation.scores import load
+from engine.evaluation.statistics import mean_and_deviation
 from models import FUSIONS, fuse
 
 from .systems import Row

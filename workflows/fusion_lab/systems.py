@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from engine import Scores, video_metrics
-from engine.statistics import compare, percentile_interval, resampled_means
+from engine.evaluation.statistics import compare, percentile_interval, resampled_means
 from models import FUSIONS, fuse
 
-from ..fusing import fusion_table
+from ..testing.fusing import fusion_table
 
 Row = dict[str, Any]
 

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from datasets.decoding.outline import outline
-from datasets.decoding.steps import is_even, mean_rate
-from datasets.entries import Entry
-from datasets.folders import IMAGES
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.steps import is_even, mean_rate
+from datasets.lists.class_folders import IMAGES
+from datasets.lists.entries import Entry
 from datasets.stores.detect import open_store
 from datasets.stores.video_files import VideoFiles
 

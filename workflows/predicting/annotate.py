@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets.decoding.frames import timed_frames
-from datasets.decoding.outline import outline
-from datasets.decoding.pictures import Pictures
-from datasets.decoding.sizes import resize
+from datasets.decoding.video.frames import timed_frames
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.pictures import Pictures
+from datasets.decoding.video.sizes import resize
 from datasets.stores.frames import read_image
 
-from ..films import Picture, Timed, write_film
+from ..shared.films import Picture, Timed, write_film
 from .video_streams import frame_files
 
 BARS = 3

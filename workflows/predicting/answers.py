@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 import torch
 
-from datasets.decoding.containers import load_av
-from engine.json_text import as_json
+from datasets.decoding.video.containers import load_av
 from sts_common import counted
 from sts_common.files import write_text
+from sts_common.json_text import as_json
 
 from .predictor import Prediction, Predictor
 from .timeline import best

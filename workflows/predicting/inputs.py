@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from datasets.annotations import VIDEOS
-from datasets.folders import Search, video_files
-from datasets.layouts import LAYOUTS
+from datasets.lists.annotations import VIDEOS
+from datasets.lists.class_folders import Search, video_files
+from datasets.stores.layouts import LAYOUTS
 
 FIRST_FRAME = LAYOUTS["sts"]["rgb"][0].format(1)
 URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")

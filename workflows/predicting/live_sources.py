@@ -8,9 +8,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from datasets.decoding.containers import FORMATS, film_of, load_av
-from datasets.decoding.pictures import Picture, Pictures
-from datasets.decoding.rates import nearest_tick
+from datasets.decoding.video.containers import FORMATS, film_of, load_av
+from datasets.decoding.video.pictures import Picture, Pictures
+from datasets.decoding.video.rates import nearest_tick
 
 STREAMED = f"{FORMATS},nut,mjpeg,mpjpeg,h264,hevc,yuv4mpegpipe,video4linux2,v4l2"
 PAUSE = 1.0  # seconds without a frame that are not filled with copies of the last one

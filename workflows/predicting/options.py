@@ -3,10 +3,11 @@
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
 
-from engine import AMP, cli
+from engine import AMP
+from engine.command import cli
 from models import COMPILE, FUSIONS
 
-from ..films import FILMS
+from ..shared.films import FILMS
 from .inputs import Input, targets
 from .live import open_window
 from .timeline import PICTURES, figure_class

@@ -12,23 +12,13 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from datasets import FLOW, RGB
-from datasets.decoding.outline import outline
-from datasets.decoding.steps import mean_rate
-from engine.metrics import check_scores
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.steps import mean_rate
+from engine.evaluation.metrics import check_scores
 from models import fuse
 
 from .timeline import Timeline
-from .video_streams import (
-    Picture,
-    Sample,
-    Windows,
-    add_flow,
-    batched,
-    crop_samples,
-    flow_of,
-    frames_of,
-    one_ahead,
-)
+from .video_streams import Picture, Sample, Windows, add_flow, batched, crop_samples, flow_of, frames_of, one_ahead
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 

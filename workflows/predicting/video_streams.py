@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets import FLOW, RGB, loop, read_video
-from datasets.crops import CenterCrop
-from datasets.decoding.outline import outline
-from datasets.decoding.sizes import Scaler
-from datasets.images import resample_frames
-from datasets.layouts import LAYOUTS
-from datasets.provenance import FRAMES_FILE, show
+from datasets.clips.crops import CenterCrop
+from datasets.decoding.images import resample_frames
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.sizes import Scaler
 from datasets.stores.frames import count_usable_frames, read_image
+from datasets.stores.layouts import LAYOUTS
+from datasets.stores.provenance import FRAMES_FILE, show
 from flow import encode, rebuild_flow, recorded_encoding
-from utils1.flow_store import find_record
+
+from ..extracting.flow_files import find_record
 
 log = logging.getLogger(__name__)
 

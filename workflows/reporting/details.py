@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from engine import confusion
-from engine.analysis import (
+from engine.evaluation.analysis import (
     ClassOutcomes,
     Outcome,
     Pair,
@@ -20,9 +20,9 @@ from engine.analysis import (
     worst_errors,
 )
 
-from .files import ScoreFile
-from .pictures import Strip, open_frames
-from .systems import System
+from .frame_strips import Strip, open_frames
+from .score_files import ScoreFile
+from .single_and_fused import System
 
 
 class Said(NamedTuple):

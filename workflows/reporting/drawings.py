@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from engine.analysis import Reliability
+from engine.evaluation.analysis import Reliability
 
 NUMBERED = 60  # classes up to which a confusion matrix is a table of numbers
 LEVELS, PALEST = 10, 0.25  # shades of a matrix without numbers, and the opacity above which they lie

@@ -10,11 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from .accuracies import TOP
 from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
-from .files import NOT_STATED
-from .groups import GroupReport
-from .results import TOP
-from .tables import METRICS, percent, shown
+from .group_report import GroupReport
+from .plain_forms import METRICS, percent, shown
+from .score_files import NOT_STATED
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 PAIRS = 20  # confused pairs that are shown

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .files import NOT_STATED, Group, ScoreFile
+from .score_files import NOT_STATED, Group, ScoreFile
 
 ALL_WINDOWS = "all"  # the test sampling that takes as many clips as a video has
 

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets import FLOW
-from datasets.decoding.sizes import resize
-from utils1.captions import fitted
+from datasets.decoding.video.sizes import resize
 
+from ..shared.captions import fitted
 from .cam_tracks import Track
 
 Picture = NDArray[np.uint8]  # RGB (H, W, 3)

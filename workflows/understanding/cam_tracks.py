@@ -11,9 +11,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets import loop
-from datasets.sampling import last_start
+from datasets.clips.sampling import last_start
 from models import StreamNetwork
-from models.gradcam import evidence, stretch
+from models.analysis.gradcam import evidence, stretch
 
 BATCH = 4  # clips whose activations are kept at a time
 

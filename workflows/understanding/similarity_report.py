@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from models import LEVELS
-from models.similarity import LinearCKA, standard_error
+from models.analysis.similarity import LinearCKA, standard_error
 from sts_common.files import write_atomically, write_text
-from utils1.plots import new_figure
+
+from ..shared.plots import new_figure
 
 PAIRS = (("student", "teacher"), ("baseline", "teacher"), ("student", "baseline"))
 FEW = 100  # clips, below which a table says so
@@ -32,7 +33,7 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[
     Args:
         alike: Every level of every network.
         paths: Checkpoint by role, in the order of `alike`.
-        features: A key of `models.similarity.FEATURES`.
+        features: A key of `models.analysis.similarity.FEATURES`.
 
     Returns:
         "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and

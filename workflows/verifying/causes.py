@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from datasets import RGB, clip_starts
-from datasets.provenance import NOT_STATED, differences, show
-from datasets.recipe import provenance
+from datasets.records.clip_recipe import provenance
+from datasets.stores.provenance import NOT_STATED, differences, show
 from sts_common import counted
 
-from .images import jpeg_quality
-from .lists import about_lists
+from .image_facts import jpeg_quality
 from .measure import Comparison
-from .system import SEEN, VIEWS, System
+from .subject import SEEN, VIEWS, System
+from .video_lists import about_lists
 
 LIKELY, POSSIBLE, UNKNOWN, NO = "likely", "possible", "not known", "no"
 ORDER = (LIKELY, POSSIBLE, UNKNOWN, NO)

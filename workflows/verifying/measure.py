@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import ClipDataset, Video, VideoDataset, build_loader, num_listed
-from datasets.fingerprint import describe_videos
+from datasets.records.fingerprint import describe_videos
 from engine import video_metrics
-from engine.loop import evaluate
+from engine.training.loop import evaluate
 from models import Classify, Distill
 
-from ..testing import Wanted, score_streams
-from .system import System
+from ..testing.evaluation import Wanted, score_streams
+from .subject import System
 
 LOSS_TOLERANCE = 1e-3  # relative: what kernels of other machines change
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from engine import checkpoint, tensor_file
+from engine import checkpoint
+from engine.checkpoint import tensor_file
 
 from .measure import Measured
-from .system import SEEN, VIEWS, System
+from .subject import SEEN, VIEWS, System
 
 NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
 

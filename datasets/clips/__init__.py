@@ -1,0 +1,1 @@
+"""From frames to clips: which frames (sampling), which part of them (views, crops), how they look (augment)."""

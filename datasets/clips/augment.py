@@ -1,0 +1,193 @@
+"""Changes of what a training clip looks like, after its geometry: `augment(clip, rng) -> clip`.
+
+One draw counts for all frames and streams of a clip, and it is the same whichever streams are read: the generator
+decides it and nothing else. Colours change in RGB alone. Clips are uint8 (C, T, H, W), and stay as they were.
+"""
+
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+from torch import Tensor
+
+from .image_ops import PHOTOMETRIC, bend, still
+from .windows import draw_boxes, fitting_box
+
+Clip = dict[str, Tensor]
+Augment = Callable[[Clip, np.random.Generator], Clip]
+
+BINS = 31  # of RandAugment's magnitudes: 0 to 30
+
+
+class ColourJitter:
+    """Brightness, contrast, saturation and hue of RGB by random factors, in random order.
+
+    Args:
+        brightness: The factor lies within 1 +- this, and is not negative.
+        contrast: Likewise, about the mean grey of the clip.
+        saturation: Likewise.
+        hue: Shift in turns of the colour circle lies within +- this, in [0, 0.5]; it costs most of the time.
+
+    Raises:
+        ValueError: If a strength is outside its limits.
+    """
+
+    NAMES = ("brightness", "contrast", "saturation", "hue")
+
+    def __init__(
+        self, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4, hue: float = 0.0
+    ) -> None:
+        self.strengths = (brightness, contrast, saturation, hue)
+        if not (all(strength >= 0 for strength in self.strengths) and hue <= 0.5):
+            raise ValueError(f"--color_jitter must be >= 0, and hue <= 0.5, got {list(self.strengths)}")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        order, draws = rng.permutation(4), rng.uniform(-1, 1, 4)
+        if "rgb" not in clip:
+            return clip
+        rgb = clip["rgb"]
+        for i in order.tolist():
+            if strength := self.strengths[i]:
+                shift = strength * float(draws[i])
+                if self.NAMES[i] != "hue":  # the range of the factor ends at 0
+                    low = max(1 - strength, 0)
+                    shift = low + (1 + strength - low) * (float(draws[i]) + 1) / 2
+                rgb = PHOTOMETRIC[self.NAMES[i]](rgb, shift)
+        return {**clip, "rgb": rgb}
+
+
+class Grayscale:
+    """RGB without its colours, in some of the clips.
+
+    Args:
+        p: Probability, in [0, 1].
+    """
+
+    def __init__(self, p: float = 0.2) -> None:
+        self.p = probability(p, "--grayscale")
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        if rng.random() >= self.p or "rgb" not in clip:
+            return clip
+        return {**clip, "rgb": PHOTOMETRIC["saturation"](clip["rgb"], 0.0)}
+
+
+class RandAugment:
+    """A few random operations of one strength (Cubuk et al., 2020), with the ranges of torchvision's RandAugment.
+
+    Shearing, shifting and turning move all streams alike, and flow vectors are sheared and turned with the picture;
+    what comes in from outside is black in RGB and no motion in flow. The other operations change RGB alone.
+
+    Args:
+        num_ops: Operations per clip, >= 0.
+        magnitude: Their strength, 0 to 30.
+
+    Raises:
+        ValueError: If one of them is outside its limits.
+    """
+
+    def __init__(self, num_ops: int = 2, magnitude: int = 9) -> None:
+        if num_ops < 0 or not 0 <= magnitude < BINS:
+            raise ValueError(f"--randaugment takes operations >= 0 and a magnitude 0 to 30, got {[num_ops, magnitude]}")
+        self.num_ops, self.strength = num_ops, magnitude / (BINS - 1)
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        draws = zip(rng.integers(len(OPERATIONS), size=self.num_ops), rng.random(self.num_ops) < 0.5, strict=True)
+        for number, negative in draws:
+            clip = OPERATIONS[int(number)](clip, self.strength, -1 if negative else 1)
+        return clip
+
+
+Operation = Callable[[Clip, float, int], Clip]
+
+
+def identity(clip: Clip, strength: float, sign: int) -> Clip:
+    """The clip as it is."""
+    return clip
+
+
+def move(clip: Clip, strength: float, sign: int, *, kind: str, most: float) -> Clip:
+    """Shear, shift or turn all streams, by up to `most`."""
+    return {name: bend(x, kind, sign * strength * most, flow=name == "flow") for name, x in clip.items()}
+
+
+def recolour(clip: Clip, strength: float, sign: int, *, kind: str, amount: Callable[[float], float]) -> Clip:
+    """Change the colours of RGB by `amount` of the signed strength."""
+    if "rgb" not in clip:
+        return clip
+    return {**clip, "rgb": PHOTOMETRIC[kind](clip["rgb"], amount(sign * strength))}
+
+
+def factor(strength: float) -> float:
+    """Of the operations that 1 leaves as it is."""
+    return 1 + 0.9 * strength
+
+
+def bits(strength: float) -> float:
+    """Bits that posterising keeps: 8 to 4."""
+    return 8 - round(4 * abs(strength))
+
+
+def threshold(strength: float) -> float:
+    """Grey level from which solarising inverts: 255 to 0."""
+    return 255 * (1 - abs(strength))
+
+
+OPERATIONS: Sequence[Operation] = (
+    identity,
+    partial(move, kind="shear_x", most=0.3),  # pixels per pixel
+    partial(move, kind="shear_y", most=0.3),
+    partial(move, kind="shift_x", most=150 / 331),  # of the width
+    partial(move, kind="shift_y", most=150 / 331),
+    partial(move, kind="turn", most=30.0),  # degrees
+    partial(recolour, kind="brightness", amount=factor),
+    partial(recolour, kind="saturation", amount=factor),
+    partial(recolour, kind="contrast", amount=factor),
+    partial(recolour, kind="sharpness", amount=factor),
+    partial(recolour, kind="posterize", amount=bits),
+    partial(recolour, kind="solarize", amount=threshold),
+    partial(recolour, kind="autocontrast", amount=abs),
+    partial(recolour, kind="equalize", amount=abs),
+)
+
+
+class RandomErasing:
+    """A box of all streams made grey and motionless, in some of the clips (Zhong et al., 2020).
+
+    Args:
+        p: Probability, in [0, 1].
+        scale: Least and greatest part of the area.
+        ratio: Least and greatest width over height.
+    """
+
+    def __init__(
+        self, p: float = 0.25, scale: tuple[float, float] = (0.02, 1 / 3), ratio: tuple[float, float] = (0.3, 3.3)
+    ) -> None:
+        self.p, self.scale, self.ratio = probability(p, "--erasing"), scale, ratio
+
+    def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
+        erase, draws = rng.random() < self.p, draw_boxes(rng, self.scale, self.ratio)
+        if not erase:
+            return clip
+        return {name: still(x, fitting_box(x.shape[-2], x.shape[-1], draws)) for name, x in clip.items()}
+
+
+def probability(p: float, option: str) -> float:
+    """Refuses what is none."""
+    if not 0 <= p <= 1:
+        raise ValueError(f"{option} must be a probability in [0, 1], got {p}")
+    return p
+
+
+AUGMENTS: dict[str, Callable[[Namespace], Augment]] = {
+    "color_jitter": lambda opt: ColourJitter(*opt.color_jitter),
+    "grayscale": lambda opt: Grayscale(opt.grayscale),
+    "randaugment": lambda opt: RandAugment(*opt.randaugment),
+    "erasing": lambda opt: RandomErasing(opt.erasing),
+}
+
+
+def build_augments(opt: Namespace) -> list[Augment]:
+    """Those of `--augment`, in its order."""
+    return [AUGMENTS[name](opt) for name in opt.augment]

@@ -1,0 +1,148 @@
+"""Geometries: which part of the frames is seen, decided once per clip for all its frames and streams.
+
+Those of training are in `random_crops`, those of evaluation here.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ..streams import FLOW
+from .views import Box, Placement, View, reverse_x
+from .windows import place_window, scaled
+
+NUM_CROPS = (1, 3, 5, 10)
+
+
+class CenterCrop:
+    """The central square, for evaluation.
+
+    Args:
+        size: Side of the result, in pixels.
+        short_side: Short side that frames are resized to; by default `size`.
+    """
+
+    def __init__(self, size: int, short_side: int | None = None) -> None:
+        self.placement = Placement(partial(place_window, size=size, short_side=short_side or size))
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        return self.placement
+
+
+class TestCrops:
+    """The crops of a clip that a test scores. They are decoded as one picture that holds them all.
+
+    One crop is the centre, as in validation. Three lie side by side along the long side: its two ends, then the
+    centre. Five are the corners and the centre, ten these each followed by its mirror image (IBM's Action
+    Recognition Study). Crops move in quarters of the room about them, rounded down.
+
+    Args:
+        size: Side of a crop, in pixels.
+        crops: One of `NUM_CROPS`.
+        short_side: Short side that frames are resized to; by default `size`.
+
+    Raises:
+        ValueError: If there is no such number of crops, or they are larger than the resized frame.
+    """
+
+    def __init__(self, size: int, crops: int = 1, short_side: int | None = None) -> None:
+        short_side = short_side or size
+        if crops not in NUM_CROPS:
+            raise ValueError(f"--num_crops must be one of {', '.join(map(str, NUM_CROPS))}, got {crops}")
+        if short_side < size:
+            raise ValueError(f"--short_side {short_side} is less than --sample_size {size}: crops would not fit")
+        self.size, self.crops = size, crops
+        self.placement = Placement(partial(place_union, size=size, short_side=short_side, crops=crops))
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        return self.placement
+
+    def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Top and left of the crops, mirrored ones not counted, in the picture (height, width) that holds them."""
+        down, right = height - self.size, width - self.size
+        centre = (down // 2, right // 2)
+        if self.crops <= 3:  # the picture is as narrow as they are
+            return [(0, 0), (down, right), centre][: self.crops]
+        return [(0, 0), (0, right), (down, 0), (down, right), centre]
+
+    def split(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
+        """Cut up what was decoded.
+
+        Args:
+            sample: Clips (..., C, T, h, w) of every stream, seen through this geometry; the rest is handed on.
+
+        Returns:
+            Samples of clips (..., C, T, size, size), one per crop.
+        """
+        streams = {name: x for name, x in sample.items() if isinstance(x, Tensor) and x.dim() >= 4}
+        crops = []
+        for k in range(len(self.offsets(self.size, self.size))):
+            crop = {name: self.cut(x, k) for name, x in streams.items()}
+            crops.append({**sample, **crop})
+            if self.crops == 10:
+                crops.append({**sample, **mirrored(crop)})
+        return crops
+
+    def cut(self, x: Tensor, k: int) -> Tensor:
+        """Crop `k` of the clips of a stream; streams may differ in size."""
+        top, left = self.offsets(*x.shape[-2:])[k]
+        return x[..., top : top + self.size, left : left + self.size]
+
+
+class TwoStreamCrops(TestCrops):
+    """The ten crops of "very deep two-stream" networks: corners, centre and their mirror images.
+
+    Frames are resized to 256 x 340 whatever their shape, and the centre is two columns right of the middle.
+
+    Args:
+        size: Side of a crop, in pixels; 224 in the publication.
+
+        short_side: None or 256.
+
+    Raises:
+        ValueError: If a crop is larger than 256, or the short side is another one.
+    """
+
+    FRAME = (256, 340)
+
+    def __init__(self, size: int = 224, short_side: int | None = None) -> None:
+        if short_side not in (None, self.FRAME[0]):
+            raise ValueError(f"--short_side {short_side}: these crops resize frames to 340x256; leave it out")
+        super().__init__(size, 10, self.FRAME[0])
+        self.placement = Placement(partial(place_stretched, size=self.FRAME))
+
+    def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
+        *corners, (top, left) = super().offsets(height, width)
+        return [*corners, (top, left + 2)]
+
+
+def place_union(height: int, width: int, *, size: int, short_side: int, crops: int) -> View:
+    """The least window that holds all crops of a frame of this size."""
+    if crops == 1:
+        return place_window(height, width, size=size, short_side=short_side)
+    tall, wide = scaled(height, width, short_side)
+    down, right = (tall - size) // 4, (wide - size) // 4
+    window = Box(0, 0, 4 * down + size, 4 * right + size)
+    if crops == 3:
+        upright = Box(0, 2 * right, window.height, size)
+        window = upright if tall > wide else Box(2 * down, 0, size, window.width)
+    return View(Box(0, 0, height, width), (tall, wide), window)
+
+
+def place_stretched(height: int, width: int, *, size: tuple[int, int]) -> View:
+    """The whole frame, resized to a height and width."""
+    return View(Box(0, 0, height, width), size, Box(0, 0, *size))
+
+
+def mirrored(clip: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Clips (..., C, T, H, W) mirrored left-right, with the horizontal motion of "flow" turned round."""
+    return {name: reverse_x(x.flip(-1)) if name == FLOW.name else x.flip(-1) for name, x in clip.items()}
+
+
+TEST_CROPS: dict[str, Callable[..., TestCrops]] = {
+    **{str(crops): partial(TestCrops, crops=crops) for crops in NUM_CROPS},
+    "two-stream": TwoStreamCrops,
+}

@@ -1,0 +1,79 @@
+"""The data sets by name. A new one is a file with a `list_videos` and a line here."""
+
+from pathlib import Path
+
+from ..lists import any_list
+from ..lists.entries import Listing, ListVideos
+from . import activitynet, diving48, hmdb51, jester, kinetics, moments, something, ucf101
+
+DATASETS: dict[str, ListVideos] = {
+    "HMDB51": hmdb51.list_videos,
+    "UCF101": ucf101.list_videos,
+    "Kinetics": kinetics.list_videos,
+    "Kinetics400": kinetics.list_videos,
+    "Kinetics600": kinetics.list_videos,
+    "Kinetics700": kinetics.list_videos,
+    "Mini_Kinetics": kinetics.list_videos,
+    "Something_v1": something.list_v1,
+    "Something_v2": something.list_videos,
+    "Jester": jester.list_videos,
+    "Moments": moments.list_videos,
+    "ActivityNet": activitynet.list_videos,
+    "Diving48": diving48.list_videos,
+    "JSON": activitynet.list_videos,
+    "List": any_list.list_videos,
+}
+
+# Whose labels have a side ("Pushing something from left to right"): a mirrored clip would have another label.
+SIDED = frozenset({"Something_v1", "Something_v2", "Jester"})
+
+# Names of files that no other data set has, by which a folder of labels is known; the most general ones come last.
+SIGNS = {
+    "HMDB51": ("*_test_split?.txt",),
+    "UCF101": ("trainlist0?.txt", "testlist0?.txt", "classInd.txt"),
+    "Kinetics400": ("kinetics?400_*.csv",),
+    "Kinetics600": ("kinetics?600_*.csv",),
+    "Kinetics700": ("kinetics?700*.csv",),
+    "Kinetics": ("Kinetics_*_labels.txt",),
+    "Something_v1": ("something-something-v1-*.csv",),
+    "Something_v2": ("something-something-v2-*.json",),
+    "Jester": ("jester-v1-*.csv",),
+    "Moments": ("moments_categories.txt",),
+    "ActivityNet": ("activity_net*.json",),
+    "Diving48": ("Diving48_*.json",),
+    "JSON": ("*.json",),
+    "List": ("videos.csv", "train.txt", "train.csv"),
+}
+
+
+def list_dataset(name: str, annotation_path: Path, split: int, subset: str) -> Listing:
+    """List the videos of a data set.
+
+    Args:
+        name: A key of `DATASETS`.
+        annotation_path: Folder of its label files, or one list.
+        split: 1, 2 or 3.
+        subset: "train" or "test".
+
+    Raises:
+        FileNotFoundError: If a file is missing, or the files are those of another data set, which is named.
+        ValueError: If a line is malformed.
+    """
+    try:
+        return DATASETS[name](annotation_path, split, subset)
+    except (FileNotFoundError, ValueError) as error:
+        other = another(name, annotation_path)
+        if other is None:
+            raise
+        held = f"holds files of {other}" if annotation_path.is_dir() else f"is one file, which {name} does not come as"
+        raise FileNotFoundError(f"{annotation_path}: {held}: use --dataset {other}") from error
+
+
+def another(name: str, annotation_path: Path) -> str | None:
+    """The data set that label files are of, if they are not of the one that is called `name`."""
+    if annotation_path.is_file():
+        kind = "JSON" if annotation_path.suffix.lower() == ".json" else "List"
+        return None if name in ("List", "JSON", "ActivityNet") else kind
+    here = [other for other, patterns in SIGNS.items() if any(any(annotation_path.glob(p)) for p in patterns)]
+    alike = (other == name or (other != "JSON" and DATASETS[other] is DATASETS[name]) for other in here)
+    return None if not here or any(alike) else here[0]

@@ -1,0 +1,150 @@
+"""ActivityNet, and every data set whose annotation is written as its JSON is.
+
+activity_net.v1-3.min.json   {"taxonomy": [{"nodeId", "nodeName", "parentId"}], "database": {"<youtube id>":
+                             {"subset", "annotations": [{"segment": [start, end], "label"}]}}}; segments in seconds
+v_<youtube id>/              frames; classes are the leaves of the taxonomy, in its order
+
+kinetics.json, ucf101_01.json, hmdb51_1.json   {"labels": [...], "database": {"<video>":
+                             {"subset", "annotations": {"label", "segment": [1, frames + 1]}}}}; segments may lack
+<class>/<video>/             frames; "path" beside "label" says another place below the root
+"""
+
+import logging
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..lists.annotation_json import read_members, text_of
+from ..lists.annotations import check_path, collect, number_names
+from ..lists.entries import Entry, Listing, Segment
+from ..lists.source_groups import source_of
+
+SUBSETS = {"train": ("training", "train"), "test": ("validation", "val")}
+Item = tuple[str, dict[str, Any], bool]  # the video, one of its annotations, and whether its segment is in seconds
+
+log = logging.getLogger(__name__)
+
+
+def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
+    """List the videos of one subset, in ActivityNet their segments; the "validation" videos serve as test list.
+
+    Args:
+        annotation_path: The file, or the folder it lies in.
+        split: Which file of a folder, where their names end in _1, _2, _3 or _01, _02, _03.
+        subset: "train" or "test".
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is malformed or names an unknown class.
+    """
+    file = find_file(annotation_path, split)
+    data, members = read_members(file, "database")
+    index = number_names((f"{file}:1", name) for name in read_labels(file, data))
+    place_of = taxonomy_path if "taxonomy" in data else labels_path
+    rows = [row for row in annotations_of(members, SUBSETS[subset]) if not is_empty(row)]
+    return Listing(collect(rows, partial(parse, index, place_of)), list(index))
+
+
+def find_file(path: Path, split: int) -> Path:
+    """The JSON file of a folder, or of one of its splits.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If there are several.
+    """
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob("*.json"))
+    found = [file for file in found if re.search(rf"_0?{split}$", file.stem)] or found
+    if not found:
+        raise FileNotFoundError(f"{path}: no .json file; check --annotation_path")
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found)
+        raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
+    return found[0]
+
+
+def read_labels(file: Path, data: dict[str, Any]) -> Iterator[str]:
+    """Class names: "labels", or the nodes of "taxonomy" that are no parents."""
+    nodes = data.get("taxonomy", data.get("labels"))
+    if not isinstance(nodes, list):
+        raise ValueError(f"{file}:1: expected a list 'labels' or 'taxonomy'")
+    if "taxonomy" not in data:
+        nodes = [{"nodeName": name} for name in nodes]
+    parents = {str(node.get("parentId")) for node in nodes if isinstance(node, dict)}
+    for node in nodes:
+        try:
+            name = text_of(node, "nodeName")
+        except ValueError as error:
+            raise ValueError(f"{file}:1: a class {error}") from None
+        if str(node.get("nodeId", "")) not in parents:
+            yield name
+
+
+def annotations_of(members: Iterable[tuple[str, str, Any]], subsets: tuple[str, ...]) -> Iterator[tuple[str, Item]]:
+    """The annotations of the videos of a subset."""
+    for place, name, video in members:
+        found = video.get("annotations") if isinstance(video, dict) else None
+        several = isinstance(found, list)
+        if not isinstance(found, list):
+            found = [found]
+        if not all(isinstance(annotation, dict) for annotation in found):
+            raise ValueError(f"{place}: {name!r} lacks 'annotations'")
+        if video.get("subset") in subsets:
+            yield from ((place, (name, annotation, several)) for annotation in found)
+
+
+def is_empty(row: tuple[str, Item]) -> bool:
+    """Whether a segment in seconds has no length. Some annotators clicked twice; it is left out, and said."""
+    place, (name, annotation, seconds) = row
+    segment = annotation.get("segment")
+    empty = seconds and isinstance(segment, list) and len(segment) == 2 and segment[0] == segment[1]
+    if empty:
+        log.warning("%s: a segment of %r has no length and is left out", place, name)
+    return empty
+
+
+def parse(index: dict[str, int], place_of: Callable[[str, str], str], item: Item) -> Entry:
+    """The entry of an annotation."""
+    name, annotation, seconds = item
+    label = text_of(annotation, "label")
+    if label not in index:
+        raise ValueError(f"{name!r}: {label!r} is not among the labels")
+    path = check_path(text_of(annotation, "path") if "path" in annotation else place_of(name, label))
+    return Entry(path, index[label], source_of(path), parse_segment(name, annotation.get("segment"), seconds))
+
+
+def taxonomy_path(name: str, _: str) -> str:
+    """Where ActivityNet's crawler puts a video. An identifier of YouTube has 11 characters, and may begin with v_."""
+    return name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
+
+
+def labels_path(name: str, label: str) -> str:
+    """Where the videos of other data sets lie."""
+    return f"{label}/{name}"
+
+
+def parse_segment(name: str, segment: Any, seconds: bool) -> Segment | None:
+    """Seconds, or frames counted from 1 of which the last is not included.
+
+    Raises:
+        ValueError: If it is not two numbers, the second larger.
+    """
+    if segment is None:
+        return None
+    if not isinstance(segment, list) or len(segment) != 2 or not all(map(is_number, segment)):
+        raise ValueError(f"{name!r}: segment {segment!r} is not a pair of numbers")
+    start, end = segment
+    if not (0 if seconds else 1) <= start < end:
+        raise ValueError(f"{name!r}: segment {segment!r} does not go forwards from the start of the video")
+    if seconds:
+        return Segment(float(start), float(end), "seconds")
+    return Segment(math.floor(start), math.ceil(end) - 1, "frames")
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value can be a time or a frame."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9

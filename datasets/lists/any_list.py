@@ -1,0 +1,154 @@
+"""Lists of any data set, one's own too: what `list_forms` reads, by the names that tools give their files.
+
+train.txt, val.txt, test.txt                 also training, validation, .csv and .tsv, and with more around the word,
+                                             as mini_train.txt, train_rgb_split1.txt or train_videofolder.txt
+videos.csv                                   any other single .csv, with a column "split"
+classes.csv, classes.txt                     class names in the order of their indices, or "<index>,<class>"
+<path>/                                      frames
+"""
+
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from .annotations import check_path, collect, parse_index, stop_at, without_extension
+from .class_names import find_names, read_names
+from .entries import Entry, Listing
+from .forms import FORMS, SUBSETS, Row, Table, read_table
+from .labels import number_labels
+from .source_groups import source_of, told_apart
+
+KINDS = (".txt", ".csv", ".tsv")
+WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
+
+
+class Family(NamedTuple):
+    """Lists of one data set, whose names differ in the word for the subset alone.
+
+    Attributes:
+        key: The name around that word.
+        files: By "train", "val" and "test"; a list that has a column for the subset is under "".
+    """
+
+    key: str
+    files: dict[str, Path]
+
+
+def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, strip: str = "") -> Listing:
+    """List the videos of one subset. Where there is no test list with labels, the validation list serves as one.
+
+    Labels are numbers, or class names, which are numbered in the order of the class file, without one in that
+    of the names. A group is what the column "group" says, or the path without the number at its end.
+
+    Args:
+        annotation_path: Folder of the lists, or one of them.
+        split: Of which lists, where their names have "split1", "split2", "split3".
+        subset: "train" or "test".
+        first: Of the numbers that are labels.
+        strip: Taken from the beginning of paths, where they are absolute.
+
+    Raises:
+        FileNotFoundError: If there is no such list.
+        ValueError: If it is not clear which, a row is malformed or its class unknown.
+    """
+    family = find_family(annotation_path, split)
+    tables = {name: read_table(file) for name, file in family.files.items()}
+    if "test" in tables and not is_labelled(tables):
+        del tables["test"]
+    chosen = choose(annotation_path, family, tables, subset)
+    folder = next(iter(family.files.values())).parent
+    named = read_names(find_names(folder, mini=family.key.startswith("mini_")))
+    rows = [row for table in tables.values() for _, row in table.rows]
+    numbers, class_names = number_labels(named, rows, first, next(iter(family.files.values())))
+
+    def parse(row: Row) -> Entry:
+        path = check_path(without_extension(row.path.removeprefix(strip)))
+        if numbers is not None and row.label not in numbers:
+            raise ValueError(f"{row.label!r} is not among the {len(class_names)} class names")
+        label = parse_index(row.label, first, len(class_names)) if numbers is None else numbers[row.label]
+        return Entry(path, label, row.group or source_of(path), row.segment)
+
+    entries = collect(chosen, parse)
+    return Listing(entries if any(row.group for _, row in chosen) else told_apart(entries), class_names)
+
+
+def find_family(path: Path, split: int) -> Family:
+    """The lists of a folder, or those that belong to a file.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If there are several families.
+    """
+    folder = path if path.is_dir() else path.parent
+    families: dict[str, dict[str, Path]] = {}
+    for file in sorted(folder.glob("*")) if folder.is_dir() else []:
+        match = WORD.search(file.stem)
+        if file.suffix.lower() in KINDS and match and "label" not in file.stem.lower():
+            key = f"{file.stem[: match.start()]}*{file.stem[match.end() :]}{file.suffix}"
+            families.setdefault(key, {})[SUBSETS[match[1].lower()]] = file
+    if path.is_file():
+        return next((Family(k, files) for k, files in families.items() if path in files.values()), alone(path))
+    if not path.is_dir():
+        raise FileNotFoundError(f"{path}: no such file or folder; check --annotation_path")
+    wanted = of_split(families, split)
+    if len(wanted) > 1:
+        names = ", ".join(sorted(file.name for files in wanted.values() for file in files.values()))
+        raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
+    if wanted:
+        return Family(*next(iter(wanted.items())))
+    tables = [file for file in sorted(path.glob("*.csv")) if not file.stem.lower().startswith(("class", "label"))]
+    if len(tables) != 1:
+        raise FileNotFoundError(f"{path}: no train.txt, train.csv or single .csv; check --annotation_path and --split")
+    return alone(tables[0])
+
+
+def alone(file: Path) -> Family:
+    """A list without siblings."""
+    return Family(file.stem, {"": file})
+
+
+def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict[str, Path]]:
+    """Families of a split, or of none; of lists of frames and of flow, which name the same videos, the former."""
+    fitting = {key: f for key, f in families.items() if (m := re.search(r"split_?0?(\d)", key)) and int(m[1]) == split}
+    fitting = fitting or {key: f for key, f in families.items() if not re.search(r"split_?\d", key)}
+    plain = {key: f for key, f in fitting.items() if key.startswith("*.")}
+    frames = {key: f for key, f in fitting.items() if "flow" not in key.lower()}
+    return plain or frames or fitting
+
+
+def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> list[tuple[str, Row]]:
+    """Rows of a subset.
+
+    Raises:
+        FileNotFoundError: If there is no list of the subset.
+        ValueError: If it has no labels.
+    """
+    if "" in tables:
+        return of_subset(tables[""], subset)
+    name = subset if subset in tables else {"test": "val"}.get(subset, subset)
+    if name not in tables:
+        wanted = family.key.replace("*", name)
+        raise FileNotFoundError(f"{path}: no {wanted} with labels; check --annotation_path and --split")
+    return tables[name].rows if tables[name].form != "path" else of_subset(tables[name], subset)
+
+
+def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
+    """Rows of a list that says of each its subset; without such a column all are for training.
+
+    Raises:
+        ValueError: If it has no labels.
+    """
+    if table.form == "path":
+        raise ValueError(f"{table.rows[0][0]}: has no label; expected '<path>,<label>' or another known form")
+    splits = {row.split for _, row in table.rows}
+    if splits != {""}:
+        stop_at([f"{place}: lacks the subset that other rows have" for place, row in table.rows if not row.split])
+    held = "test" if "test" in splits else "val"
+    wanted = held if subset == "test" else ("train" if splits != {""} else "")
+    return [(place, row) for place, row in table.rows if row.split == wanted]
+
+
+def is_labelled(tables: dict[str, Table]) -> bool:
+    """Whether the test list has labels: without, "<path> <first> <last>" looks like "<path> <frames> <label>"."""
+    others = {table.form for name, table in tables.items() if name != "test"}
+    return tables["test"].form in (others or set(FORMS) - {"path"})

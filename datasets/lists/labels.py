@@ -1,0 +1,80 @@
+"""What the labels of lists are: numbers of classes, or their names, which may look like numbers."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from .annotations import MAX_CLASSES, whole_number
+from .forms import Row
+
+RECOUNT = "utils1/make_lists.py --first_label"
+
+log = logging.getLogger(__name__)
+
+
+def number_labels(
+    named: list[str], rows: list[Row], first: int, place: Path
+) -> tuple[dict[str, int] | None, list[str]]:
+    """Indices by label, None where labels are numbers; and the class names.
+
+    Args:
+        named: Names of the class file, [] without one.
+        rows: Of all lists.
+        first: Of the numbers.
+        place: A list, for what is said where labels could be both.
+    """
+    labels = {row.label for row in rows}
+    are_numbers = all(map(is_number, labels))
+    if named and not are_numbers:
+        return {name: i for i, name in enumerate(named)}, named
+    if named:
+        return by_name(labels, named, place), named
+    if not are_numbers:
+        if some := sorted(filter(is_number, labels)):
+            other = min(labels.difference(some))
+            say_once(f"{place}: labels are taken for class names, also {some[0]!r}, for {other!r} is no number")
+        return {name: i for i, name in enumerate(sorted(labels))}, sorted(labels)
+    return None, names_of_numbers(rows, first, place)
+
+
+def is_number(label: str) -> bool:
+    """Whether a label is written as a whole number."""
+    return label.strip().isdecimal() or whole_number(label) != ""
+
+
+def by_name(labels: Set[str], named: list[str], place: Path) -> dict[str, int] | None:
+    """Indices of labels that are numbers and yet names of classes, None if not all of them are; which is said."""
+    index = {whole_number(name) or name: i for i, name in enumerate(named)}
+    plain = {label: whole_number(label) for label in labels}
+    if labels <= set(named):  # "1" and "1.0" may be two classes
+        index, plain = {name: i for i, name in enumerate(named)}, {label: label for label in labels}
+    if set(plain.values()) <= index.keys():
+        say_once(f"{place}: labels like {min(labels)!r} are taken for class names, which the class file lists as such")
+        return {label: index[name] for label, name in plain.items()}
+    if any(map(is_number, named)):
+        say_once(f"{place}: labels like {min(labels)!r} are taken for numbers of classes: not all are class names")
+    return None
+
+
+def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
+    """Class names where labels are numbers: those of the folders, if each class has one of its own."""
+    folders: dict[int, set[str]] = defaultdict(set)
+    for row in rows:
+        number = whole_number(row.label)
+        if number and first <= int(number) < MAX_CLASSES:  # others are reported where they stand
+            folders[int(number) - first].add(PurePosixPath(row.path).parent.name)
+    if folders and 0 not in folders:
+        log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RECOUNT)
+    if folders and all(PurePosixPath(row.path).parent.name == row.label for row in rows):
+        say_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
+    names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
+    told = len(set(names)) == len(names) and all(names)  # the folders are the classes
+    return names if told else [f"class {i}" for i in range(len(names))]
+
+
+@cache
+def say_once(message: str) -> None:
+    """Say what every reading of the same lists would say again."""
+    log.info("%s", message)

@@ -1,0 +1,118 @@
+"""Who loads: how many threads or processes."""
+
+import atexit
+import multiprocessing
+import os
+import signal
+import threading
+from multiprocessing import forkserver
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import cv2
+import torch
+
+from sts_common import cores
+
+from ..decoding.jpeg import native
+
+try:
+    import resource
+except ImportError:  # not everywhere
+    resource = None  # type: ignore[assignment]
+
+LOADERS = ("auto", "threads", "processes")
+FILES, FILES_PER_WORKER = 16, 8  # that are open while a training and a validation loader run, beside those of now
+MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU trains on
+
+
+def default_workers() -> int:
+    """Workers of this process: as many as it has cores, which all processes of a training on this machine share."""
+    share = cores() // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    return min(max(1, share), MOST_WORKERS)
+
+
+def choose_workers(wanted: int | str, useful: int) -> int:
+    """Number of workers.
+
+    Args:
+        wanted: The number, or "auto".
+        useful: More than these would have nothing to do.
+    """
+    return min(default_workers(), max(1, useful)) if wanted == "auto" else int(wanted)
+
+
+def choose_loader(wanted: str) -> str:
+    """What workers are, "threads" or "processes".
+
+    Raises:
+        ValueError: If there is nothing of that name.
+    """
+    if wanted not in LOADERS:
+        raise ValueError(f"--loader {wanted}: there are {', '.join(LOADERS)}")
+    if wanted != "auto":
+        return wanted
+    return "processes" if native.missing() else "threads"
+
+
+def allow_open_files(workers: int) -> None:
+    """Raise this process's limit of open files, as far as it may, to what so many loader processes need.
+
+    Raises:
+        ValueError: If it may not be raised so far.
+    """
+    here = Path("/dev/fd")
+    if resource is None or not here.is_dir():
+        return
+    needed = sum(1 for _ in here.iterdir()) + FILES + FILES_PER_WORKER * workers
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= needed:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise ValueError(
+            f"--n_workers {workers}: loader processes need about {needed} open files, and {hard} are allowed: raise "
+            "the limit, as with `ulimit -n 4096`, or use --loader threads or --n_workers 0"
+        )
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))
+
+
+def worker_context() -> BaseContext:
+    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+
+    Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
+    """
+    atexit.unregister(end_workers)
+    atexit.register(end_workers)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["__main__", __package__])
+    if threading.current_thread() is threading.main_thread():  # others cannot change how signals are taken
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server is deaf as well: it inherits this
+        forkserver.ensure_running()
+        signal.signal(signal.SIGTERM, before)
+    return context
+
+
+def end_workers() -> None:
+    """End loader processes that an unfinished epoch left: deaf to SIGTERM, they would be waited for at the exit."""
+    for process in multiprocessing.active_children():
+        if process.daemon:
+            process.kill()
+
+
+def start_worker(worker: int) -> None:
+    """Keep a loader process to one thread, as the processes share the cores already, and deaf to Ctrl-C and SIGTERM.
+
+    Both reach all processes of a run: the main one ends the step for which it still needs the others.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def end_with_parent() -> None:
+    """End when the training process has died: torch watches its parent's id, which here is that of the server."""
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,86 @@
+"""What a checkpoint knows of the data it was made with, and whether other data fits it."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sts_common import counted
+
+from ..loading.loader import ClipLoader
+from ..stores.cache import DecodedCache
+from ..stores.provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
+from ..stores.store import Store
+from ..stores.video_files import VideoFiles
+from ..streams import FLOW, Stream
+from ..video import VideoDataset
+
+log = logging.getLogger(__name__)
+
+# Options that shape a clip; a checkpoint brings its own.
+CLIP_OPTIONS = ("sample_size", "sample_duration", "clip_stride")
+
+
+def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say.
+
+    Args:
+        opt: Describes the data.
+        loader: Reads them.
+        flow: What `flow.json` would hold, where flow is computed.
+    """
+    assert isinstance(loader.dataset, VideoDataset)
+    made = images_made(opt, loader.dataset.reader.store)
+    return {
+        **{name: getattr(opt, name) for name in CLIP_OPTIONS},
+        "provenance": made | dict(flow or {}),
+    }
+
+
+def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
+    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
+    read = store.store if isinstance(store, DecodedCache) else store
+    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
+
+
+def provenance(opt: Namespace) -> dict[str, Any]:
+    """What is stated of the images in use; stored flow is not in use where flow is computed."""
+    root = Path(opt.frame_dir)
+    if opt.layout == "video":
+        return {"fps": opt.video_fps or None, "short_side": None}
+    return read_record(root / FRAMES_FILE) if opt.flow_source == "online" else read_provenance(root)
+
+
+def check_data(
+    opt: Namespace, checkpoint: Mapping[str, Any], source: str, stream: Stream, class_names: Sequence[str] | None
+) -> None:
+    """Refuse data that a checkpoint's network would misread.
+
+    Args:
+        opt: Describes the data.
+        checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
+        source: Its name, for errors.
+        stream: What the network reads.
+        class_names: Class names of the data, None where the classifier is about to be replaced.
+
+    Raises:
+        ValueError: If classes, clip geometry or the encoding of flow differ.
+    """
+    stored = checkpoint.get("class_names")
+    if stored and class_names is not None and list(stored) != list(class_names):
+        raise ValueError(
+            f"{source}: trained on {counted(len(stored), 'class')} ({', '.join(stored[:3])}, ...), but "
+            f"{opt.annotation_path} has {len(class_names)} ({', '.join(class_names[:3])}, ...)"
+        )
+    recipe = checkpoint.get("recipe", {})
+    for name in CLIP_OPTIONS:
+        if name in recipe and recipe[name] != getattr(opt, name):
+            log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
+    if stream == FLOW:
+        differences = flow_mismatch(provenance(opt), recipe.get("provenance", {}))
+        if differences and not opt.allow_flow_mismatch:
+            raise ValueError(
+                f"{source}: saw other flow than {opt.frame_dir} gives: {'; '.join(differences)}. Extract the "
+                f"{'frames' if opt.flow_source == 'online' else 'flow'} again, or go on with --allow_flow_mismatch"
+            )

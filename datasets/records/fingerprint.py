@@ -1,0 +1,51 @@
+"""Which videos were used: what a checkpoint says of its data, by which other data are known."""
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from ..clips.views import Placement, whole
+from ..lists.entries import Entry
+from ..stores.store import Video
+from ..video import ClipDataset, VideoDataset
+
+
+def list_sha256(videos: Iterable[Entry | Video]) -> str:
+    """SHA-256 of a list of videos: of a line "name label" with LF for each, in UTF-8, in the order of the list.
+
+    `sha256sum` gives the same of a file of such lines.
+    """
+    digest = hashlib.sha256()
+    for video in videos:
+        digest.update(f"{video.name} {video.label}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def describe_videos(dataset: VideoDataset | ClipDataset, listed: int) -> dict[str, Any]:
+    """What tells the videos of a data set from others, as plain values.
+
+    Args:
+        dataset: The videos that are used.
+        listed: Number of those that are listed.
+
+    Returns:
+        "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of the
+        first video's images, None where the first one cannot be read.
+    """
+    return {
+        "videos": len(dataset.videos),
+        "listed": listed,
+        "sha256": list_sha256(dataset.videos),
+        "frames": sum(video.num_frames for video in dataset.videos),
+        "image": image_size(dataset),
+    }
+
+
+def image_size(dataset: VideoDataset | ClipDataset) -> list[int] | None:
+    """Height and width of the first image; None if it is damaged, which is for the loader to report."""
+    reader = dataset.reader
+    try:
+        frame = reader.store.read(dataset.videos[0], reader.streams[0], [1], Placement(whole))
+    except (OSError, ValueError):
+        return None
+    return list(frame.shape[-2:])

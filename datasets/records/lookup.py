@@ -1,0 +1,178 @@
+"""Looking at every listed video once, before anything is read."""
+
+import logging
+import math
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
+from pathlib import Path
+from typing import NamedTuple
+
+from sts_common import counted
+
+from ..decoding.video.containers import DamagedVideo
+from ..lists.entries import Entry, Segment
+from ..stores.store import Store, Video, usable_frames
+
+log = logging.getLogger(__name__)
+
+MISSING = ("error", "skip")
+SHOWN = 20  # videos left out that are named one by one
+
+
+class Known(NamedTuple):
+    """What a manifest says of a video, so that nobody looks at the disk.
+
+    Attributes:
+        folder: Where it lies.
+        counts: Images by stream.
+        rate: Frames per second, None if nobody knows.
+    """
+
+    folder: Path
+    counts: Mapping[str, int]
+    rate: float | None
+
+
+def find_videos(
+    entries: Sequence[Entry],
+    store: Store,
+    *,
+    needs: Collection[str],
+    missing: str = "error",
+    spare: int = 0,
+    known: Mapping[str, Known] | None = None,
+) -> list[Video]:
+    """Look at every entry.
+
+    Args:
+        entries: Videos wanted.
+        store: Where they are.
+        needs: Streams that every video must have.
+        missing: "error" stops if a video cannot be used; "skip" leaves such videos out, and says so.
+        spare: Frames after the last usable one: 1 where flow to the next frame is computed.
+        known: What a manifest says, by the path of an entry; other videos are looked for on the disk.
+
+    Raises:
+        FileNotFoundError: If the root is absent, or a video is and `missing` is "error".
+        ValueError: If no video is left, or one cannot be used and `missing` is "error".
+    """
+    if not store.root.is_dir():
+        raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")
+    told = [(known or {}).get(entry.path) for entry in entries]
+    told = [facts if facts and set(needs) <= facts.counts.keys() else None for facts in told]
+
+    def look(entry: Entry, facts: Known | None) -> Video | OSError | ValueError:
+        try:
+            return video_of(entry, facts or look_on_disk(entry, store, needs), store, needs, spare)
+        except (OSError, ValueError) as error:
+            return error
+
+    with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
+        unknown = [entry for entry, facts in zip(entries, told, strict=True) if facts is None]
+        disk = iter(list(pool.map(look, unknown, repeat(None))))
+    found = [look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, told, strict=True)]
+    videos = [video for video in found if isinstance(video, Video)]
+    problems = [problem for problem in found if not isinstance(problem, Video)]
+    if problems and (missing == "error" or not videos):
+        first, advice = problems[0], cure(problems, len(entries), needs)
+        raise type(first)(f"{first} {advice}")
+    for problem in problems[:SHOWN]:
+        log.warning("left out: %s", problem)
+    if problems:
+        more = f"{len(problems) - SHOWN} more left out; " if len(problems) > SHOWN else ""
+        log.warning("%s%s of %s used", more, f"{len(videos):,}", counted(len(entries), "listed video"))
+    return videos
+
+
+def without_quarantined(
+    entries: Sequence[Entry], quarantine: Mapping[str, str], *, strict: bool, missing: str
+) -> list[Entry]:
+    """The entries that may be used.
+
+    Args:
+        entries: Videos wanted.
+        quarantine: Why a video must not be used, by path.
+        strict: Whether leaving one out must be asked for, as in a test, whose result would be another one's.
+        missing: As in `find_videos`: "skip" asks for it.
+
+    Raises:
+        ValueError: If one is in quarantine and that must be asked for, or if all are.
+    """
+    kept = [entry for entry in entries if entry.path not in quarantine]
+    if len(kept) == len(entries):
+        return kept
+    out = next(entry.path for entry in entries if entry.path in quarantine)
+    count = len(entries) - len(kept)
+    if not kept or (strict and missing == "error"):
+        raise ValueError(
+            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
+            "them and run utils1/audit.py again, or leave them out with --missing skip"
+        )
+    listed = counted(len(entries), "listed video")
+    log.warning("%s of %s used (%s in quarantine)", f"{len(kept):,}", listed, f"{count:,}")
+    return kept
+
+
+def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> Known:
+    """What a manifest would say of a video."""
+    folder = store.locate(entry.path)
+    counts = store.counts(folder, needs)
+    in_seconds = entry.segment is not None and entry.segment.unit == "seconds"
+    return Known(folder, counts, store.rate(folder) if in_seconds else None)
+
+
+def video_of(entry: Entry, facts: Known, store: Store, needs: Collection[str], spare: int) -> Video:
+    """The part of a video that an entry means.
+
+    Raises:
+        FileNotFoundError: If it lacks a stream.
+        ValueError: If no frame can be used.
+    """
+    folder, counts, rate = facts
+    for stream in needs:
+        if not counts.get(stream):
+            raise FileNotFoundError(f"{folder}: no {stream} images")
+    counts = counts if "flow" in needs else {"rgb": counts["rgb"]}
+    try:
+        last = usable_frames(counts, store.flow_lag)
+    except ValueError as error:
+        raise ValueError(f"{folder}: {error}") from None
+    before, last = bounds(entry.segment, last, rate, folder)
+    last -= spare
+    if last <= before:
+        raise ValueError(f"{folder}: a single frame has no flow")
+    return Video(entry.name, folder, entry.label, last - before, before)
+
+
+def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Path) -> tuple[int, int]:
+    """Frames before a segment, and its last frame, as numbers in the file.
+
+    Raises:
+        ValueError: If the video is shorter than its list says.
+    """
+    if segment is None:
+        return 0, frames
+    start, end, unit = segment
+    if unit == "frames":
+        before, last = int(start) - 1, int(end)
+        if last == frames + 1:  # lists count frames, and the last frame has no flow
+            last = frames
+    elif rate is None:
+        raise ValueError(f"{folder}: its segments are in seconds, but nothing says how many frames a second has")
+    else:  # annotated ends often lie a little behind the end of the file
+        before, last = math.floor(start * rate), min(math.ceil(end * rate), frames)
+    if not 0 <= before < last <= frames:
+        raise ValueError(f"{folder}: {frames} usable frames, but its list means {start:g} to {end:g} {unit}")
+    return before, last
+
+
+def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
+    """What to do about videos that cannot be used; a file that is damaged cannot be extracted either."""
+    tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
+    hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
+    extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "
+    return (
+        f"({len(problems):,} of {counted(total, 'video')} cannot be used): {extract}see all problems with "
+        "utils1/audit.py, or leave them out with --missing skip"
+    )

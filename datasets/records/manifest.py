@@ -1,0 +1,148 @@
+"""What an audit found below a root, so that nobody has to look at every folder again.
+
+    {"manifest": 1, "layout": "sts", "made": "2020-05-01 12:00", "videos": 2, "columns": [...], "hash": "..."}
+    ["catch/film0_catch", null, 20, 19, 1, 48, 40, 25.0, "0c7f..."]
+    ["catch/film1_catch", null, 31, 30, 1, 48, 40, 25.0, "9ad1..."]
+
+One JSON array in ASCII per line, so that any name survives, lines can be searched, and a large file is read at once.
+"""
+
+import datetime
+import json
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sts_common import counted
+from sts_common.files import write_text
+
+from ..stores.store import Store
+from .lookup import Known
+from .manifest_rows import HASH, Facts, Row, parse_rows
+
+MANIFEST = "manifest.jsonl"
+VERSION = 1
+AGAIN = "run utils1/audit.py again, or remove the file"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that was read.
+
+    Attributes:
+        root: Folder of all videos.
+        layout: How the audit read them, a name of `--layout`.
+        made: When, in UTC.
+        rows: `Facts` as lists, by path.
+    """
+
+    root: Path
+    layout: str
+    made: str
+    rows: Mapping[str, Row]
+
+    @property
+    def known(self) -> Mapping[str, Known]:
+        """What `find_videos` takes; each is built when it is asked for, as paths take longer to build than to read."""
+        return KnownVideos(self.root, self.rows)
+
+    def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
+        """Look whether some videos, drawn by `seed`, still are what the manifest says.
+
+        Raises:
+            ValueError: If one is not: the folder has changed since the audit.
+        """
+        for path in random.Random(seed).sample(sorted(self.rows), min(count, len(self.rows))):
+            if change := self.change(store, path):
+                file = self.root / MANIFEST
+                raise ValueError(
+                    f"{file}: out of date: {path!r} has changed since {self.made}, or was read with another --layout "
+                    f"or --video_fps: {change}; {AGAIN}"
+                )
+
+    def change(self, store: Store, path: str) -> str:
+        """How a video differs from what the manifest says, "" if it does not."""
+        known = self.known[path]
+        try:
+            folder = store.locate(path)
+            found = store.counts(folder, known.counts)
+        except (OSError, ValueError) as error:
+            return str(error)
+        if folder != known.folder:
+            return f"it lies in {folder}, not in {known.folder}"
+        counts = [f"{found.get(stream, 0)} {stream} images, not {said}" for stream, said in known.counts.items()]
+        return "" if all(found.get(stream) == said for stream, said in known.counts.items()) else " and ".join(counts)
+
+
+class KnownVideos(Mapping[str, Known]):
+    """The rows of a manifest as `find_videos` needs them."""
+
+    def __init__(self, root: Path, rows: Mapping[str, Row]) -> None:
+        self.root, self.rows = root, rows
+
+    def __getitem__(self, path: str) -> Known:
+        facts = Facts(*self.rows[path])
+        counts = {stream: n for stream, n in (("rgb", facts.rgb), ("flow", facts.flow)) if n is not None}
+        return Known(self.root / (facts.folder or facts.path), counts, facts.fps)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
+    """Write the manifest of a root in place of the one that is there; returns its path."""
+    rows = [json.dumps(facts, allow_nan=False) for facts in sorted(videos)]
+    now = datetime.datetime.now(datetime.UTC)
+    header = {"manifest": VERSION, "layout": layout, "made": f"{now:%Y-%m-%d %H:%M}", "videos": len(rows)}
+    header |= {"columns": list(Facts._fields), "hash": HASH}
+    path = root / MANIFEST
+    write_text(path, "\n".join([json.dumps(header, allow_nan=False), *rows, ""]))
+    return path
+
+
+def read_manifest(root: Path) -> Manifest | None:
+    """The manifest of a root, None if it has none.
+
+    Raises:
+        ValueError: "FILE:LINE: reason" if it is malformed, cut short, or leads out of the root.
+    """
+    path = root / MANIFEST
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: not a text file; {AGAIN}") from None
+    layout, made, count = read_header(lines, path)
+    if len(lines) - 1 != count:
+        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {counted(count, 'video')}; {AGAIN}")
+    rows = parse_rows(lines[1:])
+    if rows is None:
+        number = next(i for i, line in enumerate(lines[1:], 2) if parse_rows([line]) is None)
+        raise ValueError(f"{path}:{number}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
+    by_path = {row[0]: row for row in rows}
+    if len(by_path) < len(rows):
+        first: dict[str, int] = {}
+        number = next(i for i, row in enumerate(rows, 2) if first.setdefault(row[0], i) != i)
+        raise ValueError(f"{path}:{number}: the same video as in line {first[rows[number - 2][0]]}; {AGAIN}")
+    return Manifest(root, layout, made, by_path)
+
+
+def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:
+    """Layout, date and number of videos of the first line."""
+    try:
+        header = json.loads(lines[0])
+    except (IndexError, ValueError, RecursionError):
+        header = None
+    if not isinstance(header, dict) or "manifest" not in header:
+        raise ValueError(f"{path}:1: not the header of a manifest; {AGAIN}")
+    if header["manifest"] != VERSION or header.get("columns") != list(Facts._fields):
+        raise ValueError(f"{path}:1: a manifest of another version; {AGAIN}")
+    fields = header.get("layout"), header.get("made"), header.get("videos")
+    if [type(field) for field in fields] != [str, str, int]:
+        raise ValueError(f"{path}:1: lacks layout, made or videos; {AGAIN}")
+    return fields  # type: ignore[return-value]

@@ -1,0 +1,89 @@
+"""One run per folder, and folders that a run can have."""
+
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from filelock import lock_descriptor
+
+from ..command.naming import RunFiles
+from ..device.distributed import is_main
+from .rolling import Checkpoints
+
+LOCK = ".lock"
+
+
+def check_results(files: RunFiles, *, resuming: bool) -> None:
+    """Refuse a result folder that the run cannot have, before anything is read or made.
+
+    Args:
+        files: Of the run.
+        resuming: Whether it goes on from a checkpoint.
+
+    Raises:
+        OSError: If the folder cannot be made or written to.
+        ValueError: If another run writes there, or a fresh run would write over another.
+    """
+    if not is_main():  # the others write nothing
+        return
+    there = next(folder for folder in (files.folder, *files.folder.parents) if folder.exists())
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there}: is a file, where results are to go; use another --result_path")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there}: cannot be written to; use another --result_path")
+    if (files.folder / LOCK).exists():
+        with Lock(files.folder):
+            pass
+    if not resuming:
+        check_is_fresh(Checkpoints(files.checkpoint, files.best, 0))
+
+
+def check_is_fresh(checkpoints: Checkpoints) -> None:
+    """Refuse to begin a run where there is one of its names.
+
+    Raises:
+        ValueError: If there is.
+    """
+    if checkpoints.found():
+        raise ValueError(
+            f"{checkpoints.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
+            "use another --result_path or --run_name, or remove them"
+        )
+
+
+class Lock:
+    """A folder that no other process writes to while in the block. The lock of a dead process does not count.
+
+    Args:
+        folder: Made if it is not there.
+
+    Raises:
+        ValueError: On entering, if another process has it; names its pid.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / LOCK
+        self.file: IO[str] | None = None
+
+    def __enter__(self) -> "Lock":
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        file = self.path.open("a+", encoding="utf-8")
+        if not lock_descriptor(file.fileno(), blocking=False):  # the system lets go of it with the process
+            file.seek(1)  # of the first byte, which Windows locks, nothing is read
+            owner = file.read().strip() or "unknown"
+            file.close()
+            raise ValueError(
+                f"{self.path.parent}: another run (pid {owner}) writes here; use another --result_path, or stop it"
+            )
+        file.truncate(0)
+        file.write(f" {os.getpid()}\n")
+        file.flush()
+        self.file = file
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.file:  # the file stays: removed, two runs could lock two files of one name
+            self.file.close()

@@ -1,0 +1,99 @@
+"""The checkpoints of a run: their names, which are kept, and the newest that is good."""
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sts_common.files import CUT
+
+from .. import checkpoint
+
+log = logging.getLogger(__name__)
+
+Position = tuple[int, int]  # the epoch that is under way or comes next, and how many of its batches are done
+
+
+class Checkpoints:
+    """Checkpoints of one run. Those of whole epochs have the published names, others say the step as well.
+
+    Args:
+        pattern: Path with "{}" for the finished epoch.
+        best: The checkpoint of the best epoch.
+        keep: Newest ones that are kept; 0 keeps all of whole epochs. An older one goes when the newer one is whole.
+
+    Raises:
+        ValueError: If `keep` is negative.
+    """
+
+    def __init__(self, pattern: str, best: Path, keep: int) -> None:
+        if keep < 0:
+            raise ValueError(f"--keep {keep}: a number of checkpoints, or 0 for all")
+        self.pattern, self.best, self.keep = pattern, best, keep
+
+    def path(self, epoch: int, step: int) -> Path:
+        """Name of the checkpoint of a position."""
+        return Path(self.pattern.format(f"{epoch}_step{step}" if step else epoch - 1))
+
+    def name(self) -> re.Pattern[str]:
+        """What the name of a checkpoint matches, with the epoch and the step."""
+        before, after = map(re.escape, Path(self.pattern).name.split("{}"))
+        return re.compile(rf"{before}(\d+)(?:_step(\d+))?{after}")
+
+    def found(self) -> dict[Position, Path]:
+        """Checkpoints that are there, the newest first."""
+        name = self.name()
+        folder, found = Path(self.pattern).parent, {}
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if match := name.fullmatch(path.name):
+                epoch, step = int(match[1]), int(match[2] or 0)
+                found[epoch if step else epoch + 1, step] = path
+        return dict(sorted(found.items(), reverse=True))
+
+    def prune(self) -> None:
+        """Remove the oldest ones; called after a new one is safe."""
+        found = self.found()
+        kept = set(list(found)[: self.keep or 2])
+        if not self.keep:
+            kept |= {position for position in found if position[1] == 0}
+        for position in found.keys() - kept:
+            found[position].unlink(missing_ok=True)
+
+    def sweep(self, *others: Path) -> None:
+        """Remove what killed processes left half-written; called by the one process that may write here.
+
+        Args:
+            others: Files, and folders of files, that the run writes beside its checkpoints.
+        """
+        whole = {path.name[:CUT] for path in (self.best, *others)}
+        long, name = Path(self.pattern).name.split("{}")[0], self.name()
+        for folder in (self.best.parent, *others):
+            for path in folder.glob(".*.part"):
+                cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # of the process's number
+                checkpoint = name.fullmatch(cut) or (len(cut) == CUT and cut.startswith(long[:CUT]))
+                if folder in others or cut in whole or checkpoint:
+                    path.unlink(missing_ok=True)
+
+    def newest(self) -> tuple[dict[str, Any], Path] | None:
+        """The newest checkpoint that is whole, and its path; None if there is none at all.
+
+        Raises:
+            ValueError: If there are some, and all of them are damaged.
+        """
+        damaged = []
+        for path in self.candidates():
+            try:
+                return checkpoint.load(path), path
+            except (ValueError, OSError) as error:
+                log.warning("%s; falling back to the checkpoint before it", error)
+                damaged.append(path)
+        if damaged:
+            raise ValueError(f"{damaged[0]}: damaged, as are all {len(damaged)} checkpoints of this run; remove them")
+        return None
+
+    def candidates(self) -> Iterator[Path]:
+        """What a run may go on from, the newest first."""
+        yield from self.found().values()
+        if self.best.exists():
+            yield self.best

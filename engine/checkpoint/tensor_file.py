@@ -1,0 +1,113 @@
+"""Networks as safetensors files: the weights, and what a checkpoint says of them as JSON, under one checksum.
+
+The format itself has no checksum, and a flipped bit in it would load as another weight.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from sts_common.files import write_atomically
+from sts_common.json_text import as_json
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".safetensors"
+SAID, CHECKSUM = "sts_net", "sha256"
+# Entries of a checkpoint that describe its network; the state of a run stays behind.
+DESCRIPTION = (
+    *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "step", "best", "metrics"),
+    *("parameters", "macs", "data", "tested", "checkpoints", "left_behind"),
+)
+WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put into names
+
+
+def write(path: Path, state: Mapping[str, Any], source: str) -> None:
+    """Write the network of a checkpoint and its description, whole or not at all.
+
+    Args:
+        path: Ends in ".safetensors".
+        state: A checkpoint, or bare weights. What is left behind of one that does not describe itself is named, for
+            it tells whose it is.
+        source: Its name.
+
+    Raises:
+        ValueError: If the name ends otherwise, or as `plain_weights`.
+    """
+    if path.suffix != SUFFIX:
+        raise ValueError(f"{path}: its name must end in {SUFFIX}, by which it is known when it is read")
+    tensors, said = plain_weights(state, source), {name: state[name] for name in DESCRIPTION if name in state}
+    if "state_dict" in state and "options" not in state:
+        wrappers = {f"{part}." for name in state["state_dict"] for part in name.split(".") if part in WRAPPERS}
+        said["left_behind"] = sorted({*state} - {*DESCRIPTION, "state_dict"} | wrappers)
+    text = as_json(said)
+    content = save(tensors, {SAID: text, CHECKSUM: checksum(text, tensors), "format": "pt"})
+    write_atomically(path, lambda file: file.write(content))
+
+
+def plain_name(name: str) -> str:
+    """The name of a weight without those of wrappers."""
+    return ".".join(part for part in name.split(".") if part not in WRAPPERS)
+
+
+def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
+
+    Raises:
+        ValueError: If there are none, or some that are no numbers.
+    """
+    weights = state.get("state_dict", state)
+    if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
+        raise ValueError(f"{source}: holds no network weights (no 'state_dict' of tensors)")
+    for name, tensor in weights.items():
+        if not tensor.isfinite().all():
+            raise ValueError(f"{source}: {name} holds {'NaN' if tensor.isnan().any() else 'infinity'}: not exported")
+    return {
+        plain_name(str(name)): tensor.detach().clone(memory_format=torch.contiguous_format)
+        for name, tensor in weights.items()
+    }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Read a safetensors file as a checkpoint: "state_dict", and the entries of the description.
+
+    Raises:
+        ValueError: If it is damaged or no safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
+    except (SafetensorError, ValueError, RuntimeError, MemoryError):
+        raise ValueError(f"{path}: damaged, or not a safetensors file") from None
+    if SAID not in metadata and CHECKSUM not in metadata:
+        log.warning("%s: has no checksum, so damage to it cannot be seen", path)
+        return {"state_dict": tensors}
+    said = metadata.get(SAID, "")
+    if metadata.get(CHECKSUM) != checksum(said, tensors):
+        raise ValueError(f"{path}: damaged, its content has another checksum")
+    try:
+        description = json.loads(said)
+    except (ValueError, RecursionError):
+        description = None
+    if not isinstance(description, dict):
+        raise ValueError(f"{path}: its description is no JSON object")
+    return description | {"state_dict": tensors}
+
+
+def checksum(said: str, tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of a description and of the names, types, shapes and values of tensors, in the order of their names."""
+    digest = hashlib.sha256(said.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        digest.update(tensor.reshape(-1).contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()

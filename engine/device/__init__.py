@@ -1,0 +1,1 @@
+"""Devices: processes of one run, number formats, prefetching, hardware, seeds."""

@@ -1,0 +1,1 @@
+"""Scores of videos, metrics, their statistics, and the files that hold them."""

@@ -1,0 +1,173 @@
+"""What is seen of a loop while it runs: a bar on a terminal, elsewhere a line now and then."""
+
+import logging
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any
+
+import torch
+from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from sts_common import size_in_words
+
+from ..device.distributed import is_main, world
+from ..device.hardware import device_name, memory_used
+from ..device.prefetch import Feed
+from .averages import Averages
+from .pace import Pace, in_time
+
+LOOK = 2.0  # seconds between two looks at the device's sums, each of which waits for it
+LINE = 300.0  # seconds between two lines where there is no terminal
+WINDOW = 16  # looks over which the rate is taken
+SHAPE = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+SPEED = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
+
+log = logging.getLogger(__name__)
+
+
+class Display:
+    """The batches of a feed, and how it goes with them; for `with`. Only the first of several processes shows it.
+
+        with Display(feed, "epoch 3/90", averages) as batches:
+            for batch in batches: ...
+
+    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere.
+
+    Args:
+        feed: Batches, with "label" (N,) if clips are to be counted.
+        label: What is gone through.
+        averages: Means to show: "loss", "acc" and terms "loss_*", of this process alone.
+        first: Batches that are done already and that `feed` leaves out.
+        pace: Of the whole run; told of every batch.
+        kind: Which of the pace's batches these are, "train" or "val".
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        label: str,
+        averages: Averages | None = None,
+        *,
+        first: int = 0,
+        pace: Pace | None = None,
+        kind: str = "train",
+    ) -> None:
+        self.feed, self.label, self.averages, self.pace, self.kind = feed, label, averages or Averages(), pace, kind
+        self.done, self.clips, self.main = first, 0, is_main()
+        self.terminal = self.main and sys.stderr.isatty()
+        self.total = length(feed)
+        self.stack = ExitStack()
+        self.begin = self.last = self.looked = time.perf_counter()
+        self.looks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
+
+    def __enter__(self) -> "Display":
+        if self.terminal:
+            self.stack.enter_context(logging_redirect_tqdm())  # lines of the log go above the bar
+        bar = tqdm(
+            desc=self.label,
+            total=self.total,
+            initial=self.done,
+            leave=False,
+            disable=not self.terminal,
+            file=sys.stderr,
+            dynamic_ncols=True,
+            bar_format=SHAPE,
+        )
+        self.bar = self.stack.enter_context(bar)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.last = time.perf_counter()
+        self.stack.close()
+        if error is None and self.main and (advice := self.feed.advice()):
+            log.info("%s: %s", self.label, advice)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        self.begin = self.last = self.looked = time.perf_counter()
+        self.looks[0] = (self.begin, self.done, 0)
+        for batch in self.feed:
+            yield batch
+            self.count(len(batch.get("label", ())))
+
+    def count(self, clips: int) -> None:
+        """A batch of so many clips has been dealt with."""
+        now = time.perf_counter()
+        self.done, self.clips = self.done + 1, self.clips + clips
+        self.bar.update()
+        if self.pace and self.pace.step(self.kind, now - self.last) and self.main:
+            log.info(self.pace.expected())
+        self.last = now
+        if self.main and now - self.looked >= (LOOK if self.terminal else LINE):
+            self.looked = now
+            self.looks.append((now, self.done, self.clips))
+            self.show()
+
+    def show(self) -> None:
+        """Bring the bar up to date, or log a line."""
+        if self.terminal:
+            self.bar.set_postfix_str(", ".join(self.parts()))
+            return
+        seconds, batches, _ = self.recent()
+        left = [f"{in_time((self.total - self.done) * seconds / batches)} left"] if self.total and batches else []
+        of = f" of {self.total:,}" if self.total else ""
+        log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *left, *self.parts()]))
+
+    def parts(self) -> list[str]:
+        """What is known, the most wanted first: a narrow terminal cuts off the rest."""
+        means = local_means(self.averages)
+        seconds, _, clips = self.recent()
+        parts = [f"{name} {means.pop(name):.3g}" for name in ("loss", "acc") if name in means]
+        parts += [f"{clips * world() / seconds:.3g} clips/s"] if clips else []
+        parts += [self.feed.shown(), size_in_words(memory_used(self.feed.device))]
+        left = self.pace.left() if self.pace else None
+        parts += [] if left is None else [f"run {in_time(left)}"]
+        terms = [f"{name.removeprefix('loss_')} {mean:.3g}" for name, mean in means.items()]
+        return [*parts, " ".join(terms)] if terms else parts
+
+    def recent(self) -> tuple[float, int, int]:
+        """Seconds since the oldest look that is remembered, and the batches and clips of this process since then."""
+        (before, batches, clips), (now, done, all_clips) = self.looks[0], self.looks[-1]
+        return max(now - before, 1e-9), done - batches, all_clips - clips
+
+    def speed(self) -> dict[str, float]:
+        """Waiting, see `Feed.result`, "seconds", "clips_per_second" of all processes together, and "memory_gb"."""
+        seconds = max(self.last - self.begin, 1e-9)
+        return self.feed.result() | {
+            "seconds": seconds,
+            "clips_per_second": self.clips * world() / seconds,
+            "memory_gb": memory_used(self.feed.device) / 1e9,
+        }
+
+
+def length(feed: Feed) -> int | None:
+    """Batches of a feed, None if its loader cannot tell."""
+    try:
+        return len(feed)
+    except TypeError:
+        return None
+
+
+def local_means(averages: Averages) -> dict[str, float]:
+    """Means so far in this process, without asking the others; waits for the device once."""
+    if not averages.totals:
+        return {}
+    totals = torch.stack([*averages.totals.values()]).tolist()
+    return {name: total / averages.counts[name] for name, total in zip(averages.totals, totals, strict=True)}
+
+
+def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, Any]:
+    """What differs between two runs of one seed: a row of speed.jsonl.
+
+    Args:
+        metrics: Of an epoch; what `Display.speed` gave is taken out of them.
+        device: Where it ran.
+    """
+    row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED)}
+    return row | {"device": device_name(device), "ranks": world()}

@@ -1,0 +1,172 @@
+"""What a run writes down: metrics.jsonl, the tab-separated logs of the original, TensorBoard."""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Full
+from typing import Any
+
+from tensorboardX import SummaryWriter
+
+from sts_common.files import write_text
+from sts_common.json_text import as_json
+
+log = logging.getLogger(__name__)
+
+
+class TsvLog:
+    """A log in the original's format: tab-separated, CRLF, a header, a row per epoch.
+
+    Args:
+        path: The file.
+        columns: Column -> metric. A metric that is not there is the sum of those it is a prefix of, so that
+            "loss_mse" covers "loss_mse_avgpool".
+        first_epoch: Rows of this epoch and later are dropped: the run starts there.
+    """
+
+    def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:
+        self.path, self.columns = path, columns
+        rows = whole_lines(path)[1:] if first_epoch > 1 else []
+        kept = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
+        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *kept])
+        write_text(path, text)
+
+    def write(self, metrics: Mapping[str, float]) -> None:
+        """Append a row."""
+        values = [total(metrics, name) for name in self.columns.values()]
+        append(self.path, "\t".join(map(str, values)) + "\r\n")
+
+
+def total(metrics: Mapping[str, float], name: str) -> float:
+    """The metric called `name`, or the sum of those called "name_*"."""
+    if name in metrics:
+        return metrics[name]
+    return float(sum(value for key, value in metrics.items() if key.startswith(f"{name}_")))
+
+
+class JsonLog:
+    """metrics.jsonl: one JSON object per epoch, the record of the run.
+
+    Args:
+        path: The file.
+        first_epoch: Rows of this epoch and later are dropped.
+    """
+
+    def __init__(self, path: Path, first_epoch: int) -> None:
+        self.path = path
+        rows = read_rows(path) if first_epoch > 1 else []
+        text = "".join(as_json(row) + "\n" for row in rows if row["epoch"] < first_epoch)
+        write_text(path, text)
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Append a row."""
+        append(self.path, as_json(row) + "\n")
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of a JSON log, none if there is no such file.
+
+    Raises:
+        ValueError: If a line is none, but for a last one that was cut off, which is left out with a warning.
+    """
+    rows = []
+    for line, text in enumerate(whole_lines(path), 1):
+        try:
+            row = json.loads(text)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {line}: not a row of a log; delete that line")
+        rows.append(row | {"epoch": epoch_of(row.get("epoch"), path, line)})
+    return rows
+
+
+def whole_lines(path: Path) -> list[str]:
+    """Lines of a file, none if it does not exist; a last one without an end was cut off in a crash and is left out."""
+    if not path.exists():
+        return []
+    *lines, rest = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
+    if rest:
+        log.warning("%s: its last line was cut off, and is left out", path)
+    return lines
+
+
+def epoch_of(value: Any, path: Path, line: int) -> int:
+    """The epoch that a row begins with.
+
+    Raises:
+        ValueError: If it is no number.
+    """
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path}, line {line}: {value!r} is no epoch; delete that line") from None
+
+
+def append(path: Path, text: str) -> None:
+    """Add to a file, for good: what a checkpoint has been written after must not be lost with the power."""
+    try:
+        with path.open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or str(path)  # writing and fsync do not say which file
+        raise
+
+
+class Curves:
+    """TensorBoard curves that can never stop a run.
+
+    tensorboardX writes from a thread with a bounded queue. On a full disk the thread dies, and adding to a full queue
+    then blocks for ever. So the queue is longer than what an epoch adds, and the thread's health is looked at before
+    every add; curves that fail are given up with one warning.
+
+    Args:
+        folder: Event files go here.
+        first_epoch: Points of this epoch and later are dropped.
+    """
+
+    def __init__(self, folder: Path, first_epoch: int) -> None:
+        self.writer: SummaryWriter | None = None
+        try:
+            self.writer = SummaryWriter(str(folder), purge_step=first_epoch, max_queue=10_000)
+        except OSError as error:
+            self.give_up(error)
+
+    def write(self, metrics: Mapping[str, float], epoch: int) -> None:
+        """Add a point to each curve."""
+        if self.writer is None:
+            return
+        try:
+            for name, value in metrics.items():
+                queue_is_served(self.writer)
+                self.writer.add_scalar(name, value, epoch)
+            self.writer.flush()
+        except (OSError, Full) as error:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Go on without curves."""
+        log.warning("TensorBoard curves stop here (%s); metrics.jsonl goes on", error)
+        if self.writer is not None:
+            self.writer.file_writer.event_writer._event_queue.cancel_join_thread()  # or the exit waits for it
+            self.writer = None
+
+    def close(self) -> None:
+        """Write out what is pending."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+def queue_is_served(writer: SummaryWriter) -> None:
+    """Check that tensorboardX's thread still takes events from its queue.
+
+    Raises:
+        Full: If the thread has died.
+    """
+    events = writer.file_writer.event_writer
+    if not events._worker.is_alive():
+        raise Full("its writer thread has died, is the disk full?")

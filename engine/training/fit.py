@@ -1,0 +1,216 @@
+"""Training a run to its end: epochs, stopping, what is written when."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from sts_common import counted
+
+from ..checkpoint.lock import Lock, check_is_fresh
+from ..command.signals import Stop, StoppedError
+from ..device.distributed import any_rank, barrier, gather, is_main, world
+from ..monitor.averages import Averages
+from ..monitor.pace import Pace
+from ..monitor.profiling import Profile
+from ..monitor.records import RunLogs
+from .loop import Epoch, check_weights, evaluate, train_one_epoch
+from .optim import learning_rate
+from .run import Run
+from .summary import describe, plan_of
+
+log = logging.getLogger(__name__)
+
+TRAIN_COLUMNS = {"epoch": "epoch", "loss": "loss", "acc": "acc", "lr": "lr"}
+
+
+class LeftOut(Protocol):
+    """Names of the training videos that are left out because they cannot be read, of at most so many."""
+
+    most: int
+    names: list[str]
+
+    def extend(self, names: Iterable[str]) -> None: ...
+
+
+class Loader(Protocol):
+    """An iterable of batches that can be told where to begin."""
+
+    @property
+    def left_out(self) -> LeftOut: ...
+
+    def __iter__(self) -> Any: ...
+    def __len__(self) -> int: ...
+    def set_epoch(self, epoch: int, step: int = 0) -> None: ...
+
+
+def fit(
+    run: Run,
+    train: Loader,
+    val: Loader,
+    train_columns: Mapping[str, str] = TRAIN_COLUMNS,
+    *,
+    clip_flops: float | None = None,
+    clip_bytes: float | None = None,
+) -> None:
+    """Train from the position of `run` up to and including epoch `run.epochs`.
+
+    Args:
+        run: The run, fresh or resumed.
+        train: Training batches.
+        val: Validation batches.
+        train_columns: Columns of the training log, see `TsvLog`.
+        clip_flops: See `summary.plan_of`; told at the start.
+        clip_bytes: Likewise.
+
+    Raises:
+        FloatingPointError: If the loss is not finite.
+        StoppedError: If a signal asked to stop; the position is saved.
+        ValueError: If another run writes to the same files, or more training videos are bad than may be.
+    """
+    go_on_counting(run, train.left_out)
+    with ExitStack() as stack:
+        stop = stack.enter_context(Stop())
+        logs = None
+        if is_main():
+            stack.enter_context(Lock(run.files.folder))
+            if not run.resumed:
+                check_is_fresh(run.checkpoints)
+            run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
+            for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
+                log.info(line)
+            if run.writes_logs:
+                logs = RunLogs(run.files, run.info["options"], run.epoch, train_columns)
+                stack.callback(logs.close)
+        task = parallel(run)
+        run.pace = Pace(len(train), len(val), run.epochs - run.epoch + 1, run.step)
+        steps = run.profile_steps if is_main() else 0
+        run.profile = stack.enter_context(Profile(steps, run.device, run.files.folder))
+        while run.epoch <= run.epochs:
+            fit_epoch(run, task, train, val, logs, stop)
+
+
+def go_on_counting(run: Run, left_out: LeftOut) -> None:
+    """Videos that the run has left out before are counted with those to come, in all its checkpoints."""
+    if before := run.info.get("left_out"):
+        log.info("left out before, %s: %s", counted(len(before), "bad training video"), ", ".join(before)[:500])
+        left_out.extend(before)
+    run.info["left_out"] = left_out.names
+
+
+def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
+    """See `Epoch.leaves_out`: one has nothing of a batch, all leave it out, or the others would wait for its gradients.
+
+    A video that one of them cannot read is counted by all, which so stop at the same step if it is one too many.
+    """
+    told = len(left_out.names)
+
+    def leaves_out(nothing: bool) -> bool:
+        nonlocal told
+        if not left_out.most or not any_rank(nothing or len(left_out.names) > told):
+            return False
+        ranks = gather((nothing, list(left_out.names)))
+        left_out.extend(name for _, names in ranks for name in names)
+        told = len(left_out.names)
+        return any(nothing for nothing, _ in ranks)
+
+    return leaves_out
+
+
+def parallel(run: Run) -> nn.Module:
+    """The task as the processes of a run share it."""
+    if world() == 1:
+        return run.task
+    on_gpu = run.device.type == "cuda"
+    if run.sync_bn and on_gpu:
+        run.task = nn.SyncBatchNorm.convert_sync_batchnorm(run.task)
+    return DistributedDataParallel(run.task, device_ids=[run.device.index] if on_gpu else None)
+
+
+def share_weights(network: nn.Module) -> None:
+    """Take the weights and running statistics of the first process, which are saved.
+
+    Without SyncBN every process has statistics of its own, and an average of weights that began from its own.
+    """
+    if world() > 1:
+        for tensor in network.state_dict().values():
+            torch.distributed.broadcast(tensor, 0)
+
+
+class Saving:
+    """When a run's checkpoints are written; every process of it must ask at the same steps.
+
+    Args:
+        run: The run.
+        stop: Whether it is asked to stop.
+        label: The epoch, for errors.
+    """
+
+    def __init__(self, run: Run, stop: Stop, label: str) -> None:
+        self.run, self.stop, self.label = run, stop, label
+
+    def save(self, path: Path, metrics: Mapping[str, float]) -> None:
+        """Write one of weights that are numbers."""
+        check_weights(self.run.task, f"{self.label}, step {self.run.step}")
+        self.run.save(path, metrics)
+
+    def leave(self, metrics: Mapping[str, float], look: Callable[[], None] = lambda: None) -> None:
+        """Write one and raise, if a signal has come."""
+        if number := self.stop.wanted():
+            look()
+            path = self.run.checkpoints.path(self.run.epoch, self.run.step)
+            self.save(path, metrics)
+            barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
+            raise StoppedError(number, str(path))
+
+    def after_step(self, done: int, look: Callable[[], None]) -> None:
+        """See `Epoch.after_step`."""
+        self.run.step = done
+        self.leave({}, look)
+        if self.run.save_steps and done % self.run.save_steps == 0:
+            look()
+            self.save(self.run.checkpoints.path(self.run.epoch, done), {})
+
+
+def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
+    """Train for the rest of an epoch, validate, write it down."""
+    epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
+    lr = run.rate = run.rate if run.step else learning_rate(run.stepper.optimizer)
+    saving = Saving(run, stop, label)
+    train.set_epoch(epoch, run.step)
+    run.task.epoch = epoch  # type: ignore[assignment]
+    rest = Epoch(
+        label,
+        run.step,
+        run.averages,
+        leaves_out=agreement(train.left_out),
+        after_step=saving.after_step,
+        pace=run.pace,
+        profile=run.profile,
+    )
+    trained = train_one_epoch(task, train, run.stepper, run.device, rest, amp=run.amp)
+    run.step = len(train)
+    with run.stepper.averaged():
+        share_weights(run.task.get_submodule("model.network"))
+        # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
+        tested = evaluate(run.task, val, run.device, stopped=lambda: bool(stop.number), amp=run.amp, pace=run.pace)
+    saving.leave({})
+    run.stepper.schedule.epoch(tested["loss"])
+    run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
+    log.info(
+        "%s  lr %.2g  loss %.4f  acc %.3f  val loss %.4f  val acc %.3f",
+        *(label, lr, trained["loss"], trained["acc"], tested["loss"], tested["acc"]),
+    )
+    if logs:
+        logs.write(epoch, lr, trained, tested, run.device)
+    if (score := (tested["acc"], -tested["loss"])) > run.best:
+        run.best = score
+        saving.save(run.files.best, tested)
+    if epoch % run.checkpoint_every == 0 or epoch == run.epochs:
+        saving.save(run.checkpoints.path(run.epoch, 0), tested)
+    saving.leave(tested)

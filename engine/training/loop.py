@@ -1,0 +1,201 @@
+"""The two loops over data. They know no model, dataset or loss by name."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from ..device.distributed import any_rank, sum_over_ranks, world
+from ..device.precision import autocast
+from ..device.prefetch import Batch, Feed
+from ..evaluation.metrics import top1
+from ..monitor.averages import Averages
+from ..monitor.display import Display
+from ..monitor.pace import Pace
+from ..monitor.profiling import Profile
+from .stepper import Stepper
+
+CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for it
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch, or what is left of it.
+
+    Attributes:
+        label: What it is called.
+        first: Batches that are done already.
+        averages: What they gave; goes on.
+        leaves_out: Told of each batch whether this process has nothing of it, because its videos could not be read;
+            says whether all processes leave it out.
+        after_step: Called after each step with the number of batches done, and what raises if a loss was not finite:
+            on a GPU that may not have been looked at for a while, and has to be before anything is saved.
+        pace: Of the run.
+        profile: Told of every step.
+    """
+
+    label: str = "train"
+    first: int = 0
+    averages: Averages = field(default_factory=Averages)
+    leaves_out: Callable[[bool], bool] = lambda nothing: nothing
+    after_step: Callable[[int, Callable[[], None]], None] = lambda done, look: None
+    pace: Pace | None = None
+    profile: Profile | None = None
+
+
+def train_one_epoch(
+    task: nn.Module, loader: Iterable[Batch], stepper: Stepper, device: torch.device, epoch: Epoch, *, amp: str = "off"
+) -> dict[str, float]:
+    """Go through the data once, a step for every `stepper.iter_size` batches.
+
+    Args:
+        task: See `models.tasks.Task`; may be wrapped for several processes.
+        loader: Batches with "label" (N,) and the streams that the task reads, from batch `epoch.first` on. One of
+            N = 0 counts, so that batches have the same numbers with and without bad videos, but nothing is learnt.
+        stepper: Learns from a loss.
+        device: Where the task is.
+        epoch: What is left to do.
+        amp: See `precision.autocast`.
+
+    Returns:
+        Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], and how long it
+        waited for data and why, and its speed, see `Display.speed`.
+
+    Raises:
+        FloatingPointError: If the loss is not finite. On a CPU that is before the step.
+        ValueError: If nothing of any batch could be read.
+    """
+    task.train()
+    finite = FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY, epoch.label, epoch.first)
+    batches = len(loader)  # type: ignore[arg-type]
+    with Display(Feed(loader, device), epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
+        for done, batch in enumerate(display, epoch.first + 1):
+            last = stepper.closes(done - 1, batches)
+            if epoch.leaves_out(not len(batch["label"])):
+                finite.see(torch.zeros((), device=device))
+                if last:
+                    share_gradients(task)
+            else:
+                with keep_gradients(task, last):
+                    with autocast(device, amp):
+                        out = task(batch)
+                    finite.see(out["loss"], batch.get("video", ()))
+                    stepper.backward(out["loss"], stepper.group(done - 1, batches))
+                epoch.averages.update(scalars(out, batch), len(batch["label"]))
+            if last:
+                finish_step(stepper)
+                if epoch.profile:
+                    epoch.profile.step()
+                epoch.after_step(done, finite.look)
+        finite.look()  # waits for the device, so that the time of its last steps counts
+    means = epoch.averages.result()
+    if batches and not means:
+        raise ValueError(
+            f"{epoch.label}: no training video could be read; utils1/audit.py says what is wrong with them"
+        )
+    return means | display.speed()
+
+
+def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Between processes gradients are only summed with the last batch of a step."""
+    return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
+
+
+def share_gradients(task: nn.Module) -> None:
+    """What the backward pass of a step's last batch would have done, had it not been left out: the mean over ranks."""
+    if isinstance(task, DistributedDataParallel):
+        for parameter in task.parameters():
+            if parameter.grad is not None:
+                sum_over_ranks(parameter.grad).div_(world())
+
+
+def finish_step(stepper: Stepper) -> None:
+    """Learn from the batches of a step; if all of them were left out, only the schedule goes on."""
+    if stepper.pending:
+        stepper.step()
+    else:
+        stepper.schedule.step()
+
+
+@torch.inference_mode()
+def evaluate(
+    task: nn.Module,
+    loader: Iterable[Batch],
+    device: torch.device,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    amp: str = "off",
+    label: str = "val",
+    pace: Pace | None = None,
+) -> dict[str, float]:
+    """Go through the data once without learning; arguments and means as `train_one_epoch`.
+
+    `stopped` is asked after every batch; what is returned once it says yes is of no use.
+    """
+    task.eval()
+    averages = Averages()
+    with Display(Feed(loader, device), label, averages, pace=pace, kind="val") as display:
+        for batch in display:
+            with autocast(device, amp):
+                out = task(batch)
+            averages.update(scalars(out, batch), len(batch["label"]))
+            if stopped():
+                break
+    return averages.result()
+
+
+class FiniteCheck:
+    """Stops a run whose loss is no longer a number, without waiting for the device at every step.
+
+    Args:
+        every: Batches between looks.
+        label: The epoch, for the error.
+        done: Batches done already.
+    """
+
+    def __init__(self, every: int, label: str = "train", done: int = 0) -> None:
+        self.every, self.label, self.step, self.total = every, label, done, torch.zeros(())
+        self.names: list[Sequence[str]] = []  # of the batches since the last look
+
+    def see(self, loss: Tensor, names: Sequence[str] = ()) -> None:
+        """Note the loss of a batch of these videos; a sum of losses is finite as long as every one is."""
+        self.total = self.total.to(loss.device) + loss.detach()
+        self.step += 1
+        self.names.append(names)
+        if self.step % self.every == 0:
+            self.look()
+
+    def look(self) -> None:
+        """Raise if a loss noted since the last look was not finite in any process."""
+        if self.every > 1 and world() > 1:
+            sum_over_ranks(self.total)
+        if not math.isfinite(value := self.total.item()):
+            within = "" if self.every == 1 else f" or up to {self.every - 1} before"
+            videos = ", ".join(name for names in self.names for name in names)[:500]
+            raise FloatingPointError(
+                f"the loss became {value} in {self.label}, step {self.step}{within}, on {videos}: lower "
+                "--learning_rate or the loss weights; the last checkpoint is from before"
+            )
+        self.total, self.names = torch.zeros(()), []
+
+
+def check_weights(task: nn.Module, label: str) -> None:
+    """Raise if a gradient has made weights, or a batch running statistics, of any process infinite or no numbers.
+
+    The loss shows that one batch later, when a checkpoint of them may be the newest.
+    """
+    values = [*task.parameters(), *(buffer for buffer in task.buffers() if buffer.is_floating_point())]
+    if any_rank(not torch.stack([value.detach().isfinite().all() for value in values]).all().item()):
+        raise FloatingPointError(
+            f"the weights became infinite or no numbers in {label}, where the loss was still finite: lower "
+            "--learning_rate, or limit gradients with --clip_grad; the last checkpoint is from before"
+        )
+
+
+def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+    """What is averaged and logged: every scalar of the task, and the accuracy."""
+    return {"acc": top1(out["logits"], batch["label"])} | {k: v for k, v in out.items() if v.dim() == 0}

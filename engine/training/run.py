@@ -1,0 +1,249 @@
+"""A training run: all that changes, and its checkpoints. Stopped anywhere and resumed, it gives the same bits."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from .. import checkpoint
+from ..checkpoint.resuming import changed_settings, check_same_data
+from ..checkpoint.rolling import Checkpoints
+from ..command.naming import RunFiles
+from ..device.distributed import gather, is_main, rank, world
+from ..device.precision import scaler
+from ..device.reproducibility import rng_state, set_rng_state
+from ..monitor.averages import Averages
+from ..monitor.pace import Pace
+from ..monitor.profiling import Profile
+from .ema import Ema
+from .optim import OPTIMIZERS, Groups, build_schedule, scaled_rate
+from .stepper import Stepper
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """Everything that changes while training, and where it is written.
+
+    Attributes:
+        task: What is trained. `task.model.network` is deployed; `task.losses`, if any, holds learnable parts of
+            the loss, which are saved beside the weights.
+        stepper: Learns from a loss.
+        files: Names of what is written.
+        device: Where the task is.
+        epochs: The last epoch.
+        checkpoint_every: Epochs between checkpoints; the last epoch and the best one are saved as well.
+        save_steps: Batches between checkpoints inside an epoch, 0 for none.
+        keep: See `rolling.Checkpoints`.
+        sync_bn: Whether processes share the statistics of their batches, on GPUs.
+        writes_logs: Whether to write anything but checkpoints.
+        amp: See `precision.autocast`.
+        profile_steps: Steps to trace, 0 for none.
+        info: Further entries of every checkpoint, plain values.
+        epoch: The epoch that is under way or comes next, from 1.
+        step: Batches of it that are done.
+        rate: The learning rate that the epoch began with.
+        averages: Of these batches.
+        best: Highest validation accuracy so far, and its negated loss, which decides ties.
+        pace: How fast it goes, while it goes.
+        profile: What traces its steps, likewise.
+    """
+
+    task: nn.Module
+    stepper: Stepper
+    files: RunFiles
+    device: torch.device
+    epochs: int
+    checkpoint_every: int
+    save_steps: int = 0
+    keep: int = 0
+    sync_bn: bool = False
+    writes_logs: bool = True
+    amp: str = "off"
+    profile_steps: int = 0
+    info: dict[str, Any] = field(default_factory=dict)
+    epoch: int = 1
+    step: int = 0
+    rate: float = 0.0
+    resumed: bool = False
+    averages: Averages = field(default_factory=Averages)
+    best: tuple[float, float] = (-1.0, 0.0)
+    pace: Pace | None = None
+    profile: Profile | None = None
+
+    def __post_init__(self) -> None:
+        self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.keep)
+
+    def state(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """What a checkpoint holds; every process of the run must ask, for each has its own generators."""
+        state = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "rate": self.rate,
+            "state_dict": self.task.get_submodule("model.network").state_dict(),
+            **self.stepper.state(),
+            "rng": gather(rng_state(self.device)),
+            "averages": self.averages.state(),
+            "best": list(self.best),
+            "metrics": dict(metrics),
+            **self.info,
+        }
+        if losses := getattr(self.task, "losses", None):
+            state["losses"] = losses.state_dict()
+        return state
+
+    def save(self, path: Path, metrics: Mapping[str, float]) -> None:
+        """Write a checkpoint of the present position, with the metrics of the last validation if there is one."""
+        state = self.state(metrics)
+        if is_main():
+            checkpoint.save(path, state)
+            self.checkpoints.prune()
+
+    def resume(self, state: Mapping[str, Any], source: str) -> None:
+        """Go on from a checkpoint whose deployable weights the network has already.
+
+        Published checkpoints lack the schedule and the generators; that is said, and both start afresh.
+
+        Raises:
+            ValueError: If it was made with other videos, or other losses.
+        """
+        options = self.info.get("options", {})
+        check_same_data(state, self.info.get("data", {}), source, anyway=options.get("resume_anyway", False))
+        self.resumed = True
+        self.epoch, self.step = int(state.get("epoch", 1)), int(state.get("step", 0))
+        self.rate = float(state.get("rate", 0.0))
+        self.best = tuple(state.get("best", self.best))
+        self.averages.load(state.get("averages", {}), self.device)
+        self.stepper.load(state, source, changed_settings(state.get("options", {}), options))
+        if "left_out" in state:
+            self.info["left_out"] = list(state["left_out"])
+        if losses := getattr(self.task, "losses", None):
+            resume_losses(losses, state.get("losses"), source)
+        generators = state.get("rng", [])
+        self.restore_generators(generators if isinstance(generators, list) else [generators], source)
+        log.info("resuming %s at epoch %d%s", source, self.epoch, f", batch {self.step + 1}" if self.step else "")
+
+    def restore_generators(self, generators: Sequence[dict[str, Any]], source: str) -> None:
+        """Restore those of this process, from those of all; says so if there were more or fewer."""
+        if rank() < len(generators):
+            set_rng_state(generators[rank()], self.device)
+        if generators and len(generators) != world() and is_main():
+            log.warning(
+                "%s: made by %d processes, now there are %d: a step has other clips, so the results will differ%s",
+                *(source, len(generators), world()),
+                "; of the epoch under way some clips come twice and some not at all" if self.step else "",
+            )
+
+
+def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: str) -> None:
+    """Restore the learnable parts of the losses.
+
+    Raises:
+        ValueError: If the checkpoint's run had other losses.
+    """
+    if state is None:
+        if any(True for _ in losses.parameters()):
+            log.warning("%s: holds no learnable parts of the losses, which start afresh", source)
+        return
+    try:
+        losses.load_state_dict(state)
+    except RuntimeError:
+        raise ValueError(
+            f"{source}: made with other losses; resume with the same --distill and review options"
+        ) from None
+
+
+def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
+    """The checkpoint that a run goes on from, and its name.
+
+    Args:
+        wanted: A file, "auto" for the newest good checkpoint of this run, or "".
+        files: Of the run.
+
+    Returns:
+        Empty both, if none is wanted, or "auto" finds none.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, or all of "auto" are.
+    """
+    if wanted and wanted != "auto":
+        return checkpoint.load(wanted), wanted
+    if not wanted:
+        return {}, ""
+    if found := Checkpoints(files.checkpoint, files.best, 0).newest():
+        return found[0], str(found[1])
+    log.info("--resume auto: no checkpoint of this run yet, it starts afresh")
+    return {}, ""
+
+
+def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> None:
+    """Going back is refused where a run has gone on further: the newest checkpoints are those that are kept.
+
+    Raises:
+        ValueError: If there is a newer one.
+    """
+    position = int(state.get("epoch", 1)), int(state.get("step", 0))
+    for newest, path in Checkpoints(files.checkpoint, files.best, 0).found().items():
+        if newest > position:
+            raise ValueError(
+                f"{path}: is newer than {source}; move it away, or use another --result_path or --run_name"
+            )
+        return
+
+
+def step_rate(opt: Namespace) -> float:
+    """The learning rate, scaled to the clips of a step where `--lr_scale_base` says how many it is meant for."""
+    return scaled_rate(opt.learning_rate, opt.batch_size, opt.iter_size, world(), opt.lr_scale_base)
+
+
+def build_stepper(opt: Namespace, task: nn.Module, groups: Groups, batches: int, device: torch.device) -> Stepper:
+    """Optimiser, schedule and the rest of a step, as the options say; arguments as `build_run`."""
+    optimizer = OPTIMIZERS[opt.optimizer](opt, groups)
+    return Stepper(
+        task,
+        optimizer,
+        build_schedule(opt, optimizer, batches),
+        iter_size=opt.iter_size,
+        clip_grad=opt.clip_grad,
+        scaler=scaler(device, opt.amp),
+        ema=Ema(task.get_submodule("model.network"), opt.ema) if opt.ema else None,
+    )
+
+
+def build_run(
+    opt: Namespace, task: nn.Module, groups: Groups, batches: int, *, files: RunFiles, device: torch.device, info: dict
+) -> Run:
+    """Put a run together: optimiser and schedule as the options say.
+
+    Args:
+        opt: Options; the run stores them as plain values.
+        task: What is trained, on its device.
+        groups: Parameter groups with their learning rates.
+        batches: Batches per epoch.
+        files: Names of what is written.
+        device: Where the task is.
+        info: Further entries of every checkpoint, e.g. the class names.
+    """
+    return Run(
+        task,
+        build_stepper(opt, task, groups, batches, device),
+        files,
+        device,
+        epochs=opt.n_epochs,
+        checkpoint_every=opt.checkpoint,
+        save_steps=opt.save_steps,
+        keep=opt.keep,
+        sync_bn=opt.sync_bn,
+        writes_logs=bool(opt.log),
+        amp=opt.amp,
+        profile_steps=opt.profile,
+        info=info | {"arch": f"{opt.model}-{opt.model_depth}", "options": vars(opt)},
+        epoch=opt.begin_epoch,
+    )

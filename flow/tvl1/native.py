@@ -1,0 +1,121 @@
+"""TV-L1 by the kernel in tvl1.cpp: one pair per thread, on CPUs."""
+
+import ctypes
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from sts_common import cores
+from sts_common.native import BuildError
+
+from ..pairs import grey_pair
+from .build import KERNEL
+from .parameters import LIBRARY, TVL1
+
+ISAS = ("auto", "baseline", "avx2", "avx512")  # by their numbers in tvl1.h
+
+
+REALS = ("tau", "lambda_", "theta", "scale_step", "epsilon")
+COUNTS = ("scales", "warps", "inner_iterations", "outer_iterations", "median_filtering")
+
+
+class Parameters(ctypes.Structure):
+    """`tvl1_parameters` of tvl1.h."""
+
+    _fields_ = (*((name, ctypes.c_double) for name in REALS), *((name, ctypes.c_int32) for name in COUNTS))
+
+
+class NativeTVL1:
+    """TV-L1 of grey images on the CPU; see `build_flow` for shapes and units.
+
+    The same images give the same bytes, whatever the threads. Another code path rounds differently, which a pyramid
+    amplifies where the flow is ambiguous: 0.01 pixels in the mean.
+
+    Args:
+        parameters: Any but `gamma`.
+        isa: Code path, one of `ISAS`.
+        threads: Pairs of a batch that are solved at a time; None takes all cores. A single pair uses one.
+
+    Raises:
+        ValueError: A code path that this processor lacks, gamma, or a kernel that cannot be had.
+    """
+
+    def __init__(self, parameters: TVL1, isa: str = "auto", threads: int | None = None) -> None:
+        if parameters.gamma:
+            raise ValueError("gamma is known to OpenCV's solver only: use backend opencv, or gamma=0")
+        if isa not in isa_paths():
+            raise ValueError(f"this processor has no code path {isa!r}; it has {', '.join(isa_paths())}")
+        if threads is not None and threads < 1:
+            raise ValueError(f"threads must be >= 1, got {threads}")
+        self.isa, self.threads = isa, threads or cores()
+        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
+        values = parameters.as_dict()
+        self.values = {name: values[name] for name in REALS + COUNTS}
+
+    def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
+        (first, second), back = grey_pair(previous, following)
+        flow = np.empty((*first.shape, 2), np.float32)
+        height, width = first.shape[-2:]
+        code = load().tvl1_flow(
+            ctypes.byref(Parameters(**self.values)),
+            first.ctypes.data,
+            second.ctypes.data,
+            flow.ctypes.data,
+            first.size // (height * width),
+            height,
+            width,
+            self.threads,
+            ISAS.index(self.isa),
+        )
+        if code:
+            reason = load().tvl1_message(code).decode()
+            raise ValueError(f"tvl1 refuses {first.shape[-1]}x{first.shape[-2]} images: {reason}")
+        return back(flow)
+
+
+def missing() -> str:
+    """Why there is no native kernel on this machine and how to get it; "" if there is."""
+    try:
+        load()
+    except BuildError as error:
+        return str(error)
+    return ""
+
+
+def isa_paths() -> list[str]:
+    """Code paths that this processor can run, "auto" first."""
+    return [name for number, name in enumerate(ISAS) if load().tvl1_isa(number) > 0]
+
+
+def isa_used() -> str:
+    """The code path that "auto" takes."""
+    return ISAS[load().tvl1_isa(0)]
+
+
+@cache
+def library_path() -> Path:
+    """The library in use: the installed one if it belongs to these sources, otherwise that of the cache.
+
+    Raises:
+        BuildError: It is neither there nor can it be compiled.
+    """
+    return KERNEL.path()
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library, ready to be called; ctypes releases the GIL during calls.
+
+    Raises:
+        BuildError: There is none, or it does not load.
+    """
+    library = KERNEL.load(library_path())
+    pointer, int32 = ctypes.c_void_p, ctypes.c_int32
+    library.tvl1_flow.argtypes = [pointer, pointer, pointer, pointer, ctypes.c_int64, int32, int32, int32, int32]
+    library.tvl1_isa.argtypes = [int32]
+    library.tvl1_message.argtypes = [int32]
+    library.tvl1_message.restype = ctypes.c_char_p
+    return library

@@ -1,0 +1,177 @@
+"""TV-L1 on tensors, what its solvers share: images in and flow out, the pyramid, and what happens once per level."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.nn import functional as F
+
+from .parameters import TVL1
+
+# Exchanges that sort as many values as the key says; and, with the columns and then the rows of a window sorted, those
+# that bring its median to index 4.
+SORTING = {3: ((0, 1), (1, 2), (0, 1)), 5: ((0, 1), (3, 4), (2, 4), (2, 3), (0, 3), (0, 2), (1, 4), (1, 3), (1, 2))}
+CHOOSING = {
+    3: ((2, 4), (4, 6), (2, 4)),
+    5: (
+        *((17, 8), (7, 3), (12, 4), (13, 9), (12, 11), (16, 13), (3, 16), (21, 17), (16, 20), (16, 11), (15, 21)),
+        *((4, 20), (21, 11), (21, 4), (4, 11)),
+    ),
+}
+CHECKED = 5  # iterations between two looks at whether the flow has settled; a divisor of 10 and 30
+
+# (previous (N, 1, H, W), following and its gradient (N, 3, H, W), flow (N, 2, H, W)) of one level -> its better flow.
+Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def check_gamma(parameters: TVL1) -> None:
+    """Refuse the illumination term, which tensors do not have.
+
+    Raises:
+        ValueError: `gamma` is not 0.
+    """
+    if parameters.gamma:
+        raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
+
+
+def settled_change(parameters: TVL1, height: int, width: int) -> float:
+    """The sum of squared changes of u = flow / theta in an iteration at which a level has settled; -1 is never."""
+    return height * width * (parameters.epsilon / parameters.theta) ** 2 if parameters.epsilon else -1.0
+
+
+def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
+    """Whether a median filter comes first, and how many iterations, at most `most`, for each block of a warp."""
+    for _ in range(parameters.outer_iterations):
+        for done in range(0, parameters.inner_iterations, most):
+            yield done == 0 and parameters.median_filtering > 1, min(most, parameters.inner_iterations - done)
+
+
+def usable_device(name: str) -> torch.device:
+    """The device of that name, or a ValueError that says why there is none."""
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # an AssertionError: torch is built without CUDA
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(f"flow cannot be computed on device {name!r}: {reason}") from error
+
+
+def solve(
+    previous: ArrayLike | Tensor, following: ArrayLike | Tensor, device: torch.device, find: Callable[..., Tensor]
+) -> Any:
+    """What `build_flow` promises, by a function of tensors.
+
+    Args:
+        previous: uint8 (H, W) or (N, H, W), array or tensor.
+        following: Likewise; of one size with `previous`.
+        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
+        find: uint8 (N, H, W) twice, on one device -> float32 (N, H, W, 2).
+
+    Returns:
+        The flow, of the kind and on the device of `previous`.
+
+    Raises:
+        ValueError: Anything but two equally large sets of grey images.
+    """
+    first, second = grey_tensor(previous), grey_tensor(following)
+    if first.shape != second.shape:
+        raise ValueError(f"flow needs two images of one size, got {tuple(first.shape)} and {tuple(second.shape)}")
+    there = device if first.device.type == "cpu" else first.device
+    height, width = first.shape[-2:]
+    pairs = [move(images, there).reshape(-1, height, width) for images in (first, second)]
+    flow = find(*pairs).view(*first.shape, 2).to(first.device)
+    return flow if isinstance(previous, Tensor) else flow.numpy()
+
+
+def grey_tensor(images: ArrayLike | Tensor) -> Tensor:
+    """`images` as a uint8 tensor (H, W) or (N, H, W) where they are, or a ValueError."""
+    array = images if isinstance(images, Tensor) else np.array(images, order="C")
+    if array.dtype not in (torch.uint8, np.uint8) or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
+        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {tuple(array.shape)}")
+    return array if isinstance(array, Tensor) else torch.from_numpy(array)
+
+
+def move(images: Tensor, device: torch.device) -> Tensor:
+    """`images` on `device`; on the way to a GPU the CPU does not wait."""
+    if images.device.type == "cpu" and device.type == "cuda":
+        return images.pin_memory().to(device, non_blocking=True)
+    return images.to(device)
+
+
+def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine: Refine) -> Tensor:
+    """Flow on a pyramid, from the coarsest level to the images' own.
+
+    Args:
+        previous: uint8 (N, H, W).
+        following: The same, on the same device.
+        parameters: Of the pyramid.
+        refine: Solves one level.
+
+    Returns:
+        float32 (N, H, W, 2), pixels per frame.
+    """
+    levels = [torch.stack((previous, following)).float()]  # each (2, N, H, W)
+    sizes = parameters.pyramid(*previous.shape[1:])
+    step = 1 / parameters.scale_step
+    for size in sizes[1:]:
+        levels.append(resize(levels[-1], size, (step, step)))
+    flow = levels[-1].new_zeros(len(previous), 2, *sizes[-1])
+    for size, (first, second) in zip(reversed(sizes), reversed(levels), strict=True):
+        if size != sizes[-1]:
+            ratio = flow.shape[2] / size[0], flow.shape[3] / size[1]
+            flow = resize(flow, size, ratio).mul_(step)
+        flow = refine(first[:, None], with_gradient(second[:, None]), flow)
+    return flow.permute(0, 2, 3, 1).contiguous()
+
+
+def resize(images: Tensor, size: tuple[int, int], steps: tuple[float, float]) -> Tensor:
+    """Bilinear resampling of (..., H, W), as OpenCV's: pixel centres at half, edges repeated, no smoothing.
+
+    torch's own takes either the size or the step, and OpenCV's step is not the ratio of the sizes.
+
+    Args:
+        images: float32.
+        size: (height, width) of the result.
+        steps: Pixels of `images` per pixel of the result, down and to the right.
+    """
+    for axis, length, step in zip((-2, -1), size, steps, strict=True):
+        last = images.shape[axis] - 1
+        at = ((torch.arange(length, device=images.device, dtype=images.dtype) + 0.5) * step - 0.5).clamp_(0, last)
+        low = at.floor()
+        weight = (at - low)[:, None] if axis == -2 else at - low
+        index = low.long()
+        neighbours = images.index_select(axis, index), images.index_select(axis, (index + 1).clamp_(max=last))
+        images = torch.lerp(*neighbours, weight)
+    return images
+
+
+def with_gradient(images: Tensor) -> Tensor:
+    """(N, 1, H, W) -> (N, 3, H, W): grey level and its central differences along x and y, halved at the edges."""
+    padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
+    x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
+    y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    return torch.cat((images, x.mul_(0.5), y.mul_(0.5)), 1)
+
+
+def median(flow: Tensor, side: int) -> Tensor:
+    """(N, 2, H, W) -> the median of each component in a window of `side` times `side`, edges repeated.
+
+    The exchanges of tvl1_median.h on whole images: an eighth of the time of torch's own median.
+    """
+    height, width = flow.shape[2:]
+    padded = F.pad(flow, (side // 2,) * 4, mode="replicate")
+    rows = [padded[:, :, i : i + height] for i in range(side)]
+    exchange(rows, SORTING[side])
+    ranks = [row[..., i : i + width] for row in rows for i in range(side)]
+    for rank in range(side):
+        exchange(ranks, [(a + rank * side, b + rank * side) for a, b in SORTING[side]])
+    exchange(ranks, CHOOSING[side])
+    return ranks[4]
+
+
+def exchange(values: list[Tensor], pairs: Iterable[tuple[int, int]]) -> None:
+    """For each pair of indices, move the lesser value to the first and the greater one to the second."""
+    for a, b in pairs:
+        values[a], values[b] = torch.minimum(values[a], values[b]), torch.maximum(values[a], values[b])

@@ -1,0 +1,100 @@
+"""TV-L1 on a GPU: batches of pairs by Triton's kernels, which keep several iterations in registers."""
+
+from subprocess import CalledProcessError
+from typing import Any
+
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from .parameters import LIBRARY, TVL1
+from .tensors import blocks, check_gamma, coarse_to_fine, settled_change, solve, usable_device
+
+OLDEST = 7, 0  # compute capability that Triton compiles for
+
+
+class TritonTVL1:
+    """TV-L1 of grey images on CUDA devices; see `build_flow` for shapes and units.
+
+    To float tolerance the flow is that of `TorchTVL1`. All work is put on the current stream and none of it is waited
+    for, unless the flow has to come back to the CPU. The kernels are compiled at the first call, for seconds, and kept
+    in Triton's cache on the disk.
+
+    Args:
+        parameters: With `gamma` 0.
+        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
+
+    Raises:
+        ValueError: gamma, or a device that is not there; when called, images that are none.
+    """
+
+    def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
+        check_gamma(parameters)
+        self.parameters = parameters
+        self.device = usable_device(device or "cuda")
+        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
+
+    @torch.no_grad()  # inference_mode would give flow that no network can be trained on
+    def __call__(self, previous: ArrayLike | Tensor, following: ArrayLike | Tensor) -> Any:
+        return solve(previous, following, self.device, self.find)
+
+    def find(self, previous: Tensor, following: Tensor) -> Tensor:
+        """Flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
+        if not len(previous):
+            return torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
+        with torch.cuda.device_of(previous):  # Triton launches on the current device
+            return coarse_to_fine(previous, following, self.parameters, self.refine)
+
+    def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
+        """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
+        from . import triton_kernels as kernels
+        from . import triton_median as filters
+
+        parameters, (pairs, _, height, width) = self.parameters, flow.shape
+        state = flow.new_zeros(pairs, 6, height, width)
+        state[:, :2] = flow / parameters.theta
+        result, data = torch.empty_like(state), flow.new_empty(pairs, 4, height, width)
+        smoothed = torch.empty_like(flow)
+        inner = kernels.TILE - 2 * kernels.HALO
+        tiles = -(-height // inner) * -(-width // inner)
+        changes, changed = flow.new_empty(2, pairs, tiles)
+        size, enough = (height, width), settled_change(parameters, height, width)
+        for _ in range(parameters.warps):
+            kernels.linearise[(pairs * -(-height * width // kernels.BLOCK),)](
+                *(previous, planes, state, data, *size, parameters.theta, parameters.lambda_, kernels.BLOCK),
+                enable_fp_fusion=True,
+            )
+            changes.fill_(torch.inf)
+            for smooth, steps in blocks(parameters, kernels.HALO):
+                if smooth:
+                    filters.smooth[(pairs * -(-height * width // filters.PIXELS),)](
+                        *(state, changes, smoothed, *size, tiles, enough),
+                        *(parameters.median_filtering, filters.PIXELS, filters.CHUNK),
+                    )
+                kernels.iterate[(pairs * tiles,)](
+                    *((smoothed, 2) if smooth else (state, 6)),
+                    *(state, data, changes, result, changed, *size, steps, parameters.tau, enough),
+                    *(kernels.TILE, kernels.HALO, filters.CHUNK),
+                    num_warps=kernels.WARPS,
+                    enable_fp_fusion=True,
+                )
+                state, result, changes, changed = result, state, changed, changes
+        return state[:, :2] * parameters.theta
+
+
+def missing() -> str:
+    """Why the kernels cannot run on this machine and how to change that; "" if they can."""
+    if not torch.cuda.is_available():
+        return "no CUDA device that this torch can use: check nvidia-smi and the torch build"
+    if torch.cuda.get_device_capability() < OLDEST:
+        return f"Triton needs a GPU of compute capability {OLDEST[0]}.{OLDEST[1]} or newer"
+    try:
+        import triton
+
+        triton.runtime.driver.active.get_current_target()  # compiles what starts kernels
+    except ImportError:
+        return "no Triton: pip install triton"
+    except (RuntimeError, OSError, CalledProcessError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        return f"Triton cannot start kernels here: {reason}; install gcc and Python's headers (python3-dev)"
+    return ""

@@ -1,0 +1,152 @@
+"""Parsing the command line of the training and test scripts, and what their options cannot be together.
+
+The namespace is read by the scripts and the `build_*` functions, never changed after parsing and never stored
+in a class: classes take keyword arguments.
+"""
+
+import logging
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from datasets import MODALITIES
+from engine.command import cli, config, naming
+from models.normalisation import fits
+from models.weights import shown_by
+
+from .table import build_parser
+
+log = logging.getLogger(__name__)
+
+# Once there were pre-trained weights the published scripts set these, whatever the options said.
+FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
+FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
+
+AT_LEAST_ONE = (
+    *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
+    *("checkpoint", "n_epochs", "iter_size"),
+)
+
+
+def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
+
+    `given` names the options that were set; the others may come from a checkpoint, see `adopt`.
+    """
+    parser = build_parser()
+    try:
+        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
+        check(opt)
+    except (ValueError, OSError) as error:
+        parser.error(cli.one_line(error))
+    for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
+        if getattr(opt, name) is None:
+            setattr(opt, name, value)
+            if fine_tunes(opt):
+                log.info(
+                    "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
+                )
+    return opt
+
+
+def fine_tunes(opt: Namespace) -> bool:
+    """Whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
+    distils = len(MODALITIES[opt.modality]) > 1
+    return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
+
+
+def check(opt: Namespace) -> None:
+    """Refuse what cannot work.
+
+    Raises:
+        ValueError: Names the options and the cure.
+    """
+    if opt.run_name is not None:
+        naming.checked_name(opt.run_name)
+    check_numbers(opt)
+    check_streams(opt)
+    check_tests(opt)
+    for name in ("train_sampling", "val_sampling", "test_sampling"):
+        if opt.clip_stride > 1 and getattr(opt, name).startswith("segment"):
+            raise ValueError(f"--{name} {getattr(opt, name)} spans the video: leave out --clip_stride")
+    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
+        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
+
+
+def check_numbers(opt: Namespace) -> None:
+    """Refuse numbers out of range; raises as `check`."""
+    for name in AT_LEAST_ONE:
+        if getattr(opt, name) < 1:
+            raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
+    if not 0 <= opt.manual_seed < 2**31 or opt.max_bad < 0 or not 0 <= opt.video_fps < 1000:
+        raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in (0, 1000) or source")
+
+
+def check_streams(opt: Namespace) -> None:
+    """Refuse what does not go with `--modality`; raises as `check`."""
+    streams = MODALITIES[opt.modality]
+    channels = sum(stream.channels for stream in streams)
+    if opt.input_channels not in (None, channels):
+        raise ValueError(
+            f"--input_channels {opt.input_channels}: --modality {opt.modality} has {channels}; leave it out"
+        )
+    if not opt.stream and not fits(opt.normalisation, streams):
+        raise ValueError(f"--normalisation {' '.join(opt.normalisation)}: has no values for --modality {opt.modality}")
+    if opt.flow_source == "online" and len(streams) == 1:
+        raise ValueError(
+            f"--flow_source online is for STS_train.py --modality RGB_Flow; --modality {opt.modality} reads files: "
+            "leave it out"
+        )
+    if (opt.mixup or opt.cutmix) and len(streams) > 1:
+        raise ValueError(
+            "--mixup and --cutmix are for train.py: distillation compares student and teacher on the same clips, and "
+            "dkd needs one class per clip: leave them out"
+        )
+
+
+def check_tests(opt: Namespace) -> None:
+    """Refuse what no test can do; raises as `check`."""
+    named_checkpoints(opt.stream or ())
+    paths = [name for name in ("resume_path1", "resume_path2", "resume_path3") if getattr(opt, name)]
+    if opt.stream and paths:
+        raise ValueError(f"--stream and --{paths[0]} both name checkpoints: use one of them")
+    if opt.scores and (opt.stream or paths):
+        raise ValueError("--scores fuses what was scored before: leave out the checkpoints, or score them first")
+    if opt.use and not opt.scores:
+        raise ValueError("--use chooses streams of score files: it needs --scores")
+    if opt.use and (twice := [name for name, count in Counter(opt.use).items() if count > 1]):
+        raise ValueError(f"--use: {twice[0]} is named twice")
+    if opt.clip_mean == "after" and opt.fusion == "all":
+        raise ValueError("--clip_mean after keeps one activation: choose one with --fusion")
+    if opt.test_subset == "val" and opt.val_fraction == 0:
+        raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out")
+
+
+def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
+    """Checkpoint files by stream, in order, of words like "rgb=a.pth".
+
+    Raises:
+        ValueError: If a word is none of these, or a name comes twice.
+    """
+    named: dict[str, str] = {}
+    for word in words:
+        name, _, path = word.partition("=")
+        if not name.strip() or not path:
+            raise ValueError(f"--stream {word}: expected NAME=CHECKPOINT, like rgb=rgb.pth")
+        if name in named:
+            raise ValueError(f"--stream {word}: there is {name}={named[name]} already; choose another name")
+        named[name] = path
+    return named
+
+
+def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
+    """Options in which those of `names` that were not given are as the checkpoint was made with.
+
+    Published checkpoints store no options; then they stay as they are, but for what the weights show.
+    """
+    stored = shown_by(checkpoint) | checkpoint.get("options", {})
+    own = vars(opt)
+    known = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(own[n])}
+    return Namespace(**own | known)

@@ -1,0 +1,518 @@
+"""Scores once, everything after from them: many streams in one pass, score files, views, held-out videos, tables."""
+
+import hashlib
+import json
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from helpers import CLASSES, words_for, write_hmdb51
+from runs import server
+
+import test_single_stream
+import test_two_stream
+import train
+from datasets import FLOW, RGB, build_dataset
+from datasets.builders import list_official
+from datasets.stores.frames import FrameFolders
+from engine import checkpoint, video_metrics
+from engine.evaluation.result_file import result_lines
+from engine.evaluation.scores import load
+from models import ARCHITECTURE, FUSIONS, fuse, load_stream
+from opts import adopt, parse_opts
+
+MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
+
+
+@pytest.fixture(scope="module")
+def weights(hmdb51, tmp_path_factory) -> dict[str, Path]:
+    """Checkpoints of three streams; "sfs" is another RGB network, which is all that a test knows of it."""
+    made = {}
+    for seed, (name, modality) in enumerate(MODALITIES.items(), 1):
+        results = tmp_path_factory.mktemp(name)
+        train.main(parse_opts([*words_for(hmdb51, results), "--modality", modality, "--manual_seed", str(seed)]))
+        (made[name],) = results.rglob("*varLR1.pth")
+    return made
+
+
+@pytest.fixture
+def data(hmdb51, tmp_path) -> list[str]:
+    return words_for(hmdb51, tmp_path / "results", network=())
+
+
+def streams(weights: dict[str, Path], *names: str) -> list[str]:
+    return [word for name in names for word in ("--stream", f"{name}={weights[name]}")]
+
+
+def two(words: list[str], path: Path, *more: str) -> dict[str, np.ndarray]:
+    """The score file of a run of test_two_stream.py."""
+    test_two_stream.main(parse_opts([*words, "--scores_path", str(path), *more]))
+    with np.load(path) as file:
+        return dict(file)
+
+
+def single(words: list[str], path: Path, weights: Path, *more: str) -> dict[str, np.ndarray]:
+    """The score file of a run of test_single_stream.py."""
+    words = [*words, "--resume_path1", str(weights), "--scores_path", str(path), *more]
+    test_single_stream.main(parse_opts(words))
+    with np.load(path) as file:
+        return dict(file)
+
+
+def about(path: Path) -> dict:
+    return load(path).about
+
+
+WORKERS = ("--n_workers 0", "--n_workers 2 --loader threads", "--n_workers 2 --loader processes")
+
+
+@pytest.mark.parametrize("workers", WORKERS)
+def test_one_pass_gives_each_stream_the_bits_of_a_run_of_its_own(weights, data, tmp_path, workers):
+    words = [*data, *workers.split()]
+    whole = two(words, tmp_path / "all.npz", *streams(weights, "rgb", "sfs", "flow"))
+    assert whole["streams"].tolist() == ["rgb", "sfs", "flow"]
+    for row, name in enumerate(MODALITIES):
+        alone = single(data, tmp_path / "one.npz", weights[name], "--modality", MODALITIES[name])
+        assert np.array_equal(whole["video"], alone["video"])
+        for key in ("logits", "clips", "clip_top1", "clip_top5"):
+            assert np.array_equal(whole[key][row], alone[key][0]), (name, key)
+
+
+@pytest.mark.parametrize("views", ["--tail drop", "--test_sampling spaced --num_clips 3 --num_crops 10"])
+def test_so_does_a_pass_over_frames_alone(weights, data, tmp_path, views):
+    words = [*data, "--only_RGB", *views.split()]
+    both = two(words, tmp_path / "both.npz", *streams(weights, "sfs", "rgb"))
+    for row, name in enumerate(("sfs", "rgb")):
+        alone = single(words, tmp_path / "one.npz", weights[name])
+        assert np.array_equal(both["logits"][row], alone["logits"][0])
+
+
+def test_frames_that_have_no_flow_count_with_only_rgb_alone(weights, data, tmp_path):
+    """16 frames are two clips of 8, 15 flows are not, or not the same two."""
+    counts = {}
+    for words in ((), ("--only_RGB",)):
+        dataset = build_dataset(parse_opts([*data, *words]), "test")
+        counts[words] = [video.num_frames for video in dataset.videos]
+    assert [frames + 1 for frames in counts[()]] == counts["--only_RGB",]
+    for modality in ("Flow", "RGB_Flow"):
+        dataset = build_dataset(parse_opts([*data, "--modality", modality]), "test")
+        assert [video.num_frames for video in dataset.videos] == counts[()]
+
+
+def test_each_clip_is_decoded_once_for_all_streams(weights, data, tmp_path):
+    read = []
+    original = FrameFolders.read
+
+    def note(self, video, stream, numbers, placement):
+        read.append((video.name, stream.name, tuple(numbers)))
+        return original(self, video, stream, numbers, placement)
+
+    with mock.patch.object(FrameFolders, "read", note):
+        saved = two(data, tmp_path / "s.npz", *streams(weights, "rgb", "sfs", "flow"))
+    assert len(read) == len(set(read)) == 2 * saved["clips"][0].sum()
+
+
+def test_a_single_stream_of_two_is_that_stream(weights, data, tmp_path):
+    alone = two(data, tmp_path / "s.npz", *streams(weights, "flow"))
+    assert np.array_equal(alone["fused"], alone["logits"][0])
+    assert np.array_equal(
+        alone["logits"], single(data, tmp_path / "o.npz", weights["flow"], "--modality", "Flow")["logits"]
+    )
+    assert about(tmp_path / "s.npz")["options"]["modality"] == "Flow"
+
+
+def test_names_are_free_and_modality_may_be_wider_than_needed(weights, data, tmp_path):
+    words = ["--stream", f"my student={weights['sfs']}", "--modality", "RGB_Flow"]
+    test_two_stream.main(parse_opts([*data, *words]))
+    (result,) = (tmp_path / "results" / "HMDB51").glob("*.txt")
+    assert result.name == "test_my_student_resnet10_HMDB51_1_8.txt"
+    assert load(result.with_suffix(".npz")).streams == ["my student"]
+
+
+def test_what_a_published_checkpoint_reads_is_seen_from_its_first_convolution(weights, data, tmp_path):
+    made = []
+    for name in ("rgb", "flow"):
+        state = checkpoint.load(weights[name])
+        old = {"state_dict": {f"module.{key}": value for key, value in state["state_dict"].items()}}
+        torch.save(old | {"arch": state["arch"], "epoch": 4}, tmp_path / f"{name}.pth")
+        made += ["--stream", f"{name}={tmp_path / name}.pth"]
+    words = [*data, *"--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample_duration 8".split()]
+    published = two(words, tmp_path / "p.npz", *made)
+    ours = two(data, tmp_path / "o.npz", *streams(weights, "rgb", "flow"))
+    assert np.array_equal(published["logits"], ours["logits"])
+    assert about(tmp_path / "p.npz")["checkpoints"]["flow"] == {
+        "file": str(tmp_path / "flow.pth"),
+        "sha256": hashlib.sha256((tmp_path / "flow.pth").read_bytes()).hexdigest(),
+        "reads": "flow",
+        "arch": "resnet-10",
+        "epoch": 3,  # the last finished one
+        "recipe": {},
+    }
+
+
+def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
+    words = [*streams(weights, "rgb", "flow"), "--fusion", "softmax", "--fusion_weights", "1", "1.5"]
+    path = tmp_path / "s.npz"
+    records = {"frames.json": {"fps": 25.0, "short_side": 40}, "flow.json": {"algorithm": "dis", "bound": 20.0}}
+    with ExitStack() as stack:
+        for name, record in records.items():
+            (hmdb51 / "frames" / name).write_text(json.dumps(record))
+            stack.callback((hmdb51 / "frames" / name).unlink)
+        two(data, path, *words, "--short_side", "36")
+    said = about(path)
+    opt = parse_opts(data)
+    lines = "".join(f"{entry.name} {entry.label}\n" for entry in list_official(opt, "test").entries)
+    assert said["list_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
+    assert {name: said[name] for name in ("subset", "dataset", "split", "fusion", "fusion_weights", "activation")} == {
+        "subset": "test",
+        "dataset": "HMDB51",
+        "split": 1,
+        "fusion": "softmax",
+        "fusion_weights": [1.0, 1.5],
+        "activation": "",
+    }
+    expected = {"frame_dir": str(hmdb51 / "frames"), "annotation_path": str(hmdb51 / "labels"), "layout": "auto"}
+    expected |= {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "short_side": 36, "test_sampling": "all"}
+    expected |= {"num_clips": 10, "num_crops": "1", "tail": "overlap", "sampling": "corrected", "video_fps": 25.0}
+    expected |= {"only_RGB": False, "amp": "auto", "missing": "error", "val_fraction": 0.1, "manual_seed": 1}
+    assert said["options"] == expected | {"modality": "RGB_Flow", "normalisation": ["auto"]}
+    assert said["provenance"] == {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 20.0}
+    assert list(said["checkpoints"]) == ["rgb", "flow"]
+    rgb = said["checkpoints"]["rgb"]
+    assert (rgb["reads"], rgb["arch"], rgb["epoch"]) == ("rgb", "resnet-10", 1)
+    assert rgb["sha256"] == hashlib.sha256(weights["rgb"].read_bytes()).hexdigest()
+    assert rgb["recipe"]["sample_size"] == 32
+
+
+def test_with_log_scores_lie_beside_the_result_unless_they_are_moved(weights, data, tmp_path):
+    folder = tmp_path / "results" / "HMDB51"
+    test_two_stream.main(parse_opts([*data, *streams(weights, "rgb", "sfs")]))
+    assert {path.name for path in folder.iterdir()} == {f"test_rgb_sfs_resnet10_HMDB51_1_8.{x}" for x in ("txt", "npz")}
+    single(data, tmp_path / "moved.npz", weights["rgb"])
+    assert {path.suffix for path in folder.glob("*_RGB_8.*")} == {".txt"}
+    assert (tmp_path / "moved.npz").exists()
+
+
+def test_published_lines_of_a_result_stay_as_they_are(weights, data, tmp_path):
+    saved = two(data, tmp_path / "s.npz", *streams(weights, "rgb", "flow"))
+    (result,) = tmp_path.rglob("test_rgb_flow_*.txt")
+    lines = result_lines(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
+    assert result.read_bytes().split(b"\n", 1)[1] == "".join(f"{line}\n" for line in lines).encode()
+
+
+MISTAKES = {
+    "no sign": (["--stream", "a.pth"], "expected NAME=CHECKPOINT"),
+    "no name": (["--stream", "=a.pth"], "expected NAME=CHECKPOINT"),
+    "no file": (["--stream", "rgb="], "expected NAME=CHECKPOINT"),
+    "a name twice": (["--stream", "a=b.pth", "--stream", "a=c.pth"], "--stream a=c.pth: there is a=b.pth already"),
+    "both ways": (["--stream", "a=b.pth", "--resume_path3", "c.pth"], "--stream and --resume_path3 both"),
+    "scores and streams": (["--scores", "a.npz", "--stream", "a=b.pth"], "leave out the checkpoints"),
+    "scores and paths": (["--scores", "a.npz", "--resume_path1", "b.pth"], "leave out the checkpoints"),
+    "nothing to use": (["--use", "rgb"], "it needs --scores"),
+    "used twice": (["--scores", "a.npz", "--use", "rgb", "rgb"], "--use: rgb is named twice"),
+    "after all": (["--clip_mean", "after", "--fusion", "all"], "choose one with --fusion"),
+    "nothing held out": (["--test_subset", "val", "--val_fraction", "0"], "holds no training videos out"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_options_that_contradict_each_other_are_refused_at_once(name, capsys):
+    words, message = MISTAKES[name]
+    with pytest.raises(SystemExit) as end:
+        parse_opts(words)
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert message in said
+
+
+def test_streams_that_are_excluded_by_other_options_are_refused(weights, data):
+    flow = [*data, *streams(weights, "rgb", "flow")]
+    with pytest.raises(ValueError, match=r"--modality RGB: .*pth reads flow; leave --modality out"):
+        test_two_stream.main(parse_opts([*flow, "--modality", "RGB"]))
+    with pytest.raises(ValueError, match=r"--only_RGB counts frames without flow"):
+        test_two_stream.main(parse_opts([*flow, "--only_RGB"]))
+    for words in (["--stream", "a=b.pth"], ["--scores", "a.npz"]):
+        with pytest.raises(ValueError, match=r"are for test_two_stream.py, which takes a single stream as well"):
+            test_single_stream.main(parse_opts(words))
+
+
+def test_a_checkpoint_that_contradicts_its_weights_is_refused(weights, data, tmp_path):
+    state = checkpoint.load(weights["flow"])
+    for said in ("rgb", "depth"):
+        checkpoint.save(tmp_path / "a.pth", state | {"stream": said})
+        with pytest.raises(ValueError, match=rf"a\.pth: reads {said} through 2 channels"):
+            test_two_stream.main(parse_opts([*data, "--stream", f"a={tmp_path / 'a.pth'}"]))
+
+
+def clip_logits(opt, weights: Path, stream) -> dict[str, torch.Tensor]:
+    """Logits (clips, K) of every test video, one clip after the other."""
+    state = checkpoint.load(weights)
+    opt = adopt(opt, state, (*ARCHITECTURE, "sample_size", "sample_duration"))
+    network, dataset = load_stream(opt, stream, state, "x").eval(), build_dataset(opt, "test")
+    found: dict[str, list[torch.Tensor]] = {}
+    with torch.inference_mode():
+        for i in range(len(dataset)):
+            for crop in dataset[i]:
+                logits = network({stream.name: crop[stream.name][None]}).logits[0]
+                found.setdefault(crop["video"], []).append(logits)
+    return {name: torch.stack(rows) for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("method", FUSIONS)
+def test_the_mean_over_clips_may_come_after_the_activation(weights, data, tmp_path, method):
+    words = [*data, *streams(weights, "rgb", "flow"), "--fusion", method, "--fusion_weights", "2", "1"]
+    before = two(words, tmp_path / "before.npz")
+    after = two(words, tmp_path / "after.npz", "--clip_mean", "after")
+    assert "activated" not in before
+    assert about(tmp_path / "after.npz")["activation"] == method
+    assert np.array_equal(before["logits"], after["logits"])
+    activate, opt = FUSIONS[method], parse_opts([*data, "--modality", "RGB_Flow"])
+    each = [clip_logits(opt, weights[name], stream) for name, stream in (("rgb", RGB), ("flow", FLOW))]
+    for n, video in enumerate(after["video"].tolist()):
+        late, early = ([activate(own[video]).mean(0), activate(own[video].mean(0))] for own in each)
+        for saved, (x, y) in ((after, (late[0], early[0])), (before, (late[1], early[1]))):
+            np.testing.assert_allclose(saved["fused"][n], (2 * x + y) / 3, rtol=1e-4, atol=1e-4)
+
+
+VIEWS = {
+    "25 x 10": ("--test_sampling stepped --num_clips 25 --num_crops 10", 250),
+    **{f"4 x {crops}": (f"--test_sampling spaced --num_clips 4 --num_crops {crops}", 4 * crops) for crops in (1, 3, 5)},
+    "4 x 10": ("--test_sampling spaced --num_clips 4 --num_crops 10", 40),
+    "2 x two-stream": ("--test_sampling segments --num_clips 2 --num_crops two-stream", 20),
+}
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_views_are_as_many_as_asked_for_in_every_stream(weights, data, tmp_path, name, caplog):
+    caplog.set_level(logging.INFO)
+    words, count = VIEWS[name]
+    size = [] if "two-stream" in name else ["--short_side", "36"]
+    names = ("flow",) if count > 100 else ("rgb", "flow")  # the same for both, and there are many
+    saved = two([*data, *words.split(), *size], tmp_path / "s.npz", *streams(weights, *names))
+    assert (saved["clips"] == count).all()
+    assert (saved["clip_top5"] == count).all()
+    assert np.isfinite(saved["logits"]).all()
+    clips, crops = words.split()[3], words.split()[-1]
+    shown = f"{6 * count:,} clips ({clips} {words.split()[1]} x {crops} crop"
+    assert shown in caplog.text
+    assert f"seen at {256 if 'two-stream' in name else 36}" in caplog.text
+
+
+@pytest.mark.parametrize("views", ["--test_sampling stepped --num_clips 3 --num_crops 10 --short_side 40", ""])
+def test_scores_of_views_are_their_mean(weights, data, tmp_path, views):
+    words = [*data, *views.split()]
+    saved = two(words, tmp_path / "s.npz", *streams(weights, "sfs"))
+    expected = clip_logits(parse_opts(words), weights["sfs"], RGB)
+    for video, logits, clips in zip(saved["video"].tolist(), saved["logits"][0], saved["clips"][0], strict=True):
+        assert clips == len(expected[video])
+        np.testing.assert_allclose(logits, expected[video].mean(0), rtol=1e-4, atol=1e-4)
+
+
+def test_all_windows_cover_a_video_and_tail_drops_the_last(weights, data, tmp_path):
+    counts = [
+        two(data, tmp_path / "s.npz", *streams(weights, "rgb"), "--tail", x)["clips"] for x in ("overlap", "drop")
+    ]
+    # Videos of 17 and 16 frames have 16 and 15 flows: 2 windows of 8, or 1 and an overlapping one.
+    assert counts[0].tolist() == [[2, 2] * 3]
+    assert counts[1].tolist() == [[2, 1] * 3]
+
+
+def test_score_files_are_fused_without_data_or_networks(weights, data, tmp_path):
+    parts = {name: tmp_path / f"{name}.npz" for name in ("rgb", "flow")}
+    for name, path in parts.items():
+        single(data, path, weights[name], "--modality", MODALITIES[name])
+    fusion = ["--fusion", "softmax", "--fusion_weights", "1", "1.5"]
+    scored = two(data, tmp_path / "scored.npz", *streams(weights, *parts), *fusion)
+    words = ["--frame_dir", "nowhere", "--annotation_path", "nowhere", "--result_path", str(tmp_path / "again")]
+    again = two(words, tmp_path / "again.npz", "--scores", *map(str, parts.values()), *fusion)
+    for key in scored.keys() - {"about", "fused_hits"}:
+        assert np.array_equal(again[key], scored[key]), key
+    assert "fused_hits" not in again  # only who sees the clips can fuse them one by one
+    assert [path.name for path in tmp_path.glob("again/HMDB51/*")] == ["test_rgb_flow_resnet10_HMDB51_1_8.txt"]
+    own = about(tmp_path / "again.npz")
+    assert own["checkpoints"] == about(tmp_path / "scored.npz")["checkpoints"]
+    assert (own["fusion"], own["fusion_weights"]) == ("softmax", [1.0, 1.5])
+
+
+@pytest.fixture
+def files(weights, data, tmp_path) -> dict[str, str]:
+    """Score files: all streams, and flow by 2 clips of other pixels."""
+    two(data, tmp_path / "all.npz", *streams(weights, "rgb", "sfs", "flow"))
+    views = "--modality Flow --test_sampling spaced --num_clips 3 --short_side 40".split()
+    single(data, tmp_path / "other.npz", weights["flow"], *views)
+    return {name: str(tmp_path / f"{name}.npz") for name in ("all", "other")}
+
+
+def test_streams_of_score_files_are_chosen_and_ordered(files, tmp_path):
+    both = two([], tmp_path / "u.npz", "--scores", files["all"], "--use", "flow", "rgb", "--log", "0")
+    whole = load(files["all"])
+    assert both["streams"].tolist() == ["flow", "rgb"]
+    assert np.array_equal(both["fused"], fuse(whole.logits[[2, 0]]).numpy())
+    with pytest.raises(ValueError, match=r"--use: no stream depth; there are rgb, sfs, flow"):
+        test_two_stream.main(parse_opts(["--scores", files["all"], "--use", "depth"]))
+
+
+def test_files_that_contradict_each_other_are_fused_and_it_is_said(files, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--use", "rgb", "flow-2", "--log", "0")
+    (warning,) = [record.getMessage() for record in caplog.records if "unlike ways" in record.getMessage()]
+    for words in ("test_sampling all in", "spaced in", "num_clips 10 in", "short_side source in", "2 clips of", "3 in"):
+        assert words in warning
+    unlike = about(tmp_path / "u.npz")["unlike"]
+    assert all(text in warning for text in unlike)
+    (line,) = [record.getMessage() for record in caplog.records if "clip top-1" in record.getMessage()]
+    assert "UNLIKE: " in line
+    assert "12 and 18 clips" in line
+
+
+def test_files_that_agree_are_fused_without_a_word(files, tmp_path, caplog):
+    two([], tmp_path / "u.npz", "--scores", files["all"], "--log", "0")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert "unlike" not in about(tmp_path / "u.npz")
+
+
+def test_of_files_that_are_not_used_nothing_is_said(files, tmp_path, caplog):
+    used = two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--use", "flow-2", "--log", "0")
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert np.array_equal(used["fused"], load(files["other"]).logits[0].numpy())
+    assert about(tmp_path / "u.npz")["options"]["test_sampling"] == "spaced"
+
+
+def test_what_was_unlike_stays_so_when_it_is_fused_again(files, tmp_path):
+    two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--use", "rgb", "flow-2", "--log", "0")
+    two([], tmp_path / "v.npz", "--scores", str(tmp_path / "u.npz"), "--log", "0")
+    assert about(tmp_path / "v.npz")["unlike"] == about(tmp_path / "u.npz")["unlike"]
+
+
+def test_a_checkpoint_that_would_count_twice_is_named(files, tmp_path, caplog):
+    two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--log", "0")
+    assert "flow and flow-2 are of one checkpoint, which counts twice" in caplog.text
+
+
+def test_what_a_file_states_cannot_be_changed_when_it_is_fused(files, tmp_path):
+    for words, message in (
+        (["--split", "2"], r"--split 2: .*all\.npz was made with 1"),
+        (["--num_clips", "3"], r"--num_clips 3: .*all\.npz was made with 10"),
+        (["--test_subset", "val"], r"--test_subset val: .*all\.npz was made with test"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            test_two_stream.main(parse_opts(["--scores", files["all"], *words]))
+    own = load(files["all"])
+    own.about["dataset"] = "../../elsewhere"
+    own.save(tmp_path / "bad.npz", own.logits[0])
+    with pytest.raises(ValueError, match=r"bad\.npz: says that it is of .*elsewhere.*which cannot be"):
+        test_two_stream.main(parse_opts(["--scores", str(tmp_path / "bad.npz")]))
+
+
+def test_activated_scores_are_fused_only_by_their_own_activation(weights, data, tmp_path):
+    words = ["--fusion", "softmax", "--clip_mean", "after"]
+    scored = two(data, tmp_path / "s.npz", *streams(weights, "rgb", "flow"), *words)
+    again = two([], tmp_path / "a.npz", "--scores", str(tmp_path / "s.npz"), *words, "--log", "0")
+    assert np.array_equal(scored["fused"], again["fused"])
+    assert not np.array_equal(scored["fused"], fuse(torch.from_numpy(scored["logits"]), "softmax").numpy())
+    with pytest.raises(ValueError, match=r"s\.npz: .*not activated by tanh.*--fusion tanh --clip_mean after"):
+        test_two_stream.main(parse_opts(["--scores", str(tmp_path / "s.npz"), "--fusion", "tanh", *words[2:]]))
+
+
+def test_what_was_read_is_not_written_over(files, tmp_path, caplog):
+    path = Path(files["all"])
+    before = path.read_bytes()
+    result = ["--result_path", str(tmp_path / "r"), "--scores_path", files["all"], "--fusion", "tanh"]
+    test_two_stream.main(parse_opts(["--scores", files["all"], *result]))
+    assert path.read_bytes() == before
+    assert "all.npz: not written, for it was read" in caplog.text
+
+
+def test_the_table_has_every_fusion_with_every_weighting(files, tmp_path, capsys):
+    words = ["--scores", files["all"], "--use", "rgb", "flow", "--fusion", "all", "--fusion_weights", "1", "3"]
+    saved = two([], tmp_path / "t.npz", *words, "--result_path", str(tmp_path / "r"))
+    out = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("| ")]
+    assert rows[0] == ["fusion", "rgb : flow", "top-1", "top-5", "mean class"]
+    weights = ["1 : 1", "1 : 0", "0 : 1", "1 : 1.5", "1 : 2", "1.5 : 1", "2 : 1", "1 : 3"]
+    assert [row[:2] for row in rows[1:]] == [[method, own] for method in FUSIONS for own in weights]
+    own = load(files["all"]).only(["rgb", "flow"])
+    for method, shown, *accuracies in rows[1:]:
+        metrics = video_metrics(fuse(own.logits, method, [float(w) for w in shown.split(" : ")]), own.label)
+        assert accuracies == [f"{metrics[name]:.4f}" for name in ("top1", "top5", "mean_class")]
+    assert out.count("no result") == 1
+    assert np.array_equal(saved["fused"], fuse(own.logits, "activno", [1, 3]).numpy())
+    assert about(tmp_path / "t.npz")["fusion"] == "activno"
+
+
+def test_held_out_training_videos_are_scored_as_test_videos_are(weights, data, tmp_path, capsys):
+    words = ["--test_subset", "val", "--fusion", "all"]
+    saved = two(data, tmp_path / "v.npz", *streams(weights, "rgb", "flow"), *words)
+    opt = parse_opts(data)
+    assert saved["video"].tolist() == [video.name for video in build_dataset(opt, "val").videos]
+    assert not set(saved["video"].tolist()) & {video.name for video in build_dataset(opt, "train").videos}
+    assert about(tmp_path / "v.npz")["subset"] == "val"
+    assert [path.name for path in tmp_path.rglob("*.txt")] == ["test_rgb_flow_resnet10_HMDB51_1_8_val.txt"]
+    assert (saved["clips"] >= 2).all()
+    assert "no result" not in capsys.readouterr().out
+    single(data, tmp_path / "one.npz", weights["rgb"], "--test_subset", "val")
+    assert list(tmp_path.rglob("test_resnet10_HMDB51_1_RGB_8_val.txt"))
+
+
+def test_videos_that_a_network_was_trained_on_are_not_taken_for_held_out(weights, data, tmp_path, caplog):
+    state = checkpoint.load(weights["rgb"])
+    words = [*data, "--test_subset", "val", "--stream", f"a={tmp_path / 'a.pth'}"]
+    for changes, message in (
+        ({"split": 2}, "trained with --split 2, here it is 1"),
+        ({"val_fraction": 0.0}, "trained with --val_fraction 0: no videos are left"),
+    ):
+        checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | changes})
+        with pytest.raises(ValueError, match=message):
+            test_two_stream.main(parse_opts(words))
+    checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | {"val_fraction": 0.5}})
+    two(words, tmp_path / "v.npz")
+    assert about(tmp_path / "v.npz")["options"]["val_fraction"] == 0.5
+    with pytest.raises(ValueError, match=r"trained with --val_fraction 0\.5, here it is 0\.1"):
+        test_two_stream.main(parse_opts([*words, "--val_fraction", "0.1"]))
+    del state["options"]["val_fraction"]
+    checkpoint.save(tmp_path / "a.pth", state)
+    two(words, tmp_path / "v.npz")
+    assert "does not say its --val_fraction" in caplog.text
+
+
+def test_a_list_of_which_nothing_can_be_held_out_is_named(weights, tmp_path):
+    root = write_hmdb51(tmp_path / "small", classes=CLASSES, train=1, test=1)
+    words = [*words_for(root, tmp_path, ()), *streams(weights, "rgb"), "--test_subset", "val"]
+    with pytest.raises(ValueError, match="too few training videos to hold any out"):
+        test_two_stream.main(parse_opts(words))
+
+
+def test_clip_and_video_accuracy_stand_on_one_line_with_all_that_they_depend_on(weights, data, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    saved = two(data, tmp_path / "s.npz", *streams(weights, "rgb", "flow"))
+    (line,) = [record.getMessage() for record in caplog.records if "clip top-1" in record.getMessage()]
+    clip = [hits.sum() / saved["clips"][0].sum() for hits in (*saved["clip_top1"], saved["fused_hits"][0])]
+    metrics = video_metrics(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
+    assert line == (
+        f"clip top-1 rgb {clip[0]:.4f}, flow {clip[1]:.4f}, fused {clip[2]:.4f}; video top-1 {metrics['top1']:.4f}, "
+        f"top-5 1.0000, mean class {metrics['mean_class']:.4f}; HMDB51 test split 1, 6 of 6 listed videos, "
+        "12 clips (all windows x 1 crop of 8 frames at 32 px), fps not stated, short side not stated, seen at 32"
+    )
+
+
+@pytest.mark.slow
+def test_several_ranks_score_as_one_and_one_of_them_writes(weights, data, tmp_path):
+    words = [*data, *streams(weights, "rgb", "flow"), "--fusion", "softmax", "--clip_mean", "after"]
+    alone = two(words, tmp_path / "alone.npz")
+    ranks = server().ranks(2, "test_two_stream", [*words, "--scores_path", "s.npz"], tmp_path / "run")
+    assert [rank.wait() for rank in ranks] == [0, 0], "\n".join(rank.err for rank in ranks)
+    printed = "".join(path.read_text() for path in (tmp_path / "run").glob("*.out"))
+    assert printed.count("Video accuracy") == 1
+    with np.load(tmp_path / "run" / "s.npz") as shared:
+        for key in ("logits", "activated", "fused"):
+            scale = np.abs(alone[key]).max()  # other batches, which a CPU adds up in another order
+            np.testing.assert_allclose(shared[key], alone[key], rtol=0, atol=1e-6 * scale)
+        for key in ("video", "clips", "clip_top1", "clip_top5"):
+            assert np.array_equal(shared[key], alone[key])
+    assert about(tmp_path / "run" / "s.npz") == about(tmp_path / "alone.npz")

@@ -1,0 +1,153 @@
+"""The clips of a video in memory: their windows, and flow as the record in a checkpoint says."""
+
+import tracemalloc
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from extraction import make_video
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datasets import clip_starts, loop
+from datasets.clips.crops import CenterCrop
+from datasets.decoding.images import resample_frames
+from utils1 import extract_frames
+from workflows.predicting import video_streams
+from workflows.predicting.video_streams import (
+    Windows,
+    add_flow,
+    batched,
+    crop_samples,
+    flow_of,
+    frames_of,
+    one_ahead,
+    read_frames,
+)
+
+DATA = {"algorithm": "tvl1", "bound": 10.0, "quantisation": "round", "fps": None, "short_side": None}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"algorithm": "dis", "parameters": {"iterations": 5}},
+        {"algorithm": "tvl1", "parameters": {"warps": 2, "epsilon": 0.0, "median_filtering": 1}},
+        {"algorithm": "tvl1", "parameters": {"warps": 1, "gamma": 0.1}},
+    ],
+)
+def test_the_flow_is_that_of_the_record_pair_by_pair(tmp_path, monkeypatch, record):
+    video, made = make_video(tmp_path / "v.avi", frames=9), []
+    for batch in (1, 4, 32):
+        monkeypatch.setattr(video_streams, "BATCH", batch)
+        made.append(list(frames_of(video, DATA | record, with_flow=True)))
+        assert [sorted(images) for images in made[-1]] == [["rgb"], *[["flow", "rgb"]] * 8]
+    for other in made[1:]:
+        assert all((a[name] == b[name]).all() for a, b in zip(made[0], other, strict=True) for name in a)
+    motion = np.median([images["flow"] for images in made[0][1:]], (0, 1, 2)) / 255 * 20 - 10
+    np.testing.assert_allclose(motion, (2, -1), atol=0.3)
+
+
+def test_flow_of_raft_cannot_be_made_again_from_a_checkpoint():
+    with pytest.raises(ValueError, match="was made with RAFT's flow, which needs weights"):
+        video_streams.flow_of({"algorithm": "raft", "parameters": {"size": "small", "weights": "0123"}})
+
+
+def numbered(count):
+    """Samples whose pixels are the number of their frame, from 1."""
+    return ({"rgb": np.full((3, 1, 2, 2), number, np.uint8)} for number in range(1, count + 1))
+
+
+def shown(window):
+    return window.clip["rgb"][0, :, 0, 0].tolist()
+
+
+@given(st.integers(1, 120), st.integers(1, 20), st.integers(1, 4))
+def test_windows_cut_while_reading_are_those_of_the_whole_video(frames, length, stride):
+    windows = Windows(numbered(frames), length, stride)
+    found = list(windows)
+    starts = clip_starts(frames, length, stride=stride)
+    assert [window.start for window in found] == starts
+    assert [shown(window) for window in found] == [loop(start, frames, length, stride) for start in starts]
+    assert windows.frames == frames
+
+
+@given(st.integers(1, 120), st.integers(1, 20), st.integers(1, 4), st.integers(1, 50))
+def test_windows_of_any_step_reach_the_end_of_the_video(frames, length, stride, step):
+    found = list(Windows(numbered(frames), length, stride, step))
+    last = max(frames - (length - 1) * stride - 1, 0)
+    assert [window.start for window in found] == sorted({*range(0, last + 1, step), last})
+    assert all(shown(window) == loop(window.start, frames, length, stride) for window in found)
+
+
+def test_nothing_comes_of_no_frames():
+    assert list(Windows([], 4)) == []
+
+
+def test_memory_does_not_depend_on_the_length_of_the_video():
+    def peak(count):
+        samples = ({"rgb": np.zeros((3, 1, 112, 112), np.uint8)} for _ in range(count))
+        tracemalloc.start()
+        for batch in one_ahead(batched(Windows(samples, 16), 2)):
+            assert len(batch) <= 2
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(1600) < 1.5 * peak(160)
+
+
+@pytest.mark.parametrize("wanted", [["rgb"], ["flow"], ["rgb", "flow"]])
+def test_pixels_are_those_of_the_whole_video_read_at_once(tmp_path, wanted):
+    record = DATA | {"algorithm": "dis"}
+    video = make_video(tmp_path / "v.avi", frames=9)
+    frames = list(read_frames(video, record))
+    grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
+    whole = {"rgb": np.stack(frames), "flow": flow_of(record)(grey[:-1], grey[1:])}
+    view = CenterCrop(32)(np.random.default_rng(0))(*frames[0].shape[:2])
+    solver = flow_of(record) if "flow" in wanted else None
+    found = list(Windows(crop_samples(add_flow(iter(frames), solver), 32, wanted), 4))
+    count = 8 if "flow" in wanted else 9
+    starts = clip_starts(count, 4)
+    assert [window.start for window in found] == starts
+    for window, start in zip(found, starts, strict=True):
+        assert sorted(window.clip) == sorted(wanted)
+        for name in wanted:
+            expected = resample_frames(whole[name][start : start + 4], view)
+            assert window.clip[name].dtype == torch.uint8
+            assert (window.clip[name].numpy() == expected).all()
+
+
+def test_frames_on_the_disk_are_read_as_the_video_was(tmp_path):
+    make_video(tmp_path / "videos" / "run" / "a.avi", frames=9)
+    target = tmp_path / "frames"
+    words = [str(tmp_path / "videos"), str(target), "0", "9", "--workers=1", "--short_side=0", "--fps=0"]
+    extract_frames.main(extract_frames.parse_args(words))
+    folder = target / "run" / "a"
+    stored, read = (np.stack(list(read_frames(path, DATA))) for path in (folder, tmp_path / "videos/run/a.avi"))
+    assert stored.shape == read.shape
+    assert abs(stored.astype(int) - read).mean() < 3  # JPEG
+    with pytest.raises(ValueError, match=r"frames at source fps, but the network saw 25.0; give the video file"):
+        list(read_frames(folder, DATA | {"fps": 25.0}))
+    (folder / "00005.jpg").unlink()
+    with pytest.raises(ValueError, match=r"00005.jpg: missing"):
+        list(read_frames(folder, DATA))
+
+
+def test_items_are_made_one_ahead_in_order_and_errors_arrive():
+    made = []
+
+    def items():
+        for i in range(5):
+            made.append(i)
+            yield i
+        raise ValueError("damaged")
+
+    found = []
+    with pytest.raises(ValueError, match="damaged"):
+        for item in one_ahead(items()):
+            assert len(made) <= item + 2
+            found.append(item)
+    assert found == [0, 1, 2, 3, 4]

@@ -1,0 +1,54 @@
+"""Label files of another data set than the one that was asked for are named as such."""
+
+import pytest
+from label_files import TREES, write
+
+from datasets.corpora import DATASETS, SIGNS, list_dataset
+
+HMDB51 = {f"{name}_test_split1.txt": f"a_{name}_1.avi 1\nb_{name}_2.avi 2\n" for name in ("catch", "run")}
+UCF101 = {
+    "classInd.txt": "1 Archery\n",
+    "trainlist01.txt": "Archery/v_Archery_g01_c01.avi 1\n",
+    "testlist01.txt": "Archery/v_Archery_g02_c01.avi\n",
+}
+LISTS = {"videos.csv": "path,label,split\na,run,train\nb,run,test\n"}
+FILES = [("HMDB51", HMDB51), ("UCF101", UCF101), ("List", LISTS), *((name, files) for name, files, *_ in TREES)]
+SIGNED = [
+    (name, files) for name, files in FILES if name != "Kinetics700" and not {"labels.json", "Train.csv"} & {*files}
+]
+
+
+@pytest.mark.parametrize(("held", "files"), SIGNED, ids=[name for name, _ in SIGNED])
+def test_official_files_under_another_name_are_named_and_under_their_own_read(held, files, tmp_path):
+    folder = write(tmp_path / "labels", files)
+    held = "Kinetics400" if held == "Kinetics" else held
+    for name in DATASETS:
+        if DATASETS[name] is DATASETS[held] or name in ("JSON", "List"):  # which read files of any name
+            continue
+        with pytest.raises(FileNotFoundError, match=rf"labels: holds files of {held}: use --dataset {held}$"):
+            list_dataset(name, folder, 1, "train")
+    assert list_dataset(held, folder, 1, "train").entries
+
+
+def test_the_signs_are_of_data_sets_that_there_are():
+    assert SIGNS.keys() <= DATASETS.keys()
+
+
+def test_what_is_wrong_with_files_of_the_right_data_set_is_said_as_ever(tmp_path):
+    folder = write(tmp_path / "labels", HMDB51 | LISTS)
+    with pytest.raises(FileNotFoundError, match=r"no \*_test_split3\.txt"):
+        list_dataset("HMDB51", folder, 3, "train")
+    with pytest.raises(ValueError, match="expected '<video>"):
+        list_dataset("HMDB51", write(tmp_path / "labels", {"catch_test_split1.txt": "x\n"}), 1, "train")
+
+
+def test_a_folder_that_nobody_knows_is_reported_as_ever(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no \*_test_split1\.txt; check --annotation_path"):
+        list_dataset("HMDB51", write(tmp_path / "labels", {"notes.md": ""}), 1, "train")
+
+
+def test_one_list_in_place_of_a_folder_says_how_lists_are_read(tmp_path):
+    path = write(tmp_path, LISTS) / "videos.csv"
+    with pytest.raises(FileNotFoundError, match=r"videos\.csv: is one file, .* HMDB51 .*use --dataset List$"):
+        list_dataset("HMDB51", path, 1, "train")
+    assert list_dataset("List", path, 1, "test").entries

@@ -1,0 +1,215 @@
+"""Number formats: what --amp means, that losses stay in float32, and that half-precision convolutions are right."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import small
+from torch import nn
+
+from engine.device.precision import AMP, autocast, dtype_of, resolve, scaler
+from models import Classify, Output, StreamNetwork
+from models.distill import decoupled_kd, hierarchical_context_loss, logit_kd
+from models.distill.feature_mse import FeatureMSE
+from models.distill.review import Review
+from models.streams import normalise
+
+CPU = torch.device("cpu")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+class Stream:
+    name, channels, mean, std = "rgb", 3, (114.7, 107.7, 99.4), (38.8, 37.9, 39.9)
+
+
+def test_auto_is_off_on_a_processor_and_every_other_format_is_what_is_computed_in():
+    layer, x = nn.Linear(4, 4), torch.randn(2, 4)
+    for amp, dtype in (("off", torch.float32), ("auto", torch.float32), ("bf16", torch.bfloat16)):
+        assert dtype_of(CPU, amp) == dtype
+        with autocast(CPU, amp):
+            assert layer(x).dtype == dtype
+
+
+def test_what_a_device_cannot_do_is_refused_with_what_it_can():
+    with pytest.raises(ValueError, match="--amp fp16 is for GPUs, and the device is cpu: use bf16 or off"):
+        autocast(CPU, "fp16")
+    with pytest.raises(ValueError, match="--amp half: choose one of auto, off, bf16, fp16"):
+        scaler(CPU, "half")
+
+
+@pytest.mark.parametrize(("has_bf16", "auto"), [(True, "bf16"), (False, "off")])
+def test_auto_on_a_gpu_is_bf16_where_its_cores_multiply_it(monkeypatch, has_bf16, auto):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: has_bf16 or including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "an old GPU")
+    gpu = torch.device("cuda")
+    assert resolve(gpu, "auto") == auto
+    assert resolve(gpu, "fp16") == "fp16"
+    if not has_bf16:
+        with pytest.raises(ValueError, match="--amp bf16: an old GPU has no bf16 arithmetic: use fp16 or off"):
+            resolve(gpu, "bf16")
+
+
+def test_only_fp16_scales_gradients():
+    assert [scaler(CPU, amp) for amp in AMP if amp != "fp16"] == [None, None, None]
+
+
+def half_outputs(*seeds: int) -> list[Output]:
+    made = []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        maps = {"layer4_preact": torch.randn(3, 8, 2, 6, 6), "avgpool": torch.randn(3, 8)}
+        made.append(Output(30 * torch.randn(3, 7).bfloat16(), {k: v.bfloat16() for k, v in maps.items()}))
+    return made
+
+
+LOGIT_LOSSES = {
+    "kd": lambda s, t: logit_kd(s, t, 4.0),
+    "tckd": lambda s, t: decoupled_kd(s, t, torch.tensor([0, 3, 6]), 4.0)[0],
+    "nckd": lambda s, t: decoupled_kd(s, t, torch.tensor([0, 3, 6]), 4.0)[1],
+}
+
+
+@pytest.mark.parametrize("name", LOGIT_LOSSES)
+def test_losses_of_half_precision_logits_are_those_of_the_same_logits_in_float32(name):
+    student, teacher = (out.logits for out in half_outputs(1, 2))
+    with autocast(CPU, "bf16"):
+        half = LOGIT_LOSSES[name](student, teacher)
+    assert half.dtype == torch.float32
+    assert torch.equal(half, LOGIT_LOSSES[name](student.float(), teacher.float()))
+
+
+def test_feature_errors_are_summed_in_float32():
+    student, teacher = half_outputs(1, 2)
+    with autocast(CPU, "bf16"):
+        (half,) = FeatureMSE()(student, teacher, torch.zeros(3)).values()
+    wanted = 50 * F.mse_loss(student.features["avgpool"].float(), teacher.features["avgpool"].float())
+    assert half.dtype == torch.float32
+    assert torch.equal(half, wanted)
+
+
+def test_the_context_loss_of_review_is_computed_in_float32_and_its_connectors_in_half_precision():
+    student, teacher = half_outputs(1, 2)
+    maps = [out.features["layer4_preact"].float() for out in (student, teacher)]
+    with autocast(CPU, "bf16"):
+        assert torch.equal(hierarchical_context_loss(*maps), (whole := hierarchical_context_loss(*maps)))
+        review = Review({"layer4": 8, "avgpool": 8}, {"layer4": 8, "avgpool": 8}, mid_channels=4)
+        seen = []
+        review.connectors["layer4"].conv1[0].register_forward_hook(lambda module, inputs, out: seen.append(out.dtype))
+        terms = review(student, teacher, torch.zeros(3))
+    assert torch.equal(whole, hierarchical_context_loss(*maps))
+    assert seen == [torch.bfloat16]
+    assert {term.dtype for term in terms.values()} == {torch.float32}
+
+
+def test_cross_entropy_is_computed_in_float32():
+    task = Classify(StreamNetwork(small("resnet"), Stream())).train()
+    batch = {"rgb": torch.randint(0, 256, (3, 3, 4, 32, 32), dtype=torch.uint8), "label": torch.tensor([0, 1, 2])}
+    with autocast(CPU, "bf16"):
+        out = task(batch)
+    assert out["loss"].dtype == torch.float32
+    assert torch.equal(out["loss"], F.cross_entropy(out["logits"].float(), batch["label"]))
+
+
+def test_a_teacher_in_inference_mode_teaches_the_same():
+    student, normal = half_outputs(1, 2)
+    with torch.inference_mode():
+        inferred = half_outputs(2)[0]
+        inferred32 = Output(inferred.logits.float(), {k: v.float() for k, v in inferred.features.items()})
+    gradients = []
+    for teacher in (normal, inferred, inferred32):
+        learns = student.logits.float().requires_grad_()
+        pooled = student.features["avgpool"].float().requires_grad_()
+        loss = logit_kd(learns, teacher.logits, 4.0)
+        loss = loss + FeatureMSE()(Output(learns, {"avgpool": pooled}), teacher, torch.zeros(3))["loss_mse_avgpool"]
+        gradients.append(torch.autograd.grad(loss, (learns, pooled)))
+    for other in gradients[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(gradients[0], other, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_clips_are_normalised_in_float32_and_rounded_once(dtype):
+    clips = torch.arange(256, dtype=torch.uint8).repeat(3, 1).view(1, 3, 4, 8, 8)
+    mean, std = (torch.tensor(values).view(-1, 1, 1, 1) for values in (Stream.mean, Stream.std))
+    made = normalise(clips, mean, std, dtype)
+    assert torch.equal(made, ((clips.float() - mean) / std).to(dtype))
+    assert made.is_contiguous(memory_format=torch.channels_last_3d)
+
+
+@pytest.mark.parametrize(
+    ("amp", "frames", "learns", "dtype"),
+    [
+        ("off", 8, True, torch.float32),
+        ("bf16", 8, True, torch.bfloat16),
+        ("bf16", 4, False, torch.bfloat16),
+        ("bf16", 4, True, torch.bfloat16),
+    ],
+)
+def test_the_network_is_given_clips_in_the_format_that_it_computes_in(amp, frames, learns, dtype):
+    model, seen = StreamNetwork(small("resnet"), Stream()), []
+    model.network.get_submodule("conv1").register_forward_hook(
+        lambda module, inputs, out: seen.extend([inputs[0].dtype, out.dtype])
+    )
+    with autocast(CPU, amp), torch.set_grad_enabled(learns):
+        model({"rgb": torch.zeros(2, 3, frames, 32, 32, dtype=torch.uint8)})
+    assert seen == [dtype, dtype]
+
+
+def test_a_few_frames_can_be_learned_from_in_mixed_precision():
+    model = StreamNetwork(small("resnet"), Stream())
+    with autocast(CPU, "bf16"):
+        out = model({"rgb": torch.randint(0, 256, (2, 3, 4, 32, 32), dtype=torch.uint8)})
+    out.logits.float().square().sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in model.network.parameters())
+
+
+CONVOLUTIONS = {
+    "stem": (nn.Conv3d(3, 16, 7, (1, 2, 2), 3, bias=False), (2, 3, 8, 20, 22)),
+    "pointwise": (nn.Conv3d(32, 64, 1, bias=False), (2, 32, 4, 7, 9)),
+    "grouped": (nn.Conv3d(64, 64, 3, 2, 1, groups=16, bias=False), (2, 64, 5, 9, 9)),
+    "dense": (nn.Conv3d(32, 32, 3, 1, 1, bias=False), (2, 32, 4, 7, 9)),
+}
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last_3d}
+ROUNDED = {torch.bfloat16: 6e-3, torch.float16: 8e-4, torch.float32: 8e-4}  # TF32 has the ten bits of float16
+
+
+def convolution_errors(name: str, layout: str, device: torch.device, dtype: torch.dtype) -> list[float]:
+    """Relative errors of output, input gradient and weight gradient against float64 on the same rounded numbers."""
+    template, shape = CONVOLUTIONS[name]
+    torch.manual_seed(1)
+    x, weight = torch.randn(shape, device=device).to(dtype), torch.randn_like(template.weight, device=device).to(dtype)
+    results = []
+    for kind in (dtype, torch.float64):
+        with torch.no_grad():
+            own = [t.to(kind).contiguous(memory_format=LAYOUTS[layout]).requires_grad_() for t in (x, weight)]
+        stride, padding, groups = template.stride, template.padding, template.groups
+        out = F.conv3d(own[0], own[1], stride=stride, padding=padding, groups=groups)
+        torch.manual_seed(2)
+        out.backward(torch.randn(out.shape, device=device).to(dtype).to(kind))
+        results.append([out.detach(), own[0].grad, own[1].grad])
+    return [float((a.double() - b).norm() / b.norm()) for a, b in zip(*results, strict=True)]
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_bf16_convolutions_on_a_processor_agree_with_float64(name, layout):
+    output, of_input, of_weight = convolution_errors(name, layout, CPU, torch.bfloat16)
+    assert max(output, of_weight) < ROUNDED[torch.bfloat16]
+    assert of_input < 2 * ROUNDED[torch.bfloat16]  # without AVX512 torch adds its terms up in bf16
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("dtype", ROUNDED)
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_half_precision_and_tf32_convolutions_on_a_gpu_agree_with_float64(name, layout, dtype):
+    for benchmark in (False, True):
+        with torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, allow_tf32=True):
+            assert max(convolution_errors(name, layout, torch.device("cuda"), dtype)) < ROUNDED[dtype]
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_fp16_gradients_are_scaled_on_a_gpu():
+    scale = scaler(torch.device("cuda"), "fp16")
+    assert scale is not None
+    assert scale.is_enabled()

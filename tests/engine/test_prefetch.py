@@ -1,0 +1,179 @@
+"""What the loops are fed with, and the time that they wait for it."""
+
+import json
+import time
+
+import pytest
+import torch
+from helpers import Clock
+from torch import nn
+
+from datasets.decoding import timing as clock
+from engine.device import prefetch
+from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed
+from engine.monitor.logs import JsonLog, TsvLog
+from engine.training.loop import Epoch, evaluate, train_one_epoch
+from engine.training.schedules import Schedule, Warmup
+from engine.training.stepper import Stepper
+
+CPU = torch.device("cpu")
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+
+
+class Task(nn.Module):
+    """Sees whether a batch holds what is not for it."""
+
+    def __init__(self, clock=None, seconds=0.0):
+        super().__init__()
+        self.weight, self.clock, self.seconds = nn.Parameter(torch.ones(2, 3)), clock, seconds
+
+    def forward(self, batch):
+        assert set(batch) == {"x", "label", "video"}
+        if self.clock:
+            self.clock.now += self.seconds
+        logits = batch["x"] @ self.weight
+        return {"loss": nn.functional.cross_entropy(logits, batch["label"]), "logits": logits}
+
+
+def batch(read=0.0, decode=0.0, transform=0.0):
+    seconds = torch.tensor([[read, decode, transform]] * 2)
+    return {"x": torch.randn(2, 2), "label": torch.tensor([0, 1]), "video": ["a", "b"], "seconds": seconds}
+
+
+class Slow:
+    """Four batches that take a second each."""
+
+    def __init__(self, clock):
+        self.clock = clock
+
+    def __len__(self):
+        return 4
+
+    def __iter__(self):
+        return (self.clock.after(1.0, batch(0.1, 0.7, 0.2)) for _ in range(4))
+
+
+def test_an_epoch_tells_how_long_it_waited_and_for_what(monkeypatch):
+    clock = Clock(monkeypatch)
+    task = Task(clock, 3.0)
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
+    stepper = Stepper(task, optimizer, Schedule(optimizer, Warmup()))
+    metrics = train_one_epoch(task, Slow(clock), stepper, CPU, Epoch())
+    assert metrics["data_wait"] == pytest.approx(0.25)
+    assert [metrics[f"data_{step}"] for step in STEPS] == pytest.approx([0.1, 0.7, 0.2])
+    assert {"loss", "acc"} < set(metrics)
+
+
+def test_evaluation_tells_its_metrics_alone():
+    assert set(evaluate(Task(), [batch()], CPU)) == {"loss", "acc"}
+
+
+def test_a_loader_that_does_not_say_what_it_does_has_no_cause():
+    feed = Feed([{"x": torch.ones(1)}] * 3, CPU)
+    assert [set(b) for b in feed] == [{"x"}] * 3
+    assert set(feed.result()) == {"data_wait"}
+    assert feed.cause == ""
+    assert feed.shown().startswith("wait ")
+    assert "(" not in feed.shown()
+
+
+@pytest.mark.parametrize(("position", "step"), list(enumerate(STEPS)))
+def test_the_bar_names_the_slowest_step(position, step, monkeypatch):
+    clock = Clock(monkeypatch)
+    seconds = [0.1, 0.1, 0.1]
+    seconds[position] = 0.9
+    feed = Feed((clock.after(1.0, batch(*seconds)) for _ in range(2)), CPU)
+    for _ in feed:
+        clock.now += 3.0
+    assert feed.shown() == f"wait 25 % ({step})"
+
+
+def test_every_cause_has_advice_and_readers_count_the_same_steps():
+    assert set(ADVICE) == {*STEPS, ""}
+    assert STEPS == clock.STEPS
+
+
+def test_the_feed_is_as_long_as_its_loader_and_none_where_that_has_no_length():
+    assert len(Feed([{}, {}], CPU)) == 2
+    assert list(Feed(iter([{}, {}]), CPU)) == [{}, {}]
+    with pytest.raises(TypeError):
+        len(Feed(iter([]), CPU))
+
+
+def test_logs_take_the_waiting_into_the_record_and_not_into_the_published_columns(tmp_path):
+    metrics = {"epoch": 1, "loss_a": 1.0, "loss_b": 2.0, "acc": 0.5, "data_wait": 0.25, "data_decode": 1.0}
+    TsvLog(tmp_path / "a.log", {"epoch": "epoch", "loss": "loss", "acc": "acc"}, 1).write(metrics)
+    JsonLog(tmp_path / "a.jsonl", 1).write(metrics)
+    assert (tmp_path / "a.log").read_bytes() == b"epoch\tloss\tacc\r\n1\t3.0\t0.5\r\n"
+    assert json.loads((tmp_path / "a.jsonl").read_text())["data_wait"] == 0.25
+
+
+class Event:
+    """A place in a GPU's work, which it passes at a time."""
+
+    made = 0
+
+    def __init__(self, enable_timing):
+        self.place, Event.made = Event.made, Event.made + 1
+
+    def record(self, stream):
+        pass
+
+    def query(self):
+        return self.place < 4
+
+    def elapsed_time(self, other):
+        return 1000.0 * {0: 0.5, 2: 9.0}[self.place]
+
+
+def test_a_gpu_waits_while_it_is_idle_and_never_longer_than_the_host(monkeypatch):
+    monkeypatch.setattr(Event, "made", 0)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    clock = Clock(monkeypatch)
+    wait = DeviceWait(torch.device("cuda"))
+    for _ in range(3):
+        with wait:
+            clock.now += 2.0
+    assert wait.total() == 0.5 + 2.0  # the third was not passed yet
+    assert len(wait.open) == 1
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_gpu_gets_the_same_batches_and_its_waiting_is_seen():
+    device = torch.device("cuda")
+    made = [{"x": torch.randn(64, 64).pin_memory(), "video": [str(i)]} for i in range(8)]
+
+    def slowly():
+        for one in made:
+            time.sleep(0.05)
+            yield one
+
+    feed, got = Feed(slowly(), device), []
+    for one in feed:
+        assert one["x"].device.type == "cuda"
+        got.append((one["x"] @ one["x"], one["video"]))
+    torch.cuda.synchronize()
+    assert feed.waited > 0.8
+    for (product, video), one in zip(got, made, strict=True):
+        assert torch.allclose(product.cpu(), one["x"] @ one["x"], atol=1e-3)
+        assert video == one["video"]
+
+
+@pytest.mark.gpu
+@needs_gpu
+def test_a_gpu_that_is_busy_does_not_wait_for_the_host():
+    device, a = torch.device("cuda"), torch.randn(8192, 8192, device="cuda")
+    feed = Feed((time.sleep(0.01) or {"x": torch.ones(1)} for _ in range(8)), device)
+    for _ in feed:
+        for _ in range(10):
+            a @ a
+    torch.cuda.synchronize()
+    assert feed.waited < 0.5
+
+
+def test_copies_leave_what_is_no_tensor_alone():
+    copied = prefetch.to_device({"x": torch.ones(2), "video": ["a"]}, CPU)
+    assert torch.equal(copied["x"], torch.ones(2))
+    assert copied["video"] == ["a"]

@@ -1,0 +1,252 @@
+"""Weight gradients on CPUs are right at every number of frames, whatever asks for them, and all else stays torch's."""
+
+import json
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import small
+from torch import nn
+
+from benchmarks import conv_gradients as benchmark
+from engine.device.precision import autocast
+from models import MODELS
+from models.backbones import conv_gradients
+from models.backbones.conv_gradients import Geometry, by_frames, goes_astray, left_to_torch, weight_error
+from models.backbones.output import Output
+from models.distill.review import Review
+
+CPU, BF16 = torch.device("cpu"), torch.bfloat16
+LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last_3d}
+FRAMES = (1, 2, 3, 4, 8)
+
+
+def is_wrong(x, weight, stride, padding) -> bool:
+    """Where AVX512's bfloat16 is wrong, of convolutions with padding of half the kernel."""
+    return x.dtype == BF16 and stride[0] == 1 and padding[0] > 0 and 2 <= x.shape[2] < weight.shape[2]
+
+
+@pytest.fixture
+def faulty(monkeypatch):
+    """A CPU whose torch has the fault, whether this one's has it or not."""
+    native = conv_gradients.native
+
+    def broken(keys, grad, x, weight, bias_sizes, stride, padding, *rest):
+        for_input, for_weight, for_bias = native(keys, grad, x, weight, bias_sizes, stride, padding, *rest)
+        if for_weight is not None and is_wrong(x, weight, stride, padding):
+            for_weight = torch.full_like(for_weight, math.nan)
+        return for_input, for_weight, for_bias
+
+    monkeypatch.setattr(conv_gradients, "native", broken)
+
+
+def gradients(module, *inputs):
+    """Of the mean square of a module's output in mixed precision: of its parameters, added to what there is."""
+    with autocast(CPU, "bf16"):
+        out = module(*inputs)
+    out.float().square().mean().backward()
+    return {name: p.grad for name, p in module.named_parameters()}
+
+
+def apart(a, b) -> float:
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize(("kernel", "wrong"), [(3, (2,)), (5, (2, 3, 4)), (7, (2, 3, 4, 5, 6))])
+def test_torch_is_wrong_where_the_kernel_is_longer_than_the_clip_and_here_it_is_right(
+    faulty, kernel, wrong, groups, layout
+):
+    torch.manual_seed(1)
+    convolution = nn.Conv3d(8, 8, (kernel, 3, 3), padding=(kernel // 2, 1, 1), groups=groups, bias=False)
+    convolution = convolution.to(memory_format=LAYOUTS[layout])
+    for frames in range(1, 9):
+        x = torch.randn(2, 8, frames, 4, 5).contiguous(memory_format=LAYOUTS[layout])
+        assert weight_error(convolution, x, BF16) < 0.01
+        with left_to_torch():
+            assert (weight_error(convolution, x, BF16) > 1) == (frames in wrong)
+
+
+@pytest.mark.parametrize("kernel", [(3, 3, 3), (7, 3, 3), (5, 1, 1), (4, 2, 3), (1, 3, 3)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_by_frames_is_the_weight_gradient_for_any_stride_padding_and_dilation(kernel, groups):
+    torch.manual_seed(1)
+    weight = torch.randn(4, 6 // groups, *kernel, dtype=torch.float64)
+    for stride, padding, dilation, frames in (
+        (s, p, d, n) for s in (1, 2, 3) for p in range(kernel[0]) for d in (1, 2) for n in (1, 2, 3, 8)
+    ):
+        if frames + 2 * padding <= dilation * (kernel[0] - 1):
+            continue
+        geometry = Geometry(None, (stride, 1, 2), (padding, 1, 1), (dilation, 1, 1), False, (0, 0, 0), groups)
+        x = torch.randn(2, 6, frames, 3, 4, dtype=torch.float64)
+        learns = weight.clone().requires_grad_()
+        out = F.conv3d(x, learns, None, geometry.stride, geometry.padding, geometry.dilation, groups)
+        grad = torch.randn_like(out)
+        (wanted,) = torch.autograd.grad(out, learns, grad)
+        made = by_frames(torch.ops.aten.convolution_backward, grad, x, weight, geometry)
+        assert torch.allclose(made, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_convolution_of_every_network_has_right_gradients_at_every_number_of_frames(faulty, name):
+    torch.manual_seed(1)
+    network = small(name).to(memory_format=torch.channels_last_3d)
+    seen = set()
+    for convolution in (module for module in network.modules() if isinstance(module, nn.Conv3d)):
+        kind = str(convolution)
+        if kind in seen:
+            continue
+        seen.add(kind)
+        for frames in FRAMES:
+            x = torch.randn(2, convolution.in_channels, frames, 2, 2)
+            x = x.contiguous(memory_format=torch.channels_last_3d)
+            assert weight_error(convolution, x, BF16) < 0.01, (kind, frames)
+    assert len(seen) > 5
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_network_learns_from_short_clips_in_mixed_precision(faulty, name):
+    torch.manual_seed(1)
+    network, clips = small(name), torch.randn(3, 3, 4, 16, 16)
+    mixed = gradients(Logits(network), clips)
+    assert all(gradient.isfinite().all() for gradient in mixed.values())
+    network.zero_grad()
+    with left_to_torch():
+        assert not all(gradient.isfinite().all() for gradient in gradients(Logits(network), clips).values())
+
+
+class Logits(nn.Module):
+    """The logits of a network."""
+
+    def __init__(self, network) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, clips):
+        return self.network(clips).logits
+
+
+def test_outputs_and_gradients_of_inputs_and_biases_are_torchs():
+    torch.manual_seed(1)
+    convolution, x = nn.Conv3d(4, 6, 3, padding=1), torch.randn(2, 4, 2, 5, 5)
+
+    def run():
+        learns = x.clone().requires_grad_()
+        with autocast(CPU, "bf16"):
+            out = convolution(learns)
+        return out, *torch.autograd.grad(out.float().square().sum(), (learns, convolution.bias))
+
+    here = run()
+    with left_to_torch():
+        out, of_input, of_bias = run()
+    assert torch.equal(here[0], out)
+    assert torch.equal(here[1], of_input)
+    assert apart(here[2], of_bias) < 0.01
+
+
+def test_a_layer_used_twice_accumulation_and_frozen_weights_are_as_ever(faulty):
+    torch.manual_seed(1)
+    shared = nn.Conv3d(4, 4, 3, padding=1)
+    frozen = nn.Conv3d(4, 4, 3, padding=1).requires_grad_(False)
+    network = nn.Sequential(nn.Conv3d(4, 4, 3, padding=1), shared, frozen, shared)
+    x = torch.randn(2, 4, 2, 5, 5)
+    mixed = {}
+    for _ in range(2):
+        mixed = gradients(network, x)
+    learned = {name: gradient.clone() for name, gradient in mixed.items() if gradient is not None}
+    assert learned.keys() == {"0.weight", "0.bias", "1.weight", "1.bias"}
+    network.zero_grad()
+    (2 * network(x).square().mean()).backward()
+    for name, gradient in learned.items():
+        assert apart(gradient, network.get_parameter(name).grad) < 0.05
+
+
+def test_a_transposed_convolution_has_right_gradients_too():
+    torch.manual_seed(1)
+    geometry = {"stride": (2, 1, 1), "padding": 1, "output_padding": (1, 0, 0)}
+    weight, x = torch.randn(4, 3, 3, 3, 3, dtype=torch.float64), torch.randn(2, 4, 1, 5, 5, dtype=torch.float64)
+    made = []
+    for dtype in (torch.float64, BF16):
+        learns = weight.to(BF16).to(dtype).requires_grad_()
+        out = F.conv_transpose3d(x.to(BF16).to(dtype), learns, **geometry)
+        assert goes_astray(out.shape[2], 3, 2, 1)
+        made += torch.autograd.grad(out.sum(), learns)
+    assert apart(made[1], made[0]) < 0.01
+
+
+def test_what_distillation_learns_with_has_right_gradients(faulty):
+    torch.manual_seed(1)
+    channels = {"layer3": 8, "layer4": 8, "avgpool": 8}
+    review = Review(channels, channels, mid_channels=8, time_kernel=3)
+
+    def output():
+        maps = {"layer3_preact": torch.randn(3, 8, 2, 4, 4), "layer4_preact": torch.randn(3, 8, 1, 2, 2)}
+        return Output(torch.randn(3, 5), maps | {"avgpool": torch.randn(3, 8)})
+
+    pair, learned = (output(), output()), []
+    for amp in ("bf16", "off"):
+        review.zero_grad()
+        with autocast(CPU, amp):
+            terms = review(*pair, torch.zeros(3))
+        sum(terms.values()).backward()
+        learned.append({name: p.grad.clone() for name, p in review.named_parameters() if "conv2.0" in name})
+    assert set(learned[0]) == {f"connectors.{level}.conv2.0.weight" for level in channels}
+    for name, wanted in learned[1].items():
+        assert apart(learned[0][name], wanted) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_compiled_networks_have_right_gradients(faulty):
+    torch.manual_seed(1)
+    first, last = nn.Conv3d(8, 8, 3, padding=1, bias=False), nn.Conv3d(8, 8, 3, padding=1)
+    network = nn.Sequential(first, nn.BatchNorm3d(8), nn.ReLU(), last)
+    network = network.to(memory_format=torch.channels_last_3d)
+    x = torch.randn(2, 8, 2, 5, 5).contiguous(memory_format=torch.channels_last_3d)
+    eager = {name: gradient.clone() for name, gradient in gradients(network, x).items()}
+    network.zero_grad()
+    network.compile()
+    for name, gradient in gradients(network, x).items():
+        assert apart(gradient, eager[name]) < 0.05
+
+
+def test_float32_is_torchs_to_the_last_bit_for_kernels_of_three_frames():
+    torch.manual_seed(1)
+    weight, x = torch.randn(4, 3, 3, 3, 3, requires_grad=True), torch.randn(2, 3, 2, 5, 5)
+    out = F.conv3d(x, weight, padding=1)
+    (here,) = torch.autograd.grad(out.square().sum(), weight, retain_graph=True)
+    with left_to_torch():
+        (wanted,) = torch.autograd.grad(out.square().sum(), weight)
+    assert torch.equal(here, wanted)
+
+
+def test_the_benchmark_counts_what_is_wrong_by_torch_and_here(faulty, tmp_path, capsys):
+    out = tmp_path / "new" / "gradients.json"
+    words = [
+        "--networks",
+        "resnet-10 x 0.125",
+        "--frames",
+        "8",
+        "16",
+        "--rounds",
+        "1",
+        "--size",
+        "16",
+        "--out",
+        str(out),
+    ]
+    benchmark.main(benchmark.parse_args(words))
+    text, record = capsys.readouterr().out, json.loads(out.read_text())
+    assert "| resnet-10 x 0.125 | 8 | 12 | 1 | inf | 0 | " in text
+    assert "| resnet-10 x 0.125 | 16 | 12 | 1 | inf | 0 | " in text
+    assert [sum(layer["count"] for layer in row["layers"]) for row in record["networks"]] == [12, 12]
+    assert all(len(rounds) == 1 for rounds in record["seconds"].values())
+
+
+def test_the_benchmark_names_networks_and_numbers_that_there_are():
+    with pytest.raises(ValueError, match="--networks 'vgg-16': write 'resnext-101' or "):
+        benchmark.main(benchmark.parse_args(["--networks", "vgg-16"]))
+    with pytest.raises(ValueError, match="--frames 0 is not at least 1"):
+        benchmark.main(benchmark.parse_args(["--frames", "8", "0"]))

@@ -1,0 +1,191 @@
+"""Networks: the contract of every entry of MODELS, and the published numbers of ResNeXt-101."""
+
+from argparse import Namespace
+
+import pytest
+import torch
+from helpers import DEPTHS, REFERENCE, fill, options, reference, small
+
+from models import MODELS, build_model, frozen_norms, load_stream, parameter_groups
+from models.backbones.resnet import ZeroPadShortcut
+from models.finetune import frozen_features, replace_head
+from models.weights import load_weights
+
+
+def test_every_network_of_the_table_is_tried_here():
+    assert set(DEPTHS) == set(MODELS)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_networks_return_logits_and_named_features(model):
+    network = small(model, in_channels=2)
+    out = network(torch.randn(2, 2, 8, 32, 40))
+    assert out.logits.shape == (2, 5)
+    assert list(out.features) == list(network.feature_channels)
+    for name, feature in out.features.items():
+        assert feature.shape[:2] == (2, network.feature_channels[name])
+        assert feature.isfinite().all()
+    for name in (name for name in out.features if name.endswith("_preact")):
+        preact = out.features[name]
+        assert torch.equal(preact.relu(), out.features[name.removesuffix("_preact")])
+        assert (preact < 0).any()  # really taken before the ReLU, and not overwritten by it
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradient_reaches_every_parameter(model):
+    network = small(model)
+    network(torch.randn(2, 3, 8, 32, 32)).logits.square().sum().backward()
+    assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
+@pytest.mark.parametrize(("model", "depth"), [(m, d) for m in MODELS for d in DEPTHS[m]])
+def test_all_depths_build(model, depth):
+    network = build_model(options(model, depth), 3, 5).eval()
+    assert network(torch.randn(1, 3, 4, 16, 16)).logits.shape == (1, 5)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 7, 9), (3, 33, 18), (64, 32, 32), (17, 50, 40)])
+def test_any_duration_and_size_is_accepted(shape):
+    network = small("resnet").eval()
+    assert network(torch.randn(1, 3, *shape)).logits.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "word"),
+    [
+        ("resnet", {"model_depth": 50}, "--model_depth"),
+        ("resnext", {"model_depth": 18}, "--model_depth"),
+        ("resnext", {"width": 0.1}, "--width"),
+        ("resnet", {"width": 0.001}, "--width"),
+        ("resnet", {"resnet_shortcut": "C"}, "--resnet_shortcut"),
+        ("resnet", {"conv1_t_size": 4}, "--conv1_t_size"),
+    ],
+)
+def test_impossible_networks_name_the_option(model, changes, word):
+    with pytest.raises(ValueError, match=word):
+        small(model, **changes)
+
+
+@pytest.mark.parametrize("model", ["resnet", "resnext"])
+def test_of_residual_networks_every_stage_is_there_before_its_relu_with_either_shortcut(model):
+    for shortcut in "AB":
+        network = small(model, resnet_shortcut=shortcut)
+        features = network(torch.randn(2, 3, 8, 32, 32)).features
+        assert {f"layer{i}_preact" for i in (1, 2, 3, 4)} < features.keys()
+        features["avgpool"].square().sum().backward()
+        silent = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
+        assert silent == {"fc.weight", "fc.bias"}
+
+
+def test_shortcut_a_subsamples_and_appends_zeros():
+    x = torch.randn(2, 3, 5, 6, 7, requires_grad=True)
+    y = ZeroPadShortcut(5, 2)(x)
+    assert y.shape == (2, 5, 3, 3, 4)
+    assert torch.equal(y[:, :3], x[:, :, ::2, ::2, ::2])
+    assert not y[:, 3:].any()
+    y.sum().backward()
+    assert x.grad.sum() == y[:, :3].numel()
+
+
+def test_resnext101_has_the_names_and_shapes_of_the_published_weights():
+    network = build_model(options("resnext", 101, width=1.0), 3, 51)
+    lines = (REFERENCE / "resnext101_keys.txt").read_text().splitlines()
+    published = [tuple(line.split("\t")) for line in lines if not line.startswith("#")]
+    own = [(k, str(tuple(v.shape)), str(v.dtype).removeprefix("torch.")) for k, v in network.state_dict().items()]
+    assert own == published
+    assert sum(p.numel() for p in network.parameters()) == 47_625_715
+
+
+@pytest.mark.parametrize(
+    ("channels", "classes", "shortcut", "parameters"),
+    [(2, 51, "B", 47_603_763), (3, 400, "B", 48_340_816), (3, 51, "A", 44_849_139)],
+)
+def test_resnext101_has_the_published_size(channels, classes, shortcut, parameters):
+    with torch.device("meta"):
+        network = build_model(options("resnext", 101, width=1.0, resnet_shortcut=shortcut), channels, classes)
+    assert sum(p.numel() for p in network.parameters()) == parameters
+
+
+def test_a_published_checkpoint_loads_and_gives_the_published_logits():
+    opt = options("resnext", 101, width=1.0)
+    checkpoint = fill.sts_checkpoint(fill.fill(build_model(opt, 3, 51).state_dict()))
+    model = load_stream(opt, Namespace(name="rgb", channels=3, mean=(0,) * 3, std=(1,) * 3), checkpoint, "file").eval()
+    clips = torch.randn(2, 3, 16, 112, 112, generator=torch.Generator().manual_seed(7)) * 50
+    expected = reference("forward.pth")["resnext101_3ch"]
+    with torch.inference_mode():
+        out = model({"rgb": clips})
+    torch.testing.assert_close(out.logits, expected["logits"], atol=1e-4, rtol=0)
+    torch.testing.assert_close(out.features["avgpool"], expected["avgpool"], atol=1e-4, rtol=0)
+    for layer in ("layer3", "layer4"):
+        mean = out.features[layer].mean((2, 3, 4))
+        torch.testing.assert_close(mean, expected[f"{layer}_mean"], atol=1e-4, rtol=1e-4)
+
+
+def test_weights_load_without_num_batches_tracked():
+    network = small("resnet")
+    old = {f"module.{k}": v for k, v in network.state_dict().items() if not k.endswith("num_batches_tracked")}
+    other = small("resnet")
+    load_weights(other, old, "old.pth")
+    assert torch.equal(other.fc.weight, network.fc.weight)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"),
+    [
+        ({"num_classes": 7}, "7 classes.*--n_classes"),
+        ({"in_channels": 2}, "2 input channels.*--modality"),
+        ({"width": 0.25}, "--width"),
+        ({"model_depth": 18}, "another network.*--model_depth"),
+    ],
+)
+def test_weights_that_do_not_fit_say_why(made, words):
+    weights = small("resnet", **made).state_dict()
+    with pytest.raises(ValueError, match=f"bad.pth: .*{words}"):
+        load_weights(small("resnet"), weights, "bad.pth")
+
+
+@pytest.mark.parametrize(
+    ("begin", "tensors", "parameters"),
+    [(1, 311, 47.56), (2, 281, 47.33), (3, 242, 45.98), (4, 32, 16.42), (5, 2, 0.10)],
+)
+def test_fine_tuning_groups_are_those_of_the_published_checkpoints(begin, tensors, parameters):
+    with torch.device("meta"):
+        network = build_model(options("resnext", 101, width=1.0), 3, 51)
+    groups = parameter_groups(network, begin, 0.001)
+    assert len(groups) == 314
+    assert all(len(group["params"]) == 1 for group in groups)
+    trained = [group["params"][0] for group in groups if group["lr"]]
+    assert len(trained) == tensors
+    assert sum(p.numel() for p in trained) / 1e6 == pytest.approx(parameters, abs=0.01)
+    assert all(p.requires_grad for p in trained)
+    assert sum(p.requires_grad for p in network.parameters()) == tensors
+
+
+def test_one_group_holds_everything_when_everything_learns():
+    network = small("resnet")
+    (group,) = parameter_groups(network, 0, 0.1)
+    assert len(group["params"]) == len(list(network.parameters()))
+
+
+def test_frozen_norms_are_those_below_the_first_trained_stage():
+    network = small("resnet")
+    frozen = {id(m) for m in frozen_norms(network, 3)}
+    names = [name for name, module in network.named_modules() if id(module) in frozen]
+    assert names
+    assert {name.split(".")[0] for name in names} == {"bn1", "layer1", "layer2"}
+    assert list(frozen_norms(network, 0)) == []
+
+
+def test_the_pooled_vector_is_frozen_only_with_layer4():
+    levels = ["layer1", "layer3", "layer4", "avgpool"]
+    assert frozen_features(levels, 0) == []
+    assert frozen_features(levels, 4) == ["layer1", "layer3"]
+    assert frozen_features(levels, 5) == levels
+
+
+def test_a_replaced_head_is_fresh():
+    network = small("resnet")
+    before = network.fc.weight
+    replace_head(network, 9)
+    assert network.fc.out_features == 9
+    assert network.fc.in_features == before.shape[1]

@@ -1,0 +1,79 @@
+"""Pooling in a fixed order gives the values and gradients of torch's."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import small
+
+from engine import setup
+from models.backbones import pooling
+from models.backbones.pooling import MaxPool3d, maxima, means
+
+SHAPES = [(2, 3, 4, 6, 6), (1, 2, 1, 5, 7), (1, 1, 3, 1, 2), (2, 2, 8, 9, 4)]
+
+
+@pytest.fixture
+def deterministic():
+    setup(1, "cpu", deterministic=True)
+
+
+def both(ours, theirs, shape):
+    results = []
+    for run in (ours, theirs):
+        x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).requires_grad_()
+        out = run(x)
+        (out * torch.arange(out.numel()).view(out.shape)).sum().backward()
+        results.append((out, x.grad))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 1), (3, 1, 1), (1, 1, 0)])
+def test_maxima_are_those_of_max_pooling(shape, kernel, stride, padding):
+    both(lambda x: maxima(x, kernel, stride, padding), lambda x: F.max_pool3d(x, kernel, stride, padding), shape)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("cells", [1, 2, 3, 4])
+def test_means_are_those_of_adaptive_pooling(shape, cells):
+    grid = tuple(min(cells, size) for size in shape[2:])
+    both(lambda x: means(x, grid), lambda x: F.adaptive_avg_pool3d(x, grid), shape)
+
+
+def test_equal_maxima_share_the_gradient():
+    x = torch.zeros(1, 1, 1, 1, 4, requires_grad=True)
+    maxima(x, 3, 2, 1).sum().backward()
+    assert x.grad.sum() == 2
+    assert (x.grad > 0).sum() > 2
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_where_order_is_asked_for_torchs_pooling_is_not_called(monkeypatch):
+    monkeypatch.setattr(pooling, "is_unordered", lambda x: torch.are_deterministic_algorithms_enabled())  # as on a GPU
+    monkeypatch.setattr(F, "max_pool3d", lambda *_, **__: pytest.fail("max_pool3d"))
+    monkeypatch.setattr(F, "adaptive_avg_pool3d", lambda *_, **__: pytest.fail("adaptive_avg_pool3d"))
+    network = small("resnet")
+    assert isinstance(network.maxpool, MaxPool3d)
+    network(torch.randn(2, 3, 4, 16, 16)).logits.sum().backward()
+    pooling.grid_means(torch.randn(1, 1, 4, 4, 4), (2, 2, 2))
+
+
+@pytest.mark.usefixtures("deterministic")
+def test_on_a_cpu_nothing_changes():
+    x = torch.randn(2, 3, 4, 16, 16)
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.equal(MaxPool3d(3, 2, 1)(x), F.max_pool3d(x, 3, 2, 1))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.usefixtures("deterministic")
+def test_a_step_on_a_gpu_has_the_same_bits_every_time():
+    runs = []
+    for _ in range(3):
+        torch.manual_seed(0)
+        network = small("resnext").cuda().to(memory_format=torch.channels_last_3d)
+        network(torch.randn(4, 3, 8, 32, 32, device="cuda")).logits.logsumexp(1).sum().backward()
+        runs.append([p.grad for p in network.parameters()])
+    assert all(torch.equal(a, b) for run in runs[1:] for a, b in zip(runs[0], run, strict=True))

@@ -1,0 +1,145 @@
+"""Networks made quicker give the logits that they gave; the benchmark of steps measures what its table says."""
+
+import json
+
+import pytest
+import torch
+from helpers import small
+from torch import nn
+
+from benchmarks import step
+from benchmarks.step_ways import ORIGINAL
+from models import MODELS, StreamNetwork
+from models.inference import speed
+from models.inference.speed import FullBatches, compiled, inference_ready
+
+
+class Stream:
+    name, channels, mean, std = "rgb", 3, (114.7, 107.7, 99.4), (38.8, 37.9, 39.9)
+
+
+def clips(count: int = 3) -> dict[str, torch.Tensor]:
+    return {"rgb": torch.randint(0, 256, (count, 3, 4, 32, 32), dtype=torch.uint8)}
+
+
+def trained(model: str, **changes) -> StreamNetwork:
+    """With statistics and weights of batch norms that folding must get right."""
+    network = small(model, **changes)
+    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm3d)):
+        norm.running_mean.uniform_(-0.5, 0.5)
+        norm.running_var.uniform_(0.5, 2)
+        nn.init.uniform_(norm.weight, 0.5, 1.5)
+        nn.init.uniform_(norm.bias, -0.5, 0.5)
+    return StreamNetwork(network, Stream())
+
+
+def apart(a: torch.Tensor, b: torch.Tensor) -> float:
+    return float((a.double() - b.double()).norm() / b.double().norm())
+
+
+@pytest.mark.parametrize(("model", "shortcut"), [*((model, "B") for model in MODELS), ("resnet", "A")])
+def test_folded_networks_give_the_same_logits_and_features(model, shortcut):
+    own, batch = trained(model, resnet_shortcut=shortcut), clips()
+    before = {name: value.clone() for name, value in own.state_dict().items()}
+    ready = inference_ready(own, group_width=4)
+    with torch.inference_mode():
+        wanted, made = own.eval()(batch), ready(batch)
+    assert apart(made.logits, wanted.logits) < 1e-5
+    assert all(apart(made.features[name], feature) < 1e-5 for name, feature in wanted.features.items())
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in ready.modules())
+    assert not any(parameter.requires_grad for parameter in ready.parameters())
+    assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())  # a copy was changed
+
+
+def test_in_bf16_logits_differ_in_the_third_digit():
+    own, batch = trained("resnet").eval(), clips()
+    with torch.inference_mode():
+        made = inference_ready(own, torch.bfloat16)(batch)
+        assert made.logits.dtype == torch.bfloat16
+        assert apart(made.logits, own(batch).logits) < 2e-2
+
+
+def test_smaller_batches_are_filled_up_to_the_largest_so_far():
+    own, seen = trained("resnet").eval(), []
+    full = FullBatches(own)
+    own.network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    with torch.inference_mode():
+        for count in (2, 1, 3, 2):
+            batch = clips(count)
+            made, wanted = full(batch), StreamNetwork.forward(own, batch)
+            seen.pop()
+            assert made.logits.shape == wanted.logits.shape
+            assert apart(made.logits, wanted.logits) < 1e-5
+            assert {len(feature) for feature in made.features.values()} == {count}
+    assert seen == [2, 2, 3, 3]
+    assert (full.stream, full.num_classes) == ("rgb", 5)
+
+
+def test_what_cannot_be_compiled_is_said_at_once(monkeypatch):
+    own = trained("resnet")
+    with pytest.raises(ValueError, match="--compile fast: choose one of off, default"):
+        compiled(own, "fast")
+    monkeypatch.setattr(speed.shutil, "which", lambda name: None)
+    with pytest.raises(ValueError, match="--compile needs a C\\+\\+ compiler"):
+        compiled(own, "default")
+    assert compiled(own, "off") is own
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
+def test_compiled_networks_give_the_same_logits(dtype, tolerance):
+    own = trained("resnet").eval()
+    ready = inference_ready(own, dtype, compile_mode="default")
+    with torch.inference_mode():
+        for count in (3, 1):
+            batch = clips(count)
+            assert apart(ready(batch).logits, own(batch).logits) < tolerance
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler
+def test_compiled_networks_train_alike_and_keep_the_names_of_their_weights():
+    own = trained("resnet").train()
+    other = trained("resnet").train()
+    other.load_state_dict(own.state_dict())
+    compiled(other, "default")
+    batch = clips()
+    for model in (own, other):
+        model(batch).logits.square().sum().backward()
+    assert other.state_dict().keys() == own.state_dict().keys()
+    for one, two in zip(own.parameters(), other.parameters(), strict=True):
+        assert apart(two.grad, one.grad) < 1e-3
+
+
+@pytest.fixture(autouse=True)
+def small_product(monkeypatch) -> None:
+    """Processors without bf16 take a minute for the product of the benchmark."""
+    monkeypatch.setattr(step, "SIDE", 64)
+
+
+QUICK = "--model resnet --depth 10 --width 0.0625 --size 32 --duration 8 --rounds 2 --eager --device cpu".split()
+
+
+@pytest.mark.slow
+def test_the_benchmark_prints_its_tables_and_writes_every_number(tmp_path, capsys):
+    out = tmp_path / "new" / "step.json"
+    step.main(step.parse_args([*QUICK, "--only", "bf16", "--out", str(out), "--peak", "0.5"]))
+    record, text = json.loads(out.read_text()), capsys.readouterr().out
+    assert list(record["kinds"]) == ["training", "inference"]
+    for kind, rows in record["kinds"].items():
+        assert next(iter(rows)) == ORIGINAL
+        assert rows[ORIGINAL]["difference"] == 0
+        assert all("bf16" in name for name in list(rows)[1:])
+        assert all(len(row["seconds"]) == 2 and min(row["seconds"]) > 0 for row in rows.values())
+        assert f"| {kind} | ms per clip | clips/s | times as fast |" in text
+    assert 0 < record["kinds"]["inference"]["bf16, folded, eager"]["difference"] < 0.05
+    assert record["flops_per_clip"]["training"] > 2 * record["flops_per_clip"]["inference"]
+    assert " % | 0 |" in text  # of the peak
+
+
+def test_the_benchmark_names_its_rows_when_none_is_chosen():
+    with pytest.raises(ValueError, match="no row's name holds int8; there are fp32, contiguous, eager; fp32, eager; "):
+        step.main(step.parse_args([*QUICK, "--only", "int8"]))
+    with pytest.raises(ValueError, match="--rounds 0 is not at least 1"):
+        step.main(step.parse_args([*QUICK, "--rounds", "0"]))

@@ -1,0 +1,389 @@
+"""The benchmarks measure what their tables say. Times themselves are not tested."""
+
+import json
+import sys
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from benchmarks import clips, extraction, loading
+from benchmarks import flow as benchmark
+from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
+from benchmarks.loading_subjects import SUBJECTS, draw_clips
+from benchmarks.loading_workers import worker_rates
+from benchmarks.methods import REFERENCE, workable
+from benchmarks.original_loader import OriginalLoader, levels
+from benchmarks.real_pairs import fastest_pair, middlebury
+from benchmarks.scenes import end_point_error, make_scene
+from benchmarks.tables import environment, gpu_table, markdown, scaling_line
+from datasets.clips import crops
+from datasets.clips.random_crops import MultiScaleCornerCrop
+from datasets.decoding.jpeg import native
+from datasets.stores.store import Video
+from engine.command import cli
+from flow import build_flow
+from flow.flo import write_flo
+from sts_common.timing import LEAST_CPU, MOST_CALLS, Seconds, alternated, cpu_seconds, gpu_seconds
+
+TINY = ["--size", "48x32", "--pairs", "2"]
+
+
+def solver(previous, following):
+    return np.zeros((*previous.shape, 2), np.float32)
+
+
+def test_a_run_prints_the_tables_and_writes_every_number(tmp_path, capsys):
+    out = tmp_path / "new" / "flow.json"
+    benchmark.main(benchmark.parse_args([*TINY, "--methods", "farneback", "--seed", "3", "--out", str(out)]))
+    record = json.loads(out.read_text())
+    assert [(pair["seed"], pair["texture"], pair["speed"]) for pair in record["pairs"]] == [
+        (3, "noise", 2.0),
+        (4, "noise", 5.0),
+    ]
+    assert list(record["cpu"]) == [REFERENCE, "cv2 farneback"]
+    assert record["environment"]["cpu"]
+    for rows in (record["cpu"][name]["pairs"] for name in record["cpu"]):
+        assert len(rows) == 2
+        assert all(row["cpu_s"] > 0 for row in rows)
+    own, other = (record["cpu"][name]["pairs"][0] for name in record["cpu"])
+    assert (own["ratio"], own["px"], own["levels"], own["within_1"]) == (1, 0, 0, 1)
+    assert other["ratio"] == own["cpu_s"] / other["cpu_s"]
+    assert other["px"] > 0
+    text = capsys.readouterr().out
+    assert f"{record['environment']['cpu']}, OpenCV" in text
+    assert "| cv2 farneback | " in text
+    assert "| EPE at a peak speed of | 2 px | 5 px |" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pairs", "0"], "--pairs 0 is not at least 1"),
+        (["--methods", "brox"], "no solver's name holds brox; there are cv2 tvl1, "),
+        (["--size", "340"], "'340' is not WIDTHxHEIGHT"),
+        (["--size", "8x64"], "'8x64' is not WIDTHxHEIGHT"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_in_one_line(words, message, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "flow.json"
+    monkeypatch.setattr(sys, "argv", ["flow.py", *TINY, "--out", str(out), *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.run(benchmark.main, benchmark.parse_args)
+    assert stop.value.code == cli.INPUT
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not out.exists()
+
+
+def test_middleburys_pairs_are_measured_where_their_flow_is_known(tmp_path, capsys):
+    scene = make_scene(1, 48, 64, 3.0)
+    truth = scene.flow.copy()
+    truth[:20] = np.nan
+    folder, out = tmp_path / "Wood", tmp_path / "flow.json"
+    folder.mkdir()
+    write_flo(folder / "flow10.flo", truth)
+    for number, image in ((10, scene.previous), (11, scene.following)):
+        cv2.imwrite(str(folder / f"frame{number}.png"), image)
+    benchmark.main(benchmark.parse_args(["--middlebury", str(tmp_path), "--methods", "farneback", "--out", str(out)]))
+    record = json.loads(out.read_text())
+    theirs, farneback = (record["cpu"][name]["pairs"][0] for name in (REFERENCE, "cv2 farneback"))
+    images = scene.previous, scene.following
+    flows = [build_flow(name)(*images) for name in ("tvl1", "farneback")]
+    known = np.isfinite(truth).all(-1)
+    assert farneback["epe"] == pytest.approx(end_point_error(flows[1], scene.flow, known))
+    assert farneback["epe_change"] == pytest.approx(farneback["epe"] / theirs["epe"] - 1)
+    assert (theirs["px"], theirs["epe_change"], theirs["ratio"]) == (0, 0, 1)
+    text = capsys.readouterr().out
+    assert "| px to cv2; EPE | ms per pair | times as fast | Wood |" in text
+    assert f"{farneback['px']:.3f}; {farneback['epe']:.3f} (" in text
+
+
+@pytest.fixture
+def pan(tmp_path) -> Path:
+    """A video that moves fastest from its third frame to its fourth."""
+    picture = make_scene(0, 96, 128).previous
+    return write_video(tmp_path / "pan.avi", [np.roll(picture, step, 1) for step in np.cumsum([0, 1, 1, 4, 1])])
+
+
+def test_the_fastest_pair_of_a_video_is_found(pan):
+    assert fastest_pair(pan).name == "pan.avi 3"
+
+
+@pytest.mark.slow
+def test_of_a_video_the_fastest_pair_is_measured(pan, tmp_path, capsys):
+    out = tmp_path / "flow.json"
+    benchmark.main(benchmark.parse_args(["--videos", str(pan), "--methods", "farneback", "--out", str(out)]))
+    (row,) = json.loads(out.read_text())["cpu"]["cv2 farneback"]["pairs"]
+    assert row["px"] > 0
+    assert "epe" not in row
+    assert "| cv2 farneback | " in capsys.readouterr().out
+
+
+def write_video(path: Path, frames: list[np.ndarray]) -> Path:
+    height, width = frames[0].shape
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (width, height))
+    for frame in frames:
+        writer.write(cv2.cvtColor(frame, cv2.COLOR_GRAY2BGR))
+    writer.release()
+    return path
+
+
+def test_a_folder_without_middleburys_pairs_says_what_belongs_there(tmp_path):
+    with pytest.raises(ValueError, match=r"no NAME/flow10\.flo with frame10\.png and frame11\.png"):
+        middlebury(tmp_path)
+    (tmp_path / "Wood").mkdir()
+    write_flo(tmp_path / "Wood" / "flow10.flo", np.zeros((16, 16, 2)))
+    with pytest.raises(ValueError, match=r"Wood: frame10\.png or frame11\.png is not there or no image"):
+        middlebury(tmp_path)
+
+
+def test_without_the_reference_nothing_is_measured(monkeypatch, tmp_path):
+    def lacking():
+        raise ValueError("this OpenCV has no TV-L1")
+
+    monkeypatch.setitem(benchmark.CPU, REFERENCE, lacking)
+    with pytest.raises(ValueError, match="this OpenCV has no TV-L1"):
+        benchmark.main(benchmark.parse_args([*TINY, "--methods", "farneback", "--out", str(tmp_path / "flow.json")]))
+
+
+def test_a_solver_that_this_machine_lacks_is_left_out_and_said_why():
+    def lacking():
+        raise ValueError("no such processor")
+
+    images = np.zeros((2, 16, 16), np.uint8)
+    builders = {"works": lambda: solver, "lacks": lacking, "other": lambda: solver}
+    assert workable(builders, ["wor", "lack"], *images) == ({"works": solver}, {"lacks": "no such processor"})
+    assert list(workable(builders, [], *images)[0]) == ["works", "other"]
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1.0, 1), (LEAST_CPU / 2.5, 3), (0.0, MOST_CALLS)])
+def test_quick_calls_are_repeated_and_slow_ones_are_not(seconds, calls, monkeypatch):
+    clock = iter(np.arange(2 * MOST_CALLS) * seconds)
+    monkeypatch.setattr("time.process_time", lambda: next(clock))
+    done = []
+    spent, result = cpu_seconds(lambda: done.append(0) or len(done))
+    assert (len(done), result) == (calls, calls)
+    assert spent == pytest.approx(seconds)
+
+
+def test_calls_alternate_and_every_other_round_is_reversed():
+    order = []
+    rounds = alternated({name: partial(order.append, name) for name in "ab"}, 3)
+    assert "".join(order) == "abbaab"
+    assert [set(times) for times in rounds] == [{"a", "b"}] * 3
+
+
+def test_scaling_is_told_with_the_cores_that_there_were():
+    rounds = [{1: Seconds(wall, wall), 2: Seconds(wall / 1.9, 1.02 * wall)} for wall in (1.0, 2.0, 3.0)]
+    line = scaling_line({"scaling": rounds})
+    assert "1.90 times as fast" in line
+    assert "+2 % CPU time" in line
+    assert "1.94 cores" in line
+    assert scaling_line({"scaling": None}) == ""
+
+
+def test_rates_of_a_gpu_are_batches_over_their_time_and_errors_are_of_every_pair(monkeypatch):
+    shapes = []
+
+    def seconds(call):
+        shapes.append(call().shape)
+        return 0.5
+
+    monkeypatch.setattr(benchmark, "gpu_seconds", seconds)
+    monkeypatch.setattr(benchmark, "GPU", {"torch fast": partial(build_flow, "tvl1", "torch", "fast")})
+    scenes = [make_scene(seed, 32, 48, speed=2.0) for seed in range(2)]
+    references = [scene.flow + np.float32((3, 4)) for scene in scenes]
+    rates = benchmark.gpu_rates(scenes, references, [], device="cpu")
+    assert rates["missing"] == {}
+    row = rates["solvers"]["torch fast"]
+    assert row["pairs_per_s"] == {1: 2, 8: 16, 32: 64}
+    assert shapes == [(1, 32, 48, 2), (8, 32, 48, 2), (32, 32, 48, 2)]
+    assert [pair["px"] for pair in row["pairs"]] == pytest.approx([5, 5], abs=1)
+    assert max(pair["epe"] for pair in row["pairs"]) < 1
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_a_gpu_is_timed_until_it_is_done():
+    a = torch.ones(4096, 4096, device="cuda")
+    assert gpu_seconds(lambda: a @ a) > gpu_seconds(lambda: a[:64] @ a[:, :64])
+
+
+def test_the_table_of_gpus_has_a_column_per_batch_and_says_when_there_is_no_gpu():
+    row = {"epe": 0.1, "epe_visible": 0.2, "px": 0.05, "levels": 0.25, "within_1": 0.98}
+    solvers = {"cuda fast": {"pairs": [row, row], "pairs_per_s": {1: 10.0, 32: 2000.0}}}
+    table = gpu_table({"environment": {"gpu": "H200"}, "gpu": {"solvers": solvers}})
+    assert "| H200, pairs/s in batches of | 1 | 32 | EPE all |" in table
+    assert "| cuda fast | 10 | 2000 | 0.100 | 0.200 | 0.050 | 0.250 | 98.0 % |" in table
+    assert "nothing about GPUs was measured" in gpu_table({"gpu": None})
+
+
+def test_markdown_has_a_rule_below_its_header():
+    assert markdown(["a", "b"], [["x", "1"]]) == "| a | b |\n| --- | --: |\n| x | 1 |\n"
+
+
+def test_the_environment_names_versions_and_processor():
+    assert set(environment()) == {"cpu", "cores", "gpu", "python", "opencv", "torch", "numpy"}
+
+
+def test_the_parts_of_an_extraction_are_told_beside_the_whole(tmp_path, capsys):
+    words = ["--frames", "3", "--rounds", "2", "--presets", "fast", "--out", str(tmp_path / "out.json")]
+    extraction.main(extraction.parse_args(words))
+    record = json.loads((tmp_path / "out.json").read_text())
+    assert [set(times) for times in record["presets"]["fast"]] == [{"total", "flow", "decoding"}] * 2
+    assert "| fast | " in capsys.readouterr().out
+
+
+def test_the_table_of_extraction_has_medians_per_pair_and_the_ratio():
+    rounds = [{"total": total, "flow": 0.2, "decoding": 0.01} for total in (0.22, 0.23, 0.3)]
+    text = extraction.table({"frames": 11, "presets": {"fast": rounds}, "environment": {"cpu": "a CPU"}})
+    assert "a CPU, 3 videos of 340x256" in text
+    assert "| fast | 1.150 (1.100-1.500) | 20.00 | 1.00 | 2.00 |" in text
+
+
+@pytest.mark.parametrize(("option", "least"), [("--frames", 2), ("--rounds", 1)])
+def test_too_little_to_extract_is_refused(option, least, tmp_path):
+    words = ["--out", str(tmp_path / "out.json"), option, str(least - 1)]
+    with pytest.raises(ValueError, match=f"{option} {least - 1} is not at least {least}"):
+        extraction.main(extraction.parse_args(words))
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """Two videos of 35 frames."""
+    root = tmp_path_factory.mktemp("made_up")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(clips, "FRAMES", (35, 36))
+        counts = clips.write_videos(root / "frames", 2)
+    return [Video(path, root / "frames" / path, 0, frames - 1) for path, frames in counts.items()]
+
+
+def test_made_up_images_are_as_large_as_extracted_ones(made_up):
+    files = [file for video in made_up for file in video.folder.iterdir()]
+    flow = [file.stat().st_size for file in files if file.name.startswith("TVL1")]
+    rgb = [file.stat().st_size for file in files if not file.name.startswith("TVL1")]
+    assert (len(rgb), len(flow)) == (70, 4 * 34)
+    assert 12_000 < np.mean(rgb) < 21_000
+    assert 3_000 < np.mean(flow) < 4_500
+    assert cv2.imread(str(made_up[0].folder / "00001.jpg")).shape == (256, 341, 3)
+
+
+def test_made_up_videos_depend_on_the_seed_alone(made_up, tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "FRAMES", (35, 36))
+    clips.write_videos(tmp_path, 1)
+    name = "wave/video000/00007.jpg"
+    assert (tmp_path / name).read_bytes() == (made_up[0].folder.parents[1] / name).read_bytes()
+
+
+def test_the_originals_clip_is_pillows_less_the_means(made_up):
+    loader, placement = (
+        OriginalLoader(("rgb", "flow"), 112),
+        MultiScaleCornerCrop(112, flip=1.0)(np.random.default_rng(2)),
+    )
+    clip = loader.clip(made_up[0].folder, range(3, 19), placement)
+    assert clip.shape == (5, 16, 112, 112)
+    assert clip.dtype == torch.float32
+    unflipped = loader.clip(made_up[0].folder, range(3, 19), placement._replace(flip=False))
+    flow = clip[3:].flip(-1)
+    assert torch.equal(flow[0], -unflipped[3])  # 255 - x about the mean of 127.5
+    assert torch.equal(flow[1], unflipped[4])
+    assert levels(clip, loader.streams).float().mean() == pytest.approx(
+        levels(unflipped, loader.streams).float().mean(), abs=2
+    )
+
+
+@pytest.mark.parametrize(("streams", "clip_count"), [(("rgb",), 2), (("rgb", "flow"), 2), (("flow",), 2)])
+def test_the_original_drops_the_frames_after_the_last_clip(streams, clip_count, made_up):
+    placement = crops.TestCrops(32)(np.random.default_rng(0))
+    video = OriginalLoader(streams, 32).video(made_up[0].folder, 16, placement)
+    assert video.shape == (clip_count, sum(3 if s == "rgb" else 2 for s in streams), 16, 32, 32)
+
+
+def test_our_reader_shows_the_pixels_of_the_original(made_up):
+    if native.missing():
+        pytest.skip(native.missing())
+    forms, _ = loading.available_forms(made_up[0].folder.parents[2])
+    assert list(forms) == ["native", "python", "fast", "pack", "cache"]
+    for subject in SUBJECTS.values():
+        rows = {name: {} for name in forms}
+        for draw in draw_clips(subject, made_up, 0, 1)[:3]:
+            truth = [subject.original_levels(draw)]
+            for name, store in forms.items():
+                loading.note_differences(rows[name], [subject.levels(store, draw)], truth)
+        assert [rows[name]["pixels"]["differing"] for name in ("native", "pack", "cache")] == [0, 0, 0]
+        assert rows["python"]["pixels"]["max"] <= 1
+        assert rows["fast"]["pixels"]["sum"] < 0.7 * rows["fast"]["pixels"]["compared"]
+
+
+def test_loading_prints_its_tables_and_writes_every_number(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(clips, "FRAMES", (20, 21))
+    out = tmp_path / "loading.json"
+    words = ["--videos", "1", "--rounds", "2", "--only", "rgb clip", "list", "--listed", "5", "--out", str(out)]
+    loading.main(loading.parse_args(words))
+    record = json.loads(out.read_text())
+    rows = record["subjects"]["RGB clip"]
+    assert list(record["subjects"]) == ["RGB clip"]
+    assert {"original", "python"} <= set(rows)
+    assert all(len(row["cpu_s"]) == 2 and min(row["cpu_s"]) > 0 for row in rows.values())
+    assert rows["python"]["pixels"]["compared"] == 2 * 8 * 3 * 16 * 112 * 112
+    assert record["list"]["videos"] == 5
+    assert "workers" not in record
+    text = capsys.readouterr().out
+    assert "| RGB clip | CPU ms | times as fast |" in text
+    assert "| 5 videos of 60 frames | seconds |" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--rounds", "0"], "--rounds 0 is not at least 1"),
+        (["--only", "sound"], "nothing that is measured holds sound; there are RGB clip, "),
+    ],
+)
+def test_loading_refuses_what_it_cannot_measure(words, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        loading.main(loading.parse_args([*words, "--out", str(tmp_path / "out.json")]))
+
+
+def test_without_a_native_decoder_its_forms_are_left_out_with_the_reason(made_up, monkeypatch):
+    monkeypatch.setattr(native, "missing", lambda: "no compiler")
+    forms, missing = loading.available_forms(made_up[0].folder.parents[2])
+    assert "python" in forms
+    assert {name: missing[name] for name in ("native", "fast", "pack")} == dict.fromkeys(
+        ("native", "fast", "pack"), "no compiler"
+    )
+    assert not loading.floor_is_there()
+
+
+def test_tables_of_loading_have_ratios_of_rounds():
+    rows = {
+        "original": {"cpu_s": [0.009, 0.012]},
+        "native": {"cpu_s": [0.003, 0.003], "pixels": {"compared": 200, "differing": 0, "sum": 0, "max": 0}},
+        "python": {"cpu_s": [0.0045, 0.006], "pixels": {"compared": 200, "differing": 1, "sum": 1, "max": 1}},
+        "floor": {"cpu_s": [0.002, 0.003]},
+    }
+    text = speed_table({"environment": {"cpu": "a CPU"}, "rounds": 2, "subjects": {"RGB clip": rows}})
+    assert "| native | 3.00 | 3.50 (3.00-4.00) | 1.25 | 0 | 0 | 0 |" in text
+    assert "| Python: OpenCV and torch | 5.25 | 2.00 (2.00-2.00) | 2.12 | 0.5 % | 0.005 | 1 |" in text
+    disk = {name: {"rgb": size, "flow": size / 2} for name, size in (("python", 1000.0), ("pack", 980.0))}
+    assert "| packed clips | 980 (0.980) | 490 (0.980) |" in disk_table({"disk": disk})
+    rates = {"original, 2 processes": [100.0, 200.0], "native, 2 threads": [300.0, 800.0]}
+    assert "| native, 2 threads | 550 | 3.50 (3.00-4.00) |" in workers_table({"workers": {"RGB clip": rates}})
+    seconds = {"folders": 1.5, "manifest": 0.25}
+    assert "| by manifest | 0.25 |" in listing_table({"list": {"videos": 5, "frames": 60, "seconds": seconds}})
+    assert [table({"subjects": {}}) for table in (speed_table, disk_table, workers_table, listing_table)] == [""] * 4
+
+
+@pytest.mark.slow
+def test_workers_of_both_kinds_are_measured_beside_the_originals(made_up, monkeypatch):
+    monkeypatch.setattr("benchmarks.loading_workers.CLIPS", 16)
+    rates = worker_rates(made_up, 1, 0)
+    assert set(rates) == {"RGB clip", "RGB_Flow clip"}
+    for kinds in rates.values():
+        assert [kind.partition(", ")[2] for kind in kinds] == ["2 processes", "2 processes", "1 thread", "2 threads"]
+        assert all(len(rate) == 1 and rate[0] > 0 for rate in kinds.values())

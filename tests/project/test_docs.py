@@ -1,0 +1,61 @@
+"""The pages: links lead somewhere, the README is short and shows them all."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
+
+
+def prose(page: Path) -> str:
+    """A page without its code blocks."""
+    return FENCED.sub("", page.read_text("utf-8"))
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives the headings of a page."""
+    found: set[str] = set()
+    for heading in re.findall(r"^#+ (.*)$", prose(page), re.MULTILINE):
+        slug = re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        found.add(
+            slug if slug not in found else next(f"{slug}-{i}" for i in range(1, 99) if f"{slug}-{i}" not in found)
+        )
+    return found
+
+
+def broken(page: Path, link: str) -> bool:
+    """Whether a relative link of a page leads nowhere."""
+    path, _, anchor = link.partition("#")
+    target = (page.parent / path).resolve() if path else page
+    return not target.exists() or bool(anchor and anchor not in anchors(target))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_relative_links_lead_to_a_file_and_a_heading(page):
+    links = [link for link in LINK.findall(prose(page)) if not re.match(r"[a-z]+:", link)]
+    assert [link for link in links if broken(page, link)] == []
+
+
+@pytest.mark.parametrize("link", ["docs/nothing.md", "docs/data.md#nothing", "#nothing"])
+def test_a_link_that_leads_nowhere_is_found(link):
+    assert broken(README, link)
+
+
+def test_the_readme_is_short_and_leads_to_every_page_and_the_picture():
+    links = {link.partition("#")[0] for link in LINK.findall(prose(README))}
+    assert len(README.read_text("utf-8").splitlines()) <= 150
+    assert {f"docs/{page.name}" for page in PAGES[1:]} | {"docs/sts_net.svg"} <= links
+
+
+def test_the_picture_is_an_svg_with_colours_for_dark_pages():
+    text = (ROOT / "docs" / "sts_net.svg").read_text("utf-8")
+    assert ET.fromstring(text).tag == "{http://www.w3.org/2000/svg}svg"
+    light, dark = text.split("@media (prefers-color-scheme: dark)")
+    coloured = re.compile(r"\.([\w-]+) \{ (?:fill|stroke)")
+    assert set(coloured.findall(light)) == set(coloured.findall(dark))

@@ -1,0 +1,195 @@
+"""The shape of the project, as tests."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+from option_reads import declared, imports, read
+
+from opts import table as options
+
+ROOT = Path(__file__).parents[2]
+ISLANDS = ("models", "datasets", "flow", "engine")
+SCRIPTS = ("train.py", "STS_train.py", "test_single_stream.py", "test_two_stream.py", "predict.py", "export.py")
+TOOLS = [f"utils1/{file.name}" for file in (ROOT / "utils1").glob("extract_*.py")]
+SOURCES = [f for f in ROOT.rglob("*.py") if not {"tests", ".venv", "build"} & set(f.relative_to(ROOT).parts)]
+
+
+def imported(file: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            names.add(node.module.split(".")[0])
+    return names
+
+
+@pytest.mark.parametrize("package", ISLANDS)
+def test_packages_do_not_import_each_other(package):
+    foreign = {*ISLANDS, "options", "opts", "utils1", "workflows"} - {package}
+    assert {file.name: found for file in (ROOT / package).rglob("*.py") if (found := imported(file) & foreign)} == {}
+
+
+@pytest.mark.parametrize("package", [*ISLANDS, "workflows"])
+def test_packages_import_themselves_relatively(package):
+    assert [file.name for file in (ROOT / package).rglob("*.py") if package in imported(file)] == []
+
+
+def test_workflows_import_no_script():
+    scripts = {file.stem for file in (ROOT / "utils1").glob("*.py") if "cli.run(main" in file.read_text()}
+    for file in (ROOT / "workflows").rglob("*.py"):
+        assert not imported(file) & {Path(script).stem for script in SCRIPTS}, file
+        assert not re.findall(rf"from utils1\.({'|'.join(scripts)}) import", file.read_text()), file
+
+
+@pytest.mark.parametrize("script", [*SCRIPTS, *TOOLS])
+def test_scripts_are_thin(script):
+    assert len((ROOT / script).read_text().splitlines()) < 80
+
+
+TREES = {file: ast.parse(file.read_text("utf-8")) for file in SOURCES}
+PARSERS = [file for file, tree in TREES.items() if "ArgumentParser" in file.read_text("utf-8") and declared(tree)]
+OPTIONS = ROOT / "opts/table.py"
+# The published commands give it; `opts.check` holds it against --modality, which is what is read.
+CHECKED_ALONE = {"input_channels"}
+
+
+@cache
+def graph() -> dict[Path, set[Path]]:
+    """The files that each file imports."""
+    return {file: imports(tree, file, ROOT) for file, tree in TREES.items()}
+
+
+@cache
+def reads(file: Path) -> set[str]:
+    return read(TREES[file])
+
+
+def readers(parser: Path) -> set[Path]:
+    """Files that may read what a parser was given: anything but checks while parsing, or what its users reach."""
+    if parser == OPTIONS:
+        return set(SOURCES) - {OPTIONS, ROOT / "opts/__init__.py"}
+    found, left = set[Path](), {parser, *(file for file in SOURCES if parser in graph()[file])}
+    while left:
+        found |= left
+        left = set[Path]().union(*(graph()[file] for file in left)) - found
+    return found
+
+
+@pytest.mark.parametrize("parser", PARSERS, ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_every_option_is_read(parser):
+    unread = declared(TREES[parser]).difference(*map(reads, readers(parser)))
+    assert unread == (CHECKED_ALONE if parser == OPTIONS else set())
+
+
+def test_the_options_of_the_scripts_are_found_in_their_source():
+    assert declared(TREES[OPTIONS]) == vars(options.build_parser().parse_args([])).keys()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'opt.other = "invented"',
+        "opt.invented = 1",
+        "file.invented",
+        'getattr(file, "invented")',
+        '{"invented": 1}["invented"]',
+        'print("opt.invented")  # opt.invented',
+        'NAMES = ("invented",)',
+        'record = {name: getattr(opt, name) for name in ("invented",)}',
+    ],
+)
+def test_an_option_that_is_only_mentioned_is_unread(line):
+    assert "invented" not in read(ast.parse(f"def build(opt: Namespace, file: Path):\n    {line}"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "return opt.invented",
+        'return getattr(opt, "invented")',
+        'return vars(opt)["invented"]',
+        "return opt.training.invented",
+        "made = parse_opts([]); return made.invented",
+        'TABLE = {"a": "invented"}; return {a: getattr(opt, o) for a, o in TABLE.items()}',
+    ],
+)
+def test_an_option_that_is_read_is_found(line):
+    assert "invented" in read(ast.parse(f"def build(opt: Namespace, file: Path):\n    {line}"))
+
+
+def test_an_invented_option_of_a_script_is_found_unread():
+    text = OPTIONS.read_text("utf-8").replace('    add("--dataset"', '    add("--invented")\n    add("--dataset"')
+    assert declared(ast.parse(text)).difference(*map(reads, readers(OPTIONS))) == {"invented"} | CHECKED_ALONE
+
+
+def test_test_modules_do_not_import_test_modules():
+    tests = {file.stem for file in (ROOT / "tests").rglob("test_*.py")}
+    assert {f.name: found for f in (ROOT / "tests").rglob("*.py") if (found := imported(f) & tests)} == {}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        (r"modality\s*==", "streams are records, not branches"),
+        (r"\.cuda\(", "the device is chosen once"),
+        (r"import \*", "names have one origin"),
+        (r"weights_only\s*=\s*False", "files of others are not trusted"),
+        (r"except\s*:", "errors are not swallowed"),
+        (r"\bopt\.\w+\s*=[^=]", "options are read, not written"),
+    ],
+)
+def test_the_sources_keep_the_rules(pattern, why):
+    allowed = {ROOT / "opts/__init__.py", ROOT / "engine" / "config.py"} if "opt\\." in pattern else set()
+    assert [str(f) for f in SOURCES if f not in allowed and re.search(pattern, f.read_text())] == [], why
+
+
+def opens_text_by_locale(call: ast.Call) -> bool:
+    """Whether a call opens, reads or writes a text file and leaves its encoding to the locale."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name not in ("open", "fdopen", "read_text", "write_text", "FileHandler"):
+        return False
+    words = [node.value for node in call.args if isinstance(node, ast.Constant)]
+    film = isinstance(call.func, ast.Attribute) and getattr(call.func.value, "id", "") == "av"
+    if film or any(keyword.arg == "encoding" for keyword in call.keywords):
+        return False
+    if name == "read_text":
+        return not call.args
+    if name == "write_text":  # `sts_common.files.write_text(path, text)` says its encoding itself
+        return isinstance(call.func, ast.Attribute) and len(call.args) < 2
+    return any(isinstance(word, str) and re.fullmatch(r"[rwax]\+?", word) for word in words) or (
+        name == "open" and not call.args
+    )
+
+
+def test_no_text_file_has_the_encoding_of_the_locale():
+    calls = ((file, node) for file in SOURCES for node in ast.walk(ast.parse(file.read_text())))
+    assert [f"{f.name}:{n.lineno}" for f, n in calls if isinstance(n, ast.Call) and opens_text_by_locale(n)] == []
+
+
+def test_windows_can_import_the_packages():
+    """Modules that only Unix has are imported where they are used, or may be missing."""
+    unix = {"fcntl", "grp", "pwd", "resource", "termios"}
+    found = [
+        f"{file.relative_to(ROOT)}:{node.lineno}"
+        for file in SOURCES
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        and unix & {getattr(node, "module", None), *(name.name for name in node.names)}
+    ]
+    assert found == []
+
+
+def test_no_json_is_written_with_nan():
+    texts_alone = {ROOT / name for name in ("datasets/records/quarantine.py", "datasets/lists/annotation_json.py")}
+    pattern = re.compile(r"json\.dumps?\((?!.*allow_nan=False)(?!\[name, )")
+    assert [str(f) for f in SOURCES if f not in texts_alone and pattern.search(f.read_text())] == []
+
+
+def test_no_path_of_a_machine_is_in_the_repository():
+    pattern = re.compile(r"/(home|root|Users)/\w")
+    files = [f for f in [*SOURCES, *ROOT.glob("*.md"), *ROOT.glob("*.txt"), ROOT / "Makefile"] if f.exists()]
+    assert [str(f) for f in files if pattern.search(f.read_text())] == []

@@ -1,0 +1,273 @@
+"""Several processes share a run: each sample once, the same result as one process, no hang."""
+
+import os
+import subprocess
+import sys
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from helpers import write_hmdb51
+from hypothesis import given
+from hypothesis import strategies as st
+from runs import PATIENCE, ROOT, Case, checkpoints, one, server, unlike, wait_for
+
+from datasets import RGB, build_loader
+from datasets.loading.loader import EpochBatches
+from engine import checkpoint
+from engine.training.loop import evaluate
+from models import ARCHITECTURE, Classify, load_stream
+from opts import adopt, parse_opts
+
+BATCHES, WORLDS = st.integers(1, 9), st.integers(1, 8)
+SIZES = st.tuples(st.integers(1, 200), BATCHES, WORLDS)  # samples, samples per batch, processes
+ENOUGH = st.tuples(BATCHES, WORLDS).flatmap(  # each process has a sample
+    lambda sizes: st.tuples(st.integers(sizes[1], 200), *map(st.just, sizes))
+)
+FULL = st.tuples(BATCHES, WORLDS).flatmap(  # each process has a batch
+    lambda sizes: st.tuples(st.integers(sizes[0] * sizes[1], 200), *map(st.just, sizes))
+)
+
+
+def batches(items: int, size: int, world: int, *, train: bool, epoch: int = 1, step: int = 0) -> list[list[list[int]]]:
+    """Indices by rank and batch."""
+    ranks = []
+    for rank in range(world):
+        own = EpochBatches(items, size, train=train, seed=3, rank=rank, world=world)
+        own.epoch, own.step = epoch, step
+        made = list(own)
+        assert len(made) == len(own) - step
+        assert all(address[0] == epoch for batch in made for address in batch)
+        ranks.append([[index for _, index in batch] for batch in made])
+    return ranks
+
+
+def flat(ranks: list[list[list[int]]]) -> list[int]:
+    return [index for rank in ranks for batch in rank for index in batch]
+
+
+@given(WORLDS.flatmap(lambda world: st.tuples(st.integers(1, world), BATCHES, st.just(world + 1))))
+def test_fewer_training_samples_than_processes_are_refused(sizes):
+    items, size, world = sizes
+    with pytest.raises(ValueError, match=f"{items} training videos"):
+        batches(items, size, world, train=True)
+
+
+@given(ENOUGH, st.integers(1, 50))
+def test_in_training_no_sample_comes_twice_in_an_epoch(sizes, epoch):
+    items, size, world = sizes
+    ranks = batches(items, size, world, train=True, epoch=epoch)
+    assert len({len(rank) for rank in ranks}) == 1  # or one rank would wait for the others for ever
+    assert len({len(batch) for rank in ranks for batch in rank}) == 1
+    assert max(Counter(flat(ranks)).values()) == 1
+    assert set(flat(ranks)) <= set(range(items))
+    width = len(ranks[0][0]) * world
+    assert items - len(flat(ranks)) < width  # only what fills no batch of all ranks is left out
+
+
+@given(FULL, st.integers(1, 50))
+def test_a_batch_of_all_ranks_is_that_of_one_process_with_larger_batches(sizes, epoch):
+    items, size, world = sizes
+    ranks = batches(items, size, world, train=True, epoch=epoch)
+    (alone,) = batches(items, size * world, 1, train=True, epoch=epoch)
+    together = [[index for rank in ranks for index in rank[i]] for i in range(len(ranks[0]))]
+    assert together == alone
+
+
+@given(ENOUGH, st.data())
+def test_an_epoch_goes_on_from_any_step(sizes, data):
+    items, size, world = sizes
+    whole = batches(items, size, world, train=True)
+    step = data.draw(st.integers(0, len(whole[0])))
+    assert batches(items, size, world, train=True, step=step) == [rank[step:] for rank in whole]
+
+
+@given(SIZES)
+def test_in_evaluation_every_sample_comes_once(sizes):
+    items, size, world = sizes
+    ranks = batches(items, size, world, train=False)
+    assert sorted(flat(ranks)) == list(range(items))
+    assert all(len(batch) <= size for rank in ranks for batch in rank)
+    lengths = [len(rank) for rank in ranks]
+    assert max(lengths) - min(lengths) <= 1
+
+
+@pytest.fixture(scope="module")
+def case(tmp_path_factory) -> Case:
+    return Case(tmp_path_factory.mktemp("world"))
+
+
+def trained(case: Case, folder, world: int, script: str = "train", *more: str):
+    """The folder of a run of several ranks, each of which notes its videos."""
+    ranks = server().ranks(
+        world, script, case.words(script, "no workers", *more), case.folder(folder), before="note_videos"
+    )
+    assert [rank.wait() for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+    return folder
+
+
+def validated(case: Case, folder, path, *more: str) -> dict[str, float]:
+    """What one process makes of a checkpoint on the validation videos."""
+    words = case.words("train", "no workers", *more)
+    opt = parse_opts([word if word != "results" else str(folder / "results") for word in words])
+    state = checkpoint.load(path)
+    model = load_stream(adopt(opt, state, ARCHITECTURE), RGB, state, str(path))
+    return evaluate(Classify(model), build_loader(opt, "val"), torch.device("cpu"))
+
+
+@pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
+def test_ranks_train_together_on_each_video_once_an_epoch(case, tmp_path, world):
+    folder = trained(case, tmp_path / "run", world)
+    seen = [(folder / f"videos.{rank}").read_text().splitlines() for rank in range(world)]
+    assert max(Counter(line for rank in seen for line in rank).values()) == 1
+    assert len({len(rank) for rank in seen}) == 1
+    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
+    state = checkpoint.load(one(folder, "*varLR3.pth"))
+    assert len(state["rng"]) == world
+
+
+@pytest.mark.parametrize(
+    "more", [pytest.param((), id="ema"), pytest.param(("--ema", "0"), id="plain", marks=pytest.mark.slow)]
+)
+def test_the_validation_of_all_ranks_is_that_of_the_checkpoint(case, tmp_path, more):
+    """Running statistics differ between ranks, and only those of rank 0 are saved."""
+    folder = trained(case, tmp_path / "run", 2, "train", *more)
+    path = one(folder, "*varLR3.pth")
+    alone = validated(case, folder, path)
+    for name, value in checkpoint.load(path)["metrics"].items():
+        assert value == pytest.approx(alone[name], rel=1e-6), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+def test_students_are_distilled_by_several_ranks(case, tmp_path, world):
+    folder = trained(case, tmp_path / "run", world, "STS_train")
+    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_accumulated_batches_are_shared_as_well(case, tmp_path):
+    folder = trained(case, tmp_path / "run", 2, "train", "--iter_size", "2", "--save_steps", "1")
+    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
+
+
+@pytest.mark.slow
+def test_frozen_layers_are_trained_by_several_ranks(case, tmp_path):
+    start = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
+    more = ("--pretrain_path", str(start), "--ft_begin_index", "4", "--freeze_BN")
+    folder = trained(case, tmp_path / "run", 2, "train", *more)
+    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_fewer_videos_than_ranks_are_refused_by_all(case, tmp_path):
+    write_hmdb51(tmp_path / "data", classes=("run",), train=1, test=1)
+    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
+    ranks = server().ranks(2, "train", [*case.words("train", "no workers"), *data], tmp_path / "run")
+    assert [rank.wait(60) for rank in ranks] == [2, 2]
+    assert "1 training videos are fewer than the 2 processes" in ranks[0].err
+
+
+def scored(case: Case, folder, world: int, batch: int, workers: int) -> dict[str, np.ndarray]:
+    """Scores of a test by several ranks."""
+    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
+    data = f"--frame_dir {case.data}/frames --annotation_path {case.data}/labels --result_path results".split()
+    words = [*data, "--resume_path1", path, "--scores_path", "scores.npz", "--device", "cpu"]
+    sizes = ["--clips_per_batch", batch, "--n_workers", workers]
+    if world == 1:
+        server().run("test_single_stream", [*words, *sizes], folder)
+    else:
+        ranks = server().ranks(world, "test_single_stream", [*words, *sizes], folder)
+        assert [rank.wait(60) for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+    printed = "".join(path.read_text() for path in folder.glob("*.out"))
+    assert printed.count("Video accuracy") == 1
+    with np.load(folder / "scores.npz") as scores:
+        return dict(scores)
+
+
+def same_scores(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert len(set(one["video"].tolist())) == len(one["video"]) == 6
+    for name in ("video", "label", "clips"):
+        assert one[name].tolist() == other[name].tolist()
+    for name in ("logits", "fused"):
+        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def alone(case, tmp_path_factory) -> dict[str, np.ndarray]:
+    return scored(case, tmp_path_factory.mktemp("alone") / "run", 1, 4, 0)
+
+
+def test_two_ranks_score_as_one(case, alone, tmp_path):
+    same_scores(scored(case, tmp_path / "run", 2, 4, 0), alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("batch", [1, 4, 7])
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_scores_depend_on_neither_ranks_nor_batches_nor_workers(case, alone, tmp_path, world, batch, workers):
+    same_scores(scored(case, tmp_path / "run", world, batch, workers), alone)
+
+
+@pytest.mark.slow
+def test_a_rank_without_a_video_waits_for_none(case, tmp_path):
+    """Two test clips and three ranks."""
+    write_hmdb51(tmp_path / "data", classes=("brush_hair", "cartwheel", "catch"), train=1, test=0)
+    labels = tmp_path / "data" / "labels"
+    for file in labels.iterdir():
+        file.write_text(file.read_text().replace(" 1 ", " 2 ") if "catch" not in file.name else file.read_text())
+    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
+    words = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", labels, "--resume_path1", path]
+    sampling = ["--test_sampling", "spaced", "--num_clips", "1", "--device", "cpu", "--n_workers", "0"]
+    ranks = server().ranks(3, "test_single_stream", [*words, *sampling], tmp_path / "run")
+    assert [rank.wait(60) for rank in ranks] == [0, 0, 0], "\n".join(rank.err for rank in ranks)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", ["train", "test_single_stream"])
+def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
+    """The last video, which one of them has to read, is damaged."""
+    write_hmdb51(tmp_path / "data", train=5, test=2)
+    for image in sorted((tmp_path / "data" / "frames" / "catch").glob("film6*/0*.jpg")):
+        image.write_bytes(b"no image")
+    for image in sorted((tmp_path / "data" / "frames" / "catch").glob("film3*/0*.jpg")):
+        image.write_bytes(b"no image")
+    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
+    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
+    words = [*data, "--device", "cpu", "--n_workers", "0", "--layout", "sts", "--clips_per_batch", "1"]
+    words += ["--resume_path1", path] if script.startswith("test") else [*case.words("train", "no workers"), *data]
+    ranks = server().ranks(2, script, words, tmp_path / "run")
+    codes = [rank.wait(60) for rank in ranks]
+    assert 2 in codes
+    assert 0 not in codes
+
+
+@pytest.mark.slow
+def test_a_killed_rank_is_not_waited_for_and_the_run_goes_on_to_the_same_bits(case, tmp_path):
+    whole = trained(case, tmp_path / "whole", 2)
+    folder = case.folder(tmp_path / "run")
+    words = case.words("train", "no workers")
+    ranks = server().ranks(2, "train", words, folder, before="slow_steps")
+    wait_for(lambda: list(folder.rglob("*2_step2.pth")), ranks[0])
+    ranks[1].signal(9)
+    assert ranks[1].wait() == -9
+    ranks[0].signal(9)  # torchrun would
+    ranks[0].wait()
+    again = server().ranks(2, "train", words, folder)
+    assert [rank.wait() for rank in again] == [0, 0], again[0].err
+    found = unlike(folder / "results", whole / "results")
+    assert not found, "\n".join(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("world", [2, 3])
+def test_torchrun_starts_it(case, tmp_path, world):
+    folder = case.folder(tmp_path / "run")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}"]
+    command = [*torchrun, ROOT / "train.py", *case.words("train", "threads")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=folder, env=environment, timeout=PATIENCE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("epoch 3/3") == 1  # rank 0 speaks for all
+    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3

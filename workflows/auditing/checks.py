@@ -1,0 +1,201 @@
+"""What an audit looks at in one video.
+
+Of a folder of frames every image is opened, but only its first and last bytes are read: a quarter of a minute per
+million images and core once they are in memory. Of a video file every packet is read. Three frames of each video are
+decoded, or all of them; of a file as its extraction does, with the same verdict in the same words.
+"""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.clips.views import Placement, whole
+from datasets.decoding.video.frames import timed_frames
+from datasets.records.manifest import Facts
+from datasets.stores.frames import FrameFolders
+from datasets.stores.pack import PackedVideos, file_of
+from datasets.stores.store import Store, Video, usable_frames
+from datasets.stores.video_files import VideoFiles
+from datasets.streams import FLOW, RGB
+
+from ..shared.processes import Worker
+from .jpeg_ends import Fault, look_at_image
+
+CHUNK = 16  # frames decoded at a time
+PIECE = 65536  # bytes of a file that count for its hash, at three places
+
+
+class Problem(NamedTuple):
+    """Something that is wrong.
+
+    Attributes:
+        kind: A key of `audit_report.KINDS`.
+        path: The video as the annotation names it; empty if it is not about one.
+        text: One line that names the file.
+    """
+
+    kind: str
+    path: str
+    text: str
+
+
+class Job(NamedTuple):
+    """A video to look at: where it is, which streams it must have, and whether every frame is decoded."""
+
+    store: Store
+    path: str
+    needs: frozenset[str]
+    deep: bool
+
+
+class Look(NamedTuple):
+    """What became of a job; there are facts if there is no problem."""
+
+    path: str
+    facts: Facts | None
+    problems: list[Problem]
+
+
+class Found(Exception):  # noqa: N818 - no error of the program
+    """Ends the look at a video that cannot be used."""
+
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = list(problems)
+
+
+def look_at_video(job: Job, worker: Worker) -> Look:
+    """Look at one video; what can be wrong with it is a problem, never an exception."""
+    try:
+        return Look(job.path, examine(*job), [])
+    except Found as found:
+        return Look(job.path, None, found.problems)
+
+
+def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
+    """What the manifest says of a sound video.
+
+    Raises:
+        Found: With what is wrong.
+    """
+    folders = isinstance(store, FrameFolders)
+    with finding("outside", path):
+        folder = store.locate(path)
+    with finding("count" if folders else "undecodable", path):
+        counts = store.counts(folder, needs)
+        usable_frames(counts, store.flow_lag)
+    counts = {stream: count for stream, count in counts.items() if count}
+    files = files_of(store, folder)
+    if isinstance(store, FrameFolders):
+        planes = images_of(store, folder, counts)
+        check_images(path, planes)
+        files = next(iter(planes.values()))[0]
+    with finding("undecodable", path):
+        height, width = decode(store, Video(path, folder, 0, min(counts.values())), counts, deep)
+        content = hash_of(files)
+    place = folder.relative_to(store.root).as_posix()
+    first = store.layout.first if isinstance(store, FrameFolders) else 1
+    rgb, flow = counts.get(RGB.name), counts.get(FLOW.name)
+    return Facts(path, place if place != path else None, rgb, flow, first, width, height, rate(store, folder), content)
+
+
+@contextmanager
+def finding(kind: str, path: str) -> Iterator[None]:
+    """Make what a user can cause a problem of the video."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise Found(Problem("missing", path, one_line(error))) from None
+    except (OSError, ValueError) as error:
+        raise Found(Problem(kind, path, one_line(error))) from None
+
+
+def files_of(store: Store, folder: Path) -> list[Path]:
+    """What a located video is on the disk: a folder, a file, or a packed file for each stream."""
+    if isinstance(store, PackedVideos):
+        packed = [file_of(folder, stream) for stream in (RGB.name, FLOW.name)]
+        return [file for file in packed if file.is_file()]
+    return [folder]
+
+
+def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> dict[str, list[list[Path]]]:
+    """Image files of a video: by stream and image plane, in order."""
+    first = store.layout.first
+    return {
+        stream: [[plane.path(i) for i in range(first, first + count)] for plane in store.planes(folder, stream)]
+        for stream, count in counts.items()
+    }
+
+
+def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> None:
+    """Look at the first and last bytes of every image of a video.
+
+    Raises:
+        Found: With one problem of each kind, which names the first file.
+    """
+    found = defaultdict(list)
+    for files in planes.values():
+        size = None
+        for file in (file for plane in files for file in plane):
+            fault, (width, height) = look_at_image(file)
+            size = size or (None if fault else (width, height))
+            if not fault and size != (width, height):
+                fault = Fault("size", f"{width}x{height}, unlike the other frames of the video")
+            if fault:
+                found[fault.kind].append(f"{file}: {fault.text}")
+    if found:
+        more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in found.items()}
+        raise Found(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in found.items()))
+
+
+def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:
+    """Decode every frame of a video, or only its first, middle and last one; height and width.
+
+    Raises:
+        FileNotFoundError: If a frame is missing.
+        ValueError: If one cannot be decoded, or another has another size.
+    """
+    if deep and isinstance(store, VideoFiles):  # as an extraction reads it, which notices more than single frames show
+        for _ in timed_frames(video.folder):
+            pass
+        deep = False
+    shape = (0, 0)
+    for stream in (FLOW, RGB):  # the size is that of the frames where there are any
+        count = counts.get(stream.name, 0)
+        numbers = list(range(1, count + 1)) if deep or count < 3 else [1, (count + 1) // 2, count]
+        for start in range(0, len(numbers), CHUNK):
+            frames = store.read(video, stream, numbers[start : start + CHUNK], Placement(whole))
+            if start and frames.shape[-2:] != shape:
+                raise ValueError(f"{video.folder}: the size of its {stream.name} images changes")
+            shape = (int(frames.shape[-2]), int(frames.shape[-1]))
+    return shape
+
+
+def hash_of(files: Sequence[Path]) -> str:
+    """Equal for files of equal content, whatever their names; `manifest.HASH` says what counts."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(" ".join(str(file.stat().st_size) for file in files).encode())
+    for index in sorted({0, len(files) // 2, len(files) - 1}):
+        with files[index].open("rb") as file:
+            length = file.seek(0, os.SEEK_END)
+            for start in sorted({0, max(0, length // 2 - PIECE // 2), max(0, length - PIECE)}):
+                file.seek(start)
+                digest.update(file.read(PIECE))
+    return digest.hexdigest()
+
+
+def rate(store: Store, folder: Path) -> float | None:
+    """Frames per second, None if nothing says so; only segments in seconds need it."""
+    try:
+        return store.rate(folder)
+    except (OSError, ValueError):
+        return None
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, without line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,90 @@
+"""Image files judged by their first and last bytes, which takes a thousandth of decoding them."""
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.decoding import pixels
+from datasets.decoding.video.sizes import MAX_SIDE
+
+HEAD = 2048  # bytes in which the size of an image usually stands
+LONG_HEAD = 1 << 20  # and those in which it must: cameras put pictures before it
+TAIL = 1024  # bytes in which a JPEG must end
+START, END = b"\xff\xd8", b"\xff\xd9"
+SIZE_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
+BARE_MARKERS = {0x01, *range(0xD0, 0xD8)}  # they have no length
+NO_SIZE = (0, 0)
+
+
+class Fault(NamedTuple):
+    """What is wrong with a file: a key of `audit_report.KINDS`, and in words."""
+
+    kind: str
+    text: str
+
+
+def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
+    """What is wrong with an image file, and its width and height.
+
+    Of JPEG files only the ends are read: damage in the middle is not noticed. Others are decoded.
+    A file that is not there, or no file, is a fault, too.
+    """
+    try:
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
+    except FileNotFoundError:
+        return Fault("missing", "a symbolic link to nothing" if path.is_symlink() else "missing"), NO_SIZE
+    except OSError as error:
+        return Fault("undecodable", error.strerror or str(error)), NO_SIZE
+    try:
+        state = os.fstat(file)
+        if not stat.S_ISREG(state.st_mode):
+            return Fault("undecodable", "is not a file"), NO_SIZE
+        fault, size = look_inside(file, state.st_size)
+    except OSError as error:  # a bad sector of the disk
+        return Fault("undecodable", error.strerror or str(error)), NO_SIZE
+    finally:
+        os.close(file)
+    return (fault, size) if fault or size != NO_SIZE else decode_image(path)
+
+
+def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
+    """As `look_at_image`, of a format that has no end to look at."""
+    try:
+        height, width = pixels.decode(pixels.read_file(path), 3, path).shape[:2]
+    except (OSError, ValueError) as error:
+        return Fault("undecodable", str(error).removeprefix(f"{path}: ")), NO_SIZE
+    return None, (width, height)
+
+
+def look_inside(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
+    """As `look_at_image`, of an open file; no fault and no size if it is another format."""
+    if length == 0:
+        return Fault("empty", "empty"), NO_SIZE
+    head = os.pread(file, HEAD, 0)
+    if not head.startswith(START):
+        return None, NO_SIZE
+    size = jpeg_size(head) or (jpeg_size(os.pread(file, LONG_HEAD, 0)) if length > HEAD else None)
+    if END not in os.pread(file, TAIL, max(0, length - TAIL)):
+        return Fault("truncated", "ends in the middle of the image"), size or NO_SIZE
+    if size is None or 0 in size:
+        return Fault("undecodable", "its header is damaged"), NO_SIZE
+    if max(size) > MAX_SIDE:
+        return Fault("undecodable", f"{size[0]}x{size[1]}, more than {MAX_SIDE}x{MAX_SIDE}"), size
+    return None, size
+
+
+def jpeg_size(head: bytes) -> tuple[int, int] | None:
+    """Width and height that the beginning of a JPEG file states, None if it does not."""
+    place = len(START)
+    while place + 9 <= len(head) and head[place] == 0xFF:
+        marker = head[place + 1]
+        if marker in SIZE_MARKERS:
+            return int.from_bytes(head[place + 7 : place + 9]), int.from_bytes(head[place + 5 : place + 7])
+        if marker == 0xFF:  # padding
+            place += 1
+        elif marker in BARE_MARKERS:
+            place += 2
+        else:
+            place += 2 + int.from_bytes(head[place + 2 : place + 4])
+    return None

@@ -1,0 +1,1 @@
+"""utils1/extract_*.py and flow tools: videos to folders of frames and flow."""

@@ -1,0 +1,177 @@
+"""What an extraction will take, from a few frames of a few videos."""
+
+import shutil
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import astuple, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.reading import read_video
+from datasets.decoding.video.steps import is_even, mean_rate
+from sts_common import counted, size_in_words
+
+from ..shared.processes import Board, Worker, map_unordered, single_threaded_libraries
+from .image_folder import ImageFolder, Solver
+from .machine import CPU, Machine
+from .progress import say
+from .shared_solvers import shared_solver
+from .tasks import Tasks
+from .video_folder import Job, refusal
+
+LOOKED_AT = 200  # videos whose rate is asked for, and up to which they are looked at in this process
+SAMPLED, FRAMES = 5, 36  # videos tried, frames of each
+
+Value = TypeVar("Value")
+
+
+@dataclass
+class Sample:
+    """What the frames of a sample took: images, bytes on the disk, seconds in the solver, seconds elsewhere."""
+
+    frames: int = 0
+    size: int = 0
+    solving: float = 0.0
+    other: float = 0.0
+
+    def __add__(self, other: "Sample") -> "Sample":
+        return Sample(*(x + y for x, y in zip(astuple(self), astuple(other), strict=True)))
+
+
+def estimate(jobs: Sequence[Job], machine: Machine) -> str:
+    """Frames, files, bytes and time of jobs; on CPUs as if each core were as fast alone as with all others at work.
+
+    Every video is looked at as the extraction does before it decodes one, and those that it would refuse are named.
+
+    Raises:
+        ValueError: None of the videos, or of those sampled, can be read.
+    """
+    processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
+    looks = list(map_unordered(look_at, jobs, Board(len(jobs), processes, processes)))
+    lengths = {look.job: look.frames for look in looks if not look.problem}
+    name_refused([look.problem for look in looks if look.problem], len(jobs))
+    frames = sum(lengths.values())
+    with single_threaded_libraries():
+        tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
+        # The first one twice, of which the second counts: compilers, caches and GPUs have to warm up.
+        samples = readable([tried[0], *tried], try_frames)
+    sample = sum(samples.values(), Sample())
+    bad = len(jobs) - len(lengths) + len(tried) - len(samples)
+    solving, other, size = (x / sample.frames * frames for x in (sample.solving, sample.other, sample.size))
+    if machine.devices == (CPU,):
+        seconds = (solving + other) / machine.cores
+    else:  # both at the same time
+        seconds = max(other / machine.cores, solving / len(machine.devices))
+    files = frames * (3 if jobs[0].recipe.flow else 1)
+    free = shutil.disk_usage(next(path for path in jobs[0].folder.parents if path.exists())).free
+    refused = f"; {bad:,} of {counted(len(jobs), 'video')} would be refused (named above)" if bad else ""
+    return (
+        f"about {frames:,.0f} frames, {files:,.0f} files of {size_in_words(size)} in all "
+        f"({size_in_words(free)} are free), "
+        f"{tqdm.format_interval(seconds)} at {frames / seconds:.1f} frames/s{refused}"
+    )
+
+
+class Look(NamedTuple):
+    """Frames that a video becomes, about, or why it becomes none."""
+
+    job: Job
+    frames: float
+    problem: str
+
+
+def look_at(job: Job, worker: Worker) -> Look:
+    """Look at a video without decoding it, as its extraction begins."""
+    try:
+        index = outline(job.video, job.recipe.allow_short)
+    except (ValueError, FileNotFoundError) as error:
+        return Look(job, 0.0, refusal(job.video, error))
+    return Look(job, index.length * (job.recipe.fps or mean_rate(index)), "")
+
+
+def name_refused(problems: Sequence[str], videos: int) -> None:
+    """Name the videos that would be refused; raises ValueError if none is left."""
+    for problem in sorted(problems):
+        say(f"bad video: {problem}")
+    if len(problems) == videos:
+        raise ValueError(f"none of {counted(videos, 'video')} can be read (named above)")
+
+
+def uneven(jobs: Sequence[Job]) -> Iterator[str]:
+    """One line on videos whose frames are not equally far apart at the rate that is asked for, if there are any."""
+    fps, rates = jobs[0].recipe.fps, Counter[str]()
+    looked_at = spread(jobs, LOOKED_AT)
+    for job in looked_at:
+        with suppress(ValueError, FileNotFoundError):  # the extraction names it
+            index = outline(job.video, job.recipe.allow_short)
+            if fps and not is_even(job.video, index, fps):
+                rates[f"{mean_rate(index):.4g}"] += 1
+    if rates:
+        some = " looked at" if len(looked_at) < len(jobs) else ""
+        yield (
+            f"{rates.total():,} of {counted(len(looked_at), 'video')}{some} (of {rates.most_common(1)[0][0]} frames a "
+            f"second, most of them): at --fps {fps:g} the steps from frame to frame differ, and flow jumps with them; "
+            "--fps source takes each frame once"
+        )
+
+
+def spread(jobs: Sequence[Job], most: int) -> list[Job]:
+    """At most so many jobs, evenly from all."""
+    count = min(len(jobs), most)
+    return [jobs[(2 * i + 1) * len(jobs) // (2 * count)] for i in range(count)]
+
+
+def readable(jobs: Sequence[Job], function: Callable[[Job], Value]) -> dict[Job, Value]:
+    """Results for the videos that can be read; the others are named."""
+    results: dict[Job, Value] = {}
+    problems = []
+    for job in jobs:
+        try:
+            results[job] = function(job)
+        except (ValueError, FileNotFoundError) as error:
+            problems.append(refusal(job.video, error))
+    name_refused(sorted(set(problems)), len({job.video for job in jobs}))
+    return results
+
+
+def try_frames(job: Job) -> Sample:
+    """Extract the first frames of a video to a temporary folder, in this thread."""
+    sample = Sample()
+
+    def count(stream: str, images: int, size: int) -> None:
+        sample.size += size
+        sample.frames += images if stream == "rgb" else 0
+
+    recipe = job.recipe
+    solver = TimedSolver(shared_solver(recipe.flow, job.devices[0])) if recipe.flow else None
+    frames = islice(read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True), FRAMES)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder, Tasks(lambda: 1, 1) as tasks:
+        ImageFolder(Path(folder), recipe, count).write_all(frames, solver, tasks)
+        sample.other = time.perf_counter() - start
+    if solver:
+        sample.solving = solver.seconds
+        sample.other -= solver.seconds
+    return sample
+
+
+class TimedSolver:
+    """Knows how long another solver has worked."""
+
+    def __init__(self, solver: Solver) -> None:
+        self.solver, self.pixels, self.seconds = solver, solver.pixels, 0.0
+
+    def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        start = time.perf_counter()
+        levels = self.solver(previous, following)
+        self.seconds += time.perf_counter() - start
+        return levels

@@ -1,0 +1,119 @@
+"""Videos to folders of frames and flow images: what the two extraction scripts share."""
+
+import logging
+from pathlib import Path
+
+from datasets.lists.annotations import VIDEOS
+from datasets.lists.class_folders import find_tree, refuse_clashes
+from datasets.stores.provenance import claim
+from sts_common import counted, size_in_words
+
+from ..shared.processes import Board, map_unordered
+from .estimate import estimate, uneven
+from .extraction_recipe import Recipe
+from .machine import CPU, Machine
+from .progress import Progress, Tally
+from .video_folder import Job, extract_video, is_complete
+
+log = logging.getLogger(__name__)
+
+
+def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
+    """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
+
+    Complete videos are skipped, damaged ones named on stderr while the others go on.
+
+    Args:
+        source: Folder of class folders.
+        target: Made if missing; its provenance files must agree with `recipe`.
+        classes: Slice of the sorted class folders, which are those that hold a video.
+        recipe: What to write.
+        machine: What works, and which of the videos are its own.
+
+    Raises:
+        FileNotFoundError: No `source`.
+        ValueError: Nothing to extract, another recipe in `target`, or videos that could not be extracted.
+        OSError: The disk is full or not writable; every folder that is there is complete.
+    """
+    jobs, records = list_jobs(source, target, classes, recipe, machine), recipe.records()
+    target.mkdir(parents=True, exist_ok=True)
+    for file_name, record in records.items():
+        claim(target, file_name, record)
+    todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
+    complete = len(jobs) - len(todo)
+    if todo:
+        log.info("%s", announcement(todo, complete, recipe, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
+    tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
+    board = Board(len(todo), machine.processes(len(todo)), machine.cores)
+    with Progress(tally, board, target) as progress:
+        for outcome in map_unordered(extract_video, todo, board):
+            progress.add(outcome)
+    made = ", ".join(f"{count} {stream}" for stream, count in tally.images.items()) or "no images"
+    log.info(
+        f"extracted {counted(len(todo) - tally.failed, 'video')} ({made}), {complete} were already complete, "
+        f"{tally.failed} failed{tally.summary()}"
+    )
+    if tally.failed:
+        raise ValueError(
+            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+        )
+
+
+def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
+    """Print what `extract` would take, from a sample of the videos that are not complete; writes nothing to `target`.
+
+    Arguments and errors are those of `extract`.
+    """
+    jobs = list_jobs(source, target, classes, recipe, machine)
+    recipe.records()  # a solver that cannot be built is no fault of the videos
+    todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
+    log.info(f"{len(jobs) - len(todo)} of {counted(len(jobs), 'video')} already complete")
+    if todo:
+        log.info(estimate(todo, machine))
+        for line in uneven(todo):
+            log.warning("%s", line)
+
+
+def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
+    """The videos of this machine's share, complete or not."""
+    if source.resolve() in target.resolve().parents:
+        raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
+    videos = find_videos(source, classes)
+    return [
+        Job(video, video.stat().st_size, target / video.relative_to(source).with_suffix(""), recipe, machine.devices)
+        for video in machine.share(videos)
+    ]
+
+
+def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
+    """What is about to be done, and with what."""
+    size = size_in_words(sum(job.size for job in todo))
+    flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
+    gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
+    started = f"extracting {counted(len(todo), 'video')} ({size}), {complete} are complete"
+    return f"{started}{flow}; CPU cores: {machine.cores}{gpus}"
+
+
+def find_videos(source: Path, classes: slice) -> list[Path]:
+    """Video files of the chosen class folders, sorted; what is left out is said.
+
+    Where there are no class folders, as in Something-Something, all videos are in one.
+
+    Raises:
+        FileNotFoundError: No `source`.
+        ValueError: No video, or two that would become the same folder.
+    """
+    tree = find_tree(source)
+    chosen = set(tree.folders[classes])
+    if not chosen:
+        start, end = classes.start, classes.stop
+        raise ValueError(f"{source}: START END = {start} {end} chooses none of its {len(tree.folders)} class folders")
+    videos = [video for video in tree.videos if video.folder in chosen and video.suffix]
+    if not videos:
+        raise ValueError(f"{source}: holds folders of frames alone; a video ends in {' '.join(VIDEOS)}")
+    refuse_clashes(source, videos)
+    for line in tree.search.lines():
+        log.warning("%s", line)
+    return sorted(source / f"{video.path}{video.suffix}" for video in videos)

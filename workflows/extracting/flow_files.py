@@ -1,0 +1,108 @@
+"""Flow on the disk, as JPEG pairs or .flo files: where it is, how it was encoded, and reading it."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from datasets.stores.frames import count_usable_frames, read_image
+from datasets.stores.layouts import LAYOUTS
+from datasets.stores.numbering import list_names, numbers_of
+from datasets.stores.provenance import FLOW_FILE, read_record
+from flow.encoding import check_bound, decode
+from flow.flo import read_flo
+
+FLOW_XY = LAYOUTS["sts"]["flow"]
+
+
+class Encoding(NamedTuple):
+    """How flow became grey levels."""
+
+    bound: float
+    quantisation: str
+
+
+def flow_folders(root: Path) -> tuple[list[Path], bool]:
+    """Folders with flow at or below `root`, sorted, and whether it is .flo files.
+
+    Raises:
+        FileNotFoundError: No such folder.
+        ValueError: No flow there, or both kinds.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    found: dict[bool, list[Path]] = {False: [], True: []}
+    for place, folders, files in os.walk(root, followlinks=True):
+        is_flo = not numbers_of(files, FLOW_XY[0])
+        if not is_flo or any(name.endswith(".flo") for name in files):
+            found[is_flo].append(Path(place))
+            folders.clear()
+        folders[:] = [name for name in folders if not name.startswith(".")]
+    if bool(found[True]) == bool(found[False]):
+        what = f"both of {found[True][0]} and {found[False][0]}; name one of" if found[True] else "neither of"
+        raise ValueError(f"{root}: holds {what} .flo files and JPEG pairs {FLOW_XY[0].format(1)}, ...")
+    return sorted(found[True] or found[False]), bool(found[True])
+
+
+def flow_files(folder: Path) -> list[tuple[Path, ...]]:
+    """Files of flow 1, 2, ... of a video: (x, y) pictures, or one .flo file, whose longest number counts.
+
+    Raises:
+        ValueError: A number is missing or double.
+    """
+    names = list_names(folder)
+    if numbers_of(names, FLOW_XY[0]):
+        count = count_usable_frames(folder, LAYOUTS["sts"], {"flow"})
+        return [tuple(folder / pattern.format(i) for pattern in FLOW_XY) for i in range(1, count + 1)]
+    numbered: dict[int, Path] = {}
+    for name in sorted(names):
+        if name.endswith(".flo") and not name.startswith("."):
+            number = int(max(re.findall(r"\d+", name), key=len, default="0"))
+            if numbered.setdefault(number, folder / name) != folder / name:
+                raise ValueError(f"{numbered[number]}: and {name} have the same number")
+    for i, (number, path) in enumerate(sorted(numbered.items()), start=1):
+        if number != i:
+            raise ValueError(f"{path}: number {number} where {i} is next; .flo files count from 1 without gaps")
+    return [(path,) for _, path in sorted(numbered.items())]
+
+
+def read_levels(files: Sequence[Path]) -> NDArray[np.uint8]:
+    """A pair of pictures as (H, W, 2)."""
+    x, y = (read_image(path, cv2.IMREAD_GRAYSCALE) for path in files)
+    if x.shape != y.shape:
+        raise ValueError(f"{files[1]}: its size is not that of {files[0].name}; extract the video again")
+    return np.stack([x, y], -1)
+
+
+def read_flow(files: Sequence[Path], encoding: Encoding | None) -> NDArray[np.float32]:
+    """Flow (H, W, 2) in pixels; `encoding` is that of a pair of pictures."""
+    return decode(read_levels(files), *encoding) if encoding else read_flo(files[0])
+
+
+def find_record(folder: Path, file_name: str = FLOW_FILE) -> dict[str, Any]:
+    """The record in a folder or the nearest folder above it, as far up as a root can be; {} if there is none."""
+    near = folder.absolute()
+    return next((record for place in (near, *near.parents[:3]) if (record := read_record(place / file_name))), {})
+
+
+def find_encoding(folder: Path, bound: float | None, quantisation: str | None, options: str) -> Encoding:
+    """Encoding of the JPEG pairs below a folder, from flow.json or, where that is silent, from the arguments.
+
+    Raises:
+        ValueError: Neither says it, or they disagree; `options` are the names of the arguments on the command line.
+    """
+    record = find_record(folder)
+    given = {"bound": bound, "quantisation": quantisation}
+    for name, value in given.items():
+        if value is None and name not in record:
+            raise ValueError(f"{folder}: no {FLOW_FILE} says the {name} of its flow; give {options}")
+        if value is not None and record.get(name, value) != value:
+            raise ValueError(f"{folder}: its {FLOW_FILE} says {name} {record[name]}, not {value}; leave out {options}")
+    stated = given | {name: record[name] for name in given if name in record}
+    check_bound(stated["bound"])
+    return Encoding(float(stated["bound"]), stated["quantisation"])

@@ -1,0 +1,137 @@
+"""What a user sees while videos are extracted: how fast it goes, how long it takes, and how much disk it needs."""
+
+import logging
+import shutil
+import sys
+import threading
+import time
+from collections import Counter, deque
+from pathlib import Path
+from types import TracebackType
+
+from tqdm import tqdm
+
+from sts_common import counted, size_in_words
+
+from ..shared.processes import Board
+from .video_folder import Outcome
+
+TICK = 1.0  # seconds between two looks at what is done
+WINDOW = 60  # ticks over which the rate is taken, and between two lines where there is no terminal
+FIRST = 10  # videos after which it is judged whether the others fit on the disk
+
+log = logging.getLogger(__name__)
+
+
+class Tally:
+    """What is done, and from it what is left.
+
+    Videos differ in length, so that they count by their bytes: the others become as many images, and as many bytes on
+    the disk, per byte as the finished ones.
+
+    Args:
+        videos: Number of all videos.
+        source: Their bytes.
+        unit: What is counted as progress, "pairs" (of which each is a flow image) or "frames".
+    """
+
+    def __init__(self, videos: int, source: int, unit: str) -> None:
+        self.videos, self.source, self.unit = videos, source, unit
+        self.finished = self.failed = self.read = self.written = 0  # videos, videos, bytes, bytes
+        self.images = Counter[str]()
+        self.start = time.monotonic()
+        self.samples = deque([(self.start, 0)], maxlen=WINDOW)  # (time, units of all videos, also unfinished ones)
+
+    @property
+    def units(self) -> int:
+        """Pairs or frames of the finished videos."""
+        return self.images["flow" if self.unit == "pairs" else "rgb"]
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a finished video."""
+        self.images.update(outcome.counts)
+        self.finished += 1
+        self.failed += bool(outcome.problem)
+        self.read += outcome.job.size
+        self.written += outcome.size
+
+    def expected(self, amount: int) -> float | None:
+        """What `amount` of the finished videos grows to with all of them; None as long as nobody can know."""
+        return amount * self.source / self.read if amount else None
+
+    def text(self, size: int) -> str:
+        """Rate, time left and disk, as known after the newest sample; `size` in bytes is written so far."""
+        (before, first), (now, count) = self.samples[0], self.samples[-1]
+        rate = (count - first) / max(now - before, 1e-3)
+        parts = [f"{rate:.1f} {self.unit}/s"]
+        if rate and (total := self.expected(self.units)):
+            parts.append(f"{tqdm.format_interval(max(total - count, 0) / rate)} left")
+        total = self.expected(self.written)
+        return ", ".join([*parts, size_in_words(size) + (f" of ~{size_in_words(max(total, size))}" if total else "")])
+
+    def summary(self) -> str:
+        """Mean rate since the start, or nothing if nothing was made."""
+        rate = self.units / max(time.monotonic() - self.start, 1e-3)
+        return f"; {rate:.1f} {self.unit}/s, {size_in_words(self.written)}" if self.units else ""
+
+
+class Progress:
+    """A line on the terminal that moves during long videos too, or a line in the log now and then; for `with`.
+
+    Args:
+        tally: Of the finished videos.
+        board: Where the workers count.
+        target: Folder on the disk that is written to.
+    """
+
+    def __init__(self, tally: Tally, board: Board, target: Path) -> None:
+        self.tally, self.board, self.target = tally, board, target
+        shape = "{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}"
+        self.bar = tqdm(total=tally.videos, disable=None, bar_format=shape)
+        self.ended = threading.Event()
+        self.clock = threading.Thread(target=self.watch, daemon=True)
+
+    def __enter__(self) -> "Progress":
+        self.clock.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ended.set()
+        self.clock.join()
+        self.bar.close()
+
+    def watch(self) -> None:
+        """Refresh the line until all has ended."""
+        ticks = 0
+        while not self.ended.wait(TICK):
+            ticks += 1
+            images, size = self.board.images_and_size()
+            self.tally.samples.append((time.monotonic(), images))
+            text = self.tally.text(size)
+            self.bar.set_postfix_str(text)
+            if self.bar.disable and ticks % WINDOW == 0:
+                log.info("%d of %s, %s", self.tally.finished, counted(self.tally.videos, "video"), text)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count a finished video, and say so if it is bad or if the disk is too small."""
+        self.tally.add(outcome)
+        self.bar.update()
+        if outcome.problem:
+            say(f"bad video: {outcome.problem}")
+        for note in outcome.notes:
+            say(f"{outcome.job.video}: {note}")
+        total = self.tally.expected(self.tally.written)
+        if self.tally.finished == FIRST and total:
+            needed, free = total - self.tally.written, shutil.disk_usage(self.target).free
+            if needed > free:
+                say(
+                    f"warning: {self.target} will need about {size_in_words(needed)} more, "
+                    f"but {size_in_words(free)} are free"
+                )
+
+
+def say(line: str) -> None:
+    """Print a line on stderr, above the progress."""
+    tqdm.write(line, file=sys.stderr)

@@ -1,0 +1,107 @@
+"""One video to its folder of frames and flow images."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.decoding.video.containers import DamagedVideo
+from datasets.decoding.video.outline import outline
+from datasets.decoding.video.reading import read_video
+from datasets.stores.frames import count_usable_frames
+from datasets.stores.layouts import DONE, FPS, LAYOUTS
+from datasets.stores.numbering import stated_counts
+
+from ..shared.processes import IMAGES, SIZE, Worker
+from .extraction_recipe import Recipe
+from .image_folder import ImageFolder, write
+from .machine import CPU
+from .shared_solvers import shared_solver
+from .tasks import Tasks
+
+
+@dataclass(frozen=True)
+class Job:
+    """One video, its bytes, the folder it becomes, how, and the devices of which each worker takes one."""
+
+    video: Path
+    size: int
+    folder: Path
+    recipe: Recipe
+    devices: tuple[str, ...] = (CPU,)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: images per stream and bytes on the disk, or why there are none; and how it was read."""
+
+    job: Job
+    counts: dict[str, int]
+    size: int = 0
+    problem: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def is_complete(folder: Path, *, flow: bool) -> bool:
+    """Whether a finished folder holds all that is asked; files are counted if another tool's `done` is empty."""
+    try:
+        if stated := stated_counts(folder):
+            return "flow" in stated or not flow
+        return count_usable_frames(folder, LAYOUTS["sts"], {"rgb", "flow"} if flow else {"rgb"}) > 0
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+
+
+@contextmanager
+def made_whole(folder: Path) -> Iterator[Path]:
+    """A hidden folder that becomes `folder` when the block ends, and vanishes when it fails."""
+    part = folder.with_name(f".part-{folder.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if folder.exists():  # renamed first, for a folder that loses its files must not keep its `done`
+            folder.rename(part / "old")
+            shutil.rmtree(part / "old")
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def extract_video(job: Job, worker: Worker) -> Outcome:
+    """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
+    try:
+        with made_whole(job.folder) as part:
+            counts, size = write_images(job, part, worker)
+            index = outline(job.video, job.recipe.allow_short)  # known by now
+            if job.recipe.fps is None:
+                write(part / FPS, f"{counts['rgb'] / index.length:.6g}\n".encode())
+            write(part / DONE, "".join(f"{stream} {count}\n" for stream, count in counts.items()).encode())
+    except (ValueError, FileNotFoundError) as error:
+        return Outcome(job, {}, problem=refusal(job.video, error))
+    return Outcome(job, counts, size, notes=index.notes)
+
+
+def refusal(video: Path, error: Exception) -> str:
+    """Why a video is not extracted, on one line."""
+    reason = str(error).removeprefix(f"{video}: ")
+    cure = ", or take what is there with --allow_short" if isinstance(error, DamagedVideo) else ""
+    return " ".join(f"{video}: {reason}{cure}".split())
+
+
+def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int], int]:
+    """Write the images of a video; how many per stream, and their bytes on the disk."""
+    recipe, board, total = job.recipe, worker.board, []
+
+    def count(stream: str, images: int, size: int) -> None:
+        total.append(size)
+        board.add(SIZE, size)
+        if stream == recipe.streams[-1]:
+            board.add(IMAGES, images)
+
+    solver = shared_solver(recipe.flow, job.devices[worker.number % len(job.devices)]) if recipe.flow else None
+    frames = read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True)
+    with Tasks(board.threads, board.cores) as tasks:
+        counts = ImageFolder(folder, recipe, count).write_all(frames, solver, tasks)
+    return counts, sum(total)

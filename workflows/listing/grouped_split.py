@@ -1,0 +1,76 @@
+"""Train and test lists of one's own videos: what was cut from one source stays on one side."""
+
+import logging
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from datasets.lists.entries import Entry
+from sts_common import counted
+
+log = logging.getLogger(__name__)
+
+
+def hashed(name: str) -> int:
+    """A number that depends on a name alone, whose bytes need not be UTF-8."""
+    return zlib.crc32(name.encode("utf-8", "surrogateescape"))
+
+
+def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
+    """Choose the groups to test on: whole ones, in every class about `fraction` of its videos.
+
+    The choice depends on the names and the seed alone. Groups may span classes.
+
+    Args:
+        entries: All videos.
+        class_names: By class index, for errors.
+        fraction: Of the videos, in (0, 1).
+        seed: Of the order in which groups are tried.
+
+    Returns:
+        The groups; every class has a video in them and one outside.
+
+    Raises:
+        ValueError: If a class cannot be on both sides.
+    """
+    sizes: dict[str, Counter[int]] = defaultdict(Counter)
+    for entry in entries:
+        sizes[entry.group][entry.label] += 1
+    totals = Counter(entry.label for entry in entries)
+    wanted = {label: max(1, round(fraction * total)) for label, total in totals.items()}
+    held: Counter[int] = Counter()
+    chosen: set[str] = set()
+    order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
+    for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
+        for group in order:
+            own = sizes[group]
+            fits = all(
+                held[label] + n <= wanted[label] + slack and held[label] + n < totals[label] for label, n in own.items()
+            )
+            needed = not slack or any(not held[label] for label in own)
+            if group not in chosen and fits and needed:
+                chosen.add(group)
+                held.update(own)
+    for label, total in totals.items():
+        if not held[label]:
+            raise ValueError(
+                f"class {class_names[label]!r}: its {counted(total, 'video')} cannot be on both sides of the split; "
+                "each class needs two videos, and with --group_by two groups that it does not share with all others"
+            )
+    return chosen
+
+
+def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
+    """Entries in which a class of a single group has every video as its own, and said: they may look alike."""
+    groups: dict[int, set[str]] = defaultdict(set)
+    for entry in entries:
+        groups[entry.label].add(entry.group)
+    for label, names in sorted(groups.items()):
+        if len(names) == 1:
+            log.warning(
+                "class %r: all videos seem to be cut from one (%s); they are split one by one, so if they do come "
+                "from one the test is too easy. --group_by says what tells the sources apart",
+                class_names[label],
+                min(names),
+            )
+    return [e if len(groups[e.label]) > 1 else e._replace(group=e.path) for e in entries]

@@ -1,0 +1,88 @@
+"""What the names of videos tell of their sources, so that clips of one source stay on one side of a split."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from datasets.lists.entries import Entry
+
+FEWEST = 2  # sources of a class, of which one is trained on and one tested on
+PEOPLE = "subject|subj|person|actor|signer|speaker|user|participant|player|performer|patient|volunteer"
+PLACES = "scene|session|video|vid|rec|tape|movie|seq|set|day|part|id|s|p"
+
+
+class Pattern(NamedTuple):
+    """A manner of naming videos.
+
+    Attributes:
+        what: Whose it is, or what it takes for the source.
+        expression: For `--group_by`; the group `source` is the source.
+        known: Whether names that all fit cannot mean anything else.
+    """
+
+    what: str
+    expression: str
+    known: bool
+
+
+CLASS = r"(?:^|/)(?P<class>[^/]+)/"
+PATTERNS = (
+    Pattern("the film, as HMDB51 names clips", CLASS + r"(?P<source>[^/]+?)_(?P=class)_[fhlu]_[nc]m_np\d", True),
+    Pattern("the subject, as NTU names clips", r"S\d{3}C\d{3}(?P<source>P\d{3})R\d{3}A\d{3}", True),
+    Pattern("the group, as UCF101 names clips", r"(?P<source>[^/]*g\d+)_c\d+", True),
+    Pattern("the sequence, as UT-Interaction names clips", r"(?P<source>set_?\d+_seq_?\d+)", True),
+    Pattern("the person, as KTH names clips", r"(?P<source>person\d+)_", True),
+    Pattern("the person", rf"(?i)(?P<source>(?:{PEOPLE})[ _-]?\d+)", True),
+    Pattern("what stands before the class", CLASS + r"(?P<source>[^/]+?)[ _.-]+(?i:(?P=class))", False),
+    Pattern("a word with a number", rf"(?i)(?:^|[/ _.-])(?P<source>(?:{PLACES})[ _-]?\d+)(?![^/ _.-]|[^/]*/)", False),
+    Pattern("the folder in the class", r"^[^/]+/(?P<source>[^/]+)/", False),
+    Pattern("the first word of the name", r"(?:^|/)(?P<source>[^/ _.-]+)[ _.-]+[^/]*$", False),
+)
+
+
+def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
+    """Entries whose group is what a regular expression finds in the path.
+
+    That is its group `source`, without one its first parenthesis, without any all of it.
+
+    Raises:
+        ValueError: If the expression is malformed, or a path has no such part.
+    """
+    try:
+        search = re.compile(expression).search
+    except re.error as error:
+        raise ValueError(f"--group_by {expression!r}: {error}") from None
+    found = []
+    for entry in entries:
+        if not (match := search(entry.path)):
+            raise ValueError(f"--group_by {expression!r}: finds nothing in {entry.path!r}")
+        source = match["source"] if "source" in match.re.groupindex else match[1] if match.re.groups else match[0]
+        found.append(entry._replace(group=source or match[0]))
+    return found
+
+
+def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
+    """Patterns that all names fit, and that give every class several sources with several videos in some of them."""
+    for pattern in PATTERNS:
+        try:
+            found = grouped(entries, pattern.expression)
+        except ValueError:
+            continue
+        least, _ = per_class(found)
+        if least >= FEWEST and count_sources(found) < len(found):
+            yield pattern, found
+
+
+def count_sources(entries: Sequence[Entry]) -> int:
+    """How many sources there are."""
+    return len({entry.group for entry in entries})
+
+
+def per_class(entries: Sequence[Entry]) -> tuple[int, int]:
+    """The fewest and the most sources that a class has."""
+    groups: dict[int, set[str]] = defaultdict(set)
+    for entry in entries:
+        groups[entry.label].add(entry.group)
+    counts = [len(names) for names in groups.values()]
+    return min(counts), max(counts)

@@ -1,0 +1,1 @@
+"""utils1/pack.py: frame folders to packed clips, and back."""

@@ -1,0 +1,68 @@
+"""Files of packed clips back to the images that they were made from, or compared with them."""
+
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets.stores.pack_file import CURE, PackFile
+from datasets.stores.store import inside
+from sts_common.files import write_atomically
+
+from ..shared.processes import Worker
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files of one video, and a root: of the tree that they become, or were made from, if there is one."""
+
+    files: Sequence[Path]
+    root: Path | None
+
+
+def unpack(job: Files, _: Worker) -> tuple[int, str]:
+    """Write what a video was packed from; files that are there already are left alone.
+
+    Returns:
+        Bytes written, and why it failed or "".
+    """
+    assert job.root is not None
+    size = 0
+    try:
+        for file, number, name in in_order(job.files):
+            place = inside(job.root, name)
+            if not (place.is_file() and zlib.crc32(place.read_bytes()) == file.front.table["crc"][number]):
+                content = file.content(number)
+                write_atomically(place, lambda out: out.write(content), durable=False)  # noqa: B023 - called at once
+                size += len(content)
+    except (ValueError, FileNotFoundError) as error:
+        return size, str(error)
+    return size, ""
+
+
+def verify(job: Files, _: Worker) -> tuple[int, str]:
+    """Compare everything with its checksums and, if there is a root, with its files.
+
+    Returns:
+        Images, and what is wrong or "".
+    """
+    images = 0
+    try:
+        for file, number, name in in_order(job.files):
+            content = file.content(number)
+            if job.root and (place := inside(job.root, name)).read_bytes() != content:
+                raise ValueError(f"{place}: is not what was packed; {CURE}")
+            images += number < file.images
+    except (ValueError, FileNotFoundError) as error:
+        return images, str(error)
+    return images, ""
+
+
+def in_order(paths: Sequence[Path]) -> Iterator[tuple[PackFile, int, str]]:
+    """What packs hold, by number and name: all images before all other files, for a `done` says that all is there."""
+    files = [PackFile(path) for path in paths]
+    for is_image in (True, False):
+        for file in files:
+            for number, name in enumerate(file.description.names):
+                if (number < file.images) == is_image:
+                    yield file, number, name

@@ -1,0 +1,200 @@
+"""The videos of a tree of frame folders, and their packed files."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from datasets.decoding.pixels import check_size, read_file
+from datasets.lists.entries import Entry
+from datasets.stores.detect import detect_layout
+from datasets.stores.frames import FrameFolders
+from datasets.stores.layouts import LAYOUTS
+from datasets.stores.pack import file_of
+from datasets.stores.pack_file import PackFile
+from datasets.stores.pack_format import RECORD, SUFFIX, Description, write_pack
+from datasets.stores.store import Video
+from sts_common.files import write_atomically
+
+from ..shared.processes import Worker
+
+
+@dataclass(frozen=True)
+class Job:
+    """A folder of frames below `root`, whose packed files are named `target` and an ending."""
+
+    root: Path
+    layout: str
+    folder: Path
+    target: Path
+
+
+class Images(NamedTuple):
+    """What becomes a file.
+
+    Attributes:
+        stream: Its name.
+        planes: Per frame.
+        paths: Of images, frame by frame, plane by plane.
+        others: Further files of the video.
+        root: What paths in the file begin at.
+        rate: Frames per second, if known.
+    """
+
+    stream: str
+    planes: int
+    paths: Sequence[Path]
+    others: Sequence[Path]
+    root: Path
+    rate: float | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(path.stat().st_size for path in (*self.paths, *self.others))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Bytes before and after, packed files that were there already, and why it failed or ""."""
+
+    before: int = 0
+    after: int = 0
+    skipped: int = 0
+    problem: str = ""
+
+
+def choose_layout(root: Path, layout: str) -> str:
+    """The layout of a tree; "auto" looks at it.
+
+    Raises:
+        FileNotFoundError: If the tree is not there, or empty.
+        ValueError: If it holds no frames.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder")
+    if (root / RECORD).exists():
+        raise ValueError(f"{root}: holds packed clips, there is nothing to pack; --unpack makes folders of them")
+    if layout != "auto":
+        return layout
+    entries = [Entry(folder.relative_to(root).as_posix(), 0, "") for folder in folders_with_files(root)]
+    if not entries:
+        raise FileNotFoundError(f"{root}: holds no folders of frames")
+    found = detect_layout(root, entries)
+    if found not in LAYOUTS:
+        raise ValueError(f"{root}: holds no folders of frames, but --layout {found}; there is nothing to pack")
+    return found
+
+
+def folders_with_files(root: Path) -> Iterator[Path]:
+    """Folders below a root that hold files, sorted."""
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(name for name in inner if not name.startswith(".part-"))  # unfinished extractions
+        if names and Path(folder) != root:
+            yield Path(folder)
+
+
+def find_folders(store: FrameFolders) -> list[Path]:
+    """Folders of videos: those with a first frame, and those that have flow but no frames anywhere."""
+    folders = list(folders_with_files(store.root))
+    framed = [folder for folder in folders if begins(store, folder, "rgb")]
+    names = {folder.name for folder in framed}
+    apart = any(pattern.folder for pattern in store.layout["flow"])  # flow has a tree of its own
+    flow_only = [
+        folder
+        for folder in folders
+        if folder not in set(framed)
+        and begins(store, folder, "flow")
+        and store.planes(folder, "flow")[0].folder == folder
+        and not (apart and folder.name in names)
+    ]
+    return sorted(framed + flow_only)
+
+
+def begins(store: FrameFolders, folder: Path, stream: str) -> bool:
+    """Whether a stream has a first image."""
+    planes = store.planes(folder, stream)
+    return bool(planes) and all(plane.path(store.layout.first).is_file() for plane in planes)
+
+
+def images_of(store: FrameFolders, folder: Path) -> list[Images]:
+    """What each packed file of a video is made of.
+
+    Raises:
+        ValueError: If an image is missing.
+    """
+    streams = [stream for stream in ("rgb", "flow") if begins(store, folder, stream)]
+    counts = store.counts(folder, set(streams))
+    paths = {stream: store.paths(video_at(folder), stream, range(1, counts[stream] + 1)) for stream in streams}
+    packed = {path for planes in paths.values() for path in chain(*planes)}
+    try:
+        rate = store.rate(folder)
+    except ValueError:
+        rate = None
+    seen: set[Path] = set()
+    found = []
+    for number, stream in enumerate(streams):
+        places = {plane.folder for plane in store.planes(folder, stream)} | ({folder} if number == 0 else set())
+        files = sorted(file for place in places - seen for file in place.iterdir() if file.is_file())
+        others = [file for file in files if file not in packed]
+        seen |= places
+        by_frame = list(chain(*zip(*paths[stream], strict=True)))
+        found.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
+    return found
+
+
+def video_at(folder: Path) -> Video:
+    """A whole video."""
+    return Video(folder.name, folder, 0, 0)
+
+
+def pack_video(job: Job, _: Worker) -> Outcome:
+    """Pack all streams of a video; those that are packed already are left alone."""
+    before = after = skipped = 0
+    try:
+        for images in images_of(FrameFolders(job.root, job.layout), job.folder):
+            target = file_of(job.target, images.stream)
+            if is_packed(target, images):
+                skipped += 1
+            else:
+                pack(images, target)
+            before += images.size
+            after += target.stat().st_size
+    except (ValueError, FileNotFoundError) as error:
+        return Outcome(before, after, skipped, str(error))
+    return Outcome(before, after, skipped)
+
+
+def pack(images: Images, target: Path) -> None:
+    """Write a file of packed clips, which is whole or not there; raises ValueError if an image is damaged."""
+    files = [*images.paths, *images.others]
+    names = [path.relative_to(images.root).as_posix() for path in files]
+    description = Description(images.planes, len(images.paths), images.rate, names)
+    write_atomically(target, lambda file: write_pack(file, description, contents(images)))
+
+
+def contents(images: Images) -> Iterator[bytes]:
+    """Bytes of each file."""
+    for path in images.paths:
+        data = read_file(path)
+        check_size(memoryview(data), path)
+        yield data
+    yield from map(read_file, images.others)
+
+
+def is_packed(target: Path, images: Images) -> bool:
+    """Whether a file is there, whole, and has so many images."""
+    try:
+        return PackFile(target).images == len(images.paths)
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def packed_videos(root: Path) -> list[list[Path]]:
+    """Packed files by video, frames before flow."""
+    videos: dict[str, list[Path]] = {}
+    for file in sorted(root.rglob(f"*{SUFFIX}"), reverse=True):  # "rgb" before "flow"
+        videos.setdefault(str(file).removesuffix(SUFFIX).rpartition(".")[0], []).append(file)
+    return list(videos.values())[::-1]

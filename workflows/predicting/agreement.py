@@ -1,0 +1,50 @@
+"""Checkpoints that are used together on a video: that they say how, and that they want the same."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import FLOW
+from datasets.stores.provenance import NOT_STATED, show
+from engine import checkpoint
+
+NEEDED = {"options", "class_names", "recipe", "stream"}
+
+
+def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Checkpoints that say how they are used, of the same classes.
+
+    Raises:
+        FileNotFoundError: If one is missing.
+        ValueError: If one is damaged, of a published form, or of other classes.
+    """
+    states = [checkpoint.load(path) for path in paths]
+    for path, state in zip(paths, states, strict=True):
+        if not state.keys() >= NEEDED:
+            raise ValueError(f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do")
+        if state["class_names"] != states[0]["class_names"]:
+            raise ValueError(f"{path}: its classes are not those of {paths[0]}")
+    return states
+
+
+def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
+    """How to make clips that suit all checkpoints; how flow is made is known by those that read it.
+
+    Raises:
+        ValueError: If they need different clips or flow.
+    """
+    first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
+    recipe = states[first]["recipe"]
+    for path, state in zip(paths, states, strict=True):
+        own = state["recipe"]
+        needs = {key: (own[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        needs["clip_stride"] = own.get("clip_stride", 1), recipe.get("clip_stride", 1)
+        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
+        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (own, recipe)) for key in keys}
+        for key, (here, there) in needs.items():
+            # Frames of their own size are scaled like any others; their own rate is a rate.
+            silent = (NOT_STATED, None) if key == "short_side" else (NOT_STATED,)
+            if here != there and here not in silent and there not in silent:
+                raise ValueError(
+                    f"{path}: made with {key} {show(here)}, {paths[first]} with {show(there)}; they cannot be fused"
+                )
+    return recipe

@@ -1,0 +1,79 @@
+"""How good the systems of a report are, and how sure that is."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from engine import video_metrics
+from engine.evaluation.analysis import clip_metrics
+from engine.evaluation.statistics import percentile_interval, resampled_means
+
+from .protocol import protocol
+from .single_and_fused import System, best_of, distinct
+
+TOP = 5  # of as many classes or fewer, top-5 says nothing
+
+Interval = tuple[float, float]
+
+
+class Result(NamedTuple):
+    """A row of the results.
+
+    Attributes:
+        system: Whose.
+        video: "top1", "top5" and "mean_class" over videos, in [0, 1].
+        interval: 95 % of top-1 over videos.
+        gain: Of a fused system: top-1 less that of its best stream, and 95 % of that; None of streams.
+        clip: The same over clips; {} where unknown.
+        protocol: How it was tested, for people.
+        clips: Clips of all videos.
+        videos: Scored videos.
+        listed: Videos of the list.
+    """
+
+    system: System
+    video: dict[str, float]
+    interval: Interval
+    gain: tuple[float, Interval] | None
+    clip: dict[str, float]
+    protocol: dict[str, str]
+    clips: int
+    videos: int
+    listed: int
+
+
+def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
+    """How good each system of a group is; all intervals are of the same bootstrap samples of the videos."""
+    systems = distinct(by_file)
+    means = resampled_means(torch.stack([system.right for system in systems]))
+    column = {id(system): means[:, i] for i, system in enumerate(systems)}
+    gains = {}
+    for *streams, last in by_file:
+        if streams:
+            best = best_of(streams)
+            difference = (last.right.sum() - best.right.sum()).item() / len(last.label)
+            gains[id(last)] = difference, interval_of(column[id(last)] - column[id(best)])
+    return [result_of(system, interval_of(column[id(system)]), gains.get(id(system))) for system in systems]
+
+
+def interval_of(means: Tensor) -> Interval:
+    """95 % of bootstrap means, shape (R,)."""
+    low, high = percentile_interval(means[:, None])[0].tolist()
+    return low, high
+
+
+def result_of(system: System, interval: Interval, gain: tuple[float, Interval] | None) -> Result:
+    """How good a system is."""
+    return Result(
+        system,
+        video_metrics(system.scores, system.label),
+        interval,
+        gain,
+        clip_metrics(system.hits[0], system.hits[1], system.clips, system.label) if system.hits else {},
+        protocol(system.file),
+        int(system.clips.sum()),
+        len(system.label),
+        system.file.scores.listed,
+    )

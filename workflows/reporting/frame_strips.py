@@ -1,0 +1,126 @@
+"""Strips of frames for a report, read where the test read them."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from datasets.clips.views import Box, Placement, View
+from datasets.corpora import DATASETS
+from datasets.lists.entries import Entry
+from datasets.records.lookup import look_on_disk, video_of
+from datasets.records.manifest import read_manifest
+from datasets.stores.detect import Reading, open_store
+from datasets.stores.store import Store
+from datasets.streams import RGB
+from engine import Scores
+from engine.command.cli import one_line
+
+FRAMES = 6  # of a strip, spread over the video
+HEIGHT, GAP = 96, 3  # pixels
+QUALITY = 80  # of the JPEG
+
+
+class Strip(NamedTuple):
+    """Frames of a video side by side, or why there are none.
+
+    Attributes:
+        uri: The picture, a JPEG, as a data URI; "" if there is none.
+        width: Pixels.
+        height: Pixels.
+        frames: Numbers of the frames, from 1.
+        problem: Why there is no picture.
+    """
+
+    uri: str = ""
+    width: int = 0
+    height: int = HEIGHT
+    frames: Sequence[int] = ()
+    problem: str = ""
+
+
+class Frames:
+    """The videos of a score file.
+
+    Args:
+        scores: Its `about` says where they were.
+        frame_dir: Where they are instead; "" for there.
+
+    Raises:
+        FileNotFoundError: If they are not there.
+        ValueError: If nothing says where they are, or they are stored in no way that is known.
+    """
+
+    def __init__(self, scores: Scores, frame_dir: str = "") -> None:
+        options = scores.about.get("options", {})
+        place = frame_dir or str(options.get("frame_dir") or "")
+        if not place:
+            raise ValueError("the score file does not say where the frames are; --frame_dir does")
+        root = Path(place)
+        if not root.is_dir():
+            raise FileNotFoundError(f"{root}: no such folder; --frame_dir says where the frames are")
+        self.entries = entries_of(scores, options)
+        layout = "auto" if frame_dir else str(options.get("layout", "auto"))
+        self.store = open_like_test(root, layout, self.entries, options)
+
+    def strip(self, position: int) -> Strip:
+        """Frames of a video, by its position among the scores."""
+        try:
+            return strip_of(self.store, self.entries[position])
+        except (OSError, ValueError) as error:
+            return Strip(problem=one_line(error))
+
+
+def entries_of(scores: Scores, options: dict) -> list[Entry]:
+    """What the annotation says of every video; without it a video is where its name says."""
+    about, place = scores.about, str(options.get("annotation_path") or "")
+    listed: dict[str, Entry] = {}
+    if place and Path(place).exists() and about.get("dataset") in DATASETS:
+        subset = "train" if about.get("subset") == "val" else "test"  # held-out videos are in the list of training
+        listing = DATASETS[about["dataset"]](Path(place), int(about.get("split") or 1), subset)
+        listed = {entry.name: entry for entry in listing.entries}
+    labels = scores.label.tolist()
+    return [listed.get(name, Entry(name, label, name)) for name, label in zip(scores.video, labels, strict=True)]
+
+
+def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: dict) -> Store:
+    """The frames below `root`, as a test with these options finds them."""
+    manifest = read_manifest(root)
+    layout = manifest.layout if manifest and layout == "auto" else layout
+    fps = options.get("video_fps", 25.0)
+    return open_store(layout, root, entries, Reading(fps=float(fps) or None))
+
+
+def strip_of(store: Store, entry: Entry) -> Strip:
+    """Frames spread over a video.
+
+    Raises:
+        FileNotFoundError: If it is not there.
+        ValueError: If it cannot be decoded.
+    """
+    video = video_of(entry, look_on_disk(entry, store, {RGB.name}), store, {RGB.name}, 0)
+    numbers = np.unique(np.linspace(1, video.num_frames, FRAMES + 2)[1:-1].round().astype(int)).tolist()
+    frames = store.read(video, RGB, numbers, Placement(small))  # (3, T, H, W)
+    apart = np.pad(frames, ((0, 0), (0, 0), (0, 0), (0, GAP)), constant_values=255)
+    side_by_side = np.hstack(list(apart.transpose(1, 2, 3, 0)))[:, :-GAP]
+    bgr = cv2.cvtColor(np.ascontiguousarray(side_by_side), cv2.COLOR_RGB2BGR)
+    _, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    uri = "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
+    return Strip(uri, side_by_side.shape[1], HEIGHT, numbers)
+
+
+def small(height: int, width: int) -> View:
+    """The whole frame at the height of a strip."""
+    size = HEIGHT, max(1, round(width * HEIGHT / height))
+    return View(Box(0, 0, height, width), size, Box(0, 0, *size))
+
+
+def open_frames(scores: Scores, frame_dir: str) -> Frames | str:
+    """The videos of a score file, or why they cannot be shown; arguments as of `Frames`."""
+    try:
+        return Frames(scores, frame_dir)
+    except (OSError, ValueError) as error:
+        return one_line(error)

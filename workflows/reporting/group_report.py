@@ -1,0 +1,103 @@
+"""What a report says of a group of score files: everything but how it looks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .accuracies import Result, results_of
+from .details import Details, details_of
+from .protocol import unlike
+from .score_files import NOT_STATED, Group
+from .single_and_fused import System, distinct, fusion_gain, systems_of
+
+
+@dataclass
+class ClassRow:
+    """A class: accuracy of each system, in [0, 1], and gain of each fused one; NaN without videos."""
+
+    label: int
+    name: str
+    videos: int
+    accuracy: list[float]
+    gain: list[float]
+
+
+@dataclass
+class GroupReport:
+    """Everything about a group.
+
+    Attributes:
+        group: The files.
+        systems: Each once.
+        results: One for each of them.
+        fused: Systems for which there is a gain of fusion.
+        classes: Every class, that which the first file's last system finds hardest first.
+        notices: What a reader must know before comparing.
+        details: One for each file.
+    """
+
+    group: Group
+    systems: list[System]
+    results: list[Result]
+    fused: list[System]
+    classes: list[ClassRow]
+    notices: list[str]
+    details: list[Details]
+
+
+def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
+    """Look at a group.
+
+    Args:
+        group: The files.
+        frame_dir: Where the frames are; "" for where the files say.
+        worst: Errors shown of each file.
+    """
+    by_file = systems_of(group)
+    systems = distinct(by_file)
+    gains = {id(own[-1]): (own[-1], gain) for own in by_file if (gain := fusion_gain(own)) is not None}
+    details = [
+        details_of(number, file, own, frame_dir, worst)
+        for number, (file, own) in enumerate(zip(group.files, by_file, strict=True), 1)
+    ]
+    return GroupReport(
+        group,
+        systems,
+        results_of(by_file),
+        [system for system, _ in gains.values()],
+        class_rows(group, systems, [gain for _, gain in gains.values()], by_file[0][-1]),
+        notices(group),
+        details,
+    )
+
+
+def class_rows(group: Group, systems: Sequence[System], gains: Sequence[Tensor], hardest: System) -> list[ClassRow]:
+    """Accuracies of every class, the worst of system `hardest` first, classes without videos last."""
+    videos = hardest.by_class.videos
+    accuracy = torch.stack([system.by_class.right / videos.double() for system in systems], 1)
+    gain = torch.stack(list(gains), 1) if gains else torch.zeros(len(videos), 0)
+    rows = [
+        ClassRow(label, name, int(videos[label]), accuracy[label].tolist(), gain[label].tolist())
+        for label, name in enumerate(group.scores.class_names)
+    ]
+    order = (hardest.by_class.right / videos.double()).nan_to_num(2.0).tolist()
+    return sorted(rows, key=lambda row: (order[row.label], row.label))
+
+
+def notices(group: Group) -> list[str]:
+    """What a reader must know before comparing."""
+    lines = [f"Tested unlike, so not comparable as they stand: {line}" for line in unlike(group)]
+    for number, file in enumerate(group.files, 1):
+        used, listed = len(file.scores.video), file.scores.listed
+        which = f"File {number}" if len(group.files) > 1 else "This result"
+        if used < listed:
+            lines.append(f"{which} leaves out videos: {used:,} of {listed:,} listed ones were scored")
+        if put_together := file.scores.about.get("unlike"):
+            lines.append(f"{which} fuses scores of unlike tests: {'; '.join(put_together)}")
+    if group.files[0].told("subset") == "val":
+        lines.append("Held-out training videos: not a result on the test list")
+    if any(file.told("dataset") == NOT_STATED for file in group.files):
+        lines.append("The score files do not state what was tested; newer tests write it into them")
+    return lines

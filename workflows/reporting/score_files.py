@@ -1,0 +1,164 @@
+"""Score files of a report: found, read, named, and put into groups whose accuracies can be compared."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine import Scores
+from engine.evaluation.scores import MALFORMED, load
+
+NOT_STATED = "not stated"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class ScoreFile:
+    """A score file.
+
+    Attributes:
+        path: Where it is.
+        label: The shortest name that no other file of the report has.
+        scores: Of every stream.
+        fused: What its test reported, (N, K).
+    """
+
+    path: Path
+    label: str
+    scores: Scores
+    fused: Tensor
+
+    @property
+    def fusion(self) -> str:
+        """How streams were fused, for people; "" for a single stream."""
+        about, streams = self.scores.about, self.scores.streams
+        if len(streams) == 1:
+            return ""
+        weights = about.get("fusion_weights")
+        shares = f", weights {' : '.join(map(str, weights))}" if isinstance(weights, list) else ""
+        order = ", activated before the mean over clips" if about.get("clip_mean") == "after" else ""
+        return f"{about.get('fusion') or f'fusion {NOT_STATED}'}{shares}{order}"
+
+    def told(self, name: str) -> str:
+        """A plain value of `about`, for people."""
+        value = self.scores.about.get(name)
+        return NOT_STATED if value in (None, "") else str(value)
+
+
+@dataclass
+class Group:
+    """Score files of the same videos, labels and classes of one data set, split and subset, in the same order.
+
+    Attributes:
+        number: From 1, for files and links.
+        files: At least one.
+    """
+
+    number: int
+    files: list[ScoreFile]
+
+    @property
+    def scores(self) -> Scores:
+        """Of the first file, whose videos, labels and classes are everyone's."""
+        return self.files[0].scores
+
+    @property
+    def title(self) -> str:
+        """What was tested."""
+        first = self.files[0]
+        named = [first.told(name) for name in ("dataset", "split", "subset")]
+        if set(named) == {NOT_STATED}:
+            return f"Data set {NOT_STATED}"
+        return f"{named[0]}, split {named[1]}, {named[2]}"
+
+
+def find_files(roots: Iterable[Path]) -> list[Path]:
+    """Files as named, and every .npz below a folder, each once.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    found: dict[Path, Path] = {}
+    for root in roots:
+        if not root.exists():
+            raise FileNotFoundError(f"{root}: no such file or folder")
+        inside = sorted(root.rglob("*.npz")) if root.is_dir() else [root]
+        if not inside:
+            raise FileNotFoundError(f"{root}: no .npz file in or below it; the test scripts write score files")
+        for path in inside:
+            found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
+    """All score files; what is none is left out if it was found in a folder, and said.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If one that was named is damaged or no score file.
+    """
+    read = []
+    for path in find_files(roots):
+        try:
+            scores = load(path)
+            read.append((path, scores, load_fused(path, scores)))
+        except ValueError as error:
+            if path in roots:
+                raise
+            log.warning("left out: %s", error)
+    if not read:
+        raise FileNotFoundError(f"{roots[0]}: no score file in or below it; the test scripts write them")
+    labels = shortest_names([path for path, _, _ in read])
+    return [ScoreFile(path, label, scores, fused) for (path, scores, fused), label in zip(read, labels, strict=True)]
+
+
+def load_fused(path: Path, scores: Scores) -> Tensor:
+    """The fused scores (N, K) of a file that is a score file otherwise.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            fused = file["fused"]
+    except MALFORMED:
+        raise ValueError(f"{path}: holds no fused scores that can be read: run the test again") from None
+    if fused.shape != scores.logits.shape[1:] or fused.dtype.kind != "f" or not np.isfinite(fused).all():
+        raise ValueError(f"{path}: its fused scores do not fit its streams: run the test again")
+    return torch.from_numpy(fused)
+
+
+def shortest_names(paths: Sequence[Path]) -> list[str]:
+    """For each path its name, after as many folders as tell it from every other one."""
+    whole = [path.resolve().parts for path in paths]
+    names = []
+    for parts in whole:
+        others = [other for other in whole if other is not parts]
+        size = next(n for n in range(1, len(parts) + 1) if all(other[-n:] != parts[-n:] for other in others))
+        names.append("/".join(parts[-size:]))
+    return names
+
+
+def group_files(files: Iterable[ScoreFile]) -> list[Group]:
+    """Files by what was tested; those of a group have their videos in the order of its first file."""
+    groups: dict[Any, list[ScoreFile]] = {}
+    for file in files:
+        scores = file.scores
+        tested = tuple(file.told(name) for name in ("dataset", "split", "subset"))
+        videos = frozenset(zip(scores.video, scores.label.tolist(), strict=True))
+        own = groups.setdefault((tested, tuple(scores.class_names), videos), [])
+        own.append(in_order_of(file, own[0].scores.video) if own else file)
+    return [Group(number, own) for number, own in enumerate(groups.values(), 1)]
+
+
+def in_order_of(file: ScoreFile, videos: Sequence[str]) -> ScoreFile:
+    """The file with its videos in another order."""
+    position = {video: i for i, video in enumerate(file.scores.video)}
+    order = [position[video] for video in videos]
+    return ScoreFile(file.path, file.label, file.scores.rows(videos=order), file.fused[order])

@@ -1,0 +1,130 @@
+"""The systems of a report: each stream alone, and the fused ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from engine.evaluation.analysis import ClassHits, Reliability, class_hits, probabilities, reliability
+
+from .protocol import protocol
+from .score_files import Group, ScoreFile
+
+
+@dataclass
+class System:
+    """What gives every video of a group one score per class: a stream, or all streams of a file.
+
+    Attributes:
+        stream: Its name; those of all streams of a fused system, with " + " between.
+        scores: Shape (N, K).
+        label: Class indices, (N,).
+        clips: Clips of each video, (N,).
+        file: The first that has it.
+        hits: Right clips of each video by the highest and the five highest logits, both (N,); None where unknown.
+        fusion: How streams were fused; "" for one alone.
+        numbers: Of the files of the group that have it.
+        alone: Whether the group has a single file.
+    """
+
+    stream: str
+    scores: Tensor
+    label: Tensor
+    clips: Tensor
+    file: ScoreFile
+    hits: tuple[Tensor, Tensor] | None = None
+    fusion: str = ""
+    numbers: list[int] = field(default_factory=list)
+    alone: bool = True
+
+    @property
+    def name(self) -> str:
+        """For people: with the numbers of its files where the group has several."""
+        return self.stream if self.alone else f"{', '.join(map(str, self.numbers))}: {self.stream}"
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """Class indices, (N,)."""
+        return self.scores.argmax(1)
+
+    @cached_property
+    def probability(self) -> Tensor:
+        """Of every class, (N, K) float64."""
+        return probabilities(self.scores)
+
+    @cached_property
+    def right(self) -> Tensor:
+        """Whether each video is, (N,)."""
+        return self.predicted == self.label
+
+    @cached_property
+    def by_class(self) -> ClassHits:
+        """Right videos and all videos of each class."""
+        return class_hits(self.predicted, self.label, self.scores.shape[1])
+
+    @cached_property
+    def reliability(self) -> Reliability:
+        """Accuracy by confidence."""
+        return reliability(self.probability, self.label)
+
+
+def systems_of_file(file: ScoreFile, number: int, alone: bool) -> list[System]:
+    """Each stream of a file, and after them the fused system if there are several."""
+    scores = file.scores
+    found = []
+    for i, (stream, logits) in enumerate(zip(scores.streams, scores.logits, strict=True)):
+        hits = None
+        if scores.clip_top1 is not None and scores.clip_top5 is not None:
+            hits = scores.clip_top1[i], scores.clip_top5[i]
+        found.append(System(stream, logits, scores.label, scores.clips[i], file, hits, "", [number], alone))
+    if len(found) > 1:
+        names = " + ".join(scores.streams)
+        hits = None if scores.fused_hits is None else (scores.fused_hits[0], scores.fused_hits[1])
+        found.append(System(names, file.fused, scores.label, scores.clips[0], file, hits, file.fusion, [number], alone))
+    return found
+
+
+def systems_of(group: Group) -> list[list[System]]:
+    """For each file its systems; a system that several files have is one and the same."""
+    known: list[System] = []
+    by_file = []
+    for number, file in enumerate(group.files, 1):
+        own = []
+        for system in systems_of_file(file, number, len(group.files) == 1):
+            twin = next((other for other in known if same(other, system)), None)
+            if twin is None:
+                known.append(system)
+            else:
+                twin.numbers.append(number)
+            own.append(twin or system)
+        by_file.append(own)
+    return by_file
+
+
+def same(a: System, b: System) -> bool:
+    """Whether two systems have the same name and scores, tested alike."""
+    named = (a.stream, a.fusion, protocol(a.file)) == (b.stream, b.fusion, protocol(b.file))
+    return named and torch.equal(a.clips, b.clips) and torch.equal(a.scores, b.scores)
+
+
+def distinct(by_file: Sequence[Sequence[System]]) -> list[System]:
+    """All systems of a group, each once."""
+    return list({id(system): system for own in by_file for system in own}.values())
+
+
+def best_of(streams: Sequence[System]) -> System:
+    """The stream with the highest top-1, the first of equals."""
+    return max(streams, key=lambda system: int(system.right.sum()))
+
+
+def fusion_gain(own: Sequence[System]) -> Tensor | None:
+    """By class, how much more accurate the fused system of a file is than its best stream; None for one stream.
+
+    The best stream is that over all classes. Classes without videos are NaN. Shape (K,).
+    """
+    if len(own) < 2:
+        return None
+    *streams, fused = own
+    return (fused.by_class.right - best_of(streams).by_class.right) / fused.by_class.videos.double()

@@ -1,0 +1,1 @@
+"""What several workflows share: commands as text, plots, films, process pools."""

@@ -1,0 +1,63 @@
+"""Commands as they are typed: what a message recommends must run as it is printed."""
+
+import argparse
+import os
+import shlex
+from argparse import Action, Namespace
+from collections.abc import Collection, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from opts.table import build_parser
+from sts_common.files import encoded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def command(script: str, words: Iterable[object]) -> str:
+    """The line that runs a script of this project from the folder of now.
+
+    Args:
+        script: Path below the root of the project.
+        words: Its arguments.
+    """
+    return " ".join(map(quoted, ["python", os.path.relpath(ROOT / script), *map(str, words)]))
+
+
+def quoted(word: object) -> str:
+    """A word as a shell reads it; one with bytes that are no UTF-8 in the form of bash, for it must be shown."""
+    text = str(word)
+    if encoded(text).decode() == text:
+        return shlex.quote(text)
+    plain = (chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\x{byte:02x}" for byte in os.fsencode(text))
+    return f"$'{''.join(plain)}'"
+
+
+def words_of(opt: Namespace, names: Collection[str]) -> list[str]:
+    """Words of the command line that set some options as they are, but for those that are as by default."""
+    words: list[str] = []
+    for action in actions():
+        value = getattr(opt, action.dest, None)
+        if action.dest in names and value is not None and value != action.default:
+            words += words_for(action, value)
+    return words
+
+
+@cache
+def actions() -> tuple[Action, ...]:
+    """Options of the training and test scripts that take a value or are flags, once each."""
+    settable = build_parser().settable().values()
+    return tuple({a.dest: a for a in settable if type(a) is not argparse._StoreConstAction}.values())  # no second names
+
+
+def words_for(action: Action, value: Any) -> list[str]:
+    """Words that set an option to a value."""
+    option = action.option_strings[0]
+    if action.nargs == 0:
+        return [option]
+    if isinstance(action, argparse._AppendAction):
+        return [word for item in value for word in (option, str(item))]
+    if isinstance(value, list | tuple):
+        return [option, *map(str, value)]
+    return [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]

@@ -1,0 +1,250 @@
+"""What the test scripts share: scoring the test videos with some streams, and reporting what they say together."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from datasets import CLIP_OPTIONS, FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
+from datasets.builders import list_tested
+from engine import (
+    Scores,
+    Tally,
+    checkpoint,
+    dtype_of,
+    is_main,
+    result_lines,
+    score_videos,
+    setup,
+    video_metrics,
+    write_result,
+)
+from engine.evaluation.metrics import check_scores
+from engine.evaluation.result_file import accuracies
+from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
+from models.weights import shape_of, weights_of
+from opts import adopt
+from sts_common import counted
+
+from ..shared.score_facts import check_held_out, state_scored
+from .fusing import check_distinct, fused_scores, fusion_table, table_lines
+
+log = logging.getLogger(__name__)
+
+
+class Wanted(NamedTuple):
+    """A stream to score.
+
+    Attributes:
+        name: Its name in results.
+        path: Checkpoint file.
+        stream: What its network reads; None if the checkpoint is to say.
+    """
+
+    name: str
+    path: str
+    stream: Stream | None = None
+
+
+def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, Scores]:
+    """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
+
+    The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come
+    in the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given
+    are those of the first checkpoint.
+
+    Args:
+        opt: Options; those not given are taken from the first checkpoint.
+        wanted: What to score.
+
+    Returns:
+        The options as used, and the scores.
+
+    Raises:
+        FileNotFoundError: If a checkpoint, folder or video is missing.
+        ValueError: If a checkpoint does not fit its stream, the data or the others.
+    """
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
+    for i, one in enumerate(wanted, 1):
+        if not one.path:
+            raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
+    check_distinct([one.path for one in wanted])
+    stream_weights(opt.fusion_weights, len(wanted))  # an error now, not after hours of scoring
+    states = [without_optimiser(checkpoint.load(one.path)) for one in wanted]
+    wanted = [one._replace(stream=one.stream or stream_of(s, one.path)) for one, s in zip(wanted, states, strict=True)]
+    opt = settled(opt, states[0], wanted)
+    for one, state in zip(wanted, states, strict=True):
+        check_held_out(opt, state, one.path)
+    listing = list_tested(opt)
+
+    networks = load_networks(opt, wanted, states, listing.class_names)
+    num_classes = networks[0].num_classes
+    loader = build_loader(opt, "test", list(dict.fromkeys(one.stream for one in wanted if one.stream)))
+    assert isinstance(loader.dataset, ClipDataset)
+    about = state_scored(opt, loader.dataset, listing, wanted, states)
+    videos, counts = loader.dataset.videos, loader.dataset.clip_counts
+    tally = Tally(
+        *(counts, len(networks), num_classes, device),
+        activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
+        fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
+    )
+    ready = [prepared(network.to(device), opt, device) for network in networks]
+    scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
+    for one, logits in zip(wanted, scored.logits, strict=True):
+        for video, own in zip(videos, logits, strict=True):
+            check_scores(own, f"{one.path}: {video.name}")
+    return opt, Scores(
+        video=[video.name for video in videos],
+        label=torch.tensor([video.label for video in videos]),
+        class_names=[*listing.class_names, *(f"class {i}" for i in range(len(listing.class_names), num_classes))],
+        streams=[one.name for one in wanted],
+        logits=scored.logits,
+        clips=scored.clips.expand(len(networks), -1),
+        listed=len(listing.entries),
+        clip_top1=scored.clip_top1,
+        clip_top5=scored.clip_top5,
+        activated=scored.activated,
+        fused_hits=scored.fused_hits,
+        about=about,
+    )
+
+
+def method_of(opt: Namespace) -> str:
+    """The fusion that is reported; the table of all of them stands beside it."""
+    return "activno" if opt.fusion == "all" else opt.fusion
+
+
+def load_networks(
+    opt: Namespace, wanted: Sequence[Wanted], states: Sequence[Mapping[str, Any]], class_names: Sequence[str]
+) -> list[StreamNetwork]:
+    """The networks of some checkpoints, which fit their streams, the data and each other; raises as `score_streams`."""
+    networks = []
+    for (_, path, stream), state in zip(wanted, states, strict=True):
+        assert stream
+        networks.append(load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes))
+        check_data(opt, state, path, stream, class_names)
+    same_classes(networks, [one.path for one in wanted], len(class_names))
+    return networks
+
+
+def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
+    """A checkpoint without what only training needs: of many streams it would fill the memory."""
+    return {name: value for name, value in state.items() if name != "optimizer"}
+
+
+def stream_of(state: Mapping[str, Any], source: str) -> Stream:
+    """What the network of a checkpoint reads; a published checkpoint does not say, but its first convolution does.
+
+    Raises:
+        ValueError: If it is neither RGB nor flow.
+    """
+    channels, _ = shape_of(weights_of(state, source), source)
+    for stream in (RGB, FLOW):
+        if state.get("stream", stream.name) == stream.name and channels == stream.channels:
+            return stream
+    said = state.get("stream", "what it does not say")
+    raise ValueError(f"{source}: reads {said} through {channels} channels, neither rgb (3) nor flow (2)")
+
+
+def settled(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> Namespace:
+    """Options of a test: where not given as in its first checkpoint, and `--modality` as what is read.
+
+    Raises:
+        ValueError: If the given ones exclude a stream.
+    """
+    opt = adopt(opt, state, (*ARCHITECTURE, *CLIP_OPTIONS, *(["val_fraction"] if opt.test_subset == "val" else [])))
+    read = {one.stream for one in wanted}
+    fitting = [name for name, streams in MODALITIES.items() if read <= set(streams)]
+    modality = opt.modality if "modality" in opt.given else fitting[0]
+    odd = next((one for one in wanted if one.stream not in MODALITIES[modality]), None)
+    if odd and odd.stream:
+        raise ValueError(f"--modality {modality}: {odd.path} reads {odd.stream.name}; leave --modality out")
+    if opt.stream and opt.only_RGB and FLOW in read:
+        raise ValueError("--only_RGB counts frames without flow, but a checkpoint of --stream reads flow: leave it out")
+    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, wanted)})
+
+
+def tested_run(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> str | None:
+    """Name of the run whose files a test's stand beside: the one given, or of a single checkpoint its own, if any."""
+    stored = state.get("options", {}).get("run_name") if len(wanted) == 1 else None
+    return stored if opt.run_name is None else opt.run_name
+
+
+def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:
+    """The network as it is in float32, whose scores are the same everywhere; otherwise in the form that is fastest."""
+    dtype = dtype_of(device, opt.amp)
+    if dtype == torch.float32 and opt.compile == "off" and opt.group_width == 1:
+        return network
+    return inference_ready(network, dtype, compile_mode=opt.compile, group_width=opt.group_width)
+
+
+def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
+    """Refuse networks that cannot be fused, or cannot name all labels.
+
+    Raises:
+        ValueError: If their numbers of classes differ, or are fewer than the labels.
+    """
+    counts = [network.num_classes for network in networks]
+    for path, count in zip(paths, counts, strict=True):
+        if count != counts[0]:
+            raise ValueError(f"{path}: {counted(count, 'class')}, but {paths[0]} has {counts[0]}; they cannot be fused")
+        if count < num_labels:
+            raise ValueError(f"{path}: {counted(count, 'class')}, but the annotation has {num_labels}")
+
+
+def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
+    """Fuse, print the accuracies, and write the result file and the scores as the options say.
+
+    Args:
+        opt: Options.
+        scores: Of every stream.
+        path: Result file, written if `--log 1`; without `--scores_path` the scores then lie beside it.
+
+    Returns:
+        "top1", "top5" and "mean_class" of the fused scores, in [0, 1].
+    """
+    method = method_of(opt)
+    fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)
+    metrics = video_metrics(fused, scores.label)
+    if not is_main():  # all processes have the scores, one says so
+        return metrics
+    if opt.fusion == "all":
+        print_table(scores, opt.fusion_weights)
+    if len(scores.streams) > 1:
+        for name, logits in zip(scores.streams, scores.logits, strict=True):
+            log.info("%s alone: top-1 %.4f", name, video_metrics(logits, scores.label)["top1"])
+    log.info("%s", accuracies(scores, metrics))
+    print(f"Video accuracy =  {metrics['top1']}")  # noqa: T201 - the line that the published scripts print
+    lines = result_lines(fused, scores.label)
+    if len(scores.video) < scores.listed:  # not a published line: published scripts said nothing
+        lines.append(f"Videos = {len(scores.video)} of {scores.listed} listed")
+    if opt.log:
+        write_result(path, str(opt), lines)
+    made = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
+    save(opt, replace(scores, about=scores.about | made), fused, path)
+    return metrics
+
+
+def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
+    """Every fusion, and what the table is not."""
+    for line in table_lines(fusion_table(scores, extra), scores.streams):
+        print(line)  # noqa: T201 - the result
+    if scores.about.get("subset") != "val":
+        print("\nThe best line of a test list is no result: choose a fusion on --test_subset val.\n")  # noqa: T201
+
+
+def save(opt: Namespace, scores: Scores, fused: torch.Tensor, result: Path) -> None:
+    """Write the score file, but never over one that was read."""
+    if not (opt.log or opt.scores_path):
+        return
+    path = Path(opt.scores_path) if opt.scores_path else result.with_suffix(".npz")
+    if path.resolve() in [Path(read).resolve() for read in opt.scores or ()]:
+        log.warning("%s: not written, for it was read; name another file with --scores_path", path)
+        return
+    scores.save(path, fused)

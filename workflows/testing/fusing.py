@@ -1,0 +1,211 @@
+"""From score files to answers, without data or networks: what streams say together, and every fusion in one table."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datasets import DATASETS
+from datasets.stores.provenance import COMPARED, NOT_STATED, differences, show
+from engine import Scores, video_metrics
+from engine.evaluation import scores
+from models import FUSIONS, MODELS, combine, fuse
+from sts_common import counted
+
+log = logging.getLogger(__name__)
+
+PAIRS = ((1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))  # weights of two streams; 1 to 1.5 is the two-stream papers'
+# What makes two accuracies unlike; the number of frames of a clip is part of it, also where streams need unlike ones.
+PROTOCOL = (
+    *("sample_size", "sample_duration", "clip_stride", "short_side", "test_sampling", "num_clips", "num_crops"),
+    *("tail", "sampling", "only_RGB", "amp"),
+)
+NAMED = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options, and their names in a score file
+ABOUT = ("dataset", "split", "subset", "list_sha256")
+
+
+def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
+    """What all streams say together, shape (N, K).
+
+    Args:
+        own: Of every stream.
+        method: A key of `FUSIONS`.
+        weights: See `models.stream_weights`.
+        clip_mean: "before" takes the mean over clips before the activation, "after" the activated scores as they are.
+
+    Raises:
+        ValueError: If the weights do not fit, or if "after" is asked of scores that were not activated so.
+    """
+    if clip_mean == "before":
+        return fuse(own.logits, method, weights)
+    return combine(activated_by(method, own, "--clip_mean after"), weights)
+
+
+def activated_by(method: str, own: Scores, source: str) -> Tensor:
+    """Scores of every stream (S, N, K) that were activated clip by clip.
+
+    Raises:
+        ValueError: If there are none, or of another activation; says how to make them.
+    """
+    if own.activated is None or own.about.get("activation") != method:
+        raise ValueError(
+            f"{source}: clips were not activated by {method} before their mean was taken; score them again with "
+            f"--fusion {method} --clip_mean after"
+        )
+    return own.activated
+
+
+def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
+    """Accuracies of every entry of `FUSIONS` with some weights of the streams.
+
+    Args:
+        scores: Of every stream; the mean over clips comes before the activation.
+        extra: Weights to show beside equal ones, each stream alone and, of two streams, `PAIRS`.
+
+    Returns:
+        Rows "fusion", "weights" (one per stream), "top1", "top5", "mean_class", the accuracies in [0, 1].
+
+    Raises:
+        ValueError: If the weights do not fit.
+    """
+    return [
+        {"fusion": method, "weights": list(weights)} | video_metrics(fuse(scores.logits, method, weights), scores.label)
+        for method in FUSIONS
+        for weights in weightings(len(scores.streams), extra)
+    ]
+
+
+def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple[float, ...]]:
+    """Weights to compare, none twice: equal, each stream alone, of two streams `PAIRS`, and those given."""
+    alone = torch.eye(streams).tolist()
+    wanted = [
+        (1.0,) * streams,
+        *map(tuple, alone),
+        *(PAIRS if streams == 2 else ()),
+        *([tuple(extra)] if extra else ()),
+    ]
+    return list(dict.fromkeys(wanted))
+
+
+def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[str]:
+    """`fusion_table` in Markdown."""
+    names = [name.replace("|", "\\|").replace("\n", " ") for name in streams]
+    lines = [f"| fusion | {' : '.join(names)} | top-1 | top-5 | mean class |", "|---|---|---|---|---|"]
+    for row in rows:
+        shown = " | ".join(f"{row[name]:.4f}" for name in ("top1", "top5", "mean_class"))
+        lines.append(f"| {row['fusion']} | {' : '.join(f'{weight:g}' for weight in row['weights'])} | {shown} |")
+    return lines
+
+
+def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
+    """The streams of `--scores`, side by side, and the options as the first file in use was made with.
+
+    Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged, if they are not of the same videos, labels and classes, or do not have what
+            `--use`, `--clip_mean` or another given option asks for.
+    """
+    parts = in_use(scores.numbered([(path, scores.load(path)) for path in opt.scores]), opt.use)
+    made = [made_with(opt, own, path) for path, own in parts]
+    for path, own in parts if opt.clip_mean == "after" else ():
+        activated_by(opt.fusion, own, path)
+    joined = scores.join(parts)
+    joined = replace(joined.only(opt.use or joined.streams), fused_hits=None)  # which may be fused otherwise here
+    before = [text for _, own in parts for text in own.about.get("unlike", ())]
+    unlike = [*dict.fromkeys([*before, *(text for part in parts[1:] for text in unlike_in(parts[0], part))])]
+    if unlike:
+        log.warning("the score files were made in unlike ways: %s", "; ".join(unlike))
+        joined = replace(joined, about=joined.about | {"unlike": unlike})
+    for a, b in counted_twice(joined):
+        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", a, b)
+    return Namespace(**vars(opt) | made[0]), joined
+
+
+def check_distinct(paths: Sequence[str]) -> None:
+    """Refuse a checkpoint that is named twice.
+
+    Raises:
+        ValueError: Names it.
+    """
+    files = [Path(path).resolve() for path in paths]
+    for path, file in zip(paths, files, strict=True):
+        if files.count(file) > 1:
+            raise ValueError(
+                f"{path}: named twice; a network fused with itself says what it says alone: name another checkpoint, "
+                "or weigh this one with --fusion_weights"
+            )
+
+
+def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
+    """The streams that are named, all where None, of the files that have any of them.
+
+    Raises:
+        ValueError: If there is no such stream.
+    """
+    if use is None:
+        return parts
+    there = [name for _, own in parts for name in own.streams]
+    if unknown := [name for name in use if name not in there]:
+        raise ValueError(f"--use: no stream {unknown[0]}; there are {', '.join(there)}")
+    chosen = [(path, [name for name in own.streams if name in use], own) for path, own in parts]
+    return [(path, own.only(names)) for path, names, own in chosen if names]
+
+
+def made_with(opt: Namespace, own: Scores, source: str) -> dict[str, Any]:
+    """What the name of a result says, as the scores state it.
+
+    Raises:
+        ValueError: If they state what cannot be, or other options were given.
+    """
+    about = own.about
+    made = {name: about[key] for name, key in NAMED.items() if key in about}
+    stated = made | {name: value for name, value in about.get("options", {}).items() if name in PROTOCOL}
+    for name, value in stated.items():
+        if name in opt.given and getattr(opt, name) != value:
+            raise ValueError(
+                f"--{name} {getattr(opt, name)}: {source} was made with {show(value)}, which cannot be changed now; "
+                "leave it out"
+            )
+    length = stated.get("sample_duration", opt.sample_duration)
+    known = {"dataset": DATASETS, "split": (1, 2, 3), "test_subset": ("test", "val")}
+    if any(value not in known[name] for name, value in made.items()) or type(length) is not int:
+        raise ValueError(f"{source}: says that it is of {made} and clips of {length!r} frames, which cannot be")
+    arch = next((str(x["arch"]) for x in about.get("checkpoints", {}).values() if "arch" in x), "")
+    model, _, depth = arch.rpartition("-")
+    network = {"model": model, "model_depth": int(depth)} if model in MODELS and depth.isdecimal() else {}
+    return made | network | {"sample_duration": length}
+
+
+def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:
+    """How the scores of two files, with their names, were made in unlike ways, as far as both say."""
+    (source, first), (path, second) = one, other
+    a, b = first.about, second.about
+    found = [
+        *differences(a, b, ABOUT),
+        *differences(a.get("options", {}), b.get("options", {}), PROTOCOL),
+        *differences(a.get("provenance", {}), b.get("provenance", {}), COMPARED),
+    ]
+    for name, x, y in found:
+        if NOT_STATED not in (x, y):
+            yield f"{name} {show(x)} in {source}, {show(y)} in {path}"
+    clips = [dict(zip(own.video, own.clips[0].tolist(), strict=True)) for own in (first, second)]
+    if unlike := [video for video, count in clips[0].items() if count != clips[1].get(video)]:
+        x, y = (counts.get(unlike[0]) for counts in clips)
+        many = counted(len(unlike), "video")
+        yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {many}"
+
+
+def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
+    """Names of streams that are scores of one checkpoint."""
+    first: dict[str, str] = {}
+    for name in own.streams:
+        digest = own.about.get("checkpoints", {}).get(name, {}).get("sha256")
+        if digest and (before := first.setdefault(str(digest), name)) != name:
+            yield before, name

@@ -1,0 +1,96 @@
+"""What is verified: a checkpoint, the data at hand, and the options that follow from both."""
+
+from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from datasets import CLIP_OPTIONS, Stream, check_data, class_names
+from engine import checkpoint, setup
+from engine.checkpoint.resuming import stored_options
+from models import ARCHITECTURE, StreamNetwork, load_stream
+
+from ..testing.evaluation import stream_of
+
+# What the validation of a run depends on, and its test as well.
+SEEN = (
+    *ARCHITECTURE,
+    *CLIP_OPTIONS,
+    *("dataset", "split", "modality", "only_RGB", "flow_source", "sampling", "val_sampling", "short_side"),
+    *("val_fraction", "missing", "video_fps", "manual_seed", "batch_size", "amp", "ce_weight"),
+)
+VIEWS = ("test_sampling", "num_clips", "num_crops", "tail")  # of a test, which a record states
+MODALITY = {"rgb": "RGB", "flow": "Flow"}
+
+
+@dataclass(frozen=True)
+class System:
+    """A checkpoint and the data it is tried on.
+
+    Attributes:
+        file: The checkpoint.
+        state: Its content.
+        opt: Options of its validation: as given, else as in the checkpoint.
+        test_opt: Those of its test: as given, else as recorded, else as in the checkpoint.
+        stream: What it reads.
+        model: The network.
+        device: Where it is.
+    """
+
+    file: str
+    state: Mapping[str, Any]
+    opt: Namespace
+    test_opt: Namespace
+    stream: Stream
+    model: StreamNetwork
+    device: torch.device
+
+    def options(self, part: str) -> Namespace:
+        """Options of the "val" or "test" part."""
+        return self.test_opt if part == "test" else self.opt
+
+    def stated(self, part: str) -> Mapping[str, Any]:
+        """What the checkpoint says of the videos of a part, see `describe_videos`; {} if nothing."""
+        data = self.state.get("data", {}).get("val") if part == "val" else self.state.get("tested", {}).get("data")
+        return data or {}
+
+
+def load_system(opt: Namespace, file: str) -> System:
+    """Read a checkpoint, and take from it what was not given.
+
+    Args:
+        opt: Options of the test scripts; `given` names those that were set.
+        file: The checkpoint.
+
+    Raises:
+        FileNotFoundError: If the checkpoint or the annotation is missing.
+        ValueError: If it is damaged, or of other classes than the annotation.
+    """
+    state = checkpoint.load(file)
+    for name in ("options", "recipe", "metrics", "data", "tested"):
+        if not isinstance(state.get(name, {}), Mapping):
+            raise ValueError(
+                f"{file}: its {name} is a {type(state[name]).__name__}, so it is no checkpoint of this project"
+            )
+    stream = stream_of(state, file)
+    device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
+    recorded = {"options": state.get("tested", {}).get("options", {})}
+    validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), SEEN)
+    test = merged(
+        opt,
+        stream,
+        stored_options(state, opt, file) | stored_options(recorded, opt, file),
+        (*SEEN, *VIEWS) if recorded["options"] else SEEN,
+    )
+    model = load_stream(validation, stream, state, file).to(device)
+    check_data(validation, state, file, stream, class_names(validation, "test"))
+    return System(file, state, validation, test, stream, model, device)
+
+
+def merged(opt: Namespace, stream: Stream, stored: Mapping[str, Any], names: tuple[str, ...]) -> Namespace:
+    """Options in which those of `names` that were not given are as stored; no difference of flow is refused."""
+    taken = {name: stored[name] for name in names if name in stored and name not in opt.given}
+    own = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
+    return Namespace(**vars(opt) | own | taken | {"allow_flow_mismatch": True})

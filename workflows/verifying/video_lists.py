@@ -1,0 +1,84 @@
+"""Which videos are used, and whether they are those of the checkpoint."""
+
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from datasets.builders import list_official
+from datasets.lists.entries import Entry
+from datasets.lists.holdout import hold_out
+from datasets.records.fingerprint import list_sha256
+from datasets.records.quarantine import read_quarantine
+from sts_common import counted
+
+from .measure import Comparison
+from .subject import System
+
+SPLITS = (1, 2, 3)
+
+
+def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Name, verdict and evidence of the causes that lie in the list."""
+    here, there = found.measured.data, system.stated(found.part)
+    used = f"{here['videos']:,} of {counted(here['listed'], 'listed video')} used"
+    if there:
+        used += f" here, {there['videos']:,} of {there['listed']:,} in the checkpoint"
+    if held := len(read_quarantine(Path(system.options(found.part).frame_dir))):
+        used += f"; {held:,} of all videos here are in quarantine"
+    same = bool(there) and there["sha256"] == here["sha256"]
+    missing = here["videos"] < here["listed"]
+    verdict = "no" if same or not missing else "likely" if there else "possible"
+    yield "missing or quarantined videos", verdict, used
+    if same:
+        yield "another list, split or other labels", "no", "the list has the sha256 that the checkpoint states"
+        return
+    yield "another list, split or other labels", *other_list(system, found, there)
+
+
+def other_list(system: System, found: Comparison, there: Mapping[str, Any]) -> tuple[str, str]:
+    """Verdict and evidence, once the list is not known to be the same."""
+    opt = system.options(found.part)
+    known = lists_here(opt)
+    if there:
+        where = [name for name, digest in known.items() if digest == there["sha256"]]
+        if any(name.endswith(f"of split {opt.split}") and kind_of(opt, found.part) in name for name in where):
+            return "no", f"the checkpoint's is the whole list of split {opt.split}, which is used"
+        if where:
+            return "likely", f"the checkpoint's is {', '.join(where)} here; used was split {opt.split}"
+        told = f"sha256 {found.measured.data['sha256'][:12]} here, {there['sha256'][:12]} in the checkpoint"
+        whole = found.measured.data["videos"] == found.measured.data["listed"]
+        return ("likely" if whole else "possible"), f"{told}, and no list here has that one"
+    trained = system.state.get("data", {}).get("train", {}).get("sha256")
+    where = [name for name, digest in known.items() if digest == trained]
+    if where and not any(name.endswith(f"of split {opt.split}") for name in where):
+        return "likely", f"it was trained on {', '.join(where)}; used was split {opt.split}"
+    if where:
+        return "no", f"it was trained on {', '.join(where)}, and tested on split {opt.split}"
+    return "not known", "the checkpoint does not state which videos the number is of"
+
+
+def kind_of(opt: Namespace, part: str) -> str:
+    """What the list of a part is called."""
+    return "test" if part == "test" or not opt.val_fraction else "held-out"
+
+
+def lists_here(opt: Namespace) -> dict[str, str]:
+    """SHA-256 of every list of every split that is here, by what it is called."""
+    found: dict[str, str] = {}
+    for split in SPLITS:
+        of_split = Namespace(**vars(opt) | {"split": split})
+        try:
+            lists = {name: list_official(of_split, name).entries for name in ("train", "test")}
+        except (FileNotFoundError, ValueError):
+            continue  # an annotation need not have all splits
+        found |= {f"the {name} part of split {split}": list_sha256(e) for name, e in parts(opt, lists).items()}
+    return found
+
+
+def parts(opt: Namespace, lists: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
+    """The lists of a split, and what `--val_fraction` makes of its training list."""
+    if not 0 < opt.val_fraction < 1:
+        return dict(lists)
+    train, held_out = hold_out(lists["train"], opt.val_fraction)
+    return {**lists, "training": train, "held-out": held_out or train}
