@@ -8,6 +8,7 @@ Examples:
     python demo.py --seeds 3      # mean over three training seeds, on the same videos
 """
 
+import os
 import platform
 import shutil
 import subprocess
@@ -42,19 +43,19 @@ class Stages:
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
-    def run(self, stage: str, *words: str | Path) -> None:
+    def run(self, stage: str, *words: object) -> None:
         """Run a script of this project, showing the command as one would type it.
 
         Raises:
             ValueError: If it fails.
         """
-        command = [str(word) for word in words]
-        print("\n$ python", *command, flush=True)
+        script, *rest = map(str, words)
+        print("\n$ python", script, *rest, flush=True)
         start = time.perf_counter()
-        code = subprocess.run([sys.executable, *command], cwd=ROOT, check=False).returncode
+        code = subprocess.run([sys.executable, str(ROOT / script), *rest], check=False).returncode
         self.add(stage, time.perf_counter() - start)
         if code:
-            raise ValueError(f"{command[0]} ended with exit code {code}, see above")
+            raise ValueError(f"{script} ended with exit code {code}, see above")
 
     def add(self, stage: str, seconds: float) -> None:
         """Count time to a stage."""
@@ -111,7 +112,7 @@ def run_seed(out: Path, seed: int, quick: bool, stages: Stages) -> dict[str, flo
     folder = out / f"seed{seed}"
     shutil.rmtree(folder, ignore_errors=True)  # what an earlier run left would be mistaken for this one's
     data = ["--frame_dir", str(out / "frames"), "--annotation_path", str(out / "labels")]
-    train = ["--config", "configs/demo.yaml", *data, "--manual_seed", str(seed)]
+    train = ["--config", os.path.relpath(ROOT / "configs" / "demo.yaml"), *data, "--manual_seed", str(seed)]
     if quick:
         train += ["--n_epochs", "2", "--batch_size", "8"]
     for name in ("RGB", "Flow"):

@@ -1,8 +1,8 @@
 """Installs the packages as sts_net.models, sts_net.datasets, ..., and compiles the TV-L1 kernel and what reads images.
 
 The folders have generic names: installed under them, this project would overwrite Hugging Face's
-`datasets` in site-packages. Without a C++ compiler, or libjpeg-turbo's headers, they are left out, and compiled or
-replaced by Python when they are needed. Metadata is in pyproject.toml.
+`datasets` in site-packages. Without a C++ compiler, or libjpeg-turbo's headers, the libraries are left out, and
+compiled or replaced by Python when they are needed. Metadata is in pyproject.toml.
 """
 
 import runpy
@@ -11,25 +11,19 @@ import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
-from setuptools import Command, Extension, setup
+from setuptools import Command, Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT))  # for sts_common.native: a build in isolation has not got it
+sys.path.insert(0, str(ROOT))  # for sts_common: a build in isolation has not got it
 
-PACKAGES = (
-    "models",
-    "models.distill",
-    "datasets",
-    "datasets.decoding.jpeg",
-    "datasets.stores",
-    "flow",
-    "engine",
-    "engine.checkpoint",
-    "utils1",
-)
+from sts_common.commands import COMMANDS  # noqa: E402
+
+FOLDERS = ("models", "datasets", "engine", "flow", "opts", "workflows", "utils1")
+PACKAGES = [name for name in find_packages(str(ROOT)) if name.split(".")[0] in FOLDERS]
+SCRIPTS = sorted({Path(command.script).stem for command in COMMANDS.values() if "/" not in command.script} | {"sts"})
 NATIVE = {
     package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
-    for package in ("flow", "datasets.decoding.jpeg")
+    for package in ("flow.tvl1", "datasets.decoding.jpeg")
 }
 
 
@@ -69,10 +63,14 @@ def extension(package: str, library: Any) -> Extension:
 
 
 setup(
-    packages=["sts_common", *(f"sts_net.{name}" for name in PACKAGES)],  # the former has a name that nobody else uses
-    package_dir={"sts_common": "sts_common"} | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
-    package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE},
-    py_modules=["sts_common.native"],
+    # sts_common has a name that nobody else uses.
+    packages=["sts_common", "sts_net.configs", *(f"sts_net.{name}" for name in PACKAGES)],
+    package_dir={"sts_common": "sts_common", "sts_net": ".", "sts_net.configs": "configs"}
+    | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
+    py_modules=[f"sts_net.{name}" for name in SCRIPTS],
+    package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
+    | {"sts_net.workflows.reporting": ["*.jinja"], "sts_net.configs": ["*.yaml", "*/*.yaml"]},
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
+    entry_points={"console_scripts": ["sts = sts_net.sts:main"]},
     cmdclass={"develop": Develop},
 )

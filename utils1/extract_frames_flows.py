@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
-from utils1.extract_frames import add_arguments, chosen_classes, frame_options
 from workflows.extracting.devices import choose_backend, parse_gpus
 from workflows.extracting.extraction import extract, preview
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.machine import Launch
+from workflows.extracting.options import add_arguments, chosen_classes, frame_options
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -7,39 +7,15 @@ writes cam/clip_0001.png and so on, a strip for each clip; cam/video.mp4, the wh
 checkpoints are side by side, and all show evidence for one class: by default the one that they predict together.
 """
 
-import csv
-import io
 import sys
 from argparse import Namespace
-from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-
-import numpy as np
-import torch
-from torch import Tensor
-
-from datasets import FLOW, MODALITIES, RGB
-from engine import setup
 from engine.command import cli
-from flow import decode, recorded_encoding
-from flow.colour import flow_to_image
-from models import load_stream
 from models.analysis.gradcam import AUTO
-from sts_common.files import write_atomically, write_text
-from utils1.show_flow import Pair, choose_scale
-from workflows.predicting.agreement import common_recipe, load_states
-from workflows.predicting.video_streams import crop_samples, frames_of
-from workflows.shared.films import write_film
-from workflows.testing.evaluation import stream_of
-from workflows.understanding.cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
-from workflows.understanding.cam_tracks import Track, cut, predicted, track
-
-SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
+from workflows.understanding.grad_cam import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -58,106 +34,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
-
-
-def main(opt: Namespace) -> list[Track]:
-    """Write the pictures; returns what each network looks at."""
-    if opt.strips < 0 or (opt.step is not None and opt.step < 1):
-        raise ValueError(f"--strips {opt.strips} must be at least 0, --step {opt.step} at least 1")
-    device = setup(0, opt.device)
-    states = load_states(opt.weights)
-    names, class_names = opt.names or default_names(states), states[0]["class_names"]
-    if len(names) != len(states) or len(states) > len(COLOURS):
-        raise ValueError(f"{len(states)} --weights, {len(names)} --names: as many of both, and at most {len(COLOURS)}")
-    recipe = common_recipe(opt.weights, states)
-    networks = [
-        load_stream(Namespace(**state["options"]), stream_of(state, path), state, path).to(device).eval()
-        for path, state in zip(opt.weights, states, strict=True)
-    ]
-    chosen = find_class(opt.target, class_names) if opt.target else None
-    video = read_whole(opt.video, recipe, list(dict.fromkeys(network.stream for network in networks)))
-    shape = len(next(iter(video.values()))[0]), recipe["sample_duration"], recipe.get("clip_stride", 1)
-    clips = cut(*shape, opt.step)
-    target = predicted(networks, video, clips) if chosen is None else chosen
-    tracks = [track(*named, video, clips, target, opt.layer) for named in zip(names, networks, strict=True)]
-    fps = recipe["provenance"].get("fps") or 25.0
-    pictures = {name: pictures_of(name, x, recipe["provenance"]) for name, x in video.items()}
-    subject = Subject(opt.video.name, class_names[target], pictures, fps)
-    write_all(opt.out or Path(f"{opt.video.stem}_cam"), tracks, subject, [c.covered for c in cut(*shape)], opt.strips)
-    for found in tracks:
-        likely, sure = class_names[int(found.logits.argmax())], float(found.logits.softmax(0)[target])
-        print(f"{found.name} at {found.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
-    return tracks
-
-
-def default_names(states: Sequence[dict[str, Any]]) -> list[str]:
-    """RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where there are several."""
-    kinds = []
-    for state in states:
-        distilled = len(MODALITIES[state["options"]["modality"]]) > 1
-        kinds.append("SFS" if distilled else {RGB.name: "RGB", FLOW.name: "Flow"}[state["stream"]])
-    counts, seen = Counter(kinds), Counter[str]()
-    names = []
-    for kind in kinds:
-        seen[kind] += 1
-        names.append(f"{kind} {seen[kind]}" if counts[kind] > 1 else kind)
-    return names
-
-
-def find_class(name: str, class_names: Sequence[str]) -> int:
-    """Index of a class.
-
-    Raises:
-        ValueError: If there is none of that name.
-    """
-    if name not in class_names:
-        near = cli.did_you_mean(name, class_names)
-        raise ValueError(f"--target {name}: is none of the {len(class_names)} classes of these networks{near}")
-    return list(class_names).index(name)
-
-
-def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """What the networks see of a video, uint8 (C, F, S, S) by stream.
-
-    Raises:
-        FileNotFoundError: No such video.
-        ValueError: If it is damaged, or has no flow for being a single frame.
-    """
-    images = frames_of(path, recipe["provenance"], FLOW.name in wanted)
-    samples = list(crop_samples(images, recipe["sample_size"], wanted))
-    if not samples:
-        raise ValueError(f"{path}: a single frame has no flow")
-    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}
-
-
-def pictures_of(stream: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
-    """Frames (C, F, S, S) of a stream as RGB pictures (S, S, 3): flow as colours, all to one scale."""
-    images = list(frames.permute(1, 2, 3, 0).numpy())
-    if stream != FLOW.name:
-        return images
-    encoding = recorded_encoding(provenance)
-    some = images[:: -(-len(images) // SAMPLED)]
-    scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in some)
-    return [flow_to_image(decode(levels, **encoding), scale) for levels in images]
-
-
-def write_all(
-    folder: Path, tracks: Sequence[Track], subject: Subject, clips: Sequence[Sequence[int]], strips: int
-) -> None:
-    """Strips of some clips, or all for 0, the film, and the curves as numbers."""
-    count = min(strips or len(clips), len(clips))
-    for number in np.unique(np.linspace(0, len(clips) - 1, count).round().astype(int)).tolist():
-        strip = draw_strip(tracks, subject, clips[number])
-        write_atomically(folder / f"clip_{number + 1:04d}.png", partial(strip.save, format="PNG"))
-    pictures = ((i / subject.fps, picture) for i, picture in enumerate(draw_film(tracks, subject)))
-    write_film(folder / "video.mp4", pictures, subject.fps)
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["frame", "seconds", *(f"{t.name} {what}" for t in tracks for what in ("evidence", "probability"))])
-    for i in range(len(tracks[0].curve)):
-        values = [f"{value:.4f}" for t in tracks for value in (t.curve[i], t.probability[i])]
-        rows.writerow([i + 1, f"{i / subject.fps:.3f}", *values])
-    write_text(folder / "evidence.csv", text.getvalue())
 
 
 if __name__ == "__main__":

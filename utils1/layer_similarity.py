@@ -7,35 +7,16 @@ takes the options of train.py and STS_train.py; the streams that are read follow
 network like the student that had no teacher: what it has in common with the teacher, distillation did not transfer.
 """
 
-import logging
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
-from datasets import CLIP_OPTIONS, FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
-from engine import checkpoint, setup
 from engine.command import cli
-from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
-from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
-from models.distill.review import as_map
-from opts import adopt, parse_opts
-from sts_common import counted
-from sts_common.json_text import as_json
-from workflows.testing.evaluation import stream_of
-from workflows.training.teacher_flow import build_teacher_flow
-from workflows.understanding.similarity_report import as_table, describe, write_matrix, write_picture
-
-GROUP = 256  # clips whose pooled features are compared with each other; maps are by batches, for their size
-
-log = logging.getLogger(__name__)
+from models.analysis.similarity import FEATURES
+from opts import parse_opts
+from workflows.understanding.layer_similarity import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -56,106 +37,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     opt, words = parser.parse_known_args(argv)
     return Namespace(**vars(opt), data=parse_opts(["--modality", "RGB_Flow", *words]))
-
-
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the table; returns what it says."""
-    if opt.clips < FEWEST:
-        raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
-    roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
-    paths = {role: path for role, path in roles.items() if path}
-    states = {role: checkpoint.load(path) for role, path in paths.items()}
-    streams = {role: stream_of(states[role], path) for role, path in paths.items()}
-    modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
-    data = adopt(Namespace(**vars(opt.data) | {"modality": modality}), states["student"], CLIP_OPTIONS)
-    device = setup(data.manual_seed, data.device)
-    networks = []
-    for role, path in paths.items():
-        own = adopt(data, states[role], ARCHITECTURE)
-        networks.append(load_stream(own, streams[role], states[role], path).to(device).eval())
-        check_data(data, states[role], path, streams[role], None)
-    reader = next((role for role, stream in streams.items() if stream == FLOW), None)
-    made = states[reader] if reader else None
-    loader = choose_clips(data, list(dict.fromkeys(streams.values())), made, opt.clips)
-    alike = compare(networks, loader, device, opt.features)
-    report = describe(alike, paths, opt.features)
-    if opt.out:
-        write_matrix(opt.out / "similarity.csv", report)
-        write_picture(opt.out / "similarity.png", report)
-    print(as_json(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
-    return report
-
-
-def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
-    """A clip of so many validation videos, evenly spaced over the list, for that goes class by class.
-
-    Args:
-        data: Options of the data.
-        streams: What is read.
-        made: Checkpoint whose flow is computed with `--flow_source online`: on the processor, which will do for a few
-            hundred clips.
-        count: Clips, fewer if there are not as many videos.
-
-    Raises:
-        FileNotFoundError: If a folder, list or video is missing.
-        ValueError: If there are too few videos, or a checkpoint does not say how its flow is made.
-    """
-    flow = build_teacher_flow(data, made, "the checkpoint that reads flow", torch.device("cpu")) if made else None
-    loader = build_loader(data, "val", streams, flow)
-    whole = loader.dataset
-    assert isinstance(whole, VideoDataset)
-    count = min(count, len(whole))
-    if count < FEWEST:
-        there = counted(count, "validation video")
-        raise ValueError(f"{data.annotation_path}: {there}; similarity needs at least {FEWEST}")
-    videos = [whole.videos[k * len(whole) // count] for k in range(count)]
-    chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
-    return replace(loader, dataset=chosen)
-
-
-def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str) -> LinearCKA:
-    """Every level of every network against every other, the networks' levels one after the other.
-
-    Args:
-        networks: In eval mode, on `device`.
-        loader: Clips of their streams.
-        device: Where they are.
-        kind: A key of `FEATURES`.
-    """
-    alike = LinearCKA(len(networks) * len(LEVELS))
-    for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
-        if len(group[0]) < FEWEST:
-            log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
-        else:
-            alike.update(group)
-    if not alike.clips:
-        raise ValueError(
-            f"--batch_size {loader.batch_size}: similarity of maps needs at least {FEWEST} clips in a batch"
-        )
-    return alike
-
-
-def features_of(
-    networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str
-) -> Iterator[list[Tensor]]:
-    """Features of the clips of each batch: (N, D) for every network and level."""
-    with torch.inference_mode():
-        for batch in tqdm(loader, "clips", leave=False, disable=None):
-            clips = {name: x.to(device) for name, x in batch.items() if isinstance(x, Tensor)}
-            outputs = [network(clips) for network in networks]
-            yield [FEATURES[kind](as_map(output, level)).float() for output in outputs for level in LEVELS]
-
-
-def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:
-    """The same rows in batches of at least `size`, but for the last one."""
-    kept: list[list[Tensor]] = []
-    for batch in batches:
-        kept.append(batch)
-        if sum(len(part[0]) for part in kept) >= size:
-            yield [torch.cat(parts) for parts in zip(*kept, strict=True)]
-            kept = []
-    if kept:
-        yield [torch.cat(parts) for parts in zip(*kept, strict=True)]
 
 
 if __name__ == "__main__":

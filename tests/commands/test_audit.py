@@ -23,6 +23,7 @@ from datasets.records.manifest import MANIFEST, Facts, read_manifest
 from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quarantine
 from datasets.stores.frames import FrameFolders
 from utils1 import audit, extract_frames, pack
+from workflows.auditing import audit as audit_workflow
 from workflows.auditing import spread as audit_run
 from workflows.auditing.checks import Problem, look_at_video
 from workflows.auditing.findings import KINDS, Report, as_table, as_text, sort_problems
@@ -416,7 +417,7 @@ def test_odd_names_keep_the_report_on_single_lines():
 
 
 def test_every_kind_that_is_useless_is_an_error():
-    assert all(KINDS[kind][0] == "error" for kind in audit.USELESS)
+    assert all(KINDS[kind][0] == "error" for kind in audit_workflow.USELESS)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(own_hmdb51, monkeypatch):
@@ -458,7 +459,8 @@ def test_the_script_works_in_processes_and_ends_with_one_line(own_hmdb51):
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert ended.returncode == 2
     assert [line for line in ended.stderr.splitlines() if line.startswith("error:")] == [
-        f"error: {own_hmdb51 / 'frames'}: errors found: 1; all are listed in {own_hmdb51 / 'frames' / audit.AUDIT}"
+        f"error: {own_hmdb51 / 'frames'}: errors found: 1; "
+        f"all are listed in {own_hmdb51 / 'frames' / audit_workflow.AUDIT}"
     ]
     assert "error: truncated: 1" in ended.stdout
     assert (own_hmdb51 / "frames" / QUARANTINE).exists()

@@ -8,6 +8,7 @@ from helpers import words_for, write_hmdb51
 from datasets.decoding.jpeg import native
 from engine.command import cli
 from utils1 import bench_loader
+from workflows.measuring import loading as bench_loader_workflow
 from workflows.shared import page_cache
 
 
@@ -44,12 +45,18 @@ def test_every_setting_is_measured_and_the_given_one_is_first(tree, tmp_path, ca
 
 def test_counts_of_workers_double_up_to_the_cores(monkeypatch):
     monkeypatch.setattr(bench_loader, "default_workers", lambda: 6)
-    tried = [s["n_workers"] for s in bench_loader.alternatives() if s.get("loader") == "threads" and "decode" not in s]
+    tried = [
+        s["n_workers"]
+        for s in bench_loader_workflow.alternatives()
+        if s.get("loader") == "threads" and "decode" not in s
+    ]
     assert tried == [1, 2, 4, 6]
 
 
 def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bench_loader, "alternatives", lambda: iter([{}, {"n_workers": 1, "loader": "threads"}]))
+    monkeypatch.setattr(
+        bench_loader_workflow, "alternatives", lambda: iter([{}, {"n_workers": 1, "loader": "threads"}])
+    )
     monkeypatch.setattr(bench_loader, "forget", lambda folder: False)
     monkeypatch.setattr(native, "missing", lambda: "no compiler")
     bench_loader.main(parsed(tree, tmp_path, "--seconds", "0.02"))
@@ -75,7 +82,7 @@ def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, 
 def test_the_advice_follows_from_what_was_measured(rows, cold, told):
     if rows[-1]["decode"] == "fast":
         rows[-1]["changed"] = {"decode": "fast"}
-    assert told in bench_loader.advice(rows, cold, 0.1)
+    assert told in bench_loader_workflow.advice(rows, cold, 0.1)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from flow import BACKENDS, FLOWS
 from flow.tvl1 import native
 from sts_common import cores
 from utils1 import doctor
+from workflows.measuring import doctor as doctor_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,9 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def quick(monkeypatch):
     """Small images and a single timed call each."""
-    monkeypatch.setattr(doctor, "WIDTH", 64)
-    monkeypatch.setattr(doctor, "HEIGHT", 48)
-    monkeypatch.setattr(doctor, "BUDGET", 0.0)
+    monkeypatch.setattr(doctor_workflow, "WIDTH", 64)
+    monkeypatch.setattr(doctor_workflow, "HEIGHT", 48)
+    monkeypatch.setattr(doctor_workflow, "BUDGET", 0.0)
 
 
 def report_of(*options: str) -> dict:
@@ -102,9 +103,9 @@ def test_what_is_missing_is_named_with_its_cure_and_not_measured(quick, monkeypa
 
 def test_a_gpu_is_measured_with_batches_where_there_is_one(monkeypatch):
     without(monkeypatch, cuda="")
-    rows = [(row["backend"], row["on"], pairs) for row, _, pairs in doctor.trials()]
-    assert ("cuda", "GPU 0", doctor.GPU_BATCH) in rows
-    assert ("torch", "GPU 0", doctor.GPU_BATCH) in rows
+    rows = [(row["backend"], row["on"], pairs) for row, _, pairs in doctor_workflow.trials()]
+    assert ("cuda", "GPU 0", doctor_workflow.GPU_BATCH) in rows
+    assert ("torch", "GPU 0", doctor_workflow.GPU_BATCH) in rows
 
 
 def test_a_backend_that_fails_is_a_line_and_the_others_are_measured(quick, monkeypatch, capsys):
@@ -122,19 +123,19 @@ def test_a_backend_that_fails_is_a_line_and_the_others_are_measured(quick, monke
 
 
 def test_a_slow_machine_is_not_kept_busy(quick, monkeypatch):
-    monkeypatch.setattr(doctor, "SECONDS", 0.0)
+    monkeypatch.setattr(doctor_workflow, "SECONDS", 0.0)
     rows = report_of()["speeds"]
-    assert len(rows) == len(list(doctor.trials()))
+    assert len(rows) == len(list(doctor_workflow.trials()))
     assert {row["problem"] for row in rows} == {"not measured, it takes too long here"}
 
 
 def test_a_speed_counts_all_pairs_of_the_best_call(monkeypatch):
     clock = iter([0.0, 1.0, 3.0, 3.0, 4.0, 4.0, 8.0])  # calls of 2, 1 and 4 seconds
     monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(doctor, "BUDGET", 5.0)
+    monkeypatch.setattr(doctor_workflow, "BUDGET", 5.0)
     calls = []
     images = np.zeros((6, 4, 4), np.uint8)
-    assert doctor.measure(lambda *pair: calls.append(pair), images, images) == 6.0
+    assert doctor_workflow.measure(lambda *pair: calls.append(pair), images, images) == 6.0
     assert len(calls) == 1 + 3
 
 
@@ -164,7 +165,7 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
     }
     speeds = [row | {"pairs_per_second": 25.0}, row | {"problem": "it fails"}]
     report = {"machine": machine, "missing": {}, "speeds": speeds, "seconds": 1.5}
-    lines = doctor.as_text(report).splitlines()
+    lines = doctor_workflow.as_text(report).splitlines()
     assert "4 cores, H200 (150 GB)" in lines[0]
     assert "native kernel: none, see below" in lines
     assert "extraction by default: cuda on cuda:0" in lines

@@ -21,6 +21,8 @@ from flow.colour import colour_wheel, flow_to_image
 from flow.encoding import QUANTISATIONS, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from utils1 import flow_compare, flow_convert, show_flow
+from workflows.stored_flow import compare as flow_compare_workflow
+from workflows.stored_flow import show as show_flow_workflow
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (24, 32)
@@ -422,7 +424,9 @@ def test_numbers_of_a_comparison_are_those_of_numpy(tmp_path):
 @pytest.mark.parametrize("length", [1.0, 1.0077, 0.0003, 700.0])
 def test_quantiles_are_right_to_half_a_percent_at_either_end_of_a_bin(length):
     flow = np.zeros((*SIZE, 2), np.float32)
-    row = flow_compare.measure(flow, flow + np.array([length, 0], np.float32), flow_compare.Encoding(20.0, "round"))
+    row = flow_compare_workflow.measure(
+        flow, flow + np.array([length, 0], np.float32), flow_compare.Encoding(20.0, "round")
+    )
     assert row.summary()["median"] == pytest.approx(length, rel=5e-3)
 
 
@@ -514,12 +518,12 @@ def test_reports_hold_every_video(root, flo_root, tmp_path):
 
 
 def test_the_table_begins_with_the_videos_that_differ_most_and_ends(monkeypatch):
-    monkeypatch.setattr(flow_compare, "SHOWN", 2)
-    row = dict.fromkeys(flow_compare.COLUMNS, 1.0)
+    monkeypatch.setattr(flow_compare_workflow, "SHOWN", 2)
+    row = dict.fromkeys(flow_compare_workflow.COLUMNS, 1.0)
     videos = {name: row | {"mean": mean} for name, mean in (("a", 0.1), ("b", 0.3), ("c", 0.2))}
     grey = {"bound": 15.0, "quantisation": "round"}
     report = {"flow_json": ["bound: 1 | 2"], "problems": ["a: bad"], "grey": grey, "videos": videos, "total": row}
-    lines = flow_compare.as_text(report).splitlines()
+    lines = flow_compare_workflow.as_text(report).splitlines()
     assert lines[:2] == ["flow.json, A | B: bound: 1 | 2", "problem: a: bad"]
     assert lines[2] == "3 videos, the 2 that differ most; grey levels of 15 pixels, round"
     assert [line.split()[0] for line in lines[3:]] == ["video", "b", "c", "total"]
@@ -550,22 +554,28 @@ def read_png(path: Path) -> np.ndarray:
 def test_a_sheet_shows_the_frames_and_their_flow_at_one_scale(root, tmp_path):
     run_show(root / "run/a", f"--out={tmp_path / 'sheet.png'}", "--max=10", "--frames=2")
     sheet = read_png(tmp_path / "sheet.png")
-    height, left, top = 240, show_flow.GAP, show_flow.HEADER + show_flow.LABEL
+    height, left, top = 240, show_flow_workflow.GAP, show_flow_workflow.HEADER + show_flow_workflow.LABEL
     frame = cv2.cvtColor(cv2.imread(str(root / "run/a/00001.jpg")), cv2.COLOR_BGR2RGB)
     flow = flow_to_image(decode(levels_of(root / "run/a", 1), 20.0, "truncate"), 10.0)
-    for image, x in ((frame, left), (flow, left + show_flow.PANEL)):
-        shown = sheet[top : top + height, x : x + show_flow.PANEL]
+    for image, x in ((frame, left), (flow, left + show_flow_workflow.PANEL)):
+        shown = sheet[top : top + height, x : x + show_flow_workflow.PANEL]
         back = cv2.resize(shown, SIZE[::-1], interpolation=cv2.INTER_AREA)
         assert np.abs(back.astype(int) - image).mean() < 20
-    assert sheet.shape == (top + height + show_flow.GAP, 2 * left + 2 * 2 * show_flow.PANEL + show_flow.GAP, 3)
+    assert sheet.shape == (
+        top + height + show_flow_workflow.GAP,
+        2 * left + 2 * 2 * show_flow_workflow.PANEL + show_flow_workflow.GAP,
+        3,
+    )
 
 
 @pytest.mark.parametrize(("frames", "shown"), [(1, [1]), (2, [1, 9]), (3, [1, 5, 9]), (50, list(range(1, 10)))])
 def test_the_flows_of_a_sheet_are_spread_over_the_video(tmp_path, monkeypatch, frames, shown):
     write_video(tmp_path / "a", 0, flows=9)
     drawn = []
-    draw = show_flow.draw_sheet
-    monkeypatch.setattr(show_flow, "draw_sheet", lambda pairs, *rest: drawn.extend(pairs) or draw(pairs, *rest))
+    draw = show_flow_workflow.draw_sheet
+    monkeypatch.setattr(
+        show_flow_workflow, "draw_sheet", lambda pairs, *rest: drawn.extend(pairs) or draw(pairs, *rest)
+    )
     options = ("--bound=20", "--quant=truncate", f"--out={tmp_path / 's.png'}", f"--frames={frames}")
     run_show(tmp_path / "a", *options)
     assert [pair.number for pair in drawn] == shown
@@ -573,9 +583,14 @@ def test_the_flows_of_a_sheet_are_spread_over_the_video(tmp_path, monkeypatch, f
 
 def test_the_scale_is_that_of_the_fastest_hundredth_and_at_least_a_pixel():
     flow = np.zeros((10, 100, 2), np.float32)
-    assert show_flow.choose_scale([show_flow.Pair(1, None, flow)]) == 1.0
+    assert show_flow_workflow.choose_scale([show_flow_workflow.Pair(1, None, flow)]) == 1.0
     flow[:, :2] = 3, 4
-    assert show_flow.choose_scale([show_flow.Pair(1, None, flow), show_flow.Pair(2, None, flow)]) == 5.0
+    assert (
+        show_flow_workflow.choose_scale(
+            [show_flow_workflow.Pair(1, None, flow), show_flow_workflow.Pair(2, None, flow)]
+        )
+        == 5.0
+    )
 
 
 def make_video(path: Path, frames: int = 6) -> Path:
@@ -589,7 +604,7 @@ def make_video(path: Path, frames: int = 6) -> Path:
 
 def test_flow_of_a_video_file_is_computed_between_its_frames(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    video = show_flow.VideoFile(make_video(tmp_path / "film.avi"), show_flow.build_flow("dis"), 25.0, None)
+    video = show_flow_workflow.VideoFile(make_video(tmp_path / "film.avi"), show_flow.build_flow("dis"), 25.0, None)
     frames = list(video.frames())
     assert video.count == 5
     pairs = list(video.pairs([2, 5]))
@@ -598,7 +613,7 @@ def test_flow_of_a_video_file_is_computed_between_its_frames(tmp_path, monkeypat
         np.testing.assert_array_equal(pair.frame, frames[pair.number - 1])
         np.testing.assert_allclose(np.median(pair.flow, (0, 1)), (2, 0), atol=0.1)
     run_show(Path("film.avi"), "--flow=dis", "--frames=2", "--short_side=0")
-    assert read_png(Path("film_flow.png")).shape[1] > 2 * show_flow.PANEL
+    assert read_png(Path("film_flow.png")).shape[1] > 2 * show_flow_workflow.PANEL
 
 
 def test_a_film_has_every_flow_at_the_rate_of_the_video(root, tmp_path):
@@ -609,9 +624,9 @@ def test_a_film_has_every_flow_at_the_rate_of_the_video(root, tmp_path):
     while (read := film.read())[0]:
         pictures.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB))
     assert len(pictures) == 3
-    assert pictures[0].shape == (240, 2 * show_flow.PANEL, 3)
+    assert pictures[0].shape == (240, 2 * show_flow_workflow.PANEL, 3)
     flow = flow_to_image(decode(levels_of(root / "run/a", 2), 20.0, "truncate"), 10.0)
-    shown = cv2.resize(pictures[1][:, show_flow.PANEL :], SIZE[::-1], interpolation=cv2.INTER_AREA)
+    shown = cv2.resize(pictures[1][:, show_flow_workflow.PANEL :], SIZE[::-1], interpolation=cv2.INTER_AREA)
     without_wheel = np.s_[:, :20]
     assert np.abs(shown.astype(int) - flow)[without_wheel].mean() < 15
     assert [path.name for path in tmp_path.iterdir()] in (["film.mp4", "root"], ["root", "film.mp4"])
@@ -619,7 +634,7 @@ def test_a_film_has_every_flow_at_the_rate_of_the_video(root, tmp_path):
 
 def test_flow_without_frames_is_shown_alone(flo_root, tmp_path):
     run_show(flo_root / "run/a", f"--out={tmp_path / 's.png'}", "--frames=1")
-    assert read_png(tmp_path / "s.png").shape[1] == show_flow.PANEL + 2 * show_flow.GAP
+    assert read_png(tmp_path / "s.png").shape[1] == show_flow_workflow.PANEL + 2 * show_flow_workflow.GAP
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,10 @@ from datasets.stores.detect import open_store
 from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
 from utils1 import extract_frames_flows
-from utils1.init_dataset import main, parse_args
+from utils1.init_dataset import parse_args
 from utils1.report import parse_args as parse_report
 from workflows.listing.grouped_split import split_groups
+from workflows.listing.init_dataset import main
 from workflows.listing.looks import Looks
 from workflows.listing.recommended import choose_network, next_commands, shown
 from workflows.predicting.options import build_parser

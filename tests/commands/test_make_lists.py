@@ -15,8 +15,9 @@ from datasets.corpora import DATASETS
 from datasets.lists.entries import Entry, Segment
 from engine.command import cli
 from utils1 import make_lists
-from utils1.make_lists import SUBSETS, compare, convert, main, parse_args, put
+from utils1.make_lists import parse_args
 from workflows.listing.list_writers import WRITERS, Lists, as_lines
+from workflows.listing.make_lists import SUBSETS, compare, convert, main, put
 
 ENTRIES = {
     "train": [

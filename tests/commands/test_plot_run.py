@@ -12,7 +12,8 @@ from engine.command import cli, naming
 from engine.monitor.logs import JsonLog, TsvLog, read_rows
 from opts import parse_opts
 from utils1 import plot_run
-from utils1.plot_run import COLOURS, choose_metrics, draw, palette, parse_args, running_mean
+from utils1.plot_run import parse_args
+from workflows.plotting.curves import COLOURS, choose_metrics, draw, palette, running_mean
 from workflows.shared.run_records import curves_of, find_runs, labels, read_run, run_folders
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")

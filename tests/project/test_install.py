@@ -7,31 +7,84 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import write_hmdb51
+
+from sts_common.commands import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 CODE = """
-import sts_net.datasets.jpeg.native, sts_net.flow.native
-import sts_net.models, sts_net.datasets, sts_net.engine, sts_net.flow, sts_net.utils1
-for library in (sts_net.flow.native.library_path(), sts_net.datasets.jpeg.native.library_path()):
+import sts_net.datasets.decoding.jpeg.native, sts_net.flow.tvl1.native
+import sts_net.models, sts_net.datasets, sts_net.engine, sts_net.flow
+for library in (sts_net.flow.tvl1.native.library_path(), sts_net.datasets.decoding.jpeg.native.library_path()):
     print("compiled" if library.is_relative_to(ROOT) else "not compiled")
 try:
     import datasets
 except ImportError:
     print("fine")
 """
+COMPILED = f"{'compiled' if shutil.which('c++') else 'not compiled'}\n" * 2 + "fine\n"
+
+
+def copied(folder: Path) -> Path:
+    """A copy of the sources, as a user gets them."""
+    unwanted = shutil.ignore_patterns("*.so", ".venv", ".git", "results", "*.egg-info", "__pycache__", ".*_cache")
+    return Path(shutil.copytree(ROOT, folder / "copy", ignore=unwanted))
+
+
+def environment(folder: Path) -> Path:
+    """The interpreter of a new virtual environment that sees torch and the rest, for they are not installed again."""
+    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    (library,) = (folder / "venv" / "lib").glob("python*/site-packages")
+    (library / "ours.pth").write_text("\n".join(site.getsitepackages()))
+    return folder / "venv" / "bin" / "python"
+
+
+def output(*command: object, cwd: Path) -> str:
+    """What a command prints; it must succeed."""
+    done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["-m pip install -q --no-deps -e .", "setup.py develop --no-deps"])
-def test_both_ways_of_installing_work(command, tmp_path):
-    copy = tmp_path / "copy"
-    unwanted = shutil.ignore_patterns("*.so", ".venv", ".git", "results", "*.egg-info", "__pycache__", ".*_cache")
-    shutil.copytree(ROOT, copy, ignore=unwanted)
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "venv"], check=True)
-    python = tmp_path / "venv" / "bin" / "python"
-    (library,) = (tmp_path / "venv" / "lib").glob("python*/site-packages")
-    (library / "ours.pth").write_text("\n".join(site.getsitepackages()))  # torch and the rest, not 6 GB again
-    subprocess.run([python, *command.split()], cwd=copy, check=True, capture_output=True)
-    code = f"ROOT = {str(copy)!r}" + CODE
-    done = subprocess.run([python, "-c", code], cwd=tmp_path, check=True, capture_output=True, text=True)
-    assert done.stdout == f"{'compiled' if shutil.which('c++') else 'not compiled'}\n" * 2 + "fine\n"
+def test_both_ways_of_installing_for_development_work(command, tmp_path):
+    copy, python = copied(tmp_path), environment(tmp_path)
+    output(python, *command.split(), cwd=copy)
+    assert output(python, "-c", f"ROOT = {str(copy)!r}" + CODE, cwd=tmp_path) == COMPILED
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_all_that_the_commands_need(tmp_path):
+    copy, python = copied(tmp_path), environment(tmp_path)
+    output(python, "-m", "pip", "wheel", "-q", "--no-deps", "-w", tmp_path, copy, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("sts_net-*.whl")
+    output(python, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=tmp_path)
+    shutil.rmtree(copy)
+    library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
+    assert output(python, "-c", f"ROOT = {str(library)!r}" + CODE, cwd=tmp_path) == COMPILED
+    sts = python.with_name("sts")
+    assert all(f"  {name}" in output(sts, "--help", cwd=tmp_path) for name in COMMANDS)
+
+    root = write_hmdb51(tmp_path / "data")
+    data = f"--frame_dir {root}/frames --annotation_path {root}/labels --result_path {tmp_path}/results".split()
+    tiny = "--model_depth 10 --model resnet --width 0.0625 --sample_size 32 --sample_duration 8 --batch_size 4".split()
+    output(sts, "train", *data, *tiny, *"--n_epochs 1 --run_name rgb --only_RGB --device cpu".split(), cwd=tmp_path)
+    (best,) = (tmp_path / "results").rglob("rgb_best.pth")
+    output(sts, "test", "--resume_path1", best, *data, *"--only_RGB --device cpu".split(), cwd=tmp_path)
+    (scores,) = (tmp_path / "results").rglob("*.npz")
+    output(sts, "report", scores, "--out", tmp_path / "report", cwd=tmp_path)
+    assert "</html>" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_every_script_is_a_command_of_sts():
+    scripts = {path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "utils1") for path in folder.glob("*.py")}
+    others = {"setup.py", "sts.py", "utils1/__init__.py"}
+    assert sorted(command.script for command in COMMANDS.values()) == sorted(scripts - others)
+
+
+def test_a_command_that_is_none_is_refused_in_one_line():
+    done = subprocess.run([sys.executable, ROOT / "sts.py", "trian"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 'trian' is none of the commands init, lists, extract,")
+    assert done.stderr.count("\n") == 1

@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from opts.table import build_parser
+from sts_common.commands import typed_as
 from sts_common.files import encoded
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(script: str, words: Iterable[object]) -> str:
-    """The line that runs a script of this project from the folder of now.
+    """The line that runs a script of this project from the folder of now, in the form of the command that runs.
 
     Args:
         script: Path below the root of the project.
         words: Its arguments.
     """
-    return " ".join(map(quoted, ["python", os.path.relpath(ROOT / script), *map(str, words)]))
+    name = typed_as(script) or f"python {quoted(os.path.relpath(ROOT / script))}"
+    return " ".join([name, *map(quoted, words)])
 
 
 def quoted(word: object) -> str:

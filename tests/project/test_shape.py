@@ -1,0 +1,114 @@
+"""The shape of the tree: arrows between folders run one way, commands are thin, folders are small."""
+
+import ast
+from collections import defaultdict
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from sts_common.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+ISLANDS = ("models", "datasets", "flow", "engine")
+FOLDERS = (*ISLANDS, "sts_common", "opts", "workflows", "utils1", "benchmarks")
+SCRIPTS = [command.script for command in COMMANDS.values()]
+STORY = "demo.py"  # a script that tells a story, and no thin door
+LEVELS = {"sts_common": 0, **dict.fromkeys(ISLANDS, 1), "opts": 2, "workflows": 3, "utils1": 4, "benchmarks": 4}
+MOST_FILES, MOST_LINES = 16, 260
+CROWDED = {"utils1", "benchmarks", "sts_common"}  # a file a command, a file a measurement, a file a thing
+
+
+def sources() -> list[Path]:
+    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    return paths + [ROOT / script for script in SCRIPTS if "/" not in script]
+
+
+def module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path): path for path in sources()}
+
+
+def imported(path: Path) -> set[Path]:
+    """The files that a file imports."""
+    name = module(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    files = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            files |= {MODULES[alias.name] for alias in node.names if alias.name in MODULES}
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parts, *([node.module] if node.module else [])])
+            found = (MODULES.get(f"{base}.{alias.name}", MODULES.get(base)) for alias in node.names)
+            files |= {file for file in found if file}
+    return files
+
+
+IMPORTS = {path: imported(path) for path in sources()}
+
+
+def room(path: Path) -> str:
+    """The folder of a file; a file in the root of an island is a room of its own, a workflow with all below it."""
+    parts = path.relative_to(ROOT).parts
+    if len(parts) == 2 and parts[0] in ISLANDS:
+        return "/".join(parts)
+    return "/".join(parts[:2] if parts[0] == "workflows" else parts[:-1]) or parts[0]
+
+
+def test_arrows_between_folders_run_one_way():
+    arrows = defaultdict(set)
+    for path, files in IMPORTS.items():
+        arrows[room(path)] |= {room(file) for file in files} - {room(path)}
+    try:
+        TopologicalSorter(arrows).prepare()
+    except CycleError as error:
+        pytest.fail(f"folders import each other: {' <- '.join(error.args[1])}")
+
+
+def test_no_folder_imports_one_above_it():
+    def level(path: Path) -> int:
+        return LEVELS.get(path.relative_to(ROOT).parts[0], 4)  # a script of the root
+
+    upwards = [(str(path), str(file)) for path, files in IMPORTS.items() for file in files if level(file) > level(path)]
+    assert upwards == []
+
+
+def test_commands_are_not_imported():
+    commands = {ROOT / script for script in SCRIPTS}
+    users = {path: files & commands for path, files in IMPORTS.items() if files & commands}
+    assert {str(path) for path in users if not path.is_relative_to(ROOT / "benchmarks")} == set()  # which time commands
+
+
+def test_benchmarks_are_imported_by_benchmarks_alone():
+    for path, files in IMPORTS.items():
+        if path.relative_to(ROOT).parts[0] != "benchmarks":
+            assert not [file for file in files if file.is_relative_to(ROOT / "benchmarks")], path
+
+
+@pytest.mark.parametrize("script", [script for script in SCRIPTS if script != STORY])
+def test_commands_are_thin(script):
+    assert len((ROOT / script).read_text("utf-8").splitlines()) < 80
+
+
+def test_folders_hold_about_a_dozen_files():
+    counts = defaultdict(int)
+    for path in sources():
+        counts[path.parent] += 1
+    crowded = {folder.relative_to(ROOT).as_posix() for folder, count in counts.items() if count > MOST_FILES}
+    assert crowded - {".", *CROWDED} == set()
+
+
+def test_files_are_short():
+    long = {str(path): lines for path in sources() if (lines := len(path.read_text("utf-8").splitlines())) > MOST_LINES}
+    assert set(long) <= {str(ROOT / "opts" / "table.py")}
+
+
+def test_every_folder_says_what_it_holds():
+    packages = [path for path in sources() if path.name == "__init__.py"]
+    assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+    folders = {path.parent for path in sources() if path.parent != ROOT}
+    assert folders == {path.parent for path in packages}

@@ -1,0 +1,156 @@
+"""Look at every video of a data set once, before training, and name every problem."""
+
+import logging
+import os
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from datasets.corpora import list_dataset
+from datasets.lists.entries import Entry
+from datasets.records.manifest import write_manifest
+from datasets.records.quarantine import update_quarantine
+from datasets.stores.detect import Reading, detect_layout, open_store
+from datasets.stores.store import Store, inside
+from datasets.streams import MODALITIES
+from sts_common import cores, counted
+from sts_common.files import write_text
+
+from .checks import Job, Look, Problem, files_of
+from .findings import Report, as_json, as_table, as_text, count_used, sort_problems
+from .lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
+from .spread import looks_at
+
+AUDIT = "audit.tsv"
+
+PROBES = 64  # videos that show how they are stored, and which streams there are
+
+USELESS = {"missing", "outside", "count", "empty", "truncated", "undecodable", "size", "crash"}  # into quarantine
+
+log = logging.getLogger(__name__)
+
+
+def main(opt: Namespace) -> Report:
+    """Audit a data set; returns the report.
+
+    Raises:
+        FileNotFoundError: If a folder or all lists are absent.
+        ValueError: If there are errors, which are then in the report.
+    """
+    root = Path(opt.frame_dir)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
+    keeps = os.access(root, os.W_OK)
+    if not keeps and not opt.json:
+        raise ValueError(f"{root}: not writable, so no manifest can be kept there; for the report alone give --json")
+    splits = SPLITS if opt.split == "all" else (int(opt.split),)
+    lists = read_lists(partial(list_dataset, opt.dataset), Path(opt.annotation_path), splits)
+    entries = lists.entries()
+    if not entries:
+        raise ValueError(lists.problems[0].text if lists.problems else f"{opt.annotation_path}: lists no videos")
+    layout, store = choose_store(opt, root, entries)
+    looks = look_at_all(opt, store, entries)
+    report = summarise(opt, layout, store, lists, looks)
+    if opt.json:
+        write_text(Path(opt.json), as_json(report))
+    if keeps:
+        keep(opt, layout, root, looks, report)
+    print(as_text(report))  # noqa: T201 - the result
+    if report.errors:
+        where = root / AUDIT if keeps else opt.json
+        raise ValueError(f"{report.root}: errors found: {len(report.errors):,}; all are listed in {where}")
+    return report
+
+
+def choose_store(opt: Namespace, root: Path, entries: Sequence[Entry]) -> tuple[str, Store]:
+    """The layout, found out if need be, and the videos."""
+    layout = opt.layout
+    if layout == "auto":
+        some = entries[:: max(1, len(entries) // PROBES)]
+        layout = detect_layout(root, [entry for entry in some if stays_inside(root, entry.path)] or some)
+    return layout, open_store(layout, root, entries, Reading(fps=opt.video_fps or None))
+
+
+def stays_inside(root: Path, path: str) -> bool:
+    """Whether a listed video lies below the root; the others are problems later."""
+    try:
+        inside(root, path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[Look]:
+    """Look at every listed video, with a progress bar."""
+    paths = [entry.path for entry in entries]
+    wanted = {stream.name for stream in MODALITIES.get(opt.modality, ())}
+    needs = wanted or streams_there(store, paths)
+    jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
+    processes = max(1, min(opt.n_workers or cores(), len(jobs)))
+    looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
+    log.info("looking at %s (%s) in %s", *looked)
+    found = {look.path: look for look in tqdm(looks_at(jobs, processes), total=len(jobs), unit=" videos", disable=None)}
+    return [found[path] for path in paths]
+
+
+def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
+    """Streams that some videos have, "rgb" if nobody can tell."""
+    there = set()
+    for path in paths[:: max(1, len(paths) // PROBES)]:
+        for stream in store.streams:
+            try:
+                if store.counts(store.locate(path), {stream}).get(stream):
+                    there.add(stream)
+            except (OSError, ValueError):
+                continue
+    return there or {"rgb"}
+
+
+def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Sequence[Look]) -> Report:
+    """Put what was seen in single videos together with what the lists show."""
+    sound = {look.path: look.facts for look in looks if look.facts}
+    problems = [*lists.problems, *(problem for look in looks for problem in look.problems)]
+    problems += check_lists(lists, opt.dataset)
+    problems += check_content(lists, {path: facts.hash for path, facts in sound.items()})
+    problems += check_folder(store.root, {place for look in looks for place in places_of(store, look)})
+    for path, facts in sound.items():
+        frames = min(count for count in (facts.rgb, facts.flow) if count)
+        if frames < opt.sample_duration:
+            there = counted(frames, "frame")
+            problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
+    used = count_used(lists, sound.keys())
+    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems), decoded(opt.deep))
+
+
+def decoded(deep: bool) -> str:
+    """How much of every video was looked at."""
+    return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
+
+
+def places_of(store: Store, look: Look) -> list[Path]:
+    """The folder or files that a video is, or should be."""
+    if look.facts:
+        return files_of(store, store.root / (look.facts.folder or look.path))
+    try:
+        return files_of(store, store.locate(look.path))
+    except (OSError, ValueError):
+        return [store.root / look.path]
+
+
+def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report: Report) -> None:
+    """Write the manifest, the table of problems and, if asked, the quarantine."""
+    looks = list(looks)
+    path = write_manifest(root, layout, [look.facts for look in looks if look.facts])
+    write_text(root / AUDIT, as_table(report))
+    log.info("written: %s, %s", path, root / AUDIT)
+    if opt.quarantine:
+        bad = {
+            problem.path: f"{problem.kind}: {problem.text}"
+            for problem in reversed(report.problems)
+            if problem.kind in USELESS
+        }
+        count = update_quarantine(root, bad, [look.path for look in looks])
+        log.info("%s in quarantine", counted(count, "video"))

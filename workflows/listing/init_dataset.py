@@ -1,0 +1,153 @@
+"""Make a data set of a folder of videos, or of a CSV file: lists, a split, and the commands that follow."""
+
+import logging
+from argparse import Namespace
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from datasets.lists.any_list import list_videos as read_lists
+from datasets.lists.entries import Entry
+from sts_common import counted
+
+from ..shared.command_lines import quoted
+from .grouped_split import group_alone, split_groups
+from .list_writers import Lists, table
+from .looks import look_at
+from .make_lists import put
+from .own_videos import clashes, follow_links, list_own
+from .recommended import CONFIG, choose_network, next_commands, shown
+from .source_patterns import count_sources, grouped, per_class, sensible
+
+log = logging.getLogger(__name__)
+
+
+def from_csv(path: Path) -> Lists:
+    """The videos of a CSV, split if it says how.
+
+    Raises:
+        ValueError: If a row is malformed, or a video is on both sides.
+    """
+    train, test = (read_lists(path, 1, subset) for subset in ("train", "test"))
+    if both := {entry.path for entry in train.entries} & {entry.path for entry in test.entries}:
+        raise ValueError(f"{path}: {min(both)!r} is a training and a test video (and {len(both) - 1} more are)")
+    return Lists({"train": train.entries, "test": test.entries}, train.class_names)
+
+
+def divide(lists: Lists, opt: Namespace, again: str) -> Lists:
+    """Training and test videos, none of one source on both sides as far as names or `--group_by` tell.
+
+    Args:
+        lists: All are for training.
+        opt: Options.
+        again: The command that does it again, to which `--group_by` is added.
+
+    Raises:
+        ValueError: If a class cannot be on both sides.
+    """
+    entries = lists.subsets["train"]
+    if opt.group_by:
+        entries, how = grouped(entries, opt.group_by), "by --group_by"
+        held = split_groups(entries, lists.class_names, opt.test_fraction, opt.seed)
+    else:
+        entries, held, how = by_names(lists, opt, again)
+    log.info("%s of %s, %s", counted(len(entries), "video"), counted(count_sources(entries), "source"), how)
+    train, test = ([entry for entry in entries if (entry.group in held) == side] for side in (False, True))
+    return lists._replace(subsets={"train": train, "test": test})
+
+
+def by_names(lists: Lists, opt: Namespace, again: str) -> tuple[list[Entry], set[str], str]:
+    """Entries by source, the sources to test on, and how they were found; what else could be meant is said."""
+    entries = lists.subsets["train"]
+    patterns = list(sensible(entries))
+    for pattern, found in patterns:
+        if pattern.known:
+            with suppress(ValueError):  # a class without a source of its own
+                held = split_groups(found, lists.class_names, opt.test_fraction, opt.seed)
+                return found, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
+    apart = group_alone(entries, lists.class_names)
+    held = split_groups(apart, lists.class_names, opt.test_fraction, opt.seed)
+    if count_sources(apart) == len(apart):
+        log.warning(
+            "every video counts as a source of its own, for no names differ in a number at their end alone: if several "
+            "were cut from one recording, or show one person, the test is too easy; --group_by says what tells sources "
+            "apart"
+        )
+    for pattern, found in patterns:
+        if count_sources(found) < count_sources(apart):
+            least, most = per_class(found)
+            log.warning(
+                "%s would make %s, %s of each class: %s --group_by %s",
+                *(pattern.what, counted(count_sources(found), "source")),
+                *(str(least) if least == most else f"{least} to {most}", again, quoted(pattern.expression)),
+            )
+    return apart, held, "by the names without the number at their end"
+
+
+def report(lists: Lists) -> None:
+    """Say how many videos there are, and what may go wrong with their names or their split."""
+    train, test = lists.subsets["train"], lists.subsets["test"]
+    log.info(
+        "%s, %s and %s",
+        counted(len(lists.class_names), "class"),
+        counted(len(train), "training video"),
+        counted(len(test), "test video"),
+    )
+    sides = [Counter(entry.label for entry in entries) for entries in (train, test)]
+    for label, name in enumerate(lists.class_names):
+        if not all(side[label] for side in sides):
+            tested = counted(sides[1][label], "test video")
+            log.warning("class %r has %d training and %s", name, sides[0][label], tested)
+    if shared := {entry.group for entry in train} & {entry.group for entry in test}:
+        log.warning(
+            "%s on both sides of the split, as far as names tell (%r): the test is too easy",
+            *(counted(len(shared), "source"), min(shared)),
+        )
+    for names in (*clashes(lists.class_names), *clashes(entry.path for entry in (*train, *test))):
+        log.warning("differ in capitals alone, which some disks take for one: %s", ", ".join(map(repr, names)))
+
+
+def read_source(opt: Namespace) -> tuple[Lists, Path]:
+    """The videos and their folder; links to them are allowed for training.
+
+    Raises:
+        ValueError: If it is not said where those of a list are.
+    """
+    if not opt.source.is_file():
+        lists, videos = list_own(opt.source)
+        follow_links(opt.source, videos)
+        return lists, opt.source
+    lists = from_csv(opt.source)
+    if opt.videos is None:
+        raise ValueError(f"{opt.source}: is a list; say where its videos are with --videos")
+    return lists, opt.videos
+
+
+def main(opt: Namespace) -> list[str]:
+    """Write the lists; returns the next commands."""
+    if opt.source.resolve() in (opt.out / "frames").resolve().parents:
+        raise ValueError(f"--out {opt.out}: lies inside the folder of videos; choose another")
+    if not 0 < opt.test_fraction < 1:
+        raise ValueError(f"--test_fraction must lie between 0 and 1, got {opt.test_fraction}")
+    lists, videos = read_source(opt)
+    if not lists.subsets["test"]:
+        lists = divide(lists, opt, command_of(opt))
+    report(lists)
+    train, test = lists.subsets["train"], lists.subsets["test"]
+    looks = look_at(videos, [*train, *test])
+    network, reason = choose_network(len(train), looks)
+    texts = {f"labels/{name}": text for name, text in table(lists).items()}
+    for path in put(texts | ({CONFIG: network} if network else {}), opt.out, opt.force):
+        log.info("%s", path)
+    log.info("%s", reason)
+    if looks.kind == "frames":
+        log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
+    commands = [shown(command) for command in next_commands(videos, opt.out, looks, bool(network))]
+    print("\n".join(commands))  # noqa: T201 - the result
+    return commands
+
+
+def command_of(opt: Namespace) -> str:
+    """The command that these options came from, which replaces its lists."""
+    options: list[str | Path] = ["--videos", opt.videos] if opt.videos else []
+    return shown(["utils1/init_dataset.py", opt.source, *options, "--out", opt.out, "--force"])

@@ -1,0 +1,181 @@
+"""Stored flow to another bound or quantisation, and between JPEG pairs and .flo files."""
+
+import logging
+import shutil
+import sys
+from argparse import Namespace
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from datasets.stores.layouts import DONE, LAYOUTS
+from datasets.stores.numbering import count_frames, list_names
+from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
+from flow.encoding import check_bound, convert, decode, encode
+from flow.flo import read_flo, write_flo
+from sts_common import counted
+
+from ..extracting.extraction_recipe import FLOW_QUALITY
+from ..extracting.flow_files import (
+    FLOW_XY,
+    Encoding,
+    find_encoding,
+    find_record,
+    flow_files,
+    flow_folders,
+    read_flow,
+    read_levels,
+)
+from ..extracting.image_folder import jpeg, write
+from ..extracting.machine import Machine
+from ..extracting.video_folder import is_complete, made_whole
+from ..shared.processes import Board, Worker, map_unordered
+
+RGB = LAYOUTS["sts"]["rgb"]
+
+FLO = "{:05d}.flo"
+
+AnyJob = TypeVar("AnyJob")
+
+Result = TypeVar("Result")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """The folder of a video, what it becomes, and the encodings before and after; .flo files have none."""
+
+    folder: Path
+    target: Path
+    old: Encoding | None
+    new: Encoding | None
+
+
+def convert_video(job: Job, _: Worker) -> tuple[dict[str, int], str]:
+    """Make the target folder of one video.
+
+    Returns:
+        Pictures per stream, "values" and how many of them were "lost" at a bound; and why it failed or "".
+    """
+    counts = Counter[str]()
+    try:
+        files = flow_files(job.folder)
+        with made_whole(job.target) as part:
+            for number, pair in enumerate(files, start=1):
+                counts.update(convert_flow(pair, job, part, number), flow=1)
+            counts["rgb"] = link_frames(job.folder, part)
+            if counts["rgb"] not in (0, len(files) + 1):
+                raise ValueError(f"{counts['rgb']} frames and {len(files)} flows, but N frames have N - 1 flows")
+            streams = [stream for stream in ("rgb", "flow") if counts[stream]]
+            write(part / DONE, "".join(f"{stream} {counts[stream]}\n" for stream in streams).encode())
+    except (ValueError, FileNotFoundError) as error:
+        return {}, str(error) if str(error).startswith(str(job.folder)) else f"{job.folder}: {error}"
+    return counts, ""
+
+
+def convert_flow(files: Sequence[Path], job: Job, part: Path, number: int) -> dict[str, int]:
+    """Write flow `number` to the folder `part`; returns counts of values and of those lost at a bound."""
+    if job.new is None:
+        flow = read_flow(files, job.old)
+        write_flo(part / FLO.format(number), flow)
+        return {"values": flow.size, "lost": 0}
+    if job.old is None:
+        flow = read_flo(files[0])
+        if np.isnan(flow).any():
+            raise ValueError(f"{files[0]}: has unknown flow, which grey levels cannot say")
+        levels, lost = encode(flow, *job.new), np.abs(flow) > job.new.bound
+    else:
+        old = read_levels(files)
+        levels = convert(old, job.old.bound, job.new.bound, job.old.quantisation, job.new.quantisation)
+        lost = np.abs(decode(old, *job.old)) > job.new.bound
+        if job.new.bound > job.old.bound:
+            lost = (old == 0) | (old == 255)
+    for axis, pattern in enumerate(FLOW_XY):
+        write(part / pattern.format(number), jpeg(levels[..., axis], FLOW_QUALITY))
+    return {"values": levels.size, "lost": int(lost.sum())}
+
+
+def link_frames(folder: Path, part: Path) -> int:
+    """Hard links of the RGB frames, or copies where the file system has no links; returns their number."""
+    count = count_frames(folder, list_names(folder), RGB)
+    for name in (pattern.format(i) for pattern in RGB for i in range(1, count + 1)):
+        try:
+            (part / name).hardlink_to((folder / name).resolve())
+        except OSError:
+            shutil.copyfile(folder / name, part / name)
+    return count
+
+
+def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[AnyJob], workers: int) -> Iterator[Result]:
+    """Results of `function` in the order in which they are ready, with a bar that counts videos."""
+    board = Board(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
+    yield from tqdm(map_unordered(function, jobs, board), total=len(jobs), unit="video", disable=None)
+
+
+def choose_encodings(opt: Namespace, is_flo: bool) -> tuple[Encoding | None, Encoding | None]:
+    """Encodings before and after; None is .flo.
+
+    Raises:
+        ValueError: Options that do not go together, or say too little.
+    """
+    if opt.to == "flo":
+        if is_flo or opt.bound is not None or opt.quant is not None:
+            what = f"{opt.source} holds .flo files already" if is_flo else ".flo files have no --bound and no --quant"
+            raise ValueError(f"--to flo: {what}")
+    elif is_flo and None in (opt.bound, opt.quant):
+        raise ValueError(
+            f"{opt.source}: .flo files have no bound yet; give --bound and --quant, published: 20 truncate"
+        )
+    old = None if is_flo else find_encoding(opt.source, opt.from_bound, opt.from_quant, "--from_bound --from_quant")
+    if opt.to == "flo":
+        return old, None
+    bound = old.bound if opt.bound is None and old else opt.bound
+    check_bound(bound)
+    return old, Encoding(bound, opt.quant or (old.quantisation if old else opt.quant))
+
+
+def new_record(source: Path, old: Encoding | None, new: Encoding | None) -> dict[str, Any]:
+    """flow.json of the result."""
+    record = find_record(source)
+    about_images = ("bound", "quantisation", "quality", "converted_from")
+    before = {"format": "jpg" if old else "flo"} | {key: record[key] for key in about_images if key in record}
+    after = new._asdict() | {"quality": FLOW_QUALITY} if new else {}
+    rest = {key: value for key, value in record.items() if key not in about_images}
+    return rest | after | {"converted_from": before | (old._asdict() if old else {})}
+
+
+def main(opt: Namespace) -> None:
+    """Convert every video of SRC."""
+    folders, is_flo = flow_folders(opt.source)
+    old, new = choose_encodings(opt, is_flo)
+    if opt.source.resolve() in (opt.target.resolve(), *opt.target.resolve().parents):
+        raise ValueError(f"{opt.target}: is SRC or lies in it; choose another DST")
+    opt.target.mkdir(parents=True, exist_ok=True)
+    claim(opt.target, FLOW_FILE, new_record(opt.source, old, new))
+    if frames := find_record(opt.source, FRAMES_FILE):
+        claim(opt.target, FRAMES_FILE, frames)
+    base = opt.source.parent if folders == [opt.source] else opt.source
+    jobs = [Job(folder, opt.target / folder.relative_to(base), old, new) for folder in folders]
+    todo = [job for job in jobs if not is_complete(job.target, flow=True)]
+    counts, failed = Counter[str](), 0
+    for count, problem in in_parallel(convert_video, todo, opt.workers):
+        counts.update(count)
+        if problem:
+            failed += 1
+            tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
+    complete = f"{len(jobs) - len(todo)} were already complete"
+    log.info(f"converted {counted(len(todo) - failed, 'video')}, {complete}, {failed} failed")
+    if new and counts["lost"]:
+        before = old is not None and old.bound < new.bound
+        where = f"already clipped at {old.bound:g} pixels" if old and before else f"clipped at {new.bound:g} pixels"
+        share = 100 * counts["lost"] / counts["values"]
+        log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {where}")
+    if failed:
+        wanted = counted(len(jobs), "video")
+        raise ValueError(f"{failed} of {wanted} could not be converted (named above); the rest are complete")
