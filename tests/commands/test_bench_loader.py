@@ -28,7 +28,7 @@ def row(speed, *, decode="exact", read=0.1, decoding=0.8, **changed):
 
 @pytest.mark.slow
 def test_every_setting_is_measured_and_the_given_one_is_first(tree, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bench_loader, "default_workers", lambda: 1)
+    monkeypatch.setattr(bench_loader_workflow, "default_workers", lambda: 1)
     report = bench_loader.main(parsed(tree, tmp_path, "--seconds", "0.02", "--json"))
     assert json.loads(capsys.readouterr().out) == report
     settings = report["settings"]
@@ -44,7 +44,7 @@ def test_every_setting_is_measured_and_the_given_one_is_first(tree, tmp_path, ca
 
 
 def test_counts_of_workers_double_up_to_the_cores(monkeypatch):
-    monkeypatch.setattr(bench_loader, "default_workers", lambda: 6)
+    monkeypatch.setattr(bench_loader_workflow, "default_workers", lambda: 6)
     tried = [
         s["n_workers"]
         for s in bench_loader_workflow.alternatives()
@@ -57,7 +57,7 @@ def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, 
     monkeypatch.setattr(
         bench_loader_workflow, "alternatives", lambda: iter([{}, {"n_workers": 1, "loader": "threads"}])
     )
-    monkeypatch.setattr(bench_loader, "forget", lambda folder: False)
+    monkeypatch.setattr(bench_loader_workflow, "forget", lambda folder: False)
     monkeypatch.setattr(native, "missing", lambda: "no compiler")
     bench_loader.main(parsed(tree, tmp_path, "--seconds", "0.02"))
     lines = capsys.readouterr().out.splitlines()

@@ -35,15 +35,15 @@ def report_of(*options: str) -> dict:
 
 def without(monkeypatch, **reasons: str) -> None:
     """A machine on which these backends of TV-L1 cannot be used."""
-    there = doctor.available
-    monkeypatch.setattr(doctor, "available", lambda name: there(name) | (reasons if name == "tvl1" else {}))
+    there = doctor_workflow.available
+    monkeypatch.setattr(doctor_workflow, "available", lambda name: there(name) | (reasons if name == "tvl1" else {}))
 
 
 def test_every_backend_that_is_there_is_measured(quick):
     report = report_of()
     rows = report["speeds"]
     assert all(row["pairs_per_second"] > 0 for row in rows)
-    there = {backend for backend, reason in doctor.available("tvl1").items() if not reason}
+    there = {backend for backend, reason in doctor_workflow.available("tvl1").items() if not reason}
     assert {row["backend"] for row in rows if row["flow"] == "tvl1"} == there
     assert {row["flow"] for row in rows} == {"tvl1", "dis", "farneback"}
     if "native" in there:
@@ -82,11 +82,13 @@ def test_without_the_native_loader_it_says_how_to_get_it(quick, monkeypatch, cap
 
 
 def test_it_says_whether_weight_gradients_of_this_torch_are_right(quick, monkeypatch, capsys):
-    monkeypatch.setattr(doctor, "weight_error", lambda convolution, x, dtype: float(dtype == torch.bfloat16))
+    monkeypatch.setattr(doctor_workflow, "weight_error", lambda convolution, x, dtype: float(dtype == torch.bfloat16))
     assert report_of()["machine"]["wrong_gradients"] == ["3x3x3 of 2 frames in bf16", "7x7x7 of 4 frames in bf16"]
     wrong = "torch computes weight gradients wrong (3x3x3 of 2 frames in bf16, 7x7x7 of 4 frames in bf16): they are "
     assert f"training on this CPU: {wrong}computed another way here, see docs/speed.md" in capsys.readouterr().out
-    monkeypatch.setattr(doctor, "weight_error", lambda convolution, x, dtype: 0.001 if dtype == torch.bfloat16 else 0.0)
+    monkeypatch.setattr(
+        doctor_workflow, "weight_error", lambda convolution, x, dtype: 0.001 if dtype == torch.bfloat16 else 0.0
+    )
     assert report_of()["machine"]["wrong_gradients"] == []
     assert "training on this CPU: weight gradients of short clips by torch are right" in capsys.readouterr().out
 
@@ -114,8 +116,8 @@ def test_a_backend_that_fails_is_a_line_and_the_others_are_measured(quick, monke
             raise RuntimeError("illegal\ninstruction")
         return build(name, *arguments, **options)
 
-    build = doctor.build_flow
-    monkeypatch.setattr(doctor, "build_flow", refuse)
+    build = doctor_workflow.build_flow
+    monkeypatch.setattr(doctor_workflow, "build_flow", refuse)
     rows = {row["flow"]: row for row in report_of()["speeds"]}
     assert rows["dis"]["problem"] == "illegal instruction"
     assert rows["farneback"]["pairs_per_second"] > 0
@@ -131,7 +133,7 @@ def test_a_slow_machine_is_not_kept_busy(quick, monkeypatch):
 
 def test_a_speed_counts_all_pairs_of_the_best_call(monkeypatch):
     clock = iter([0.0, 1.0, 3.0, 3.0, 4.0, 4.0, 8.0])  # calls of 2, 1 and 4 seconds
-    monkeypatch.setattr(doctor.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(doctor_workflow.time, "perf_counter", lambda: next(clock))
     monkeypatch.setattr(doctor_workflow, "BUDGET", 5.0)
     calls = []
     images = np.zeros((6, 4, 4), np.uint8)

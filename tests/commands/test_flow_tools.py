@@ -17,12 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datasets.synthetic import write_avi
+from flow import build_flow
 from flow.colour import colour_wheel, flow_to_image
 from flow.encoding import QUANTISATIONS, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from utils1 import flow_compare, flow_convert, show_flow
 from workflows.stored_flow import compare as flow_compare_workflow
 from workflows.stored_flow import show as show_flow_workflow
+from workflows.stored_flow.flow_files import Encoding, flow_files
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = (24, 32)
@@ -388,7 +390,7 @@ def test_flow_files_must_be_numbered_from_1_without_gaps(tmp_path, names, messag
     for name in names:
         write_flo(tmp_path / name, smooth_flow(0))
     with pytest.raises(ValueError, match=message):
-        flow_convert.flow_files(tmp_path)
+        flow_files(tmp_path)
 
 
 def test_unknown_flow_cannot_become_pictures(tmp_path, capfd):
@@ -424,9 +426,7 @@ def test_numbers_of_a_comparison_are_those_of_numpy(tmp_path):
 @pytest.mark.parametrize("length", [1.0, 1.0077, 0.0003, 700.0])
 def test_quantiles_are_right_to_half_a_percent_at_either_end_of_a_bin(length):
     flow = np.zeros((*SIZE, 2), np.float32)
-    row = flow_compare_workflow.measure(
-        flow, flow + np.array([length, 0], np.float32), flow_compare.Encoding(20.0, "round")
-    )
+    row = flow_compare_workflow.measure(flow, flow + np.array([length, 0], np.float32), Encoding(20.0, "round"))
     assert row.summary()["median"] == pytest.approx(length, rel=5e-3)
 
 
@@ -604,7 +604,7 @@ def make_video(path: Path, frames: int = 6) -> Path:
 
 def test_flow_of_a_video_file_is_computed_between_its_frames(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    video = show_flow_workflow.VideoFile(make_video(tmp_path / "film.avi"), show_flow.build_flow("dis"), 25.0, None)
+    video = show_flow_workflow.VideoFile(make_video(tmp_path / "film.avi"), build_flow("dis"), 25.0, None)
     frames = list(video.frames())
     assert video.count == 5
     pairs = list(video.pairs([2, 5]))

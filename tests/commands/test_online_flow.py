@@ -87,7 +87,7 @@ def flow_for(opt, state=None) -> OnlineFlow:
 
 def in_this_process(flow: OnlineFlow) -> OnlineFlow:
     """The same flow computed as for a GPU, on the CPU."""
-    return OnlineFlow(flow.tvl1.build, flow.encode, record=flow.record, device=CPU)
+    return OnlineFlow(flow.build, flow.encode, record=flow.record, device=CPU)
 
 
 def videos_of(root: Path) -> list[Path]:

@@ -23,6 +23,7 @@ from utils1 import grad_cam as tool
 from workflows.shared import films
 from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, looked_at, scale_colours
 from workflows.understanding.cam_tracks import Track, cut, track
+from workflows.understanding.grad_cam import default_names
 
 CLASSES = ("fall", "rise", "sway")
 
@@ -304,7 +305,7 @@ def test_the_class_is_what_the_networks_predict_together_and_strips_can_be_fewer
 def test_networks_of_one_kind_are_numbered(made):
     state = checkpoint.load(made / "rgb.pth")
     other = checkpoint.load(made / "flow.pth")
-    assert tool.default_names([state, other, state]) == ["RGB 1", "Flow", "RGB 2"]
+    assert default_names([state, other, state]) == ["RGB 1", "Flow", "RGB 2"]
 
 
 @pytest.mark.parametrize(

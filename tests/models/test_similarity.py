@@ -25,6 +25,7 @@ from models.analysis import similarity
 from models.analysis.similarity import FEATURES, FOLDS, LinearCKA, linear_cka, standard_error
 from utils1 import layer_similarity as tool
 from workflows.shared import plots
+from workflows.understanding import layer_similarity
 
 
 def hsic(x: Tensor, y: Tensor) -> float:
@@ -261,7 +262,7 @@ def test_clips_that_do_not_fill_a_batch_are_left_out_aloud(hmdb51, tmp_path, wei
 
 def test_fewer_clips_are_spread_over_the_classes(hmdb51, tmp_path, weights, monkeypatch):
     seen = []
-    monkeypatch.setattr(tool, "compare", lambda networks, loader, *_: seen.append(loader) or LinearCKA(15))
+    monkeypatch.setattr(layer_similarity, "compare", lambda networks, loader, *_: seen.append(loader) or LinearCKA(15))
     tool.main(parsed(hmdb51, tmp_path, weights, ALL, "--clips", "4"))
     assert [video.label for video in seen[0].dataset.videos] == [0, 0, 1, 2]
     assert sum(len(batch["label"]) for batch in seen[0]) == 4

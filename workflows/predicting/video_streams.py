@@ -24,7 +24,7 @@ from datasets.stores.layouts import LAYOUTS
 from datasets.stores.provenance import FRAMES_FILE, show
 from flow import encode, rebuild_flow, recorded_encoding
 
-from ..extracting.flow_files import find_record
+from ..stored_flow.flow_files import find_record
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from sts_common import counted
 from sts_common.files import write_text
 from sts_common.json_text import as_json
 
-from ..extracting.flow_files import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 from ..shared.processes import Worker
 from .convert import in_parallel
+from .flow_files import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 
 SHOWN = 20  # videos in the table
 

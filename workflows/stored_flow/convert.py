@@ -21,7 +21,11 @@ from flow.flo import read_flo, write_flo
 from sts_common import counted
 
 from ..extracting.extraction_recipe import FLOW_QUALITY
-from ..extracting.flow_files import (
+from ..extracting.image_folder import jpeg, write
+from ..extracting.machine import Machine
+from ..extracting.video_folder import is_complete, made_whole
+from ..shared.processes import Board, Worker, map_unordered
+from .flow_files import (
     FLOW_XY,
     Encoding,
     find_encoding,
@@ -31,10 +35,6 @@ from ..extracting.flow_files import (
     read_flow,
     read_levels,
 )
-from ..extracting.image_folder import jpeg, write
-from ..extracting.machine import Machine
-from ..extracting.video_folder import is_complete, made_whole
-from ..shared.processes import Board, Worker, map_unordered
 
 RGB = LAYOUTS["sts"]["rgb"]
 

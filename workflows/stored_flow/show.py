@@ -22,9 +22,9 @@ from flow import build_flow
 from flow.colour import colour_wheel, flow_to_image
 from sts_common.files import write_atomically
 
-from ..extracting.flow_files import find_encoding, find_record, flow_files, flow_folders, read_flow
 from ..shared.captions import fitted
 from ..shared.films import write_film
+from .flow_files import find_encoding, find_record, flow_files, flow_folders, read_flow
 
 RGB = LAYOUTS["sts"]["rgb"][0]
 
