@@ -1,4 +1,4 @@
-// A video file to frames at a constant rate and a given size, as datasets/decode.py does it.
+// A video file to frames at a constant rate and a given size, as datasets/decoding/video/ does it.
 #ifndef STS_NET_CPP_VIDEO_H
 #define STS_NET_CPP_VIDEO_H
 

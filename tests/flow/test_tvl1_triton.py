@@ -1,7 +1,7 @@
 """Triton's kernels of TV-L1 find the flow of plain torch: interpreted on a CPU, and on a GPU where there is one.
 
 Triton decides when it is imported whether it interprets. Run as a script, this file computes what the tests compare:
-`TRITON_INTERPRET=1 python tests/test_tvl1_triton.py RESULTS.npz`.
+`TRITON_INTERPRET=1 python tests/flow/test_tvl1_triton.py RESULTS.npz`.
 """
 
 import os
