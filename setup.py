@@ -6,12 +6,14 @@ compiled or replaced by Python when they are needed. Metadata is in pyproject.to
 """
 
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
 from setuptools import Command, Extension, find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 sys.path.insert(0, str(ROOT))  # for sts_common: a build in isolation has not got it
@@ -20,7 +22,7 @@ from sts_common.commands import COMMANDS  # noqa: E402
 
 FOLDERS = ("models", "datasets", "engine", "flow", "opts", "workflows", "utils1")
 PACKAGES = [name for name in find_packages(str(ROOT)) if name.split(".")[0] in FOLDERS]
-SCRIPTS = sorted({Path(command.script).stem for command in COMMANDS.values() if "/" not in command.script} | {"sts"})
+SCRIPTS = [command.script for command in COMMANDS.values() if "/" not in command.script]
 NATIVE = {
     package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
     for package in ("flow.tvl1", "datasets.decoding.jpeg")
@@ -47,6 +49,16 @@ class Develop(Command):
         subprocess.run([sys.executable, "-m", "pip", "install", "--editable", ".", *options], check=True)
 
 
+class BuildPython(build_py):
+    """Puts the scripts of the root beside the packages, where the command `sts` finds them."""
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for script in SCRIPTS:
+                shutil.copy(ROOT / script, Path(self.build_lib) / "sts_net" / script)
+
+
 def extension(package: str, library: Any) -> Extension:
     """A native library of a package, left out with a warning if it cannot be compiled."""
     folder = package.replace(".", "/")
@@ -65,12 +77,10 @@ def extension(package: str, library: Any) -> Extension:
 setup(
     # sts_common has a name that nobody else uses.
     packages=["sts_common", "sts_net.configs", *(f"sts_net.{name}" for name in PACKAGES)],
-    package_dir={"sts_common": "sts_common", "sts_net": ".", "sts_net.configs": "configs"}
+    package_dir={"sts_common": "sts_common", "sts_net.configs": "configs"}
     | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
-    py_modules=[f"sts_net.{name}" for name in SCRIPTS],
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
     | {"sts_net.workflows.reporting": ["*.jinja"], "sts_net.configs": ["*.yaml", "*/*.yaml"]},
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
-    entry_points={"console_scripts": ["sts = sts_net.sts:main"]},
-    cmdclass={"develop": Develop},
+    cmdclass={"develop": Develop, "build_py": BuildPython},
 )

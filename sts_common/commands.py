@@ -1,8 +1,16 @@
-"""The commands of this project by the names that `sts` gives them."""
+"""Run a command of STS-Net by its name: `sts train --help` is `python train.py --help`, from any folder.
+
+With several GPUs: `torchrun --nproc_per_node 8 -m sts_common.commands train ...`.
+"""
 
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parents[1]
+ROOT = HERE / "sts_net" if (HERE / "sts_net").is_dir() else HERE  # of what is installed, or of the sources
+UNKNOWN = 2
 
 
 class Command(NamedTuple):
@@ -46,8 +54,38 @@ COMMANDS = {
 }
 
 
+def main() -> None:
+    """Run the command that the first word names, with the words after it."""
+    name, *words = sys.argv[1:] or ["--help"]
+    if name in ("-h", "--help"):
+        print(table())  # noqa: T201 - the result
+        return
+    if name not in COMMANDS:
+        sys.stderr.write(f"error: {name!r} is none of the commands {', '.join(COMMANDS)} (see sts --help)\n")
+        sys.exit(UNKNOWN)
+    # The packages have generic names; here they are those of this project, whatever else is installed.
+    sys.path.insert(0, str(ROOT))
+    sys.argv = [f"sts {name}", *words]
+    script = ROOT / COMMANDS[name].script
+    # As runpy.run_path, which would put the path in place of the name of the command.
+    module = sys.modules["__main__"] = ModuleType("__main__")
+    module.__file__ = str(script)
+    exec(compile(script.read_text("utf-8"), str(script), "exec"), vars(module))
+
+
+def table() -> str:
+    """Format every command with its purpose."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {command.purpose}" for name, command in COMMANDS.items()]
+    return "\n".join(["usage: sts COMMAND [options], sts COMMAND --help", "", *lines])
+
+
 def typed_as(script: str) -> str | None:
-    """The name of a script for `sts`, like "sts train", if that is how this process was started; else None."""
+    """Return the name of a script for `sts`, like "sts train", if that is how this process was started; else None."""
     if not Path(sys.argv[0]).name.startswith("sts "):
         return None
     return next((f"sts {name}" for name, command in COMMANDS.items() if command.script == script), None)
+
+
+if __name__ == "__main__":
+    main()

@@ -52,6 +52,7 @@ def test_both_ways_of_installing_for_development_work(command, tmp_path):
     copy, python = copied(tmp_path), environment(tmp_path)
     output(python, *command.split(), cwd=copy)
     assert output(python, "-c", f"ROOT = {str(copy)!r}" + CODE, cwd=tmp_path) == COMPILED
+    assert "usage: sts test " in output(python.with_name("sts"), "test", "--help", cwd=tmp_path)
 
 
 @pytest.mark.slow
@@ -79,12 +80,13 @@ def test_a_wheel_holds_all_that_the_commands_need(tmp_path):
 
 def test_every_script_is_a_command_of_sts():
     scripts = {path.relative_to(ROOT).as_posix() for folder in (ROOT, ROOT / "utils1") for path in folder.glob("*.py")}
-    others = {"setup.py", "sts.py", "utils1/__init__.py"}
+    others = {"setup.py", "utils1/__init__.py"}
     assert sorted(command.script for command in COMMANDS.values()) == sorted(scripts - others)
 
 
 def test_a_command_that_is_none_is_refused_in_one_line():
-    done = subprocess.run([sys.executable, ROOT / "sts.py", "trian"], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "sts_common.commands", "trian"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: 'trian' is none of the commands init, lists, extract,")
     assert done.stderr.count("\n") == 1
