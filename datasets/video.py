@@ -24,7 +24,7 @@ Sample = dict[str, Any]
 
 
 class ClipReader:
-    """Reads clips of a video.
+    """Reader of clips of a video.
 
     Args:
         streams: Streams to read.
@@ -34,7 +34,7 @@ class ClipReader:
 
     Returns:
         {stream.name: uint8 (C, T, H, W), ..., "label": int, "video": str, "seconds": float32 (3,)}, the last being
-        the time spent on each of `clock.STEPS`.
+        the time spent on each of `timing.STEPS`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ClipReader:
         return {**clip, "label": video.label, "video": video.name, "seconds": torch.tensor(take())}
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
-        """Frames of one stream as they are seen, uint8 (C, T, H, W)."""
+        """Read frames of one stream as they are seen, uint8 (C, T, H, W)."""
         return torch.from_numpy(self.store.read(video, stream, numbers, placement))
 
 
@@ -120,5 +120,5 @@ class ClipDataset(Dataset[list[Sample]]):
 
     @property
     def clip_counts(self) -> list[int]:
-        """Clips of each video, every crop counted."""
+        """Return the number of clips of each video, every crop counted."""
         return (np.diff(self.ends, prepend=0) * self.crops.crops).tolist()

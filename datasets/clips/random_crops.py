@@ -1,4 +1,4 @@
-"""Geometries for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
+"""Random crops for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -19,26 +19,26 @@ ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
 
 
 def checked(scales: Sequence[float]) -> tuple[float, ...]:
-    """Parts of a frame, refused if there are none or they are not within it."""
+    """Check scales, parts of a frame: there is at least one, and all lie in (0, 1]."""
     if not scales or not all(0 < scale <= 1 for scale in scales):
         raise ValueError(f"--crop_scales must lie in (0, 1], got {list(scales)}")
     return tuple(scales)
 
 
 def ascending(scales: Sequence[float]) -> tuple[float, float]:
-    """The limits of a range."""
+    """Check that scales are the two limits of a range."""
     if len(scales) != 2 or not scales[0] <= scales[1]:
         raise ValueError(f"--crop_scales must be two ascending numbers with this --crop, got {list(scales)}")
     return scales[0], scales[1]
 
 
 def drawn_flip(rng: np.random.Generator, flip: float) -> bool:
-    """Whether to mirror; without mirroring nothing is drawn."""
+    """Draw whether to mirror; without mirroring nothing is drawn."""
     return flip > 0 and bool(rng.random() < flip)
 
 
 class MultiScaleCornerCrop:
-    """A square at a random scale of the short side, in a corner or the centre, resized.
+    """Multi-scale corner crop: a square at a random scale of the short side, in a corner or the centre, resized.
 
     Args:
         size: Side of the result, in pixels.
@@ -59,12 +59,12 @@ class MultiScaleCornerCrop:
 
 
 def corner_view(size: int, scale: float, position: str) -> Place:
-    """The square of side `scale` times the short side at `position`, resized to `size`."""
+    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
     return partial(place_corner, size=size, scale=scale, position=position)
 
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
-    """`corner_view` of a frame of this size."""
+    """Return `corner_view` of a frame of this size."""
     top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
     return resized(Box(top, left, side, side), size)
 
@@ -96,24 +96,24 @@ class FixedCornerCrop:
 
 
 def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> Place:
-    """The crop with `ratios` of the short side as height and width, `offset` quarters of the room down and right."""
+    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
     return partial(place_fixed, size=size, ratios=ratios, offset=offset)
 
 
 def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
-    """`fixed_view` of a frame of this size."""
+    """Return `fixed_view` of a frame of this size."""
     tall, wide = (snapped(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
 
 def snapped(side: int, size: int, short: int) -> int:
-    """`size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
+    """Return `size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
     return size if abs(side - size) < SNAP and size <= short else max(side, 1)
 
 
 class RandomResizedCrop:
-    """A box of random area and aspect ratio, resized to a square; the rule of torchvision's transform of this name.
+    """Inception crop: a box of random area and aspect ratio, resized to a square, by torchvision's rule.
 
     Args:
         size: Side of the result, in pixels.
@@ -142,7 +142,7 @@ class RandomResizedCrop:
 
 
 def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, ratio: tuple[float, float]) -> View:
-    """`RandomResizedCrop` of a frame of this size; if no box fits, the greatest central one of a legal ratio."""
+    """Return the box in a frame of this size; if none fits, the greatest central one of a legal ratio."""
     box = fitting_box(height, width, draws)
     if box is None:
         tall = min(height, max(round(width / ratio[0]), 1))
@@ -152,7 +152,7 @@ def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, rati
 
 
 class RandomShortSideCrop:
-    """The frame at a random size, and a random square of it (non-local networks; IBM's second augmentation).
+    """Short-side jitter: the frame at a random size, and a random square of it (non-local networks; IBM).
 
     Args:
         size: Side of the result, in pixels.

@@ -1,4 +1,4 @@
-"""The data sets by name. A new one is a file with a `list_videos` and a line here."""
+"""Registry of the data sets by name. A new one is a file with a `list_videos` and a line here."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def list_dataset(name: str, annotation_path: Path, split: int, subset: str) -> L
 
 
 def another(name: str, annotation_path: Path) -> str | None:
-    """The data set that label files are of, if they are not of the one that is called `name`."""
+    """Name the data set that label files are of, if they are not of the one that is called `name`."""
     if annotation_path.is_file():
         kind = "JSON" if annotation_path.suffix.lower() == ".json" else "List"
         return None if name in ("List", "JSON", "ActivityNet") else kind

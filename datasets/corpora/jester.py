@@ -44,7 +44,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def read_copy(path: Path) -> Rows:
-    """Rows of a copy's list by column, with their places."""
+    """Read the rows of a copy's list by column, with their places."""
     rows = list(read_rows(path))
     header = rows[0][1] if rows else []
     if not {"video_id", "label", "label_id"} <= set(header):
@@ -56,7 +56,7 @@ def read_copy(path: Path) -> Rows:
 
 
 def read_names(rows: Rows) -> list[str]:
-    """Gestures by their label_id.
+    """Read the gestures by their label_id.
 
     Raises:
         ValueError: If one has two numbers, or a number is missing.

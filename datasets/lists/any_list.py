@@ -1,4 +1,4 @@
-"""Lists of any data set, one's own too: what `list_forms` reads, by the names that tools give their files.
+"""Lists of any data set, in the forms that `forms` reads, by the names that tools give their files.
 
 train.txt, val.txt, test.txt                 also training, validation, .csv and .tsv, and with more around the word,
                                              as mini_train.txt, train_rgb_split1.txt or train_videofolder.txt
@@ -73,7 +73,7 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
 
 
 def find_family(path: Path, split: int) -> Family:
-    """The lists of a folder, or those that belong to a file.
+    """Find the lists of a folder, or those that belong to a file.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -103,12 +103,12 @@ def find_family(path: Path, split: int) -> Family:
 
 
 def alone(file: Path) -> Family:
-    """A list without siblings."""
+    """Make a family of a single list."""
     return Family(file.stem, {"": file})
 
 
 def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict[str, Path]]:
-    """Families of a split, or of none; of lists of frames and of flow, which name the same videos, the former."""
+    """Select the families of a split, or without one; of lists of frames and of flow for the same videos, frames."""
     fitting = {key: f for key, f in families.items() if (m := re.search(r"split_?0?(\d)", key)) and int(m[1]) == split}
     fitting = fitting or {key: f for key, f in families.items() if not re.search(r"split_?\d", key)}
     plain = {key: f for key, f in fitting.items() if key.startswith("*.")}
@@ -117,7 +117,7 @@ def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict
 
 
 def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> list[tuple[str, Row]]:
-    """Rows of a subset.
+    """Select the rows of a subset.
 
     Raises:
         FileNotFoundError: If there is no list of the subset.
@@ -133,7 +133,7 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
 
 
 def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
-    """Rows of a list that says of each its subset; without such a column all are for training.
+    """Select the rows of a subset by the split column; without such a column all are for training.
 
     Raises:
         ValueError: If it has no labels.

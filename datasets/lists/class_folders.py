@@ -1,4 +1,4 @@
-"""The videos in a folder that holds one folder per class: what extraction, lists, audits and predictions agree on."""
+"""Search for the videos in a folder with one folder per class, as extraction, lists, audits and predictions use it."""
 
 import os
 from collections import Counter
@@ -21,7 +21,7 @@ UNREADABLE = "cannot be read"
 
 
 class Search:
-    """A search of a folder, and what it passes over.
+    """Search of a folder, with a count of what it leaves out.
 
     Args:
         root: The folder.
@@ -37,19 +37,19 @@ class Search:
         self.examples: dict[str, list[str]] = {}
 
     def leave_out(self, reason: str, place: Path) -> None:
-        """Count a path."""
+        """Count a path that is left out."""
         self.left_out[reason] += 1
         if self.left_out[reason] <= SHOWN:
             self.examples.setdefault(reason, []).append(place.relative_to(self.root).as_posix())
 
     def lines(self) -> Iterator[str]:
-        """One line for each reason: how many were left out, and the first of them."""
+        """Yield a line for each reason: how many were left out, and the first of them."""
         for reason, count in self.left_out.items():
             more = ", ..." if count > SHOWN else ""
             yield f"{self.root}: {count:,} left out ({reason}): {', '.join(map(repr, self.examples[reason]))}{more}"
 
     def walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
-        """Every folder with the names of its folders and of its files, sorted; hidden ones are left out.
+        """Yield every folder with the names of its folders and of its files, sorted; hidden ones are left out.
 
         Links to folders are followed but where they lead back. A folder that is taken out of the list is not entered.
         """
@@ -75,7 +75,7 @@ class Search:
 
 
 class Found(NamedTuple):
-    """A video.
+    """Path of a video that a search found.
 
     Attributes:
         path: Below the root, with forward slashes and without the extension of a file.
@@ -104,7 +104,7 @@ class Tree(NamedTuple):
 
 
 def find_tree(root: Path) -> Tree:
-    """Every video file at any depth below the class folders; where there is no file, every folder of frames.
+    """Find every video file at any depth below the class folders; where there is none, every folder of frames.
 
     Where no class folder holds a file, as in Something-Something, the videos are the files in the root itself.
 
@@ -131,7 +131,7 @@ def find_tree(root: Path) -> Tree:
 
 
 def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[Path]:
-    """The videos among the files of a folder."""
+    """Yield the videos among the files of a folder."""
     for name in names:
         if not name.lower().endswith(VIDEOS):
             search.leave_out(NO_VIDEO, folder / name)
@@ -142,7 +142,7 @@ def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[
 
 
 def of_files(files: Sequence[Path], search: Search) -> list[Found]:
-    """The video files in class folders; if there are none, those in the root itself."""
+    """Select the video files in class folders; if there are none, those in the root itself."""
     classed = [file for file in files if file.parent != search.root]
     for file in files if classed else ():
         if file.parent == search.root:
@@ -152,7 +152,7 @@ def of_files(files: Sequence[Path], search: Search) -> list[Found]:
 
 
 def of_frames(folders: Sequence[Path], search: Search) -> list[Found]:
-    """The folders of frames that are in no other one."""
+    """Select the folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()
     for folder in folders:

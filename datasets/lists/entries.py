@@ -1,4 +1,4 @@
-"""What annotations list."""
+"""Annotation entries: a video or a segment of it, with its label and group."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What an annotation lists.
+    """Entries and class names of an annotation.
 
     Attributes:
         entries: In the order of the files.

@@ -1,4 +1,4 @@
-"""What the labels of lists are: numbers of classes, or their names, which may look like numbers."""
+"""Labels of lists: numbers of classes, or their names, which may look like numbers."""
 
 import logging
 from collections import defaultdict
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 def number_labels(
     named: list[str], rows: list[Row], first: int, place: Path
 ) -> tuple[dict[str, int] | None, list[str]]:
-    """Indices by label, None where labels are numbers; and the class names.
+    """Return indices by label, None where labels are numbers, and the class names.
 
     Args:
         named: Names of the class file, [] without one.
@@ -45,7 +45,7 @@ def is_number(label: str) -> bool:
 
 
 def by_name(labels: Set[str], named: list[str], place: Path) -> dict[str, int] | None:
-    """Indices of labels that are numbers and yet names of classes, None if not all of them are; which is said."""
+    """Return indices of numeric labels that are class names, None if not all of them are; logged."""
     index = {whole_number(name) or name: i for i, name in enumerate(named)}
     plain = {label: whole_number(label) for label in labels}
     if labels <= set(named):  # "1" and "1.0" may be two classes
@@ -59,7 +59,7 @@ def by_name(labels: Set[str], named: list[str], place: Path) -> dict[str, int] |
 
 
 def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
-    """Class names where labels are numbers: those of the folders, if each class has one of its own."""
+    """Return class names where labels are numbers: the folders' names, if each class has one of its own."""
     folders: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         number = whole_number(row.label)
@@ -76,5 +76,5 @@ def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
 
 @cache
 def say_once(message: str) -> None:
-    """Say what every reading of the same lists would say again."""
+    """Log a message once, however often the same lists are read."""
     log.info("%s", message)

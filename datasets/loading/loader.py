@@ -1,4 +1,4 @@
-"""Batches: which samples, in which order, read by how many workers."""
+"""Loading of batches: which samples, in which order, read by how many workers."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -21,7 +21,7 @@ Collate = Callable[[list[Any]], dict[str, Any]]
 
 
 class EpochBatches(Sampler[list[Address]]):
-    """Addresses `(epoch, index)` of the items of each batch, in an order that the seed and the epoch fix.
+    """Batch sampler: addresses `(epoch, index)` of the items, in an order that the seed and the epoch fix.
 
     Several processes share an epoch: in training all take as many batches, and no item twice; in evaluation each item
     is one process's, and one process may have a batch more than another.
@@ -58,7 +58,7 @@ class EpochBatches(Sampler[list[Address]]):
         self.dropped = num_items - full * self.batch_size * world if train else 0
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Count the batches of a whole epoch."""
         return self.batches
 
     def __iter__(self) -> Iterator[list[Address]]:
@@ -73,7 +73,7 @@ class EpochBatches(Sampler[list[Address]]):
 
 
 class Made(NamedTuple):
-    """A batch of what could be read, None if that is nothing, and the rest."""
+    """A batch of the items that could be read, None if there are none, and the failures."""
 
     batch: dict[str, Any] | None
     bad: list[Bad]
@@ -81,7 +81,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Maker:
-    """Makes a batch of the items that were read; an item is a sample or a list of them."""
+    """Collator of items, samples or lists of them, some of which may have failed."""
 
     collate: Collate
 
@@ -94,7 +94,7 @@ class Maker:
 
 @dataclass(eq=False, repr=False)
 class ClipLoader:
-    """Batches of clips, (N, C, T, H, W) uint8 per stream; the same for any number and kind of workers.
+    """Loader of clips, (N, C, T, H, W) uint8 per stream; its batches are the same for any workers.
 
     Of a training batch of which nothing can be read only a "label" of shape (0,) is left: it counts as any other.
 
@@ -136,7 +136,7 @@ class ClipLoader:
         self.made = self.build()
 
     def build(self) -> Callable[[], Iterable[Made]]:
-        """What begins an epoch."""
+        """Build the function that begins an epoch."""
         dataset, maker = Tolerant(self.dataset), Maker(self.collate)
         if self.workers and self.kind == "threads":
             finish = Pinned(maker) if self.pin_memory else maker
@@ -158,11 +158,11 @@ class ClipLoader:
         return lambda: loader
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Count the batches of a whole epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Batches from where `set_epoch` says.
+        """Yield batches from where `set_epoch` says.
 
         Raises:
             ValueError: If an item cannot be read, or more than may be left out.
@@ -178,7 +178,7 @@ class ClipLoader:
         self.batches.epoch, self.batches.step = epoch, step
 
     def leave_out(self, bad: Bad) -> None:
-        """Do without an item, if that is allowed."""
+        """Leave out an item, if that is allowed."""
         if not self.left_out.most:
             # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
             raise copy.copy(bad.error) from bad.error
@@ -188,7 +188,7 @@ class ClipLoader:
 
 @dataclass(frozen=True)
 class Pinned:
-    """A maker whose batches a GPU can fetch while it works."""
+    """Collator whose batches lie in pinned memory, which a GPU can fetch while it works."""
 
     maker: Maker
 
@@ -198,5 +198,5 @@ class Pinned:
 
 
 def crops_per_item(dataset: Dataset[Any]) -> int:
-    """Clips that the network sees of each item: those of a test are read once for all their crops."""
+    """Return the clips that the network sees of each item: those of a test are read once for all their crops."""
     return getattr(getattr(dataset, "crops", None), "crops", 1)

@@ -1,4 +1,4 @@
-"""Flow that is computed from the frames while training, so that none needs to be stored.
+"""Online flow: computed from the frames while training, so that none needs to be stored.
 
 On CPUs the loader processes compute it (`OnlineReader`). They must not touch a GPU: for that they deliver what flow is
 computed from (`PairReader`), and the training process computes it and repeats their crops and flips (`OnlineLoader`).
@@ -34,7 +34,7 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which frames the flow of a clip leads from and to. Each is read, and each flow computed, once.
+    """Frame pairs of a clip's flow. Each frame is read, and each flow computed, once.
 
     Attributes:
         frames: Numbers of the frames, ascending.
@@ -48,18 +48,18 @@ class Pairs:
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> "Pairs":
-        """The pairs of a clip; flow k leads from frame k to k + 1."""
+        """Make the pairs of a clip; flow k leads from frame k to k + 1."""
         begins = sorted(set(numbers))
         frames = sorted({*begins, *(number + 1 for number in begins)})
         return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])
 
     def read(self, video: Video, store: Store) -> Tensor:
-        """The frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
+        """Read the frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
         return torch.from_numpy(store.grey(video, self.frames))
 
 
 class OnlineFlow:
-    """Computes what flow images would hold, except for what JPEG changes in them.
+    """Flow images computed from frames; they lack only what JPEG changes in stored ones.
 
     Args:
         build: Makes the solver, in every process that needs one: grey images uint8 (N, H, W) twice in, flow float32
@@ -92,7 +92,7 @@ class OnlineFlow:
         return vars(self) | {"solvers": {}}
 
     def __call__(self, grey: Tensor, pairs: Pairs) -> Tensor:
-        """Flow images of a clip.
+        """Compute the flow images of a clip.
 
         Args:
             grey: What `pairs` read, on any device.
@@ -107,7 +107,7 @@ class OnlineFlow:
 
 
 class OnlineReader(ClipReader):
-    """Computes flow as it reads the frames.
+    """Reader of clips that computes flow as it reads the frames.
 
     Args:
         streams: Streams to read.
@@ -140,7 +140,7 @@ class OnlineReader(ClipReader):
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The flow of a clip that is still to be computed.
+    """Flow of a clip that is still to be computed.
 
     Attributes:
         pairs: Of the clip.
@@ -154,7 +154,7 @@ class Unfinished:
 
 
 class PairReader(ClipReader):
-    """Reads, in place of flow, what `OnlineLoader` computes it from: "grey", uint8 (M, H, W), and "unfinished"."""
+    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from."""
 
     def __init__(
         self, streams: Sequence[Stream], store: Store, geometry: Geometry, augments: Sequence[Augment] = ()
@@ -169,7 +169,7 @@ class PairReader(ClipReader):
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
-    """A batch of what `PairReader` reads: "grey" in one piece, for videos differ in size; "unfinished" as a list."""
+    """Collate samples of a `PairReader`: "grey" in one piece, for videos differ in size; "unfinished" as a list."""
     own = ("grey", "unfinished")
     batch = default_collate([{name: x for name, x in sample.items() if name not in own} for sample in samples])
     grey = torch.cat([sample["grey"].flatten() for sample in samples])
@@ -177,7 +177,7 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 class OnlineLoader(ClipLoader):
-    """Batches whose flow this process computes on `flow.device`.
+    """Loader whose flow this process computes on `flow.device`.
 
     Args:
         dataset: Reads with a `PairReader`.
@@ -200,7 +200,7 @@ class OnlineLoader(ClipLoader):
             yield batch | {FLOW.name: torch.stack(flows)}
 
     def finish(self, grey: Tensor, clip: Unfinished) -> Tensor:
-        """Flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
+        """Compute the flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
         placement = self.reader.geometry(clip.draws)
         levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only
         flow = resample(levels, placement(*levels.shape[-2:])).round().to(torch.uint8).transpose(0, 1).contiguous()

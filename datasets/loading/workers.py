@@ -1,4 +1,4 @@
-"""Who loads: how many threads or processes."""
+"""Workers of a loader: number and kind, threads or processes."""
 
 import atexit
 import multiprocessing
@@ -27,13 +27,13 @@ MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU train
 
 
 def default_workers() -> int:
-    """Workers of this process: as many as it has cores, which all processes of a training on this machine share."""
+    """Return the workers of this process: its cores, which all processes of a training on this machine share."""
     share = cores() // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     return min(max(1, share), MOST_WORKERS)
 
 
 def choose_workers(wanted: int | str, useful: int) -> int:
-    """Number of workers.
+    """Choose the number of workers.
 
     Args:
         wanted: The number, or "auto".
@@ -43,7 +43,7 @@ def choose_workers(wanted: int | str, useful: int) -> int:
 
 
 def choose_loader(wanted: str) -> str:
-    """What workers are, "threads" or "processes".
+    """Choose the kind of workers, "threads" or "processes".
 
     Raises:
         ValueError: If there is nothing of that name.
@@ -77,7 +77,7 @@ def allow_open_files(workers: int) -> None:
 
 
 def worker_context() -> BaseContext:
-    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+    """Return the start method of loader processes: forked from a server with their imports and without threads.
 
     Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
     """

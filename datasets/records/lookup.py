@@ -1,4 +1,4 @@
-"""Looking at every listed video once, before anything is read."""
+"""Lookup of every listed video, before anything is read."""
 
 import logging
 import math
@@ -21,7 +21,7 @@ SHOWN = 20  # videos left out that are named one by one
 
 
 class Known(NamedTuple):
-    """What a manifest says of a video, so that nobody looks at the disk.
+    """Facts about a video, from a manifest or from the disk.
 
     Attributes:
         folder: Where it lies.
@@ -43,7 +43,7 @@ def find_videos(
     spare: int = 0,
     known: Mapping[str, Known] | None = None,
 ) -> list[Video]:
-    """Look at every entry.
+    """Look up every entry.
 
     Args:
         entries: Videos wanted.
@@ -88,7 +88,7 @@ def find_videos(
 def without_quarantined(
     entries: Sequence[Entry], quarantine: Mapping[str, str], *, strict: bool, missing: str
 ) -> list[Entry]:
-    """The entries that may be used.
+    """Drop the entries that must not be used.
 
     Args:
         entries: Videos wanted.
@@ -115,7 +115,7 @@ def without_quarantined(
 
 
 def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> Known:
-    """What a manifest would say of a video."""
+    """Look up on the disk what a manifest would say of a video."""
     folder = store.locate(entry.path)
     counts = store.counts(folder, needs)
     in_seconds = entry.segment is not None and entry.segment.unit == "seconds"
@@ -123,7 +123,7 @@ def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> Known:
 
 
 def video_of(entry: Entry, facts: Known, store: Store, needs: Collection[str], spare: int) -> Video:
-    """The part of a video that an entry means.
+    """Cut an entry's part out of a video.
 
     Raises:
         FileNotFoundError: If it lacks a stream.
@@ -146,7 +146,7 @@ def video_of(entry: Entry, facts: Known, store: Store, needs: Collection[str], s
 
 
 def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Path) -> tuple[int, int]:
-    """Frames before a segment, and its last frame, as numbers in the file.
+    """Return the frames before a segment, and its last frame, as numbers in the file.
 
     Raises:
         ValueError: If the video is shorter than its list says.
@@ -168,7 +168,7 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Pat
 
 
 def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
-    """What to do about videos that cannot be used; a file that is damaged cannot be extracted either."""
+    """Return advice on videos that cannot be used; a file that is damaged cannot be extracted either."""
     tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
     hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
     extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "

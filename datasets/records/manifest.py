@@ -1,4 +1,4 @@
-"""What an audit found below a root, so that nobody has to look at every folder again.
+"""Manifest of an audit below a root, which saves looking at every folder again.
 
     {"manifest": 1, "layout": "sts", "made": "2020-05-01 12:00", "videos": 2, "columns": [...], "hash": "..."}
     ["catch/film0_catch", null, 20, 19, 1, 48, 40, 25.0, "0c7f..."]
@@ -44,11 +44,11 @@ class Manifest:
 
     @property
     def known(self) -> Mapping[str, Known]:
-        """What `find_videos` takes; each is built when it is asked for, as paths take longer to build than to read."""
+        """Facts by path for `find_videos`; each is built on request, as paths take longer to build than to read."""
         return KnownVideos(self.root, self.rows)
 
     def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
-        """Look whether some videos, drawn by `seed`, still are what the manifest says.
+        """Check that some videos, drawn by `seed`, still are what the manifest says.
 
         Raises:
             ValueError: If one is not: the folder has changed since the audit.
@@ -62,7 +62,7 @@ class Manifest:
                 )
 
     def change(self, store: Store, path: str) -> str:
-        """How a video differs from what the manifest says, "" if it does not."""
+        """Return how a video differs from what the manifest says, "" if it does not."""
         known = self.known[path]
         try:
             folder = store.locate(path)
@@ -76,7 +76,7 @@ class Manifest:
 
 
 class KnownVideos(Mapping[str, Known]):
-    """The rows of a manifest as `find_videos` needs them."""
+    """Rows of a manifest as the facts that `find_videos` needs."""
 
     def __init__(self, root: Path, rows: Mapping[str, Row]) -> None:
         self.root, self.rows = root, rows
@@ -105,7 +105,7 @@ def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
 
 
 def read_manifest(root: Path) -> Manifest | None:
-    """The manifest of a root, None if it has none.
+    """Read the manifest of a root, None if it has none.
 
     Raises:
         ValueError: "FILE:LINE: reason" if it is malformed, cut short, or leads out of the root.
@@ -133,7 +133,7 @@ def read_manifest(root: Path) -> Manifest | None:
 
 
 def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:
-    """Layout, date and number of videos of the first line."""
+    """Read layout, date and number of videos from the first line."""
     try:
         header = json.loads(lines[0])
     except (IndexError, ValueError, RecursionError):

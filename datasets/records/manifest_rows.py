@@ -1,4 +1,4 @@
-"""The rows of a manifest: read at once, and checked by whole columns, since Kinetics has 240,000 of them."""
+"""Rows of a manifest: parsed at once, and checked by whole columns, since Kinetics has 240,000 of them."""
 
 import gc
 import json
@@ -12,7 +12,7 @@ MOST = 1e9  # frames, pixels, frames per second
 
 
 class Facts(NamedTuple):
-    """A sound video, in the order of the columns.
+    """Facts about a sound video, in the order of the columns.
 
     Attributes:
         path: As the annotation names it.
@@ -52,7 +52,7 @@ TYPES: tuple[set[type], ...] = (
 
 
 def parse_rows(lines: list[str]) -> list[Row] | None:
-    """Rows of `Facts`, None if any is not one."""
+    """Parse rows of `Facts`; None if any is not one."""
     if not lines:
         return []
     collects = gc.isenabled()

@@ -1,4 +1,4 @@
-"""Videos that must not be used, with reasons: a table that `utils1/audit.py` or a person writes.
+"""Quarantine of videos that must not be used, with reasons: a table that `utils1/audit.py` or a person writes.
 
     path                 reason                                                date
     catch/film1_catch    audit: truncated: .../00007.jpg: ends in the middle    2020-05-01
@@ -22,14 +22,14 @@ OWN = "audit: "
 
 
 class Case(NamedTuple):
-    """Why a video is in quarantine, and since when."""
+    """Reason and date of a quarantine."""
 
     reason: str
     date: str
 
 
 def read_quarantine(root: Path) -> dict[str, str]:
-    """Why a video must not be used, by its path in the annotation; {} if the root has no such file.
+    """Read the reasons of quarantined videos by annotation path; {} if the root has no such file.
 
     Raises:
         ValueError: "FILE:LINE: reason" if the file is malformed.
@@ -38,7 +38,7 @@ def read_quarantine(root: Path) -> dict[str, str]:
 
 
 def read_cases(root: Path) -> dict[str, Case]:
-    """The whole table by path; raises as `read_quarantine`."""
+    """Read the whole table by path; raises as `read_quarantine`."""
     file = root / QUARANTINE
     try:
         lines = file.read_text("utf-8").split("\n")
@@ -64,7 +64,7 @@ def read_cases(root: Path) -> dict[str, Case]:
 
 
 def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[str]) -> int:
-    """Write what an audit found into the table.
+    """Update the table with the findings of an audit.
 
     Args:
         root: Folder of all videos.
@@ -89,17 +89,17 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table as text, one line per row."""
+    """Format a table as text, one line per row."""
     return "".join("\t".join(map(quote, row)) + "\n" for row in (columns, *rows))
 
 
 def quote(field: str) -> str:
-    """A field of a table."""
+    """Quote a field of a table."""
     return field if field.isprintable() and not field.startswith('"') else json.dumps(field)
 
 
 def unquote(field: str) -> str:
-    """What `quote` made a field of.
+    """Return the field that `quote` quoted.
 
     Raises:
         ValueError: If it begins with a quotation mark and is no JSON string.

@@ -1,4 +1,4 @@
-"""Decoded frames, kept in memory or on a disk: each video is decoded once, later clips are only resized."""
+"""Cache of decoded frames, in memory or on a disk: each video is decoded once, later clips are only resized."""
 
 import hashlib
 import logging
@@ -32,7 +32,7 @@ SUFFIX = ".npy"
 
 
 class Arrays:
-    """The arrays in a folder.
+    """Arrays of decoded frames in a folder.
 
     Args:
         store: What they are made from.
@@ -43,7 +43,7 @@ class Arrays:
         self.store, self.folder = store, folder
 
     def __call__(self, folder: Path, stream: Stream) -> NDArray[np.uint8]:
-        """All frames of a stream, uint8 (T, H, W, C), decoded if they are not there; raises as `Store.read`."""
+        """Return all frames of a stream, uint8 (T, H, W, C), decoded if they are not there; raises as `Store.read`."""
         count = self.store.counts(folder, {stream.name})[stream.name]
         place = self.place(folder, stream.name)
         target = place.with_name(f"{place.name}.{self.stamp(folder, stream.name, count)}{SUFFIX}")
@@ -62,18 +62,18 @@ class Arrays:
         return frames
 
     def decoded(self, folder: Path, stream: Stream, count: int) -> Iterator[NDArray[np.uint8]]:
-        """Frames in pieces (n, H, W, C)."""
+        """Yield the decoded frames in pieces (n, H, W, C)."""
         video = Video(folder.name, folder, 0, count)
         for first in range(1, count + 1, CHUNK):
             numbers = range(first, min(first + CHUNK, count + 1))
             yield self.store.read(video, stream, numbers, Placement(whole)).transpose(1, 2, 3, 0)
 
     def place(self, folder: Path, stream: str) -> Path:
-        """Where the array of a stream is kept, without its stamp."""
+        """Return where the array of a stream is kept, without its stamp."""
         return self.folder / folder.relative_to(self.store.root).with_name(f"{folder.name}.{stream}")
 
     def stamp(self, folder: Path, stream: str, count: int) -> str:
-        """What changes whenever the array must be made again: when the source was written, and how it is read."""
+        """Hash what requires a new array when it changes: when the source was written, and how it is read."""
         layout, fps = repr(getattr(self.store, "layout", "")), getattr(self.store, "fps", None)
         reader = getattr(getattr(self.store, "decode", None), "__name__", "")  # what decodes video files
         files = [file.stat() for file in (folder, file_of(folder, stream)) if file.exists()]
@@ -83,7 +83,7 @@ class Arrays:
 
 
 class DecodedCache:
-    """A `store.Store` that decodes the frames of another one once, at full size, into arrays that all processes share.
+    """A `store.Store` that decodes the frames of another one once, at full size, into arrays shared by all processes.
 
     An array is uint8 (T, H, W, C), a file `VIDEO.STREAM.STAMP.npy`, the stamp saying what it was made from: when the
     source changes it is made again.
@@ -103,7 +103,7 @@ class DecodedCache:
         self.frames = lru_cache(OPEN)(Arrays(self.store, self.folder))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Mapped arrays stay in their process, and the memory with the process that took it."""
+        """Leave out mapped arrays, which stay in their process, and the memory, which its owner keeps."""
         return {name: value for name, value in vars(self).items() if name != "frames"} | {"memory": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -120,7 +120,7 @@ class DecodedCache:
         return self.store.rate(folder)
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
-        """Not cached: the grey levels of a JPEG are not those of its colours."""
+        """Read from the store: the grey levels of a JPEG are not those of its colours, so they are not cached."""
         return self.store.grey(video, numbers)
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
@@ -137,7 +137,7 @@ class DecodedCache:
         return resample_frames(boxes, view._replace(box=view.box._replace(top=0, left=0)), self.decode)
 
     def prepare(self, videos: Sequence[Video], streams: Sequence[Stream]) -> int:
-        """Say how much the videos need, before any is decoded.
+        """Estimate and log how much the videos need, before any is decoded.
 
         Returns:
             Bytes of all arrays, estimated from a few videos.
@@ -166,7 +166,7 @@ class DecodedCache:
 
 
 def open_array(path: Path, count: int) -> NDArray[np.uint8] | None:
-    """The frames in a file, mapped; None if it is not there, or not whole."""
+    """Map the frames in a file; None if it is not there, or not whole."""
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
@@ -177,7 +177,7 @@ def open_array(path: Path, count: int) -> NDArray[np.uint8] | None:
 
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
-    """One writer at a time; the system frees the lock when a process dies."""
+    """Lock an array for one writer; the system frees the lock when a process dies."""
     path = place.with_name(f".{place.name[:200]}.lock")
     with FileLock(path):
         try:

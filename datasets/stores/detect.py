@@ -1,4 +1,4 @@
-"""Which form of storage a data set has, by looking at a few of its videos."""
+"""Detection of a data set's storage form, from a few of its videos."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ PROBES, ENOUGH = 16, 3  # entries looked for, evenly spaced; existing ones that 
 
 
 class Reading(NamedTuple):
-    """How pixels are got, where a form of storage leaves a choice.
+    """Options of reading pixels, where a form of storage leaves a choice.
 
     Attributes:
         decode: "exact" or "fast", of JPEG images.
@@ -38,7 +38,7 @@ DEFAULT = Reading()
 
 
 def open_folders(layout: str, root: Path, reading: Reading) -> Store:
-    """Frame folders of a layout."""
+    """Open the frame folders of a layout."""
     return FrameFolders(root, layout, reading.decode, reading.decoder)
 
 
@@ -51,7 +51,7 @@ STORES: dict[str, Callable[[Path, Reading], Store]] = {
 
 
 def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading = DEFAULT) -> Store:
-    """Videos below `root`.
+    """Open the videos below `root`.
 
     Args:
         kind: One of `STORES`, or "auto".
@@ -72,7 +72,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading
 
 
 def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
-    """The name in `STORES` that fits most of the first videos that are there; raises as `open_store`."""
+    """Return the name in `STORES` that fits most of the first videos present; raises as `open_store`."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
     if not entries:
@@ -93,7 +93,7 @@ def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
 
 
 def evidence(root: Path, path: str) -> dict[str, int]:
-    """How many streams of a video each kind of storage would find, without counting their frames."""
+    """Count the streams of a video that each kind of storage would find, without counting their frames."""
     found = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
     for name in PUBLISHED:
         folder = located(FrameFolders(root, name), path)
@@ -104,7 +104,7 @@ def evidence(root: Path, path: str) -> dict[str, int]:
 
 
 def located(store: Store, path: str) -> Path | None:
-    """Where a video lies, if it is there."""
+    """Return where a video lies, if it is there."""
     try:
         return store.locate(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is said of frames that lie where, or are named as, no layout expects."""
+"""Diagnosis of frames whose place or names no layout expects."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 def absent(root: Path, path: str) -> str:
-    """One line on a root without the first listed video: what was expected, what is there, and the cure."""
+    """Describe a root without the first listed video: what was expected, what is there, and the cure."""
     expected = root / path
     nearest = next(place for place in (expected, *expected.parents) if place.is_dir())
     cures = (misplaced(root, PurePosixPath(path)), unextracted(expected), "is --frame_dir right, and all extracted?")
@@ -24,7 +24,7 @@ def absent(root: Path, path: str) -> str:
 
 
 def misplaced(root: Path, path: PurePosixPath) -> str:
-    """Where the videos are, if they are one folder above or below the root."""
+    """Suggest a cure for videos that are one folder above or below the root; "" if they are not."""
     below = (place for place in islice(root.iterdir(), LOOKED_AT) if place.is_dir())
     if inner := next((place for place in below if (place / path.parts[0]).exists()), None):
         return f"the root is one folder too high: use --frame_dir {inner}"
@@ -38,7 +38,7 @@ def misplaced(root: Path, path: PurePosixPath) -> str:
 
 
 def unextracted(expected: Path) -> str:
-    """What else lies under the name of the video."""
+    """Suggest a cure for something else under the name of the video; "" if there is nothing."""
     same = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
     if not same:
         return ""
@@ -48,7 +48,7 @@ def unextracted(expected: Path) -> str:
 
 
 def unlike(folder: Path) -> str:
-    """One line on a folder whose files no layout knows."""
+    """Describe a folder whose files no layout knows."""
     expected = [pattern.format(1).replace("{name}", folder.name) for pattern in rgb_patterns()]
     names = names_in(folder)
     return (
@@ -58,7 +58,7 @@ def unlike(folder: Path) -> str:
 
 
 def name_cure(folder: Path, names: list[str]) -> str:
-    """What to do about files of these names."""
+    """Suggest what to do about files of these names."""
     if not names:
         return "extract the video again"
     if inner := next((name for name in names if begins(folder / name)), None):
@@ -86,16 +86,16 @@ def begins(folder: Path) -> bool:
 
 
 def rgb_patterns() -> Iterator[Pattern]:
-    """Patterns of frames, each once."""
+    """Yield the patterns of frames, each once."""
     yield from dict.fromkeys(pattern for layout in PUBLISHED.values() for pattern in layout["rgb"])
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a folder holds, sorted; nothing if it is not there."""
+    """List what a folder holds, sorted; nothing if it is not there."""
     return sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
 
 
 def some(names: Iterable[str]) -> str:
-    """A few names."""
+    """Join a few names for a message."""
     first = list(islice(names, SHOWN + 1))
     return f"{', '.join(first[:SHOWN])}{', ...' if len(first) > SHOWN else ''}" if first else "nothing"

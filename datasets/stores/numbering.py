@@ -1,4 +1,4 @@
-"""Which frames a folder has, by the names of its files."""
+"""Frame numbers of a folder, by the names of its files."""
 
 import math
 import os
@@ -18,12 +18,12 @@ class Plane(NamedTuple):
     pattern: Pattern
 
     def path(self, number: int) -> Path:
-        """The file with a number."""
+        """Return the file with a number."""
         return self.folder / self.pattern.format(number)
 
 
 def list_names(folder: Path) -> set[str]:
-    """Names of the files of a folder.
+    """List the names of the files of a folder.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -35,7 +35,7 @@ def list_names(folder: Path) -> set[str]:
 
 
 def numbers_of(names: Iterable[str], pattern: Pattern) -> set[int]:
-    """Frame numbers among file names made by `pattern`."""
+    """Parse the frame numbers of the file names that `pattern` makes."""
     before, after = len(pattern.prefix), len(pattern.suffix)
     made = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
     middles = (name[before : len(name) - after] for name in made)
@@ -50,7 +50,7 @@ def is_number(text: str, digits: int) -> bool:
 
 
 def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: int = 1) -> int:
-    """Number of frames of a stream, 0 if it has no files.
+    """Count the frames of a stream, 0 if it has no files.
 
     Args:
         planes: Its image planes.
@@ -74,12 +74,12 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
 
 
 def count_frames(folder: Path, names: Collection[str], patterns: Sequence[Pattern]) -> int:
-    """Number of frames of a stream whose files are `names` of one folder, 0 if it has none; raises as above."""
+    """Count the frames of a stream with files `names` in one folder, 0 if it has none; raises as `count_numbers`."""
     return count_numbers([Plane(folder, pattern) for pattern in patterns], [numbers_of(names, p) for p in patterns])
 
 
 def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, int]:
-    """Images per stream that those files among `names` state that tools leave when a video is complete.
+    """Read images per stream from those files among `names` that tools leave when a video is complete.
 
     Raises:
         FileNotFoundError: If such a file is not in the folder.
@@ -95,7 +95,7 @@ def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, i
 
 
 def number_in(file: Path) -> float:
-    """The number that is all of a small text file.
+    """Read the number that is all of a small text file.
 
     Raises:
         ValueError: If it is not.

@@ -44,7 +44,7 @@ class VideoFiles:
         self.root, self.fps, self.resize = root, fps, Decode(decoder)
 
     def locate(self, path: str) -> Path:
-        """The file of a video, under whichever extension and capitals, also with _ for spaces."""
+        """Find the file of a video, under whichever extension and capitals, also with _ for spaces."""
         expected = inside(self.root, path)
         name, folder = expected.name, find_alike(self.root, PurePosixPath(path).parent.as_posix())
         files = [place for suffix in VIDEOS if (place := folder / f"{name}{suffix}").is_file()]
@@ -58,7 +58,7 @@ class VideoFiles:
         raise FileNotFoundError(f"{expected}: no such video file with any of {' '.join(VIDEOS)}")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Frames of a located video."""
+        """Count the frames of a located video."""
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
@@ -69,11 +69,11 @@ class VideoFiles:
         return {RGB.name: self.count(folder)}
 
     def count(self, path: Path) -> int:
-        """Frames of a file at the rate at which they are read."""
+        """Count the frames of a file at the rate at which they are read."""
         return len(index_video(path).seconds if self.fps is None else ticks_of(path, self.fps))
 
     def rate(self, folder: Path) -> float:
-        """The rate at which frames are read."""
+        """Return the rate at which frames are read."""
         return self.fps or mean_rate(index_video(folder))
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Picture:
@@ -96,7 +96,7 @@ class VideoFiles:
             return np.stack(grey)[order]
 
     def wanted(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
-        """Which frames of the file are shown, each once and ascending, and which of them each number takes."""
+        """Return the frames of the file to read, each once and ascending, and which of them each number takes."""
         with spent("read"):
             count = self.count(video.folder)
             shown = None if self.fps is None else ticks_of(video.folder, self.fps)

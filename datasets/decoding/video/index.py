@@ -1,4 +1,4 @@
-"""When each frame of a video file is on the screen, and where decoding can begin."""
+"""Index of a video file: display times of its frames, and the frames where decoding can begin."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -11,7 +11,7 @@ from .outline import KEPT, VideoIndex, outline, state_of
 
 
 def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
-    """The index of a video file, kept until the file changes.
+    """Return the index of a video file, cached until the file changes.
 
     Raises:
         FileNotFoundError: No such file.
@@ -24,7 +24,7 @@ def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
 
 @lru_cache(KEPT)
 def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
-    """The index of a file whose times only decoding tells.
+    """Build the index of a file whose display times only decoding tells.
 
     The decoder names the packet after which a frame came out, the same one wherever it began. The last frames come
     out after none.

@@ -1,4 +1,4 @@
-"""What is in a video file, without decoding: the times of its packets, and whether it is whole."""
+"""Packets of a video file, without decoding: their times, and whether the file is whole."""
 
 import re
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Packets:
-    """The packets of a film in the order of decoding, one element each.
+    """Packets of a video stream in decoding order, one element each.
 
     Attributes:
         pts: When its frame is shown, in units of the stream.
@@ -45,7 +45,7 @@ class Packets:
 
 
 class Contents(NamedTuple):
-    """What reading a file to its end has shown.
+    """Contents of a file that was read to its end.
 
     Attributes:
         packets: Of the film, those with a picture.
@@ -103,7 +103,7 @@ def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
 
 
 def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
-    """Why a film is not whole: packets are damaged, or it ends before its file says; "" if it is.
+    """Return why a video is not whole: damaged packets, or an end before the stated one; "" if it is whole.
 
     The index of an AVI file stands at its end, so a file that has one, and all that it lists, is whole: the length in
     its header counts slots without a picture.
@@ -123,7 +123,7 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
 
 
 def count_corrupt(film: "VideoStream", packets: Packets) -> int:
-    """How many packets are damaged.
+    """Count the packets that are damaged.
 
     In a transport stream the counter of its pieces begins anew where two recordings were joined. FFmpeg then marks the
     last packet before that or, as its parser looks ahead, the one before it; whether these are whole, decoding tells.
@@ -136,13 +136,13 @@ def count_corrupt(film: "VideoStream", packets: Packets) -> int:
 
 
 def film_end(film: "VideoStream", packets: Packets) -> float:
-    """Seconds at which the last picture ends, on the file's clock."""
+    """Return the seconds at which the last picture ends, on the file's clock."""
     times = packets.dts if film.container.format.name == "avi" else packets.pts
     return float((times + packets.durations).max() * (film.time_base or 0))
 
 
 def stated_end(film: "VideoStream") -> float | None:
-    """Seconds at which the film ends by what the file says of this very stream, on the file's clock."""
+    """Return the seconds at which the file says that this very stream ends, on the file's clock."""
     form, duration = film.container.format.name, film.duration
     if ("mov" in form or form == "avi") and duration and film.time_base:
         return float(((film.start_time or 0) + duration) * film.time_base)
@@ -153,7 +153,7 @@ def stated_end(film: "VideoStream") -> float | None:
 
 
 def common_end(film: "VideoStream") -> float:
-    """Seconds that the header of a file states for all of its streams together; 0 where it is silent.
+    """Return the seconds that a file's header states for all of its streams together; 0 where it is silent.
 
     In other formats FFmpeg finds the duration from the packets, of which it says nothing that they don't.
     """

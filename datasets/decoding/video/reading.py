@@ -1,4 +1,4 @@
-"""Video files to frames: all of them at a constant rate and a given size, or some by their position."""
+"""Reading frames of video files: all of them at a constant rate and a given size, or some by their position."""
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -23,7 +23,7 @@ def read_video(
     allow_short: bool = False,
     bgr: bool = False,
 ) -> Iterator[Frame]:
-    """Frames of a video as uint8 RGB (H, W, 3), one at a time; errors come while iterating.
+    """Yield the frames of a video as uint8 RGB (H, W, 3), one at a time; errors come while iterating.
 
     At a constant rate frame k shows what is on the screen at k / fps seconds after the first frame, rounded to
     the nearest tick; frames are dropped or repeated. Rotation metadata is applied.
@@ -54,7 +54,7 @@ def read_video(
 
 
 def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
-    """Some frames of a video as uint8 RGB (H, W, 3), at the size of its first one, the same as `read_video` gives.
+    """Yield frames of a video by position, uint8 RGB (H, W, 3), as `read_video` gives them, in the first one's size.
 
     Decoding begins at the nearest frame where it can, and goes no further than needed.
 
