@@ -26,7 +26,7 @@ from .records.lookup import find_videos, without_quarantined
 from .records.manifest import Manifest, read_manifest
 from .records.quarantine import read_quarantine
 from .stores.cache import DecodedCache
-from .stores.detect import Reading, open_store
+from .stores.detect import ReadOptions, open_store
 from .stores.store import Store, Video
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
@@ -133,9 +133,9 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     root = Path(opt.frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
-    reading = Reading(decode, opt.decoder, opt.video_fps or None)
+    options = ReadOptions(decode, opt.decoder, opt.video_fps or None)
     layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
-    store = open_store(layout, root, entries, reading)
+    store = open_store(layout, root, entries, options)
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
 
 
@@ -154,7 +154,7 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
         needs=on_disk,
         missing=opt.missing,
         spare=len(needs - on_disk),  # computed flow leads from the last usable frame to one more
-        known=manifest.known if manifest else None,
+        located=manifest.located if manifest else None,
     )
 
 

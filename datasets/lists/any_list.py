@@ -16,7 +16,7 @@ from .class_names import find_names, read_names
 from .entries import Entry, Listing
 from .forms import FORMS, SUBSETS, Row, Table, read_table
 from .labels import number_labels
-from .source_groups import source_of, told_apart
+from .source_groups import source_of, ungroup_single_sources
 
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
@@ -69,7 +69,7 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
         return Entry(path, label, row.group or source_of(path), row.segment)
 
     entries = collect(chosen, parse)
-    return Listing(entries if any(row.group for _, row in chosen) else told_apart(entries), class_names)
+    return Listing(entries if any(row.group for _, row in chosen) else ungroup_single_sources(entries), class_names)
 
 
 def find_family(path: Path, split: int) -> Family:

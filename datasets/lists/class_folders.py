@@ -74,7 +74,7 @@ class Search:
         return True
 
 
-class Found(NamedTuple):
+class VideoPath(NamedTuple):
     """Path of a video that a search found.
 
     Attributes:
@@ -94,7 +94,7 @@ class Found(NamedTuple):
 class Tree(NamedTuple):
     """Videos in the order of their paths, all of them files or all folders of frames, and the search for them."""
 
-    videos: list[Found]
+    videos: list[VideoPath]
     search: Search
 
     @property
@@ -141,33 +141,33 @@ def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[
             yield folder / name
 
 
-def of_files(files: Sequence[Path], search: Search) -> list[Found]:
+def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the video files in class folders; if there are none, those in the root itself."""
     classed = [file for file in files if file.parent != search.root]
     for file in files if classed else ():
         if file.parent == search.root:
             search.leave_out(NO_CLASS, file)
     places = (file.relative_to(search.root) for file in classed or files)
-    return [Found((place.parent / place.stem).as_posix(), place.suffix) for place in places]
+    return [VideoPath((place.parent / place.stem).as_posix(), place.suffix) for place in places]
 
 
-def of_frames(folders: Sequence[Path], search: Search) -> list[Found]:
+def of_frames(folders: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()
     for folder in folders:
         if videos.isdisjoint(folder.parents):
             videos.add(folder)
-    return [Found(folder.relative_to(search.root).as_posix()) for folder in videos]
+    return [VideoPath(folder.relative_to(search.root).as_posix()) for folder in videos]
 
 
-def refuse_clashes(root: Path, videos: Sequence[Found]) -> None:
+def refuse_clashes(root: Path, videos: Sequence[VideoPath]) -> None:
     """Check that every video can become a folder of frames.
 
     Raises:
         ValueError: If two differ in their extension alone, or one would become a folder that others lie in.
     """
-    first: dict[str, Found] = {}
+    first: dict[str, VideoPath] = {}
     for video in videos:
         if (other := first.setdefault(video.path, video)) is not video:
             raise ValueError(

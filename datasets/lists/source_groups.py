@@ -20,7 +20,7 @@ def source_of(path: str) -> str:
     return folder + slash + name[: match.start()] if match and match.start() > 0 else path
 
 
-def told_apart(entries: Sequence[Entry]) -> list[Entry]:
+def ungroup_single_sources(entries: Sequence[Entry]) -> list[Entry]:
     """Make every video its own group in a class that seems to be cut from one source.
 
     Names like "clip_1", "clip_2" say nothing about sources; as one group no video could be held out.

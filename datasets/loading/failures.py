@@ -14,14 +14,14 @@ Address = tuple[int, int]
 log = logging.getLogger(__name__)
 
 
-class Bad(NamedTuple):
+class FailedItem(NamedTuple):
     """An item that could not be read, and why."""
 
     item: int
     error: ValueError | OSError
 
 
-class Tolerant(Dataset[Any]):
+class FaultTolerantDataset(Dataset[Any]):
     """Dataset that returns the error where an item cannot be read: raised in a process, it would lose its type."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
@@ -36,7 +36,7 @@ class Tolerant(Dataset[Any]):
         except (ValueError, OSError) as error:
             if get_worker_info():  # for --debug: the traceback itself stays in the process
                 error.add_note(traceback.format_exc())
-            return Bad(address[1], error)
+            return FailedItem(address[1], error)
 
 
 def message(error: ValueError | OSError) -> str:
@@ -46,7 +46,7 @@ def message(error: ValueError | OSError) -> str:
     return str(error)
 
 
-class LeftOut:
+class SkippedVideos:
     """Training videos left out because they cannot be read; each is counted, and named, once.
 
     Args:

@@ -139,7 +139,7 @@ class OnlineReader(ClipReader):
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class PendingFlow:
     """Flow of a clip that is still to be computed.
 
     Attributes:
@@ -165,13 +165,13 @@ class PairReader(ClipReader):
         draws, pairs = copy.deepcopy(rng), Pairs.of(numbers)
         sample = super().__call__(video, numbers, rng)
         grey = pairs.read(video, self.store)
-        return {**sample, "grey": grey, "unfinished": Unfinished(pairs, tuple(grey.shape), draws)}
+        return {**sample, "grey": grey, "unfinished": PendingFlow(pairs, tuple(grey.shape), draws)}
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
     """Collate samples of a `PairReader`: "grey" in one piece, for videos differ in size; "unfinished" as a list."""
-    own = ("grey", "unfinished")
-    batch = default_collate([{name: x for name, x in sample.items() if name not in own} for sample in samples])
+    flow_keys = ("grey", "unfinished")
+    batch = default_collate([{name: x for name, x in sample.items() if name not in flow_keys} for sample in samples])
     grey = torch.cat([sample["grey"].flatten() for sample in samples])
     return batch | {"grey": grey, "unfinished": [sample["unfinished"] for sample in samples]}
 
@@ -199,7 +199,7 @@ class OnlineLoader(ClipLoader):
             flows = [self.finish(part.view(clip.shape), clip) for part, clip in zip(parts, clips, strict=True)]
             yield batch | {FLOW.name: torch.stack(flows)}
 
-    def finish(self, grey: Tensor, clip: Unfinished) -> Tensor:
+    def finish(self, grey: Tensor, clip: PendingFlow) -> Tensor:
         """Compute the flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
         placement = self.reader.geometry(clip.draws)
         levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only

@@ -18,7 +18,7 @@ from sts_common import counted
 from sts_common.files import write_text
 
 from ..stores.store import Store
-from .lookup import Known
+from .lookup import LocatedVideo
 from .manifest_rows import HASH, Facts, Row, parse_rows
 
 MANIFEST = "manifest.jsonl"
@@ -43,9 +43,9 @@ class Manifest:
     rows: Mapping[str, Row]
 
     @property
-    def known(self) -> Mapping[str, Known]:
+    def located(self) -> Mapping[str, LocatedVideo]:
         """Facts by path for `find_videos`; each is built on request, as paths take longer to build than to read."""
-        return KnownVideos(self.root, self.rows)
+        return LocatedVideos(self.root, self.rows)
 
     def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
         """Check that some videos, drawn by `seed`, still are what the manifest says.
@@ -63,28 +63,31 @@ class Manifest:
 
     def change(self, store: Store, path: str) -> str:
         """Return how a video differs from what the manifest says, "" if it does not."""
-        known = self.known[path]
+        located = self.located[path]
         try:
             folder = store.locate(path)
-            found = store.counts(folder, known.counts)
+            counts = store.counts(folder, located.counts)
         except (OSError, ValueError) as error:
             return str(error)
-        if folder != known.folder:
-            return f"it lies in {folder}, not in {known.folder}"
-        counts = [f"{found.get(stream, 0)} {stream} images, not {said}" for stream, said in known.counts.items()]
-        return "" if all(found.get(stream) == said for stream, said in known.counts.items()) else " and ".join(counts)
+        if folder != located.folder:
+            return f"it lies in {folder}, not in {located.folder}"
+        if all(counts.get(stream) == count for stream, count in located.counts.items()):
+            return ""
+        return " and ".join(
+            f"{counts.get(stream, 0)} {stream} images, not {count}" for stream, count in located.counts.items()
+        )
 
 
-class KnownVideos(Mapping[str, Known]):
+class LocatedVideos(Mapping[str, LocatedVideo]):
     """Rows of a manifest as the facts that `find_videos` needs."""
 
     def __init__(self, root: Path, rows: Mapping[str, Row]) -> None:
         self.root, self.rows = root, rows
 
-    def __getitem__(self, path: str) -> Known:
+    def __getitem__(self, path: str) -> LocatedVideo:
         facts = Facts(*self.rows[path])
         counts = {stream: n for stream, n in (("rgb", facts.rgb), ("flow", facts.flow)) if n is not None}
-        return Known(self.root / (facts.folder or facts.path), counts, facts.fps)
+        return LocatedVideo(self.root / (facts.folder or facts.path), counts, facts.fps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)

@@ -31,7 +31,7 @@ PROBES = 8  # videos whose size is looked at
 SUFFIX = ".npy"
 
 
-class Arrays:
+class FrameArrays:
     """Arrays of decoded frames in a folder.
 
     Args:
@@ -100,7 +100,7 @@ class DecodedCache:
         self.root, self.streams, self.flow_lag = store.root, store.streams, store.flow_lag
         self.memory = SharedMemory() if folder == RAM else None
         self.folder = self.memory.folder if self.memory else Path(folder)
-        self.frames = lru_cache(OPEN)(Arrays(self.store, self.folder))
+        self.frames = lru_cache(OPEN)(FrameArrays(self.store, self.folder))
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out mapped arrays, which stay in their process, and the memory, which its owner keeps."""
@@ -108,7 +108,7 @@ class DecodedCache:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.frames = lru_cache(OPEN)(Arrays(self.store, self.folder))
+        self.frames = lru_cache(OPEN)(FrameArrays(self.store, self.folder))
 
     def locate(self, path: str) -> Path:
         return self.store.locate(path)

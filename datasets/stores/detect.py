@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 PROBES, ENOUGH = 16, 3  # entries looked for, evenly spaced; existing ones that decide
 
 
-class Reading(NamedTuple):
+class ReadOptions(NamedTuple):
     """Options of reading pixels, where a form of storage leaves a choice.
 
     Attributes:
@@ -34,30 +34,30 @@ class Reading(NamedTuple):
     fps: float | None = 25.0
 
 
-DEFAULT = Reading()
+DEFAULT = ReadOptions()
 
 
-def open_folders(layout: str, root: Path, reading: Reading) -> Store:
+def open_folders(layout: str, root: Path, options: ReadOptions) -> Store:
     """Open the frame folders of a layout."""
-    return FrameFolders(root, layout, reading.decode, reading.decoder)
+    return FrameFolders(root, layout, options.decode, options.decoder)
 
 
 # By the name that --layout knows; where several fit alike the first one is chosen.
-STORES: dict[str, Callable[[Path, Reading], Store]] = {
+STORES: dict[str, Callable[[Path, ReadOptions], Store]] = {
     **{layout: partial(open_folders, layout) for layout in LAYOUTS},
-    "pack": lambda root, reading: PackedVideos(root, decode=reading.decode, decoder=reading.decoder),
-    "video": lambda root, reading: VideoFiles(root, reading.fps, reading.decoder),
+    "pack": lambda root, options: PackedVideos(root, decode=options.decode, decoder=options.decoder),
+    "video": lambda root, options: VideoFiles(root, options.fps, options.decoder),
 }
 
 
-def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading = DEFAULT) -> Store:
+def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOptions = DEFAULT) -> Store:
     """Open the videos below `root`.
 
     Args:
         kind: One of `STORES`, or "auto".
         root: Folder of all videos.
         entries: Some of the videos, to find out what "auto" means.
-        reading: Options of all kinds.
+        options: Options of all kinds.
 
     Raises:
         FileNotFoundError: If the root is absent, or "auto" finds none of the videos.
@@ -68,7 +68,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading
         log.info("%s: --layout %s", root, kind)
     if kind not in STORES:
         raise ValueError(f"--layout {kind}: is none of auto, {', '.join(STORES)}")
-    return STORES[kind](root, reading)
+    return STORES[kind](root, options)
 
 
 def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
