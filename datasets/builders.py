@@ -180,7 +180,7 @@ def build_reader(
     return OnlineReader(streams, store, flow, geometry, augments)
 
 
-def mirrors(opt: Namespace) -> float:
+def flip_probability(opt: Namespace) -> float:
     """Return the flip probability of a training clip: 0 where "left" and "right" are what the labels say."""
     if opt.flip == "auto" and opt.dataset in SIDED:
         return 0.0
@@ -189,7 +189,7 @@ def mirrors(opt: Namespace) -> float:
 
 def train_geometry(opt: Namespace) -> Geometry:
     """Build the geometry of training clips."""
-    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, mirrors(opt))
+    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, flip_probability(opt))
 
 
 def build_sampler(opt: Namespace, name: str) -> Sampler:

@@ -65,7 +65,7 @@ class Grayscale:
     """
 
     def __init__(self, p: float = 0.2) -> None:
-        self.p = probability(p, "--grayscale")
+        self.p = check_probability(p, "--grayscale")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         if rng.random() >= self.p or "rgb" not in clip:
@@ -164,7 +164,7 @@ class RandomErasing:
     def __init__(
         self, p: float = 0.25, scale: tuple[float, float] = (0.02, 1 / 3), ratio: tuple[float, float] = (0.3, 3.3)
     ) -> None:
-        self.p, self.scale, self.ratio = probability(p, "--erasing"), scale, ratio
+        self.p, self.scale, self.ratio = check_probability(p, "--erasing"), scale, ratio
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         erase, draws = rng.random() < self.p, draw_boxes(rng, self.scale, self.ratio)
@@ -173,7 +173,7 @@ class RandomErasing:
         return {name: still(x, fitting_box(x.shape[-2], x.shape[-1], draws)) for name, x in clip.items()}
 
 
-def probability(p: float, option: str) -> float:
+def check_probability(p: float, option: str) -> float:
     """Check that a number is a probability."""
     if not 0 <= p <= 1:
         raise ValueError(f"{option} must be a probability in [0, 1], got {p}")

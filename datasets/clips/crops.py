@@ -83,7 +83,7 @@ class TestCrops:
             crop = {name: self.cut(x, k) for name, x in streams.items()}
             crops.append({**sample, **crop})
             if self.crops == 10:
-                crops.append({**sample, **mirrored(crop)})
+                crops.append({**sample, **mirror(crop)})
         return crops
 
     def cut(self, x: Tensor, k: int) -> Tensor:
@@ -137,7 +137,7 @@ def place_stretched(height: int, width: int, *, size: tuple[int, int]) -> View:
     return View(Box(0, 0, height, width), size, Box(0, 0, *size))
 
 
-def mirrored(clip: dict[str, Tensor]) -> dict[str, Tensor]:
+def mirror(clip: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mirror clips (..., C, T, H, W) left-right, and turn round the horizontal motion of "flow"."""
     return {name: reverse_x(x.flip(-1)) if name == FLOW.name else x.flip(-1) for name, x in clip.items()}
 

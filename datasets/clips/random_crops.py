@@ -18,21 +18,21 @@ AREAS = (0.08, 1.0)
 ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
 
 
-def checked(scales: Sequence[float]) -> tuple[float, ...]:
+def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
     """Check scales, parts of a frame: there is at least one, and all lie in (0, 1]."""
     if not scales or not all(0 < scale <= 1 for scale in scales):
         raise ValueError(f"--crop_scales must lie in (0, 1], got {list(scales)}")
     return tuple(scales)
 
 
-def ascending(scales: Sequence[float]) -> tuple[float, float]:
+def check_range(scales: Sequence[float]) -> tuple[float, float]:
     """Check that scales are the two limits of a range."""
     if len(scales) != 2 or not scales[0] <= scales[1]:
         raise ValueError(f"--crop_scales must be two ascending numbers with this --crop, got {list(scales)}")
     return scales[0], scales[1]
 
 
-def drawn_flip(rng: np.random.Generator, flip: float) -> bool:
+def draw_flip(rng: np.random.Generator, flip: float) -> bool:
     """Draw whether to mirror; without mirroring nothing is drawn."""
     return flip > 0 and bool(rng.random() < flip)
 
@@ -50,12 +50,12 @@ class MultiScaleCornerCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        self.size, self.scales, self.flip = size, checked(SCALES if scales is None else scales), flip
+        self.size, self.scales, self.flip = size, check_scales(SCALES if scales is None else scales), flip
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         scale = self.scales[rng.integers(len(self.scales))]
         position = POSITIONS[rng.integers(len(POSITIONS))]
-        return Placement(corner_view(self.size, scale, position), drawn_flip(rng, self.flip))
+        return Placement(corner_view(self.size, scale, position), draw_flip(rng, self.flip))
 
 
 def corner_view(size: int, scale: float, position: str) -> Place:
@@ -84,7 +84,7 @@ class FixedCornerCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        ratios = checked(RATIOS if scales is None else scales)
+        ratios = check_scales(RATIOS if scales is None else scales)
         near = range(len(ratios))
         self.pairs = [(ratios[i], ratios[j]) for i in near for j in near if abs(i - j) <= 1]
         self.size, self.flip = size, flip
@@ -92,7 +92,7 @@ class FixedCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
         offset = FIXED[rng.integers(len(FIXED))]
-        return Placement(fixed_view(self.size, pair, offset), drawn_flip(rng, self.flip))
+        return Placement(fixed_view(self.size, pair, offset), draw_flip(rng, self.flip))
 
 
 def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> Place:
@@ -102,12 +102,12 @@ def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) 
 
 def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
     """Return `fixed_view` of a frame of this size."""
-    tall, wide = (snapped(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
+    tall, wide = (snap(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
 
-def snapped(side: int, size: int, short: int) -> int:
+def snap(side: int, size: int, short: int) -> int:
     """Return `size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
     return size if abs(side - size) < SNAP and size <= short else max(side, 1)
 
@@ -132,13 +132,13 @@ class RandomResizedCrop:
         flip: float = 0.5,
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
     ) -> None:
-        self.scales = ascending(checked(AREAS if scales is None else scales))
+        self.scales = check_range(check_scales(AREAS if scales is None else scales))
         self.size, self.flip, self.ratio = size, flip, ratio
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         draws = draw_boxes(rng, self.scales, self.ratio)
         place = partial(place_resized, size=self.size, draws=draws, ratio=self.ratio)
-        return Placement(place, drawn_flip(rng, self.flip))
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, ratio: tuple[float, float]) -> View:
@@ -164,7 +164,7 @@ class RandomShortSideCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        low, high = ascending(ZOOMS if scales is None else scales)
+        low, high = check_range(ZOOMS if scales is None else scales)
         if low < 1:
             raise ValueError(f"--crop_scales must be >= 1 with --crop short_side, got {[low, high]}")
         self.size, self.short_sides, self.flip = size, (round(size * low), round(size * high)), flip
@@ -173,7 +173,7 @@ class RandomShortSideCrop:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
         down, right = rng.random(2).tolist()
         place = partial(place_window, size=self.size, short_side=short, place=(down, right))
-        return Placement(place, drawn_flip(rng, self.flip))
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 CROPS: dict[str, Callable[..., Geometry]] = {

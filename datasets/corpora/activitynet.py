@@ -57,14 +57,14 @@ def find_file(path: Path, split: int) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(path.glob("*.json"))
-    found = [file for file in found if re.search(rf"_0?{split}$", file.stem)] or found
-    if not found:
+    matches = sorted(path.glob("*.json"))
+    matches = [file for file in matches if re.search(rf"_0?{split}$", file.stem)] or matches
+    if not matches:
         raise FileNotFoundError(f"{path}: no .json file; check --annotation_path")
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
+    if len(matches) > 1:
+        names = ", ".join(file.name for file in matches)
         raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
-    return found[0]
+    return matches[0]
 
 
 def read_labels(file: Path, data: dict[str, Any]) -> Iterator[str]:
@@ -87,14 +87,14 @@ def read_labels(file: Path, data: dict[str, Any]) -> Iterator[str]:
 def annotations_of(members: Iterable[tuple[str, str, Any]], subsets: tuple[str, ...]) -> Iterator[tuple[str, Item]]:
     """Yield the annotations of the videos of a subset."""
     for place, name, video in members:
-        found = video.get("annotations") if isinstance(video, dict) else None
-        several = isinstance(found, list)
-        if not isinstance(found, list):
-            found = [found]
-        if not all(isinstance(annotation, dict) for annotation in found):
+        annotations = video.get("annotations") if isinstance(video, dict) else None
+        several = isinstance(annotations, list)
+        if not isinstance(annotations, list):
+            annotations = [annotations]
+        if not all(isinstance(annotation, dict) for annotation in annotations):
             raise ValueError(f"{place}: {name!r} lacks 'annotations'")
         if video.get("subset") in subsets:
-            yield from ((place, (name, annotation, several)) for annotation in found)
+            yield from ((place, (name, annotation, several)) for annotation in annotations)
 
 
 def is_empty(row: tuple[str, Item]) -> bool:

@@ -34,11 +34,11 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     if files[subset].name not in names:
         return list_named(annotation_path, "jester-v1", subset)
     class_names = read_names([row for file in files.values() if file.name in names for row in read_copy(file)])
-    known = {name: i for i, name in enumerate(class_names)}
+    index = {name: i for i, name in enumerate(class_names)}
 
     def parse(row: dict[str, str]) -> Entry:
         video = check_path(f"{COPIES[subset]}/{row['video_id']}")
-        return Entry(video, known[row["label"]], video)
+        return Entry(video, index[row["label"]], video)
 
     return Listing(collect(read_copy(files[subset]), parse), class_names)
 

@@ -62,10 +62,10 @@ def find_csv(folder: Path, subset: str) -> Path | None:
     Raises:
         ValueError: If there are several.
     """
-    found = sorted(folder.glob(f"*{FOLDERS[subset]}*.csv"))
-    if len(found) > 1:
-        raise ValueError(f"{folder}: holds {', '.join(f.name for f in found)}; give every version its own folder")
-    return found[0] if found else None
+    files = sorted(folder.glob(f"*{FOLDERS[subset]}*.csv"))
+    if len(files) > 1:
+        raise ValueError(f"{folder}: holds {', '.join(f.name for f in files)}; give every version its own folder")
+    return files[0] if files else None
 
 
 def list_csv(folder: Path, subset: str) -> Listing:

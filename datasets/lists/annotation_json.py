@@ -37,12 +37,12 @@ def parse_json(path: Path, text: str) -> Any:
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Build a JSON object, whose keys must differ."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    members = dict(pairs)
+    if len(members) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"key {twice!r} comes twice in one object")
-    return made
+    return members
 
 
 def refuse(constant: str) -> NoReturn:
@@ -86,10 +86,10 @@ def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], li
     members, line, position = [], 1, 0
     escaped = text.isascii()
     for name, item in inner.items():
-        found = text.find(json.dumps(name, ensure_ascii=escaped), position)
-        if found < 0:  # escaped in another way, as "\\/": this and what follows gets the last line known
-            found = position = len(text)
-        line, position = line + text.count("\n", position, found), found
+        offset = text.find(json.dumps(name, ensure_ascii=escaped), position)
+        if offset < 0:  # escaped in another way, as "\\/": this and what follows gets the last line known
+            offset = position = len(text)
+        line, position = line + text.count("\n", position, offset), offset
         members.append((f"{path}:{line}", name, item))
     return value, members
 

@@ -95,22 +95,22 @@ def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> l
     Raises:
         ValueError: If rows cannot be read, or list a video under two classes: the first `SHOWN` problems.
     """
-    found: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
+    entries: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
     problems, repeats = [], []
     for place, row in rows:
         try:
             entry = parse(row)
-            first, seen = found.setdefault((entry.path, entry.segment), (entry, place))
+            first, first_place = entries.setdefault((entry.path, entry.segment), (entry, place))
             if first.label != entry.label:
-                raise ValueError(f"{entry.name!r} is also listed at {seen}, as another class")
-            if seen != place:
-                repeats.append(f"{place}: {entry.name!r} is also listed at {seen}")
+                raise ValueError(f"{entry.name!r} is also listed at {first_place}, as another class")
+            if first_place != place:
+                repeats.append(f"{place}: {entry.name!r} is also listed at {first_place}")
         except ValueError as error:
             problems.append(f"{place}: {error}")
     stop_at(problems)
     if repeats:
         log.warning("%s; %s left out", repeats[0], counted(len(repeats), "repeated line"))
-    return [entry for entry, _ in found.values()]
+    return [entry for entry, _ in entries.values()]
 
 
 def stop_at(problems: list[str]) -> None:

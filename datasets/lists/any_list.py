@@ -57,9 +57,9 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
         del tables["test"]
     chosen = choose(annotation_path, family, tables, subset)
     folder = next(iter(family.files.values())).parent
-    named = read_names(find_names(folder, mini=family.key.startswith("mini_")))
+    listed_names = read_names(find_names(folder, mini=family.key.startswith("mini_")))
     rows = [row for table in tables.values() for _, row in table.rows]
-    numbers, class_names = number_labels(named, rows, first, next(iter(family.files.values())))
+    numbers, class_names = number_labels(listed_names, rows, first, next(iter(family.files.values())))
 
     def parse(row: Row) -> Entry:
         path = check_path(without_extension(row.path.removeprefix(strip)))
@@ -90,12 +90,12 @@ def find_family(path: Path, split: int) -> Family:
         return next((Family(k, files) for k, files in families.items() if path in files.values()), alone(path))
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such file or folder; check --annotation_path")
-    wanted = of_split(families, split)
-    if len(wanted) > 1:
-        names = ", ".join(sorted(file.name for files in wanted.values() for file in files.values()))
+    matching = of_split(families, split)
+    if len(matching) > 1:
+        names = ", ".join(sorted(file.name for files in matching.values() for file in files.values()))
         raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
-    if wanted:
-        return Family(*next(iter(wanted.items())))
+    if matching:
+        return Family(*next(iter(matching.items())))
     tables = [file for file in sorted(path.glob("*.csv")) if not file.stem.lower().startswith(("class", "label"))]
     if len(tables) != 1:
         raise FileNotFoundError(f"{path}: no train.txt, train.csv or single .csv; check --annotation_path and --split")
@@ -127,8 +127,8 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
         return of_subset(tables[""], subset)
     name = subset if subset in tables else {"test": "val"}.get(subset, subset)
     if name not in tables:
-        wanted = family.key.replace("*", name)
-        raise FileNotFoundError(f"{path}: no {wanted} with labels; check --annotation_path and --split")
+        file_name = family.key.replace("*", name)
+        raise FileNotFoundError(f"{path}: no {file_name} with labels; check --annotation_path and --split")
     return tables[name].rows if tables[name].form != "path" else of_subset(tables[name], subset)
 
 
@@ -144,11 +144,11 @@ def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
     if splits != {""}:
         stop_at([f"{place}: lacks the subset that other rows have" for place, row in table.rows if not row.split])
     held = "test" if "test" in splits else "val"
-    wanted = held if subset == "test" else ("train" if splits != {""} else "")
-    return [(place, row) for place, row in table.rows if row.split == wanted]
+    split = held if subset == "test" else ("train" if splits != {""} else "")
+    return [(place, row) for place, row in table.rows if row.split == split]
 
 
 def is_labelled(tables: dict[str, Table]) -> bool:
     """Whether the test list has labels: without, "<path> <first> <last>" looks like "<path> <frames> <label>"."""
-    others = {table.form for name, table in tables.items() if name != "test"}
-    return tables["test"].form in (others or set(FORMS) - {"path"})
+    forms = {table.form for name, table in tables.items() if name != "test"}
+    return tables["test"].form in (forms or set(FORMS) - {"path"})

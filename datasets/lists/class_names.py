@@ -61,10 +61,10 @@ def read_quoted(path: Path) -> list[Numbered]:
     if rows and len(rows) > 1 and rows[0][1][0].strip().lower() in HEADERS:
         rows = rows[1:]
     width = len(rows[0][1]) if rows else 1
-    found = []
+    numbered = []
     for place, row in rows:
         number = whole_number(row[0]) if width == 2 else ""
         if len(row) != width or width > 2 or (width == 2 and not number):
             raise ValueError(f"{place}: expected '<class>' or '<index>,<class>', as in the other rows")
-        found.append((place, number, row[-1]))
-    return found
+        numbered.append((place, number, row[-1]))
+    return numbered

@@ -36,10 +36,10 @@ class Threads:
         try:
             while True:
                 while len(waiting) < AHEAD or samples < 2 * self.threads:
-                    if (next_one := next(addresses, None)) is None:
+                    if (batch_addresses := next(addresses, None)) is None:
                         break
-                    waiting.append(Batch(next_one, self.fetch, self.finish, pool))
-                    samples += len(next_one)
+                    waiting.append(Batch(batch_addresses, self.fetch, self.finish, pool))
+                    samples += len(batch_addresses)
                 if not waiting:
                     return
                 result = waiting[0].result.result()
@@ -52,7 +52,7 @@ class Threads:
     def start(self) -> ThreadPoolExecutor:
         """Start the threads, each with torch on one core; the calling thread keeps its own setting."""
         if self.pool is None:
-            own = torch.get_num_threads()
+            num_threads = torch.get_num_threads()
             started = threading.Barrier(self.threads + 1)
             pool = ThreadPoolExecutor(self.threads, "loader", alone, (started,))
             try:
@@ -62,7 +62,7 @@ class Threads:
             except BaseException:
                 started.abort()  # or those that wait would keep this process from ending
                 raise
-            torch.set_num_threads(own)
+            torch.set_num_threads(num_threads)
             self.pool = pool
         return self.pool
 

@@ -61,10 +61,10 @@ def allow_open_files(workers: int) -> None:
     Raises:
         ValueError: If it may not be raised so far.
     """
-    here = Path("/dev/fd")
-    if resource is None or not here.is_dir():
+    descriptors = Path("/dev/fd")
+    if resource is None or not descriptors.is_dir():
         return
-    needed = sum(1 for _ in here.iterdir()) + FILES + FILES_PER_WORKER * workers
+    needed = sum(1 for _ in descriptors.iterdir()) + FILES + FILES_PER_WORKER * workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return

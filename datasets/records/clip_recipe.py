@@ -31,17 +31,17 @@ def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | N
         flow: What `flow.json` would hold, where flow is computed.
     """
     assert isinstance(loader.dataset, VideoDataset)
-    made = images_made(opt, loader.dataset.reader.store)
+    image_record = images_made(opt, loader.dataset.reader.store)
     return {
         **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "provenance": made | dict(flow or {}),
+        "provenance": image_record | dict(flow or {}),
     }
 
 
 def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
     """Return the metadata of a store's images; video files are read at `--video_fps` and their own size."""
-    read = store.store if isinstance(store, DecodedCache) else store
-    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
+    source = store.store if isinstance(store, DecodedCache) else store
+    return {"fps": source.fps, "short_side": None} if isinstance(source, VideoFiles) else provenance(opt)
 
 
 def provenance(opt: Namespace) -> dict[str, Any]:

@@ -54,12 +54,12 @@ def read_cases(root: Path) -> dict[str, Case]:
         if not 2 <= len(fields) <= 3:
             raise ValueError(f"{file}:{number}: expected path, reason and date separated by tabs, got {line[:80]!r}")
         try:
-            path, *others = map(unquote, fields)
+            path, *details = map(unquote, fields)
         except ValueError:
             raise ValueError(f"{file}:{number}: begins like a JSON string, but is none: {line[:80]!r}") from None
         if not path:
             raise ValueError(f"{file}:{number}: names no video")
-        cases[path] = Case(others[0], others[1] if len(others) > 1 else "")
+        cases[path] = Case(details[0], details[1] if len(details) > 1 else "")
     return cases
 
 
@@ -80,8 +80,8 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
     for path, reason in bad.items():
         old = cases.get(path)
         if old is None or old.reason.startswith(OWN):
-            same = old is not None and old.reason == OWN + reason
-            cases[path] = old if same and old else Case(OWN + reason, today)
+            unchanged = old is not None and old.reason == OWN + reason
+            cases[path] = old if unchanged and old else Case(OWN + reason, today)
     if cases or before:
         rows = ((path, *cases[path]) for path in sorted(cases))
         write_text(root / QUARANTINE, table(COLUMNS, rows))

@@ -13,7 +13,7 @@ from threading import Lock
 FOLDERS = 512  # whose names are kept
 
 log = logging.getLogger(__name__)
-lock, said = Lock(), set[Path]()
+lock, logged = Lock(), set[Path]()
 
 
 def find_alike(root: Path, path: str) -> Path:
@@ -44,7 +44,7 @@ def alike(folder: Path, name: str, key: Callable[[str], str] = str) -> list[Path
     """
     try:
         stamp = folder.stat().st_mtime_ns
-        return [folder / other for other in names_of(folder, stamp, key).get(plain(name), ())]
+        return [folder / similar for similar in names_of(folder, stamp, key).get(plain(name), ())]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
@@ -73,8 +73,8 @@ def only(folder: Path, name: str, places: Sequence[Path], key: Callable[[str], s
         raise ValueError(f"{folder / name}: {places[0].name} and {places[1].name} there both fit; rename the right one")
     place = places[0] if places else None
     with lock:
-        if place and key(place.name) != name and folder not in said:
-            said.add(folder)
+        if place and key(place.name) != name and folder not in logged:
+            logged.add(folder)
             log.info(
                 "%s: %r is called %r there, and is taken for it; so are others that differ in capitals or _ for spaces",
                 *(folder, name, key(place.name)),

@@ -125,15 +125,17 @@ class DecodedCache:
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
         frames = self.frames(video.folder, stream)
-        which = np.asarray(numbers) + (video.first - 1)
-        if len(which) and not 0 <= which.min() <= which.max() < len(frames):
-            raise FileNotFoundError(f"{video.folder}: has {len(frames)} {stream.name} images, not {which.max() + 1}")
+        positions = np.asarray(numbers) + (video.first - 1)
+        if len(positions) and not 0 <= positions.min() <= positions.max() < len(frames):
+            raise FileNotFoundError(
+                f"{video.folder}: has {len(frames)} {stream.name} images, not {positions.max() + 1}"
+            )
         view = placement(*frames.shape[1:3])
-        if len(which) and (np.diff(which) == 1).all():
-            return resample_frames(frames[which[0] : which[-1] + 1], view, self.decode)
+        if len(positions) and (np.diff(positions) == 1).all():
+            return resample_frames(frames[positions[0] : positions[-1] + 1], view, self.decode)
         with spent("read"):
             top, left, height, width = view.box
-            boxes = frames[which, top : top + height, left : left + width]
+            boxes = frames[positions, top : top + height, left : left + width]
         return resample_frames(boxes, view._replace(box=view.box._replace(top=0, left=0)), self.decode)
 
     def prepare(self, videos: Sequence[Video], streams: Sequence[Stream]) -> int:
@@ -151,9 +153,9 @@ class DecodedCache:
         probes = videos[:: max(1, len(videos) // PROBES)]
         shapes = [self.store.read(video, s, [1], Placement(whole)).size for video in probes for s in streams]
         needed = int(sum(frames.values()) * sum(shapes) / max(1, len(probes)))
-        there = sum(file.stat().st_size for file in self.folder.rglob(f"*{SUFFIX}"))
+        cached = sum(file.stat().st_size for file in self.folder.rglob(f"*{SUFFIX}"))
         free = free_space(self.folder, self.memory is not None)
-        most = there + (free if self.limit is None else min(free, max(0, self.limit - there)))
+        most = cached + (free if self.limit is None else min(free, max(0, self.limit - cached)))
         where = "memory" if self.memory else str(self.folder)
         log.info("cache: about %s for %s in %s", size_in_words(needed), counted(len(frames), "video"), where)
         if needed > most:

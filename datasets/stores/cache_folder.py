@@ -61,8 +61,8 @@ def remove_stale(base: Path) -> None:
 
 def free_space(folder: Path, in_memory: bool) -> int:
     """Return the bytes that may be written to a folder, which need not be there yet."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    free = shutil.disk_usage(there).free
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(existing).free
     return min(free, int(SPARED * free_memory())) if in_memory else free
 
 

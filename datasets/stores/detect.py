@@ -77,12 +77,12 @@ def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
     if not entries:
         raise ValueError(f"{root}: no video is listed to look for; name its --layout")
-    votes, found = Counter[str](), 0
+    votes, num_found = Counter[str](), 0
     for entry in entries[:: max(1, len(entries) // PROBES)]:
         fitting = evidence(root, entry.path)
         votes.update(fitting)
-        found += bool(fitting)
-        if found == ENOUGH:
+        num_found += bool(fitting)
+        if num_found == ENOUGH:
             break
     if votes:
         return max(STORES, key=lambda kind: votes[kind])
@@ -94,13 +94,13 @@ def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
 
 def evidence(root: Path, path: str) -> dict[str, int]:
     """Count the streams of a video that each kind of storage would find, without counting their frames."""
-    found = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
+    stream_counts = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
     for name in PUBLISHED:
         folder = located(FrameFolders(root, name), path)
         for kind in (name, name + ZERO):
             if folder and (streams := FrameFolders(root, kind).streams_begun(folder)):
-                found[kind] = streams
-    return found
+                stream_counts[kind] = streams
+    return stream_counts
 
 
 def located(store: Store, path: str) -> Path | None:

@@ -39,12 +39,12 @@ def misplaced(root: Path, path: PurePosixPath) -> str:
 
 def unextracted(expected: Path) -> str:
     """Suggest a cure for something else under the name of the video; "" if there is nothing."""
-    same = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
-    if not same:
+    namesakes = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
+    if not namesakes:
         return ""
-    if (expected.parent / same[0]).is_dir():
-        return f"{same[0]} is a folder: take the extension off its name"
-    return f"{same[0]} is no video: unpack or extract it"
+    if (expected.parent / namesakes[0]).is_dir():
+        return f"{namesakes[0]} is a folder: take the extension off its name"
+    return f"{namesakes[0]} is no video: unpack or extract it"
 
 
 def unlike(folder: Path) -> str:
@@ -63,7 +63,7 @@ def name_cure(folder: Path, names: list[str]) -> str:
         return "extract the video again"
     if inner := next((name for name in names if begins(folder / name)), None):
         return f"its images lie one folder lower, in {inner}: move them up, or list {folder.name}/{inner}"
-    pictures = [found for name in names if (found := NUMBERED.fullmatch(name))]
+    pictures = [match for name in names if (match := NUMBERED.fullmatch(name))]
     if not pictures:
         return "these are no numbered images: extract the video again"
     prefix, number, suffix = pictures[0].groups()
@@ -71,11 +71,11 @@ def name_cure(folder: Path, names: list[str]) -> str:
         return f"rename {suffix} to .jpg"
     if suffix != ".jpg":
         return f"{suffix or 'no extension'}: images must be .jpg, extract the video again"
-    if same := next((pattern for pattern in rgb_patterns() if pattern.prefix == prefix), None):
-        first = min(int(found[2]) for found in pictures if found[1] == prefix)
+    if expected := next((pattern for pattern in rgb_patterns() if pattern.prefix == prefix), None):
+        first = min(int(match[2]) for match in pictures if match[1] == prefix)
         if first > 1:
-            return f"its first frame has number {first}: number the frames from 1, as {same.format(1)}"
-        return f"its numbers have {len(number)} digits: rename the frames to {same.format(1)}, ..."
+            return f"its first frame has number {first}: number the frames from 1, as {expected.format(1)}"
+        return f"its numbers have {len(number)} digits: rename the frames to {expected.format(1)}, ..."
     return f"the prefix {prefix!r} is of no layout: rename the frames to img_00001.jpg, ..."
 
 

@@ -41,10 +41,10 @@ class FrameFolders:
         parts = PurePosixPath(path)
         names = {"path": path, "parent": parts.parent.name, "name": parts.name}
         places = [place.format_map(names) for place in self.layout.folders]
-        found = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
-        if found is None:
+        video_folder = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
+        if video_folder is None:
             raise FileNotFoundError(f"{self.root / places[0]}: no such folder, the video is not extracted")
-        return self.inside(found)
+        return self.inside(video_folder)
 
     def inside(self, place: Path) -> Path:
         """Check that a place below the root stays there after links."""
@@ -64,7 +64,7 @@ class FrameFolders:
         """Count the streams of a located video that have a first image, and none before it."""
         first = self.layout.first
         planes = [self.planes(folder, stream) for stream in self.layout.images]
-        return sum(all(p.path(first).is_file() and not p.path(first - 1).exists() for p in own) for own in planes)
+        return sum(all(p.path(first).is_file() and not p.path(first - 1).exists() for p in group) for group in planes)
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
         """Count images by stream. Where flow is needed, frames without a flow do not count."""

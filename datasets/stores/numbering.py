@@ -37,8 +37,8 @@ def list_names(folder: Path) -> set[str]:
 def numbers_of(names: Iterable[str], pattern: Pattern) -> set[int]:
     """Parse the frame numbers of the file names that `pattern` makes."""
     before, after = len(pattern.prefix), len(pattern.suffix)
-    made = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
-    middles = (name[before : len(name) - after] for name in made)
+    matching = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
+    middles = (name[before : len(name) - after] for name in matching)
     return {int(middle) for middle in middles if is_number(middle, pattern.digits)}
 
 
@@ -60,12 +60,12 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
     Raises:
         ValueError: If a frame between the first and the last is missing in any plane; names the file.
     """
-    last = max((max(own, default=first - 1) for own in numbers), default=first - 1)
-    for plane, own in zip(planes, numbers, strict=True):
-        gap = next((i for i in range(first, last + 1) if i not in own), None)
+    last = max((max(plane_numbers, default=first - 1) for plane_numbers in numbers), default=first - 1)
+    for plane, plane_numbers in zip(planes, numbers, strict=True):
+        gap = next((i for i in range(first, last + 1) if i not in plane_numbers), None)
         if gap is not None:
             raise ValueError(f"{plane.path(gap)}: missing, though frames go up to {last}")
-        if first and 0 in own:
+        if first and 0 in plane_numbers:
             raise ValueError(
                 f"{plane.path(0)}: its files are numbered from 0, which this layout does not expect; "
                 f"number them from 1, or choose a layout that ends in {ZERO}"

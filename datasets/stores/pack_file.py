@@ -36,13 +36,13 @@ class PackFile:
         self.file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self.file)  # when nobody reads it any more, whoever opened it
         try:
-            front, there = front_size(os.pread(self.file, HEAD.size + CRC.size, 0)), os.fstat(self.file).st_size
-            if there < front:
+            front, file_size = front_size(os.pread(self.file, HEAD.size + CRC.size, 0)), os.fstat(self.file).st_size
+            if file_size < front:
                 raise ValueError("is cut short")
             self.front = read_front(os.pread(self.file, front, 0))
             size = front + sum(self.front.table["size"].tolist())
-            if there != size:
-                raise ValueError(f"has {there:,} bytes instead of {size:,}")
+            if file_size != size:
+                raise ValueError(f"has {file_size:,} bytes instead of {size:,}")
         except ValueError as error:
             raise ValueError(f"{path}: {error}; {CURE}") from None
         self.sizes = self.front.table["size"]

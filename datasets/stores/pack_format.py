@@ -115,11 +115,11 @@ def write_pack(file: BinaryIO, description: Description, contents: Iterable[byte
         index[number] = len(content), zlib.crc32(content)
         file.write(content)
     head = HEAD.pack(MAGIC, VERSION, description.planes, description.images, len(index), len(text))
-    rest = index.tobytes() + text
+    body = index.tobytes() + text
     file.seek(0)
-    file.write(head + CRC.pack(front_crc(head, rest)) + rest)
+    file.write(head + CRC.pack(front_crc(head, body)) + body)
 
 
-def front_crc(head: bytes, rest: bytes) -> int:
+def front_crc(head: bytes, body: bytes) -> int:
     """Compute the checksum of a head and of what follows its checksum."""
-    return zlib.crc32(rest, zlib.crc32(head))
+    return zlib.crc32(body, zlib.crc32(head))

@@ -55,11 +55,11 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
     path = root / file_name
     stated = {name: SOURCE if value is None else value for name, value in record.items()}
     if path.exists() or not create(path, json.dumps(stated, indent=2, allow_nan=False) + "\n"):
-        there = read_record(path)
-        wanted = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
+        stored = read_record(path)
+        expected = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
         changes = [
             f"{name} {show(x)} there, {show(y)} now"
-            for name, x, y in differences(there, wanted, sorted(there.keys() | wanted.keys()))
+            for name, x, y in differences(stored, expected, sorted(stored.keys() | expected.keys()))
         ]
         if changes:
             raise ValueError(f"{path}: {'; '.join(changes)}; use another output folder or the same options")

@@ -51,8 +51,8 @@ class VideoFiles:
         if len(files) > 1:
             raise ValueError(f"{files[0]}: and {files[1].name} have one name; move one of them away")
         if not files:
-            others = alike(folder, name, without_extension)
-            files = [place for place in others if place.suffix.lower() in VIDEOS and place.is_file()]
+            similar = alike(folder, name, without_extension)
+            files = [place for place in similar if place.suffix.lower() in VIDEOS and place.is_file()]
         if file := only(folder, name, files, without_extension):
             return inside(self.root, file.relative_to(self.root).as_posix())
         raise FileNotFoundError(f"{expected}: no such video file with any of {' '.join(VIDEOS)}")
@@ -80,28 +80,28 @@ class VideoFiles:
         if stream != RGB:
             raise ValueError(f"{video.folder}: a video file has no {stream.name}")
         images: list[Picture] = []
-        wanted, order = self.wanted(video, numbers)
-        frames = read_positions(video.folder, wanted)
-        for _ in wanted:
+        positions, order = self.positions(video, numbers)
+        frames = read_positions(video.folder, positions)
+        for _ in positions:
             with spent("decode"):
                 frame = next(frames)
             images.append(resample_frames(frame[None], placement(*frame.shape[:2]), self.resize))
         return np.ascontiguousarray(np.concatenate(images, 1)[:, order])
 
     def grey(self, video: Video, numbers: Sequence[int]) -> Picture:
-        wanted, order = self.wanted(video, numbers)
+        positions, order = self.positions(video, numbers)
         with spent("decode"):
-            frames = read_positions(video.folder, wanted)
+            frames = read_positions(video.folder, positions)
             grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
             return np.stack(grey)[order]
 
-    def wanted(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
+    def positions(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
         """Return the frames of the file to read, each once and ascending, and which of them each number takes."""
         with spent("read"):
             count = self.count(video.folder)
-            shown = None if self.fps is None else ticks_of(video.folder, self.fps)
+            ticks = None if self.fps is None else ticks_of(video.folder, self.fps)
         chosen = np.asarray(numbers, np.int64) + video.first - 1
         if (beyond := chosen[(chosen < 0) | (chosen >= count)]).size:
             raise ValueError(f"{video.folder}: frame {beyond[0] + 1} is asked for, but it has {count} from number 1 on")
-        each, order = np.unique(chosen if shown is None else shown[chosen], return_inverse=True)
-        return each.tolist(), order
+        unique, order = np.unique(chosen if ticks is None else ticks[chosen], return_inverse=True)
+        return unique.tolist(), order

@@ -79,11 +79,11 @@ def outline(path: Path, allow_short: bool = False) -> VideoIndex:
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
-    known = known_outline(path, *state_of(path))
-    if not known:
+    cached = known_outline(path, *state_of(path))
+    if not cached:
         with opened(path) as film:
-            known.append(make_outline(path, film, read_packets(film)))
-    return known[0].checked(path, allow_short)
+            cached.append(make_outline(path, film, read_packets(film)))
+    return cached[0].checked(path, allow_short)
 
 
 @contextmanager
@@ -93,15 +93,15 @@ def scanned(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStrea
     Raises:
         As `outline`.
     """
-    known = known_outline(path, *state_of(path))
-    if not known:
+    cached = known_outline(path, *state_of(path))
+    if not cached:
         with opened(path) as film:
             contents = read_packets(film, keep=True)
-            known.append(make_outline(path, film, contents))
-            if contents.kept is not None:
-                yield film, known[0].checked(path, allow_short), contents.kept
+            cached.append(make_outline(path, film, contents))
+            if contents.kept_packets is not None:
+                yield film, cached[0].checked(path, allow_short), contents.kept_packets
                 return
-    index = known[0].checked(path, allow_short)
+    index = cached[0].checked(path, allow_short)
     with opened(path) as film:
         yield film, index, packets_of(film)
 
@@ -136,13 +136,13 @@ def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIn
     notes = describe(shown, skipped, clock, unit, seconds, period)
     if clock and is_too_fast(seconds):
         clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
-    known = clock == "pts" and exact
-    last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if known else period
+    exact_times = clock == "pts" and exact
+    last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if exact_times else period
     return VideoIndex(
         clock=clock,
-        seconds=seconds if known else np.empty(0),
-        stamps=stamps if known else np.empty(0, np.int64),
-        keys=find_keys(shown, stamps, form) if known else np.zeros(1, np.int64),
+        seconds=seconds if exact_times else np.empty(0),
+        stamps=stamps if exact_times else np.empty(0, np.int64),
+        keys=find_keys(shown, stamps, form) if exact_times else np.zeros(1, np.int64),
         skipped=skipped,
         unit=unit,
         period=period,

@@ -52,14 +52,14 @@ class Contents(NamedTuple):
         end: Seconds at which the last packet of any stream ends.
         readable: Whether there was no error on the way.
         listed: Packets that the file's own index lists; 0 without one.
-        kept: All packets of the film, for decoding; None if they fill more than `KEPT_BYTES`, or are not wanted.
+        kept_packets: All packets of the film, for decoding; None if above `KEPT_BYTES`, or not asked for.
     """
 
     packets: Packets
     end: float
     readable: bool
     listed: int
-    kept: "list[Packet] | None"
+    kept_packets: "list[Packet] | None"
 
 
 def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
@@ -76,13 +76,13 @@ def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
     streams = container.streams if stated_end(film) is None else [film]
     rows: list[tuple[int, int, int, bool, bool, bool]] = []
     ends: dict[int, int] = {}
-    readable, left = True, KEPT_BYTES if keep else 0
-    kept: list[Packet] = []
+    readable, bytes_left = True, KEPT_BYTES if keep else 0
+    kept_packets: list[Packet] = []
     try:
         for packet in container.demux(*streams):
-            if left > 0 and packet.stream.index == film.index:  # the last one, empty, has no index of its own
-                kept.append(packet)
-                left -= packet.size
+            if bytes_left > 0 and packet.stream.index == film.index:  # the last one, empty, has no index of its own
+                kept_packets.append(packet)
+                bytes_left -= packet.size
             if not packet.size:  # an empty slot, in which the picture before stays on the screen
                 continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
@@ -99,7 +99,7 @@ def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
     packets = Packets(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
     units = {stream.index: float(stream.time_base or 0) for stream in container.streams}
     end = max((end * units[i] for i, end in ends.items()), default=0.0)
-    return Contents(packets, end, readable, listed, kept if left > 0 else None)
+    return Contents(packets, end, readable, listed, kept_packets if bytes_left > 0 else None)
 
 
 def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
@@ -115,11 +115,11 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
         return "it cannot be read to its end"
     if film.container.format.name == "avi" and film.duration == film.frames and 0 < contents.listed <= len(packets.pts):
         return ""
-    own = stated_end(film)
-    stated = common_end(film) if own is None else own
-    there = contents.end if own is None else film_end(film, packets)
-    slack = max(SLACK if own is None else TOLERANCE, PERIODS * period)
-    return f"it ends after {there:.2f} of {stated:.2f} seconds" if stated and there < stated - slack else ""
+    stream_end = stated_end(film)
+    stated = common_end(film) if stream_end is None else stream_end
+    actual = contents.end if stream_end is None else film_end(film, packets)
+    slack = max(SLACK if stream_end is None else TOLERANCE, PERIODS * period)
+    return f"it ends after {actual:.2f} of {stated:.2f} seconds" if stated and actual < stated - slack else ""
 
 
 def count_corrupt(film: "VideoStream", packets: Packets) -> int:

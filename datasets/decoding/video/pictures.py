@@ -66,7 +66,7 @@ class Pictures:
         turn = display_matrix(frame) if self.turns is not False or frame.rotation else None
         self.turns = turn is not None if self.turns is None else self.turns
         if frame.interlaced_frame:
-            frame = deinterlaced(frame)
+            frame = deinterlace(frame)
         image = self.pixels(frame)
         image = np.asarray(resize(image, self.size), np.uint8) if all(self.size) else image
         return image if turn is None else np.ascontiguousarray(upright(image, turn))
@@ -82,17 +82,17 @@ class Pictures:
             plain = self.reformatter.reformat(frame, interpolation=BICUBIC, threads=1, **options)
             if wide:
                 image = to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
-                return swapped(image) if self.bgr else image
+                return swap_channels(image) if self.bgr else image
         except (OSError, ValueError) as error:
             colours = f"{frame.format.name}, {UNREADABLE.get(frame.colorspace, f'matrix {frame.colorspace}')}"
             raise ValueError(
                 f"{self.path}: its colours ({colours}) cannot be converted to RGB; convert the file to BT.709 first"
             ) from error
         image = plain.to_ndarray().astype(np.uint8, copy=False)
-        return image if bgr == self.bgr else swapped(image)
+        return image if bgr == self.bgr else swap_channels(image)
 
 
-def swapped(image: Picture) -> Picture:
+def swap_channels(image: Picture) -> Picture:
     """Swap RGB and BGR."""
     return np.ascontiguousarray(image[..., ::-1])
 
@@ -125,7 +125,7 @@ def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Pictur
     return out.reshape(image.shape)
 
 
-def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
+def deinterlace(frame: "VideoFrame") -> "VideoFrame":
     """Interpolate the first field of a frame from the second one, by nothing but the frame itself.
 
     Filters that look at neighbours are better on what stands still, but then a frame would depend on where decoding

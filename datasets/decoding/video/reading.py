@@ -53,26 +53,26 @@ def read_video(
             raise ValueError(f"{path}: {error.err}") from error
 
 
-def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
+def read_positions(path: Path, positions: Sequence[int]) -> Iterator[Picture]:
     """Yield frames of a video by position, uint8 RGB (H, W, 3), as `read_video` gives them, in the first one's size.
 
     Decoding begins at the nearest frame where it can, and goes no further than needed.
 
     Args:
         path: A video file.
-        wanted: Positions of frames, ascending, counted from 0.
+        positions: Positions of frames, ascending, counted from 0.
 
     Raises:
         ValueError: If one cannot be decoded; and as `index_video`.
     """
-    index, left = index_video(path), list(wanted)
+    index, remaining = index_video(path), list(positions)
     pictures = Pictures(path, index.size)
     for seeks in (True, False):  # where seeking misses its aim
         with opened(path) as film:
             cursor = Cursor(film, index, seeks=seeks)
-            while left and (frame := cursor.reach(left[0])) is not None:
+            while remaining and (frame := cursor.reach(remaining[0])) is not None:
                 yield pictures(frame)
-                left.pop(0)
-        if not left:
+                remaining.pop(0)
+        if not remaining:
             return
-    raise ValueError(f"{path}: frame {left[0] + 1} of the file cannot be decoded; get the file again")
+    raise ValueError(f"{path}: frame {remaining[0] + 1} of the file cannot be decoded; get the file again")
