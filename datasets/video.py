@@ -28,7 +28,7 @@ class ClipReader:
 
     Args:
         streams: Streams to read.
-        store: Where they are.
+        store: Source of the frames.
         geometry: Draws what is seen of all streams of a clip.
         augments: Applied in order to the clip that is seen.
 
@@ -66,7 +66,7 @@ class VideoDataset(Dataset[Sample]):
     on the seed and the address only: not on workers, order or what was read before.
 
     Args:
-        videos: What to read.
+        videos: Videos to read.
         reader: Reads a clip.
         sample: Chooses the frames.
         length: Frames per clip.
@@ -90,7 +90,7 @@ class ClipDataset(Dataset[list[Sample]]):
     """Every clip that a test looks at. Samples carry the position of their video as "index".
 
     Args:
-        videos: What to read.
+        videos: Videos to read.
         reader: Reads a clip; its geometry is `crops`.
         crops: Cuts what was read into the crops that are scored.
         sample: Frames of each clip of a video.

@@ -55,7 +55,7 @@ def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tenso
         clip: uint8 (C, T, H, W).
         kind: "shear_x", "shear_y" about the top left corner, by pixels per pixel; "shift_x", "shift_y" by parts of
             the width or height; "turn" clockwise about the centre, by degrees.
-        amount: How much.
+        amount: Strength of the operation.
         flow: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
 
     Returns:

@@ -36,12 +36,12 @@ def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride:
         rng: Draws the frames.
         stride: Frames per segment; there are `length * stride` frames.
     """
-    share, wanted = num_frames // length, length * stride
+    share, count = num_frames // length, length * stride
     if share >= stride:
         offsets = rng.choice(share, stride, replace=False)
         chosen = (np.arange(length)[:, None] * share + offsets).ravel()
     else:
-        chosen = rng.choice(num_frames, wanted, replace=num_frames < wanted)
+        chosen = rng.choice(num_frames, count, replace=num_frames < count)
     return [int(index) + 1 for index in np.sort(chosen)]
 
 

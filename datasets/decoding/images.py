@@ -90,7 +90,7 @@ def decode_images(
         channels: See `read_images`.
         placement: See `read_images`.
         decode: How.
-        names: What errors call the images, of all planes one after the other.
+        names: Names of the images in errors, of all planes one after the other.
     """
     data = [image for plane in planes for image in plane]
     names = names if names is not None else [f"image {i + 1}" for i in range(len(data))]

@@ -45,7 +45,7 @@ def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
     Args:
         data: A whole file.
         channels: 3 for RGB, 1 for grey levels.
-        name: What errors call it.
+        name: Name of the image in errors.
 
     Returns:
         Shape (H, W, channels).

@@ -27,7 +27,7 @@ class Search:
         root: The folder.
 
     Attributes:
-        left_out: How many paths by the reason.
+        left_out: Number of paths by the reason.
         examples: The first of them, below the root.
     """
 

@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         path: The video below the root, with forward slashes and without a file's extension.
         label: Class index, from 0.
-        group: What it was cut from. Clips of one group look alike and belong on one side of a hold-out.
+        group: Source it was cut from. Clips of one group look alike and belong on one side of a hold-out.
         segment: Part of the video that is meant, None for all of it.
     """
 

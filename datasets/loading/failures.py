@@ -50,7 +50,7 @@ class SkippedVideos:
     """Training videos left out because they cannot be read; each is counted, and named, once.
 
     Args:
-        most: How many there may be.
+        most: Number that is allowed.
 
     Attributes:
         names: Theirs, in the order in which they were met.

@@ -102,8 +102,8 @@ class ClipLoader:
         dataset: Samples, or lists of the crops of one clip, by address `(epoch, index)`.
         batch_size: Clips per batch, every crop counted.
         train: Whether to shuffle, and to drop a last batch that is not full (unless it is the only one).
-        n_workers: Who reads; 0: the caller, "auto": one for each core that is there for this process.
-        loader: What workers are: "threads", "processes", or "auto", threads where reading lets them run side by side.
+        n_workers: Number of workers; 0: the caller reads, "auto": one for each core that is there for this process.
+        loader: Kind of workers: "threads", "processes", or "auto", threads where reading lets them run side by side.
         pin_memory: Whether batches are for a GPU.
         seed: Seed of the order.
         max_bad: Training videos that may be left out because they cannot be read; in evaluation none ever is.

@@ -38,7 +38,7 @@ class Pairs:
 
     Attributes:
         frames: Numbers of the frames, ascending.
-        first: Where in `frames` each pair begins; its other frame is the next one.
+        first: Index in `frames` at which each pair begins; its other frame is the next one.
         order: Which pair each frame of the clip takes; a short video is looped, and takes some again.
     """
 
@@ -66,7 +66,7 @@ class OnlineFlow:
             (N, H, W, 2) in pixels per frame on the same device out.
         encode: Pixels per frame to grey levels, uint8, on the same device.
         record: How, in plain values, as `flow.json` would state it.
-        device: Where the training process computes; None leaves it to the loader processes and their CPUs.
+        device: Device of the training process; None leaves it to the loader processes and their CPUs.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class OnlineFlow:
         """Compute the flow images of a clip.
 
         Args:
-            grey: What `pairs` read, on any device.
+            grey: Frames that `pairs` read, on any device.
             pairs: Of the clip.
 
         Returns:
@@ -111,7 +111,7 @@ class OnlineReader(ClipReader):
 
     Args:
         streams: Streams to read.
-        store: Where they are.
+        store: Source of the frames.
         flow: Stands for the files of the flow stream.
         geometry: Draws what is seen of all streams of a clip.
         augments: Applied in order to the clip that is seen.

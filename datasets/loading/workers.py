@@ -32,26 +32,26 @@ def default_workers() -> int:
     return min(max(1, share), MOST_WORKERS)
 
 
-def choose_workers(wanted: int | str, useful: int) -> int:
+def choose_workers(n_workers: int | str, useful: int) -> int:
     """Choose the number of workers.
 
     Args:
-        wanted: The number, or "auto".
+        n_workers: The number, or "auto".
         useful: More than these would have nothing to do.
     """
-    return min(default_workers(), max(1, useful)) if wanted == "auto" else int(wanted)
+    return min(default_workers(), max(1, useful)) if n_workers == "auto" else int(n_workers)
 
 
-def choose_loader(wanted: str) -> str:
+def choose_loader(loader: str) -> str:
     """Choose the kind of workers, "threads" or "processes".
 
     Raises:
         ValueError: If there is nothing of that name.
     """
-    if wanted not in LOADERS:
-        raise ValueError(f"--loader {wanted}: there are {', '.join(LOADERS)}")
-    if wanted != "auto":
-        return wanted
+    if loader not in LOADERS:
+        raise ValueError(f"--loader {loader}: there are {', '.join(LOADERS)}")
+    if loader != "auto":
+        return loader
     return "processes" if native.missing() else "threads"
 
 

@@ -28,7 +28,7 @@ def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | N
     Args:
         opt: Describes the data.
         loader: Reads them.
-        flow: What `flow.json` would hold, where flow is computed.
+        flow: Content of `flow.json`, where flow is computed.
     """
     assert isinstance(loader.dataset, VideoDataset)
     image_record = images_made(opt, loader.dataset.reader.store)
@@ -61,7 +61,7 @@ def check_data(
         opt: Describes the data.
         checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
         source: Its name, for errors.
-        stream: What the network reads.
+        stream: Stream that the network reads.
         class_names: Class names of the data, None where the classifier is about to be replaced.
 
     Raises:

@@ -24,7 +24,7 @@ class LocatedVideo(NamedTuple):
     """Facts about a video, from a manifest or from the disk.
 
     Attributes:
-        folder: Where it lies.
+        folder: Path of the video.
         counts: Images by stream.
         rate: Frames per second, None if nobody knows.
     """
@@ -47,11 +47,11 @@ def find_videos(
 
     Args:
         entries: Videos wanted.
-        store: Where they are.
+        store: Source of the videos.
         needs: Streams that every video must have.
         missing: "error" stops if a video cannot be used; "skip" leaves such videos out, and says so.
         spare: Frames after the last usable one: 1 where flow to the next frame is computed.
-        located: What a manifest says, by the path of an entry; other videos are looked for on the disk.
+        located: Facts of a manifest, by the path of an entry; other videos are looked for on the disk.
 
     Raises:
         FileNotFoundError: If the root is absent, or a video is and `missing` is "error".

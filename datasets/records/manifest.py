@@ -32,7 +32,7 @@ class Manifest:
 
     Attributes:
         root: Folder of all videos.
-        layout: How the audit read them, a name of `--layout`.
+        layout: Layout in which the audit read them, a name of `--layout`.
         made: When, in UTC.
         rows: `Facts` as lists, by path.
     """

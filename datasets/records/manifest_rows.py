@@ -16,7 +16,7 @@ class Facts(NamedTuple):
 
     Attributes:
         path: As the annotation names it.
-        folder: Where it lies below the root; None if that is `path`.
+        folder: Its path below the root; None if that is `path`.
         rgb: Number of frames, None if none were counted.
         flow: Number of flows, each of two images; None if none were counted.
         first: Number of the first image in the file names.

@@ -40,7 +40,7 @@ def alike(folder: Path, name: str, key: Callable[[str], str] = str) -> list[Path
     Args:
         folder: Need not exist.
         name: As listed.
-        key: What of the name of a file is compared.
+        key: Part of the name of a file that is compared.
     """
     try:
         stamp = folder.stat().st_mtime_ns

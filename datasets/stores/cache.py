@@ -35,8 +35,8 @@ class FrameArrays:
     """Arrays of decoded frames in a folder.
 
     Args:
-        store: What they are made from.
-        folder: Where they are kept.
+        store: Source of the frames.
+        folder: Root of the arrays.
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
@@ -89,8 +89,8 @@ class DecodedCache:
     source changes it is made again.
 
     Args:
-        store: What is cached.
-        folder: Where the arrays are kept for later runs, or "ram": in memory until this process ends.
+        store: Source of the frames.
+        folder: Root of the arrays, kept for later runs, or "ram": in memory until this process ends.
         limit: Bytes that may be used; None for all that are free.
         decoder: Of `images`, which resizes.
     """

@@ -25,7 +25,7 @@ class ReadOptions(NamedTuple):
 
     Attributes:
         decode: "exact" or "fast", of JPEG images.
-        decoder: What decodes JPEG images.
+        decoder: Decoder of JPEG images.
         fps: Frames per second that video files are read at; None for their own.
     """
 

@@ -24,7 +24,7 @@ class FrameFolders:
 
     Args:
         root: Folder of all videos.
-        layout: How the files are named, or the name of a published layout.
+        layout: Names of the files, or the name of a published layout.
         decode: "exact", or "fast": see `images.Decode`.
         decoder: Of `images`.
     """

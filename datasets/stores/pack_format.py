@@ -104,7 +104,7 @@ def write_pack(file: BinaryIO, description: Description, contents: Iterable[byte
 
     Args:
         file: Open, empty and seekable.
-        description: What is packed.
+        description: Content of the file.
         contents: Of each file, in the order of their names.
     """
     record = {"rate": description.rate, "names": description.names}

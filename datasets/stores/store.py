@@ -17,7 +17,7 @@ class Video(NamedTuple):
 
     Attributes:
         name: The identity of the video in results.
-        folder: Where it lies: a folder of frames, or a file.
+        folder: Path of the video: a folder of frames, or a file.
         label: Class index, from 0.
         num_frames: Frames 1 to `num_frames` are there in every stream that is read.
         first: Frames of the file before frame 1; not 0 for a segment.

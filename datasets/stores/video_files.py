@@ -33,7 +33,7 @@ class VideoFiles:
     Args:
         root: Folder of all videos.
         fps: Frames per second; None reads every frame of a file once.
-        decoder: What resizes frames, see `images`.
+        decoder: Resampler of frames, see `images`.
     """
 
     flow_lag = 1

@@ -305,7 +305,7 @@ def test_frames_larger_than_the_limit_are_refused(videos, monkeypatch):
     monkeypatch.setattr(sizes, "MAX_SIDE", 90)
     with (
         pytest.raises(ValueError, match=r"b_frames\.mp4: frames of 96x64, more than 90x90"),
-        containers.opened(videos / "b_frames.mp4"),
+        containers.open_film(videos / "b_frames.mp4"),
     ):
         pass
 

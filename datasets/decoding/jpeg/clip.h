@@ -1,6 +1,6 @@
 /* The part of JPEG images that a clip shows, resized as Pillow resizes: C interface of datasets/clip.cpp.
  *
- * Built by `python datasets/build.py`. libjpeg-turbo is not linked but opened at run time, see `clip_open`.
+ * Built by `python datasets/decoding/jpeg/build.py`. libjpeg-turbo is not linked but opened at run time: `clip_open`.
  * All functions but `clip_open` may be called from several threads; each thread keeps the memory of its largest call.
  */
 #ifndef STS_NET_CLIP_H

@@ -29,7 +29,7 @@ class ImageError(Exception):
     Attributes:
         index: Which one of the call, from 0.
         code: Of clip.h.
-        reason: What is wrong; the size, WIDTHxHEIGHT, for `OTHER_SIZE`.
+        reason: The fault; the size, WIDTHxHEIGHT, for `OTHER_SIZE`.
     """
 
     def __init__(self, index: int, code: int, reason: str) -> None:
@@ -43,8 +43,8 @@ class Images(NamedTuple):
     Attributes:
         data: Address of their addresses.
         sizes: Address of their sizes in bytes, int64.
-        number: How many.
-        owner: What keeps the memory.
+        number: Number of images.
+        owner: Object that keeps the memory.
     """
 
     data: int

@@ -50,7 +50,7 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator["VideoStream"]:
+def open_film(path: str | Path) -> Iterator["VideoStream"]:
     """Open the video stream of a file, which decodes in one thread; errors in the block name the file.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .containers import DamagedVideo, container_of, load_av, packets_of
-from .outline import VideoIndex, scanned
+from .outline import VideoIndex, scan
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -44,12 +44,12 @@ class Cursor:
 
     def start(self, key: int, packets: "Iterable[Packet]") -> None:
         """Begin at frame `key`, with the decoder as it is after opening or seeking."""
-        self.frames = self.placed(key, packets)
+        self.frames = self.place_frames(key, packets)
         self.shown: Placed | None = None
         self.coming: Placed | None = None
         self.damaged = False
 
-    def placed(self, key: int, packets: "Iterable[Packet]") -> Iterator[Placed]:
+    def place_frames(self, key: int, packets: "Iterable[Packet]") -> Iterator[Placed]:
         """Yield (position, frame) from `key` on. Frames shown before it may need others that were not decoded."""
         error, position, skip = load_av().error.FFmpegError, key - 1, 0 if key else self.index.skipped
         for packet in packets:
@@ -139,14 +139,14 @@ def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float,
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is cut short, or a part cannot be decoded.
     """
-    with scanned(path, allow_short) as (film, index, packets):
+    with scan(path, allow_short) as (film, index, packets):
         yield from walk(path, film, index, packets, allow_short)
 
 
 def walk(
     path: Path, film: "VideoStream", index: VideoIndex, packets: "Iterable[Packet]", allow_short: bool
 ) -> Iterator[tuple[float, "VideoFrame"]]:
-    """Yield `timed_frames` of an open video stream, with index and packets as `scanned` gives them."""
+    """Yield `timed_frames` of an open video stream, with index and packets as `scan` gives them."""
     cursor, timer = Cursor(film, index, packets), Timer(index)
     count = 0
     shown: VideoFrame | None = None

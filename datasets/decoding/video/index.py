@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .containers import opened
+from .containers import open_film
 from .frames import Cursor, Timer
 from .outline import KEPT, VideoIndex, outline, state_of
 
@@ -19,7 +19,7 @@ def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
     index = outline(path, allow_short)
-    return index if len(index.seconds) else decoded_index(path, *state_of(path)).checked(path, allow_short)
+    return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short)
 
 
 @lru_cache(KEPT)
@@ -33,7 +33,7 @@ def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
     seconds: list[float] = []
     stamps: list[int] = []
     keys = [0]
-    with opened(path) as film:
+    with open_film(path) as film:
         cursor, timer = Cursor(film, index), Timer(index)
         for position, frame in cursor.frames:
             seconds.append(timer(frame))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .containers import DamagedVideo, opened, packets_of
+from .containers import DamagedVideo, open_film, packets_of
 from .packets import UNKNOWN, Contents, Packets, find_damage, read_packets
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class VideoIndex(NamedTuple):
     Attributes:
         clock: Which stamp of a decoded frame says when it is shown: "pts", "dts", or "" for none.
         seconds: Of each frame since the first one, increasing. In an outline empty where only decoding tells.
-        stamps: What the clock says of each frame; empty where frames can only be counted.
+        stamps: Timestamps of the frames on the clock; empty where frames can only be counted.
         keys: Frames at which decoding can begin, the first of all among them.
         skipped: Packets before the first one at which decoding can begin.
         unit: Seconds in a step of the clock.
@@ -46,7 +46,7 @@ class VideoIndex(NamedTuple):
         length: Seconds from the first frame to the end of the last one; about, in an outline without `seconds`.
         size: Width and height of the first frame, before any rotation.
         container: FFmpeg's name of the format of the file.
-        notes: What a user should know of how the file is read.
+        notes: Notes for a user on how the file is read.
         damage: Why it is not whole; "" if it is.
     """
 
@@ -64,7 +64,7 @@ class VideoIndex(NamedTuple):
     notes: tuple[str, ...]
     damage: str
 
-    def checked(self, path: Path, allow_short: bool) -> "VideoIndex":
+    def check(self, path: Path, allow_short: bool) -> "VideoIndex":
         """Return the index; raises DamagedVideo if the file is not whole, and that is not allowed."""
         if self.damage and not allow_short:
             raise DamagedVideo(f"{path}: {self.damage}; get the file again")
@@ -81,13 +81,13 @@ def outline(path: Path, allow_short: bool = False) -> VideoIndex:
     """
     cached = known_outline(path, *state_of(path))
     if not cached:
-        with opened(path) as film:
+        with open_film(path) as film:
             cached.append(make_outline(path, film, read_packets(film)))
-    return cached[0].checked(path, allow_short)
+    return cached[0].check(path, allow_short)
 
 
 @contextmanager
-def scanned(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
+def scan(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
     """Open a video stream with its outline and its packets; a file without a cached outline is read once for both.
 
     Raises:
@@ -95,14 +95,14 @@ def scanned(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStrea
     """
     cached = known_outline(path, *state_of(path))
     if not cached:
-        with opened(path) as film:
+        with open_film(path) as film:
             contents = read_packets(film, keep=True)
             cached.append(make_outline(path, film, contents))
             if contents.kept_packets is not None:
-                yield film, cached[0].checked(path, allow_short), contents.kept_packets
+                yield film, cached[0].check(path, allow_short), contents.kept_packets
                 return
-    index = cached[0].checked(path, allow_short)
-    with opened(path) as film:
+    index = cached[0].check(path, allow_short)
+    with open_film(path) as film:
         yield film, index, packets_of(film)
 
 

@@ -27,7 +27,7 @@ class Packets:
     Attributes:
         pts: When its frame is shown, in units of the stream.
         dts: When it is decoded.
-        durations: How long it is shown, 0 where nothing says.
+        durations: Display time of the frame, 0 where nothing states it.
         keys: Whether decoding can begin there.
         hidden: Whether it is decoded but not shown, as an edit list says.
         corrupt: Whether it is damaged.

@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 from cv2.typing import MatLike as Frame
 
-from .containers import opened
+from .containers import open_film
 from .frames import Cursor, walk
 from .index import index_video
-from .outline import scanned
+from .outline import scan
 from .pictures import Picture, Pictures
 from .rates import check_rate, resample
 from .sizes import Scaler
@@ -42,7 +42,7 @@ def read_video(
     """
     check_rate(fps)
     path = Path(path)
-    with scanned(path, allow_short) as (film, index, packets):
+    with scan(path, allow_short) as (film, index, packets):
         frames = walk(path, film, index, packets, allow_short)
         shown = ((frame, 1) for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
         picture, scale = Pictures(path, index.size, bgr), Scaler(short_side, path)
@@ -68,7 +68,7 @@ def read_positions(path: Path, positions: Sequence[int]) -> Iterator[Picture]:
     index, remaining = index_video(path), list(positions)
     pictures = Pictures(path, index.size)
     for seeks in (True, False):  # where seeking misses its aim
-        with opened(path) as film:
+        with open_film(path) as film:
             cursor = Cursor(film, index, seeks=seeks)
             while remaining and (frame := cursor.reach(remaining[0])) is not None:
                 yield pictures(frame)
