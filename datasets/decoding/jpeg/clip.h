@@ -1,4 +1,4 @@
-/* The part of JPEG images that a clip shows, resized as Pillow resizes: C interface of datasets/clip.cpp.
+/* The part of JPEG images that a clip shows, resized as Pillow resizes: C interface of clip.cpp.
  *
  * Built by `python datasets/decoding/jpeg/build.py`. libjpeg-turbo is not linked but opened at run time: `clip_open`.
  * All functions but `clip_open` may be called from several threads; each thread keeps the memory of its largest call.
