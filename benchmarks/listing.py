@@ -28,7 +28,7 @@ def listing(root: Path, videos: int) -> dict[str, Any]:
         manifest = read_manifest(root)
         assert manifest is not None
         manifest.check(store)
-        return len(find_videos(entries, store, needs={"rgb"}, known=manifest.known))
+        return len(find_videos(entries, store, needs={"rgb"}, located=manifest.located))
 
     def by_folders() -> int:
         return len(find_videos(entries, store, needs={"rgb"}))

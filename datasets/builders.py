@@ -1,4 +1,4 @@
-"""From the options to batches."""
+"""Construction of datasets and loaders from the options."""
 
 import logging
 from argparse import Namespace
@@ -26,7 +26,7 @@ from .records.lookup import find_videos, without_quarantined
 from .records.manifest import Manifest, read_manifest
 from .records.quarantine import read_quarantine
 from .stores.cache import DecodedCache
-from .stores.detect import Reading, open_store
+from .stores.detect import ReadOptions, open_store
 from .stores.store import Store, Video
 from .streams import FLOW, MODALITIES, Stream
 from .video import ClipDataset, ClipReader, VideoDataset
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def list_official(opt: Namespace, subset: str) -> Listing:
-    """Entries of the annotation's own "train" or "test" list."""
+    """List the entries of the annotation's "train" or "test" list."""
     path = Path(opt.annotation_path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such folder; --annotation_path must hold the label files")
@@ -43,7 +43,7 @@ def list_official(opt: Namespace, subset: str) -> Listing:
 
 
 def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
-    """Entries of "train", "val" or "test", as the annotation and `--val_fraction` say.
+    """List the entries of "train", "val" or "test", as the annotation and `--val_fraction` say.
 
     Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
     videos that the result is reported on. The original did so, and it is said aloud.
@@ -62,7 +62,7 @@ def list_subset(opt: Namespace, subset: str) -> Sequence[Entry]:
 
 
 def list_tested(opt: Namespace) -> Listing:
-    """What a test scores: the test list, or with `--test_subset val` the training videos held out.
+    """List what a test scores: the test list, or with `--test_subset val` the held-out training videos.
 
     Raises:
         ValueError: If none can be held out.
@@ -77,12 +77,12 @@ def list_tested(opt: Namespace) -> Listing:
 
 
 def num_listed(opt: Namespace, subset: str) -> int:
-    """Entries of a subset, also those whose video cannot be used."""
+    """Count the entries of a subset, also those whose video cannot be used."""
     return len(list_subset(opt, subset))
 
 
 def class_names(opt: Namespace, subset: str) -> list[str]:
-    """Class names by label index, as known from the "train" or "test" list."""
+    """Return the class names by label index, as known from the "train" or "test" list."""
     return list_official(opt, subset).class_names
 
 
@@ -129,18 +129,18 @@ def build_dataset(
 
 
 def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | None, decode: str) -> Store:
-    """Where the frames are, as `--layout`, an audit or the root says; decoded ones are kept with `--cache`."""
+    """Open the store of the frames that `--layout`, an audit or the root names; `--cache` keeps decoded ones."""
     root = Path(opt.frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
-    reading = Reading(decode, opt.decoder, opt.video_fps or None)
+    options = ReadOptions(decode, opt.decoder, opt.video_fps or None)
     layout = manifest.layout if manifest and opt.layout == "auto" else opt.layout
-    store = open_store(layout, root, entries, reading)
+    store = open_store(layout, root, entries, options)
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
 
 
 def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:
-    """The videos that can be used, by the manifest of an audit where there is one."""
+    """Find the videos that can be used, by the manifest of an audit where there is one."""
     needs = {stream.name for stream in MODALITIES[opt.modality]}
     if not opt.only_RGB:
         needs |= {FLOW.name} & store.streams
@@ -154,7 +154,7 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
         needs=on_disk,
         missing=opt.missing,
         spare=len(needs - on_disk),  # computed flow leads from the last usable frame to one more
-        known=manifest.known if manifest else None,
+        located=manifest.located if manifest else None,
     )
 
 
@@ -166,7 +166,7 @@ def build_reader(
     augments: Sequence[Augment],
     flow: OnlineFlow | None,
 ) -> ClipReader:
-    """Reads clips from files, or computes their flow.
+    """Build the reader of clips: from files, or with flow that is computed.
 
     Raises:
         ValueError: If flow is to be computed by a script that cannot.
@@ -180,26 +180,26 @@ def build_reader(
     return OnlineReader(streams, store, flow, geometry, augments)
 
 
-def mirrors(opt: Namespace) -> float:
-    """Probability that a training clip is mirrored: not where "left" and "right" are what the labels say."""
+def flip_probability(opt: Namespace) -> float:
+    """Return the flip probability of a training clip: 0 where "left" and "right" are what the labels say."""
     if opt.flip == "auto" and opt.dataset in SIDED:
         return 0.0
     return 0.0 if opt.flip == "never" else 0.5
 
 
 def train_geometry(opt: Namespace) -> Geometry:
-    """What training clips show."""
-    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, mirrors(opt))
+    """Build the geometry of training clips."""
+    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, flip_probability(opt))
 
 
 def build_sampler(opt: Namespace, name: str) -> Sampler:
-    """Frames of one clip."""
+    """Build the sampler of one clip of a video."""
     samplers = COMPAT_SAMPLERS if opt.sampling == "compat" else SAMPLERS
     return partial(samplers[name], stride=opt.clip_stride)
 
 
 def build_test_sampler(opt: Namespace) -> TestSampler:
-    """Frames of every clip of a video."""
+    """Build the sampler of every clip of a video."""
     samplers = COMPAT_TEST_SAMPLERS if opt.sampling == "compat" else TEST_SAMPLERS
     options = {"tail": opt.tail} if samplers[opt.test_sampling] is TEST_SAMPLERS["all"] else {}
     return partial(samplers[opt.test_sampling], stride=opt.clip_stride, num_clips=opt.num_clips, **options)

@@ -1,4 +1,4 @@
-"""The input streams: what a network is fed and how it is normalised."""
+"""Input streams: channels and normalisation."""
 
 from dataclasses import dataclass
 

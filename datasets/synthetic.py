@@ -1,4 +1,4 @@
-"""Made-up motion videos in HMDB51's layout: the demo, the tests and the ablation need no download.
+"""Synthetic motion videos in HMDB51's layout: the demo, the tests and the ablation need no download.
 
 A class is an object (seen in one frame) times a motion (seen only over time): `disc_rise`, `star_grow`, ...
 No class is the mirror image of another, so a horizontal flip keeps the label.
@@ -35,7 +35,7 @@ def write_videos(
     frames: int = 20,
     seed: int = 0,
 ) -> None:
-    """Writes `{video_dir}/{class}/{video}.avi` and `{label_dir}/{class}_test_split{1,2,3}.txt`.
+    """Write `{video_dir}/{class}/{video}.avi` and `{label_dir}/{class}_test_split{1,2,3}.txt`.
 
     A video is `{source}_{class}_f_cm_np1_fr_med_{n}.avi`. Clips of one source share the background and the looks of
     the object and are on the same side of every split. A video depends on its name, `size`, `frames` and `seed` alone.
@@ -69,12 +69,12 @@ def write_videos(
 
 
 def video_name(class_name: str, source: int, n: int) -> str:
-    """File name after HMDB51's pattern: source, class, full body, moving camera, one person, front, medium, number."""
+    """Return a name in HMDB51's pattern: source, class, full body, moving camera, one person, front, medium, number."""
     return f"clip{source:03d}_{class_name}_f_cm_np1_fr_med_{n}.avi"
 
 
 def write_labels(label_dir: Path, class_name: str, sources: range, test_sources: int) -> None:
-    """Writes one class's three label files, lines `{video} {1 train | 2 test} `.
+    """Write one class's three label files, lines `{video} {1 train | 2 test} `.
 
     The three runs of test sources start a third of the sources apart: they differ from three sources on, and
     share no video where they are short enough.
@@ -93,7 +93,7 @@ def write_labels(label_dir: Path, class_name: str, sources: range, test_sources:
 
 
 def write_avi(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Writes BGR frames, shape (T, H, W, 3), as Motion JPEG, which every OpenCV build can read and write."""
+    """Write BGR frames, shape (T, H, W, 3), as Motion JPEG, which every OpenCV build can read and write."""
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = pixels.shape[1:3]
     fourcc = cv2.VideoWriter.fourcc(*"MJPG")
@@ -109,7 +109,7 @@ def write_avi(path: Path, pixels: NDArray[np.uint8]) -> None:
 def render(
     class_name: str, source: int, n: int, *, size: int = 48, frames: int = 20, seed: int = 0
 ) -> tuple[NDArray[np.uint8], Array]:
-    """Draws clip `n` of a source.
+    """Draw clip `n` of a source.
 
     Args:
         class_name: One of `CLASSES`.
@@ -155,7 +155,7 @@ def render(
 
 
 def trajectory(motion: str, frames: int, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Offset from the middle of the path (T, 2) as (x, y) in pixels, y downwards, and relative size (T,).
+    """Compute the offset from the middle of the path (T, 2) as (x, y) in pixels, y downwards, and relative size (T,).
 
     Middle place and middle size follow the same law for all motions, so that one frame tells little of the motion.
     """
@@ -173,7 +173,7 @@ def trajectory(motion: str, frames: int, rng: np.random.Generator) -> tuple[Arra
 
 
 def depth(name: str, u: Array, v: Array) -> Array:
-    """How far inside the outline a point lies, negative outside; all in units of the object's radius."""
+    """Compute the depth of a point inside the outline, negative outside; all in units of the object's radius."""
     if name == "disc":
         return 1 - np.hypot(u, v)
     if name == "bar":
@@ -182,13 +182,13 @@ def depth(name: str, u: Array, v: Array) -> Array:
 
 
 def texture(rng: np.random.Generator, side: int, cell: float) -> Array:
-    """Smooth colour noise of about unit variance, shape (side, side, 3); `cell` is its grain in pixels."""
+    """Draw smooth colour noise of about unit variance, shape (side, side, 3); `cell` is its grain in pixels."""
     grid = rng.standard_normal((int(side / cell) + 1,) * 2 + (3,)).astype(np.float32)
     return np.asarray(cv2.resize(1.3 * grid, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
 def sample(image: Array, x: Array, y: Array) -> Array:
-    """Bilinear lookup of (H, W, 3) at pixel coordinates of any one shape; reflected beyond the borders."""
+    """Look up (H, W, 3) bilinearly at pixel coordinates of any one shape; reflected beyond the borders."""
     maps = x.astype(np.float32), y.astype(np.float32)
     found = cv2.remap(image.astype(np.float32), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(found, np.float32)

@@ -24,17 +24,17 @@ Sample = dict[str, Any]
 
 
 class ClipReader:
-    """Reads clips of a video.
+    """Reader of clips of a video.
 
     Args:
         streams: Streams to read.
-        store: Where they are.
+        store: Source of the frames.
         geometry: Draws what is seen of all streams of a clip.
         augments: Applied in order to the clip that is seen.
 
     Returns:
         {stream.name: uint8 (C, T, H, W), ..., "label": int, "video": str, "seconds": float32 (3,)}, the last being
-        the time spent on each of `clock.STEPS`.
+        the time spent on each of `timing.STEPS`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ClipReader:
         return {**clip, "label": video.label, "video": video.name, "seconds": torch.tensor(take())}
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
-        """Frames of one stream as they are seen, uint8 (C, T, H, W)."""
+        """Read frames of one stream as they are seen, uint8 (C, T, H, W)."""
         return torch.from_numpy(self.store.read(video, stream, numbers, placement))
 
 
@@ -66,7 +66,7 @@ class VideoDataset(Dataset[Sample]):
     on the seed and the address only: not on workers, order or what was read before.
 
     Args:
-        videos: What to read.
+        videos: Videos to read.
         reader: Reads a clip.
         sample: Chooses the frames.
         length: Frames per clip.
@@ -90,7 +90,7 @@ class ClipDataset(Dataset[list[Sample]]):
     """Every clip that a test looks at. Samples carry the position of their video as "index".
 
     Args:
-        videos: What to read.
+        videos: Videos to read.
         reader: Reads a clip; its geometry is `crops`.
         crops: Cuts what was read into the crops that are scored.
         sample: Frames of each clip of a video.
@@ -120,5 +120,5 @@ class ClipDataset(Dataset[list[Sample]]):
 
     @property
     def clip_counts(self) -> list[int]:
-        """Clips of each video, every crop counted."""
+        """Return the number of clips of each video, every crop counted."""
         return (np.diff(self.ends, prepend=0) * self.crops.crops).tolist()

@@ -26,7 +26,7 @@ from datasets.lists.entries import Entry
 from datasets.records.lookup import find_videos
 from datasets.records.manifest import MANIFEST, Facts, read_manifest, write_manifest
 from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quarantine
-from datasets.stores.detect import Reading, open_store
+from datasets.stores.detect import ReadOptions, open_store
 from datasets.streams import FLOW, RGB
 from datasets.video import ClipReader, VideoDataset
 from workflows.auditing.checks import Job, look_at_video
@@ -165,7 +165,7 @@ def load(root: Path, path: str, layout: str, flow: bool, decoder: str) -> None:
     streams = (RGB, FLOW) if flow else (RGB,)
     needs = frozenset(stream.name for stream in streams)
     entries = [Entry(path, 0, path)]
-    store = open_store(layout, root, entries, Reading(decoder=decoder))
+    store = open_store(layout, root, entries, ReadOptions(decoder=decoder))
     look = look_at_video(Job(store, path, needs, deep=True), WORKER)
     assert all("\n" not in problem.text for problem in look.problems)
     try:
@@ -339,13 +339,13 @@ def tables(root: Path) -> Iterator[Case]:
     write_manifest(root, "sts", [Facts(name, None, 20, 19, 1, 48, 40, None, "0f") for name in names])
     update_quarantine(root, dict.fromkeys(names, "empty"), names)
 
-    def known() -> None:
+    def look_up() -> None:
         manifest = read_manifest(root)
         assert manifest is not None
-        assert all(facts.folder.is_relative_to(root) for facts in manifest.known.values())
+        assert all(facts.folder.is_relative_to(root) for facts in manifest.located.values())
 
     for kind, damage in of_text_files():
-        yield damaged(root / MANIFEST, kind, damage, known)
+        yield damaged(root / MANIFEST, kind, damage, look_up)
         yield damaged(root / QUARANTINE, kind, damage, lambda: read_quarantine(root) and None)
 
 

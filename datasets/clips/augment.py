@@ -1,4 +1,4 @@
-"""Changes of what a training clip looks like, after its geometry: `augment(clip, rng) -> clip`.
+"""Photometric and geometric augmentation of training clips after their crop: `augment(clip, rng) -> clip`.
 
 One draw counts for all frames and streams of a clip, and it is the same whichever streams are read: the generator
 decides it and nothing else. Colours change in RGB alone. Clips are uint8 (C, T, H, W), and stay as they were.
@@ -21,7 +21,7 @@ BINS = 31  # of RandAugment's magnitudes: 0 to 30
 
 
 class ColourJitter:
-    """Brightness, contrast, saturation and hue of RGB by random factors, in random order.
+    """Colour jitter: brightness, contrast, saturation and hue of RGB by random factors, in random order.
 
     Args:
         brightness: The factor lies within 1 +- this, and is not negative.
@@ -58,14 +58,14 @@ class ColourJitter:
 
 
 class Grayscale:
-    """RGB without its colours, in some of the clips.
+    """Random grayscale: RGB without its colours, with probability `p`.
 
     Args:
         p: Probability, in [0, 1].
     """
 
     def __init__(self, p: float = 0.2) -> None:
-        self.p = probability(p, "--grayscale")
+        self.p = check_probability(p, "--grayscale")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         if rng.random() >= self.p or "rgb" not in clip:
@@ -74,7 +74,7 @@ class Grayscale:
 
 
 class RandAugment:
-    """A few random operations of one strength (Cubuk et al., 2020), with the ranges of torchvision's RandAugment.
+    """RandAugment (Cubuk et al., 2020): a few random operations of one strength, with the ranges of torchvision's.
 
     Shearing, shifting and turning move all streams alike, and flow vectors are sheared and turned with the picture;
     what comes in from outside is black in RGB and no motion in flow. The other operations change RGB alone.
@@ -103,7 +103,7 @@ Operation = Callable[[Clip, float, int], Clip]
 
 
 def identity(clip: Clip, strength: float, sign: int) -> Clip:
-    """The clip as it is."""
+    """Return the clip as it is."""
     return clip
 
 
@@ -120,17 +120,17 @@ def recolour(clip: Clip, strength: float, sign: int, *, kind: str, amount: Calla
 
 
 def factor(strength: float) -> float:
-    """Of the operations that 1 leaves as it is."""
+    """Compute the factor of an operation that 1 leaves as it is."""
     return 1 + 0.9 * strength
 
 
 def bits(strength: float) -> float:
-    """Bits that posterising keeps: 8 to 4."""
+    """Compute the bits that posterising keeps: 8 to 4."""
     return 8 - round(4 * abs(strength))
 
 
 def threshold(strength: float) -> float:
-    """Grey level from which solarising inverts: 255 to 0."""
+    """Compute the grey level from which solarising inverts: 255 to 0."""
     return 255 * (1 - abs(strength))
 
 
@@ -153,7 +153,7 @@ OPERATIONS: Sequence[Operation] = (
 
 
 class RandomErasing:
-    """A box of all streams made grey and motionless, in some of the clips (Zhong et al., 2020).
+    """Random erasing (Zhong et al., 2020): a box of all streams made grey and motionless, with probability `p`.
 
     Args:
         p: Probability, in [0, 1].
@@ -164,7 +164,7 @@ class RandomErasing:
     def __init__(
         self, p: float = 0.25, scale: tuple[float, float] = (0.02, 1 / 3), ratio: tuple[float, float] = (0.3, 3.3)
     ) -> None:
-        self.p, self.scale, self.ratio = probability(p, "--erasing"), scale, ratio
+        self.p, self.scale, self.ratio = check_probability(p, "--erasing"), scale, ratio
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         erase, draws = rng.random() < self.p, draw_boxes(rng, self.scale, self.ratio)
@@ -173,8 +173,8 @@ class RandomErasing:
         return {name: still(x, fitting_box(x.shape[-2], x.shape[-1], draws)) for name, x in clip.items()}
 
 
-def probability(p: float, option: str) -> float:
-    """Refuses what is none."""
+def check_probability(p: float, option: str) -> float:
+    """Check that a number is a probability."""
     if not 0 <= p <= 1:
         raise ValueError(f"{option} must be a probability in [0, 1], got {p}")
     return p
@@ -189,5 +189,5 @@ AUGMENTS: dict[str, Callable[[Namespace], Augment]] = {
 
 
 def build_augments(opt: Namespace) -> list[Augment]:
-    """Those of `--augment`, in its order."""
+    """Build the augmentations that `--augment` names, in its order."""
     return [AUGMENTS[name](opt) for name in opt.augment]

@@ -1,4 +1,4 @@
-"""Geometries: which part of the frames is seen, decided once per clip for all its frames and streams.
+"""Crops of evaluation: which part of the frames is seen, the same for all frames and streams of a clip.
 
 Those of training are in `random_crops`, those of evaluation here.
 """
@@ -18,7 +18,7 @@ NUM_CROPS = (1, 3, 5, 10)
 
 
 class CenterCrop:
-    """The central square, for evaluation.
+    """Centre crop, for evaluation.
 
     Args:
         size: Side of the result, in pixels.
@@ -61,7 +61,7 @@ class TestCrops:
         return self.placement
 
     def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Top and left of the crops, mirrored ones not counted, in the picture (height, width) that holds them."""
+        """Return top and left of the crops, without mirrored ones, in the picture (height, width) that holds them."""
         down, right = height - self.size, width - self.size
         centre = (down // 2, right // 2)
         if self.crops <= 3:  # the picture is as narrow as they are
@@ -69,7 +69,7 @@ class TestCrops:
         return [(0, 0), (0, right), (down, 0), (down, right), centre]
 
     def split(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
-        """Cut up what was decoded.
+        """Cut the decoded picture into the crops.
 
         Args:
             sample: Clips (..., C, T, h, w) of every stream, seen through this geometry; the rest is handed on.
@@ -83,11 +83,11 @@ class TestCrops:
             crop = {name: self.cut(x, k) for name, x in streams.items()}
             crops.append({**sample, **crop})
             if self.crops == 10:
-                crops.append({**sample, **mirrored(crop)})
+                crops.append({**sample, **mirror(crop)})
         return crops
 
     def cut(self, x: Tensor, k: int) -> Tensor:
-        """Crop `k` of the clips of a stream; streams may differ in size."""
+        """Return crop `k` of the clips of a stream; streams may differ in size."""
         top, left = self.offsets(*x.shape[-2:])[k]
         return x[..., top : top + self.size, left : left + self.size]
 
@@ -120,7 +120,7 @@ class TwoStreamCrops(TestCrops):
 
 
 def place_union(height: int, width: int, *, size: int, short_side: int, crops: int) -> View:
-    """The least window that holds all crops of a frame of this size."""
+    """Return the view of the smallest window that holds all crops of a frame of this size."""
     if crops == 1:
         return place_window(height, width, size=size, short_side=short_side)
     tall, wide = scaled(height, width, short_side)
@@ -133,12 +133,12 @@ def place_union(height: int, width: int, *, size: int, short_side: int, crops: i
 
 
 def place_stretched(height: int, width: int, *, size: tuple[int, int]) -> View:
-    """The whole frame, resized to a height and width."""
+    """Return the view of the whole frame, resized to a height and width."""
     return View(Box(0, 0, height, width), size, Box(0, 0, *size))
 
 
-def mirrored(clip: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Clips (..., C, T, H, W) mirrored left-right, with the horizontal motion of "flow" turned round."""
+def mirror(clip: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Mirror clips (..., C, T, H, W) left-right, and turn round the horizontal motion of "flow"."""
     return {name: reverse_x(x.flip(-1)) if name == FLOW.name else x.flip(-1) for name, x in clip.items()}
 
 

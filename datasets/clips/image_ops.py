@@ -13,19 +13,19 @@ NO_MOTION = 127  # grey level that flow images store for it
 
 
 def kernels() -> Any:
-    """Torchvision's functions; importing them takes seconds that runs without augmentation need not wait."""
+    """Import torchvision's functions; it takes seconds that runs without augmentation need not wait."""
     from torchvision.transforms.v2 import functional
 
     return functional
 
 
 def frame_by_frame(clip: Tensor) -> Tensor:
-    """Frames (T, C, H, W) of a clip, or a clip of frames."""
+    """Swap channels and time: the frames (T, C, H, W) of a clip, or a clip of frames."""
     return clip.transpose(0, 1)
 
 
 def tall(operation: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
-    """Apply to all frames as one tall picture (C, T H, W): means and histograms are the clip's, so nothing flickers."""
+    """Apply an operation to all frames as one tall picture (C, T H, W): statistics are the clip's, nothing flickers."""
     return operation(clip.flatten(1, 2)).reshape(clip.shape)
 
 
@@ -55,7 +55,7 @@ def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tenso
         clip: uint8 (C, T, H, W).
         kind: "shear_x", "shear_y" about the top left corner, by pixels per pixel; "shift_x", "shift_y" by parts of
             the width or height; "turn" clockwise about the centre, by degrees.
-        amount: How much.
+        amount: Strength of the operation.
         flow: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
 
     Returns:
@@ -77,7 +77,7 @@ def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tenso
 
 
 def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
-    """Vectors of a flow clip, uint8 (2, T, H, W), after `bend` has moved their places."""
+    """Transform the vectors of a flow clip, uint8 (2, T, H, W), after `bend` has moved their places."""
     angle = math.radians(amount)
     maps = {
         "shear_x": [[1.0, -amount], [0.0, 1.0]],
@@ -91,7 +91,7 @@ def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
 
 
 def still(clip: Tensor, box: Box | None) -> Tensor:
-    """A clip with a grey and motionless box, or as it is without one."""
+    """Return a clip with a grey and motionless box, or as it is without one."""
     if box is None:
         return clip
     clip = clip.clone()

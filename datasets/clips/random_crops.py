@@ -1,4 +1,4 @@
-"""Geometries for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
+"""Random crops for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -18,27 +18,27 @@ AREAS = (0.08, 1.0)
 ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
 
 
-def checked(scales: Sequence[float]) -> tuple[float, ...]:
-    """Parts of a frame, refused if there are none or they are not within it."""
+def check_scales(scales: Sequence[float]) -> tuple[float, ...]:
+    """Check scales, parts of a frame: there is at least one, and all lie in (0, 1]."""
     if not scales or not all(0 < scale <= 1 for scale in scales):
         raise ValueError(f"--crop_scales must lie in (0, 1], got {list(scales)}")
     return tuple(scales)
 
 
-def ascending(scales: Sequence[float]) -> tuple[float, float]:
-    """The limits of a range."""
+def check_range(scales: Sequence[float]) -> tuple[float, float]:
+    """Check that scales are the two limits of a range."""
     if len(scales) != 2 or not scales[0] <= scales[1]:
         raise ValueError(f"--crop_scales must be two ascending numbers with this --crop, got {list(scales)}")
     return scales[0], scales[1]
 
 
-def drawn_flip(rng: np.random.Generator, flip: float) -> bool:
-    """Whether to mirror; without mirroring nothing is drawn."""
+def draw_flip(rng: np.random.Generator, flip: float) -> bool:
+    """Draw whether to mirror; without mirroring nothing is drawn."""
     return flip > 0 and bool(rng.random() < flip)
 
 
 class MultiScaleCornerCrop:
-    """A square at a random scale of the short side, in a corner or the centre, resized.
+    """Multi-scale corner crop: a square at a random scale of the short side, in a corner or the centre, resized.
 
     Args:
         size: Side of the result, in pixels.
@@ -50,21 +50,21 @@ class MultiScaleCornerCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        self.size, self.scales, self.flip = size, checked(SCALES if scales is None else scales), flip
+        self.size, self.scales, self.flip = size, check_scales(SCALES if scales is None else scales), flip
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         scale = self.scales[rng.integers(len(self.scales))]
         position = POSITIONS[rng.integers(len(POSITIONS))]
-        return Placement(corner_view(self.size, scale, position), drawn_flip(rng, self.flip))
+        return Placement(corner_view(self.size, scale, position), draw_flip(rng, self.flip))
 
 
 def corner_view(size: int, scale: float, position: str) -> Place:
-    """The square of side `scale` times the short side at `position`, resized to `size`."""
+    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
     return partial(place_corner, size=size, scale=scale, position=position)
 
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
-    """`corner_view` of a frame of this size."""
+    """Return `corner_view` of a frame of this size."""
     top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
     return resized(Box(top, left, side, side), size)
 
@@ -84,7 +84,7 @@ class FixedCornerCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        ratios = checked(RATIOS if scales is None else scales)
+        ratios = check_scales(RATIOS if scales is None else scales)
         near = range(len(ratios))
         self.pairs = [(ratios[i], ratios[j]) for i in near for j in near if abs(i - j) <= 1]
         self.size, self.flip = size, flip
@@ -92,28 +92,28 @@ class FixedCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
         offset = FIXED[rng.integers(len(FIXED))]
-        return Placement(fixed_view(self.size, pair, offset), drawn_flip(rng, self.flip))
+        return Placement(fixed_view(self.size, pair, offset), draw_flip(rng, self.flip))
 
 
 def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> Place:
-    """The crop with `ratios` of the short side as height and width, `offset` quarters of the room down and right."""
+    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
     return partial(place_fixed, size=size, ratios=ratios, offset=offset)
 
 
 def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
-    """`fixed_view` of a frame of this size."""
-    tall, wide = (snapped(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
+    """Return `fixed_view` of a frame of this size."""
+    tall, wide = (snap(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
 
-def snapped(side: int, size: int, short: int) -> int:
-    """`size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
+def snap(side: int, size: int, short: int) -> int:
+    """Return `size` if it is less than 3 pixels away and fits, so that nothing is resized by a hair."""
     return size if abs(side - size) < SNAP and size <= short else max(side, 1)
 
 
 class RandomResizedCrop:
-    """A box of random area and aspect ratio, resized to a square; the rule of torchvision's transform of this name.
+    """Inception crop: a box of random area and aspect ratio, resized to a square, by torchvision's rule.
 
     Args:
         size: Side of the result, in pixels.
@@ -132,17 +132,17 @@ class RandomResizedCrop:
         flip: float = 0.5,
         ratio: tuple[float, float] = (3 / 4, 4 / 3),
     ) -> None:
-        self.scales = ascending(checked(AREAS if scales is None else scales))
+        self.scales = check_range(check_scales(AREAS if scales is None else scales))
         self.size, self.flip, self.ratio = size, flip, ratio
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         draws = draw_boxes(rng, self.scales, self.ratio)
         place = partial(place_resized, size=self.size, draws=draws, ratio=self.ratio)
-        return Placement(place, drawn_flip(rng, self.flip))
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, ratio: tuple[float, float]) -> View:
-    """`RandomResizedCrop` of a frame of this size; if no box fits, the greatest central one of a legal ratio."""
+    """Return the box in a frame of this size; if none fits, the greatest central one of a legal ratio."""
     box = fitting_box(height, width, draws)
     if box is None:
         tall = min(height, max(round(width / ratio[0]), 1))
@@ -152,7 +152,7 @@ def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, rati
 
 
 class RandomShortSideCrop:
-    """The frame at a random size, and a random square of it (non-local networks; IBM's second augmentation).
+    """Short-side jitter: the frame at a random size, and a random square of it (non-local networks; IBM).
 
     Args:
         size: Side of the result, in pixels.
@@ -164,7 +164,7 @@ class RandomShortSideCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        low, high = ascending(ZOOMS if scales is None else scales)
+        low, high = check_range(ZOOMS if scales is None else scales)
         if low < 1:
             raise ValueError(f"--crop_scales must be >= 1 with --crop short_side, got {[low, high]}")
         self.size, self.short_sides, self.flip = size, (round(size * low), round(size * high)), flip
@@ -173,7 +173,7 @@ class RandomShortSideCrop:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
         down, right = rng.random(2).tolist()
         place = partial(place_window, size=self.size, short_side=short, place=(down, right))
-        return Placement(place, drawn_flip(rng, self.flip))
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 CROPS: dict[str, Callable[..., Geometry]] = {

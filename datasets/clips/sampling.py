@@ -1,4 +1,4 @@
-"""Which frames to read. Integers in, integers out: no files, no tensors. Frames count from 1.
+"""Sampling of frame numbers. Integers in, integers out: no files, no tensors. Frames count from 1.
 
 Any number of frames, any length and any stride >= 1 gives frames that exist: a video that is too short is looped.
 The rules are those of the publications without their slips; `sampling_compat` has them with.
@@ -13,7 +13,7 @@ Sampler = Callable[[int, int, np.random.Generator], list[int]]
 
 
 class StridedSampler(Protocol):
-    """Frames of one clip; fix the stride with `functools.partial` to make it a `Sampler`."""
+    """Sampler of one clip with a stride; fix the stride with `functools.partial` to make it a `Sampler`."""
 
     def __call__(self, num_frames: int, length: int, rng: np.random.Generator, /, *, stride: int = 1) -> list[int]: ...
 
@@ -22,7 +22,7 @@ TestSampler = Callable[[int, int], list[list[int]]]
 
 
 class StridedTestSampler(Protocol):
-    """Frames of every clip of a video; fix stride and number of clips to make it a `TestSampler`."""
+    """Sampler of every clip of a video; fix stride and number of clips to make it a `TestSampler`."""
 
     def __call__(self, num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]: ...
 
@@ -32,22 +32,22 @@ STACK = 10  # flow images that the two-stream networks see at once
 
 
 def span(length: int, stride: int = 1) -> int:
-    """Frames from the first to the last of a clip, both counted."""
+    """Count the frames from the first to the last of a clip, both included."""
     return (length - 1) * stride + 1
 
 
 def last_start(num_frames: int, length: int, stride: int = 1) -> int:
-    """The last start (0-based) from which a clip lies within the video; 0 if there is none."""
+    """Return the last start (0-based) from which a clip lies within the video; 0 if there is none."""
     return max(num_frames - span(length, stride), 0)
 
 
 def loop(start: int, num_frames: int, length: int, stride: int = 1) -> list[int]:
-    """`length` frames, every `stride`-th from `start` (0-based), going round at the end of the video."""
+    """Return `length` frames, every `stride`-th from `start` (0-based), going round at the end of the video."""
     return [(start + i * stride) % num_frames + 1 for i in range(length)]
 
 
 def random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Every `stride`-th frame from a uniform start; a shorter video is looped from a uniform phase.
+    """Sample every `stride`-th frame from a uniform start; a shorter video is looped from a uniform phase.
 
     Args:
         num_frames: Frames of the video, >= 1.
@@ -60,17 +60,17 @@ def random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: 
 
 
 def dense_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """As `random_clip`, but a shorter video is looped from its first frame."""
+    """Sample as `random_clip`, but loop a shorter video from its first frame."""
     return loop(int(rng.integers(last_start(num_frames, length, stride) + 1)), num_frames, length, stride)
 
 
 def center_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """The clip in the middle; a shorter video is looped from its first frame."""
+    """Sample the clip in the middle; a shorter video is looped from its first frame."""
     return loop(last_start(num_frames, length, stride) // 2, num_frames, length, stride)
 
 
 def segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """One frame, uniform, of each of `length` equal segments (TSN); they span the video, so no stride applies.
+    """Sample one frame, uniform, of each of `length` equal segments (TSN) that span the video: no stride applies.
 
     A video with fewer frames than segments repeats some of them.
     """
@@ -80,7 +80,7 @@ def segments(num_frames: int, length: int, rng: np.random.Generator, stride: int
 
 
 def segment_centers(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """The middle frame of each of `length` equal segments."""
+    """Sample the middle frame of each of `length` equal segments."""
     return segment_clips(num_frames, length, stride, 1)[0]
 
 
@@ -94,7 +94,7 @@ SAMPLERS: dict[str, StridedSampler] = {
 
 
 def clip_starts(num_frames: int, length: int, tail: str = "overlap", stride: int = 1) -> list[int]:
-    """First frames (0-based) of the clips of a whole video: consecutive windows, one if the video is shorter.
+    """Return the first frames (0-based) of a sliding window over the whole video, one if the video is shorter.
 
     Args:
         num_frames: Frames of the video, >= 1.
@@ -111,23 +111,23 @@ def clip_starts(num_frames: int, length: int, tail: str = "overlap", stride: int
 
 
 def all_clips(num_frames: int, length: int, stride: int, num_clips: int, tail: str = "overlap") -> list[list[int]]:
-    """Consecutive windows over the whole video, as many as it takes; `tail` as in `clip_starts`."""
+    """Return consecutive windows over the whole video, as many as it takes; `tail` as in `clip_starts`."""
     return [loop(start, num_frames, length, stride) for start in clip_starts(num_frames, length, tail, stride)]
 
 
 def spaced_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """`num_clips` clips evenly spaced from the start of the video to its end; a single one is central."""
+    """Return `num_clips` clips evenly spaced from the start of the video to its end; a single one is central."""
     starts = evenly(last_start(num_frames, length, stride), num_clips)
     return [loop(start, num_frames, length, stride) for start in starts]
 
 
 def evenly(last: int, count: int) -> list[int]:
-    """`count` integers evenly spaced from 0 to `last`; a single one is in the middle."""
+    """Return `count` integers evenly spaced from 0 to `last`; a single one is in the middle."""
     return [last // 2] if count == 1 else [last * k // (count - 1) for k in range(count)]
 
 
 def segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """Clips of one frame of each of `length` equal segments: the middle one, and its neighbours for further clips.
+    """Return clips of one frame of each of `length` equal segments: the middle one, then its neighbours.
 
     The clips are shifted by consecutive numbers of frames about 0, at most to the ends of the segments (IBM's Action
     Recognition Study). A video with fewer frames than segments repeats some of them. No stride applies.
@@ -141,7 +141,7 @@ def segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> 
 
 
 def stepped_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """The positions of "very deep two-stream" networks, which takes 25: whole steps from the first frame.
+    """Return the clips of "very deep two-stream" networks, which takes 25: whole steps from the first frame.
 
     Where a video is too short for whole steps, the clips are evenly spaced instead.
     """
@@ -151,7 +151,7 @@ def stepped_clips(num_frames: int, length: int, stride: int, num_clips: int) -> 
 
 
 def stack_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """The positions of the two-stream ResNet-101 on UCF101, which takes 19: steps that leave room for ten flows.
+    """Return the clips of the two-stream ResNet-101 on UCF101, which takes 19: steps that leave room for ten flows.
 
     Both streams take them, so a single frame starts no later than its flow. Short videos are as in `stepped_clips`.
     """
@@ -160,7 +160,7 @@ def stack_clips(num_frames: int, length: int, stride: int, num_clips: int) -> li
 
 
 def stepped(last: int, step: int, num_clips: int, num_frames: int, length: int, stride: int) -> list[list[int]]:
-    """Clips from 0, `step`, 2 `step`, ...; evenly spaced up to `last` where there is no whole step, or one clip."""
+    """Return clips from 0, `step`, 2 `step`, ...; evenly spaced up to `last` where `step` is 0, or one clip."""
     starts = [k * step for k in range(num_clips)] if step and num_clips > 1 else evenly(last, num_clips)
     return [loop(start, num_frames, length, stride) for start in starts]
 

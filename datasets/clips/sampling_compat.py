@@ -1,4 +1,4 @@
-"""Frames as the published code chose them, slips included: for comparison with published numbers.
+"""Sampling of frames as in the published code, slips included: for comparison with published numbers.
 
 `sampling` has the corrected rules under the same names.
 """
@@ -11,7 +11,7 @@ from .sampling import SAMPLERS, TEST_SAMPLERS, StridedSampler, StridedTestSample
 
 
 def sts_random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """A clip for training as in STS-Net and MARS.
+    """Sample a clip for training as in STS-Net and MARS.
 
     The last start is never drawn, and a video that is not longer than a clip is looped within what follows its start.
     """
@@ -23,12 +23,12 @@ def sts_random_clip(num_frames: int, length: int, rng: np.random.Generator, stri
 
 
 def two_stream_center_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """The clip for validation of two-stream-pytorch: where there are two middles, the later one."""
+    """Sample the clip for validation of two-stream-pytorch: where there are two middles, the later one."""
     return loop(max(num_frames - span(length, stride) + 1, 0) // 2, num_frames, length, stride)
 
 
 def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Segments for training as in IBM's Action Recognition Study: all segments share their draw.
+    """Sample segments for training as in IBM's Action Recognition Study: all segments share their draw.
 
     Args:
         num_frames: Positions to choose from; see `stack_positions`.
@@ -36,28 +36,28 @@ def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride:
         rng: Draws the frames.
         stride: Frames per segment; there are `length * stride` frames.
     """
-    share, wanted = num_frames // length, length * stride
+    share, count = num_frames // length, length * stride
     if share >= stride:
         offsets = rng.choice(share, stride, replace=False)
         chosen = (np.arange(length)[:, None] * share + offsets).ravel()
     else:
-        chosen = rng.choice(num_frames, wanted, replace=num_frames < wanted)
+        chosen = rng.choice(num_frames, count, replace=num_frames < count)
     return [int(index) + 1 for index in np.sort(chosen)]
 
 
 def ibm_dense_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Dense sampling for training as in IBM's Action Recognition Study: the last start is never drawn."""
+    """Sample a dense clip for training as in IBM's Action Recognition Study: the last start is never drawn."""
     room = num_frames - length * stride
     return loop(int(rng.integers(room)) if room > 0 else 0, num_frames, length, stride)
 
 
 def stack_positions(num_frames: int, stack: int = 1) -> int:
-    """Positions at which `stack` consecutive frames begin: IBM's networks see 1 frame or 5 flows."""
+    """Count the positions at which `stack` frames can begin: IBM's networks see 1 frame or 5 flows."""
     return max(1, num_frames - stack + 1)
 
 
 def ibm_segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """Segments for testing as in IBM's Action Recognition Study; not more frames than segments are drawn at random."""
+    """Return IBM's test segments; where frames are not more than segments, they are drawn at random."""
     if num_frames <= length:
         draws = [np.random.RandomState(clip).choice(num_frames, length) for clip in range(num_clips)]
         return [[int(index) + 1 for index in np.sort(draw)] for draw in draws]
@@ -70,7 +70,7 @@ def ibm_segment_clips(num_frames: int, length: int, stride: int, num_clips: int)
 
 
 def ibm_dense_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """Dense clips for testing as in IBM's Action Recognition Study: a single one begins with the video."""
+    """Return dense clips for testing as in IBM's Action Recognition Study: a single one begins with the video."""
     starts = np.linspace(0, max(1, 1 + num_frames - length * stride) - 1, num_clips).astype(int)
     return [loop(int(start), num_frames, length, stride) for start in starts]
 

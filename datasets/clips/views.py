@@ -1,4 +1,4 @@
-"""Which part of a frame is seen and how large: decided before decoding, so that only that part is decoded."""
+"""Views: which part of a frame is seen and how large, decided before decoding, so that only that part is decoded."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -17,7 +17,7 @@ class Box(NamedTuple):
 
 
 class View(NamedTuple):
-    """What a network is shown of a frame.
+    """The part of a frame that a network is shown, and its size.
 
     Attributes:
         box: Part of the frame that is resized, and that alone: pixels beside it do not count at its edges.
@@ -33,7 +33,7 @@ class View(NamedTuple):
 
 
 class Placement(NamedTuple):
-    """What one draw means for frames of any size. All streams of a clip share it.
+    """One draw of a geometry, for frames of any size. All streams of a clip share it.
 
     Attributes:
         place: Height and width of a frame -> view without mirroring.
@@ -48,13 +48,13 @@ class Placement(NamedTuple):
 
 
 def whole(height: int, width: int) -> View:
-    """The frame as it is."""
+    """Return the view of the whole frame."""
     frame = Box(0, 0, height, width)
     return View(frame, (height, width), frame)
 
 
 def resample(frames: Tensor, view: View) -> Tensor:
-    """What a view shows of decoded frames: antialiased bilinear, Pillow's filter, to one level of 255.
+    """Resample decoded frames to a view: antialiased bilinear, Pillow's filter, to one level of 255.
 
     Args:
         frames: Shape (..., C, H, W), uint8, or float on GPUs, where torch resizes no bytes.

@@ -1,4 +1,4 @@
-"""Views of frames of any size: lengths in pixels are found when the size is known."""
+"""Views of frames of any size: lengths in pixels are computed when the size is known."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ TRIES = 10  # boxes drawn before there is none
 
 
 def resized(box: Box, size: int) -> View:
-    """A part of a frame, resized to a square."""
+    """Return the view of a part of a frame, resized to a square."""
     return View(box, (size, size), Box(0, 0, size, size))
 
 
 def square(height: int, width: int, side: int, position: str) -> tuple[int, int, int]:
-    """Top, left and side of a crop. In the centre an odd side loses a pixel, as in the published pipeline."""
+    """Return top, left and side of a crop. In the centre an odd side loses a pixel, as in the published pipeline."""
     if position == "c":
         half = side // 2
         return height // 2 - half, width // 2 - half, max(2 * half, 1)
@@ -29,7 +29,7 @@ def square(height: int, width: int, side: int, position: str) -> tuple[int, int,
 def place_window(
     height: int, width: int, *, size: int, short_side: int, place: tuple[float, float] | None = None
 ) -> View:
-    """A square window of the frame resized to `short_side`: the centre, or at `place` in [0, 1) down and right."""
+    """Return a square window of the frame resized to `short_side`: the centre, or `place` in [0, 1) down and right."""
     tall, wide = scaled(height, width, short_side)
     top, left = round((tall - size) / 2), round((wide - size) / 2)
     if place:
@@ -38,13 +38,13 @@ def place_window(
 
 
 def scaled(height: int, width: int, short_side: int) -> tuple[int, int]:
-    """Size of a frame once its short side is `short_side`; the other is cut to an integer, as published."""
+    """Compute the size of a frame with this short side; the other side is cut to an integer, as published."""
     short = min(height, width)
     return int(short_side * height / short), int(short_side * width / short)
 
 
 def draw_boxes(rng: np.random.Generator, scale: Sequence[float], ratio: Sequence[float]) -> np.ndarray:
-    """Boxes to try on a frame, all drawn ahead, because which fits depends on the frame.
+    """Draw boxes to try on a frame, all ahead, because which fits depends on the frame.
 
     Args:
         rng: Draws them.
@@ -61,7 +61,7 @@ def draw_boxes(rng: np.random.Generator, scale: Sequence[float], ratio: Sequence
 
 
 def fitting_box(height: int, width: int, draws: np.ndarray) -> Box | None:
-    """The first box that fits into the frame.
+    """Return the first box that fits into the frame.
 
     Fitting is decided before rounding, so that frames of one shape and different sizes agree.
     """

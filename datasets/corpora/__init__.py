@@ -1,4 +1,4 @@
-"""The data sets by name. A new one is a file with a `list_videos` and a line here."""
+"""Registry of the data sets by name. A new one is a file with a `list_videos` and a line here."""
 
 from pathlib import Path
 
@@ -62,18 +62,18 @@ def list_dataset(name: str, annotation_path: Path, split: int, subset: str) -> L
     try:
         return DATASETS[name](annotation_path, split, subset)
     except (FileNotFoundError, ValueError) as error:
-        other = another(name, annotation_path)
-        if other is None:
+        actual = find_actual_name(name, annotation_path)
+        if actual is None:
             raise
-        held = f"holds files of {other}" if annotation_path.is_dir() else f"is one file, which {name} does not come as"
-        raise FileNotFoundError(f"{annotation_path}: {held}: use --dataset {other}") from error
+        held = f"holds files of {actual}" if annotation_path.is_dir() else f"is one file, which {name} does not come as"
+        raise FileNotFoundError(f"{annotation_path}: {held}: use --dataset {actual}") from error
 
 
-def another(name: str, annotation_path: Path) -> str | None:
-    """The data set that label files are of, if they are not of the one that is called `name`."""
+def find_actual_name(name: str, annotation_path: Path) -> str | None:
+    """Name the data set that label files are of, if they are not of the one that is called `name`."""
     if annotation_path.is_file():
         kind = "JSON" if annotation_path.suffix.lower() == ".json" else "List"
         return None if name in ("List", "JSON", "ActivityNet") else kind
-    here = [other for other, patterns in SIGNS.items() if any(any(annotation_path.glob(p)) for p in patterns)]
-    alike = (other == name or (other != "JSON" and DATASETS[other] is DATASETS[name]) for other in here)
-    return None if not here or any(alike) else here[0]
+    candidates = [key for key, patterns in SIGNS.items() if any(any(annotation_path.glob(p)) for p in patterns)]
+    alike = (key == name or (key != "JSON" and DATASETS[key] is DATASETS[name]) for key in candidates)
+    return None if not candidates or any(alike) else candidates[0]

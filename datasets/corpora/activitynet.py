@@ -1,4 +1,4 @@
-"""ActivityNet, and every data set whose annotation is written as its JSON is.
+"""ActivityNet, and every data set with an annotation in its JSON form.
 
 activity_net.v1-3.min.json   {"taxonomy": [{"nodeId", "nodeName", "parentId"}], "database": {"<youtube id>":
                              {"subset", "annotations": [{"segment": [start, end], "label"}]}}}; segments in seconds
@@ -49,7 +49,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def find_file(path: Path, split: int) -> Path:
-    """The JSON file of a folder, or of one of its splits.
+    """Find the JSON file of a folder, or of one of its splits.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -57,18 +57,18 @@ def find_file(path: Path, split: int) -> Path:
     """
     if not path.is_dir():
         return path
-    found = sorted(path.glob("*.json"))
-    found = [file for file in found if re.search(rf"_0?{split}$", file.stem)] or found
-    if not found:
+    matches = sorted(path.glob("*.json"))
+    matches = [file for file in matches if re.search(rf"_0?{split}$", file.stem)] or matches
+    if not matches:
         raise FileNotFoundError(f"{path}: no .json file; check --annotation_path")
-    if len(found) > 1:
-        names = ", ".join(file.name for file in found)
+    if len(matches) > 1:
+        names = ", ".join(file.name for file in matches)
         raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
-    return found[0]
+    return matches[0]
 
 
 def read_labels(file: Path, data: dict[str, Any]) -> Iterator[str]:
-    """Class names: "labels", or the nodes of "taxonomy" that are no parents."""
+    """Read class names: "labels", or the leaves of "taxonomy"."""
     nodes = data.get("taxonomy", data.get("labels"))
     if not isinstance(nodes, list):
         raise ValueError(f"{file}:1: expected a list 'labels' or 'taxonomy'")
@@ -85,20 +85,20 @@ def read_labels(file: Path, data: dict[str, Any]) -> Iterator[str]:
 
 
 def annotations_of(members: Iterable[tuple[str, str, Any]], subsets: tuple[str, ...]) -> Iterator[tuple[str, Item]]:
-    """The annotations of the videos of a subset."""
+    """Yield the annotations of the videos of a subset."""
     for place, name, video in members:
-        found = video.get("annotations") if isinstance(video, dict) else None
-        several = isinstance(found, list)
-        if not isinstance(found, list):
-            found = [found]
-        if not all(isinstance(annotation, dict) for annotation in found):
+        annotations = video.get("annotations") if isinstance(video, dict) else None
+        several = isinstance(annotations, list)
+        if not isinstance(annotations, list):
+            annotations = [annotations]
+        if not all(isinstance(annotation, dict) for annotation in annotations):
             raise ValueError(f"{place}: {name!r} lacks 'annotations'")
         if video.get("subset") in subsets:
-            yield from ((place, (name, annotation, several)) for annotation in found)
+            yield from ((place, (name, annotation, several)) for annotation in annotations)
 
 
 def is_empty(row: tuple[str, Item]) -> bool:
-    """Whether a segment in seconds has no length. Some annotators clicked twice; it is left out, and said."""
+    """Whether a segment in seconds has no length. Some annotators clicked twice; it is left out with a warning."""
     place, (name, annotation, seconds) = row
     segment = annotation.get("segment")
     empty = seconds and isinstance(segment, list) and len(segment) == 2 and segment[0] == segment[1]
@@ -108,7 +108,7 @@ def is_empty(row: tuple[str, Item]) -> bool:
 
 
 def parse(index: dict[str, int], place_of: Callable[[str, str], str], item: Item) -> Entry:
-    """The entry of an annotation."""
+    """Parse an annotation into an entry."""
     name, annotation, seconds = item
     label = text_of(annotation, "label")
     if label not in index:
@@ -118,17 +118,17 @@ def parse(index: dict[str, int], place_of: Callable[[str, str], str], item: Item
 
 
 def taxonomy_path(name: str, _: str) -> str:
-    """Where ActivityNet's crawler puts a video. An identifier of YouTube has 11 characters, and may begin with v_."""
+    """Return the path that ActivityNet's crawler gives a video; its 11-character identifier may begin with v_."""
     return name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
 
 
 def labels_path(name: str, label: str) -> str:
-    """Where the videos of other data sets lie."""
+    """Return the path of a video in the other data sets."""
     return f"{label}/{name}"
 
 
 def parse_segment(name: str, segment: Any, seconds: bool) -> Segment | None:
-    """Seconds, or frames counted from 1 of which the last is not included.
+    """Parse a segment: seconds, or frames counted from 1 of which the last is not included.
 
     Raises:
         ValueError: If it is not two numbers, the second larger.

@@ -38,7 +38,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def read_dives(path: Path) -> list[str]:
-    """Class names by index: the parts of a dive, joined by spaces."""
+    """Read class names by index: the parts of a dive, joined by spaces."""
     value = read_json(path)
     if not isinstance(value, list) or not all(isinstance(dive, list) and dive for dive in value):
         raise ValueError(f"{path}:1: expected a list of dives, each a list of its parts")

@@ -49,12 +49,12 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def tag_of(line: str) -> str:
-    """The number after the name of a video, "" if the line is malformed."""
+    """Return the number after the name of a video, "" if the line is malformed."""
     video, _, tag = line.rpartition(" ")
     tag = whole_number(tag)
     return tag if tag in ("0", "1", "2") and video.strip() else ""
 
 
 def source_of(video: str, class_name: str) -> str:
-    """The film or clip a video was cut from: what stands before the class in its name."""
+    """Return the film or clip a video was cut from: the part of its name before the class."""
     return video.split(f"_{class_name}_")[0]

@@ -34,17 +34,17 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     if files[subset].name not in names:
         return list_named(annotation_path, "jester-v1", subset)
     class_names = read_names([row for file in files.values() if file.name in names for row in read_copy(file)])
-    known = {name: i for i, name in enumerate(class_names)}
+    index = {name: i for i, name in enumerate(class_names)}
 
     def parse(row: dict[str, str]) -> Entry:
         video = check_path(f"{COPIES[subset]}/{row['video_id']}")
-        return Entry(video, known[row["label"]], video)
+        return Entry(video, index[row["label"]], video)
 
     return Listing(collect(read_copy(files[subset]), parse), class_names)
 
 
 def read_copy(path: Path) -> Rows:
-    """Rows of a copy's list by column, with their places."""
+    """Read the rows of a copy's list by column, with their places."""
     rows = list(read_rows(path))
     header = rows[0][1] if rows else []
     if not {"video_id", "label", "label_id"} <= set(header):
@@ -56,7 +56,7 @@ def read_copy(path: Path) -> Rows:
 
 
 def read_names(rows: Rows) -> list[str]:
-    """Gestures by their label_id.
+    """Read the gestures by their label_id.
 
     Raises:
         ValueError: If one has two numbers, or a number is missing.

@@ -44,7 +44,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def read_list(path: Path) -> list[Entry]:
-    """Entries of one list of paths. The frame count is not used: it may be another extractor's."""
+    """Read one list of paths. The frame count is not used: it may be another extractor's."""
 
     def parse(line: str) -> Entry:
         fields = line.rsplit(" ", 2)
@@ -57,15 +57,15 @@ def read_list(path: Path) -> list[Entry]:
 
 
 def find_csv(folder: Path, subset: str) -> Path | None:
-    """The official file of a subset.
+    """Find the official file of a subset.
 
     Raises:
         ValueError: If there are several.
     """
-    found = sorted(folder.glob(f"*{FOLDERS[subset]}*.csv"))
-    if len(found) > 1:
-        raise ValueError(f"{folder}: holds {', '.join(f.name for f in found)}; give every version its own folder")
-    return found[0] if found else None
+    files = sorted(folder.glob(f"*{FOLDERS[subset]}*.csv"))
+    if len(files) > 1:
+        raise ValueError(f"{folder}: holds {', '.join(f.name for f in files)}; give every version its own folder")
+    return files[0] if files else None
 
 
 def list_csv(folder: Path, subset: str) -> Listing:
@@ -87,7 +87,7 @@ def list_csv(folder: Path, subset: str) -> Listing:
 
 
 def read_clips(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Rows of an official file by column, with their places."""
+    """Read the rows of an official file by column, with their places."""
     rows = read_rows(path)
     place, header = next(rows, (f"{path}:1", []))
     names = [name.strip().lower() for name in header]

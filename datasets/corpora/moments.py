@@ -40,7 +40,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def read_categories(path: Path) -> list[str]:
-    """Class names by index.
+    """Read class names by index.
 
     Raises:
         ValueError: If the indices do not go from 0 without a gap.

@@ -46,13 +46,13 @@ list_v1 = partial(list_videos, version=1)
 
 
 def find(folder: Path, name: str, part: str, kind: str) -> Path:
-    """An official file by its first or its present name; the first if neither is there."""
+    """Find an official file by its first or its present name; the first if neither is there."""
     named, plain = folder / f"{name}-{part}.{kind}", folder / f"{part}.{kind}"
     return plain if plain.exists() and not named.exists() else named
 
 
 def read_templates(path: Path) -> dict[str, int]:
-    """Class indices by template.
+    """Read class indices by template.
 
     Raises:
         ValueError: If they do not go from 0 without a gap.
@@ -69,7 +69,7 @@ def read_templates(path: Path) -> dict[str, int]:
 
 
 def parse_item(index: Mapping[str, int], item: dict[str, Any]) -> Entry:
-    """The entry of a video, by its template: "Holding [something]" is the class "Holding something"."""
+    """Parse a video with its template: "Holding [something]" is the class "Holding something"."""
     video, template = check_path(text_of(item, "id")), text_of(item, "template").replace("[", "").replace("]", "")
     if template not in index:
         raise ValueError(f"video {video}: {template!r} is not in the list of labels")

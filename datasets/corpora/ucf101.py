@@ -41,7 +41,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
 
 def read_classes(path: Path) -> list[str]:
-    """Class names by index."""
+    """Read class names by index."""
     names: dict[int, str] = {}
     for place, line in read_lines(path):
         number, _, name = line.partition(" ")

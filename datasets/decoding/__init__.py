@@ -1,1 +1,1 @@
-"""Pixels: image files, JPEG in C++ (jpeg/) and video files (video/)."""
+"""Decoding: image files, JPEG in C++ (jpeg/) and video files (video/)."""

@@ -1,4 +1,4 @@
-"""The one door to pixels: what a view shows of image files, images in memory, and decoded frames.
+"""Reading views of image files, of images in memory and of decoded frames, natively or in Python.
 
 There are two implementations. The native one decodes JPEG only where the view looks, equals Pillow byte for byte, and
 releases the GIL. The one in Python decodes whole images by OpenCV, resizes them in one batch by torch, differs by one
@@ -29,7 +29,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Decode(NamedTuple):
-    """How images are decoded.
+    """Options of decoding images.
 
     Attributes:
         decoder: "native", "python", or "auto": the native one where it is.
@@ -45,7 +45,7 @@ DEFAULT = Decode()
 
 
 def read_images(planes: Sequence[Sequence[Path]], channels: int, placement: Place, decode: Decode = DEFAULT) -> Pixels:
-    """What a placement shows of image files.
+    """Decode what a placement shows of image files.
 
     Args:
         planes: Paths of T images for each image plane: one plane for RGB, x and y for flow. They are of one size,
@@ -83,14 +83,14 @@ def decode_images(
     decode: Decode = DEFAULT,
     names: Sequence[Any] | None = None,
 ) -> Pixels:
-    """What a placement shows of images in memory; as `read_images`.
+    """Decode what a placement shows of images in memory; as `read_images`.
 
     Args:
         planes: Bytes-like objects, T for each image plane.
         channels: See `read_images`.
         placement: See `read_images`.
         decode: How.
-        names: What errors call the images, of all planes one after the other.
+        names: Names of the images in errors, of all planes one after the other.
     """
     data = [image for plane in planes for image in plane]
     names = names if names is not None else [f"image {i + 1}" for i in range(len(data))]
@@ -105,7 +105,7 @@ def decode_images(
 
 
 def resample_frames(frames: Pixels, view: View, decode: Decode = DEFAULT) -> Pixels:
-    """What a view shows of decoded frames.
+    """Resample decoded frames to a view.
 
     Args:
         frames: Shape (T, H, W, C), 1 to 3 channels.
@@ -122,12 +122,12 @@ def resample_frames(frames: Pixels, view: View, decode: Decode = DEFAULT) -> Pix
 
 
 def grey_images(paths: Sequence[Path], decode: Decode = DEFAULT) -> Pixels:
-    """Whole images in grey levels, uint8 (T, H, W); raises as `read_images`."""
+    """Decode whole images in grey levels, uint8 (T, H, W); raises as `read_images`."""
     return read_images([paths], 1, whole, decode)[0]
 
 
 def uses_native(decode: Decode) -> bool:
-    """Whether the native decoder is meant and there.
+    """Whether the native decoder is to be used and available.
 
     Raises:
         ValueError: For a name that is no decoder, or "native" where it cannot be had.
@@ -144,7 +144,7 @@ def uses_native(decode: Decode) -> bool:
 
 @cache
 def native_is_missing() -> str:
-    """Why there is no native decoder, "" if there is; said once, for loading takes twice as long without."""
+    """Return why there is no native decoder, "" if there is; logged once, for loading takes twice as long without."""
     reason = native.missing()
     if reason:
         log.warning("images are decoded in Python, which takes twice as long: %s", reason)
@@ -152,7 +152,7 @@ def native_is_missing() -> str:
 
 
 def decode_natively(images: Images, planes: int, channels: int, place: Place, fast: bool) -> Pixels:
-    """As `read_images`; raises `ImageError`."""
+    """Decode as `read_images`, by the native library; raises `ImageError`."""
     with spent("decode"):
         size = native.image_size(images)
         view, frames = place(*size), images.number // planes
@@ -167,7 +167,7 @@ def decode_natively(images: Images, planes: int, channels: int, place: Place, fa
 
 
 def named(error: ImageError, names: Sequence[Any]) -> ValueError | FileNotFoundError:
-    """The error about a file."""
+    """Return the error about a file."""
     name = names[error.index]
     if error.code == MISSING:
         return pixels.missing_file(name)
@@ -179,7 +179,7 @@ def named(error: ImageError, names: Sequence[Any]) -> ValueError | FileNotFoundE
 
 
 def decode_in_python(data: Sequence[Any], names: Sequence[Any], planes: int, channels: int, place: Place) -> Pixels:
-    """As `read_images`, by OpenCV and torch; only the box of each image is kept."""
+    """Decode as `read_images`, by OpenCV and torch; only the box of each image is kept."""
     frames = len(data) // planes
     with spent("decode"):
         first = pixels.decode(data[0], channels, names[0])

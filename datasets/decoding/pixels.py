@@ -1,4 +1,4 @@
-"""Images by OpenCV and torch, and what OpenCV leaves out: it is silent about images cut short, and takes any size."""
+"""Image decoding by OpenCV and torch, with the checks that OpenCV leaves out: truncated images and excessive sizes."""
 
 import io
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ EXTRACT = "extract the video again"
 
 
 def read_file(path: Path) -> bytes:
-    """The bytes of an image file.
+    """Read the bytes of an image file.
 
     Raises:
         FileNotFoundError: If it is missing.
@@ -40,12 +40,12 @@ def read_file(path: Path) -> bytes:
 
 
 def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
-    """The image in a bytes-like object.
+    """Decode the image in a bytes-like object.
 
     Args:
         data: A whole file.
         channels: 3 for RGB, 1 for grey levels.
-        name: What errors call it.
+        name: Name of the image in errors.
 
     Returns:
         Shape (H, W, channels).
@@ -64,7 +64,7 @@ def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
 
 
 def check_size(data: memoryview, name: Any) -> None:
-    """Raise ValueError for what is no image, or is cut short, or has a side of more than `MOST_PIXELS`."""
+    """Raise ValueError for data that is no image, is truncated, or has a side of more than `MOST_PIXELS`."""
     if not data.nbytes:
         raise damaged(name, "it is empty")
     width, height = jpeg_size(data, name) if data[:2] == b"\xff\xd8" else size_of(data, name)
@@ -73,7 +73,7 @@ def check_size(data: memoryview, name: Any) -> None:
 
 
 def jpeg_size(data: memoryview, name: Any) -> tuple[int, int]:
-    """Width and height of a JPEG image that has an end."""
+    """Read width and height of a JPEG image that has an end."""
     size, place = None, 2
     for marker, begin, end in segments(data, name):
         if marker in FRAME_MARKERS:
@@ -87,7 +87,7 @@ def jpeg_size(data: memoryview, name: Any) -> tuple[int, int]:
 
 
 def segments(data: memoryview, name: Any) -> Iterator[tuple[int, int, int]]:
-    """Marker, begin and end of the segments of a JPEG header, the first scan's the last."""
+    """Yield marker, begin and end of the segments of a JPEG header, the first scan's the last."""
     place, marker = 2, 0
     while marker != START_OF_SCAN:
         while data[place : place + 2] == b"\xff\xff":  # fill bytes
@@ -103,7 +103,7 @@ def segments(data: memoryview, name: Any) -> Iterator[tuple[int, int, int]]:
 
 
 def size_of(data: memoryview, name: Any) -> tuple[int, int]:
-    """Width and height of an image of any other format."""
+    """Read width and height of an image of any other format."""
     try:
         with Image.open(io.BytesIO(data)) as image:
             return image.size
@@ -114,7 +114,7 @@ def size_of(data: memoryview, name: Any) -> tuple[int, int]:
 
 
 def resample_frames(frames: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
-    """What a view shows of decoded frames (T, H, W, C), as (C, T, height, width)."""
+    """Resample decoded frames (T, H, W, C) to a view, as (C, T, height, width)."""
     count, grey = len(frames), frames.shape[3] == 1
     images = in_fours(frames) if grey else np.ascontiguousarray(frames)
     shown = resample(torch.from_numpy(images).permute(0, 3, 1, 2), view)
@@ -123,26 +123,26 @@ def resample_frames(frames: NDArray[np.uint8], view: View) -> NDArray[np.uint8]:
 
 
 def in_fours(frames: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Grey frames (T, H, W, 1) as channels, (T / 4, H, W, 4), the last repeated: torch takes half the time for them."""
+    """Group grey frames (T, H, W, 1) as (T / 4, H, W, 4), the last repeated: torch takes half the time for them."""
     fours = [[frames[min(i + k, len(frames) - 1)] for k in range(4)] for i in range(0, len(frames), 4)]
     return np.stack([cv2.merge([np.ascontiguousarray(frame) for frame in four]) for four in fours])
 
 
 def missing_file(name: Any) -> FileNotFoundError:
-    """The error about a file that is not there."""
+    """Return the error about a file that is not there."""
     return FileNotFoundError(f"{name}: missing; {EXTRACT}")
 
 
 def unreadable_file(name: Any, reason: str) -> ValueError:
-    """The error about a file that the system does not give."""
+    """Return the error about a file that the system cannot read."""
     return ValueError(f"{name}: cannot be read ({reason})")
 
 
 def damaged(name: Any, reason: str) -> ValueError:
-    """The error about a file that is not the image it should be."""
+    """Return the error about a file that is not the image it should be."""
     return ValueError(f"{name}: damaged image ({reason}); {EXTRACT}")
 
 
 def other_size(name: Any, size: str) -> ValueError:
-    """The error about an image unlike the first one of its clip."""
+    """Return the error about an image of another size than the first one of its clip."""
     return ValueError(f"{name}: {size}, unlike the other frames of the video")

@@ -1,4 +1,4 @@
-"""Where the time of loading goes: reading files, decoding, transforming; per thread, so that workers do not mix."""
+"""Time of loading by step: reading files, decoding, transforming; per thread, so that workers do not mix."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ STEPS = ("read", "decode", "transform")
 
 
 class Counters(threading.local):
-    """Seconds by step, of the thread that looks."""
+    """Seconds by step, of the current thread."""
 
     def __init__(self) -> None:
         self.seconds = dict.fromkeys(STEPS, 0.0)
@@ -29,6 +29,6 @@ def spent(step: str) -> Iterator[None]:
 
 
 def take() -> list[float]:
-    """Seconds of this thread by step since the last call, in the order of `STEPS`."""
+    """Return the seconds of this thread by step since the last call, in the order of `STEPS`."""
     taken, counters.seconds = counters.seconds, dict.fromkeys(STEPS, 0.0)
     return list(taken.values())

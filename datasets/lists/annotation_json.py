@@ -1,4 +1,4 @@
-"""Annotations in JSON: every error names the file, and the line as far as one can."""
+"""Annotations in JSON: every error names the file, and the line where possible."""
 
 import json
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from .annotations import read_text
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file.
+    """Read the value of a JSON file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -19,7 +19,7 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(path: Path, text: str) -> Any:
-    """The value of the text of a file; raises as `read_json`."""
+    """Parse the text of a JSON file; raises as `read_json`."""
     try:
         value = json.loads(text, object_pairs_hook=without_repeats, parse_constant=refuse)
         if "\\u" in text:
@@ -36,22 +36,22 @@ def parse_json(path: Path, text: str) -> Any:
 
 
 def without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object of JSON, whose keys must differ."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
+    """Build a JSON object, whose keys must differ."""
+    members = dict(pairs)
+    if len(members) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
         raise ValueError(f"key {twice!r} comes twice in one object")
-    return made
+    return members
 
 
 def refuse(constant: str) -> NoReturn:
-    """NaN and infinity are no JSON."""
+    """Refuse NaN and infinity, which are not JSON."""
     raise ValueError(f"{constant} is not a number")
 
 
 def read_items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The objects of a JSON list with the places where they start, "FILE:LINE"; raises as `read_json`."""
+    """Yield the objects of a JSON list with the places where they start, "FILE:LINE"; raises as `read_json`."""
     text = read_text(path)
     if not isinstance(parse_json(path, text), list):
         raise ValueError(f"{path}:1: expected a list of videos")
@@ -72,7 +72,7 @@ def read_items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
-    """A JSON object and its members, or those of the object that it has under `key`: place, name and value.
+    """Read a JSON object and its members, or those of the object under its `key`: place, name and value.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -86,16 +86,16 @@ def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], li
     members, line, position = [], 1, 0
     escaped = text.isascii()
     for name, item in inner.items():
-        found = text.find(json.dumps(name, ensure_ascii=escaped), position)
-        if found < 0:  # escaped in another way, as "\\/": this and what follows gets the last line known
-            found = position = len(text)
-        line, position = line + text.count("\n", position, found), found
+        offset = text.find(json.dumps(name, ensure_ascii=escaped), position)
+        if offset < 0:  # escaped in another way, as "\\/": this and what follows gets the last line known
+            offset = position = len(text)
+        line, position = line + text.count("\n", position, offset), offset
         members.append((f"{path}:{line}", name, item))
     return value, members
 
 
 def text_of(item: Any, key: str) -> str:
-    """A text, or a whole number as text (2 for 2.0), that an object must have under `key`.
+    """Return the text, or a whole number as text (2 for 2.0), that an object must have under `key`.
 
     Raises:
         ValueError: If it has none.

@@ -1,4 +1,4 @@
-"""Reading annotation files: every error names file and line, and the first problems come together."""
+"""Reading annotation files: every error names file and line, and the first problems are reported together."""
 
 import csv
 import io
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def read_text(path: Path) -> str:
-    """A text file.
+    """Read a text file.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -49,19 +49,19 @@ def read_text(path: Path) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Non-empty lines of a text file with their place, "FILE:LINE"; raises as `read_text`."""
+    """Yield the non-empty lines of a text file with their place, "FILE:LINE"; raises as `read_text`."""
     return parse_lines(path, read_text(path))
 
 
 def parse_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Lines of the text of a file, see `read_lines`."""
+    """Yield the lines of the text of a file, see `read_lines`."""
     for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
         if line.strip():
             yield f"{path}:{number}", line.strip()
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
-    """Non-empty rows of a CSV file with the place of their first line, "FILE:LINE".
+    """Yield the non-empty rows of a CSV file with the place of their first line, "FILE:LINE".
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -71,7 +71,7 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]
 
 
 def parse_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Rows of the text of a file, see `read_rows`."""
+    """Yield the rows of the text of a file, see `read_rows`."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
         place = f"{path}:{reader.line_num + 1}"
@@ -86,7 +86,7 @@ def parse_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, lis
 
 
 def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> list[Entry]:
-    """Entries of a list. A video that is listed twice is left out once, and said.
+    """Parse the rows of a list. Duplicates are dropped with a warning.
 
     Args:
         rows: With their places.
@@ -95,22 +95,22 @@ def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> l
     Raises:
         ValueError: If rows cannot be read, or list a video under two classes: the first `SHOWN` problems.
     """
-    found: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
+    entries: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
     problems, repeats = [], []
     for place, row in rows:
         try:
             entry = parse(row)
-            first, seen = found.setdefault((entry.path, entry.segment), (entry, place))
+            first, first_place = entries.setdefault((entry.path, entry.segment), (entry, place))
             if first.label != entry.label:
-                raise ValueError(f"{entry.name!r} is also listed at {seen}, as another class")
-            if seen != place:
-                repeats.append(f"{place}: {entry.name!r} is also listed at {seen}")
+                raise ValueError(f"{entry.name!r} is also listed at {first_place}, as another class")
+            if first_place != place:
+                repeats.append(f"{place}: {entry.name!r} is also listed at {first_place}")
         except ValueError as error:
             problems.append(f"{place}: {error}")
     stop_at(problems)
     if repeats:
         log.warning("%s; %s left out", repeats[0], counted(len(repeats), "repeated line"))
-    return [entry for entry, _ in found.values()]
+    return [entry for entry, _ in entries.values()]
 
 
 def stop_at(problems: list[str]) -> None:
@@ -121,7 +121,7 @@ def stop_at(problems: list[str]) -> None:
 
 
 def check_path(path: str) -> str:
-    r"""A listed path in its plain form; `\udce9` in it is the byte E9 of a file name that is no UTF-8.
+    r"""Normalise a listed path; `\udce9` in it is the byte E9 of a file name that is no UTF-8.
 
     Raises:
         ValueError: If it names nothing, or leads out of the root of the videos.
@@ -138,7 +138,7 @@ def check_path(path: str) -> str:
 
 
 def whole_number(text: str) -> str:
-    """The digits of a whole number of at most nine, also as other tools write it: 2.0 (pandas), 2.000e+00 (NumPy).
+    """Return the digits of a whole number of at most nine, also in the form 2.0 (pandas) or 2.000e+00 (NumPy).
 
     Returns:
         "2" for "2", "2.0", "2." and " 2.00e+00 "; "" for what is none.
@@ -153,7 +153,7 @@ def whole_number(text: str) -> str:
 
 
 def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
-    """A class index counted from `first`, as one counted from 0.
+    """Parse a class index counted from `first` into one counted from 0.
 
     Raises:
         ValueError: If it is not a whole number in [`first`, `first` + `count`).
@@ -166,7 +166,7 @@ def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
 
 
 def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Class indices by name, numbered in the order of the rows.
+    """Number class names in the order of the rows.
 
     Raises:
         ValueError: If a name comes twice.
@@ -180,10 +180,10 @@ def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:
 
 
 def stem(video: str) -> str:
-    """File name without its extension, which starts at the last dot."""
+    """Return a file name without its extension, which starts at the last dot."""
     return video.rsplit(".", 1)[0]
 
 
 def without_extension(path: str) -> str:
-    """A path without the extension of a video file; folders may have dots in their names."""
+    """Return a path without the extension of a video file; folders may have dots in their names."""
     return stem(path) if path.lower().endswith(VIDEOS) else path

@@ -1,4 +1,4 @@
-"""Lists of any data set, one's own too: what `list_forms` reads, by the names that tools give their files.
+"""Lists of any data set, in the forms that `forms` reads, by the names that tools give their files.
 
 train.txt, val.txt, test.txt                 also training, validation, .csv and .tsv, and with more around the word,
                                              as mini_train.txt, train_rgb_split1.txt or train_videofolder.txt
@@ -16,7 +16,7 @@ from .class_names import find_names, read_names
 from .entries import Entry, Listing
 from .forms import FORMS, SUBSETS, Row, Table, read_table
 from .labels import number_labels
-from .source_groups import source_of, told_apart
+from .source_groups import source_of, ungroup_single_sources
 
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
@@ -57,9 +57,9 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
         del tables["test"]
     chosen = choose(annotation_path, family, tables, subset)
     folder = next(iter(family.files.values())).parent
-    named = read_names(find_names(folder, mini=family.key.startswith("mini_")))
+    listed_names = read_names(find_names(folder, mini=family.key.startswith("mini_")))
     rows = [row for table in tables.values() for _, row in table.rows]
-    numbers, class_names = number_labels(named, rows, first, next(iter(family.files.values())))
+    numbers, class_names = number_labels(listed_names, rows, first, next(iter(family.files.values())))
 
     def parse(row: Row) -> Entry:
         path = check_path(without_extension(row.path.removeprefix(strip)))
@@ -69,11 +69,11 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
         return Entry(path, label, row.group or source_of(path), row.segment)
 
     entries = collect(chosen, parse)
-    return Listing(entries if any(row.group for _, row in chosen) else told_apart(entries), class_names)
+    return Listing(entries if any(row.group for _, row in chosen) else ungroup_single_sources(entries), class_names)
 
 
 def find_family(path: Path, split: int) -> Family:
-    """The lists of a folder, or those that belong to a file.
+    """Find the lists of a folder, or those that belong to a file.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -90,12 +90,12 @@ def find_family(path: Path, split: int) -> Family:
         return next((Family(k, files) for k, files in families.items() if path in files.values()), alone(path))
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such file or folder; check --annotation_path")
-    wanted = of_split(families, split)
-    if len(wanted) > 1:
-        names = ", ".join(sorted(file.name for files in wanted.values() for file in files.values()))
+    matching = of_split(families, split)
+    if len(matching) > 1:
+        names = ", ".join(sorted(file.name for files in matching.values() for file in files.values()))
         raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
-    if wanted:
-        return Family(*next(iter(wanted.items())))
+    if matching:
+        return Family(*next(iter(matching.items())))
     tables = [file for file in sorted(path.glob("*.csv")) if not file.stem.lower().startswith(("class", "label"))]
     if len(tables) != 1:
         raise FileNotFoundError(f"{path}: no train.txt, train.csv or single .csv; check --annotation_path and --split")
@@ -103,12 +103,12 @@ def find_family(path: Path, split: int) -> Family:
 
 
 def alone(file: Path) -> Family:
-    """A list without siblings."""
+    """Make a family of a single list."""
     return Family(file.stem, {"": file})
 
 
 def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict[str, Path]]:
-    """Families of a split, or of none; of lists of frames and of flow, which name the same videos, the former."""
+    """Select the families of a split, or without one; of lists of frames and of flow for the same videos, frames."""
     fitting = {key: f for key, f in families.items() if (m := re.search(r"split_?0?(\d)", key)) and int(m[1]) == split}
     fitting = fitting or {key: f for key, f in families.items() if not re.search(r"split_?\d", key)}
     plain = {key: f for key, f in fitting.items() if key.startswith("*.")}
@@ -117,7 +117,7 @@ def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict
 
 
 def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> list[tuple[str, Row]]:
-    """Rows of a subset.
+    """Select the rows of a subset.
 
     Raises:
         FileNotFoundError: If there is no list of the subset.
@@ -127,13 +127,13 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
         return of_subset(tables[""], subset)
     name = subset if subset in tables else {"test": "val"}.get(subset, subset)
     if name not in tables:
-        wanted = family.key.replace("*", name)
-        raise FileNotFoundError(f"{path}: no {wanted} with labels; check --annotation_path and --split")
+        file_name = family.key.replace("*", name)
+        raise FileNotFoundError(f"{path}: no {file_name} with labels; check --annotation_path and --split")
     return tables[name].rows if tables[name].form != "path" else of_subset(tables[name], subset)
 
 
 def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
-    """Rows of a list that says of each its subset; without such a column all are for training.
+    """Select the rows of a subset by the split column; without such a column all are for training.
 
     Raises:
         ValueError: If it has no labels.
@@ -144,11 +144,11 @@ def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
     if splits != {""}:
         stop_at([f"{place}: lacks the subset that other rows have" for place, row in table.rows if not row.split])
     held = "test" if "test" in splits else "val"
-    wanted = held if subset == "test" else ("train" if splits != {""} else "")
-    return [(place, row) for place, row in table.rows if row.split == wanted]
+    split = held if subset == "test" else ("train" if splits != {""} else "")
+    return [(place, row) for place, row in table.rows if row.split == split]
 
 
 def is_labelled(tables: dict[str, Table]) -> bool:
     """Whether the test list has labels: without, "<path> <first> <last>" looks like "<path> <frames> <label>"."""
-    others = {table.form for name, table in tables.items() if name != "test"}
-    return tables["test"].form in (others or set(FORMS) - {"path"})
+    forms = {table.form for name, table in tables.items() if name != "test"}
+    return tables["test"].form in (forms or set(FORMS) - {"path"})

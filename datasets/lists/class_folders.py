@@ -1,4 +1,4 @@
-"""The videos in a folder that holds one folder per class: what extraction, lists, audits and predictions agree on."""
+"""Search for the videos in a folder with one folder per class, as extraction, lists, audits and predictions use it."""
 
 import os
 from collections import Counter
@@ -21,13 +21,13 @@ UNREADABLE = "cannot be read"
 
 
 class Search:
-    """A search of a folder, and what it passes over.
+    """Search of a folder, with a count of what it leaves out.
 
     Args:
         root: The folder.
 
     Attributes:
-        left_out: How many paths by the reason.
+        left_out: Number of paths by the reason.
         examples: The first of them, below the root.
     """
 
@@ -37,19 +37,19 @@ class Search:
         self.examples: dict[str, list[str]] = {}
 
     def leave_out(self, reason: str, place: Path) -> None:
-        """Count a path."""
+        """Count a path that is left out."""
         self.left_out[reason] += 1
         if self.left_out[reason] <= SHOWN:
             self.examples.setdefault(reason, []).append(place.relative_to(self.root).as_posix())
 
     def lines(self) -> Iterator[str]:
-        """One line for each reason: how many were left out, and the first of them."""
+        """Yield a line for each reason: how many were left out, and the first of them."""
         for reason, count in self.left_out.items():
             more = ", ..." if count > SHOWN else ""
             yield f"{self.root}: {count:,} left out ({reason}): {', '.join(map(repr, self.examples[reason]))}{more}"
 
     def walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
-        """Every folder with the names of its folders and of its files, sorted; hidden ones are left out.
+        """Yield every folder with the names of its folders and of its files, sorted; hidden ones are left out.
 
         Links to folders are followed but where they lead back. A folder that is taken out of the list is not entered.
         """
@@ -74,8 +74,8 @@ class Search:
         return True
 
 
-class Found(NamedTuple):
-    """A video.
+class VideoPath(NamedTuple):
+    """Path of a video that a search found.
 
     Attributes:
         path: Below the root, with forward slashes and without the extension of a file.
@@ -94,7 +94,7 @@ class Found(NamedTuple):
 class Tree(NamedTuple):
     """Videos in the order of their paths, all of them files or all folders of frames, and the search for them."""
 
-    videos: list[Found]
+    videos: list[VideoPath]
     search: Search
 
     @property
@@ -104,7 +104,7 @@ class Tree(NamedTuple):
 
 
 def find_tree(root: Path) -> Tree:
-    """Every video file at any depth below the class folders; where there is no file, every folder of frames.
+    """Find every video file at any depth below the class folders; where there is none, every folder of frames.
 
     Where no class folder holds a file, as in Something-Something, the videos are the files in the root itself.
 
@@ -131,7 +131,7 @@ def find_tree(root: Path) -> Tree:
 
 
 def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[Path]:
-    """The videos among the files of a folder."""
+    """Yield the videos among the files of a folder."""
     for name in names:
         if not name.lower().endswith(VIDEOS):
             search.leave_out(NO_VIDEO, folder / name)
@@ -141,33 +141,33 @@ def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[
             yield folder / name
 
 
-def of_files(files: Sequence[Path], search: Search) -> list[Found]:
-    """The video files in class folders; if there are none, those in the root itself."""
+def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
+    """Select the video files in class folders; if there are none, those in the root itself."""
     classed = [file for file in files if file.parent != search.root]
     for file in files if classed else ():
         if file.parent == search.root:
             search.leave_out(NO_CLASS, file)
     places = (file.relative_to(search.root) for file in classed or files)
-    return [Found((place.parent / place.stem).as_posix(), place.suffix) for place in places]
+    return [VideoPath((place.parent / place.stem).as_posix(), place.suffix) for place in places]
 
 
-def of_frames(folders: Sequence[Path], search: Search) -> list[Found]:
-    """The folders of frames that are in no other one."""
+def of_frames(folders: Sequence[Path], search: Search) -> list[VideoPath]:
+    """Select the folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()
     for folder in folders:
         if videos.isdisjoint(folder.parents):
             videos.add(folder)
-    return [Found(folder.relative_to(search.root).as_posix()) for folder in videos]
+    return [VideoPath(folder.relative_to(search.root).as_posix()) for folder in videos]
 
 
-def refuse_clashes(root: Path, videos: Sequence[Found]) -> None:
+def refuse_clashes(root: Path, videos: Sequence[VideoPath]) -> None:
     """Check that every video can become a folder of frames.
 
     Raises:
         ValueError: If two differ in their extension alone, or one would become a folder that others lie in.
     """
-    first: dict[str, Found] = {}
+    first: dict[str, VideoPath] = {}
     for video in videos:
         if (other := first.setdefault(video.path, video)) is not video:
             raise ValueError(

@@ -15,13 +15,13 @@ Numbered = tuple[str, str, str]  # place, number or "", name
 
 
 def find_names(folder: Path, mini: bool) -> Path | None:
-    """The file of class names in a folder, if there is one."""
+    """Find the file of class names in a folder, if there is one."""
     names = [f"{name}{kind}" for name in NAMES for kind in (".csv", ".txt")]
     return next((folder / name for name in (*(MINI if mini else ()), *names) if (folder / name).is_file()), None)
 
 
 def read_names(path: Path | None) -> list[str]:
-    """Class names by index, none without a file.
+    """Read class names by index, none without a file.
 
     Raises:
         ValueError: If a name comes twice, or the file numbers them with gaps.
@@ -41,7 +41,7 @@ def read_names(path: Path | None) -> list[str]:
 
 
 def read_plain(path: Path) -> list[Numbered]:
-    """Lines with their numbers, if every line begins with one and they differ."""
+    """Read lines with their numbers, if every line begins with one and they differ."""
     lines = list(read_lines(path))
     matches = [NUMBERED.fullmatch(line) for _, line in lines]
     numbered = [(place, whole_number(m[1]), m[2]) for (place, _), m in zip(lines, matches, strict=True) if m]
@@ -56,15 +56,15 @@ def is_counted(rows: Sequence[Numbered]) -> bool:
 
 
 def read_quoted(path: Path) -> list[Numbered]:
-    """Rows of a name, or of a number and a name, without the header."""
+    """Read rows of a name, or of a number and a name, without the header."""
     rows = list(read_rows(path))
     if rows and len(rows) > 1 and rows[0][1][0].strip().lower() in HEADERS:
         rows = rows[1:]
     width = len(rows[0][1]) if rows else 1
-    found = []
+    numbered = []
     for place, row in rows:
         number = whole_number(row[0]) if width == 2 else ""
         if len(row) != width or width > 2 or (width == 2 and not number):
             raise ValueError(f"{place}: expected '<class>' or '<index>,<class>', as in the other rows")
-        found.append((place, number, row[-1]))
-    return found
+        numbered.append((place, number, row[-1]))
+    return numbered

@@ -1,4 +1,4 @@
-"""What annotations list."""
+"""Annotation entries: a video or a segment of it, with its label and group."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     Attributes:
         path: The video below the root, with forward slashes and without a file's extension.
         label: Class index, from 0.
-        group: What it was cut from. Clips of one group look alike and belong on one side of a hold-out.
+        group: Source it was cut from. Clips of one group look alike and belong on one side of a hold-out.
         segment: Part of the video that is meant, None for all of it.
     """
 
@@ -44,7 +44,7 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What an annotation lists.
+    """Entries and class names of an annotation.
 
     Attributes:
         entries: In the order of the files.

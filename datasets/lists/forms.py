@@ -1,4 +1,4 @@
-"""Lists of videos in the forms that tools write, told apart by what their rows hold.
+"""Parsers of the list forms that tools write; the form is recognised by the fields of the rows.
 
 header   columns by name: path, label and, where given, split, group, start, end, unit
 ibm      <path> <first frame> <last frame> <label>
@@ -40,7 +40,7 @@ SUBSETS = {
 
 
 class Row(NamedTuple):
-    """A row as it is written; "" where a form has no such field."""
+    """A parsed row, its text as written; "" where a form has no such field."""
 
     path: str
     label: str
@@ -83,7 +83,7 @@ def read_table(path: Path) -> Table:
 
 
 def fits(sample: list[list[str]], form: str, separator: str) -> bool:
-    """Whether rows are of a form. Half of them will do: a bad row is reported, not the form of all changed."""
+    """Whether rows are of a form. Half of them suffice: a bad row is reported, rather than another form chosen."""
     if form == "label" and separator == " " and not all(whole_number(row[-1]) for row in sample):
         return False  # the last word would be taken for the class
     matches = sum(FORMS[form][0](row) is not None for row in sample)
@@ -91,7 +91,7 @@ def fits(sample: list[list[str]], form: str, separator: str) -> bool:
 
 
 def read_named(path: Path, text: str) -> Table | None:
-    """A table whose first row names its columns; None if it does not."""
+    """Read a table whose first row names its columns; None if it does not."""
     if path.suffix.lower() not in QUOTED:
         return None
     for separator in SEPARATORS[:3]:
@@ -104,7 +104,7 @@ def read_named(path: Path, text: str) -> Table | None:
 
 
 def split_rows(path: Path, text: str, separator: str, width: int) -> Iterator[tuple[str, list[str]]]:
-    """Rows of fields: quoted in CSV files, elsewhere `width` of them counted from the right."""
+    """Yield rows of fields: quoted in CSV files, elsewhere `width` of them counted from the right."""
     if path.suffix.lower() in QUOTED:
         yield from parse_rows(path, text, separator)
         return
@@ -113,14 +113,14 @@ def split_rows(path: Path, text: str, separator: str, width: int) -> Iterator[tu
 
 
 def read_all(fields: Iterable[tuple[str, list[str]]], parse: Parse, form: str) -> list[tuple[str, Row]]:
-    """All rows, which must be of one form."""
+    """Parse all rows, which must be of one form."""
     rows = [(place, parse(row)) for place, row in fields]
     stop_at([f"{place}: unlike the other rows, which are {SHAPES[form]}" for place, row in rows if row is None])
     return [(place, row) for place, row in rows if row is not None]
 
 
 def from_ibm(row: list[str]) -> Row | None:
-    """<path> <first frame> <last frame> <label>."""
+    """Parse <path> <first frame> <last frame> <label>."""
     if len(row) != 4 or not all(map(whole_number, row[1:])):
         return None
     start, end = (int(whole_number(field)) for field in row[1:3])
@@ -128,23 +128,23 @@ def from_ibm(row: list[str]) -> Row | None:
 
 
 def from_frames(row: list[str]) -> Row | None:
-    """<path> <frames> <label>."""
+    """Parse <path> <frames> <label>."""
     return Row(row[0], row[2].strip()) if len(row) == 3 and all(map(whole_number, row[1:])) else None
 
 
 def from_label(row: list[str]) -> Row | None:
-    """<path> <label>."""
+    """Parse <path> <label>."""
     return Row(row[0], row[1].strip()) if len(row) == 2 and row[0].strip() and row[1].strip() else None
 
 
 def from_split(row: list[str]) -> Row | None:
-    """<path> <label> <split>."""
+    """Parse <path> <label> <split>."""
     split = SUBSETS.get(row[2].strip().lower()) if len(row) == 3 else None
     return Row(row[0], row[1].strip(), split=split) if split and row[1].strip() else None
 
 
 def from_columns(columns: dict[str, int], row: list[str]) -> Row | None:
-    """Columns by name."""
+    """Parse columns by name."""
     get = {name: row[i] if 0 <= i < len(row) else "" for name, i in columns.items()}
     split = SUBSETS.get(get["split"].strip().lower(), "") if get["split"].strip() else ""
     if not get["path"] or not get["label"] or bool(split) != bool(get["split"].strip()):
@@ -164,7 +164,7 @@ def from_columns(columns: dict[str, int], row: list[str]) -> Row | None:
 
 
 def from_path(row: list[str]) -> Row | None:
-    """<path> alone."""
+    """Parse <path> alone."""
     return Row(row[0], "") if len(row) == 1 else None
 
 

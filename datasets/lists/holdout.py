@@ -31,10 +31,10 @@ def hold_out(entries: Sequence[Entry], fraction: float) -> tuple[list[Entry], li
         groups[entry.label][entry.group] += 1
     held: set[tuple[int, str]] = set()
     for label, sizes in groups.items():
-        wanted, count = fraction * sum(sizes.values()), 0
+        target, count = fraction * sum(sizes.values()), 0
         ranked = sorted(sizes, key=lambda group: zlib.crc32(group.encode("utf-8", "surrogateescape")))
         for group in ranked[:-1]:
-            if count and count + sizes[group] / 2 > wanted:
+            if count and count + sizes[group] / 2 > target:
                 break
             held.add((label, group))
             count += sizes[group]

@@ -1,4 +1,4 @@
-"""What the labels of lists are: numbers of classes, or their names, which may look like numbers."""
+"""Labels of lists: numbers of classes, or their names, which may look like numbers."""
 
 import logging
 from collections import defaultdict
@@ -15,22 +15,22 @@ log = logging.getLogger(__name__)
 
 
 def number_labels(
-    named: list[str], rows: list[Row], first: int, place: Path
+    names: list[str], rows: list[Row], first: int, place: Path
 ) -> tuple[dict[str, int] | None, list[str]]:
-    """Indices by label, None where labels are numbers; and the class names.
+    """Return indices by label, None where labels are numbers, and the class names.
 
     Args:
-        named: Names of the class file, [] without one.
+        names: Names of the class file, [] without one.
         rows: Of all lists.
         first: Of the numbers.
         place: A list, for what is said where labels could be both.
     """
     labels = {row.label for row in rows}
     are_numbers = all(map(is_number, labels))
-    if named and not are_numbers:
-        return {name: i for i, name in enumerate(named)}, named
-    if named:
-        return by_name(labels, named, place), named
+    if names and not are_numbers:
+        return {name: i for i, name in enumerate(names)}, names
+    if names:
+        return by_name(labels, names, place), names
     if not are_numbers:
         if some := sorted(filter(is_number, labels)):
             other = min(labels.difference(some))
@@ -44,22 +44,22 @@ def is_number(label: str) -> bool:
     return label.strip().isdecimal() or whole_number(label) != ""
 
 
-def by_name(labels: Set[str], named: list[str], place: Path) -> dict[str, int] | None:
-    """Indices of labels that are numbers and yet names of classes, None if not all of them are; which is said."""
-    index = {whole_number(name) or name: i for i, name in enumerate(named)}
+def by_name(labels: Set[str], names: list[str], place: Path) -> dict[str, int] | None:
+    """Return indices of numeric labels that are class names, None if not all of them are; logged."""
+    index = {whole_number(name) or name: i for i, name in enumerate(names)}
     plain = {label: whole_number(label) for label in labels}
-    if labels <= set(named):  # "1" and "1.0" may be two classes
-        index, plain = {name: i for i, name in enumerate(named)}, {label: label for label in labels}
+    if labels <= set(names):  # "1" and "1.0" may be two classes
+        index, plain = {name: i for i, name in enumerate(names)}, {label: label for label in labels}
     if set(plain.values()) <= index.keys():
         say_once(f"{place}: labels like {min(labels)!r} are taken for class names, which the class file lists as such")
         return {label: index[name] for label, name in plain.items()}
-    if any(map(is_number, named)):
+    if any(map(is_number, names)):
         say_once(f"{place}: labels like {min(labels)!r} are taken for numbers of classes: not all are class names")
     return None
 
 
 def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
-    """Class names where labels are numbers: those of the folders, if each class has one of its own."""
+    """Return class names where labels are numbers: the folders' names, if each class has one of its own."""
     folders: dict[int, set[str]] = defaultdict(set)
     for row in rows:
         number = whole_number(row.label)
@@ -70,11 +70,11 @@ def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
     if folders and all(PurePosixPath(row.path).parent.name == row.label for row in rows):
         say_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
     names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
-    told = len(set(names)) == len(names) and all(names)  # the folders are the classes
-    return names if told else [f"class {i}" for i in range(len(names))]
+    distinct = len(set(names)) == len(names) and all(names)  # the folders are the classes
+    return names if distinct else [f"class {i}" for i in range(len(names))]
 
 
 @cache
 def say_once(message: str) -> None:
-    """Say what every reading of the same lists would say again."""
+    """Log a message once, however often the same lists are read."""
     log.info("%s", message)

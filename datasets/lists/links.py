@@ -1,4 +1,4 @@
-"""Symbolic links that lead out of the folder of all videos: followed where its owner says so.
+"""Symbolic links that lead out of the folder of all videos: followed where its owner lists them.
 
 ROOT/links.txt       such links, one a line, as paths below ROOT
 """
@@ -11,7 +11,7 @@ LINKS = "links.txt"
 
 
 def leading_out(root: Path, path: str) -> str:
-    """The first link on the way to `root / path` that leads out of the root; "" if it stays inside, or is not there."""
+    """Return the first link on the way to `root / path` that leads out of the root; "" for none, or no such path."""
     place, inner = root / path, root.resolve()
     if not place.exists() or place.resolve().is_relative_to(inner):
         return ""
@@ -21,7 +21,7 @@ def leading_out(root: Path, path: str) -> str:
 
 
 def followed(root: Path) -> frozenset[str]:
-    """The links that may lead out of a root."""
+    """Return the links that may lead out of a root."""
     file = root / LINKS
     try:
         return read(file, file.stat().st_mtime_ns)
@@ -31,5 +31,5 @@ def followed(root: Path) -> frozenset[str]:
 
 @lru_cache(64)
 def read(file: Path, _modified: int) -> frozenset[str]:
-    """The lines of a file, of names in any encoding."""
+    """Read the lines of a file, of names in any encoding."""
     return frozenset(line.rstrip("\r") for line in os.fsdecode(file.read_bytes()).split("\n") if line)

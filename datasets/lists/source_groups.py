@@ -1,4 +1,4 @@
-"""What a video was cut from, as far as its name tells."""
+"""Source of a video, as far as its name tells."""
 
 import re
 from collections import defaultdict
@@ -12,7 +12,7 @@ CLIP = re.compile(r"(?:(?<=_g\d\d)_c\d+|_\d{6}_\d{6}|[ ._(-]*\d+\)?)$")
 
 
 def source_of(path: str) -> str:
-    """A path without the number of the clip at its end; all of it if there is none or nothing would be left."""
+    """Return a path without the clip number at its end; all of it if there is none or nothing would be left."""
     if not (path[-1:].isdecimal() or path.endswith(")")):
         return path
     folder, slash, name = path.rpartition("/")
@@ -20,8 +20,8 @@ def source_of(path: str) -> str:
     return folder + slash + name[: match.start()] if match and match.start() > 0 else path
 
 
-def told_apart(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries in which a class that seems to be cut from one source has every video as its own.
+def ungroup_single_sources(entries: Sequence[Entry]) -> list[Entry]:
+    """Make every video its own group in a class that seems to be cut from one source.
 
     Names like "clip_1", "clip_2" say nothing about sources; as one group no video could be held out.
     """

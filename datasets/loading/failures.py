@@ -1,4 +1,4 @@
-"""What could not be read, in place of the items of a dataset."""
+"""Failures of reading, in place of the items of a dataset."""
 
 import logging
 import traceback
@@ -14,15 +14,15 @@ Address = tuple[int, int]
 log = logging.getLogger(__name__)
 
 
-class Bad(NamedTuple):
-    """In place of an item that could not be read: which, and why."""
+class FailedItem(NamedTuple):
+    """An item that could not be read, and why."""
 
     item: int
     error: ValueError | OSError
 
 
-class Tolerant(Dataset[Any]):
-    """Items of a dataset, or what was raised by reading one: an exception that leaves a process loses its kind."""
+class FaultTolerantDataset(Dataset[Any]):
+    """Dataset that returns the error where an item cannot be read: raised in a process, it would lose its type."""
 
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
@@ -36,21 +36,21 @@ class Tolerant(Dataset[Any]):
         except (ValueError, OSError) as error:
             if get_worker_info():  # for --debug: the traceback itself stays in the process
                 error.add_note(traceback.format_exc())
-            return Bad(address[1], error)
+            return FailedItem(address[1], error)
 
 
 def message(error: ValueError | OSError) -> str:
-    """What happened to which file."""
+    """Return what happened to which file."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
-class LeftOut:
-    """The training videos that are done without, for they cannot be read; each is counted, and named, once.
+class SkippedVideos:
+    """Training videos left out because they cannot be read; each is counted, and named, once.
 
     Args:
-        most: How many there may be.
+        most: Number that is allowed.
 
     Attributes:
         names: Theirs, in the order in which they were met.
@@ -61,7 +61,7 @@ class LeftOut:
         self.names: list[str] = []
 
     def add(self, name: str, error: ValueError | OSError) -> None:
-        """One that could not be read just now.
+        """Record a video that could not be read just now.
 
         Raises:
             ValueError: If it is one too many.
@@ -72,7 +72,7 @@ class LeftOut:
         self.check(message(error), error)
 
     def extend(self, names: Iterable[str]) -> None:
-        """Those that another process met, or that this run met before it was resumed.
+        """Record the videos that another process met, or that this run met before it was resumed.
 
         Raises:
             ValueError: If they are too many.
@@ -82,7 +82,7 @@ class LeftOut:
             self.check(self.names[-1])
 
     def check(self, last: str, cause: Exception | None = None) -> None:
-        """Raise if they are more than may be."""
+        """Raise ValueError if more are left out than allowed."""
         if len(self.names) > self.most:
             raise ValueError(
                 f"{counted(len(self.names), 'training video')} cannot be read, --max_bad {self.most} allows no more "

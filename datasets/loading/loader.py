@@ -1,4 +1,4 @@
-"""Batches: which samples, in which order, read by how many workers."""
+"""Loading of batches: which samples, in which order, read by how many workers."""
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
 
-from .failures import Address, Bad, LeftOut, Tolerant
+from .failures import Address, FailedItem, FaultTolerantDataset, SkippedVideos
 from .thread_loader import Threads
 from .workers import LOADERS, allow_open_files, choose_loader, choose_workers, start_worker, worker_context
 
@@ -21,7 +21,7 @@ Collate = Callable[[list[Any]], dict[str, Any]]
 
 
 class EpochBatches(Sampler[list[Address]]):
-    """Addresses `(epoch, index)` of the items of each batch, in an order that the seed and the epoch fix.
+    """Batch sampler: addresses `(epoch, index)` of the items, in an order that the seed and the epoch fix.
 
     Several processes share an epoch: in training all take as many batches, and no item twice; in evaluation each item
     is one process's, and one process may have a batch more than another.
@@ -53,12 +53,12 @@ class EpochBatches(Sampler[list[Address]]):
         if train and num_items and not share:
             raise ValueError(f"{num_items} training videos are fewer than the {world} processes: start fewer")
         self.batch_size = min(batch_size, share) if train and share else batch_size
-        full, rest = divmod(share, self.batch_size)
-        self.batches = full if train else full + bool(rest)
+        full, remainder = divmod(share, self.batch_size)
+        self.batches = full if train else full + bool(remainder)
         self.dropped = num_items - full * self.batch_size * world if train else 0
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Count the batches of a whole epoch."""
         return self.batches
 
     def __iter__(self) -> Iterator[list[Address]]:
@@ -66,35 +66,35 @@ class EpochBatches(Sampler[list[Address]]):
         order = torch.randperm(self.num_items, generator=generator).tolist() if self.shuffle else range(self.num_items)
         # In training a batch of all processes is a run of the order, as it is of one process with larger batches.
         size, width = self.batch_size, self.batch_size * self.world
-        own = order if self.shuffle else order[self.rank :: self.world]
+        indices = order if self.shuffle else order[self.rank :: self.world]
         for batch in range(self.step, self.batches):
             first = batch * width + self.rank * size if self.shuffle else batch * size
-            yield [(self.epoch, index) for index in own[first : first + size]]
+            yield [(self.epoch, index) for index in indices[first : first + size]]
 
 
-class Made(NamedTuple):
-    """A batch of what could be read, None if that is nothing, and the rest."""
+class LoadedBatch(NamedTuple):
+    """A batch of the items that could be read, None if there are none, and the failures."""
 
     batch: dict[str, Any] | None
-    bad: list[Bad]
+    bad: list[FailedItem]
 
 
 @dataclass(frozen=True)
-class Maker:
-    """Makes a batch of the items that were read; an item is a sample or a list of them."""
+class Collator:
+    """Collator of items, samples or lists of them, some of which may have failed."""
 
     collate: Collate
 
-    def __call__(self, items: Sequence[Any]) -> Made:
-        bad = [item for item in items if isinstance(item, Bad)]
-        good = [item if isinstance(item, list) else [item] for item in items if not isinstance(item, Bad)]
+    def __call__(self, items: Sequence[Any]) -> LoadedBatch:
+        bad = [item for item in items if isinstance(item, FailedItem)]
+        good = [item if isinstance(item, list) else [item] for item in items if not isinstance(item, FailedItem)]
         samples = [sample for item in good for sample in item]
-        return Made(self.collate(samples) if samples else None, bad)
+        return LoadedBatch(self.collate(samples) if samples else None, bad)
 
 
 @dataclass(eq=False, repr=False)
 class ClipLoader:
-    """Batches of clips, (N, C, T, H, W) uint8 per stream; the same for any number and kind of workers.
+    """Loader of clips, (N, C, T, H, W) uint8 per stream; its batches are the same for any workers.
 
     Of a training batch of which nothing can be read only a "label" of shape (0,) is left: it counts as any other.
 
@@ -102,8 +102,8 @@ class ClipLoader:
         dataset: Samples, or lists of the crops of one clip, by address `(epoch, index)`.
         batch_size: Clips per batch, every crop counted.
         train: Whether to shuffle, and to drop a last batch that is not full (unless it is the only one).
-        n_workers: Who reads; 0: the caller, "auto": one for each core that is there for this process.
-        loader: What workers are: "threads", "processes", or "auto", threads where reading lets them run side by side.
+        n_workers: Number of workers; 0: the caller reads, "auto": one for each core that is there for this process.
+        loader: Kind of workers: "threads", "processes", or "auto", threads where reading lets them run side by side.
         pin_memory: Whether batches are for a GPU.
         seed: Seed of the order.
         max_bad: Training videos that may be left out because they cannot be read; in evaluation none ever is.
@@ -130,16 +130,16 @@ class ClipLoader:
         items = max(1, self.batch_size // crops_per_item(self.dataset))
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
-        self.left_out = LeftOut(self.max_bad if self.train else 0)
+        self.left_out = SkippedVideos(self.max_bad if self.train else 0)
         self.kind = choose_loader(self.loader)
         self.workers = choose_workers(self.n_workers, size if self.kind == "threads" else len(self.batches))
-        self.made = self.build()
+        self.load_epoch = self.build_loading()
 
-    def build(self) -> Callable[[], Iterable[Made]]:
-        """What begins an epoch."""
-        dataset, maker = Tolerant(self.dataset), Maker(self.collate)
+    def build_loading(self) -> Callable[[], Iterable[LoadedBatch]]:
+        """Build the function that loads the batches of an epoch."""
+        dataset, collator = FaultTolerantDataset(self.dataset), Collator(self.collate)
         if self.workers and self.kind == "threads":
-            finish = Pinned(maker) if self.pin_memory else maker
+            finish = PinnedCollator(collator) if self.pin_memory else collator
             threads = Threads(dataset.__getitem__, finish, self.workers)
             return lambda: threads(self.batches)
         if self.workers:
@@ -148,7 +148,7 @@ class ClipLoader:
             dataset,
             batch_sampler=self.batches,
             num_workers=self.workers,
-            collate_fn=maker,
+            collate_fn=collator,
             pin_memory=self.pin_memory,
             persistent_workers=self.workers > 0,
             multiprocessing_context=worker_context() if self.workers else None,
@@ -158,17 +158,17 @@ class ClipLoader:
         return lambda: loader
 
     def __len__(self) -> int:
-        """Batches of a whole epoch."""
+        """Count the batches of a whole epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        """Batches from where `set_epoch` says.
+        """Yield batches from where `set_epoch` says.
 
         Raises:
             ValueError: If an item cannot be read, or more than may be left out.
             OSError: The same.
         """
-        for batch, bad in self.made():
+        for batch, bad in self.load_epoch():
             for item in bad:
                 self.leave_out(item)
             yield {"label": torch.empty(0, dtype=torch.long)} if batch is None else batch
@@ -177,8 +177,8 @@ class ClipLoader:
         """Choose the epoch whose order and draws come next, and which of its batches, from 0, is the first."""
         self.batches.epoch, self.batches.step = epoch, step
 
-    def leave_out(self, bad: Bad) -> None:
-        """Do without an item, if that is allowed."""
+    def leave_out(self, bad: FailedItem) -> None:
+        """Leave out an item, if that is allowed."""
         if not self.left_out.most:
             # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
             raise copy.copy(bad.error) from bad.error
@@ -187,16 +187,17 @@ class ClipLoader:
 
 
 @dataclass(frozen=True)
-class Pinned:
-    """A maker whose batches a GPU can fetch while it works."""
+class PinnedCollator:
+    """Collator whose batches lie in pinned memory, which a GPU can fetch while it works."""
 
-    maker: Maker
+    collator: Collator
 
-    def __call__(self, items: Sequence[Any]) -> Made:
-        batch, bad = self.maker(items)
-        return Made(batch and {name: x.pin_memory() if isinstance(x, Tensor) else x for name, x in batch.items()}, bad)
+    def __call__(self, items: Sequence[Any]) -> LoadedBatch:
+        batch, bad = self.collator(items)
+        pinned = batch and {name: x.pin_memory() if isinstance(x, Tensor) else x for name, x in batch.items()}
+        return LoadedBatch(pinned, bad)
 
 
 def crops_per_item(dataset: Dataset[Any]) -> int:
-    """Clips that the network sees of each item: those of a test are read once for all their crops."""
+    """Return the clips that the network sees of each item: those of a test are read once for all their crops."""
     return getattr(getattr(dataset, "crops", None), "crops", 1)

@@ -1,4 +1,4 @@
-"""Flow that is computed from the frames while training, so that none needs to be stored.
+"""Online flow: computed from the frames while training, so that none needs to be stored.
 
 On CPUs the loader processes compute it (`OnlineReader`). They must not touch a GPU: for that they deliver what flow is
 computed from (`PairReader`), and the training process computes it and repeats their crops and flips (`OnlineLoader`).
@@ -34,11 +34,11 @@ Encode = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Which frames the flow of a clip leads from and to. Each is read, and each flow computed, once.
+    """Frame pairs of a clip's flow. Each frame is read, and each flow computed, once.
 
     Attributes:
         frames: Numbers of the frames, ascending.
-        first: Where in `frames` each pair begins; its other frame is the next one.
+        first: Index in `frames` at which each pair begins; its other frame is the next one.
         order: Which pair each frame of the clip takes; a short video is looped, and takes some again.
     """
 
@@ -48,25 +48,25 @@ class Pairs:
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> "Pairs":
-        """The pairs of a clip; flow k leads from frame k to k + 1."""
+        """Make the pairs of a clip; flow k leads from frame k to k + 1."""
         begins = sorted(set(numbers))
         frames = sorted({*begins, *(number + 1 for number in begins)})
         return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])
 
     def read(self, video: Video, store: Store) -> Tensor:
-        """The frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
+        """Read the frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
         return torch.from_numpy(store.grey(video, self.frames))
 
 
 class OnlineFlow:
-    """Computes what flow images would hold, except for what JPEG changes in them.
+    """Flow images computed from frames; they lack only what JPEG changes in stored ones.
 
     Args:
         build: Makes the solver, in every process that needs one: grey images uint8 (N, H, W) twice in, flow float32
             (N, H, W, 2) in pixels per frame on the same device out.
         encode: Pixels per frame to grey levels, uint8, on the same device.
         record: How, in plain values, as `flow.json` would state it.
-        device: Where the training process computes; None leaves it to the loader processes and their CPUs.
+        device: Device of the training process; None leaves it to the loader processes and their CPUs.
     """
 
     def __init__(
@@ -92,10 +92,10 @@ class OnlineFlow:
         return vars(self) | {"solvers": {}}
 
     def __call__(self, grey: Tensor, pairs: Pairs) -> Tensor:
-        """Flow images of a clip.
+        """Compute the flow images of a clip.
 
         Args:
-            grey: What `pairs` read, on any device.
+            grey: Frames that `pairs` read, on any device.
             pairs: Of the clip.
 
         Returns:
@@ -107,11 +107,11 @@ class OnlineFlow:
 
 
 class OnlineReader(ClipReader):
-    """Computes flow as it reads the frames.
+    """Reader of clips that computes flow as it reads the frames.
 
     Args:
         streams: Streams to read.
-        store: Where they are.
+        store: Source of the frames.
         flow: Stands for the files of the flow stream.
         geometry: Draws what is seen of all streams of a clip.
         augments: Applied in order to the clip that is seen.
@@ -139,8 +139,8 @@ class OnlineReader(ClipReader):
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """The flow of a clip that is still to be computed.
+class PendingFlow:
+    """Flow of a clip that is still to be computed.
 
     Attributes:
         pairs: Of the clip.
@@ -154,7 +154,7 @@ class Unfinished:
 
 
 class PairReader(ClipReader):
-    """Reads, in place of flow, what `OnlineLoader` computes it from: "grey", uint8 (M, H, W), and "unfinished"."""
+    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from."""
 
     def __init__(
         self, streams: Sequence[Stream], store: Store, geometry: Geometry, augments: Sequence[Augment] = ()
@@ -165,19 +165,19 @@ class PairReader(ClipReader):
         draws, pairs = copy.deepcopy(rng), Pairs.of(numbers)
         sample = super().__call__(video, numbers, rng)
         grey = pairs.read(video, self.store)
-        return {**sample, "grey": grey, "unfinished": Unfinished(pairs, tuple(grey.shape), draws)}
+        return {**sample, "grey": grey, "unfinished": PendingFlow(pairs, tuple(grey.shape), draws)}
 
 
 def collate(samples: Sequence[Sample]) -> dict[str, Any]:
-    """A batch of what `PairReader` reads: "grey" in one piece, for videos differ in size; "unfinished" as a list."""
-    own = ("grey", "unfinished")
-    batch = default_collate([{name: x for name, x in sample.items() if name not in own} for sample in samples])
+    """Collate samples of a `PairReader`: "grey" in one piece, for videos differ in size; "unfinished" as a list."""
+    flow_keys = ("grey", "unfinished")
+    batch = default_collate([{name: x for name, x in sample.items() if name not in flow_keys} for sample in samples])
     grey = torch.cat([sample["grey"].flatten() for sample in samples])
     return batch | {"grey": grey, "unfinished": [sample["unfinished"] for sample in samples]}
 
 
 class OnlineLoader(ClipLoader):
-    """Batches whose flow this process computes on `flow.device`.
+    """Loader whose flow this process computes on `flow.device`.
 
     Args:
         dataset: Reads with a `PairReader`.
@@ -199,8 +199,8 @@ class OnlineLoader(ClipLoader):
             flows = [self.finish(part.view(clip.shape), clip) for part, clip in zip(parts, clips, strict=True)]
             yield batch | {FLOW.name: torch.stack(flows)}
 
-    def finish(self, grey: Tensor, clip: Unfinished) -> Tensor:
-        """Flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
+    def finish(self, grey: Tensor, clip: PendingFlow) -> Tensor:
+        """Compute the flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
         placement = self.reader.geometry(clip.draws)
         levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only
         flow = resample(levels, placement(*levels.shape[-2:])).round().to(torch.uint8).transpose(0, 1).contiguous()

@@ -1,4 +1,4 @@
-"""Samples read by threads of this process: no copies between processes, where reading releases the interpreter."""
+"""Loading by threads of this process: no copies between processes, where reading releases the interpreter."""
 
 import threading
 from collections import deque
@@ -13,7 +13,7 @@ AHEAD = 2  # batches that are begun before they are asked for, at least
 
 
 class Threads:
-    """Makes batches in threads, in order and a few ahead. The threads stay for the next epoch.
+    """Pool of threads that make batches in order and a few ahead. The threads stay for the next epoch.
 
     Args:
         fetch: Reads the sample of an address.
@@ -26,7 +26,7 @@ class Threads:
         self.pool: ThreadPoolExecutor | None = None
 
     def __call__(self, batches: Iterable[Sequence[Hashable]]) -> Iterator[Any]:
-        """Batches of the samples at these addresses; what is under way is dropped when the iteration is left.
+        """Yield batches of the samples at these addresses; pending ones are dropped when the iteration is left.
 
         Raises:
             Exception: What reading a sample raised, in place of its batch.
@@ -36,10 +36,10 @@ class Threads:
         try:
             while True:
                 while len(waiting) < AHEAD or samples < 2 * self.threads:
-                    if (next_one := next(addresses, None)) is None:
+                    if (batch_addresses := next(addresses, None)) is None:
                         break
-                    waiting.append(Batch(next_one, self.fetch, self.finish, pool))
-                    samples += len(next_one)
+                    waiting.append(Batch(batch_addresses, self.fetch, self.finish, pool))
+                    samples += len(batch_addresses)
                 if not waiting:
                     return
                 result = waiting[0].result.result()
@@ -50,9 +50,9 @@ class Threads:
                 batch.drop()
 
     def start(self) -> ThreadPoolExecutor:
-        """The threads, each of which keeps torch to itself; the thread that calls this keeps its own setting."""
+        """Start the threads, each with torch on one core; the calling thread keeps its own setting."""
         if self.pool is None:
-            own = torch.get_num_threads()
+            num_threads = torch.get_num_threads()
             started = threading.Barrier(self.threads + 1)
             pool = ThreadPoolExecutor(self.threads, "loader", alone, (started,))
             try:
@@ -62,7 +62,7 @@ class Threads:
             except BaseException:
                 started.abort()  # or those that wait would keep this process from ending
                 raise
-            torch.set_num_threads(own)
+            torch.set_num_threads(num_threads)
             self.pool = pool
         return self.pool
 
@@ -80,7 +80,7 @@ def alone(started: threading.Barrier) -> None:
 
 
 class Batch:
-    """A batch in the making.
+    """A batch whose samples are being read.
 
     Args:
         addresses: Of its samples.
@@ -119,6 +119,6 @@ class Batch:
                     self.result.set_exception(error)
 
     def drop(self) -> None:
-        """Begin no more of its samples."""
+        """Cancel the samples that are not begun."""
         for part in self.parts:
             part.cancel()

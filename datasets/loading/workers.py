@@ -1,4 +1,4 @@
-"""Who loads: how many threads or processes."""
+"""Workers of a loader: number and kind, threads or processes."""
 
 import atexit
 import multiprocessing
@@ -27,31 +27,31 @@ MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU train
 
 
 def default_workers() -> int:
-    """Workers of this process: as many as it has cores, which all processes of a training on this machine share."""
+    """Return the workers of this process: its cores, which all processes of a training on this machine share."""
     share = cores() // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     return min(max(1, share), MOST_WORKERS)
 
 
-def choose_workers(wanted: int | str, useful: int) -> int:
-    """Number of workers.
+def choose_workers(n_workers: int | str, useful: int) -> int:
+    """Choose the number of workers.
 
     Args:
-        wanted: The number, or "auto".
+        n_workers: The number, or "auto".
         useful: More than these would have nothing to do.
     """
-    return min(default_workers(), max(1, useful)) if wanted == "auto" else int(wanted)
+    return min(default_workers(), max(1, useful)) if n_workers == "auto" else int(n_workers)
 
 
-def choose_loader(wanted: str) -> str:
-    """What workers are, "threads" or "processes".
+def choose_loader(loader: str) -> str:
+    """Choose the kind of workers, "threads" or "processes".
 
     Raises:
         ValueError: If there is nothing of that name.
     """
-    if wanted not in LOADERS:
-        raise ValueError(f"--loader {wanted}: there are {', '.join(LOADERS)}")
-    if wanted != "auto":
-        return wanted
+    if loader not in LOADERS:
+        raise ValueError(f"--loader {loader}: there are {', '.join(LOADERS)}")
+    if loader != "auto":
+        return loader
     return "processes" if native.missing() else "threads"
 
 
@@ -61,10 +61,10 @@ def allow_open_files(workers: int) -> None:
     Raises:
         ValueError: If it may not be raised so far.
     """
-    here = Path("/dev/fd")
-    if resource is None or not here.is_dir():
+    descriptors = Path("/dev/fd")
+    if resource is None or not descriptors.is_dir():
         return
-    needed = sum(1 for _ in here.iterdir()) + FILES + FILES_PER_WORKER * workers
+    needed = sum(1 for _ in descriptors.iterdir()) + FILES + FILES_PER_WORKER * workers
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= needed:
         return
@@ -77,7 +77,7 @@ def allow_open_files(workers: int) -> None:
 
 
 def worker_context() -> BaseContext:
-    """How loader processes start: forked from a server that has imported what they need and runs no threads.
+    """Return the start method of loader processes: forked from a server with their imports and without threads.
 
     Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
     """

@@ -1,1 +1,1 @@
-"""What is written down about data: recipes, provenance, fingerprints, manifests, quarantine."""
+"""Metadata of data sets: recipes, provenance, fingerprints, manifests, quarantine."""

@@ -1,4 +1,4 @@
-"""What a checkpoint knows of the data it was made with, and whether other data fits it."""
+"""Recipe of clips in a checkpoint: how its data were made, and whether other data fit it."""
 
 import logging
 from argparse import Namespace
@@ -23,29 +23,29 @@ CLIP_OPTIONS = ("sample_size", "sample_duration", "clip_stride")
 
 
 def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """How the clips were made, as plain values for a checkpoint. Normalisation is the network's to say.
+    """Describe how the clips were made, as plain values. Normalisation is in the network's metadata.
 
     Args:
         opt: Describes the data.
         loader: Reads them.
-        flow: What `flow.json` would hold, where flow is computed.
+        flow: Content of `flow.json`, where flow is computed.
     """
     assert isinstance(loader.dataset, VideoDataset)
-    made = images_made(opt, loader.dataset.reader.store)
+    image_record = images_made(opt, loader.dataset.reader.store)
     return {
         **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "provenance": made | dict(flow or {}),
+        "provenance": image_record | dict(flow or {}),
     }
 
 
 def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
-    """What is stated of the images of a store; files are read at `--video_fps` and their own size."""
-    read = store.store if isinstance(store, DecodedCache) else store
-    return {"fps": read.fps, "short_side": None} if isinstance(read, VideoFiles) else provenance(opt)
+    """Return the metadata of a store's images; video files are read at `--video_fps` and their own size."""
+    source = store.store if isinstance(store, DecodedCache) else store
+    return {"fps": source.fps, "short_side": None} if isinstance(source, VideoFiles) else provenance(opt)
 
 
 def provenance(opt: Namespace) -> dict[str, Any]:
-    """What is stated of the images in use; stored flow is not in use where flow is computed."""
+    """Return the metadata of the images in use; stored flow is not in use where flow is computed."""
     root = Path(opt.frame_dir)
     if opt.layout == "video":
         return {"fps": opt.video_fps or None, "short_side": None}
@@ -61,7 +61,7 @@ def check_data(
         opt: Describes the data.
         checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
         source: Its name, for errors.
-        stream: What the network reads.
+        stream: Stream that the network reads.
         class_names: Class names of the data, None where the classifier is about to be replaced.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Which videos were used: what a checkpoint says of its data, by which other data are known."""
+"""Fingerprint of the videos in use, by which a checkpoint recognises its data."""
 
 import hashlib
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from ..video import ClipDataset, VideoDataset
 
 
 def list_sha256(videos: Iterable[Entry | Video]) -> str:
-    """SHA-256 of a list of videos: of a line "name label" with LF for each, in UTF-8, in the order of the list.
+    """Compute the SHA-256 of a list: of a line "name label" with LF for each video, in UTF-8, in order.
 
     `sha256sum` gives the same of a file of such lines.
     """
@@ -22,7 +22,7 @@ def list_sha256(videos: Iterable[Entry | Video]) -> str:
 
 
 def describe_videos(dataset: VideoDataset | ClipDataset, listed: int) -> dict[str, Any]:
-    """What tells the videos of a data set from others, as plain values.
+    """Return the fingerprint of a data set's videos, as plain values.
 
     Args:
         dataset: The videos that are used.
@@ -42,7 +42,7 @@ def describe_videos(dataset: VideoDataset | ClipDataset, listed: int) -> dict[st
 
 
 def image_size(dataset: VideoDataset | ClipDataset) -> list[int] | None:
-    """Height and width of the first image; None if it is damaged, which is for the loader to report."""
+    """Return height and width of the first image; None if it is damaged, which is for the loader to report."""
     reader = dataset.reader
     try:
         frame = reader.store.read(dataset.videos[0], reader.streams[0], [1], Placement(whole))

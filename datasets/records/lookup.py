@@ -1,4 +1,4 @@
-"""Looking at every listed video once, before anything is read."""
+"""Lookup of every listed video, before anything is read."""
 
 import logging
 import math
@@ -20,11 +20,11 @@ MISSING = ("error", "skip")
 SHOWN = 20  # videos left out that are named one by one
 
 
-class Known(NamedTuple):
-    """What a manifest says of a video, so that nobody looks at the disk.
+class LocatedVideo(NamedTuple):
+    """Facts about a video, from a manifest or from the disk.
 
     Attributes:
-        folder: Where it lies.
+        folder: Path of the video.
         counts: Images by stream.
         rate: Frames per second, None if nobody knows.
     """
@@ -41,17 +41,17 @@ def find_videos(
     needs: Collection[str],
     missing: str = "error",
     spare: int = 0,
-    known: Mapping[str, Known] | None = None,
+    located: Mapping[str, LocatedVideo] | None = None,
 ) -> list[Video]:
-    """Look at every entry.
+    """Look up every entry.
 
     Args:
         entries: Videos wanted.
-        store: Where they are.
+        store: Source of the videos.
         needs: Streams that every video must have.
         missing: "error" stops if a video cannot be used; "skip" leaves such videos out, and says so.
         spare: Frames after the last usable one: 1 where flow to the next frame is computed.
-        known: What a manifest says, by the path of an entry; other videos are looked for on the disk.
+        located: Facts of a manifest, by the path of an entry; other videos are looked for on the disk.
 
     Raises:
         FileNotFoundError: If the root is absent, or a video is and `missing` is "error".
@@ -59,21 +59,21 @@ def find_videos(
     """
     if not store.root.is_dir():
         raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")
-    told = [(known or {}).get(entry.path) for entry in entries]
-    told = [facts if facts and set(needs) <= facts.counts.keys() else None for facts in told]
+    listed_facts = [(located or {}).get(entry.path) for entry in entries]
+    listed_facts = [facts if facts and set(needs) <= facts.counts.keys() else None for facts in listed_facts]
 
-    def look(entry: Entry, facts: Known | None) -> Video | OSError | ValueError:
+    def look(entry: Entry, facts: LocatedVideo | None) -> Video | OSError | ValueError:
         try:
             return video_of(entry, facts or look_on_disk(entry, store, needs), store, needs, spare)
         except (OSError, ValueError) as error:
             return error
 
     with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
-        unknown = [entry for entry, facts in zip(entries, told, strict=True) if facts is None]
+        unknown = [entry for entry, facts in zip(entries, listed_facts, strict=True) if facts is None]
         disk = iter(list(pool.map(look, unknown, repeat(None))))
-    found = [look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, told, strict=True)]
-    videos = [video for video in found if isinstance(video, Video)]
-    problems = [problem for problem in found if not isinstance(problem, Video)]
+    results = [look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, listed_facts, strict=True)]
+    videos = [video for video in results if isinstance(video, Video)]
+    problems = [problem for problem in results if not isinstance(problem, Video)]
     if problems and (missing == "error" or not videos):
         first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
@@ -88,7 +88,7 @@ def find_videos(
 def without_quarantined(
     entries: Sequence[Entry], quarantine: Mapping[str, str], *, strict: bool, missing: str
 ) -> list[Entry]:
-    """The entries that may be used.
+    """Drop the entries that must not be used.
 
     Args:
         entries: Videos wanted.
@@ -99,31 +99,31 @@ def without_quarantined(
     Raises:
         ValueError: If one is in quarantine and that must be asked for, or if all are.
     """
-    kept = [entry for entry in entries if entry.path not in quarantine]
-    if len(kept) == len(entries):
-        return kept
+    usable = [entry for entry in entries if entry.path not in quarantine]
+    if len(usable) == len(entries):
+        return usable
     out = next(entry.path for entry in entries if entry.path in quarantine)
-    count = len(entries) - len(kept)
-    if not kept or (strict and missing == "error"):
+    count = len(entries) - len(usable)
+    if not usable or (strict and missing == "error"):
         raise ValueError(
             f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
             "them and run utils1/audit.py again, or leave them out with --missing skip"
         )
     listed = counted(len(entries), "listed video")
-    log.warning("%s of %s used (%s in quarantine)", f"{len(kept):,}", listed, f"{count:,}")
-    return kept
+    log.warning("%s of %s used (%s in quarantine)", f"{len(usable):,}", listed, f"{count:,}")
+    return usable
 
 
-def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> Known:
-    """What a manifest would say of a video."""
+def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedVideo:
+    """Look up on the disk what a manifest would say of a video."""
     folder = store.locate(entry.path)
     counts = store.counts(folder, needs)
     in_seconds = entry.segment is not None and entry.segment.unit == "seconds"
-    return Known(folder, counts, store.rate(folder) if in_seconds else None)
+    return LocatedVideo(folder, counts, store.rate(folder) if in_seconds else None)
 
 
-def video_of(entry: Entry, facts: Known, store: Store, needs: Collection[str], spare: int) -> Video:
-    """The part of a video that an entry means.
+def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> Video:
+    """Cut an entry's part out of a video.
 
     Raises:
         FileNotFoundError: If it lacks a stream.
@@ -146,7 +146,7 @@ def video_of(entry: Entry, facts: Known, store: Store, needs: Collection[str], s
 
 
 def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Path) -> tuple[int, int]:
-    """Frames before a segment, and its last frame, as numbers in the file.
+    """Return the frames before a segment, and its last frame, as numbers in the file.
 
     Raises:
         ValueError: If the video is shorter than its list says.
@@ -168,7 +168,7 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Pat
 
 
 def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
-    """What to do about videos that cannot be used; a file that is damaged cannot be extracted either."""
+    """Return advice on videos that cannot be used; a file that is damaged cannot be extracted either."""
     tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
     hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
     extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "

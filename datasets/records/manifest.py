@@ -1,4 +1,4 @@
-"""What an audit found below a root, so that nobody has to look at every folder again.
+"""Manifest of an audit below a root, which saves looking at every folder again.
 
     {"manifest": 1, "layout": "sts", "made": "2020-05-01 12:00", "videos": 2, "columns": [...], "hash": "..."}
     ["catch/film0_catch", null, 20, 19, 1, 48, 40, 25.0, "0c7f..."]
@@ -18,7 +18,7 @@ from sts_common import counted
 from sts_common.files import write_text
 
 from ..stores.store import Store
-from .lookup import Known
+from .lookup import LocatedVideo
 from .manifest_rows import HASH, Facts, Row, parse_rows
 
 MANIFEST = "manifest.jsonl"
@@ -32,7 +32,7 @@ class Manifest:
 
     Attributes:
         root: Folder of all videos.
-        layout: How the audit read them, a name of `--layout`.
+        layout: Layout in which the audit read them, a name of `--layout`.
         made: When, in UTC.
         rows: `Facts` as lists, by path.
     """
@@ -43,12 +43,12 @@ class Manifest:
     rows: Mapping[str, Row]
 
     @property
-    def known(self) -> Mapping[str, Known]:
-        """What `find_videos` takes; each is built when it is asked for, as paths take longer to build than to read."""
-        return KnownVideos(self.root, self.rows)
+    def located(self) -> Mapping[str, LocatedVideo]:
+        """Facts by path for `find_videos`; each is built on request, as paths take longer to build than to read."""
+        return LocatedVideos(self.root, self.rows)
 
     def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
-        """Look whether some videos, drawn by `seed`, still are what the manifest says.
+        """Check that some videos, drawn by `seed`, still are what the manifest says.
 
         Raises:
             ValueError: If one is not: the folder has changed since the audit.
@@ -62,29 +62,32 @@ class Manifest:
                 )
 
     def change(self, store: Store, path: str) -> str:
-        """How a video differs from what the manifest says, "" if it does not."""
-        known = self.known[path]
+        """Return how a video differs from what the manifest says, "" if it does not."""
+        located = self.located[path]
         try:
             folder = store.locate(path)
-            found = store.counts(folder, known.counts)
+            counts = store.counts(folder, located.counts)
         except (OSError, ValueError) as error:
             return str(error)
-        if folder != known.folder:
-            return f"it lies in {folder}, not in {known.folder}"
-        counts = [f"{found.get(stream, 0)} {stream} images, not {said}" for stream, said in known.counts.items()]
-        return "" if all(found.get(stream) == said for stream, said in known.counts.items()) else " and ".join(counts)
+        if folder != located.folder:
+            return f"it lies in {folder}, not in {located.folder}"
+        if all(counts.get(stream) == count for stream, count in located.counts.items()):
+            return ""
+        return " and ".join(
+            f"{counts.get(stream, 0)} {stream} images, not {count}" for stream, count in located.counts.items()
+        )
 
 
-class KnownVideos(Mapping[str, Known]):
-    """The rows of a manifest as `find_videos` needs them."""
+class LocatedVideos(Mapping[str, LocatedVideo]):
+    """Rows of a manifest as the facts that `find_videos` needs."""
 
     def __init__(self, root: Path, rows: Mapping[str, Row]) -> None:
         self.root, self.rows = root, rows
 
-    def __getitem__(self, path: str) -> Known:
+    def __getitem__(self, path: str) -> LocatedVideo:
         facts = Facts(*self.rows[path])
         counts = {stream: n for stream, n in (("rgb", facts.rgb), ("flow", facts.flow)) if n is not None}
-        return Known(self.root / (facts.folder or facts.path), counts, facts.fps)
+        return LocatedVideo(self.root / (facts.folder or facts.path), counts, facts.fps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
@@ -105,7 +108,7 @@ def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
 
 
 def read_manifest(root: Path) -> Manifest | None:
-    """The manifest of a root, None if it has none.
+    """Read the manifest of a root, None if it has none.
 
     Raises:
         ValueError: "FILE:LINE: reason" if it is malformed, cut short, or leads out of the root.
@@ -133,7 +136,7 @@ def read_manifest(root: Path) -> Manifest | None:
 
 
 def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:
-    """Layout, date and number of videos of the first line."""
+    """Read layout, date and number of videos from the first line."""
     try:
         header = json.loads(lines[0])
     except (IndexError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The rows of a manifest: read at once, and checked by whole columns, since Kinetics has 240,000 of them."""
+"""Rows of a manifest: parsed at once, and checked by whole columns, since Kinetics has 240,000 of them."""
 
 import gc
 import json
@@ -12,11 +12,11 @@ MOST = 1e9  # frames, pixels, frames per second
 
 
 class Facts(NamedTuple):
-    """A sound video, in the order of the columns.
+    """Facts about a sound video, in the order of the columns.
 
     Attributes:
         path: As the annotation names it.
-        folder: Where it lies below the root; None if that is `path`.
+        folder: Its path below the root; None if that is `path`.
         rgb: Number of frames, None if none were counted.
         flow: Number of flows, each of two images; None if none were counted.
         first: Number of the first image in the file names.
@@ -52,7 +52,7 @@ TYPES: tuple[set[type], ...] = (
 
 
 def parse_rows(lines: list[str]) -> list[Row] | None:
-    """Rows of `Facts`, None if any is not one."""
+    """Parse rows of `Facts`; None if any is not one."""
     if not lines:
         return []
     collects = gc.isenabled()

@@ -1,4 +1,4 @@
-"""Videos that must not be used, with reasons: a table that `utils1/audit.py` or a person writes.
+"""Quarantine of videos that must not be used, with reasons: a table that `utils1/audit.py` or a person writes.
 
     path                 reason                                                date
     catch/film1_catch    audit: truncated: .../00007.jpg: ends in the middle    2020-05-01
@@ -22,14 +22,14 @@ OWN = "audit: "
 
 
 class Case(NamedTuple):
-    """Why a video is in quarantine, and since when."""
+    """Reason and date of a quarantine."""
 
     reason: str
     date: str
 
 
 def read_quarantine(root: Path) -> dict[str, str]:
-    """Why a video must not be used, by its path in the annotation; {} if the root has no such file.
+    """Read the reasons of quarantined videos by annotation path; {} if the root has no such file.
 
     Raises:
         ValueError: "FILE:LINE: reason" if the file is malformed.
@@ -38,7 +38,7 @@ def read_quarantine(root: Path) -> dict[str, str]:
 
 
 def read_cases(root: Path) -> dict[str, Case]:
-    """The whole table by path; raises as `read_quarantine`."""
+    """Read the whole table by path; raises as `read_quarantine`."""
     file = root / QUARANTINE
     try:
         lines = file.read_text("utf-8").split("\n")
@@ -54,17 +54,17 @@ def read_cases(root: Path) -> dict[str, Case]:
         if not 2 <= len(fields) <= 3:
             raise ValueError(f"{file}:{number}: expected path, reason and date separated by tabs, got {line[:80]!r}")
         try:
-            path, *others = map(unquote, fields)
+            path, *details = map(unquote, fields)
         except ValueError:
             raise ValueError(f"{file}:{number}: begins like a JSON string, but is none: {line[:80]!r}") from None
         if not path:
             raise ValueError(f"{file}:{number}: names no video")
-        cases[path] = Case(others[0], others[1] if len(others) > 1 else "")
+        cases[path] = Case(details[0], details[1] if len(details) > 1 else "")
     return cases
 
 
 def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[str]) -> int:
-    """Write what an audit found into the table.
+    """Update the table with the findings of an audit.
 
     Args:
         root: Folder of all videos.
@@ -80,8 +80,8 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
     for path, reason in bad.items():
         old = cases.get(path)
         if old is None or old.reason.startswith(OWN):
-            same = old is not None and old.reason == OWN + reason
-            cases[path] = old if same and old else Case(OWN + reason, today)
+            unchanged = old is not None and old.reason == OWN + reason
+            cases[path] = old if unchanged and old else Case(OWN + reason, today)
     if cases or before:
         rows = ((path, *cases[path]) for path in sorted(cases))
         write_text(root / QUARANTINE, table(COLUMNS, rows))
@@ -89,17 +89,17 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table as text, one line per row."""
+    """Format a table as text, one line per row."""
     return "".join("\t".join(map(quote, row)) + "\n" for row in (columns, *rows))
 
 
 def quote(field: str) -> str:
-    """A field of a table."""
+    """Quote a field of a table."""
     return field if field.isprintable() and not field.startswith('"') else json.dumps(field)
 
 
 def unquote(field: str) -> str:
-    """What `quote` made a field of.
+    """Return the field that `quote` quoted.
 
     Raises:
         ValueError: If it begins with a quotation mark and is no JSON string.

@@ -1,4 +1,4 @@
-"""Decoded frames, kept in memory or on a disk: each video is decoded once, later clips are only resized."""
+"""Cache of decoded frames, in memory or on a disk: each video is decoded once, later clips are only resized."""
 
 import hashlib
 import logging
@@ -31,19 +31,19 @@ PROBES = 8  # videos whose size is looked at
 SUFFIX = ".npy"
 
 
-class Arrays:
-    """The arrays in a folder.
+class FrameArrays:
+    """Arrays of decoded frames in a folder.
 
     Args:
-        store: What they are made from.
-        folder: Where they are kept.
+        store: Source of the frames.
+        folder: Root of the arrays.
     """
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
 
     def __call__(self, folder: Path, stream: Stream) -> NDArray[np.uint8]:
-        """All frames of a stream, uint8 (T, H, W, C), decoded if they are not there; raises as `Store.read`."""
+        """Return all frames of a stream, uint8 (T, H, W, C), decoded if they are not there; raises as `Store.read`."""
         count = self.store.counts(folder, {stream.name})[stream.name]
         place = self.place(folder, stream.name)
         target = place.with_name(f"{place.name}.{self.stamp(folder, stream.name, count)}{SUFFIX}")
@@ -62,18 +62,18 @@ class Arrays:
         return frames
 
     def decoded(self, folder: Path, stream: Stream, count: int) -> Iterator[NDArray[np.uint8]]:
-        """Frames in pieces (n, H, W, C)."""
+        """Yield the decoded frames in pieces (n, H, W, C)."""
         video = Video(folder.name, folder, 0, count)
         for first in range(1, count + 1, CHUNK):
             numbers = range(first, min(first + CHUNK, count + 1))
             yield self.store.read(video, stream, numbers, Placement(whole)).transpose(1, 2, 3, 0)
 
     def place(self, folder: Path, stream: str) -> Path:
-        """Where the array of a stream is kept, without its stamp."""
+        """Return where the array of a stream is kept, without its stamp."""
         return self.folder / folder.relative_to(self.store.root).with_name(f"{folder.name}.{stream}")
 
     def stamp(self, folder: Path, stream: str, count: int) -> str:
-        """What changes whenever the array must be made again: when the source was written, and how it is read."""
+        """Hash what requires a new array when it changes: when the source was written, and how it is read."""
         layout, fps = repr(getattr(self.store, "layout", "")), getattr(self.store, "fps", None)
         reader = getattr(getattr(self.store, "decode", None), "__name__", "")  # what decodes video files
         files = [file.stat() for file in (folder, file_of(folder, stream)) if file.exists()]
@@ -83,14 +83,14 @@ class Arrays:
 
 
 class DecodedCache:
-    """A `store.Store` that decodes the frames of another one once, at full size, into arrays that all processes share.
+    """A `store.Store` that decodes the frames of another one once, at full size, into arrays shared by all processes.
 
     An array is uint8 (T, H, W, C), a file `VIDEO.STREAM.STAMP.npy`, the stamp saying what it was made from: when the
     source changes it is made again.
 
     Args:
-        store: What is cached.
-        folder: Where the arrays are kept for later runs, or "ram": in memory until this process ends.
+        store: Source of the frames.
+        folder: Root of the arrays, kept for later runs, or "ram": in memory until this process ends.
         limit: Bytes that may be used; None for all that are free.
         decoder: Of `images`, which resizes.
     """
@@ -100,15 +100,15 @@ class DecodedCache:
         self.root, self.streams, self.flow_lag = store.root, store.streams, store.flow_lag
         self.memory = SharedMemory() if folder == RAM else None
         self.folder = self.memory.folder if self.memory else Path(folder)
-        self.frames = lru_cache(OPEN)(Arrays(self.store, self.folder))
+        self.frames = lru_cache(OPEN)(FrameArrays(self.store, self.folder))
 
     def __getstate__(self) -> dict[str, Any]:
-        """Mapped arrays stay in their process, and the memory with the process that took it."""
+        """Leave out mapped arrays, which stay in their process, and the memory, which its owner keeps."""
         return {name: value for name, value in vars(self).items() if name != "frames"} | {"memory": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.frames = lru_cache(OPEN)(Arrays(self.store, self.folder))
+        self.frames = lru_cache(OPEN)(FrameArrays(self.store, self.folder))
 
     def locate(self, path: str) -> Path:
         return self.store.locate(path)
@@ -120,24 +120,26 @@ class DecodedCache:
         return self.store.rate(folder)
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
-        """Not cached: the grey levels of a JPEG are not those of its colours."""
+        """Read from the store: the grey levels of a JPEG are not those of its colours, so they are not cached."""
         return self.store.grey(video, numbers)
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
         frames = self.frames(video.folder, stream)
-        which = np.asarray(numbers) + (video.first - 1)
-        if len(which) and not 0 <= which.min() <= which.max() < len(frames):
-            raise FileNotFoundError(f"{video.folder}: has {len(frames)} {stream.name} images, not {which.max() + 1}")
+        positions = np.asarray(numbers) + (video.first - 1)
+        if len(positions) and not 0 <= positions.min() <= positions.max() < len(frames):
+            raise FileNotFoundError(
+                f"{video.folder}: has {len(frames)} {stream.name} images, not {positions.max() + 1}"
+            )
         view = placement(*frames.shape[1:3])
-        if len(which) and (np.diff(which) == 1).all():
-            return resample_frames(frames[which[0] : which[-1] + 1], view, self.decode)
+        if len(positions) and (np.diff(positions) == 1).all():
+            return resample_frames(frames[positions[0] : positions[-1] + 1], view, self.decode)
         with spent("read"):
             top, left, height, width = view.box
-            boxes = frames[which, top : top + height, left : left + width]
+            boxes = frames[positions, top : top + height, left : left + width]
         return resample_frames(boxes, view._replace(box=view.box._replace(top=0, left=0)), self.decode)
 
     def prepare(self, videos: Sequence[Video], streams: Sequence[Stream]) -> int:
-        """Say how much the videos need, before any is decoded.
+        """Estimate and log how much the videos need, before any is decoded.
 
         Returns:
             Bytes of all arrays, estimated from a few videos.
@@ -151,9 +153,9 @@ class DecodedCache:
         probes = videos[:: max(1, len(videos) // PROBES)]
         shapes = [self.store.read(video, s, [1], Placement(whole)).size for video in probes for s in streams]
         needed = int(sum(frames.values()) * sum(shapes) / max(1, len(probes)))
-        there = sum(file.stat().st_size for file in self.folder.rglob(f"*{SUFFIX}"))
+        cached = sum(file.stat().st_size for file in self.folder.rglob(f"*{SUFFIX}"))
         free = free_space(self.folder, self.memory is not None)
-        most = there + (free if self.limit is None else min(free, max(0, self.limit - there)))
+        most = cached + (free if self.limit is None else min(free, max(0, self.limit - cached)))
         where = "memory" if self.memory else str(self.folder)
         log.info("cache: about %s for %s in %s", size_in_words(needed), counted(len(frames), "video"), where)
         if needed > most:
@@ -166,7 +168,7 @@ class DecodedCache:
 
 
 def open_array(path: Path, count: int) -> NDArray[np.uint8] | None:
-    """The frames in a file, mapped; None if it is not there, or not whole."""
+    """Map the frames in a file; None if it is not there, or not whole."""
     try:
         frames = np.load(path, mmap_mode="r", allow_pickle=False)
     except (FileNotFoundError, ValueError, EOFError):
@@ -177,7 +179,7 @@ def open_array(path: Path, count: int) -> NDArray[np.uint8] | None:
 
 @contextmanager
 def locked(place: Path) -> Iterator[None]:
-    """One writer at a time; the system frees the lock when a process dies."""
+    """Lock an array for one writer; the system frees the lock when a process dies."""
     path = place.with_name(f".{place.name[:200]}.lock")
     with FileLock(path):
         try:

@@ -1,4 +1,4 @@
-"""Where decoded frames are kept: a folder in memory that vanishes with its process, and files that are whole."""
+"""Folders of decoded frames: one in memory that vanishes with its process, and files that are whole."""
 
 import os
 import shutil
@@ -60,14 +60,14 @@ def remove_stale(base: Path) -> None:
 
 
 def free_space(folder: Path, in_memory: bool) -> int:
-    """Bytes that may be written to a folder, which need not be there yet."""
-    there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
-    free = shutil.disk_usage(there).free
+    """Return the bytes that may be written to a folder, which need not be there yet."""
+    existing = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(existing).free
     return min(free, int(SPARED * free_memory())) if in_memory else free
 
 
 def free_memory() -> int:
-    """Bytes of memory that this machine, or this container, can still give."""
+    """Return the bytes of memory that this machine, or this container, can still give."""
     free = [2**62]
     if MEMORY.is_file():
         lines = (line.split() for line in MEMORY.read_text("utf-8").splitlines())

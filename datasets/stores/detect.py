@@ -1,4 +1,4 @@
-"""Which form of storage a data set has, by looking at a few of its videos."""
+"""Detection of a data set's storage form, from a few of its videos."""
 
 import logging
 from collections import Counter
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 PROBES, ENOUGH = 16, 3  # entries looked for, evenly spaced; existing ones that decide
 
 
-class Reading(NamedTuple):
-    """How pixels are got, where a form of storage leaves a choice.
+class ReadOptions(NamedTuple):
+    """Options of reading pixels, where a form of storage leaves a choice.
 
     Attributes:
         decode: "exact" or "fast", of JPEG images.
-        decoder: What decodes JPEG images.
+        decoder: Decoder of JPEG images.
         fps: Frames per second that video files are read at; None for their own.
     """
 
@@ -34,30 +34,30 @@ class Reading(NamedTuple):
     fps: float | None = 25.0
 
 
-DEFAULT = Reading()
+DEFAULT = ReadOptions()
 
 
-def open_folders(layout: str, root: Path, reading: Reading) -> Store:
-    """Frame folders of a layout."""
-    return FrameFolders(root, layout, reading.decode, reading.decoder)
+def open_folders(layout: str, root: Path, options: ReadOptions) -> Store:
+    """Open the frame folders of a layout."""
+    return FrameFolders(root, layout, options.decode, options.decoder)
 
 
 # By the name that --layout knows; where several fit alike the first one is chosen.
-STORES: dict[str, Callable[[Path, Reading], Store]] = {
+STORES: dict[str, Callable[[Path, ReadOptions], Store]] = {
     **{layout: partial(open_folders, layout) for layout in LAYOUTS},
-    "pack": lambda root, reading: PackedVideos(root, decode=reading.decode, decoder=reading.decoder),
-    "video": lambda root, reading: VideoFiles(root, reading.fps, reading.decoder),
+    "pack": lambda root, options: PackedVideos(root, decode=options.decode, decoder=options.decoder),
+    "video": lambda root, options: VideoFiles(root, options.fps, options.decoder),
 }
 
 
-def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading = DEFAULT) -> Store:
-    """Videos below `root`.
+def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOptions = DEFAULT) -> Store:
+    """Open the videos below `root`.
 
     Args:
         kind: One of `STORES`, or "auto".
         root: Folder of all videos.
         entries: Some of the videos, to find out what "auto" means.
-        reading: Options of all kinds.
+        options: Options of all kinds.
 
     Raises:
         FileNotFoundError: If the root is absent, or "auto" finds none of the videos.
@@ -68,21 +68,21 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], reading: Reading
         log.info("%s: --layout %s", root, kind)
     if kind not in STORES:
         raise ValueError(f"--layout {kind}: is none of auto, {', '.join(STORES)}")
-    return STORES[kind](root, reading)
+    return STORES[kind](root, options)
 
 
 def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
-    """The name in `STORES` that fits most of the first videos that are there; raises as `open_store`."""
+    """Return the name in `STORES` that fits most of the first videos present; raises as `open_store`."""
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
     if not entries:
         raise ValueError(f"{root}: no video is listed to look for; name its --layout")
-    votes, found = Counter[str](), 0
+    votes, num_found = Counter[str](), 0
     for entry in entries[:: max(1, len(entries) // PROBES)]:
         fitting = evidence(root, entry.path)
         votes.update(fitting)
-        found += bool(fitting)
-        if found == ENOUGH:
+        num_found += bool(fitting)
+        if num_found == ENOUGH:
             break
     if votes:
         return max(STORES, key=lambda kind: votes[kind])
@@ -93,18 +93,18 @@ def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
 
 
 def evidence(root: Path, path: str) -> dict[str, int]:
-    """How many streams of a video each kind of storage would find, without counting their frames."""
-    found = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
+    """Count the streams of a video that each kind of storage would find, without counting their frames."""
+    stream_counts = {kind: 1 for kind in STORES if kind not in LAYOUTS and located(STORES[kind](root, DEFAULT), path)}
     for name in PUBLISHED:
         folder = located(FrameFolders(root, name), path)
         for kind in (name, name + ZERO):
             if folder and (streams := FrameFolders(root, kind).streams_begun(folder)):
-                found[kind] = streams
-    return found
+                stream_counts[kind] = streams
+    return stream_counts
 
 
 def located(store: Store, path: str) -> Path | None:
-    """Where a video lies, if it is there."""
+    """Return where a video lies, if it is there."""
     try:
         return store.locate(path)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What is said of frames that lie where, or are named as, no layout expects."""
+"""Diagnosis of frames whose place or names no layout expects."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
 def absent(root: Path, path: str) -> str:
-    """One line on a root without the first listed video: what was expected, what is there, and the cure."""
+    """Describe a root without the first listed video: what was expected, what is there, and the cure."""
     expected = root / path
     nearest = next(place for place in (expected, *expected.parents) if place.is_dir())
     cures = (misplaced(root, PurePosixPath(path)), unextracted(expected), "is --frame_dir right, and all extracted?")
@@ -24,7 +24,7 @@ def absent(root: Path, path: str) -> str:
 
 
 def misplaced(root: Path, path: PurePosixPath) -> str:
-    """Where the videos are, if they are one folder above or below the root."""
+    """Suggest a cure for videos that are one folder above or below the root; "" if they are not."""
     below = (place for place in islice(root.iterdir(), LOOKED_AT) if place.is_dir())
     if inner := next((place for place in below if (place / path.parts[0]).exists()), None):
         return f"the root is one folder too high: use --frame_dir {inner}"
@@ -38,17 +38,17 @@ def misplaced(root: Path, path: PurePosixPath) -> str:
 
 
 def unextracted(expected: Path) -> str:
-    """What else lies under the name of the video."""
-    same = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
-    if not same:
+    """Suggest a cure for something else under the name of the video; "" if there is nothing."""
+    namesakes = [name for name in names_in(expected.parent) if name.startswith(f"{expected.name}.")]
+    if not namesakes:
         return ""
-    if (expected.parent / same[0]).is_dir():
-        return f"{same[0]} is a folder: take the extension off its name"
-    return f"{same[0]} is no video: unpack or extract it"
+    if (expected.parent / namesakes[0]).is_dir():
+        return f"{namesakes[0]} is a folder: take the extension off its name"
+    return f"{namesakes[0]} is no video: unpack or extract it"
 
 
 def unlike(folder: Path) -> str:
-    """One line on a folder whose files no layout knows."""
+    """Describe a folder whose files no layout knows."""
     expected = [pattern.format(1).replace("{name}", folder.name) for pattern in rgb_patterns()]
     names = names_in(folder)
     return (
@@ -58,12 +58,12 @@ def unlike(folder: Path) -> str:
 
 
 def name_cure(folder: Path, names: list[str]) -> str:
-    """What to do about files of these names."""
+    """Suggest what to do about files of these names."""
     if not names:
         return "extract the video again"
     if inner := next((name for name in names if begins(folder / name)), None):
         return f"its images lie one folder lower, in {inner}: move them up, or list {folder.name}/{inner}"
-    pictures = [found for name in names if (found := NUMBERED.fullmatch(name))]
+    pictures = [match for name in names if (match := NUMBERED.fullmatch(name))]
     if not pictures:
         return "these are no numbered images: extract the video again"
     prefix, number, suffix = pictures[0].groups()
@@ -71,11 +71,11 @@ def name_cure(folder: Path, names: list[str]) -> str:
         return f"rename {suffix} to .jpg"
     if suffix != ".jpg":
         return f"{suffix or 'no extension'}: images must be .jpg, extract the video again"
-    if same := next((pattern for pattern in rgb_patterns() if pattern.prefix == prefix), None):
-        first = min(int(found[2]) for found in pictures if found[1] == prefix)
+    if expected := next((pattern for pattern in rgb_patterns() if pattern.prefix == prefix), None):
+        first = min(int(match[2]) for match in pictures if match[1] == prefix)
         if first > 1:
-            return f"its first frame has number {first}: number the frames from 1, as {same.format(1)}"
-        return f"its numbers have {len(number)} digits: rename the frames to {same.format(1)}, ..."
+            return f"its first frame has number {first}: number the frames from 1, as {expected.format(1)}"
+        return f"its numbers have {len(number)} digits: rename the frames to {expected.format(1)}, ..."
     return f"the prefix {prefix!r} is of no layout: rename the frames to img_00001.jpg, ..."
 
 
@@ -86,16 +86,16 @@ def begins(folder: Path) -> bool:
 
 
 def rgb_patterns() -> Iterator[Pattern]:
-    """Patterns of frames, each once."""
+    """Yield the patterns of frames, each once."""
     yield from dict.fromkeys(pattern for layout in PUBLISHED.values() for pattern in layout["rgb"])
 
 
 def names_in(folder: Path) -> list[str]:
-    """What a folder holds, sorted; nothing if it is not there."""
+    """List what a folder holds, sorted; nothing if it is not there."""
     return sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
 
 
 def some(names: Iterable[str]) -> str:
-    """A few names."""
+    """Join a few names for a message."""
     first = list(islice(names, SHOWN + 1))
     return f"{', '.join(first[:SHOWN])}{', ...' if len(first) > SHOWN else ''}" if first else "nothing"

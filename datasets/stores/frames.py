@@ -24,7 +24,7 @@ class FrameFolders:
 
     Args:
         root: Folder of all videos.
-        layout: How the files are named, or the name of a published layout.
+        layout: Names of the files, or the name of a published layout.
         decode: "exact", or "fast": see `images.Decode`.
         decoder: Of `images`.
     """
@@ -36,22 +36,22 @@ class FrameFolders:
         self.streams = frozenset(self.layout.images)
 
     def locate(self, path: str) -> Path:
-        """The folder of a video; if its frames are absent, that of its flow."""
+        """Find the folder of a video; if its frames are absent, that of its flow."""
         inside(self.root, path)
         parts = PurePosixPath(path)
         names = {"path": path, "parent": parts.parent.name, "name": parts.name}
         places = [place.format_map(names) for place in self.layout.folders]
-        found = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
-        if found is None:
+        video_folder = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
+        if video_folder is None:
             raise FileNotFoundError(f"{self.root / places[0]}: no such folder, the video is not extracted")
-        return self.inside(found)
+        return self.inside(video_folder)
 
     def inside(self, place: Path) -> Path:
-        """A place below the root that must stay there after links."""
+        """Check that a place below the root stays there after links."""
         return inside(self.root, place.relative_to(self.root).as_posix())
 
     def planes(self, folder: Path, stream: str) -> list[Plane]:
-        """Where the images of a located video lie."""
+        """Return where the images of a located video lie."""
         planes = []
         for pattern in self.layout[stream]:
             prefix = pattern.prefix.replace("{name}", folder.name)
@@ -61,13 +61,13 @@ class FrameFolders:
         return planes
 
     def streams_begun(self, folder: Path) -> int:
-        """How many streams of a located video have a first image, and none before it."""
+        """Count the streams of a located video that have a first image, and none before it."""
         first = self.layout.first
         planes = [self.planes(folder, stream) for stream in self.layout.images]
-        return sum(all(p.path(first).is_file() and not p.path(first - 1).exists() for p in own) for own in planes)
+        return sum(all(p.path(first).is_file() and not p.path(first - 1).exists() for p in group) for group in planes)
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Images by stream. Where flow is needed, frames without a flow do not count."""
+        """Count images by stream. Where flow is needed, frames without a flow do not count."""
         listed: dict[Path, set[str]] = {folder: list_names(folder)}
         stated = stated_counts(folder, listed[folder])
         counts = {}
@@ -86,14 +86,14 @@ class FrameFolders:
         return self.fitting(folder, counts) if counts["rgb"] and "flow" in counts else counts
 
     def absent(self, folder: Path, stream: str, planes: Sequence[Plane]) -> str:
-        """What is said where a stream has no images."""
+        """Describe a stream without images."""
         if not planes:
             return f"{folder}: no {stream} images, which this layout does not know"
         where = f" in {planes[0].folder}" if planes[0].folder != folder else ""
         return f"{folder}: no {stream} images ({planes[0].pattern.format(self.layout.first)}, ...{where})"
 
     def fitting(self, folder: Path, counts: dict[str, int]) -> dict[str, int]:
-        """The counts of frames and flow if they fit each other, as few frames as the first lag means.
+        """Return the counts of frames and flow if they fit each other, as few frames as the first lag means.
 
         Raises:
             ValueError: They do not; names the file that is missing.
@@ -109,7 +109,7 @@ class FrameFolders:
         )
 
     def rate(self, folder: Path) -> float:
-        """Frames per second, by the `fps` file of the video or the record of the extraction."""
+        """Return frames per second, by the `fps` file of the video or the record of the extraction."""
         file = folder / FPS
         rate = number_in(file) if file.is_file() else read_record(self.root / FRAMES_FILE).get("fps")
         if not isinstance(rate, int | float) or not 0 < rate < 1000:
@@ -127,11 +127,11 @@ class FrameFolders:
         return grey_images(self.files(video, RGB.name, numbers)[0], self.decode)
 
     def paths(self, video: Video, stream: str, numbers: Iterable[int]) -> list[list[Path]]:
-        """Files of some frames by image plane."""
+        """Return the files of some frames by image plane."""
         return [[Path(file) for file in plane] for plane in self.files(video, stream, numbers)]
 
     def files(self, video: Video, stream: str, numbers: Iterable[int]) -> list[list[Any]]:
-        """`paths` as strings: every clip has dozens, and to make a `Path` takes ten times as long."""
+        """Return `paths` as strings: every clip has dozens, and to make a `Path` takes ten times as long."""
         numbers = [number + video.first + self.layout.first - 1 for number in numbers]
         planes = self.planes(video.folder, stream)
         if not planes:
@@ -140,7 +140,7 @@ class FrameFolders:
 
 
 def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) -> int:
-    """Frames 1 to n that the video of a folder can be read at.
+    """Count the usable frames 1 to n of the video in a folder.
 
     Flow i leads from frame i to i + 1, so a video of N frames has N - 1 flows, and N - 1 usable frames where
     flow is needed. Where it is not, it is not looked at.

@@ -1,4 +1,4 @@
-"""How the published tools name the frames of a video."""
+"""Layouts: the names that the published tools give the frames of a video."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,13 +25,13 @@ class Pattern(NamedTuple):
     suffix: str = ".jpg"
 
     def format(self, number: int) -> str:
-        """Name of a file."""
+        """Return the name of a file."""
         return f"{self.prefix}{number:0{self.digits}d}{self.suffix}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a tool puts the images of a video. Flow i leads from frame i to the next one.
+    """Places of a tool's images of a video. Flow i leads from frame i to the next one.
 
     Attributes:
         images: Patterns of each stream: frames in one, flow in two, x and y.
@@ -47,7 +47,7 @@ class Layout:
     first: int = 1
 
     def __getitem__(self, stream: str) -> tuple[Pattern, ...]:
-        """Patterns of a stream, none where the tool does not write it."""
+        """Return the patterns of a stream, none where the tool does not write it."""
         return self.images.get(stream, ())
 
 

@@ -1,4 +1,4 @@
-"""Which frames a folder has, by the names of its files."""
+"""Frame numbers of a folder, by the names of its files."""
 
 import math
 import os
@@ -18,12 +18,12 @@ class Plane(NamedTuple):
     pattern: Pattern
 
     def path(self, number: int) -> Path:
-        """The file with a number."""
+        """Return the file with a number."""
         return self.folder / self.pattern.format(number)
 
 
 def list_names(folder: Path) -> set[str]:
-    """Names of the files of a folder.
+    """List the names of the files of a folder.
 
     Raises:
         FileNotFoundError: If there is no such folder.
@@ -35,10 +35,10 @@ def list_names(folder: Path) -> set[str]:
 
 
 def numbers_of(names: Iterable[str], pattern: Pattern) -> set[int]:
-    """Frame numbers among file names made by `pattern`."""
+    """Parse the frame numbers of the file names that `pattern` makes."""
     before, after = len(pattern.prefix), len(pattern.suffix)
-    made = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
-    middles = (name[before : len(name) - after] for name in made)
+    matching = (name for name in names if name.startswith(pattern.prefix) and name.endswith(pattern.suffix))
+    middles = (name[before : len(name) - after] for name in matching)
     return {int(middle) for middle in middles if is_number(middle, pattern.digits)}
 
 
@@ -50,7 +50,7 @@ def is_number(text: str, digits: int) -> bool:
 
 
 def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: int = 1) -> int:
-    """Number of frames of a stream, 0 if it has no files.
+    """Count the frames of a stream, 0 if it has no files.
 
     Args:
         planes: Its image planes.
@@ -60,12 +60,12 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
     Raises:
         ValueError: If a frame between the first and the last is missing in any plane; names the file.
     """
-    last = max((max(own, default=first - 1) for own in numbers), default=first - 1)
-    for plane, own in zip(planes, numbers, strict=True):
-        gap = next((i for i in range(first, last + 1) if i not in own), None)
+    last = max((max(plane_numbers, default=first - 1) for plane_numbers in numbers), default=first - 1)
+    for plane, plane_numbers in zip(planes, numbers, strict=True):
+        gap = next((i for i in range(first, last + 1) if i not in plane_numbers), None)
         if gap is not None:
             raise ValueError(f"{plane.path(gap)}: missing, though frames go up to {last}")
-        if first and 0 in own:
+        if first and 0 in plane_numbers:
             raise ValueError(
                 f"{plane.path(0)}: its files are numbered from 0, which this layout does not expect; "
                 f"number them from 1, or choose a layout that ends in {ZERO}"
@@ -74,12 +74,12 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
 
 
 def count_frames(folder: Path, names: Collection[str], patterns: Sequence[Pattern]) -> int:
-    """Number of frames of a stream whose files are `names` of one folder, 0 if it has none; raises as above."""
+    """Count the frames of a stream with files `names` in one folder, 0 if it has none; raises as `count_numbers`."""
     return count_numbers([Plane(folder, pattern) for pattern in patterns], [numbers_of(names, p) for p in patterns])
 
 
 def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, int]:
-    """Images per stream that those files among `names` state that tools leave when a video is complete.
+    """Read images per stream from those files among `names` that tools leave when a video is complete.
 
     Raises:
         FileNotFoundError: If such a file is not in the folder.
@@ -95,7 +95,7 @@ def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, i
 
 
 def number_in(file: Path) -> float:
-    """The number that is all of a small text file.
+    """Read the number that is all of a small text file.
 
     Raises:
         ValueError: If it is not.

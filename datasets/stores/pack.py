@@ -44,14 +44,14 @@ class PackedVideos:
         self.open = lru_cache(OPEN)(PackFile)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Open files stay in their process."""
+        """Leave out open files, which stay in their process."""
         return {name: value for name, value in vars(self).items() if name != "open"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state, open=lru_cache(OPEN)(PackFile))
 
     def locate(self, path: str) -> Path:
-        """Where a video lies, without the ending that the file of each stream adds."""
+        """Find a video; its path is without the ending that the file of each stream adds."""
         inside(self.root, path)
         parts = PurePosixPath(path)
         names = {"path": path, "parent": parts.parent.name, "name": parts.name}
@@ -65,7 +65,7 @@ class PackedVideos:
         raise FileNotFoundError(f"{file_of(self.root / places[0], RGB.name)}: no such file, the video is not packed")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Images by stream, by the heads of the files."""
+        """Count images by stream, from the heads of the files."""
         counts = {}
         for stream in ("rgb", "flow") if "flow" in needs else ("rgb",):
             if file_of(folder, stream).is_file():
@@ -77,7 +77,7 @@ class PackedVideos:
         return counts
 
     def rate(self, folder: Path) -> float:
-        """Frames per second that the packed folder had."""
+        """Return frames per second of the folder that was packed."""
         file = next(file for stream in ("rgb", "flow") if (file := file_of(folder, stream)).is_file())
         rate = self.open(file).description.rate
         if rate is None:
@@ -94,7 +94,7 @@ class PackedVideos:
 
     @staticmethod
     def frames(file: PackFile, video: Video, numbers: Sequence[int]) -> list[int]:
-        """Frames of a video as they count in its file.
+        """Return frames of a video by their numbers in its file.
 
         Raises:
             FileNotFoundError: If it does not have one.
@@ -107,5 +107,5 @@ class PackedVideos:
 
 
 def file_of(folder: Path, stream: str) -> Path:
-    """The file of one stream of a located video."""
+    """Return the file of one stream of a located video."""
     return folder.with_name(f"{folder.name}.{stream}{SUFFIX}")

@@ -21,7 +21,7 @@ SPARSE = 2  # files farther apart than this many times their bytes are read one 
 
 
 class PackFile:
-    """An open file; any thread may read it.
+    """An open file of packed clips; any thread may read it.
 
     Args:
         path: The file.
@@ -36,13 +36,13 @@ class PackFile:
         self.file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         weakref.finalize(self, os.close, self.file)  # when nobody reads it any more, whoever opened it
         try:
-            front, there = front_size(os.pread(self.file, HEAD.size + CRC.size, 0)), os.fstat(self.file).st_size
-            if there < front:
+            front, file_size = front_size(os.pread(self.file, HEAD.size + CRC.size, 0)), os.fstat(self.file).st_size
+            if file_size < front:
                 raise ValueError("is cut short")
             self.front = read_front(os.pread(self.file, front, 0))
             size = front + sum(self.front.table["size"].tolist())
-            if there != size:
-                raise ValueError(f"has {there:,} bytes instead of {size:,}")
+            if file_size != size:
+                raise ValueError(f"has {file_size:,} bytes instead of {size:,}")
         except ValueError as error:
             raise ValueError(f"{path}: {error}; {CURE}") from None
         self.sizes = self.front.table["size"]
@@ -52,14 +52,14 @@ class PackFile:
 
     @cached_property
     def description(self) -> Description:
-        """What is packed; raises ValueError."""
+        """The description of the content; raises ValueError."""
         try:
             return self.front.description
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}; {CURE}") from None
 
     def load(self, numbers: Sequence[int]) -> list[memoryview]:
-        """Files by their numbers from 0, read at once where they lie close together."""
+        """Read files by their numbers from 0, at once where they lie close together."""
         which = np.asarray(numbers)
         starts, sizes = self.starts[which].tolist(), self.sizes[which].tolist()
         first, last = min(starts), max(map(sum, zip(starts, sizes, strict=True)))
@@ -69,21 +69,21 @@ class PackFile:
         return [data[start - first : start - first + size] for start, size in zip(starts, sizes, strict=True)]
 
     def bytes_at(self, start: int, size: int) -> memoryview:
-        """Some of its bytes; raises ValueError if it has become shorter."""
+        """Read bytes of the file; raises ValueError if it has become shorter."""
         data = os.pread(self.file, size, start)
         if len(data) < size:
             raise ValueError(f"{self.path}: is cut short; {CURE}")
         return memoryview(data)
 
     def content(self, number: int) -> memoryview:
-        """A file as it was packed; raises ValueError if it is damaged."""
+        """Read a file as it was packed; raises ValueError if it is damaged."""
         (data,) = self.load([number])
         if zlib.crc32(data) != self.front.table["crc"][number]:
             raise ValueError(f"{self.path}: {self.description.names[number]} in it is damaged; {CURE}")
         return data
 
     def show(self, frames: Sequence[int], channels: int, placement: Placement, decode: Decode) -> NDArray[np.uint8]:
-        """What a placement shows of frames, counted from 1, as `decode_images` says it: uint8 (C, T, height, width)."""
+        """Decode a placement of frames, counted from 1, as `decode_images` does: uint8 (C, T, height, width)."""
         planes = range(self.planes)
         with spent("read"):
             data = self.load([(frame - 1) * self.planes + plane for plane in planes for frame in frames])

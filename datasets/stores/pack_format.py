@@ -38,7 +38,7 @@ RECORD = "pack.json"  # at the root: how the videos lay, and how they were packe
 
 
 class Description(NamedTuple):
-    """What is packed.
+    """Content of a file of packed clips.
 
     Attributes:
         planes: Per frame.
@@ -63,7 +63,7 @@ class Front(NamedTuple):
 
     @property
     def description(self) -> Description:
-        """All of what is packed; raises ValueError if the text makes no sense."""
+        """The description of the content; raises ValueError if the text makes no sense."""
         try:
             record = json.loads(zlib.decompress(self.text))
             names = [str(name) for name in record["names"]]
@@ -76,7 +76,7 @@ class Front(NamedTuple):
 
 
 def front_size(head: bytes) -> int:
-    """Bytes of the front of a file by its first `HEAD.size + CRC.size` bytes.
+    """Compute the bytes of the front of a file from its first `HEAD.size + CRC.size` bytes.
 
     Raises:
         ValueError: If this is no file of packed clips, or one of another version.
@@ -90,7 +90,7 @@ def front_size(head: bytes) -> int:
 
 
 def read_front(data: bytes) -> Front:
-    """The front of a file, whole; raises ValueError if it is damaged."""
+    """Parse the whole front of a file; raises ValueError if it is damaged."""
     _, _, planes, images, files, _ = HEAD.unpack_from(data)
     (crc,) = CRC.unpack_from(data, HEAD.size)
     start = HEAD.size + CRC.size
@@ -104,7 +104,7 @@ def write_pack(file: BinaryIO, description: Description, contents: Iterable[byte
 
     Args:
         file: Open, empty and seekable.
-        description: What is packed.
+        description: Content of the file.
         contents: Of each file, in the order of their names.
     """
     record = {"rate": description.rate, "names": description.names}
@@ -115,11 +115,11 @@ def write_pack(file: BinaryIO, description: Description, contents: Iterable[byte
         index[number] = len(content), zlib.crc32(content)
         file.write(content)
     head = HEAD.pack(MAGIC, VERSION, description.planes, description.images, len(index), len(text))
-    rest = index.tobytes() + text
+    body = index.tobytes() + text
     file.seek(0)
-    file.write(head + CRC.pack(front_crc(head, rest)) + rest)
+    file.write(head + CRC.pack(front_crc(head, body)) + body)
 
 
-def front_crc(head: bytes, rest: bytes) -> int:
-    """The checksum between a head and what follows its checksum."""
-    return zlib.crc32(rest, zlib.crc32(head))
+def front_crc(head: bytes, body: bytes) -> int:
+    """Compute the checksum of a head and of what follows its checksum."""
+    return zlib.crc32(body, zlib.crc32(head))

@@ -1,4 +1,4 @@
-"""How the frames and flow images below a root were made: two small JSON files that the extraction writes."""
+"""Provenance of the frames and flow images below a root: two small JSON files that the extraction writes."""
 
 import json
 from argparse import ArgumentTypeError
@@ -18,7 +18,7 @@ SOURCE = "source"  # in a file and on the command line: as the videos are; None 
 
 
 def read_provenance(root: Path) -> dict[str, Any]:
-    """The records of both files in one dict, {} where there are none; flow.json wins where both have a key.
+    """Read the records of both files into one dict, {} where there are none; flow.json wins where both have a key.
 
     Raises:
         ValueError: A file that does not hold a JSON object.
@@ -27,7 +27,7 @@ def read_provenance(root: Path) -> dict[str, Any]:
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """The JSON object in `path`, {} if there is no such file."""
+    """Read the JSON object in `path`, {} if there is no such file."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -55,18 +55,18 @@ def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
     path = root / file_name
     stated = {name: SOURCE if value is None else value for name, value in record.items()}
     if path.exists() or not create(path, json.dumps(stated, indent=2, allow_nan=False) + "\n"):
-        there = read_record(path)
-        wanted = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
+        stored = read_record(path)
+        expected = json.loads(json.dumps(record, allow_nan=False))  # tuples become lists, as in the file
         changes = [
             f"{name} {show(x)} there, {show(y)} now"
-            for name, x, y in differences(there, wanted, sorted(there.keys() | wanted.keys()))
+            for name, x, y in differences(stored, expected, sorted(stored.keys() | expected.keys()))
         ]
         if changes:
             raise ValueError(f"{path}: {'; '.join(changes)}; use another output folder or the same options")
 
 
 def create(path: Path, text: str) -> bool:
-    """Write a file in one step, unless it is there; whether it was not."""
+    """Write a file in one step, unless it is there; return whether it was absent."""
     try:
         write_atomically(path, lambda file: file.write(encoded(text)), place=link)
     except FileExistsError:
@@ -89,7 +89,7 @@ def link(part: Path, path: Path) -> None:
 
 
 def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
-    """Differences of two records that change what a network sees, as "bound 20.0 here, 15.0 in the checkpoint".
+    """List the differences of two records that a network sees, as "bound 20.0 here, 15.0 in the checkpoint".
 
     Args:
         a: The record of the data.
@@ -103,7 +103,7 @@ def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
 
 
 def differences(a: dict[str, Any], b: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:
-    """(name, value in a, value in b) of what two records say differently; what is in a dict is named "key name"."""
+    """Yield (name, value in a, value in b) where records differ; what is in a dict is named "key name"."""
     for key in keys:
         x, y = a.get(key, NOT_STATED), b.get(key, NOT_STATED)
         if isinstance(x, dict) and isinstance(y, dict):
@@ -113,12 +113,12 @@ def differences(a: dict[str, Any], b: dict[str, Any], keys: Iterable[str]) -> It
 
 
 def show(value: Any) -> str:
-    """A value in a message; None stands for the rate or size of the videos themselves."""
+    """Format a value for a message; None stands for the rate or size of the videos themselves."""
     return "not stated" if value is NOT_STATED else SOURCE if value is None else str(value)
 
 
 def frame_rate(text: str) -> float:
-    """Frames per second on a command line; "source", which is 0, means those of each video itself.
+    """Parse frames per second on a command line; "source", which is 0, means those of each video itself.
 
     Raises:
         ArgumentTypeError: If it is neither.

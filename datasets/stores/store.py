@@ -1,4 +1,4 @@
-"""How the frames of a data set may lie on disk: what every form of storage offers."""
+"""Interface of every storage form, and the videos in it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,11 +13,11 @@ from ..streams import Stream
 
 
 class Video(NamedTuple):
-    """A labelled video that has been looked at.
+    """A labelled video that was looked up.
 
     Attributes:
         name: The identity of the video in results.
-        folder: Where it lies: a folder of frames, or a file.
+        folder: Path of the video: a folder of frames, or a file.
         label: Class index, from 0.
         num_frames: Frames 1 to `num_frames` are there in every stream that is read.
         first: Frames of the file before frame 1; not 0 for a segment.
@@ -44,7 +44,7 @@ class Store(Protocol):
     flow_lag: int
 
     def locate(self, path: str) -> Path:
-        """Where the video of an annotation entry lies.
+        """Find the video of an annotation entry.
 
         Raises:
             FileNotFoundError: If it is not there.
@@ -52,7 +52,7 @@ class Store(Protocol):
         """
 
     def counts(self, folder: Path, needs: Collection[str]) -> Mapping[str, int]:
-        """Images of a located video by stream; where flow is not needed it is not looked at.
+        """Count the images of a located video by stream; where flow is not needed it is not looked at.
 
         Raises:
             FileNotFoundError: If a stream that is needed has no images.
@@ -60,14 +60,14 @@ class Store(Protocol):
         """
 
     def rate(self, folder: Path) -> float:
-        """Frames per second of a located video, to cut it at seconds.
+        """Return frames per second of a located video, to cut it at seconds.
 
         Raises:
             ValueError: If nothing says so.
         """
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
-        """What a placement shows of some frames, numbered from 1 in the video: uint8 (C, T, height, width).
+        """Read what a placement shows of frames, numbered from 1 in the video: uint8 (C, T, height, width).
 
         Raises:
             FileNotFoundError: If a frame is missing.
@@ -75,11 +75,11 @@ class Store(Protocol):
         """
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
-        """Whole RGB frames in grey, as the extraction of flow sees them: uint8 (T, H, W); raises as `read`."""
+        """Read whole RGB frames in grey, as the extraction of flow sees them: uint8 (T, H, W); raises as `read`."""
 
 
 def inside(root: Path, path: str) -> Path:
-    """`root / path`, which must stay below the root, also after symbolic links, unless `links.followed` names them.
+    """Return `root / path`, which must stay below the root, but for links that `links.followed` names.
 
     Raises:
         ValueError: If it does not.
@@ -96,7 +96,7 @@ def inside(root: Path, path: str) -> Path:
 
 
 def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:
-    """Frames 1 to n that a video can be read at: those that have a flow where flow is counted.
+    """Count the frames 1 to n that a video can be read at: those that have a flow where flow is counted.
 
     A surplus frame or flow at the end is a video that was not extracted to its end, or by two tools.
 

@@ -33,7 +33,7 @@ class VideoFiles:
     Args:
         root: Folder of all videos.
         fps: Frames per second; None reads every frame of a file once.
-        decoder: What resizes frames, see `images`.
+        decoder: Resampler of frames, see `images`.
     """
 
     flow_lag = 1
@@ -44,21 +44,21 @@ class VideoFiles:
         self.root, self.fps, self.resize = root, fps, Decode(decoder)
 
     def locate(self, path: str) -> Path:
-        """The file of a video, under whichever extension and capitals, also with _ for spaces."""
+        """Find the file of a video, under whichever extension and capitals, also with _ for spaces."""
         expected = inside(self.root, path)
         name, folder = expected.name, find_alike(self.root, PurePosixPath(path).parent.as_posix())
         files = [place for suffix in VIDEOS if (place := folder / f"{name}{suffix}").is_file()]
         if len(files) > 1:
             raise ValueError(f"{files[0]}: and {files[1].name} have one name; move one of them away")
         if not files:
-            others = alike(folder, name, without_extension)
-            files = [place for place in others if place.suffix.lower() in VIDEOS and place.is_file()]
+            similar = alike(folder, name, without_extension)
+            files = [place for place in similar if place.suffix.lower() in VIDEOS and place.is_file()]
         if file := only(folder, name, files, without_extension):
             return inside(self.root, file.relative_to(self.root).as_posix())
         raise FileNotFoundError(f"{expected}: no such video file with any of {' '.join(VIDEOS)}")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Frames of a located video."""
+        """Count the frames of a located video."""
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
@@ -69,39 +69,39 @@ class VideoFiles:
         return {RGB.name: self.count(folder)}
 
     def count(self, path: Path) -> int:
-        """Frames of a file at the rate at which they are read."""
+        """Count the frames of a file at the rate at which they are read."""
         return len(index_video(path).seconds if self.fps is None else ticks_of(path, self.fps))
 
     def rate(self, folder: Path) -> float:
-        """The rate at which frames are read."""
+        """Return the rate at which frames are read."""
         return self.fps or mean_rate(index_video(folder))
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Picture:
         if stream != RGB:
             raise ValueError(f"{video.folder}: a video file has no {stream.name}")
         images: list[Picture] = []
-        wanted, order = self.wanted(video, numbers)
-        frames = read_positions(video.folder, wanted)
-        for _ in wanted:
+        positions, order = self.positions(video, numbers)
+        frames = read_positions(video.folder, positions)
+        for _ in positions:
             with spent("decode"):
                 frame = next(frames)
             images.append(resample_frames(frame[None], placement(*frame.shape[:2]), self.resize))
         return np.ascontiguousarray(np.concatenate(images, 1)[:, order])
 
     def grey(self, video: Video, numbers: Sequence[int]) -> Picture:
-        wanted, order = self.wanted(video, numbers)
+        positions, order = self.positions(video, numbers)
         with spent("decode"):
-            frames = read_positions(video.folder, wanted)
+            frames = read_positions(video.folder, positions)
             grey = [np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in frames]
             return np.stack(grey)[order]
 
-    def wanted(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
-        """Which frames of the file are shown, each once and ascending, and which of them each number takes."""
+    def positions(self, video: Video, numbers: Sequence[int]) -> tuple[list[int], NDArray[np.int64]]:
+        """Return the frames of the file to read, each once and ascending, and which of them each number takes."""
         with spent("read"):
             count = self.count(video.folder)
-            shown = None if self.fps is None else ticks_of(video.folder, self.fps)
+            ticks = None if self.fps is None else ticks_of(video.folder, self.fps)
         chosen = np.asarray(numbers, np.int64) + video.first - 1
         if (beyond := chosen[(chosen < 0) | (chosen >= count)]).size:
             raise ValueError(f"{video.folder}: frame {beyond[0] + 1} is asked for, but it has {count} from number 1 on")
-        each, order = np.unique(chosen if shown is None else shown[chosen], return_inverse=True)
-        return each.tolist(), order
+        unique, order = np.unique(chosen if ticks is None else ticks[chosen], return_inverse=True)
+        return unique.tolist(), order

@@ -68,12 +68,12 @@ def test_a_sound_set_passes_and_its_manifest_says_what_is_there(own_hmdb51, caps
 
 def test_training_starts_from_the_manifest_without_a_look_at_the_folders(own_hmdb51):
     run(own_hmdb51)
-    known = read_manifest(own_hmdb51 / "frames").known
+    located = read_manifest(own_hmdb51 / "frames").located
     entries = list_videos(own_hmdb51 / "labels", 1, "train").entries
     looked = find_videos(entries, FrameFolders(own_hmdb51 / "frames"), needs={"rgb", "flow"})
     for folder in (own_hmdb51 / "frames").glob("*/*"):
         shutil.rmtree(folder)
-    assert find_videos(entries, FrameFolders(own_hmdb51 / "frames"), needs={"rgb", "flow"}, known=known) == looked
+    assert find_videos(entries, FrameFolders(own_hmdb51 / "frames"), needs={"rgb", "flow"}, located=located) == looked
 
 
 def empty(folder):
@@ -180,10 +180,10 @@ def test_damage_is_named_with_its_file_and_ends_in_quarantine(own_hmdb51, damage
     assert "\n" not in problem.text
     assert list(read_quarantine(root)) == [VIDEO]
     assert read_quarantine(root)[VIDEO] == f"audit: {kind}: {problem.text}"
-    assert VIDEO not in read_manifest(root).known
+    assert VIDEO not in read_manifest(root).located
     entries = list_videos(own_hmdb51 / "labels", 1, "train").entries
     kept = without_quarantined(entries, read_quarantine(root), strict=False, missing="error")
-    videos = find_videos(kept, FrameFolders(root), needs={"rgb", "flow"}, known=read_manifest(root).known)
+    videos = find_videos(kept, FrameFolders(root), needs={"rgb", "flow"}, located=read_manifest(root).located)
     assert [video.name for video in videos] == [entry.path for entry in entries if entry.path != VIDEO]
     assert "3 of 4 listed videos used (1 in quarantine)" in caplog.text
     with pytest.raises(ValueError, match=rf"{VIDEO}: in quarantine \(audit: {kind}"):
@@ -229,7 +229,7 @@ def test_flow_is_looked_at_only_where_it_is_wanted(own_hmdb51):
         no_flow(folder)
         (folder / "done").write_text("")
     assert kinds(run(own_hmdb51)) == {}
-    assert read_manifest(own_hmdb51 / "frames").known[VIDEO].counts == {"rgb": FRAMES}
+    assert read_manifest(own_hmdb51 / "frames").located[VIDEO].counts == {"rgb": FRAMES}
 
 
 def test_a_gap_in_the_frames_does_not_make_flow_wanted(own_hmdb51):
@@ -352,8 +352,8 @@ def test_video_files_are_audited_as_they_are(own_hmdb51):
     assert report.layout == "video"
     assert kinds(report)["unlisted"] == 1
     assert not report.errors
-    known = read_manifest(root).known[VIDEO]
-    assert known == (file, {"rgb": 19}, 25.0)
+    located = read_manifest(root).located[VIDEO]
+    assert located == (file, {"rgb": 19}, 25.0)
     file.write_bytes(file.read_bytes()[:200])
     report = run(own_hmdb51)
     assert [(p.kind, p.path) for p in report.errors] == [("undecodable", VIDEO)]
@@ -390,7 +390,7 @@ def test_packed_clips_are_audited_as_they_are(own_hmdb51):
     report = run(own_hmdb51)
     assert report.layout == "pack"
     assert kinds(report) == {}
-    assert read_manifest(root).known[VIDEO].counts == {"rgb": FRAMES, "flow": FRAMES - 1}
+    assert read_manifest(root).located[VIDEO].counts == {"rgb": FRAMES, "flow": FRAMES - 1}
     (root / f"{VIDEO}.flow.clips").unlink()
     shutil.copy(root / f"{VIDEO}.rgb.clips", root / "cartwheel" / "other.rgb.clips")
     report = run(own_hmdb51)

@@ -254,7 +254,7 @@ def test_two_stream_crops_are_where_published():
 def test_mirroring_twice_is_the_identity_and_leaves_its_input_alone():
     clip = {name: torch.randint(0, 256, (c, 3, 8, 9), dtype=torch.uint8) for name, c in (("rgb", 3), ("flow", 2))}
     before = {name: x.clone() for name, x in clip.items()}
-    twice = C.mirrored(C.mirrored(clip))
+    twice = C.mirror(C.mirror(clip))
     assert all(torch.equal(clip[name], before[name]) for name in clip)
     assert all(torch.equal(clip[name], twice[name]) for name in clip)
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.lists.entries import Entry
-from datasets.records.lookup import Known, find_videos
+from datasets.records.lookup import LocatedVideo, find_videos
 from datasets.records.manifest import MANIFEST, Facts, read_manifest, write_manifest
 from datasets.records.quarantine import QUARANTINE, read_cases, read_quarantine, update_quarantine
 from datasets.stores.frames import FrameFolders
@@ -45,12 +45,12 @@ def test_a_manifest_returns_what_was_written(tmp_path):
     write_manifest(tmp_path, "sts", videos)
     manifest = read_manifest(tmp_path)
     assert (manifest.layout, len(manifest.rows)) == ("sts", 3)
-    assert manifest.known == {
-        "a": Known(tmp_path / "a", {"rgb": 20}, 25.0),
-        "b": Known(tmp_path / "B", {"rgb": 20, "flow": 19}, None),
-        "c": Known(tmp_path / "c", {"flow": 19}, 25.0),
+    assert manifest.located == {
+        "a": LocatedVideo(tmp_path / "a", {"rgb": 20}, 25.0),
+        "b": LocatedVideo(tmp_path / "B", {"rgb": 20, "flow": 19}, None),
+        "c": LocatedVideo(tmp_path / "c", {"flow": 19}, 25.0),
     }
-    assert manifest.known.get("d") is None
+    assert manifest.located.get("d") is None
     assert list(tmp_path.iterdir()) == [tmp_path / MANIFEST]
 
 
@@ -66,7 +66,7 @@ def test_an_empty_data_set_has_a_manifest(tmp_path):
 
 def test_odd_names_survive_in_manifest_and_quarantine(tmp_path):
     write_manifest(tmp_path, "sts", [facts(name) for name in ODD])
-    assert sorted(read_manifest(tmp_path).known) == sorted(ODD)
+    assert sorted(read_manifest(tmp_path).located) == sorted(ODD)
     update_quarantine(tmp_path, {name: f"reason of {name}" for name in ODD}, ODD)
     assert read_quarantine(tmp_path) == {name: f"audit: reason of {name}" for name in ODD}
 
@@ -127,7 +127,7 @@ def test_a_malformed_manifest_is_named_with_its_line(tmp_path, edit, place):
 
 def test_dots_within_a_name_lead_nowhere(tmp_path):
     write_manifest(tmp_path, "sts", [facts("a..b/...c")])
-    assert list(read_manifest(tmp_path).known) == ["a..b/...c"]
+    assert list(read_manifest(tmp_path).located) == ["a..b/...c"]
 
 
 def test_random_damage_to_a_manifest_gives_videos_or_a_line(tmp_path):
@@ -140,7 +140,7 @@ def test_random_damage_to_a_manifest_gives_videos_or_a_line(tmp_path):
         (tmp_path / MANIFEST).write_bytes(broken[: rng.choice((len(data), rng.randrange(len(data))))])
         try:
             manifest = read_manifest(tmp_path)
-            assert all(known.folder.is_relative_to(tmp_path) for known in manifest.known.values())
+            assert all(located.folder.is_relative_to(tmp_path) for located in manifest.located.values())
         except ValueError as error:
             assert str(error).startswith(f"{tmp_path / MANIFEST}:")
 
@@ -207,8 +207,8 @@ def test_the_check_looks_at_a_few_videos_only(sound):
 def test_what_the_manifest_knows_is_not_looked_for_and_the_rest_is(sound):
     (sound / "v00").rename(sound / "gone")
     entries = [Entry(name, 0, name) for name in ("v00", "v01", "gone")]
-    known = read_manifest(sound).known
-    videos = find_videos(entries, FrameFolders(sound), needs={"rgb", "flow"}, known=known)
+    located = read_manifest(sound).located
+    videos = find_videos(entries, FrameFolders(sound), needs={"rgb", "flow"}, located=located)
     assert [(video.name, video.num_frames) for video in videos] == [("v00", 2), ("v01", 2), ("gone", 2)]
 
 

@@ -23,7 +23,7 @@ from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.sizes import MAX_SIDE
 from datasets.lists.entries import Entry, Segment
 from datasets.records.lookup import find_videos
-from datasets.stores.detect import Reading, detect_layout, open_store
+from datasets.stores.detect import ReadOptions, detect_layout, open_store
 from datasets.stores.store import Video
 from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
@@ -210,7 +210,7 @@ def test_videos_are_found_by_any_extension_and_capitals(videos, tmp_path):
     with pytest.raises(ValueError, match=r"Long\.Name\.v1\.avi: and Long\.Name\.v1\.mp4 have one name"):
         store.locate("a/Long.Name.v1")
     assert detect_layout(tmp_path, [Entry("a/upper", 0, "")]) == "video"
-    assert open_store("auto", tmp_path, [Entry("a/upper", 0, "")], Reading(fps=None)).fps is None
+    assert open_store("auto", tmp_path, [Entry("a/upper", 0, "")], ReadOptions(fps=None)).fps is None
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_frames_larger_than_the_limit_are_refused(videos, monkeypatch):
     monkeypatch.setattr(sizes, "MAX_SIDE", 90)
     with (
         pytest.raises(ValueError, match=r"b_frames\.mp4: frames of 96x64, more than 90x90"),
-        containers.opened(videos / "b_frames.mp4"),
+        containers.open_film(videos / "b_frames.mp4"),
     ):
         pass
 

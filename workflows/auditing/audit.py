@@ -13,7 +13,7 @@ from datasets.corpora import list_dataset
 from datasets.lists.entries import Entry
 from datasets.records.manifest import write_manifest
 from datasets.records.quarantine import update_quarantine
-from datasets.stores.detect import Reading, detect_layout, open_store
+from datasets.stores.detect import ReadOptions, detect_layout, open_store
 from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
 from sts_common import cores, counted
@@ -71,7 +71,7 @@ def choose_store(opt: Namespace, root: Path, entries: Sequence[Entry]) -> tuple[
     if layout == "auto":
         some = entries[:: max(1, len(entries) // PROBES)]
         layout = detect_layout(root, [entry for entry in some if stays_inside(root, entry.path)] or some)
-    return layout, open_store(layout, root, entries, Reading(fps=opt.video_fps or None))
+    return layout, open_store(layout, root, entries, ReadOptions(fps=opt.video_fps or None))
 
 
 def stays_inside(root: Path, path: str) -> bool:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from datasets.lists.class_folders import NO_CLASS, Found, find_tree, refuse_clashes
+from datasets.lists.class_folders import NO_CLASS, VideoPath, find_tree, refuse_clashes
 from datasets.lists.entries import Entry
 from datasets.lists.links import LINKS, followed, leading_out
 from datasets.lists.source_groups import source_of
@@ -18,7 +18,7 @@ from .list_writers import Lists
 log = logging.getLogger(__name__)
 
 
-def list_own(root: Path) -> tuple[Lists, list[Found]]:
+def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
     """The videos that `find_tree` finds, all for training, by class folder; and as they were found.
 
     What is left out is said.
@@ -40,7 +40,7 @@ def list_own(root: Path) -> tuple[Lists, list[Found]]:
     return Lists({"train": entries, "test": []}, names), videos
 
 
-def follow_links(root: Path, videos: Iterable[Found]) -> Path | None:
+def follow_links(root: Path, videos: Iterable[VideoPath]) -> Path | None:
     """Say in `links.txt` that the links to one's own videos may lead out of their folder, if any do; returns it."""
     links = {link for video in videos if (link := leading_out(root, f"{video.path}{video.suffix}"))}
     if not links:

@@ -13,7 +13,7 @@ from datasets.corpora import DATASETS
 from datasets.lists.entries import Entry
 from datasets.records.lookup import look_on_disk, video_of
 from datasets.records.manifest import read_manifest
-from datasets.stores.detect import Reading, open_store
+from datasets.stores.detect import ReadOptions, open_store
 from datasets.stores.store import Store
 from datasets.streams import RGB
 from engine import Scores
@@ -91,7 +91,7 @@ def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: d
     manifest = read_manifest(root)
     layout = manifest.layout if manifest and layout == "auto" else layout
     fps = options.get("video_fps", 25.0)
-    return open_store(layout, root, entries, Reading(fps=float(fps) or None))
+    return open_store(layout, root, entries, ReadOptions(fps=float(fps) or None))
 
 
 def strip_of(store: Store, entry: Entry) -> Strip:

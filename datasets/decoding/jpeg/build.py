@@ -1,8 +1,8 @@
-"""The library in C++: what it is made of, and building it where no installer did.
+"""Sources of the C++ library, and building it where no installer did.
 
     python datasets/decoding/jpeg/build.py        # build it now and print where it is
 
-Nothing of the package is used: setup.py reads this file, too.
+It imports sts_common alone, because setup.py reads this file, too.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What the functions of clip.h are given and say: views, images in memory, failures."""
+"""ctypes records of clip.h: views, images in memory, failures."""
 
 import ctypes
 from collections.abc import Sequence
@@ -24,12 +24,12 @@ class FailureRecord(ctypes.Structure):
 
 
 class ImageError(Exception):
-    """An image that this library does not give.
+    """Failure to decode an image with this library.
 
     Attributes:
         index: Which one of the call, from 0.
         code: Of clip.h.
-        reason: What is wrong; the size, WIDTHxHEIGHT, for `OTHER_SIZE`.
+        reason: The fault; the size, WIDTHxHEIGHT, for `OTHER_SIZE`.
     """
 
     def __init__(self, index: int, code: int, reason: str) -> None:
@@ -43,8 +43,8 @@ class Images(NamedTuple):
     Attributes:
         data: Address of their addresses.
         sizes: Address of their sizes in bytes, int64.
-        number: How many.
-        owner: What keeps the memory.
+        number: Number of images.
+        owner: Object that keeps the memory.
     """
 
     data: int
@@ -53,12 +53,12 @@ class Images(NamedTuple):
     owner: Any
 
     def part(self, first: int, number: int) -> "Images":
-        """Some of them."""
+        """Return a slice of the images."""
         return Images(self.data + 8 * first, self.sizes + 8 * first, number, self.owner)
 
 
 def in_memory(blobs: Sequence[Any]) -> Images:
-    """Images that are bytes-like objects."""
+    """Wrap bytes-like objects as images."""
     arrays = [np.frombuffer(blob, np.uint8) for blob in blobs]
     data = np.array([array.__array_interface__["data"][0] for array in arrays], np.uintp)
     sizes = np.array([array.size for array in arrays], np.int64)

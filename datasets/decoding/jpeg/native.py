@@ -1,4 +1,4 @@
-"""JPEG images of a clip by the library in clip.cpp: decoded where a view looks, resized byte for byte as Pillow does.
+"""JPEG decoding of clips by the library in clip.cpp: only where a view looks, resized byte for byte as Pillow does.
 
 Nothing here knows the names of files: `images.py` turns an `ImageError` into one that names them.
 """
@@ -26,7 +26,7 @@ NO_LIBJPEG = "no libjpeg-turbo of the kind that the headers describe: pip instal
 
 
 class FileMemory:
-    """Memory that files are read into, again and again; of one thread."""
+    """Reused memory of one thread that files are read into."""
 
     def __init__(self) -> None:
         self.free = load().clip_files_free
@@ -38,7 +38,7 @@ class FileMemory:
         self.free(self.handle)
 
     def read(self, names: Sequence[bytes]) -> Images:
-        """Whole files, in memory until the next call.
+        """Read whole files; they stay in memory until the next call.
 
         Raises:
             ImageError: If one cannot be read.
@@ -55,7 +55,7 @@ threads = threading.local()
 
 
 def read_files(names: Sequence[bytes]) -> Images:
-    """Whole files, in memory until this thread's next call; raises `ImageError`."""
+    """Read whole files; they stay in memory until this thread's next call; raises `ImageError`."""
     if not hasattr(threads, "memory"):
         threads.memory = FileMemory()
     memory: FileMemory = threads.memory
@@ -63,7 +63,7 @@ def read_files(names: Sequence[bytes]) -> Images:
 
 
 def image_size(images: Images) -> tuple[int, int]:
-    """Height and width of the first image, by its header; raises `ImageError`."""
+    """Read height and width of the first image from its header; raises `ImageError`."""
     failure, values = FailureRecord(), (ctypes.c_int32 * 3)()
     address = ctypes.addressof(values)
     data = ctypes.c_void_p.from_address(images.data).value
@@ -82,7 +82,7 @@ def decode(
     fast: bool = False,
     isa: str = "auto",
 ) -> None:
-    """What a view shows of images.
+    """Decode what a view shows of images.
 
     Args:
         images: JPEG, all of one size.
@@ -102,7 +102,7 @@ def decode(
 
 
 def resample(frames: NDArray[np.uint8], view: View, isa: str = "auto") -> NDArray[np.uint8]:
-    """What a view shows of decoded frames (T, H, W, C) of 1 to 3 channels, as (C, T, height, width)."""
+    """Resample decoded frames (T, H, W, C) of 1 to 3 channels to a view, as (C, T, height, width)."""
     failure, frames = FailureRecord(), np.ascontiguousarray(frames)
     count, height, width, channels = frames.shape
     out = np.empty((channels, count, view.window.height, view.window.width), np.uint8)
@@ -112,13 +112,13 @@ def resample(frames: NDArray[np.uint8], view: View, isa: str = "auto") -> NDArra
 
 
 def decode_floor(blobs: Sequence[Any], channels: int) -> None:
-    """Nothing but decoding whole JPEG images, which are dropped: what benchmarks compare with; raises `ImageError`."""
+    """Decode whole JPEG images and drop them: the lower bound that benchmarks compare with; raises `ImageError`."""
     images, failure = in_memory(blobs), FailureRecord()
     check(load().clip_floor(images.data, images.sizes, images.number, channels, ctypes.byref(failure)), failure)
 
 
 def view_record(view: View, fast: bool, isa: str) -> Any:
-    """A reference to the view as clip.h has it."""
+    """Return a reference to the view as clip.h has it."""
     if isa not in isa_paths():
         raise ValueError(f"this processor has no code path {isa!r}; it has {', '.join(isa_paths())}")
     window = view.window
@@ -127,7 +127,7 @@ def view_record(view: View, fast: bool, isa: str) -> Any:
 
 
 def missing() -> str:
-    """Why there is no native loader on this machine and how to get it; "" if there is."""
+    """Return why there is no native loader on this machine and how to get it; "" if there is."""
     try:
         load()
     except BuildError as error:
@@ -137,17 +137,17 @@ def missing() -> str:
 
 @cache
 def isa_paths() -> list[str]:
-    """Code paths that this processor can run, "auto" first."""
+    """List the code paths that this processor can run, "auto" first."""
     return [name for number, name in enumerate(ISAS) if load().clip_isa(number) > 0]
 
 
 def isa_used() -> str:
-    """The code path that "auto" takes."""
+    """Return the code path that "auto" takes."""
     return ISAS[load().clip_isa(0)]
 
 
 def jpeg_libraries() -> list[str]:
-    """Where libjpeg-turbo may be: in the system, and in the wheel of Pillow."""
+    """List where libjpeg-turbo may be: in the system, and in the wheel of Pillow."""
     found = importlib.util.find_spec("PIL")
     folder = Path(found.origin).parent if found and found.origin else Path()
     bundled = [*folder.parent.glob("[Pp]illow.libs/libjpeg*.so*"), *folder.glob(".dylibs/libjpeg*.dylib")]
@@ -156,13 +156,13 @@ def jpeg_libraries() -> list[str]:
 
 @cache
 def library_path() -> Path:
-    """The library in use, compiled if need be; raises `BuildError`."""
+    """Return the path of the library in use, compiled if need be; raises `BuildError`."""
     return KERNEL.path()
 
 
 @cache
 def jpeg_library() -> str:
-    """Name or path of the libjpeg-turbo in use; raises `BuildError`."""
+    """Return name or path of the libjpeg-turbo in use; raises `BuildError`."""
     load()
     return opened[0]
 
@@ -172,7 +172,7 @@ opened: list[str] = []
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library with a libjpeg-turbo; ctypes releases the GIL during calls.
+    """Load the library with a libjpeg-turbo; ctypes releases the GIL during calls.
 
     Raises:
         BuildError: There is none, or it does not load, or finds no libjpeg-turbo.
@@ -188,7 +188,7 @@ def load() -> ctypes.CDLL:
 
 
 def declare(kernel: ctypes.CDLL) -> None:
-    """The types of clip.h."""
+    """Declare the types of clip.h."""
     pointer, int32, int64 = ctypes.c_void_p, ctypes.c_int32, ctypes.c_int64
     kernel.clip_isa.argtypes = [int32]
     kernel.clip_open.argtypes = [ctypes.c_char_p, pointer]

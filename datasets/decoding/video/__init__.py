@@ -1,4 +1,4 @@
-"""Video files: one decoder, which turns any of them into (seconds, picture), and all that is built on it.
+"""Decoding of video files: one decoder of (seconds, picture), and all that is built on it.
 
 containers   opening a file, and which of its streams is the film
 packets      what is in a file, without decoding, and whether it is whole

@@ -1,4 +1,4 @@
-"""Opening video files with PyAV: which formats are read, which stream of a file is its film, and its packets."""
+"""Opening video files with PyAV: readable formats, the video stream of a file, and its packets."""
 
 import os
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ FORMATS = "avi,asf,dv,flv,gif,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mpeg,mpegts,
 
 
 class DamagedVideo(ValueError):  # noqa: N818 - says what it is
-    """A video file that is cut short, or of which a part cannot be decoded; what is there can be read all the same."""
+    """A video file that is truncated, or of which a part cannot be decoded; the rest of it can be read."""
 
 
 def load_av() -> ModuleType:
-    """PyAV, which is loaded when the first video file is opened.
+    """Import PyAV, when the first video file is opened.
 
     Raises:
         ValueError: If it is not installed.
@@ -41,7 +41,7 @@ def load_av() -> ModuleType:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have the process keep the memory of pictures that are freed, for the next ones.
+    """Make the process keep the memory of freed pictures for the next ones.
 
     glibc returns it to the system, and the next picture costs a page fault for each 4 kB: half of the time of its
     conversion. Having freed a larger block once, it keeps up to twice as much.
@@ -50,8 +50,8 @@ def keep_freed_memory() -> None:
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator["VideoStream"]:
-    """The film of a video file, which decodes in one thread; errors in the block name the file.
+def open_film(path: str | Path) -> Iterator["VideoStream"]:
+    """Open the video stream of a file, which decodes in one thread; errors in the block name the file.
 
     Raises:
         FileNotFoundError: No such file.
@@ -72,7 +72,7 @@ def opened(path: str | Path) -> Iterator["VideoStream"]:
 
 
 def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
-    """The first stream of moving pictures, prepared to decode: neither a cover nor of a codec that is not there.
+    """Return the first video stream, ready to decode: neither a cover nor of an unknown codec.
 
     Raises:
         ValueError: If there is none, or its frames are too large.
@@ -103,12 +103,12 @@ def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
 
 
 def container_of(film: "VideoStream") -> "InputContainer":
-    """The file that a film is read from."""
+    """Return the container that a video stream is read from."""
     return cast("InputContainer", film.container)
 
 
 def packets_of(film: "VideoStream") -> Iterator["Packet"]:
-    """Packets from where the file stands to its end, or to where it cannot be read; the last one is empty."""
+    """Yield packets from the current position to the end, or to a read error; the last one is empty."""
     av = load_av()
     try:
         yield from container_of(film).demux(film)

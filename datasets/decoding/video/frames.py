@@ -1,4 +1,4 @@
-"""The frames of a video file in the order in which they are shown: from the beginning, or from anywhere."""
+"""Frames of a video file in display order: from the beginning, or from anywhere."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .containers import DamagedVideo, container_of, load_av, packets_of
-from .outline import VideoIndex, scanned
+from .outline import VideoIndex, scan
 
 if TYPE_CHECKING:
     from av.packet import Packet
@@ -19,7 +19,7 @@ Placed = tuple[int, "VideoFrame"]
 
 
 class Cursor:
-    """Walks through a film in the order in which its frames are shown.
+    """Position in a video stream that moves through its frames in display order.
 
     Args:
         film: Of a file that was just opened.
@@ -44,13 +44,13 @@ class Cursor:
 
     def start(self, key: int, packets: "Iterable[Packet]") -> None:
         """Begin at frame `key`, with the decoder as it is after opening or seeking."""
-        self.frames = self.placed(key, packets)
+        self.frames = self.place_frames(key, packets)
         self.shown: Placed | None = None
         self.coming: Placed | None = None
         self.damaged = False
 
-    def placed(self, key: int, packets: "Iterable[Packet]") -> Iterator[Placed]:
-        """(position, frame) from `key` on. Frames shown before it may need others that were not decoded."""
+    def place_frames(self, key: int, packets: "Iterable[Packet]") -> Iterator[Placed]:
+        """Yield (position, frame) from `key` on. Frames shown before it may need others that were not decoded."""
         error, position, skip = load_av().error.FFmpegError, key - 1, 0 if key else self.index.skipped
         for packet in packets:
             if packet.size and skip:
@@ -70,12 +70,12 @@ class Cursor:
                     yield position, frame
 
     def place(self, frame: "VideoFrame", before: int) -> int:
-        """Position of a frame after one at position `before`; -1 for one that is shown before the first one."""
+        """Return the position of a frame after one at position `before`; -1 for one shown before the first frame."""
         stamp = getattr(frame, self.index.clock) if self.stamps else None
         return before + 1 if stamp is None else bisect_right(self.stamps, stamp) - 1
 
     def reach(self, position: int) -> "VideoFrame | None":
-        """The frame shown at a position, not before those asked for earlier; None if it cannot be had.
+        """Return the frame shown at a position, not before an earlier request; None if it cannot be decoded.
 
         Some encoders leave out a frame that equals the one before it; then that one is shown.
         """
@@ -93,7 +93,7 @@ class Cursor:
         return self.shown[1]
 
     def jump(self, key: int) -> bool:
-        """Seek to a frame where decoding can begin; whether that is where the file then goes on."""
+        """Seek to a frame where decoding can begin; return whether the file then goes on there."""
         try:
             container_of(self.film).seek(int(self.index.stamps[key]), stream=self.film)
         except load_av().error.FFmpegError:
@@ -104,7 +104,7 @@ class Cursor:
 
 
 class Timer:
-    """Seconds since the first frame, of frames in the order in which they are shown, by their own stamps.
+    """Seconds since the first frame, of frames in display order, by their own timestamps.
 
     A frame whose stamp is missing or does not increase comes one period after its predecessor: the last frames of an
     AVI file have none, and raw streams have none at all.
@@ -126,7 +126,7 @@ class Timer:
 
 
 def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float, "VideoFrame"]]:
-    """(seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
+    """Yield (seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
 
     One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more.
 
@@ -139,14 +139,14 @@ def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float,
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is cut short, or a part cannot be decoded.
     """
-    with scanned(path, allow_short) as (film, index, packets):
+    with scan(path, allow_short) as (film, index, packets):
         yield from walk(path, film, index, packets, allow_short)
 
 
 def walk(
     path: Path, film: "VideoStream", index: VideoIndex, packets: "Iterable[Packet]", allow_short: bool
 ) -> Iterator[tuple[float, "VideoFrame"]]:
-    """`timed_frames` of a film that is open, as `scanned` gives it."""
+    """Yield `timed_frames` of an open video stream, with index and packets as `scan` gives them."""
     cursor, timer = Cursor(film, index, packets), Timer(index)
     count = 0
     shown: VideoFrame | None = None

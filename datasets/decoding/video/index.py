@@ -1,17 +1,17 @@
-"""When each frame of a video file is on the screen, and where decoding can begin."""
+"""Index of a video file: display times of its frames, and the frames where decoding can begin."""
 
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from .containers import opened
+from .containers import open_film
 from .frames import Cursor, Timer
 from .outline import KEPT, VideoIndex, outline, state_of
 
 
 def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
-    """The index of a video file, kept until the file changes.
+    """Return the index of a video file, cached until the file changes.
 
     Raises:
         FileNotFoundError: No such file.
@@ -19,12 +19,12 @@ def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
     index = outline(path, allow_short)
-    return index if len(index.seconds) else decoded_index(path, *state_of(path)).checked(path, allow_short)
+    return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short)
 
 
 @lru_cache(KEPT)
 def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
-    """The index of a file whose times only decoding tells.
+    """Build the index of a file whose display times only decoding tells.
 
     The decoder names the packet after which a frame came out, the same one wherever it began. The last frames come
     out after none.
@@ -33,7 +33,7 @@ def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
     seconds: list[float] = []
     stamps: list[int] = []
     keys = [0]
-    with opened(path) as film:
+    with open_film(path) as film:
         cursor, timer = Cursor(film, index), Timer(index)
         for position, frame in cursor.frames:
             seconds.append(timer(frame))

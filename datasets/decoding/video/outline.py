@@ -1,4 +1,4 @@
-"""When each frame of a video file is on the screen, as far as it can be found without decoding.
+"""Display times of the frames of a video file, as far as they can be found without decoding.
 
 A film is its timestamps: how many frames a header counts, and how many there are in a second, are hints. AVI files do
 not say when a frame is shown that is coded before others which are shown earlier, and some files lack times, or have
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .containers import DamagedVideo, opened, packets_of
+from .containers import DamagedVideo, open_film, packets_of
 from .packets import UNKNOWN, Contents, Packets, find_damage, read_packets
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ Times = NDArray[np.int64]
 
 
 class VideoIndex(NamedTuple):
-    """The frames of a video file in the order in which they are shown, counted from 0.
+    """The frames of a video file in display order, counted from 0.
 
     Attributes:
         clock: Which stamp of a decoded frame says when it is shown: "pts", "dts", or "" for none.
         seconds: Of each frame since the first one, increasing. In an outline empty where only decoding tells.
-        stamps: What the clock says of each frame; empty where frames can only be counted.
+        stamps: Timestamps of the frames on the clock; empty where frames can only be counted.
         keys: Frames at which decoding can begin, the first of all among them.
         skipped: Packets before the first one at which decoding can begin.
         unit: Seconds in a step of the clock.
@@ -46,7 +46,7 @@ class VideoIndex(NamedTuple):
         length: Seconds from the first frame to the end of the last one; about, in an outline without `seconds`.
         size: Width and height of the first frame, before any rotation.
         container: FFmpeg's name of the format of the file.
-        notes: What a user should know of how the file is read.
+        notes: Notes for a user on how the file is read.
         damage: Why it is not whole; "" if it is.
     """
 
@@ -64,56 +64,56 @@ class VideoIndex(NamedTuple):
     notes: tuple[str, ...]
     damage: str
 
-    def checked(self, path: Path, allow_short: bool) -> "VideoIndex":
-        """The index; raises DamagedVideo if the file is not whole, and that is not allowed."""
+    def check(self, path: Path, allow_short: bool) -> "VideoIndex":
+        """Return the index; raises DamagedVideo if the file is not whole, and that is not allowed."""
         if self.damage and not allow_short:
             raise DamagedVideo(f"{path}: {self.damage}; get the file again")
         return self
 
 
 def outline(path: Path, allow_short: bool = False) -> VideoIndex:
-    """The index of a video file without what only decoding tells, kept until the file changes.
+    """Return the index of a video file without what only decoding tells, cached until the file changes.
 
     Raises:
         FileNotFoundError: No such file.
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
-    known = known_outline(path, *state_of(path))
-    if not known:
-        with opened(path) as film:
-            known.append(make_outline(path, film, read_packets(film)))
-    return known[0].checked(path, allow_short)
+    cached = known_outline(path, *state_of(path))
+    if not cached:
+        with open_film(path) as film:
+            cached.append(make_outline(path, film, read_packets(film)))
+    return cached[0].check(path, allow_short)
 
 
 @contextmanager
-def scanned(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
-    """An open film, its outline and its packets; a file of which nothing is known yet is read once for both.
+def scan(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
+    """Open a video stream with its outline and its packets; a file without a cached outline is read once for both.
 
     Raises:
         As `outline`.
     """
-    known = known_outline(path, *state_of(path))
-    if not known:
-        with opened(path) as film:
+    cached = known_outline(path, *state_of(path))
+    if not cached:
+        with open_film(path) as film:
             contents = read_packets(film, keep=True)
-            known.append(make_outline(path, film, contents))
-            if contents.kept is not None:
-                yield film, known[0].checked(path, allow_short), contents.kept
+            cached.append(make_outline(path, film, contents))
+            if contents.kept_packets is not None:
+                yield film, cached[0].check(path, allow_short), contents.kept_packets
                 return
-    index = known[0].checked(path, allow_short)
-    with opened(path) as film:
+    index = cached[0].check(path, allow_short)
+    with open_film(path) as film:
         yield film, index, packets_of(film)
 
 
 @lru_cache(KEPT)
 def known_outline(_path: Path, _modified: int, _size: int) -> list[VideoIndex]:
-    """Where the outline of one state of a file is kept once it is made: an empty list at first."""
+    """Return the cache of the outline of one state of a file: a list, empty until the outline is made."""
     return []
 
 
 def state_of(path: Path) -> tuple[int, int]:
-    """What changes with a file: its time and its length."""
+    """Return modification time and size of a file, which change with its content."""
     try:
         facts = path.stat()
     except FileNotFoundError:
@@ -122,7 +122,7 @@ def state_of(path: Path) -> tuple[int, int]:
 
 
 def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIndex:
-    """`outline` by all that is in a file."""
+    """Build the `outline` from the contents of a file."""
     packets, skipped = from_first_key(contents.packets)
     shown = packets[~packets.hidden & ~leading(packets)]
     if not len(shown.pts):
@@ -136,13 +136,13 @@ def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIn
     notes = describe(shown, skipped, clock, unit, seconds, period)
     if clock and is_too_fast(seconds):
         clock, seconds = (clock, np.arange(len(stamps)) * period) if exact else ("", seconds)
-    known = clock == "pts" and exact
-    last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if known else period
+    exact_times = clock == "pts" and exact
+    last = float(max(period, shown.durations[shown.pts.argmax()] * unit)) if exact_times else period
     return VideoIndex(
         clock=clock,
-        seconds=seconds if known else np.empty(0),
-        stamps=stamps if known else np.empty(0, np.int64),
-        keys=find_keys(shown, stamps, form) if known else np.zeros(1, np.int64),
+        seconds=seconds if exact_times else np.empty(0),
+        stamps=stamps if exact_times else np.empty(0, np.int64),
+        keys=find_keys(shown, stamps, form) if exact_times else np.zeros(1, np.int64),
         skipped=skipped,
         unit=unit,
         period=period,
@@ -156,25 +156,25 @@ def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIn
 
 
 def from_first_key(packets: Packets) -> tuple[Packets, int]:
-    """Packets from the first at which decoding can begin, and how many come before; all, if none says that it can."""
+    """Return packets from the first key packet on, and how many come before; all, if there is no key packet."""
     skipped = int(packets.keys.argmax()) if packets.keys.any() else 0
     return packets[skipped:], skipped
 
 
 def leading(packets: Packets) -> NDArray[np.bool_]:
-    """Which packets are shown before the first one, whose references they share with a part that is not there."""
+    """Return which packets are shown before the first one, whose references they share with an absent part."""
     of_first = np.cumsum(packets.keys) <= 1  # later on, times jump back where two recordings were joined
     return of_first & (packets.pts < packets.pts[:1]) & (packets.pts != UNKNOWN)
 
 
 def find_keys(shown: Packets, stamps: Times, form: str) -> NDArray[np.int64]:
-    """Frames at which decoding can begin, the first among them; in some formats that alone."""
+    """Return the frames at which decoding can begin, the first among them; in some formats that alone."""
     seekable = any(name in form for name in SEEKABLE)
     return np.union1d([0], np.searchsorted(stamps, shown.pts[shown.keys & seekable]))
 
 
 def choose_clock(film: "VideoStream", shown: Packets) -> tuple[str, bool]:
-    """Which stamp of a frame says when it is shown ("" for none), and whether those of the packets say it as well."""
+    """Choose the stamp of a frame that is its display time ("" for none), and whether packets state it as well."""
     count = len(shown.pts)
     if film.codec_context.has_b_frames and are_guesses(film, shown):
         increasing = UNKNOWN not in shown.dts and (np.diff(shown.dts) > 0).all()
@@ -187,7 +187,7 @@ def choose_clock(film: "VideoStream", shown: Packets) -> tuple[str, bool]:
 
 
 def are_guesses(film: "VideoStream", shown: Packets) -> bool:
-    """Whether times of display are not in the file: always in AVI, in MXF where they are those of decoding."""
+    """Whether display times are not in the file: always in AVI, in MXF where they equal decoding times."""
     form = film.container.format.name
     return form == "avi" or (form == "mxf" and np.array_equal(shown.pts, shown.dts))
 
@@ -205,7 +205,7 @@ def is_too_fast(seconds: NDArray[np.float64]) -> bool:
 
 
 def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
-    """Seconds from frame to frame: by the first plausible rate that the file states, unless its times say otherwise."""
+    """Return the seconds per frame: the first plausible rate that the file states, unless its times contradict."""
     rates = (float(rate or 0) for rate in (film.guessed_rate, film.codec_context.framerate))
     nominal = next((1 / rate for rate in rates if 0 < rate <= MAX_RATE), 1 / UNKNOWN_RATE)
     if len(seconds) < 2 or is_too_fast(seconds):
@@ -217,7 +217,7 @@ def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
 def describe(
     shown: Packets, skipped: int, clock: str, unit: float, seconds: NDArray[np.float64], period: float
 ) -> tuple[str, ...]:
-    """What a user should know of how a file is read."""
+    """Return the notes for a user on how a file is read."""
     notes = []
     if skipped:
         notes.append(f"its first {skipped} packets need a frame that is not in the file; it begins after them")

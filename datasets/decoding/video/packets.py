@@ -1,4 +1,4 @@
-"""What is in a video file, without decoding: the times of its packets, and whether it is whole."""
+"""Packets of a video file, without decoding: their times, and whether the file is whole."""
 
 import re
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Packets:
-    """The packets of a film in the order of decoding, one element each.
+    """Packets of a video stream in decoding order, one element each.
 
     Attributes:
         pts: When its frame is shown, in units of the stream.
         dts: When it is decoded.
-        durations: How long it is shown, 0 where nothing says.
+        durations: Display time of the frame, 0 where nothing states it.
         keys: Whether decoding can begin there.
         hidden: Whether it is decoded but not shown, as an edit list says.
         corrupt: Whether it is damaged.
@@ -45,21 +45,21 @@ class Packets:
 
 
 class Contents(NamedTuple):
-    """What reading a file to its end has shown.
+    """Contents of a file that was read to its end.
 
     Attributes:
         packets: Of the film, those with a picture.
         end: Seconds at which the last packet of any stream ends.
         readable: Whether there was no error on the way.
         listed: Packets that the file's own index lists; 0 without one.
-        kept: All packets of the film, for decoding; None if they fill more than `KEPT_BYTES`, or are not wanted.
+        kept_packets: All packets of the film, for decoding; None if above `KEPT_BYTES`, or not asked for.
     """
 
     packets: Packets
     end: float
     readable: bool
     listed: int
-    kept: "list[Packet] | None"
+    kept_packets: "list[Packet] | None"
 
 
 def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
@@ -76,13 +76,13 @@ def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
     streams = container.streams if stated_end(film) is None else [film]
     rows: list[tuple[int, int, int, bool, bool, bool]] = []
     ends: dict[int, int] = {}
-    readable, left = True, KEPT_BYTES if keep else 0
-    kept: list[Packet] = []
+    readable, bytes_left = True, KEPT_BYTES if keep else 0
+    kept_packets: list[Packet] = []
     try:
         for packet in container.demux(*streams):
-            if left > 0 and packet.stream.index == film.index:  # the last one, empty, has no index of its own
-                kept.append(packet)
-                left -= packet.size
+            if bytes_left > 0 and packet.stream.index == film.index:  # the last one, empty, has no index of its own
+                kept_packets.append(packet)
+                bytes_left -= packet.size
             if not packet.size:  # an empty slot, in which the picture before stays on the screen
                 continue
             pts, dts, duration = packet.pts, packet.dts, packet.duration or 0
@@ -99,11 +99,11 @@ def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
     packets = Packets(*(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True)))
     units = {stream.index: float(stream.time_base or 0) for stream in container.streams}
     end = max((end * units[i] for i, end in ends.items()), default=0.0)
-    return Contents(packets, end, readable, listed, kept if left > 0 else None)
+    return Contents(packets, end, readable, listed, kept_packets if bytes_left > 0 else None)
 
 
 def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
-    """Why a film is not whole: packets are damaged, or it ends before its file says; "" if it is.
+    """Return why a video is not whole: damaged packets, or an end before the stated one; "" if it is whole.
 
     The index of an AVI file stands at its end, so a file that has one, and all that it lists, is whole: the length in
     its header counts slots without a picture.
@@ -115,15 +115,15 @@ def find_damage(film: "VideoStream", contents: Contents, period: float) -> str:
         return "it cannot be read to its end"
     if film.container.format.name == "avi" and film.duration == film.frames and 0 < contents.listed <= len(packets.pts):
         return ""
-    own = stated_end(film)
-    stated = common_end(film) if own is None else own
-    there = contents.end if own is None else film_end(film, packets)
-    slack = max(SLACK if own is None else TOLERANCE, PERIODS * period)
-    return f"it ends after {there:.2f} of {stated:.2f} seconds" if stated and there < stated - slack else ""
+    stream_end = stated_end(film)
+    stated = common_end(film) if stream_end is None else stream_end
+    actual = contents.end if stream_end is None else film_end(film, packets)
+    slack = max(SLACK if stream_end is None else TOLERANCE, PERIODS * period)
+    return f"it ends after {actual:.2f} of {stated:.2f} seconds" if stated and actual < stated - slack else ""
 
 
 def count_corrupt(film: "VideoStream", packets: Packets) -> int:
-    """How many packets are damaged.
+    """Count the packets that are damaged.
 
     In a transport stream the counter of its pieces begins anew where two recordings were joined. FFmpeg then marks the
     last packet before that or, as its parser looks ahead, the one before it; whether these are whole, decoding tells.
@@ -136,13 +136,13 @@ def count_corrupt(film: "VideoStream", packets: Packets) -> int:
 
 
 def film_end(film: "VideoStream", packets: Packets) -> float:
-    """Seconds at which the last picture ends, on the file's clock."""
+    """Return the seconds at which the last picture ends, on the file's clock."""
     times = packets.dts if film.container.format.name == "avi" else packets.pts
     return float((times + packets.durations).max() * (film.time_base or 0))
 
 
 def stated_end(film: "VideoStream") -> float | None:
-    """Seconds at which the film ends by what the file says of this very stream, on the file's clock."""
+    """Return the seconds at which the file says that this very stream ends, on the file's clock."""
     form, duration = film.container.format.name, film.duration
     if ("mov" in form or form == "avi") and duration and film.time_base:
         return float(((film.start_time or 0) + duration) * film.time_base)
@@ -153,7 +153,7 @@ def stated_end(film: "VideoStream") -> float | None:
 
 
 def common_end(film: "VideoStream") -> float:
-    """Seconds that the header of a file states for all of its streams together; 0 where it is silent.
+    """Return the seconds that a file's header states for all of its streams together; 0 where it is silent.
 
     In other formats FFmpeg finds the duration from the packets, of which it says nothing that they don't.
     """

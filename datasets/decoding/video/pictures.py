@@ -1,4 +1,4 @@
-"""Decoded frames as pictures: RGB, progressive and upright.
+"""Conversion of decoded frames to pictures: RGB, progressive and upright.
 
 The rule for colours: brightness and colour differences become RGB by the matrix and the range that the file is tagged
 with, BT.601 and limited range where it has no tag. HDR (a PQ or HLG transfer function) and BT.2020 primaries are then
@@ -43,7 +43,7 @@ local = threading.local()
 
 
 class Pictures:
-    """Turns the frames of one film into pictures.
+    """Converter of the frames of one video to pictures.
 
     Args:
         path: Of the film, for errors.
@@ -56,7 +56,7 @@ class Pictures:
         self.turns: bool | None = None  # whether the first frame is turned or mirrored
 
     def __call__(self, frame: "VideoFrame") -> Picture:
-        """A frame as RGB (H, W, 3), or BGR.
+        """Convert a frame to RGB (H, W, 3), or BGR.
 
         Raises:
             ValueError: It is too large, or its colours cannot be converted.
@@ -66,13 +66,13 @@ class Pictures:
         turn = display_matrix(frame) if self.turns is not False or frame.rotation else None
         self.turns = turn is not None if self.turns is None else self.turns
         if frame.interlaced_frame:
-            frame = deinterlaced(frame)
+            frame = deinterlace(frame)
         image = self.pixels(frame)
         image = np.asarray(resize(image, self.size), np.uint8) if all(self.size) else image
         return image if turn is None else np.ascontiguousarray(upright(image, turn))
 
     def pixels(self, frame: "VideoFrame") -> Picture:
-        """The pixels of a frame as they are stored, neither turned nor scaled."""
+        """Convert the pixels of a frame as they are stored, neither turned nor scaled."""
         matrix = DEFAULT_MATRIX if frame.colorspace in RESERVED else None
         wide = frame.color_trc in (PQ, HLG) or frame.color_primaries == BT2020
         bgr = self.bgr or frame.format.name not in ALIKE
@@ -82,23 +82,23 @@ class Pictures:
             plain = self.reformatter.reformat(frame, interpolation=BICUBIC, threads=1, **options)
             if wide:
                 image = to_bt709(plain.to_ndarray(), frame.color_trc, frame.color_primaries)
-                return swapped(image) if self.bgr else image
+                return swap_channels(image) if self.bgr else image
         except (OSError, ValueError) as error:
             colours = f"{frame.format.name}, {UNREADABLE.get(frame.colorspace, f'matrix {frame.colorspace}')}"
             raise ValueError(
                 f"{self.path}: its colours ({colours}) cannot be converted to RGB; convert the file to BT.709 first"
             ) from error
         image = plain.to_ndarray().astype(np.uint8, copy=False)
-        return image if bgr == self.bgr else swapped(image)
+        return image if bgr == self.bgr else swap_channels(image)
 
 
-def swapped(image: Picture) -> Picture:
-    """RGB as BGR, or the other way round."""
+def swap_channels(image: Picture) -> Picture:
+    """Swap RGB and BGR."""
     return np.ascontiguousarray(image[..., ::-1])
 
 
 def new_reformatter() -> Any:
-    """What converts pixel formats; it prepares once for all frames of a kind."""
+    """Create a converter of pixel formats; it prepares once for all frames of a kind."""
     load_av()
     from av.video.reformatter import VideoReformatter
 
@@ -106,7 +106,7 @@ def new_reformatter() -> Any:
 
 
 def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Picture:
-    """Nonlinear RGB (H, W, 3), 16 bit, of one transfer function and primaries as 8 bit in those of BT.709."""
+    """Convert nonlinear RGB (H, W, 3), 16 bit, of a transfer function and primaries to 8 bit in those of BT.709."""
     av, pixels = load_av(), image.reshape(-1, 3)
     if not hasattr(local, "reformatters"):
         local.reformatters = {}
@@ -125,8 +125,8 @@ def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Pictur
     return out.reshape(image.shape)
 
 
-def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
-    """A frame whose first field is interpolated from the second one, by nothing but the frame itself.
+def deinterlace(frame: "VideoFrame") -> "VideoFrame":
+    """Interpolate the first field of a frame from the second one, by nothing but the frame itself.
 
     Filters that look at neighbours are better on what stands still, but then a frame would depend on where decoding
     began.
@@ -143,7 +143,7 @@ def deinterlaced(frame: "VideoFrame") -> "VideoFrame":
 
 
 def display_matrix(frame: "VideoFrame") -> NDArray[np.int32] | None:
-    """How a frame is turned to be shown: [a, b, c, d] takes (x, y) to (ax + cy, bx + dy); None for as it is."""
+    """Return the rotation of a frame: [a, b, c, d] takes (x, y) to (ax + cy, bx + dy); None for as it is."""
     for data in cast(Any, frame.side_data):
         if data.type.name == "DISPLAYMATRIX":
             a, b, _, c, d = np.frombuffer(cast(Any, data), np.int32)[:5]
@@ -152,7 +152,7 @@ def display_matrix(frame: "VideoFrame") -> NDArray[np.int32] | None:
 
 
 def upright(image: Picture, matrix: NDArray[np.int32]) -> Picture:
-    """An image turned and mirrored by a matrix, to the nearest quarter turn."""
+    """Turn and mirror an image by a matrix, to the nearest quarter turn."""
     a, b, c, d = matrix.tolist()
     if abs(b) + abs(c) > abs(a) + abs(d):
         image, a, d = image.swapaxes(0, 1), c, b

@@ -1,4 +1,4 @@
-"""Constant rates: what is on the screen at each tick of one."""
+"""Resampling to a constant frame rate: which frame is on the screen at each tick."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ def check_rate(fps: float | None, option: str = "fps") -> None:
 def resample(
     frames: Iterable[tuple[float, Item]], fps: float, last: float, path: str | Path
 ) -> Iterator[tuple[Item, int]]:
-    """(frame, ticks of `fps` at which it is on the screen): at a tick it is the last whose time rounds to it or before.
+    """Yield (frame, ticks of `fps` that show it): a tick shows the last frame whose time rounds to it or before.
 
     Args:
         frames: (seconds, frame), the first at 0.
@@ -52,23 +52,23 @@ def resample(
 
 
 def nearest_tick(seconds: float, fps: float) -> int:
-    """`seconds * fps` rounded, ties up; the small term keeps ties ties when milliseconds were rounded."""
+    """Round `seconds * fps`, ties up; the small term keeps ties ties when milliseconds were rounded."""
     return math.floor(seconds * fps + 0.5 + 1e-6)
 
 
 def ticks_of(path: Path, fps: float) -> NDArray[np.int64]:
-    """Which frame of a file, counted from 0, is on the screen at each tick of a rate; raises as `resample`."""
+    """Return the frame of a file, counted from 0, that each tick of a rate shows; raises as `resample`."""
     return make_ticks(path, fps, *state_of(path))
 
 
 @lru_cache(KEPT)
 def make_ticks(path: Path, fps: float, _modified: int, _size: int) -> NDArray[np.int64]:
-    """`ticks_of` for one state of a file."""
+    """Compute `ticks_of` for one state of a file."""
     index = index_video(path)
     return positions_at(index.seconds.tolist(), fps, index.last, path)
 
 
 def positions_at(seconds: Sequence[float], fps: float, last: float, path: Path) -> NDArray[np.int64]:
-    """Which frame is on the screen at each tick of a rate, by the times of the frames; arguments as `resample`."""
+    """Return the frame that each tick of a rate shows, by the times of the frames; arguments as `resample`."""
     runs = list(resample(zip(seconds, count()), fps, last, path))
     return np.repeat(*np.array(runs, np.int64).T)

@@ -1,4 +1,4 @@
-"""Video files to frames: all of them at a constant rate and a given size, or some by their position."""
+"""Reading frames of video files: all of them at a constant rate and a given size, or some by their position."""
 
 from collections.abc import Iterator, Sequence
 from itertools import repeat
@@ -7,10 +7,10 @@ from pathlib import Path
 import cv2
 from cv2.typing import MatLike as Frame
 
-from .containers import opened
+from .containers import open_film
 from .frames import Cursor, walk
 from .index import index_video
-from .outline import scanned
+from .outline import scan
 from .pictures import Picture, Pictures
 from .rates import check_rate, resample
 from .sizes import Scaler
@@ -23,7 +23,7 @@ def read_video(
     allow_short: bool = False,
     bgr: bool = False,
 ) -> Iterator[Frame]:
-    """Frames of a video as uint8 RGB (H, W, 3), one at a time; errors come while iterating.
+    """Yield the frames of a video as uint8 RGB (H, W, 3), one at a time; errors come while iterating.
 
     At a constant rate frame k shows what is on the screen at k / fps seconds after the first frame, rounded to
     the nearest tick; frames are dropped or repeated. Rotation metadata is applied.
@@ -42,7 +42,7 @@ def read_video(
     """
     check_rate(fps)
     path = Path(path)
-    with scanned(path, allow_short) as (film, index, packets):
+    with scan(path, allow_short) as (film, index, packets):
         frames = walk(path, film, index, packets, allow_short)
         shown = ((frame, 1) for _, frame in frames) if fps is None else resample(frames, fps, index.last, path)
         picture, scale = Pictures(path, index.size, bgr), Scaler(short_side, path)
@@ -53,26 +53,26 @@ def read_video(
             raise ValueError(f"{path}: {error.err}") from error
 
 
-def read_positions(path: Path, wanted: Sequence[int]) -> Iterator[Picture]:
-    """Some frames of a video as uint8 RGB (H, W, 3), at the size of its first one, the same as `read_video` gives.
+def read_positions(path: Path, positions: Sequence[int]) -> Iterator[Picture]:
+    """Yield frames of a video by position, uint8 RGB (H, W, 3), as `read_video` gives them, in the first one's size.
 
     Decoding begins at the nearest frame where it can, and goes no further than needed.
 
     Args:
         path: A video file.
-        wanted: Positions of frames, ascending, counted from 0.
+        positions: Positions of frames, ascending, counted from 0.
 
     Raises:
         ValueError: If one cannot be decoded; and as `index_video`.
     """
-    index, left = index_video(path), list(wanted)
+    index, remaining = index_video(path), list(positions)
     pictures = Pictures(path, index.size)
     for seeks in (True, False):  # where seeking misses its aim
-        with opened(path) as film:
+        with open_film(path) as film:
             cursor = Cursor(film, index, seeks=seeks)
-            while left and (frame := cursor.reach(left[0])) is not None:
+            while remaining and (frame := cursor.reach(remaining[0])) is not None:
                 yield pictures(frame)
-                left.pop(0)
-        if not left:
+                remaining.pop(0)
+        if not remaining:
             return
-    raise ValueError(f"{path}: frame {left[0] + 1} of the file cannot be decoded; get the file again")
+    raise ValueError(f"{path}: frame {remaining[0] + 1} of the file cannot be decoded; get the file again")

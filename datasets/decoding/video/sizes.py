@@ -1,4 +1,4 @@
-"""Sizes of frames: the largest that are taken, and scaling to a short side."""
+"""Sizes of frames: the largest that are accepted, and scaling to a short side."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def check_size(width: int, height: int, path: str | Path) -> None:
 
 
 class Scaler:
-    """Scales frames of a video to the size that the first one gets, should the size change in the middle.
+    """Scaler of a video's frames to the size that the first one gets, should the size change in the middle.
 
     Args:
         short_side: Pixels of the shorter side; None keeps the size.
@@ -35,7 +35,7 @@ class Scaler:
 
 
 def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, int]:
-    """(width, height) with the shorter side `short_side` and the longer one rounded to the nearest pixel."""
+    """Compute (width, height) with the shorter side `short_side`, the longer one rounded to the nearest pixel."""
     if short_side is None:
         return width, height
     short = min(width, height)
@@ -43,7 +43,7 @@ def scaled_size(width: int, height: int, short_side: int | None) -> tuple[int, i
 
 
 def resize(frame: Frame, size: tuple[int, int]) -> Frame:
-    """`frame` at `size` = (width, height): averaged when it shrinks, bicubic when it grows."""
+    """Resize `frame` to `size` = (width, height): averaged when it shrinks, bicubic when it grows."""
     height, width = frame.shape[:2]
     if (width, height) == size:
         return frame

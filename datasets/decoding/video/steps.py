@@ -1,4 +1,4 @@
-"""How evenly the frames of a video follow each other, as filmed and at a constant rate."""
+"""Evenness of the frames of a video, as filmed and at a constant rate."""
 
 from pathlib import Path
 
@@ -12,12 +12,12 @@ UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 2
 
 
 def mean_rate(index: VideoIndex) -> float:
-    """Frames per second: how many there are in its length, where their times are known."""
+    """Compute frames per second: their number over the length, where their times are known."""
     return len(index.seconds) / index.length if len(index.seconds) else 1 / index.period
 
 
 def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
-    """How many frames of the file each tick of a rate is after the one before: 0 where a frame is repeated.
+    """Count the frames of the file from each tick of a rate to the next: 0 where a frame is repeated.
 
     Raises:
         ValueError: The times of the file cannot be right.
