@@ -19,7 +19,7 @@ from workflows.training.teachers import teacher_options, tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:
-    """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
+    """Distil as `opt` says; return "acc", the best validation accuracy of the student, in [0, 1]."""
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)
@@ -63,7 +63,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
 
 def log_columns(opt: Namespace) -> dict[str, str]:
-    """Column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
+    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
     terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt)}": "loss_ce"}
     return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
 

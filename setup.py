@@ -48,7 +48,7 @@ class Develop(Command):
 
 
 def extension(package: str, library: Any) -> Extension:
-    """A native library of a package, left out with a warning if it cannot be compiled."""
+    """Return a native library of a package, left out with a warning if it cannot be compiled."""
     folder = package.replace(".", "/")
     return Extension(
         f"sts_net.{package}._{library.name}",

@@ -29,7 +29,7 @@ def main() -> None:
 
 
 def table() -> str:
-    """Every command with its purpose."""
+    """Return every command with its purpose."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {command.purpose}" for name, command in COMMANDS.items()]
     return "\n".join(["usage: sts COMMAND [options], sts COMMAND --help", "", *lines])

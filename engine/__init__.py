@@ -1,4 +1,4 @@
-"""Training, testing, checkpoints and logs. Depends on torch alone: it sees a callable task and iterable batches."""
+"""Training, testing, checkpoints and logs, for any callable task and iterable of batches."""
 
 from . import checkpoint
 from .checkpoint.lock import check_results

@@ -33,7 +33,7 @@ def build_flow(
     threads: int | None = None,
     **parameters: Any,
 ) -> FlowSolver:
-    """Flow from one grey image to the next; one object serves any number of pairs of any size.
+    """Build a flow from one grey image to the next; one object serves any number of pairs of any size.
 
     Args:
         name: A key of `FLOWS`.
@@ -70,5 +70,5 @@ def build_flow(
 
 
 def available(name: str = "tvl1") -> dict[str, str]:
-    """Backends of a flow on this machine: "" where one can be used, else what is missing and how to get it."""
+    """Return the backends of a flow here: "" where usable, else what is missing and how to get it."""
     return {backend: solvers.MISSING[backend]() for backend in FLOWS[name]}

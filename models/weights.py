@@ -32,7 +32,7 @@ def check_finite(weights: Weights, source: str) -> None:
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """The network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
+    """Return the network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
 
     Raises:
         ValueError: If there are none, or two of one name.
@@ -47,7 +47,7 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 
 
 def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a network that its weights show, as far as they are those of a network of this project."""
+    """Infer the options of a network from its weights, as far as they are those of a network of this project."""
     weights = checkpoint.get("state_dict", checkpoint)
     named = weights.items() if isinstance(weights, Mapping) else ()
     stem = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor) and x.dim() == 5})
@@ -55,7 +55,7 @@ def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shape_of(weights: Weights, source: str) -> tuple[int, int]:
-    """Input channels and number of classes that the weights were made for.
+    """Return the input channels and the number of classes that the weights were made for.
 
     Raises:
         ValueError: If they are not those of a network of this project.

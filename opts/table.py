@@ -41,7 +41,7 @@ class Refused(argparse.Action):
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of all scripts."""
+    """Build the parser of all scripts."""
     parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; see docs/commands.md.")
     add_data_options(parser)
     add_clip_options(parser)
@@ -55,7 +55,7 @@ def build_parser() -> ArgumentParser:
 
 
 def add_data_options(parser: ArgumentParser) -> None:
-    """What is read, and how it is stored."""
+    """Add options of the data and their storage."""
     add = parser.add_argument_group("data").add_argument
     add("--dataset", default="HMDB51", choices=DATASETS, help="whose annotation files to read")
     add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, or of the videos")
@@ -86,7 +86,7 @@ def add_data_options(parser: ArgumentParser) -> None:
 
 
 def add_clip_options(parser: ArgumentParser) -> None:
-    """Which frames a clip has, and what is seen of them."""
+    """Add options of the clips: their frames, crops and augmentation."""
     add = parser.add_argument_group("clips").add_argument
     add("--sample_size", default=112, type=int, help="side of the input, pixels")
     add("--sample_duration", default=16, type=int, help="frames per clip")
@@ -120,7 +120,7 @@ def add_clip_options(parser: ArgumentParser) -> None:
 
 
 def add_loading_options(parser: ArgumentParser) -> None:
-    """How fast clips come."""
+    """Add options of the loader."""
     add = parser.add_argument_group("loading").add_argument
     add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
     add("--n_workers", default="auto", type=workers, help="threads or processes that load; 0: none; auto: a core each")
@@ -136,14 +136,14 @@ def add_loading_options(parser: ArgumentParser) -> None:
 
 
 def workers(text: str) -> int | str:
-    """A number of workers, or "auto"."""
+    """Parse a number of workers, or "auto"."""
     if text != "auto" and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number >= 0 nor auto")
     return text if text == "auto" else int(text)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
-    """The network, and weights to start from."""
+    """Add options of the network and its initial weights."""
     add = parser.add_argument_group("network").add_argument
     add("--model", default="resnext", choices=MODELS, help="architecture")
     add("--model_depth", default=101, type=int, help="resnext: 50, 101, 152; resnet: 10, 18, 34")
@@ -182,7 +182,7 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 
 def add_training_options(parser: ArgumentParser) -> None:
-    """How it learns."""
+    """Add options of the optimisation."""
     add = parser.add_argument_group("training").add_argument
     add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
     add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
@@ -218,7 +218,7 @@ def add_training_options(parser: ArgumentParser) -> None:
 
 
 def add_distillation_options(parser: ArgumentParser) -> None:
-    """STS_train.py: what the student learns. The paper gives no values: the defaults of new options are ours."""
+    """Add options of STS_train.py. The paper gives no values: the defaults of new options are ours."""
     add = parser.add_argument_group("distillation (STS_train.py)").add_argument
     add(
         "--distill",
@@ -244,7 +244,7 @@ def add_distillation_options(parser: ArgumentParser) -> None:
 
 
 def add_test_options(parser: ArgumentParser) -> None:
-    """test_*.py: whole videos."""
+    """Add options of the test scripts, which score whole videos."""
     add = parser.add_argument_group("testing").add_argument
     add(
         "--stream",
@@ -278,7 +278,7 @@ def add_test_options(parser: ArgumentParser) -> None:
 
 
 def add_run_options(parser: ArgumentParser) -> None:
-    """Where and how it runs."""
+    """Add options of the run: its files, device and number format."""
     add = parser.add_argument_group("run").add_argument
     add("--config", help="YAML file of options; the command line overrides it")
     add("--result_path", default="results", help="results go to <result_path>/<dataset>/")

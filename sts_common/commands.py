@@ -47,7 +47,7 @@ COMMANDS = {
 
 
 def typed_as(script: str) -> str | None:
-    """The name of a script for `sts`, like "sts train", if that is how this process was started; else None."""
+    """Return the name of a script for `sts`, like "sts train", if that is how this process was started; else None."""
     if not Path(sys.argv[0]).name.startswith("sts "):
         return None
     return next((f"sts {name}" for name, command in COMMANDS.items() if command.script == script), None)

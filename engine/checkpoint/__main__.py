@@ -41,7 +41,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this tool."""
+    """Parse the options of this tool."""
     parser = cli.ArgumentParser(prog="python -m engine.checkpoint", description="What a checkpoint says of itself.")
     parser.add_argument("file", help="checkpoint: .pth or .safetensors")
     parser.add_argument("--options", action="store_true", help="every option of the run, and every class name")

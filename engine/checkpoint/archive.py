@@ -1,4 +1,4 @@
-"""The archives that torch writes, compared with their checksums: torch.load itself does not."""
+"""Checksums of the archives that torch writes, which torch.load itself does not compare."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""One run per folder, and folders that a run can have."""
+"""Locks of run folders, and checks that a run can have its folder."""
 
 import os
 from pathlib import Path
@@ -53,7 +53,7 @@ def check_is_fresh(checkpoints: Checkpoints) -> None:
 
 
 class Lock:
-    """A folder that no other process writes to while in the block. The lock of a dead process does not count.
+    """Lock on a folder: no other process writes to it in the block. The lock of a dead process does not count.
 
     Args:
         folder: Made if it is not there.

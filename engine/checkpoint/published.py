@@ -44,7 +44,7 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 
 
 def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The entries "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
+    """Return "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
     weights = tensor_file.plain_weights(state, source)
     check_inputs(state, weights, source)
     arch = state.get("arch", ARCH)
@@ -64,7 +64,7 @@ def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
-    """Refuse what the published code would load and compute otherwise; raises as `write`."""
+    """Refuse inputs that the published code would load and compute otherwise; raises as `write`."""
     options = mapping(state, "options")
     for name, fixed in STEM.items():
         if options.get(name, fixed) != fixed:
@@ -80,7 +80,7 @@ def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source
 
 
 def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
-    """The state of SGD for the first `count` parameters, which are the network's; what a loss has learned stays."""
+    """Return the state of SGD for the first `count` parameters, the network's; those of the losses stay."""
     groups = [
         dict(group) | {"foreach": None, "fused": None}  # this machine's
         for group in state.get("param_groups", ())
@@ -93,5 +93,5 @@ def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
 
 
 def contiguous(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a parameter with its tensors in the order of their axes."""
+    """Return the state of a parameter with its tensors in the order of their axes."""
     return {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}

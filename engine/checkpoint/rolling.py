@@ -1,4 +1,4 @@
-"""The checkpoints of a run: their names, which are kept, and the newest that is good."""
+"""Rolling checkpoints of a run: their names, their removal, and the newest that is good."""
 
 import logging
 import re
@@ -33,16 +33,16 @@ class Checkpoints:
         self.pattern, self.best, self.keep = pattern, best, keep
 
     def path(self, epoch: int, step: int) -> Path:
-        """Name of the checkpoint of a position."""
+        """Return the file name of the checkpoint of a position."""
         return Path(self.pattern.format(f"{epoch}_step{step}" if step else epoch - 1))
 
     def name(self) -> re.Pattern[str]:
-        """What the name of a checkpoint matches, with the epoch and the step."""
+        """Return the pattern of a checkpoint's name, with the epoch and the step."""
         before, after = map(re.escape, Path(self.pattern).name.split("{}"))
         return re.compile(rf"{before}(\d+)(?:_step(\d+))?{after}")
 
     def found(self) -> dict[Position, Path]:
-        """Checkpoints that are there, the newest first."""
+        """List the checkpoints on disk, the newest first."""
         name = self.name()
         folder, found = Path(self.pattern).parent, {}
         for path in folder.iterdir() if folder.is_dir() else ():
@@ -52,7 +52,7 @@ class Checkpoints:
         return dict(sorted(found.items(), reverse=True))
 
     def prune(self) -> None:
-        """Remove the oldest ones; called after a new one is safe."""
+        """Remove the oldest checkpoints; called after a new one is safe."""
         found = self.found()
         kept = set(list(found)[: self.keep or 2])
         if not self.keep:
@@ -61,7 +61,7 @@ class Checkpoints:
             found[position].unlink(missing_ok=True)
 
     def sweep(self, *others: Path) -> None:
-        """Remove what killed processes left half-written; called by the one process that may write here.
+        """Remove half-written files of killed processes; called by the one process that may write here.
 
         Args:
             others: Files, and folders of files, that the run writes beside its checkpoints.
@@ -76,7 +76,7 @@ class Checkpoints:
                     path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path] | None:
-        """The newest checkpoint that is whole, and its path; None if there is none at all.
+        """Load the newest checkpoint that is whole, with its path; None if there is none at all.
 
         Raises:
             ValueError: If there are some, and all of them are damaged.
@@ -93,7 +93,7 @@ class Checkpoints:
         return None
 
     def candidates(self) -> Iterator[Path]:
-        """What a run may go on from, the newest first."""
+        """Return the checkpoints that a run may go on from, the newest first."""
         yield from self.found().values()
         if self.best.exists():
             yield self.best

@@ -1,4 +1,4 @@
-"""Networks as safetensors files: the weights, and what a checkpoint says of them as JSON, under one checksum.
+"""Networks as safetensors files: weights, and a checkpoint's metadata as JSON, under one checksum.
 
 The format itself has no checksum, and a flipped bit in it would load as another weight.
 """
@@ -54,12 +54,12 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 
 
 def plain_name(name: str) -> str:
-    """The name of a weight without those of wrappers."""
+    """Return the name of a weight without those of wrappers."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
+    """Return the weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
 
     Raises:
         ValueError: If there are none, or some that are no numbers.
@@ -104,7 +104,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def checksum(said: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a description and of the names, types, shapes and values of tensors, in the order of their names."""
+    """Hash (SHA-256) metadata, and names, types, shapes and values of tensors, in the order of their names."""
     digest = hashlib.sha256(said.encode())
     for name in sorted(tensors):
         tensor = tensors[name]

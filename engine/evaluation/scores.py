@@ -1,4 +1,4 @@
-"""What a test keeps: the score of every video under every stream, as a file from which all else is computed."""
+"""Score files: the score of every video under every stream, from which all results are computed."""
 
 import itertools
 import json
@@ -80,13 +80,13 @@ class Scores:
 
     @property
     def clip_accuracy(self) -> list[float]:
-        """Top-1 accuracy of single clips per stream, in [0, 1]; [] where it is not known."""
+        """Compute top-1 accuracy of single clips per stream, in [0, 1]; [] where it is not known."""
         if self.clip_top1 is None:
             return []
         return (self.clip_top1.sum(1) / self.clips.sum(1)).tolist()
 
     def only(self, streams: Sequence[str]) -> "Scores":
-        """The scores of some streams, in that order.
+        """Return the scores of some streams, in that order.
 
         Raises:
             ValueError: If there is no such stream.
@@ -97,7 +97,7 @@ class Scores:
         return self.rows(streams=[self.streams.index(name) for name in streams])
 
     def rows(self, *, streams: Sequence[int] | None = None, videos: Sequence[int] | None = None) -> "Scores":
-        """Some streams and some videos by position, in that order; all where None."""
+        """Return some streams and some videos by position, in that order; all where None."""
         s = list(range(len(self.streams)) if streams is None else streams)
         v = list(range(len(self.video)) if videos is None else videos)
         parts = {name: own[s][:, v] for name in OPTIONAL if (own := getattr(self, name)) is not None}
@@ -150,7 +150,7 @@ def load(path: str | Path) -> Scores:
 
 
 def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
-    """What is wrong with the content of a score file; "" if nothing is."""
+    """Return what is wrong with the content of a score file; "" if nothing is."""
     for name, kind in KINDS.items():
         if arrays[name].dtype.kind != kind:
             return f"{name} is of type {arrays[name].dtype}"
@@ -173,7 +173,7 @@ def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
 
 
 def problem_of_about(about: Any) -> str:
-    """What keeps others from reading what a score file says about itself; "" if nothing does."""
+    """Return what keeps others from reading the metadata of a score file; "" if nothing does."""
     if not isinstance(about, dict):
         return "what it says about itself is no JSON object"
     objects = {name: about.get(name, {}) for name in ("options", "provenance", "checkpoints")}
@@ -220,7 +220,7 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
 
 
 def numbered(parts: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
-    """Score files, as in `join`, in which no stream has a name that came before: "rgb" is then "rgb-2"."""
+    """Return score files, as in `join`, in which no stream has a name that came before: "rgb" is then "rgb-2"."""
     taken: set[str] = set()
     renamed = []
     for path, scores in parts:
@@ -236,7 +236,7 @@ def numbered(parts: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
 
 
 def align(scores: Scores, path: str, first: Scores, source: str) -> Scores:
-    """The scores in the order of videos of the first file; raises as `join`."""
+    """Return the scores in the order of videos of the first file; raises as `join`."""
     if scores.class_names != first.class_names:
         raise ValueError(f"{path}: its classes are not those of {source}; they cannot be fused")
     position = {video: i for i, video in enumerate(scores.video)}

@@ -16,7 +16,7 @@ from ..monitor.display import Display
 
 
 class VideoScores(NamedTuple):
-    """What S networks say of N videos of K classes.
+    """Scores of N videos of K classes under S networks.
 
     Attributes:
         logits: Mean over clips, (S, N, K) float32.
@@ -78,7 +78,7 @@ class Tally:
         self.hits.index_add_(2, index, torch.stack([right[..., 0], right.any(2)]).long())
 
     def result(self) -> VideoScores:
-        """The means, over all processes, which must all ask.
+        """Return the means, over all processes, which must all ask.
 
         Raises:
             EvaluationCountError: If a video was not seen clip by clip exactly once.
@@ -110,7 +110,7 @@ class Tally:
 def score_videos(
     networks: Sequence[nn.Module], loader: Iterable[Batch], tally: Tally, *, device: torch.device, amp: str = "off"
 ) -> VideoScores:
-    """Mean scores of every video under every network.
+    """Compute mean scores of every video under every network.
 
     Each clip is read once for all networks, and memory does not depend on the length of the videos.
 

@@ -1,4 +1,4 @@
-"""What is seen of a loop while it runs: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of a loop: a bar on a terminal, elsewhere a line now and then."""
 
 import logging
 import sys
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Display:
-    """The batches of a feed, and how it goes with them; for `with`. Only the first of several processes shows it.
+    """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
         with Display(feed, "epoch 3/90", averages) as batches:
             for batch in batches: ...
@@ -97,7 +97,7 @@ class Display:
             self.count(len(batch.get("label", ())))
 
     def count(self, clips: int) -> None:
-        """A batch of so many clips has been dealt with."""
+        """Count a batch of so many clips."""
         now = time.perf_counter()
         self.done, self.clips = self.done + 1, self.clips + clips
         self.bar.update()
@@ -120,7 +120,7 @@ class Display:
         log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *left, *self.parts()]))
 
     def parts(self) -> list[str]:
-        """What is known, the most wanted first: a narrow terminal cuts off the rest."""
+        """Return the parts of the display, the most important first: a narrow terminal cuts off the end."""
         means = local_means(self.averages)
         seconds, _, clips = self.recent()
         parts = [f"{name} {means.pop(name):.3g}" for name in ("loss", "acc") if name in means]
@@ -132,12 +132,12 @@ class Display:
         return [*parts, " ".join(terms)] if terms else parts
 
     def recent(self) -> tuple[float, int, int]:
-        """Seconds since the oldest look that is remembered, and the batches and clips of this process since then."""
+        """Return the seconds since the oldest mark in memory, and the batches and clips of this process since then."""
         (before, batches, clips), (now, done, all_clips) = self.looks[0], self.looks[-1]
         return max(now - before, 1e-9), done - batches, all_clips - clips
 
     def speed(self) -> dict[str, float]:
-        """Waiting, see `Feed.result`, "seconds", "clips_per_second" of all processes together, and "memory_gb"."""
+        """Return waiting (see `Feed.result`), "seconds", "clips_per_second" of all processes, and "memory_gb"."""
         seconds = max(self.last - self.begin, 1e-9)
         return self.feed.result() | {
             "seconds": seconds,
@@ -147,7 +147,7 @@ class Display:
 
 
 def length(feed: Feed) -> int | None:
-    """Batches of a feed, None if its loader cannot tell."""
+    """Return the number of batches of a feed, None if its loader cannot tell."""
     try:
         return len(feed)
     except TypeError:
@@ -155,7 +155,7 @@ def length(feed: Feed) -> int | None:
 
 
 def local_means(averages: Averages) -> dict[str, float]:
-    """Means so far in this process, without asking the others; waits for the device once."""
+    """Return the means so far in this process, without asking the others; waits for the device once."""
     if not averages.totals:
         return {}
     totals = torch.stack([*averages.totals.values()]).tolist()
@@ -163,7 +163,7 @@ def local_means(averages: Averages) -> dict[str, float]:
 
 
 def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, Any]:
-    """What differs between two runs of one seed: a row of speed.jsonl.
+    """Return a row of speed.jsonl: the numbers that differ between two runs of one seed.
 
     Args:
         metrics: Of an epoch; what `Display.speed` gave is taken out of them.

@@ -24,7 +24,7 @@ CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for i
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch, or what is left of it.
+    """An epoch, or the part of it that is still to come.
 
     Attributes:
         label: What it is called.
@@ -50,7 +50,7 @@ class Epoch:
 def train_one_epoch(
     task: nn.Module, loader: Iterable[Batch], stepper: Stepper, device: torch.device, epoch: Epoch, *, amp: str = "off"
 ) -> dict[str, float]:
-    """Go through the data once, a step for every `stepper.iter_size` batches.
+    """Go through the data once, with a step for every `stepper.iter_size` batches.
 
     Args:
         task: See `models.tasks.Task`; may be wrapped for several processes.
@@ -101,12 +101,12 @@ def train_one_epoch(
 
 
 def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
-    """Between processes gradients are only summed with the last batch of a step."""
+    """Return a context that sums gradients without exchanging them, except with the last batch of a step."""
     return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
 
 
 def share_gradients(task: nn.Module) -> None:
-    """What the backward pass of a step's last batch would have done, had it not been left out: the mean over ranks."""
+    """Average gradients over ranks, as the backward pass of a step's last batch does unless it is left out."""
     if isinstance(task, DistributedDataParallel):
         for parameter in task.parameters():
             if parameter.grad is not None:
@@ -114,7 +114,7 @@ def share_gradients(task: nn.Module) -> None:
 
 
 def finish_step(stepper: Stepper) -> None:
-    """Learn from the batches of a step; if all of them were left out, only the schedule goes on."""
+    """Update the weights from the batches of a step; if all of them were left out, only the schedule goes on."""
     if stepper.pending:
         stepper.step()
     else:
@@ -149,7 +149,7 @@ def evaluate(
 
 
 class FiniteCheck:
-    """Stops a run whose loss is no longer a number, without waiting for the device at every step.
+    """Check that stops a run whose loss is no longer finite, without waiting for the device at every step.
 
     Args:
         every: Batches between looks.
@@ -197,5 +197,5 @@ def check_weights(task: nn.Module, label: str) -> None:
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """What is averaged and logged: every scalar of the task, and the accuracy."""
+    """Return the means to log: every scalar of the task, and the accuracy."""
     return {"acc": top1(out["logits"], batch["label"])} | {k: v for k, v in out.items() if v.dim() == 0}

@@ -31,14 +31,14 @@ class Warmup:
     factor: float = 0.1
 
     def __call__(self, done: int) -> float:
-        """Factor on the rate of the next step, in (0, 1]."""
+        """Return the factor on the rate of the next step, in (0, 1]."""
         if done >= self.steps:
             return 1.0
         return self.factor + (1 - self.factor) * done / self.steps
 
 
 class Schedule:
-    """Base of the schedules; itself it leaves the rate as it is.
+    """Base class of the schedules: a constant rate.
 
     Args:
         optimizer: Its groups have their full rates; rates of zero, of frozen layers, stay zero.
@@ -55,7 +55,7 @@ class Schedule:
         self.apply()
 
     def rate(self, full: float) -> float:
-        """Rate of the next step, of a group with this full rate."""
+        """Return the rate of the next step, of a group with this full rate."""
         return full * self.warmup(self.steps)
 
     def apply(self) -> None:
@@ -64,19 +64,19 @@ class Schedule:
             group["lr"] = self.rate(full)
 
     def step(self) -> None:
-        """An optimiser step is done."""
+        """Count an optimiser step."""
         self.steps += 1
         self.apply()
 
     def epoch(self, val_loss: float) -> None:
-        """An epoch is done, with this mean validation loss."""
+        """Count an epoch, with this mean validation loss."""
 
     def state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
+        """Return plain values for a checkpoint."""
         return {"kind": type(self).__name__, "steps": self.steps, "rates": list(self.rates)}
 
     def load(self, state: Mapping[str, Any], *, rates: bool = True) -> None:
-        """Go on from what `state` returned, with its full rates or, if not `rates`, with one's own."""
+        """Go on from what `state` returned, with its full rates or, if not `rates`, with the present ones."""
         self.steps = state["steps"]
         if rates:
             self.rates = list(state["rates"])
@@ -119,7 +119,7 @@ class Plateau(Schedule):
 
 
 class Falls(Schedule):
-    """The rate falls at given steps.
+    """Step decay: the rate is multiplied by a factor at given steps (plain, or several at one).
 
     Args:
         optimizer: As in `Schedule`.
@@ -175,7 +175,7 @@ class OneCycle(Schedule):
         super().__init__(optimizer, warmup)
 
     def between(self, low: float, top: float, last: float) -> float:
-        """A value that goes from `low` to `top` while the rate rises, and on to `last` while it falls."""
+        """Return a value that goes from `low` to `top` while the rate rises, and on to `last` while it falls."""
         done, rise = min(self.steps, self.total - 1), self.rise
         if done <= rise and rise > 0:
             return along_cosine(low, top, done / rise)
@@ -197,5 +197,5 @@ class OneCycle(Schedule):
 
 
 def along_cosine(start: float, end: float, gone: float) -> float:
-    """From `start` to `end` along half a cosine, `gone` in [0, 1]."""
+    """Interpolate from `start` to `end` along half a cosine, with progress in [0, 1]."""
     return end + (start - end) / 2 * (math.cos(math.pi * gone) + 1)

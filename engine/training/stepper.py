@@ -1,4 +1,4 @@
-"""From a loss to changed weights: accumulation, loss scaling, clipping, the optimiser, its schedule, the average."""
+"""From a loss to changed weights: accumulation, loss scaling, clipping, the optimiser, its schedule, EMA."""
 
 import logging
 import math
@@ -20,12 +20,12 @@ OWN = ("fused", "foreach")  # settings of a group that belong to the device, not
 
 
 def steps_per_epoch(batches: int, iter_size: int) -> int:
-    """Optimiser steps of an epoch; the last one may have fewer than `iter_size` batches."""
+    """Count the optimiser steps of an epoch; the last one may have fewer than `iter_size` batches."""
     return math.ceil(batches / iter_size)
 
 
 class Stepper:
-    """Changes the weights of a task, one step for every `iter_size` batches.
+    """Optimiser of a task: one step for every `iter_size` batches.
 
     Args:
         task: What learns; `task.model.network` is deployed.
@@ -59,11 +59,11 @@ class Stepper:
         self.pending = 0
 
     def group(self, index: int, batches: int) -> int:
-        """Batches of the step that batch `index` belongs to, counted from 0 in an epoch of `batches`."""
+        """Return the size, in batches, of the step that batch `index`, from 0 in an epoch of `batches`, belongs to."""
         return min(self.iter_size, batches - index + index % self.iter_size)
 
     def closes(self, index: int, batches: int) -> bool:
-        """Whether batch `index` is the last one of its step."""
+        """Return whether batch `index` is the last one of its step."""
         return (index + 1) % self.iter_size == 0 or index + 1 == batches
 
     def backward(self, loss: Tensor, group: int) -> None:
@@ -74,7 +74,7 @@ class Stepper:
         self.pending += 1
 
     def step(self) -> Tensor | None:
-        """Change the weights by the gradients that have come together.
+        """Update the weights by the accumulated gradients.
 
         Returns:
             Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
@@ -97,11 +97,11 @@ class Stepper:
         return norm
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Within it the network has the weights that are deployed: the average, if there is one."""
+        """Put the weights that are deployed into the network within the block: the EMA, if there is one."""
         return self.ema.applied() if self.ema else nullcontext()
 
     def state(self) -> dict[str, Any]:
-        """Plain values and tensors for a checkpoint, to be taken between steps.
+        """Return plain values and tensors for a checkpoint, to be taken between steps.
 
         With an average of the weights, that is its "state_dict", which is deployed, and "raw_state_dict" is the
         network's own.
@@ -148,7 +148,7 @@ class Stepper:
             )
 
     def load_weights(self, state: Mapping[str, Any], source: str) -> None:
-        """Restore the average, and the weights that are trained where those that are deployed differ from them."""
+        """Restore the EMA, and the weights that are trained where those that are deployed differ from them."""
         if raw := state.get("raw_state_dict"):
             self.task.get_submodule("model.network").load_state_dict(raw)
         if self.ema and raw and "ema" in state:
@@ -177,7 +177,7 @@ def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN
 
 
 def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
-    """Whether a state has the groups of an optimiser, with parameters of the same shapes."""
+    """Return whether a state has the groups of an optimiser, with parameters of the same shapes."""
     saved, own = state["param_groups"], optimizer.param_groups
     if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
         return False

@@ -1,4 +1,4 @@
-"""TV-L1 optical flow: what all its solvers share, which is the problem, its parameters and their presets.
+"""TV-L1 optical flow as all its solvers share it: the problem, its parameters and their presets.
 
     min_u  sum |grad u1| + |grad u2| + lambda |I1(x + u) - I0(x)|
 
@@ -85,11 +85,11 @@ class TVL1:
                 raise ValueError(f"tvl1 needs {name} {limits}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The parameters in plain types, as recorded beside the flow."""
+        """Return the parameters in plain types, as recorded beside the flow."""
         return asdict(self)
 
     def pyramid(self, height: int, width: int) -> list[tuple[int, int]]:
-        """(height, width) of each level, finest first, rounded to even at ties as OpenCV does."""
+        """Return (height, width) of each level, finest first, rounded to even at ties as OpenCV does."""
         sizes = [(height, width)]
         while len(sizes) < self.scales:
             height, width = round(height * self.scale_step), round(width * self.scale_step)
@@ -100,7 +100,7 @@ class TVL1:
 
 
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
-    """The preset with some of its parameters replaced.
+    """Return the preset with some of its parameters replaced.
 
     Raises:
         ValueError: A parameter that does not exist or is out of range.

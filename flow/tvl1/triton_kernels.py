@@ -25,7 +25,7 @@ A = tl.constexpr(-0.75)  # of the cubic, OpenCV's
 
 @triton.jit
 def cubic(t: tl.tensor, tap: tl.constexpr) -> tl.tensor:
-    """Weight of the neighbour `tap` - 1 when sampling at t in [0, 1) (Keys 1981)."""
+    """Return the weight of the neighbour `tap` - 1 when sampling at t in [0, 1) (Keys 1981)."""
     if tap == 0:
         weight = A * t * (1 - t) * (1 - t)
     elif tap == 1:
@@ -49,7 +49,7 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
     lambda_: tl.float32,
     block: tl.constexpr,
 ) -> None:
-    """The data term about the flow theta u, `block` pixels of one pair per program.
+    """Linearise the data term about the flow theta u, `block` pixels of one pair per program.
 
     Args:
         previous: 1 plane per pair.
@@ -104,7 +104,7 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
 def ascend(
     px: tl.tensor, py: tl.tensor, u: tl.tensor, tau_x: tl.tensor, tau_y: tl.tensor, right: tl.tensor, below: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor]:
-    """One step of p, of one component of u."""
+    """Ascend one step of p, of one component of u."""
     gx = (tl.gather(u, right, 1) - u) * tau_x
     gy = (tl.gather(u, below, 0) - u) * tau_y
     scale = 1 / (1 + tl.sqrt(gx * gx + gy * gy))
@@ -129,7 +129,7 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     halo: tl.constexpr,
     chunk: tl.constexpr,
 ) -> None:
-    """`steps` iterations of one tile of one pair per program, in registers.
+    """Run `steps` iterations of one tile of one pair per program, in registers.
 
     With each iteration what is wrong at the tile's edge, for want of neighbours, comes a pixel nearer; after `halo` of
     them the middle, which is what is stored, has not been reached.

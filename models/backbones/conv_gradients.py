@@ -34,7 +34,7 @@ class Geometry(NamedTuple):
 
 
 def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
-    """Whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
+    """Return whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
 
     Nothing else plays a part: height, width, channels, groups, batch or memory format. With stride 1 and padding of
     half the kernel, bfloat16 by AVX512 is wrong for 2 <= frames < kernel: 2 with 3x3x3, 2 to 6 with 7x7x7. Float32 is
@@ -51,7 +51,7 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
 
 
 def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether the weight gradient must not be left to oneDNN, which has no float64."""
+    """Return whether the weight gradient must not be left to oneDNN, which has no float64."""
     if x.dim() != 5 or x.dtype == torch.float64:
         return False
     frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
@@ -62,7 +62,7 @@ def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) ->
 def by_frames(
     backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
 ) -> Tensor:
-    """The weight gradient as one convolution for each frame of the kernel, none of them padded along time.
+    """Compute the weight gradient as one convolution for each frame of the kernel, none of them padded along time.
 
     They do the multiplications of the whole, in the same number format.
 
@@ -97,18 +97,18 @@ LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten wi
 
 
 class Detour:
-    """Whether `by_frames` is used; see `left_to_torch`."""
+    """Switch of `by_frames`; see `left_to_torch`."""
 
     taken = True
 
 
 def native(keys: Any, *arguments: Any) -> Gradients:
-    """The operator of torch; `keys` say how it was called."""
+    """Call the operator of torch; `keys` say how it was called."""
     return KERNEL.call_boxed(keys, *arguments)
 
 
 def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
-    """The operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
+    """Run the operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
     *rest, (for_input, for_weight, for_bias) = arguments
     geometry = Geometry(*rest)
     if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
@@ -122,7 +122,7 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
 
 @cache
 def install() -> None:
-    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and whatever asks for them.
+    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and its children.
 
     At the shapes of `goes_astray` they come from `by_frames`, in networks and elsewhere, compiled or not.
     """
@@ -131,7 +131,7 @@ def install() -> None:
 
 @contextmanager
 def left_to_torch() -> Iterator[None]:
-    """Within it gradients are torch's own, as if nothing were installed: to see what is wrong with them."""
+    """Leave gradients to torch within the block, as if nothing were installed: to see what is wrong with them."""
     Detour.taken = False
     try:
         yield
@@ -140,7 +140,7 @@ def left_to_torch() -> Iterator[None]:
 
 
 def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
-    """Distance of a convolution's weight gradient from that of the same rounded numbers in float64.
+    """Return the distance of a convolution's weight gradient from that of the same rounded numbers in float64.
 
     Memory that was given back before holds no numbers, so that what is read beyond the clip shows.
 

@@ -38,13 +38,13 @@ def widen_groups(network: nn.Module, width: int) -> int:
 
 
 def groups_to_join(convolution: nn.Conv3d, width: int) -> int:
-    """The most groups, a divisor of their number, that together have at most `width` input channels; at least 1."""
+    """Return the most groups, a divisor of their number, with at most `width` input channels together; at least 1."""
     own, groups = convolution.in_channels // convolution.groups, convolution.groups
     return max((n for n in range(1, groups + 1) if groups % n == 0 and n * own <= width), default=1)
 
 
 def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
-    """Weights of a grouped convolution with every `joined` groups made one.
+    """Return the weights of a grouped convolution with every `joined` groups made one.
 
     Args:
         weight: Shape (out channels, in channels / groups, T, H, W).
