@@ -30,11 +30,11 @@ def main(opt: Namespace) -> dict[str, float]:
         raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
     names = class_names(opt, "train")
 
-    known = checkpoint.load(opt.resume_path1)
-    taught = teacher_options(opt, known)
-    teacher = load_stream(taught, FLOW, known, opt.resume_path1)
-    check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
-    flow = build_teacher_flow(opt, known, opt.resume_path1, device)
+    teacher_checkpoint = checkpoint.load(opt.resume_path1)
+    taught = teacher_options(opt, teacher_checkpoint)
+    teacher = load_stream(taught, FLOW, teacher_checkpoint, opt.resume_path1)
+    check_data(opt, teacher_checkpoint, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
+    flow = build_teacher_flow(opt, teacher_checkpoint, opt.resume_path1, device)
 
     student = start_stream(opt, RGB, state, source, len(names), resuming=resuming)
     tell_student(opt, taught, source)

@@ -49,10 +49,10 @@ class Stages:
         Raises:
             ValueError: If it fails.
         """
-        script, *rest = map(str, words)
-        print("\n$ python", script, *rest, flush=True)
+        script, *arguments = map(str, words)
+        print("\n$ python", script, *arguments, flush=True)
         start = time.perf_counter()
-        code = subprocess.run([sys.executable, str(ROOT / script), *rest], check=False).returncode
+        code = subprocess.run([sys.executable, str(ROOT / script), *arguments], check=False).returncode
         self.add(stage, time.perf_counter() - start)
         if code:
             raise ValueError(f"{script} ended with exit code {code}, see above")

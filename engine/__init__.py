@@ -11,7 +11,7 @@ from .evaluation import scores
 from .evaluation.metrics import confusion, video_metrics
 from .evaluation.result_file import result_lines, write_result
 from .evaluation.scores import Scores
-from .evaluation.scoring import Tally, score_videos
+from .evaluation.scoring import ScoreAccumulator, score_videos
 from .training.fit import fit
 from .training.optim import OPTIMIZERS, SCHEDULES
 from .training.run import Run, build_run, build_stepper, find_start, step_rate
@@ -21,8 +21,8 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Run",
+    "ScoreAccumulator",
     "Scores",
-    "Tally",
     "build_run",
     "build_stepper",
     "check_results",

@@ -54,13 +54,13 @@ def build_flow(
         ValueError: A name, backend, preset or parameter that does not exist, or a backend that this machine lacks;
             the message says how to get it.
     """
-    for value, known, what in (
+    for value, choices, what in (
         (name, FLOWS, "flow"),
         (backend, BACKENDS, "flow backend"),
         (preset, PRESETS, "flow preset"),
     ):
-        if value not in known:
-            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(known)}")
+        if value not in choices:
+            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(choices)}")
     if backend == "auto":
         backend = "auto" if name == "tvl1" else next(iter(FLOWS[name]))
     elif backend not in FLOWS[name]:

@@ -90,8 +90,8 @@ class RaftFlow:
             for start in range(0, len(flow), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 images = as_input(previous[part]), as_input(following[part])
-                found = self.network(*images, num_flow_updates=self.iterations)[-1]  # (n, 2, padded H and W)
-                flow[part] = found[..., top : top + height, left : left + width].permute(0, 2, 3, 1)
+                estimate = self.network(*images, num_flow_updates=self.iterations)[-1]  # (n, 2, padded H and W)
+                flow[part] = estimate[..., top : top + height, left : left + width].permute(0, 2, 3, 1)
         return flow
 
 

@@ -42,21 +42,21 @@ def settle_normalisation(
         checkpoint: Content of the file.
         source: Its name.
     """
-    stated, given = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
+    stated, explicit = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
     dialect = dialect_of(checkpoint)
-    wanted = normalisation_of(opt, stream, dialect or PUBLISHED)
+    chosen = normalisation_of(opt, stream, dialect or PUBLISHED)
     if stated:
-        if given and any(differ(stated[name], wanted[name]) for name in wanted):
+        if explicit and any(differ(stated[name], chosen[name]) for name in chosen):
             log.warning("%s: states its normalisation, which is used in place of --normalisation", source)
         return stated
     if getattr(opt, "normalisation", [AUTO]) != [AUTO]:
-        return wanted
-    shown = f"mean {in_few(wanted['mean'])}, std {in_few(wanted['std'])} of grey levels"
+        return chosen
+    shown = f"mean {in_few(chosen['mean'])}, std {in_few(chosen['std'])} of grey levels"
     if dialect:
         log.info("%s: written as %s write it, so inputs have %s", source, WRITERS[dialect], shown)
     else:
         log.warning("%s: does not say how inputs are normalised: %s is taken; see --normalisation", source, shown)
-    return wanted
+    return chosen
 
 
 def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: str) -> None:

@@ -68,7 +68,7 @@ def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]
     Raises:
         ValueError: If the weights do not fit.
     """
-    given = [1.0] * streams if weights is None else list(weights)
-    if len(given) != streams or min(given) < 0 or sum(given) == 0:
+    relative = [1.0] * streams if weights is None else list(weights)
+    if len(relative) != streams or min(relative) < 0 or sum(relative) == 0:
         raise ValueError(f"--fusion_weights {weights}: {streams} streams need {streams} weights >= 0, not all zero")
-    return [weight / sum(given) for weight in given]
+    return [weight / sum(relative) for weight in relative]

@@ -66,21 +66,21 @@ def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -
         stream: What is normalised.
         assumed: Name that stands for "auto".
     """
-    wanted = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
-    if isinstance(wanted, str):
-        values = known_normalisation(assumed if wanted == AUTO else wanted, stream)
+    choice = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
+    if isinstance(choice, str):
+        values = known_normalisation(assumed if choice == AUTO else choice, stream)
     else:
-        values = {"mean": wanted[0], "std": wanted[1]} if len(wanted[0]) == stream.channels else None
+        values = {"mean": choice[0], "std": choice[1]} if len(choice[0]) == stream.channels else None
     return values or {"mean": list(stream.mean), "std": list(stream.std)}
 
 
 def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:
     """Return whether `--normalisation` has values for one of some streams."""
-    wanted = parse_normalisation(words)
-    if not isinstance(wanted, str):
-        return any(len(wanted[0]) == stream.channels for stream in streams)
-    known = NORMALISATIONS.get(wanted)
-    return not known or any(stream.channels in known for stream in streams)
+    choice = parse_normalisation(words)
+    if not isinstance(choice, str):
+        return any(len(choice[0]) == stream.channels for stream in streams)
+    entry = NORMALISATIONS.get(choice)
+    return not entry or any(stream.channels in entry for stream in streams)
 
 
 def stated_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Sequence[float]] | None:

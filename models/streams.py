@@ -37,8 +37,8 @@ class StreamNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.stream = network.to(memory_format=torch.channels_last_3d), stream.name
-        for name, own in (("mean", stream.mean), ("std", stream.std)):
-            values = torch.tensor((normalisation or {}).get(name, own))
+        for name, default in (("mean", stream.mean), ("std", stream.std)):
+            values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
 
     @property
@@ -89,7 +89,7 @@ def load_stream(
         num_classes: Outputs it must have; None accepts any.
 
     Raises:
-        ValueError: If the weights are another architecture's, stream's or class count's, or no numbers.
+        ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
     weights = weights_of(checkpoint, source)
     channels, classes = shape_of(weights, source)

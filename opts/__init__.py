@@ -147,6 +147,6 @@ def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -
     Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
     stored = shown_by(checkpoint) | checkpoint.get("options", {})
-    own = vars(opt)
-    known = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(own[n])}
-    return Namespace(**own | known)
+    options = vars(opt)
+    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(options[n])}
+    return Namespace(**options | stated)

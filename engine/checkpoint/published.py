@@ -51,7 +51,7 @@ def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     if arch != ARCH:
         log.warning("%s: STS-Net and MARS build %s alone, and this is %s", source, ARCH, arch)
     if "raw_state_dict" in state:
-        log.warning("%s: the average of its weights is written, with which the published code goes on", source)
+        log.warning("%s: its EMA weights are written, with which the published code goes on", source)
     if state.get("step"):
         log.warning("%s: from within epoch %s, which the published code begins again", source, state["epoch"])
     form = {"epoch": int(state.get("epoch", 1)), "arch": arch}
@@ -69,11 +69,12 @@ def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source
     for name, fixed in STEM.items():
         if options.get(name, fixed) != fixed:
             raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code has not got")
-    used = mapping(mapping(state, "recipe"), "normalisation")
-    if not used:
+    normalisation = mapping(mapping(state, "recipe"), "normalisation")
+    if not normalisation:
         return
-    wanted = MEANS.get(len(used["mean"]), ())
-    if any(abs(a - b) > 1e-3 for a, b in zip(used["mean"], wanted, strict=False)) or any(s != 1 for s in used["std"]):
+    expected = MEANS.get(len(normalisation["mean"]), ())
+    shifted = any(abs(a - b) > 1e-3 for a, b in zip(normalisation["mean"], expected, strict=False))
+    if shifted or any(value != 1 for value in normalisation["std"]):
         raise ValueError(
             f"{source}: normalises its inputs otherwise than the published code, which would show it wrong ones"
         )
@@ -88,8 +89,8 @@ def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
     ]
     if not groups or any("momentum" not in group for group in groups):
         return None
-    kept = {number: contiguous(own) for number, own in state["state"].items() if number < count}
-    return {"state": kept, "param_groups": groups}
+    states = {number: contiguous(value) for number, value in state["state"].items() if number < count}
+    return {"state": states, "param_groups": groups}
 
 
 def contiguous(values: Mapping[str, Any]) -> dict[str, Any]:

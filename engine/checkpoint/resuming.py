@@ -56,10 +56,10 @@ def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Na
         if not opt.resume_anyway:
             raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
         log.warning("%s; going on with the new ones", message)
-    kept = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
+    inherited = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
     # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
     equal = {name: value for name, value in stored.items() if name not in HERE and value == getattr(opt, name)}
-    return Namespace(**vars(opt) | kept | equal)
+    return Namespace(**vars(opt) | inherited | equal)
 
 
 def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection[str]) -> list[str]:
@@ -145,11 +145,11 @@ def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dic
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    known = {name: stored[name] for name in vars(opt) if name in stored}
-    for name, value in known.items():
+    options = {name: stored[name] for name in vars(opt) if name in stored}
+    for name, value in options.items():
         if name not in HERE and kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return known
+    return options
 
 
 def kind(value: Any) -> type:

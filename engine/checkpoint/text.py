@@ -75,8 +75,8 @@ def epochs(card: Mapping[str, Any]) -> str:
     """Format the progress of the run, like "5 of 5"."""
     if card["epoch"] is None:
         return NOT_STATED
-    whole = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
-    return f"{card['epoch']}{whole}{', and the next one begun' if card['batches'] else ''}"
+    total = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
+    return f"{card['epoch']}{total}{', and the next one begun' if card['batches'] else ''}"
 
 
 def stated(value: Any) -> str:
@@ -104,10 +104,10 @@ def clip(values: Mapping[str, Any] | None) -> str:
     """Format frames and size of a clip, and how it is cut."""
     if not values:
         return NOT_STATED
-    size, rest = values.get("sample_size"), dict(values)
+    size, details = values.get("sample_size"), dict(values)
     for name in ("sample_size", "sample_duration"):
-        rest.pop(name, None)
-    return f"{stated(values.get('sample_duration'))} frames of {stated(size)}x{stated(size)} pixels, {pairs(rest)}"
+        details.pop(name, None)
+    return f"{stated(values.get('sample_duration'))} frames of {stated(size)}x{stated(size)} pixels, {pairs(details)}"
 
 
 def classes(values: Mapping[str, Any], every: bool) -> str:

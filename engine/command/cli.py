@@ -99,12 +99,12 @@ def nearest(name: str, known: Iterable[str]) -> list[str]:
         known: Like "--learning_rate", with or without dashes.
     """
     plain = {bare(other): other for other in known}
-    wanted = bare(name)
-    if near := [plain[bare(alias)] for alias in ALIASES.get(wanted, ()) if bare(alias) in plain]:
+    query = bare(name)
+    if near := [plain[bare(alias)] for alias in ALIASES.get(query, ()) if bare(alias) in plain]:
         return near[:1]
-    if close := difflib.get_close_matches(wanted, plain, 1, 0.7):
+    if close := difflib.get_close_matches(query, plain, 1, 0.7):
         return [plain[close[0]]]
-    holding = [other for words, other in plain.items() if wanted in words.split("_")]
+    holding = [other for words, other in plain.items() if query in words.split("_")]
     return holding if len(holding) <= FEW else []
 
 
@@ -150,8 +150,8 @@ def show_any_text() -> None:
 def is_explained(error: BaseException) -> bool:
     """Return whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
     if isinstance(error, RuntimeError):
-        known = any(words in str(error) for words in MEANINGS)
-        return known or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
+        has_meaning = any(words in str(error) for words in MEANINGS)
+        return has_meaning or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
     return True
 
 

@@ -59,8 +59,8 @@ def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
         place, name = f"{path}:{key.start_mark.line + 1}", str(key.value)
         action = parser._option_string_actions.get(f"--{name}")
         if action is None or isinstance(action, argparse._HelpAction) or name in NOT_OPTIONS:
-            meant = did_you_mean(name, [option.removeprefix("--") for option in parser.settable()])
-            raise ValueError(f"{place}: unknown option {name!r}{meant}")
+            suggestion = did_you_mean(name, [option.removeprefix("--") for option in parser.settable()])
+            raise ValueError(f"{place}: unknown option {name!r}{suggestion}")
         if action.dest in options:
             raise ValueError(f"{place}: {name} is set twice")
         try:
@@ -144,11 +144,11 @@ def item_value(action: Action, node: yaml.Node) -> Any:
     try:
         value = kind(node.value)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number" if kind is float else "another value"
-        raise ValueError(f"expected {wanted}, got {shown(node)}") from None
+        expected = "a whole number" if kind is int else "a number" if kind is float else "another value"
+        raise ValueError(f"expected {expected}, got {shown(node)}") from None
     if action.choices is not None and value not in action.choices:
-        meant = did_you_mean(str(value), map(str, action.choices))
-        raise ValueError(f"{shown(node)} is none of {', '.join(map(str, action.choices))}{meant}")
+        suggestion = did_you_mean(str(value), map(str, action.choices))
+        raise ValueError(f"{shown(node)} is none of {', '.join(map(str, action.choices))}{suggestion}")
     return value
 
 
@@ -166,8 +166,8 @@ def write_options(path: Path, options: Mapping[str, Any]) -> None:
         path: YAML file, written whole or not at all.
         options: As `vars(opt)`.
     """
-    kept = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
-    text = yaml.safe_dump(kept, allow_unicode=True, width=1000)
+    settings = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
+    text = yaml.safe_dump(settings, allow_unicode=True, width=1000)
     write_text(path, text)
 
 

@@ -52,7 +52,7 @@ class Stop:
         if not self.number:
             self.number, self.since = number, now
 
-    def wanted(self) -> int:
+    def agreed_signal(self) -> int:
         """Return the signal that asks to stop, in any process of the run, 0 if none does; all processes must ask."""
         if not any_rank(bool(self.number)):
             return 0

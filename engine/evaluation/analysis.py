@@ -163,11 +163,11 @@ def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
     patterns: Iterable[tuple[bool, ...]] = itertools.product((True, False), repeat=len(right))
     if len(right) > FEW_STREAMS:
         patterns = {tuple(row) for row in right.T.tolist()}
-    found = []
+    groups = []
     for pattern in sorted(patterns, key=lambda row: (-sum(row), [not hit for hit in row])):
-        these = (right == torch.tensor(pattern)[:, None]).all(0)
-        found.append(Outcome(pattern, int(these.sum()), int(fused[these].sum())))
-    return found
+        mask = (right == torch.tensor(pattern)[:, None]).all(0)
+        groups.append(Outcome(pattern, int(mask.sum()), int(fused[mask].sum())))
+    return groups
 
 
 def winners(predicted: Tensor, fused: Tensor) -> Winners:
@@ -191,8 +191,8 @@ def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutco
         num_classes: K.
     """
 
-    def by_class(these: Tensor) -> Tensor:
-        return torch.bincount(label[these], minlength=num_classes)
+    def by_class(mask: Tensor) -> Tensor:
+        return torch.bincount(label[mask], minlength=num_classes)
 
     single = right.sum(0) == 1
     return ClassOutcomes(

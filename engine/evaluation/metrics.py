@@ -12,7 +12,7 @@ def check_scores(scores: Tensor, what: str) -> None:
     """
     if not scores.isfinite().all():
         raise ValueError(
-            f"{what} has scores that are infinite or no numbers: the network's values grow too large; try --amp off, "
+            f"{what} has scores that are NaN or infinite: the network's values grow too large; try --amp off, "
             "or another checkpoint"
         )
 

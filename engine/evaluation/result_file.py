@@ -86,8 +86,8 @@ def views(options: Mapping[str, Any]) -> str:
 
 def images(about: Mapping[str, Any]) -> str:
     """Format frame rate and short side of the images, stored and as the network sees them."""
-    made, options = about.get("provenance", {}), about.get("options", {})
-    rate, side = (made.get(name, NOT_STATED) for name in ("fps", "short_side"))
+    provenance, options = about.get("provenance", {}), about.get("options", {})
+    rate, side = (provenance.get(name, NOT_STATED) for name in ("fps", "short_side"))
     default = STRETCHED if options.get("num_crops") == "two-stream" else options.get("sample_size", "not stated")
     return (
         f"{in_words(rate, '{} fps', 'fps')}, {in_words(side, 'short side {}', 'short side')}, "

@@ -21,9 +21,9 @@ from ..device.prefetch import Feed
 from .averages import Averages
 from .pace import Pace, in_time
 
-LOOK = 2.0  # seconds between two looks at the device's sums, each of which waits for it
+REFRESH = 2.0  # seconds between two reads of the device's sums, each of which waits for it
 LINE = 300.0  # seconds between two lines where there is no terminal
-WINDOW = 16  # looks over which the rate is taken
+WINDOW = 16  # marks over which the rate is taken
 SHAPE = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 SPEED = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
 
@@ -62,8 +62,8 @@ class Display:
         self.terminal = self.main and sys.stderr.isatty()
         self.total = length(feed)
         self.stack = ExitStack()
-        self.begin = self.last = self.looked = time.perf_counter()
-        self.looks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
+        self.begin = self.last = self.refreshed = time.perf_counter()
+        self.marks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
 
     def __enter__(self) -> "Display":
         if self.terminal:
@@ -90,8 +90,8 @@ class Display:
             log.info("%s: %s", self.label, advice)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        self.begin = self.last = self.looked = time.perf_counter()
-        self.looks[0] = (self.begin, self.done, 0)
+        self.begin = self.last = self.refreshed = time.perf_counter()
+        self.marks[0] = (self.begin, self.done, 0)
         for batch in self.feed:
             yield batch
             self.count(len(batch.get("label", ())))
@@ -104,9 +104,9 @@ class Display:
         if self.pace and self.pace.step(self.kind, now - self.last) and self.main:
             log.info(self.pace.expected())
         self.last = now
-        if self.main and now - self.looked >= (LOOK if self.terminal else LINE):
-            self.looked = now
-            self.looks.append((now, self.done, self.clips))
+        if self.main and now - self.refreshed >= (REFRESH if self.terminal else LINE):
+            self.refreshed = now
+            self.marks.append((now, self.done, self.clips))
             self.show()
 
     def show(self) -> None:
@@ -115,9 +115,9 @@ class Display:
             self.bar.set_postfix_str(", ".join(self.parts()))
             return
         seconds, batches, _ = self.recent()
-        left = [f"{in_time((self.total - self.done) * seconds / batches)} left"] if self.total and batches else []
+        remaining = [f"{in_time((self.total - self.done) * seconds / batches)} left"] if self.total and batches else []
         of = f" of {self.total:,}" if self.total else ""
-        log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *left, *self.parts()]))
+        log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *remaining, *self.parts()]))
 
     def parts(self) -> list[str]:
         """Return the parts of the display, the most important first: a narrow terminal cuts off the end."""
@@ -126,14 +126,14 @@ class Display:
         parts = [f"{name} {means.pop(name):.3g}" for name in ("loss", "acc") if name in means]
         parts += [f"{clips * world() / seconds:.3g} clips/s"] if clips else []
         parts += [self.feed.shown(), size_in_words(memory_used(self.feed.device))]
-        left = self.pace.left() if self.pace else None
-        parts += [] if left is None else [f"run {in_time(left)}"]
+        remaining = self.pace.remaining() if self.pace else None
+        parts += [] if remaining is None else [f"run {in_time(remaining)}"]
         terms = [f"{name.removeprefix('loss_')} {mean:.3g}" for name, mean in means.items()]
         return [*parts, " ".join(terms)] if terms else parts
 
     def recent(self) -> tuple[float, int, int]:
         """Return the seconds since the oldest mark in memory, and the batches and clips of this process since then."""
-        (before, batches, clips), (now, done, all_clips) = self.looks[0], self.looks[-1]
+        (before, batches, clips), (now, done, all_clips) = self.marks[0], self.marks[-1]
         return max(now - before, 1e-9), done - batches, all_clips - clips
 
     def speed(self) -> dict[str, float]:

@@ -29,8 +29,8 @@ class TsvLog:
     def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:
         self.path, self.columns = path, columns
         rows = whole_lines(path)[1:] if first_epoch > 1 else []
-        kept = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
-        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *kept])
+        earlier = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
+        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *earlier])
         write_text(path, text)
 
     def write(self, metrics: Mapping[str, float]) -> None:
@@ -87,8 +87,8 @@ def whole_lines(path: Path) -> list[str]:
     """Read the complete lines of a file, none if it does not exist; a last line without an end was cut off."""
     if not path.exists():
         return []
-    *lines, rest = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
-    if rest:
+    *lines, partial = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
+    if partial:
         log.warning("%s: its last line was cut off, and is left out", path)
     return lines
 

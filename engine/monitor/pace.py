@@ -15,19 +15,19 @@ class Batches:
     """Batches of one kind: those still to come in a run, and the time of one.
 
     Args:
-        left: All that will be done.
+        remaining: All that will be done.
 
     Attributes:
         seen: Batches done.
         seconds: Mean time of one, 0 as long as none was timed.
     """
 
-    def __init__(self, left: int) -> None:
-        self.left, self.seen, self.seconds = left, 0, 0.0
+    def __init__(self, remaining: int) -> None:
+        self.remaining, self.seen, self.seconds = remaining, 0, 0.0
 
     def step(self, seconds: float) -> None:
         """Count one batch."""
-        self.left, self.seen = max(0, self.left - 1), self.seen + 1
+        self.remaining, self.seen = max(0, self.remaining - 1), self.seen + 1
         if (timed := self.seen - WARM_UP) > 0:
             self.seconds += (seconds - self.seconds) * max(1 / timed, 1 / MEMORY)
 
@@ -48,22 +48,22 @@ class Pace:
     def step(self, kind: str, seconds: float) -> bool:
         """Note the seconds of a batch of a kind, "train" or "val"; return whether it is time to log `expected`."""
         self.kinds[kind].step(seconds)
-        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].left > 0
+        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].remaining > 0
 
-    def left(self) -> float | None:
+    def remaining(self) -> float | None:
         """Estimate the seconds to the end of the run; None as long as nobody can know."""
         train, val = self.kinds["train"], self.kinds["val"]
         if not train.seconds:
             return None
-        return train.left * train.seconds + val.left * (val.seconds or train.seconds * FORWARD)
+        return train.remaining * train.seconds + val.remaining * (val.seconds or train.seconds * FORWARD)
 
     def expected(self) -> str:
         """Format a line on how long the run will take."""
-        seconds, train = self.left() or 0.0, self.kinds["train"]
+        seconds, train = self.remaining() or 0.0, self.kinds["train"]
         end = datetime.now() + timedelta(seconds=seconds)
         return (
             f"expected hours: {seconds / 3600:.2f}, until {end:%Y-%m-%d %H:%M} "
-            f"({counted(train.left, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
+            f"({counted(train.remaining, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
         )
 
 

@@ -97,5 +97,5 @@ def report(finished: profile, steps: int, gpu: bool) -> list[str]:
 def operator_times(finished: profile, gpu: bool) -> list[tuple[str, float, int]]:
     """Return name, microseconds and calls of every operator; a GPU's kernels count for the operator launching them."""
     events: Any = finished.key_averages()
-    own = [e for e in events if e.device_type == DeviceType.CPU and not e.key.startswith("ProfilerStep")]
-    return [(e.key, e.self_device_time_total if gpu else e.self_cpu_time_total, e.count) for e in own]
+    operators = [e for e in events if e.device_type == DeviceType.CPU and not e.key.startswith("ProfilerStep")]
+    return [(e.key, e.self_device_time_total if gpu else e.self_cpu_time_total, e.count) for e in operators]

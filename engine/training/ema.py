@@ -65,12 +65,12 @@ class Ema:
         within it.
         """
         weights = self.network.state_dict()
-        own = {name: value.clone() for name, value in weights.items()}
+        raw = {name: value.clone() for name, value in weights.items()}
         copy_into(weights, self.average)
         try:
             yield
         finally:
-            copy_into(weights, own)
+            copy_into(weights, raw)
 
     def state(self) -> dict[str, Any]:
         """Return counters, as plain values; the average itself is the deployable part of a checkpoint."""

@@ -108,15 +108,15 @@ def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
 
     A video that one of them cannot read is counted by all, which so stop at the same step if it is one too many.
     """
-    told = len(left_out.names)
+    exchanged = len(left_out.names)
 
     def leaves_out(nothing: bool) -> bool:
-        nonlocal told
-        if not left_out.most or not any_rank(nothing or len(left_out.names) > told):
+        nonlocal exchanged
+        if not left_out.most or not any_rank(nothing or len(left_out.names) > exchanged):
             return False
         ranks = gather((nothing, list(left_out.names)))
         left_out.extend(name for _, names in ranks for name in names)
-        told = len(left_out.names)
+        exchanged = len(left_out.names)
         return any(nothing for nothing, _ in ranks)
 
     return leaves_out
@@ -159,21 +159,21 @@ class Saving:
         check_weights(self.run.task, f"{self.label}, step {self.run.step}")
         self.run.save(path, metrics)
 
-    def leave(self, metrics: Mapping[str, float], look: Callable[[], None] = lambda: None) -> None:
+    def leave(self, metrics: Mapping[str, float], check: Callable[[], None] = lambda: None) -> None:
         """Write a checkpoint and raise, if a signal has come."""
-        if number := self.stop.wanted():
-            look()
+        if number := self.stop.agreed_signal():
+            check()
             path = self.run.checkpoints.path(self.run.epoch, self.run.step)
             self.save(path, metrics)
             barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
             raise StoppedError(number, str(path))
 
-    def after_step(self, done: int, look: Callable[[], None]) -> None:
+    def after_step(self, done: int, check: Callable[[], None]) -> None:
         """Save or stop after a step; see `Epoch.after_step`."""
         self.run.step = done
-        self.leave({}, look)
+        self.leave({}, check)
         if self.run.save_steps and done % self.run.save_steps == 0:
-            look()
+            check()
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
 
@@ -184,7 +184,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
     run.task.epoch = epoch  # type: ignore[assignment]
-    rest = Epoch(
+    remaining = Epoch(
         label,
         run.step,
         run.averages,
@@ -193,7 +193,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         pace=run.pace,
         profile=run.profile,
     )
-    trained = train_one_epoch(task, train, run.stepper, run.device, rest, amp=run.amp)
+    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=run.amp)
     run.step = len(train)
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))

@@ -19,7 +19,7 @@ from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
 from .stepper import Stepper
 
-CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for it
+CHECK_EVERY = 50  # steps between checks of a GPU's losses: each check waits for it
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Epoch:
     first: int = 0
     averages: Averages = field(default_factory=Averages)
     leaves_out: Callable[[bool], bool] = lambda nothing: nothing
-    after_step: Callable[[int, Callable[[], None]], None] = lambda done, look: None
+    after_step: Callable[[int, Callable[[], None]], None] = lambda done, check: None
     pace: Pace | None = None
     profile: Profile | None = None
 
@@ -76,22 +76,22 @@ def train_one_epoch(
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
             if epoch.leaves_out(not len(batch["label"])):
-                finite.see(torch.zeros((), device=device))
+                finite.note(torch.zeros((), device=device))
                 if last:
                     share_gradients(task)
             else:
                 with keep_gradients(task, last):
                     with autocast(device, amp):
                         out = task(batch)
-                    finite.see(out["loss"], batch.get("video", ()))
+                    finite.note(out["loss"], batch.get("video", ()))
                     stepper.backward(out["loss"], stepper.group(done - 1, batches))
                 epoch.averages.update(scalars(out, batch), len(batch["label"]))
             if last:
                 finish_step(stepper)
                 if epoch.profile:
                     epoch.profile.step()
-                epoch.after_step(done, finite.look)
-        finite.look()  # waits for the device, so that the time of its last steps counts
+                epoch.after_step(done, finite.check)
+        finite.check()  # waits for the device, so that the time of its last steps counts
     means = epoch.averages.result()
     if batches and not means:
         raise ValueError(
@@ -152,25 +152,25 @@ class FiniteCheck:
     """Check that stops a run whose loss is no longer finite, without waiting for the device at every step.
 
     Args:
-        every: Batches between looks.
+        every: Batches between checks.
         label: The epoch, for the error.
         done: Batches done already.
     """
 
     def __init__(self, every: int, label: str = "train", done: int = 0) -> None:
         self.every, self.label, self.step, self.total = every, label, done, torch.zeros(())
-        self.names: list[Sequence[str]] = []  # of the batches since the last look
+        self.names: list[Sequence[str]] = []  # of the batches since the last check
 
-    def see(self, loss: Tensor, names: Sequence[str] = ()) -> None:
+    def note(self, loss: Tensor, names: Sequence[str] = ()) -> None:
         """Note the loss of a batch of these videos; a sum of losses is finite as long as every one is."""
         self.total = self.total.to(loss.device) + loss.detach()
         self.step += 1
         self.names.append(names)
         if self.step % self.every == 0:
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Raise if a loss noted since the last look was not finite in any process."""
+    def check(self) -> None:
+        """Raise if a loss noted since the last check was not finite in any process."""
         if self.every > 1 and world() > 1:
             sum_over_ranks(self.total)
         if not math.isfinite(value := self.total.item()):
@@ -184,14 +184,14 @@ class FiniteCheck:
 
 
 def check_weights(task: nn.Module, label: str) -> None:
-    """Raise if a gradient has made weights, or a batch running statistics, of any process infinite or no numbers.
+    """Raise if a gradient has made weights, or a batch running statistics, of any process NaN or infinite.
 
     The loss shows that one batch later, when a checkpoint of them may be the newest.
     """
     values = [*task.parameters(), *(buffer for buffer in task.buffers() if buffer.is_floating_point())]
     if any_rank(not torch.stack([value.detach().isfinite().all() for value in values]).all().item()):
         raise FloatingPointError(
-            f"the weights became infinite or no numbers in {label}, where the loss was still finite: lower "
+            f"the weights became NaN or infinite in {label}, where the loss was still finite: lower "
             "--learning_rate, or limit gradients with --clip_grad; the last checkpoint is from before"
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.optim import SGD, AdamW, Optimizer
 
-from .schedules import Cosine, Falls, OneCycle, Plateau, Schedule, Warmup
+from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
 from .stepper import steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ def build_step(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup)
     """Build a schedule that multiplies the rate by `--lr_gamma` after every `--lr_step` epochs."""
     if opt.lr_step < 1:
         raise ValueError(f"--lr_step must be >= 1 epoch, got {opt.lr_step}")
-    falls = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
-    return Falls(optimizer, warmup, falls, opt.lr_gamma)
+    boundaries = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
+    return StepDecay(optimizer, warmup, boundaries, opt.lr_gamma)
 
 
 def build_multistep(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
@@ -60,7 +60,7 @@ def build_multistep(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Wa
     epochs = sorted(set(opt.lr_milestones))
     if not epochs or epochs != list(opt.lr_milestones) or epochs[0] < 1:
         raise ValueError(f"--lr_milestones must be ascending epochs >= 1, got {opt.lr_milestones}")
-    return Falls(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
+    return StepDecay(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
 
 
 def build_cosine(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:

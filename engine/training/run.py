@@ -159,11 +159,11 @@ def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: st
         ) from None
 
 
-def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
+def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
     """Return the checkpoint that a run goes on from, and its name.
 
     Args:
-        wanted: A file, "auto" for the newest good checkpoint of this run, or "".
+        choice: A file, "auto" for the newest good checkpoint of this run, or "".
         files: Of the run.
 
     Returns:
@@ -173,12 +173,12 @@ def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or all of "auto" are.
     """
-    if wanted and wanted != "auto":
-        return checkpoint.load(wanted), wanted
-    if not wanted:
+    if choice and choice != "auto":
+        return checkpoint.load(choice), choice
+    if not choice:
         return {}, ""
-    if found := Checkpoints(files.checkpoint, files.best, 0).newest():
-        return found[0], str(found[1])
+    if newest := Checkpoints(files.checkpoint, files.best, 0).newest():
+        return newest[0], str(newest[1])
     log.info("--resume auto: no checkpoint of this run yet, it starts afresh")
     return {}, ""
 
@@ -190,7 +190,7 @@ def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> N
         ValueError: If there is a newer one.
     """
     position = int(state.get("epoch", 1)), int(state.get("step", 0))
-    for newest, path in Checkpoints(files.checkpoint, files.best, 0).found().items():
+    for newest, path in Checkpoints(files.checkpoint, files.best, 0).existing().items():
         if newest > position:
             raise ValueError(
                 f"{path}: is newer than {source}; move it away, or use another --result_path or --run_name"

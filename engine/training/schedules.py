@@ -54,6 +54,11 @@ class Schedule:
         self.rates: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.apply()
 
+    @property
+    def kind(self) -> str:
+        """Name of the schedule in checkpoints."""
+        return type(self).__name__
+
     def rate(self, full: float) -> float:
         """Return the rate of the next step, of a group with this full rate."""
         return full * self.warmup(self.steps)
@@ -73,7 +78,7 @@ class Schedule:
 
     def state(self) -> dict[str, Any]:
         """Return plain values for a checkpoint."""
-        return {"kind": type(self).__name__, "steps": self.steps, "rates": list(self.rates)}
+        return {"kind": self.kind, "steps": self.steps, "rates": list(self.rates)}
 
     def load(self, state: Mapping[str, Any], *, rates: bool = True) -> None:
         """Go on from what `state` returned, with its full rates or, if not `rates`, with the present ones."""
@@ -118,22 +123,24 @@ class Plateau(Schedule):
             super().apply()
 
 
-class Falls(Schedule):
-    """Step decay: the rate is multiplied by a factor at given steps (plain, or several at one).
+class StepDecay(Schedule):
+    """Step decay: the rate is multiplied by a factor at given steps.
 
     Args:
         optimizer: As in `Schedule`.
         warmup: As in `Schedule`.
-        falls: Numbers of steps done, ascending.
+        boundaries: Numbers of steps done, ascending.
         gamma: What the rate is multiplied by at each of them.
     """
 
-    def __init__(self, optimizer: Optimizer, warmup: Warmup, falls: Sequence[int], gamma: float) -> None:
-        self.falls, self.gamma = tuple(falls), gamma
+    kind = "Falls"  # as checkpoints have it
+
+    def __init__(self, optimizer: Optimizer, warmup: Warmup, boundaries: Sequence[int], gamma: float) -> None:
+        self.boundaries, self.gamma = tuple(boundaries), gamma
         super().__init__(optimizer, warmup)
 
     def rate(self, full: float) -> float:
-        return super().rate(full) * self.gamma ** bisect_right(self.falls, self.steps)
+        return super().rate(full) * self.gamma ** bisect_right(self.boundaries, self.steps)
 
 
 class Cosine(Schedule):
@@ -152,8 +159,8 @@ class Cosine(Schedule):
     def rate(self, full: float) -> float:
         if self.steps < self.warmup.steps:
             return super().rate(full)
-        gone = (self.steps - self.warmup.steps) / max(self.total - self.warmup.steps, 1)
-        return full * (1 + math.cos(math.pi * min(gone, 1.0))) / 2
+        progress = (self.steps - self.warmup.steps) / max(self.total - self.warmup.steps, 1)
+        return full * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
 class OneCycle(Schedule):
@@ -196,6 +203,6 @@ class OneCycle(Schedule):
                 group["momentum"] = momentum
 
 
-def along_cosine(start: float, end: float, gone: float) -> float:
+def along_cosine(start: float, end: float, progress: float) -> float:
     """Interpolate from `start` to `end` along half a cosine, with progress in [0, 1]."""
-    return end + (start - end) / 2 * (math.cos(math.pi * gone) + 1)
+    return end + (start - end) / 2 * (math.cos(math.pi * progress) + 1)

@@ -16,7 +16,7 @@ from .schedules import Schedule
 log = logging.getLogger(__name__)
 
 KINDS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
-OWN = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
+DEVICE_SETTINGS = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
 
 
 def steps_per_epoch(batches: int, iter_size: int) -> int:
@@ -32,10 +32,10 @@ class Stepper:
         optimizer: Of the task's parameters.
         schedule: Told of every step.
         iter_size: Batches whose gradients make a step.
-        clip_grad: Largest norm of the gradient of a step; 0 does not clip.
+        clip_grad: Max gradient norm; 0: no clipping.
         scaler: For float16. If a gradient is not finite the weights stay and the scale falls; the schedule goes on,
             for asking whether that was so would wait for the device.
-        ema: Follows the weights.
+        ema: EMA of the weights.
 
     Attributes:
         pending: Batches whose gradients no step has used yet.
@@ -103,8 +103,7 @@ class Stepper:
     def state(self) -> dict[str, Any]:
         """Return plain values and tensors for a checkpoint, to be taken between steps.
 
-        With an average of the weights, that is its "state_dict", which is deployed, and "raw_state_dict" is the
-        network's own.
+        With EMA, the average is its "state_dict", which is deployed; "raw_state_dict" are the network's weights.
         """
         assert not self.pending, "a checkpoint within a step would lose its gradients"
         state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
@@ -126,7 +125,7 @@ class Stepper:
             changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
                 "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
         """
-        same = load_optimizer(self.optimizer, state.get("optimizer"), (*OWN, *changed))
+        same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
         if not same:
             log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
         self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
@@ -138,7 +137,7 @@ class Stepper:
 
     def load_schedule(self, state: Any, source: str, *, rates: bool) -> None:
         """Restore the schedule, with its full rates if the optimiser was restored as well."""
-        if isinstance(state, Mapping) and state.get("kind") == type(self.schedule).__name__:
+        if isinstance(state, Mapping) and state.get("kind") == self.schedule.kind:
             self.schedule.load(state, rates=rates)
         else:
             if state:  # the rates in the optimiser's state are the other schedule's
@@ -155,13 +154,13 @@ class Stepper:
             self.ema.load(state["ema"], state["state_dict"])
         elif self.ema:
             self.ema.restart()
-            log.warning("%s: holds no average of the weights, which starts afresh", source)
+            log.warning("%s: holds no EMA of the weights, which starts afresh", source)
 
 
-def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN) -> bool:
+def load_optimizer(optimizer: Optimizer, state: Any, settings: Collection[str] = DEVICE_SETTINGS) -> bool:
     """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
 
-    The settings of the groups, learning rate and others, become those of the state, but for those of `kept`.
+    The settings of the groups, learning rate and others, become those of the state, but for those of `settings`.
 
     Returns:
         Whether it was restored.
@@ -169,8 +168,8 @@ def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN
     if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
         return False
     groups = [
-        dict(saved) | {name: own[name] for name in kept if name in own}
-        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+        dict(saved) | {name: current[name] for name in settings if name in current}
+        for saved, current in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
     return True
@@ -178,13 +177,13 @@ def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN
 
 def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
     """Return whether a state has the groups of an optimiser, with parameters of the same shapes."""
-    saved, own = state["param_groups"], optimizer.param_groups
-    if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
+    saved, current = state["param_groups"], optimizer.param_groups
+    if [len(group["params"]) for group in saved] != [len(group["params"]) for group in current]:
         return False
-    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, own, strict=True)):
+    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, current, strict=True)):
         return False
     indices = [index for group in saved for index in group["params"]]
-    parameters = [parameter for group in own for parameter in group["params"]]
+    parameters = [parameter for group in current for parameter in group["params"]]
     return all(
         not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
         for index, parameter in zip(indices, parameters, strict=True)

@@ -132,8 +132,8 @@ def batch_line(plan: Plan) -> str:
 
 def epochs_line(plan: Plan) -> str:
     """Format the epochs to come."""
-    left = max(0, plan.epochs - plan.first_epoch + 1)
-    total = counted(plan.steps * left, "step")
+    remaining = max(0, plan.epochs - plan.first_epoch + 1)
+    total = counted(plan.steps * remaining, "step")
     return f"{plan.first_epoch} to {plan.epochs}, of {counted(plan.steps, 'step')} each: {total}"
 
 

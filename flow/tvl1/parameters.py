@@ -64,10 +64,10 @@ class TVL1:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = (int,) if field.type is int else (int, float)
-            if isinstance(value, bool) or not isinstance(value, wanted):
+            types = (int,) if field.type is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, types):
                 raise ValueError(f"tvl1 does not take {field.name}={value!r}")
-            object.__setattr__(self, field.name, wanted[-1](value))
+            object.__setattr__(self, field.name, types[-1](value))
         for name, right, limits in (
             ("tau", 0 < self.tau < 1e6, "> 0"),
             ("lambda_", 0 < self.lambda_ < 1e6, "> 0"),
@@ -105,8 +105,8 @@ def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
     Raises:
         ValueError: A parameter that does not exist or is out of range.
     """
-    known = [field.name for field in fields(TVL1)]
+    names = [field.name for field in fields(TVL1)]
     for name in parameters:
-        if name not in known:
-            raise ValueError(f"tvl1 has no parameter {name!r}; it has {', '.join(known)}")
+        if name not in names:
+            raise ValueError(f"tvl1 has no parameter {name!r}; it has {', '.join(names)}")
     return TVL1(**(PRESETS[preset] | parameters))  # type: ignore[arg-type]

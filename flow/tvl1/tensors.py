@@ -78,9 +78,9 @@ def solve(
     first, second = grey_tensor(previous), grey_tensor(following)
     if first.shape != second.shape:
         raise ValueError(f"flow needs two images of one size, got {tuple(first.shape)} and {tuple(second.shape)}")
-    there = device if first.device.type == "cpu" else first.device
+    target = device if first.device.type == "cpu" else first.device
     height, width = first.shape[-2:]
-    pairs = [move(images, there).reshape(-1, height, width) for images in (first, second)]
+    pairs = [move(images, target).reshape(-1, height, width) for images in (first, second)]
     flow = find(*pairs).view(*first.shape, 2).to(first.device)
     return flow if isinstance(previous, Tensor) else flow.numpy()
 

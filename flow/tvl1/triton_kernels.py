@@ -84,12 +84,12 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
         row = top.to(tl.int32) + (j - 1)
         for i in tl.static_range(4):
             column = left.to(tl.int32) + (i - 1)
-            seen = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            valid = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
             weight = cubic(x - left, i) * cubic(y - top, j)
             tap = planes + row * width + column
-            image += weight * tl.load(tap, seen, 0.0)
-            gx += weight * tl.load(tap + area, seen, 0.0)
-            gy += weight * tl.load(tap + 2 * area, seen, 0.0)
+            image += weight * tl.load(tap, valid, 0.0)
+            gx += weight * tl.load(tap + area, valid, 0.0)
+            gy += weight * tl.load(tap + 2 * area, valid, 0.0)
     squared = tl.maximum(gx * gx + gy * gy, FLAT)
     scale = -1.0 / (lambda_ * squared)
     a1, a2 = gx * scale, gy * scale
@@ -160,8 +160,8 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     x = (number % across * (tile - 2 * halo) - halo + span)[None, :]
     y = (number // across * (tile - 2 * halo) - halo + span)[:, None]
     change = total_change(changes + pair * tiles, tiles, chunk)
-    used = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
-    inside = (x >= 0) & (x < used) & (y >= 0) & (y < height)
+    active_width = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
+    inside = (x >= 0) & (x < active_width) & (y >= 0) & (y < height)
     at = y * width + x
     u += pair * u_planes * area
     state += pair * 6 * area
@@ -195,12 +195,12 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
         px1, py1 = ascend(px1, py1, u1, tau_x, tau_y, right, below)
         px2, py2 = ascend(px2, py2, u2, tau_x, tau_y, right, below)
     middle = (span >= halo) & (span < tile - halo)
-    own = inside & middle[None, :] & middle[:, None]
-    tl.store(result + at, u1, own)
-    tl.store(result + area + at, u2, own)
-    tl.store(result + 2 * area + at, px1, own)
-    tl.store(result + 3 * area + at, py1, own)
-    tl.store(result + 4 * area + at, px2, own)
-    tl.store(result + 5 * area + at, py2, own)
-    total = tl.sum(tl.sum(tl.where(own, squares, 0.0), 1), 0)
+    core = inside & middle[None, :] & middle[:, None]
+    tl.store(result + at, u1, core)
+    tl.store(result + area + at, u2, core)
+    tl.store(result + 2 * area + at, px1, core)
+    tl.store(result + 3 * area + at, py1, core)
+    tl.store(result + 4 * area + at, px2, core)
+    tl.store(result + 5 * area + at, py2, core)
+    total = tl.sum(tl.sum(tl.where(core, squares, 0.0), 1), 0)
     tl.store(changed + pair * tiles + number, tl.where(change > enough, total, -1.0))

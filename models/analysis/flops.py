@@ -45,13 +45,13 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
     """
     counts = {"forward": 0, "gradients": 0}
     saved: dict[int, Tensor] = {}
-    own = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
-    weights = {value.untyped_storage()._cdata for value in own.values()}
+    state = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
+    weights = {value.untyped_storage()._cdata for value in state.values()}
     hooks = [m.register_forward_hook(partial(count, counts)) for m in network.modules() if is_counted(m)]
     clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
     try:
-        with torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda kept: kept):
-            _held = functional_call(network, own, (clips,))  # while it lives no storage is used twice
+        with torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor):
+            _held = functional_call(network, state, (clips,))  # while it lives no storage is used twice
     finally:
         for hook in hooks:
             hook.remove()
@@ -67,8 +67,8 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
 
 def abstract(value: Tensor, dtype: torch.dtype) -> Tensor:
     """Return the shape, strides and need of a gradient of a parameter or buffer, without the numbers."""
-    wanted = dtype if value.is_floating_point() else value.dtype
-    return torch.empty_like(value, dtype=wanted, device="meta").requires_grad_(value.requires_grad)
+    target_dtype = dtype if value.is_floating_point() else value.dtype
+    return torch.empty_like(value, dtype=target_dtype, device="meta").requires_grad_(value.requires_grad)
 
 
 def is_counted(module: nn.Module) -> bool:

@@ -65,9 +65,9 @@ class LinearCKA:
         self.sums += weighted_products(grams)
         folds = torch.arange(self.clips, self.clips + n, device=grams.device) % FOLDS
         for fold in range(FOLDS):
-            kept = (folds != fold).nonzero()[:, 0]
-            if len(kept) >= FEWEST:
-                self.without[fold] += weighted_products(grams[:, kept][:, :, kept])
+            members = (folds != fold).nonzero()[:, 0]
+            if len(members) >= FEWEST:
+                self.without[fold] += weighted_products(grams[:, members][:, :, members])
         self.clips += n
 
     def matrix(self) -> Tensor:
@@ -109,7 +109,7 @@ def weighted_products(grams: Tensor) -> Tensor:
     return (rows @ rows.T / (n - 3)).cpu()
 
 
-def linear_cka(left: Tensor, right: Tensor) -> float:
+def linear_cka(first: Tensor, second: Tensor) -> float:
     """Compute linear CKA of two features (N, ...) of the same clips, unbiased.
 
     It does not change if either is rotated, scaled or shifted.
@@ -118,7 +118,7 @@ def linear_cka(left: Tensor, right: Tensor) -> float:
         ValueError: As `LinearCKA.update`.
     """
     alike = LinearCKA(2)
-    alike.update([left, right])
+    alike.update([first, second])
     return float(alike.matrix()[0, 1])
 
 

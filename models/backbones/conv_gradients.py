@@ -85,8 +85,8 @@ def by_frames(
         if first >= last:
             parts.append(torch.zeros_like(kernel))
             continue
-        seen = x[:, :, start + first * step : start + (last - 1) * step + 1 : step]
-        part = backward(grad[:, :, first:last], seen, kernel, *flat, (False, True, False))[1]
+        window = x[:, :, start + first * step : start + (last - 1) * step + 1 : step]
+        part = backward(grad[:, :, first:last], window, kernel, *flat, (False, True, False))[1]
         assert part is not None
         parts.append(part)
     return torch.cat(parts, 2)
@@ -109,8 +109,8 @@ def native(keys: Any, *arguments: Any) -> Gradients:
 
 def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
     """Run the operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
-    *rest, (for_input, for_weight, for_bias) = arguments
-    geometry = Geometry(*rest)
+    *fields, (for_input, for_weight, for_bias) = arguments
+    geometry = Geometry(*fields)
     if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
         return native(keys, grad, x, weight, *arguments)
     return (
@@ -142,7 +142,7 @@ def left_to_torch() -> Iterator[None]:
 def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
     """Return the distance of a convolution's weight gradient from that of the same rounded numbers in float64.
 
-    Memory that was given back before holds no numbers, so that what is read beyond the clip shows.
+    Memory that was given back before holds NaN, so that what is read beyond the clip shows.
 
     Args:
         convolution: Its weights and their memory format are used, and stay.
@@ -152,12 +152,13 @@ def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float
     Returns:
         Norm of the difference over that of the gradient; infinite if the gradient is not finite.
     """
-    own, gradients = convolution, []
+    gradients: list[Tensor] = []
     for kind in (torch.float64, dtype):
-        weight = own.weight.detach().to(dtype).to(kind).requires_grad_()
+        weight = convolution.weight.detach().to(dtype).to(kind).requires_grad_()
         stale = [torch.full((size,), math.nan) for size in STALE]
         del stale
-        out = F.conv3d(x.to(dtype).to(kind), weight, None, own.stride, own.padding, own.dilation, own.groups)
+        padding, dilation, groups = convolution.padding, convolution.dilation, convolution.groups
+        out = F.conv3d(x.to(dtype).to(kind), weight, None, convolution.stride, padding, dilation, groups)
         grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
         gradients += [value.double() for value in torch.autograd.grad(out, weight, grad.to(dtype).to(kind))]
     truth, computed = gradients

@@ -38,9 +38,9 @@ def log_parts(logits: Tensor, is_target: Tensor, temperature: float) -> tuple[Te
     """
     z = at_least_float32(logits) / temperature
     all_classes = z.logsumexp(1)
-    others = z.masked_fill(is_target, -float("inf")).logsumexp(1)
-    own = z.masked_fill(~is_target, 0).sum(1)
-    return own - all_classes, others - all_classes, (z - others[:, None]).masked_fill(is_target, 0)
+    nontarget = z.masked_fill(is_target, -float("inf")).logsumexp(1)
+    target_logit = z.masked_fill(~is_target, 0).sum(1)
+    return target_logit - all_classes, nontarget - all_classes, (z - nontarget[:, None]).masked_fill(is_target, 0)
 
 
 class DecoupledKD(Distiller):

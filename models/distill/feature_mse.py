@@ -26,8 +26,8 @@ class FeatureMSE(Distiller):
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         terms = {}
         for layer in self.layers:
-            wanted = at_least_float32(teacher.features[layer])
-            error = F.mse_loss(at_least_float32(student.features[layer]), wanted) / spread(wanted, self.norm)
+            reference = at_least_float32(teacher.features[layer])
+            error = F.mse_loss(at_least_float32(student.features[layer]), reference) / spread(reference, self.norm)
             terms[f"loss_mse_{layer}"] = self.weight * error
         return terms
 

@@ -140,8 +140,8 @@ class Review(Distiller):
         terms, residual = {}, None
         for level in reversed(self.levels):
             fused, residual = self.connectors[level](as_map(student, level), residual)
-            wanted = at_least_float32(as_map(teacher, level))
-            error = hierarchical_context_loss(at_least_float32(fused), wanted) / spread(wanted, self.norm)
+            reference = at_least_float32(as_map(teacher, level))
+            error = hierarchical_context_loss(at_least_float32(fused), reference) / spread(reference, self.norm)
             terms[f"loss_review_{level}"] = self.weight * error
         return terms
 
