@@ -33,7 +33,7 @@ REFUSED = {
 }
 
 
-class Refused(argparse.Action):
+class RefusedOption(argparse.Action):
     """An option of the published scripts that had no effect there, and would mislead here."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
@@ -347,4 +347,4 @@ def add_run_options(parser: ArgumentParser) -> None:
     add("--resume_anyway", action="store_true", help="resume with other data, network or seed options than the run had")
     add("--debug", action="store_true", help="show tracebacks")
     for option, reason in REFUSED.items():
-        add(option, action=Refused, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")
+        add(option, action=RefusedOption, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")

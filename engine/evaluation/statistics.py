@@ -64,7 +64,7 @@ def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Paired:
+class Contingency:
     """Contingency of two systems: on how many videos each of them is right.
 
     Attributes:
@@ -82,7 +82,7 @@ class Paired:
     p: float
 
 
-def compare(first: Tensor, second: Tensor) -> Paired:
+def compare(first: Tensor, second: Tensor) -> Contingency:
     """Compare two systems on the same videos by McNemar's test.
 
     Args:
@@ -91,7 +91,7 @@ def compare(first: Tensor, second: Tensor) -> Paired:
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    return Paired(both, only_first, only_second, neither, mcnemar(only_first, only_second))
+    return Contingency(both, only_first, only_second, neither, mcnemar(only_first, only_second))
 
 
 def mcnemar(first: int, second: int) -> float:
