@@ -19,7 +19,7 @@ from workflows.training.teachers import teacher_options, tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:
-    """Distil as `opt` says; returns "acc", the best validation accuracy of the student, in [0, 1]."""
+    """Distil as `opt` says; return "acc", the best validation accuracy of the student, in [0, 1]."""
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)
@@ -30,11 +30,11 @@ def main(opt: Namespace) -> dict[str, float]:
         raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
     names = class_names(opt, "train")
 
-    known = checkpoint.load(opt.resume_path1)
-    taught = teacher_options(opt, known)
-    teacher = load_stream(taught, FLOW, known, opt.resume_path1)
-    check_data(opt, known, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
-    flow = build_teacher_flow(opt, known, opt.resume_path1, device)
+    teacher_checkpoint = checkpoint.load(opt.resume_path1)
+    taught = teacher_options(opt, teacher_checkpoint)
+    teacher = load_stream(taught, FLOW, teacher_checkpoint, opt.resume_path1)
+    check_data(opt, teacher_checkpoint, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
+    flow = build_teacher_flow(opt, teacher_checkpoint, opt.resume_path1, device)
 
     student = start_stream(opt, RGB, state, source, len(names), resuming=resuming)
     tell_student(opt, taught, source)
@@ -63,7 +63,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
 
 def log_columns(opt: Namespace) -> dict[str, str]:
-    """Column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
+    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
     terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt)}": "loss_ce"}
     return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
 

@@ -34,7 +34,7 @@ SYSTEMS = ("RGB", "Flow", "SFS", "RGB+SFS", "RGB+Flow")
 
 
 class Stages:
-    """Runs commands and keeps their time.
+    """Runner of commands that keeps their time.
 
     Attributes:
         seconds: Wall time by stage; a stage that comes again adds up.
@@ -49,10 +49,10 @@ class Stages:
         Raises:
             ValueError: If it fails.
         """
-        script, *rest = map(str, words)
-        print("\n$ python", script, *rest, flush=True)
+        script, *arguments = map(str, words)
+        print("\n$ python", script, *arguments, flush=True)
         start = time.perf_counter()
-        code = subprocess.run([sys.executable, str(ROOT / script), *rest], check=False).returncode
+        code = subprocess.run([sys.executable, str(ROOT / script), *arguments], check=False).returncode
         self.add(stage, time.perf_counter() - start)
         if code:
             raise ValueError(f"{script} ended with exit code {code}, see above")
@@ -97,7 +97,7 @@ def main(opt: Namespace) -> dict:
 
 
 def make_data(out: Path, quick: bool, stages: Stages) -> None:
-    """Videos, their frames and their flow; they are the same every time, and extraction skips what is complete."""
+    """Make videos, their frames and their flow; the same every time, and extraction skips what is complete."""
     start = time.perf_counter()
     sizes = {"train_per_class": 8, "test_per_class": 4} if quick else {"train_per_class": 44, "test_per_class": 20}
     print(f"writing {sum(sizes.values()) * len(CLASSES)} videos of {len(CLASSES)} classes to {out / 'videos'}")
@@ -135,18 +135,18 @@ def run_seed(out: Path, seed: int, quick: bool, stages: Stages) -> dict[str, flo
 
 
 def weights(folder: Path) -> Path:
-    """The checkpoint of the last epoch below `folder`."""
+    """Find the checkpoint of the last epoch below `folder`."""
     return max(folder.rglob("*[0-9].pth"), key=lambda path: checkpoint.load(path)["epoch"])
 
 
 def gap_closed(accuracy: dict[str, float]) -> float | None:
-    """How much of what flow adds to RGB the student adds without flow: 1 is all of it."""
+    """Return the share of flow's gain over RGB that the student has without flow: 1 is all of it."""
     gap = accuracy["RGB+Flow"] - accuracy["RGB"]
     return (accuracy["RGB+SFS"] - accuracy["RGB"]) / gap if gap > 0 else None
 
 
 def print_table(summary: dict, out: Path) -> None:
-    """The result, and where to look."""
+    """Print the accuracies, and where their files are."""
     accuracy = summary["accuracy"]
     print("\n| stream | reads at test time | top-1 |\n|---|---|---|")
     for name in SYSTEMS:
@@ -163,7 +163,7 @@ def print_table(summary: dict, out: Path) -> None:
 
 
 def parse_args() -> Namespace:
-    """Options of the demo."""
+    """Parse the options of the demo."""
     parser = cli.ArgumentParser(description="Train and test everything on made-up videos.")
     parser.add_argument("--seeds", default=1, type=int, choices=range(1, 11), help="training seeds to average over")
     parser.add_argument("--seed", default=1, type=int, help="first training seed")

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> Parity:
-    """Write the file, say how far it is from the checkpoints and how quick; returns the former."""
+    """Write the file, log its distance from the checkpoints and its speed; return the former."""
     if opt.rounds < 0:
         raise ValueError(f"--rounds must be >= 0, got {opt.rounds}")
     path = destination(opt.out, opt.format, opt.checkpoints)
@@ -51,7 +51,7 @@ def main(opt: Namespace) -> Parity:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description="Write networks of checkpoints as one file for other programs.")
     add = parser.add_argument
     add("checkpoints", nargs="+", help="of train.py or STS_train.py; several are fused")

@@ -18,7 +18,7 @@ from workflows.predicting.timeline import Named, best
 
 
 def main(opt: Namespace) -> list[Named]:
-    """Print the likeliest classes; returns those of the first video as (name, probability), best first."""
+    """Print the likeliest classes; return those of the first video as (name, probability), best first."""
     opt = complete(opt)
     inputs = find_inputs([opt.video, *opt.more])
     check_options(opt, inputs)
@@ -32,7 +32,7 @@ def main(opt: Namespace) -> list[Named]:
 
 
 def parse_args() -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     return build_parser().parse_args()
 
 

@@ -60,7 +60,7 @@ class BuildPython(build_py):
 
 
 def extension(package: str, library: Any) -> Extension:
-    """A native library of a package, left out with a warning if it cannot be compiled."""
+    """Return a native library of a package, left out with a warning if it cannot be compiled."""
     folder = package.replace(".", "/")
     return Extension(
         f"sts_net.{package}._{library.name}",

@@ -14,7 +14,7 @@ from workflows.testing.evaluation import Wanted, report, score_streams
 
 
 def main(opt: Namespace) -> dict[str, float]:
-    """Score the test videos; returns "top1", "top5" and "mean_class", in [0, 1]."""
+    """Score the test videos; return "top1", "top5" and "mean_class", in [0, 1]."""
     if opt.stream or opt.scores:
         raise ValueError("--stream and --scores are for test_two_stream.py, which takes a single stream as well")
     if len(MODALITIES[opt.modality]) != 1:

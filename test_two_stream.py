@@ -18,7 +18,7 @@ from workflows.testing.fusing import read_scores
 
 
 def main(opt: Namespace) -> dict[str, float]:
-    """Score the test videos with every stream; returns "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
+    """Score the test videos with every stream; return "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
     if opt.scores:
         opt, scores = read_scores(opt)
     else:
@@ -29,7 +29,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
 
 def wanted_streams(opt: Namespace) -> list[Wanted]:
-    """The streams of `--stream`, or of the published options."""
+    """Return the streams of `--stream`, or of the published options."""
     if opt.stream:
         return [Wanted(name, path) for name, path in named_checkpoints(opt.stream).items()]
     streams = MODALITIES[opt.modality]

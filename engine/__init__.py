@@ -1,4 +1,4 @@
-"""Training, testing, checkpoints and logs. Depends on torch alone: it sees a callable task and iterable batches."""
+"""Training, testing, checkpoints and logs, for any callable task and iterable of batches."""
 
 from . import checkpoint
 from .checkpoint.lock import check_results
@@ -11,7 +11,7 @@ from .evaluation import scores
 from .evaluation.metrics import confusion, video_metrics
 from .evaluation.result_file import result_lines, write_result
 from .evaluation.scores import Scores
-from .evaluation.scoring import Tally, score_videos
+from .evaluation.scoring import ScoreAccumulator, score_videos
 from .training.fit import fit
 from .training.optim import OPTIMIZERS, SCHEDULES
 from .training.run import Run, build_run, build_stepper, find_start, step_rate
@@ -21,8 +21,8 @@ __all__ = [
     "OPTIMIZERS",
     "SCHEDULES",
     "Run",
+    "ScoreAccumulator",
     "Scores",
-    "Tally",
     "build_run",
     "build_stepper",
     "check_results",

@@ -7,7 +7,7 @@ from torchvision import utils
 
 
 def flow_to_image(flow: ArrayLike, max_flow: float | None = None) -> NDArray[np.uint8]:
-    """Picture of a flow: white is at rest, red moves right, yellow down, sky blue left, violet up.
+    """Draw a flow as a picture: white is at rest, red moves right, yellow down, sky blue left, violet up.
 
     Args:
         flow: Shape (H, W, 2), pixels per frame, x first; NaN, where it is unknown, becomes black.
@@ -39,7 +39,7 @@ def flow_to_image(flow: ArrayLike, max_flow: float | None = None) -> NDArray[np.
 
 
 def colour_wheel(side: int) -> NDArray[np.uint8]:
-    """The legend of `flow_to_image`: a disc on white, RGB (side, side, 3), whose rim moves outwards at full speed."""
+    """Draw the legend of `flow_to_image`: a disc on white, (side, side, 3), whose rim moves outwards at full speed."""
     y, x = np.mgrid[:side, :side] * (2 / max(side - 1, 1)) - 1
     image = flow_to_image(np.stack([x, y], -1), 1.0)
     image[np.hypot(x, y) > 1] = 255

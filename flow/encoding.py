@@ -14,7 +14,7 @@ QUANTISATIONS = {"truncate": 127.0, "round": 127.5}
 
 
 def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> Flow:
-    """Flow as grey levels; what is beyond the bound is clipped.
+    """Encode flow as grey levels; values beyond the bound are clipped.
 
     Zero flow lies between levels 127 and 128: "truncate" gives 127 (STS-Net, MARS), "round" 128 (dense_flow,
     whose ties go to the even level). A network trained on one sees a constant motion in the other.
@@ -49,7 +49,7 @@ def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> F
 
 
 def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") -> NDArray[np.float32]:
-    """Pixels per frame of grey levels, float32 in [-bound, bound]: the middle of what `encode` gives a level.
+    """Decode grey levels to pixels per frame, float32 in [-bound, bound]: the middle of what `encode` gives a level.
 
     Inverse of `encode` to half a level, `bound / 255` pixels, if `quantisation` is the one that encoded. Level 127
     of "truncate" is zero flow. "round" has no level whose middle is zero: its 127 and 128 lie half a level off.
@@ -71,7 +71,7 @@ def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") 
 def convert(
     levels: NDArray[np.uint8], from_bound: float, to_bound: float, quantisation: str, to_quantisation: str | None = None
 ) -> NDArray[np.uint8]:
-    """Grey levels of one bound as those of another, and if asked of another quantisation.
+    """Convert grey levels of one bound to those of another, and if asked to another quantisation.
 
     The result is what `encode` gives the middle of each level. A middle between two new levels goes to the one nearer
     to zero flow, so that what is at rest stays at rest, unless the bound of rounded levels shrinks. Levels 0 and 255,

@@ -19,7 +19,7 @@ LARGEST, UNKNOWN = 1e9, 1e10
 
 
 def read_flo(path: str | Path) -> NDArray[np.float32]:
-    """Flow of a .flo file, shape (H, W, 2), pixels per frame, x first; both are NaN where either is unknown.
+    """Read a .flo file: (H, W, 2), pixels per frame, x first; both components are NaN where either is unknown.
 
     Raises:
         FileNotFoundError: No such file.
@@ -68,7 +68,7 @@ def write_flo(path: str | Path, flow: ArrayLike) -> None:
 
 
 def checked_name(path: str | Path) -> Path:
-    """`path` if it ends in .flo, or a ValueError."""
+    """Return `path` if it ends in .flo; raise ValueError otherwise."""
     if Path(path).suffix != ".flo":
         raise ValueError(f"{path}: the name of a flow file must end in .flo")
     return Path(path)

@@ -33,7 +33,7 @@ def build_flow(
     threads: int | None = None,
     **parameters: Any,
 ) -> FlowSolver:
-    """Flow from one grey image to the next; one object serves any number of pairs of any size.
+    """Build a flow from one grey image to the next; one object serves any number of pairs of any size.
 
     Args:
         name: A key of `FLOWS`.
@@ -54,13 +54,13 @@ def build_flow(
         ValueError: A name, backend, preset or parameter that does not exist, or a backend that this machine lacks;
             the message says how to get it.
     """
-    for value, known, what in (
+    for value, choices, what in (
         (name, FLOWS, "flow"),
         (backend, BACKENDS, "flow backend"),
         (preset, PRESETS, "flow preset"),
     ):
-        if value not in known:
-            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(known)}")
+        if value not in choices:
+            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(choices)}")
     if backend == "auto":
         backend = "auto" if name == "tvl1" else next(iter(FLOWS[name]))
     elif backend not in FLOWS[name]:
@@ -70,5 +70,5 @@ def build_flow(
 
 
 def available(name: str = "tvl1") -> dict[str, str]:
-    """Backends of a flow on this machine: "" where one can be used, else what is missing and how to get it."""
+    """Return the backends of a flow here: "" where usable, else what is missing and how to get it."""
     return {backend: solvers.MISSING[backend]() for backend in FLOWS[name]}

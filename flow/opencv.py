@@ -49,26 +49,26 @@ FARNEBACK = {
 
 
 def missing() -> str:
-    """Why this OpenCV has no TV-L1 and how to get it; "" if it has."""
+    """Return why this OpenCV has no TV-L1 and how to get it; "" if it has."""
     if hasattr(cv2, "optflow"):
         return ""
     return "this OpenCV has no TV-L1: uninstall opencv-python, then install opencv-contrib-python-headless"
 
 
 def tvl1(**parameters: float) -> "OpenCVFlow":
-    """Duality-based TV-L1 (Zach et al., DAGM 2007), the flow that published two-stream networks were trained on."""
+    """Build duality-based TV-L1 (Zach et al., DAGM 2007), the flow of the published two-stream networks."""
     if reason := missing():
         raise ValueError(reason)
     return OpenCVFlow("tvl1", cv2.optflow.DualTVL1OpticalFlow.create(), TVL1, parameters)
 
 
 def dis(**parameters: float) -> "OpenCVFlow":
-    """Dense inverse search (Kroeger et al., ECCV 2016), medium preset: fast, but not what TV-L1 networks saw."""
+    """Build dense inverse search (Kroeger et al., ECCV 2016), medium preset: fast, but not what TV-L1 networks saw."""
     return OpenCVFlow("dis", cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM), DIS, parameters)
 
 
 def farneback(**parameters: float) -> "OpenCVFlow":
-    """Polynomial expansion (Farneback, SCIA 2003)."""
+    """Build polynomial expansion (Farneback, SCIA 2003)."""
     return OpenCVFlow("farneback", cv2.FarnebackOpticalFlow.create(), FARNEBACK, parameters)
 
 

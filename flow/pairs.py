@@ -12,7 +12,7 @@ Back = Callable[[NDArray[np.float32]], Any]
 
 
 class FlowSolver(Protocol):
-    """What `build_flow` returns.
+    """Interface of a flow solver, as `build_flow` returns it.
 
     Attributes:
         description: {"algorithm", "parameters", "library"} in plain types, to be recorded beside the flow.
@@ -21,11 +21,11 @@ class FlowSolver(Protocol):
     description: dict[str, Any]
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
-        """Flow (..., H, W, 2) float32 of grey images (H, W) or (N, H, W) uint8."""
+        """Compute flow (..., H, W, 2) float32 of grey images (H, W) or (N, H, W) uint8."""
 
 
 def grey_pair(previous: ArrayLike, following: ArrayLike) -> tuple[Pair, Back]:
-    """Both images as contiguous uint8 arrays, and what takes the flow back to where `previous` came from.
+    """Return both images as contiguous uint8 arrays, and a function that moves the flow to where `previous` came from.
 
     Args:
         previous: Array or tensor on any device, uint8 (H, W) or (N, H, W).
@@ -47,7 +47,7 @@ def grey_pair(previous: ArrayLike, following: ArrayLike) -> tuple[Pair, Back]:
 
 
 def grey_images(images: Any) -> NDArray[np.uint8]:
-    """`images` as a contiguous uint8 array (H, W) or (N, H, W), or a ValueError."""
+    """Return `images` as a contiguous uint8 array (H, W) or (N, H, W); raise ValueError for anything else."""
     array = np.asarray(images.cpu() if isinstance(images, torch.Tensor) else images)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
         raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {array.shape}")

@@ -29,7 +29,7 @@ MALFORMED = (
 def raft(
     weights: str | Path | None = None, iterations: int = 12, batch_size: int = 8, device: str | None = None
 ) -> "RaftFlow":
-    """RAFT with the weights of a file; nothing is ever downloaded.
+    """Build RAFT with the weights of a file; nothing is ever downloaded.
 
     Args:
         weights: State dict of torchvision's `raft_large` or `raft_small`; which of them is seen from its names.
@@ -80,7 +80,7 @@ class RaftFlow:
         return solve(previous, following, self.device, self.find)
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
         self.network.to(previous.device)
         height, width = previous.shape[1:]
         left, _, top, _ = margins(height, width)
@@ -90,25 +90,25 @@ class RaftFlow:
             for start in range(0, len(flow), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 images = as_input(previous[part]), as_input(following[part])
-                found = self.network(*images, num_flow_updates=self.iterations)[-1]  # (n, 2, padded H and W)
-                flow[part] = found[..., top : top + height, left : left + width].permute(0, 2, 3, 1)
+                estimate = self.network(*images, num_flow_updates=self.iterations)[-1]  # (n, 2, padded H and W)
+                flow[part] = estimate[..., top : top + height, left : left + width].permute(0, 2, 3, 1)
         return flow
 
 
 def as_input(images: Tensor) -> Tensor:
-    """uint8 (N, H, W) as the network takes them: float32 (N, 3, H', W') in [-1, 1], edges repeated outwards."""
+    """Convert uint8 (N, H, W) to the network's input: float32 (N, 3, H', W') in [-1, 1], edges repeated outwards."""
     scaled = images[:, None].float() / 127.5 - 1
     return F.pad(scaled, margins(*images.shape[-2:]), mode="replicate").expand(-1, 3, -1, -1)
 
 
 def margins(height: int, width: int) -> tuple[int, int, int, int]:
-    """(left, right, top, bottom) that make both sides multiples of 8 and at least `SMALLEST`."""
+    """Return (left, right, top, bottom) that make both sides multiples of 8 and at least `SMALLEST`."""
     extra_x, extra_y = (max(SMALLEST, -(-side // 8) * 8) - side for side in (width, height))
     return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
 
 
 def read_weights(path: Path) -> Any:
-    """What a file of tensors holds, on the CPU."""
+    """Read a file of tensors onto the CPU."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; to get RAFT's weights: {HOW_TO_GET}")
     try:
@@ -120,7 +120,7 @@ def read_weights(path: Path) -> Any:
 
 
 def digest(network: nn.Module) -> str:
-    """Start of the SHA-256 of all weights: the same however the file was written."""
+    """Return the start of the SHA-256 of all weights: the same however the file was written."""
     total = hashlib.sha256()
     for name, tensor in sorted(network.state_dict().items()):
         total.update(name.encode() + tensor.numpy().tobytes())
@@ -128,7 +128,7 @@ def digest(network: nn.Module) -> str:
 
 
 def build_network(state: Any, path: str | Path) -> nn.Module:
-    """The network whose state dict `state` is; `path` is for the error."""
+    """Build the network whose state dict `state` is; `path` is for the error."""
     from torchvision.models.optical_flow import raft_large, raft_small  # a second that other flows need not wait
 
     names = state.keys() if isinstance(state, dict) else ()

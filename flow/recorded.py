@@ -10,7 +10,7 @@ Record = Mapping[str, Any]
 
 
 def rebuild_flow(record: Record, *, device: str | None = None, threads: int | None = None) -> FlowSolver:
-    """The solver of a record; what it does not say is as in the published tools.
+    """Build the solver of a record; what the record does not state is as in the published tools.
 
     It has the record's parameters wherever it computes, also those of a preset that has changed since.
 
@@ -30,10 +30,10 @@ def rebuild_flow(record: Record, *, device: str | None = None, threads: int | No
 
 
 def suits_gpu(record: Record) -> bool:
-    """Whether a GPU can compute the flow of a record."""
+    """Return whether a GPU can compute the flow of a record."""
     return record.get("algorithm", "tvl1") == "tvl1" and not record.get("parameters", {}).get("gamma")
 
 
 def recorded_encoding(record: Record) -> dict[str, Any]:
-    """Keyword arguments of `encode` by a record; what it does not say is as in the published tools."""
+    """Return the arguments of `encode` that a record states; others are as in the published tools."""
     return {"bound": record.get("bound", 20.0), "quantisation": record.get("quantisation", "truncate")}

@@ -1,4 +1,4 @@
-"""Networks, distillation losses, fusion and training tasks. Depends on torch alone.
+"""Networks, distillation losses, fusion and training tasks.
 
 zoo.py      MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 dialects.py whose weights a checkpoint holds;  normalisation.py  NORMALISATIONS: what is subtracted and divided by

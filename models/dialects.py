@@ -1,4 +1,4 @@
-"""Whose weights a checkpoint holds, and so what it does not say of the network that they belong to."""
+"""Origin of a checkpoint, and the defaults of its code that the checkpoint does not state."""
 
 import logging
 from argparse import Namespace
@@ -15,7 +15,7 @@ NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights
 
 
 def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
-    """The key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's."""
+    """Return the key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's."""
     if "arch" not in checkpoint or "options" in checkpoint:
         return None
     left_behind = checkpoint.get("left_behind")
@@ -31,7 +31,7 @@ def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
 def settle_normalisation(
     opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str
 ) -> Mapping[str, Sequence[float]]:
-    """How the inputs of a checkpoint's network are normalised.
+    """Choose how the inputs of a checkpoint's network are normalised.
 
     That is as it states, else as `--normalisation` says, else as those do who write such files; what is assumed is
     said.
@@ -42,21 +42,21 @@ def settle_normalisation(
         checkpoint: Content of the file.
         source: Its name.
     """
-    stated, given = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
+    stated, explicit = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
     dialect = dialect_of(checkpoint)
-    wanted = normalisation_of(opt, stream, dialect or PUBLISHED)
+    chosen = normalisation_of(opt, stream, dialect or PUBLISHED)
     if stated:
-        if given and any(differ(stated[name], wanted[name]) for name in wanted):
+        if explicit and any(differ(stated[name], chosen[name]) for name in chosen):
             log.warning("%s: states its normalisation, which is used in place of --normalisation", source)
         return stated
     if getattr(opt, "normalisation", [AUTO]) != [AUTO]:
-        return wanted
-    shown = f"mean {in_few(wanted['mean'])}, std {in_few(wanted['std'])} of grey levels"
+        return chosen
+    shown = f"mean {in_few(chosen['mean'])}, std {in_few(chosen['std'])} of grey levels"
     if dialect:
         log.info("%s: written as %s write it, so inputs have %s", source, WRITERS[dialect], shown)
     else:
         log.warning("%s: does not say how inputs are normalised: %s is taken; see --normalisation", source, shown)
-    return wanted
+    return chosen
 
 
 def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: str) -> None:
@@ -69,10 +69,10 @@ def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: s
 
 
 def differ(a: Sequence[float], b: Sequence[float]) -> bool:
-    """Whether two normalisations are different ones, and not one in other words."""
+    """Return whether two normalisations differ in their numbers, and not in their words alone."""
     return len(a) != len(b) or any(abs(x - y) > 1e-3 for x, y in zip(a, b, strict=True))
 
 
 def in_few(values: Sequence[float]) -> str:
-    """Numbers in few characters."""
+    """Format numbers in few characters."""
     return " ".join(f"{value:.6g}" for value in values)

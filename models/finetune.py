@@ -1,4 +1,4 @@
-"""Fine-tuning: a fresh classifier, and which layers learn (STS-Net and MARS: `--ft_begin_index`)."""
+"""Fine-tuning: a fresh classifier, and the layers that learn (STS-Net and MARS: `--ft_begin_index`)."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -23,13 +23,13 @@ def is_trained(name: str, begin_index: int) -> bool:
 
 
 def frozen_features(features: Sequence[str], begin_index: int) -> list[str]:
-    """Those of `features` that nothing trained comes before; the pooled vector comes after layer4."""
+    """Return those of `features` that no trained layer comes before; the pooled vector comes after layer4."""
     stages = {name: "layer4" if name == "avgpool" else name for name in features}
     return [name for name, stage in stages.items() if not is_trained(stage, begin_index)]
 
 
 def parameter_groups(model: nn.Module, begin_index: int, learning_rate: float) -> list[dict[str, Any]]:
-    """Optimiser groups in the layout of the published checkpoints, so that their state can be resumed.
+    """Return optimiser groups in the layout of the published checkpoints, so that their state can be resumed.
 
     `begin_index` 0 gives one group; otherwise every parameter is a group of its own, with learning rate
     zero below the first trained stage. Those parameters also stop requiring a gradient, so autograd records nothing
@@ -45,7 +45,7 @@ def parameter_groups(model: nn.Module, begin_index: int, learning_rate: float) -
 
 
 def frozen_norms(model: nn.Module, begin_index: int, partial: bool = False) -> Iterator[nn.Module]:
-    """The batch norms whose statistics stay as they are; in training they move unless kept in eval mode.
+    """Return the batch norms whose statistics stay as they are; in training they move unless kept in eval mode.
 
     Args:
         model: Network.

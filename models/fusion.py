@@ -1,4 +1,4 @@
-"""How the streams' logits become one score per video.
+"""Fusion: one score per video from the logits of the streams.
 
 ActivNo is the fusion of STS-Net: the mean of the raw logits, no activation. The others are what it was
 compared with. Averaging over a video's clips comes first, then the activation, then the streams; scores that were
@@ -23,7 +23,7 @@ FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | None = None) -> Tensor:
-    """Weighted mean over streams of the activated logits.
+    """Compute the weighted mean over streams of the activated logits.
 
     Args:
         logits: Mean over clips per stream, shape (S, N, K).
@@ -42,7 +42,7 @@ def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | Non
 
 
 def combine(activated: Tensor, weights: Sequence[float] | None = None) -> Tensor:
-    """Weighted mean over streams of scores that need no further activation.
+    """Compute the weighted mean over streams of scores that need no further activation.
 
     Args:
         activated: Shape (S, N, K).
@@ -59,7 +59,7 @@ def combine(activated: Tensor, weights: Sequence[float] | None = None) -> Tensor
 
 
 def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]:
-    """Share of each stream, summing to 1.
+    """Return the share of each stream, summing to 1.
 
     Args:
         weights: One per stream, >= 0 and not all zero; None weighs all alike.
@@ -68,7 +68,7 @@ def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]
     Raises:
         ValueError: If the weights do not fit.
     """
-    given = [1.0] * streams if weights is None else list(weights)
-    if len(given) != streams or min(given) < 0 or sum(given) == 0:
+    relative = [1.0] * streams if weights is None else list(weights)
+    if len(relative) != streams or min(relative) < 0 or sum(relative) == 0:
         raise ValueError(f"--fusion_weights {weights}: {streams} streams need {streams} weights >= 0, not all zero")
-    return [weight / sum(given) for weight in given]
+    return [weight / sum(relative) for weight in relative]

@@ -49,5 +49,5 @@ class Mixing:
 
 
 def build_mixing(opt: Namespace) -> Mixing | None:
-    """As `--mixup` and `--cutmix` say; None if both are 0."""
+    """Build what `--mixup` and `--cutmix` ask for; None if both are 0."""
     return Mixing(opt.mixup, opt.cutmix) if opt.mixup or opt.cutmix else None

@@ -1,4 +1,4 @@
-"""NORMALISATIONS: how inputs are normalised, by the names of those who trained with them."""
+"""NORMALISATIONS: means and standard deviations of inputs, by the names of those who trained with them."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Stream(Protocol):
-    """What a normalisation must know of a stream; `datasets.Stream` has it."""
+    """Facts of a stream that a normalisation depends on; `datasets.Stream` has them."""
 
     @property
     def name(self) -> str: ...
@@ -32,13 +32,13 @@ NORMALISATIONS: dict[str, Mapping[int, tuple[Sequence[float], Sequence[float]]]]
 
 
 def known_normalisation(name: str, stream: Stream) -> dict[str, list[float]] | None:
-    """{"mean", "std"} of an entry of `NORMALISATIONS` for a stream; None if it has none for so many channels."""
+    """Return {"mean", "std"} of an entry of `NORMALISATIONS`; None if it has none for this many channels."""
     values = (stream.mean, stream.std) if name == PUBLISHED else NORMALISATIONS[name].get(stream.channels)
     return values and {"mean": list(values[0]), "std": list(values[1])}
 
 
 def parse_normalisation(words: Sequence[str]) -> str | tuple[list[float], list[float]]:
-    """The name in `--normalisation`, or the means and the standard deviations that stand there.
+    """Return the name in `--normalisation`, or the means and the standard deviations that stand there.
 
     Raises:
         ValueError: If it is neither.
@@ -59,31 +59,31 @@ def parse_normalisation(words: Sequence[str]) -> str | tuple[list[float], list[f
 
 
 def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -> dict[str, list[float]]:
-    """{"mean", "std"} per channel in grey levels 0-255, for a stream whose weights do not state theirs.
+    """Return {"mean", "std"} per channel in grey levels 0-255, for a stream whose weights do not state theirs.
 
     Args:
         opt: `--normalisation`; values and names of another number of channels than the stream's leave it as published.
         stream: What is normalised.
         assumed: Name that stands for "auto".
     """
-    wanted = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
-    if isinstance(wanted, str):
-        values = known_normalisation(assumed if wanted == AUTO else wanted, stream)
+    choice = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
+    if isinstance(choice, str):
+        values = known_normalisation(assumed if choice == AUTO else choice, stream)
     else:
-        values = {"mean": wanted[0], "std": wanted[1]} if len(wanted[0]) == stream.channels else None
+        values = {"mean": choice[0], "std": choice[1]} if len(choice[0]) == stream.channels else None
     return values or {"mean": list(stream.mean), "std": list(stream.std)}
 
 
 def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:
-    """Whether `--normalisation` has values for one of some streams."""
-    wanted = parse_normalisation(words)
-    if not isinstance(wanted, str):
-        return any(len(wanted[0]) == stream.channels for stream in streams)
-    known = NORMALISATIONS.get(wanted)
-    return not known or any(stream.channels in known for stream in streams)
+    """Return whether `--normalisation` has values for one of some streams."""
+    choice = parse_normalisation(words)
+    if not isinstance(choice, str):
+        return any(len(choice[0]) == stream.channels for stream in streams)
+    entry = NORMALISATIONS.get(choice)
+    return not entry or any(stream.channels in entry for stream in streams)
 
 
 def stated_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Sequence[float]] | None:
-    """{"mean", "std"} that a checkpoint states, None if it does not."""
+    """Return {"mean", "std"} that a checkpoint states, None if it does not."""
     recipe = checkpoint.get("recipe")
     return recipe.get("normalisation") if isinstance(recipe, Mapping) else None

@@ -1,4 +1,4 @@
-"""A network together with the stream it reads: what is trained, tested and deployed."""
+"""A network together with the stream it reads: the unit of training, testing and deployment."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -37,22 +37,22 @@ class StreamNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.network, self.stream = network.to(memory_format=torch.channels_last_3d), stream.name
-        for name, own in (("mean", stream.mean), ("std", stream.std)):
-            values = torch.tensor((normalisation or {}).get(name, own))
+        for name, default in (("mean", stream.mean), ("std", stream.std)):
+            values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
 
     @property
     def normalisation(self) -> dict[str, list[float]]:
-        """What is subtracted and divided by, as plain values for a checkpoint."""
+        """Return mean and standard deviation, as plain values for a checkpoint."""
         return {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
 
     def classify(self, pooled: Tensor) -> Tensor:
-        """Logits (N, K) of pooled features (N, C)."""
+        """Compute the logits (N, K) of pooled features (N, C)."""
         return self.network.get_submodule("fc")(pooled)
 
     @property
     def num_classes(self) -> int:
-        """Outputs of the classifier."""
+        """Return the outputs of the classifier."""
         return self.network.get_submodule("fc").out_features  # type: ignore[return-value]
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
@@ -64,7 +64,7 @@ class StreamNetwork(nn.Module):
 
 
 def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:
-    """(clips - mean) / std, computed in float32 and rounded once; channels come last in memory.
+    """Compute (clips - mean) / std in float32, rounded once; channels come last in memory.
 
     Args:
         clips: Shape (N, C, T, H, W), uint8 or of mixed clips float32.
@@ -79,7 +79,7 @@ def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> T
 def load_stream(
     opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_classes: int | None = None
 ) -> StreamNetwork:
-    """The network of a checkpoint, with its weights and its normalisation; what it does not state is said.
+    """Load the network of a checkpoint, with its weights and normalisation; logs what the checkpoint does not state.
 
     Args:
         opt: Says which architecture, and how inputs are normalised, where the checkpoint does not.
@@ -89,7 +89,7 @@ def load_stream(
         num_classes: Outputs it must have; None accepts any.
 
     Raises:
-        ValueError: If the weights are another architecture's, stream's or class count's, or no numbers.
+        ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
     weights = weights_of(checkpoint, source)
     channels, classes = shape_of(weights, source)
@@ -113,7 +113,7 @@ def load_stream(
 def start_stream(
     opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str, num_labels: int, *, resuming: bool
 ) -> StreamNetwork:
-    """The network that a training run begins with.
+    """Build the network that a training run begins with.
 
     Resuming, it is the checkpoint's. With any other checkpoint it is the checkpoint's with a fresh classifier
     of `--n_finetune_classes` outputs, and without one a random network of `--n_classes` outputs; where these
@@ -141,7 +141,7 @@ def start_stream(
 
 
 def enough(outputs: int | None, option: str, num_labels: int) -> int:
-    """Outputs asked for, or one per label."""
+    """Return the number of outputs asked for, or one per label."""
     if outputs is not None and outputs < num_labels:
         raise ValueError(f"{option} {outputs} is too few: the annotation has {num_labels} classes")
     return outputs or num_labels

@@ -1,4 +1,4 @@
-"""What is being learned: a batch goes in, named losses come out.
+"""Training tasks: a batch goes in, named losses come out.
 
 The training loop knows only `task(batch)["loss"]`, so distillation needs no loop of its own.
 """
@@ -18,7 +18,7 @@ Batch = Mapping[str, Tensor]
 
 
 class Task(nn.Module):
-    """Base of the tasks.
+    """Base class of the tasks.
 
     Args:
         model: What is trained and, later, deployed.
@@ -134,7 +134,7 @@ class Distill(Task):
 
 
 def check_smoothing(value: float) -> float:
-    """`value`, if labels can be smoothed by it.
+    """Return `value`, if labels can be smoothed by it.
 
     Raises:
         ValueError: If it is not in [0, 1).

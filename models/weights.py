@@ -20,7 +20,7 @@ def strip_prefix(weights: Weights) -> dict[str, Tensor]:
 
 
 def check_finite(weights: Weights, source: str) -> None:
-    """Refuse weights and running statistics that are no numbers.
+    """Refuse weights and running statistics that are not finite.
 
     Raises:
         ValueError: Names the first tensor that holds NaN or infinity.
@@ -32,7 +32,7 @@ def check_finite(weights: Weights, source: str) -> None:
 
 
 def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """The network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
+    """Return the network's weights: the "state_dict" of a checkpoint, or the mapping itself if it is a bare one.
 
     Raises:
         ValueError: If there are none, or two of one name.
@@ -47,7 +47,7 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 
 
 def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Options of a network that its weights show, as far as they are those of a network of this project."""
+    """Infer the options of a network from its weights, as far as they are those of a network of this project."""
     weights = checkpoint.get("state_dict", checkpoint)
     named = weights.items() if isinstance(weights, Mapping) else ()
     stem = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor) and x.dim() == 5})
@@ -55,7 +55,7 @@ def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shape_of(weights: Weights, source: str) -> tuple[int, int]:
-    """Input channels and number of classes that the weights were made for.
+    """Return the input channels and the number of classes that the weights were made for.
 
     Raises:
         ValueError: If they are not those of a network of this project.
@@ -71,37 +71,39 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
     Only `num_batches_tracked`, which old files lack, may be absent: it plays no part in the result.
 
     Raises:
-        ValueError: If names or shapes differ, or values are no numbers; says which, and what to do.
+        ValueError: If names or shapes differ, or values are not finite; says which, and what to do.
     """
-    own = model.state_dict()
+    expected = model.state_dict()
     loaded = strip_prefix(weights)
-    for name, tensor in own.items():
+    for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):
             loaded.setdefault(name, torch.zeros_like(tensor))
-    missing, unexpected = own.keys() - loaded.keys(), loaded.keys() - own.keys()
+    missing, unexpected = expected.keys() - loaded.keys(), loaded.keys() - expected.keys()
     if missing or unexpected:
-        example = next(name for name in (*own, *loaded) if name in missing | unexpected)
+        example = next(name for name in (*expected, *loaded) if name in missing | unexpected)
         raise ValueError(
             f"{source}: weights of another network ({len(missing)} names missing, {len(unexpected)} unexpected, "
             f"e.g. {example}): check --model, --model_depth, --resnet_shortcut"
         )
-    for name, tensor in own.items():
+    for name, tensor in expected.items():
         if loaded[name].shape != tensor.shape:
             raise ValueError(f"{source}: {explain_shape(name, tuple(loaded[name].shape), tuple(tensor.shape))}")
     check_finite(loaded, source)
     model.load_state_dict(loaded)
 
 
-def explain_shape(name: str, found: tuple[int, ...], wanted: tuple[int, ...]) -> str:
-    """Why a tensor of shape `found` does not fit where `wanted` is."""
+def explain_shape(name: str, stored: tuple[int, ...], expected: tuple[int, ...]) -> str:
+    """Explain why a tensor of shape `stored` does not fit where `expected` is."""
     if name.startswith("fc."):
-        return f"weights for {counted(found[0], 'class')}, the network has {wanted[0]}: check --n_classes"
-    if name == "conv1.weight" and found[1] != wanted[1]:
-        return f"weights for {found[1]} input channels, the network has {wanted[1]}: check --modality (RGB 3, Flow 2)"
-    if name == "conv1.weight" and found[2] != wanted[2]:
-        there = counted(found[2], "frame")
-        return f"a first convolution over {there}, the network has {wanted[2]}: leave out --conv1_t_size"
+        return f"weights for {counted(stored[0], 'class')}, the network has {expected[0]}: check --n_classes"
+    if name == "conv1.weight" and stored[1] != expected[1]:
+        return (
+            f"weights for {stored[1]} input channels, the network has {expected[1]}: check --modality (RGB 3, Flow 2)"
+        )
+    if name == "conv1.weight" and stored[2] != expected[2]:
+        frames = counted(stored[2], "frame")
+        return f"a first convolution over {frames}, the network has {expected[2]}: leave out --conv1_t_size"
     return (
-        f"{name} has shape {found}, the network's is {wanted}: "
+        f"{name} has shape {stored}, the network's is {expected}: "
         "check --model_depth, --width, --resnext_cardinality and --resnet_shortcut"
     )

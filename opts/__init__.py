@@ -1,4 +1,4 @@
-"""Parsing the command line of the training and test scripts, and what their options cannot be together.
+"""Parsing of the command line of the training and test scripts, and checks of combinations of their options.
 
 The namespace is read by the scripts and the `build_*` functions, never changed after parsing and never stored
 in a class: classes take keyword arguments.
@@ -52,13 +52,13 @@ def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def fine_tunes(opt: Namespace) -> bool:
-    """Whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
+    """Return whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
     distils = len(MODALITIES[opt.modality]) > 1
     return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
 
 
 def check(opt: Namespace) -> None:
-    """Refuse what cannot work.
+    """Refuse options that cannot work together.
 
     Raises:
         ValueError: Names the options and the cure.
@@ -85,7 +85,7 @@ def check_numbers(opt: Namespace) -> None:
 
 
 def check_streams(opt: Namespace) -> None:
-    """Refuse what does not go with `--modality`; raises as `check`."""
+    """Refuse options that do not go with `--modality`; raises as `check`."""
     streams = MODALITIES[opt.modality]
     channels = sum(stream.channels for stream in streams)
     if opt.input_channels not in (None, channels):
@@ -107,7 +107,7 @@ def check_streams(opt: Namespace) -> None:
 
 
 def check_tests(opt: Namespace) -> None:
-    """Refuse what no test can do; raises as `check`."""
+    """Refuse options that no test can satisfy; raises as `check`."""
     named_checkpoints(opt.stream or ())
     paths = [name for name in ("resume_path1", "resume_path2", "resume_path3") if getattr(opt, name)]
     if opt.stream and paths:
@@ -125,7 +125,7 @@ def check_tests(opt: Namespace) -> None:
 
 
 def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
-    """Checkpoint files by stream, in order, of words like "rgb=a.pth".
+    """Parse checkpoint files by stream, in order, from words like "rgb=a.pth".
 
     Raises:
         ValueError: If a word is none of these, or a name comes twice.
@@ -142,11 +142,11 @@ def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
 
 
 def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
-    """Options in which those of `names` that were not given are as the checkpoint was made with.
+    """Return the options, with those of `names` that were not given taken from the checkpoint.
 
     Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
     stored = shown_by(checkpoint) | checkpoint.get("options", {})
-    own = vars(opt)
-    known = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(own[n])}
-    return Namespace(**own | known)
+    options = vars(opt)
+    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(options[n])}
+    return Namespace(**options | stated)

@@ -33,7 +33,7 @@ REFUSED = {
 }
 
 
-class Refused(argparse.Action):
+class RefusedOption(argparse.Action):
     """An option of the published scripts that had no effect there, and would mislead here."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
@@ -41,7 +41,7 @@ class Refused(argparse.Action):
 
 
 def build_parser() -> ArgumentParser:
-    """The parser of all scripts."""
+    """Build the parser of all scripts."""
     parser = ArgumentParser(description="Options of train.py, STS_train.py and test_*.py; see docs/commands.md.")
     add_data_options(parser)
     add_clip_options(parser)
@@ -55,9 +55,9 @@ def build_parser() -> ArgumentParser:
 
 
 def add_data_options(parser: ArgumentParser) -> None:
-    """What is read, and how it is stored."""
+    """Add options of the data and their storage."""
     add = parser.add_argument_group("data").add_argument
-    add("--dataset", default="HMDB51", choices=DATASETS, help="whose annotation files to read")
+    add("--dataset", default="HMDB51", choices=DATASETS, help="data set, whose annotation files are read")
     add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, or of the videos")
     add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files, or one list")
     add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
@@ -71,13 +71,13 @@ def add_data_options(parser: ArgumentParser) -> None:
         help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
     )
     add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
-    add("--missing", default="error", choices=MISSING, help="what a video that cannot be used does")
+    add("--missing", default="error", choices=MISSING, help="what is done about a video that cannot be used")
     add("--max_bad", default=0, type=int, help="damaged videos that training leaves out before it stops")
     add(
         "--val_fraction",
         default=0.1,
         type=float,
-        help="training videos held out to steer by; 0: the test list, as published",
+        help="fraction of the training videos held out for validation; 0: the test list, as published",
     )
     add(
         "--flow_source", default="files", choices=FLOW_SOURCES, help="STS_train: 'online' computes flow from the frames"
@@ -86,7 +86,7 @@ def add_data_options(parser: ArgumentParser) -> None:
 
 
 def add_clip_options(parser: ArgumentParser) -> None:
-    """Which frames a clip has, and what is seen of them."""
+    """Add options of the clips: their frames, crops and augmentation."""
     add = parser.add_argument_group("clips").add_argument
     add("--sample_size", default=112, type=int, help="side of the input, pixels")
     add("--sample_duration", default=16, type=int, help="frames per clip")
@@ -106,7 +106,13 @@ def add_clip_options(parser: ArgumentParser) -> None:
         help="mirror half of the training clips; auto: unless labels tell left from right",
     )
     add("--no_flip", dest="flip", action="store_const", const="never", help="the same as --flip never")
-    add("--augment", default=[], nargs="*", choices=AUGMENTS, help="further changes of training clips, in this order")
+    add(
+        "--augment",
+        default=[],
+        nargs="*",
+        choices=AUGMENTS,
+        help="further augmentation of training clips, in this order",
+    )
     add(
         "--color_jitter",
         default=[0.4, 0.4, 0.4, 0.0],
@@ -120,7 +126,7 @@ def add_clip_options(parser: ArgumentParser) -> None:
 
 
 def add_loading_options(parser: ArgumentParser) -> None:
-    """How fast clips come."""
+    """Add options of the loader."""
     add = parser.add_argument_group("loading").add_argument
     add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
     add("--n_workers", default="auto", type=workers, help="threads or processes that load; 0: none; auto: a core each")
@@ -136,14 +142,14 @@ def add_loading_options(parser: ArgumentParser) -> None:
 
 
 def workers(text: str) -> int | str:
-    """A number of workers, or "auto"."""
+    """Parse a number of workers, or "auto"."""
     if text != "auto" and not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is neither a number >= 0 nor auto")
     return text if text == "auto" else int(text)
 
 
 def add_model_options(parser: ArgumentParser) -> None:
-    """The network, and weights to start from."""
+    """Add options of the network and its initial weights."""
     add = parser.add_argument_group("network").add_argument
     add("--model", default="resnext", choices=MODELS, help="architecture")
     add("--model_depth", default=101, type=int, help="resnext: 50, 101, 152; resnet: 10, 18, 34")
@@ -182,7 +188,7 @@ def add_model_options(parser: ArgumentParser) -> None:
 
 
 def add_training_options(parser: ArgumentParser) -> None:
-    """How it learns."""
+    """Add options of the optimisation."""
     add = parser.add_argument_group("training").add_argument
     add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
     add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
@@ -190,25 +196,51 @@ def add_training_options(parser: ArgumentParser) -> None:
     add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
     add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
     add("--nesterov", action="store_true", help="Nesterov momentum")
-    add("--iter_size", default=1, type=int, help="batches whose gradients make one step")
-    add("--clip_grad", default=0.0, type=float, help="largest norm of a gradient; 0: any")
-    add("--ema", default=0.0, type=float, help="decay of an average of the weights, which then is used; 0: none")
-    add("--label_smoothing", default=0.0, type=float, help="share of a label that is spread over all classes")
-    add("--mixup", default=0.0, type=float, help="train.py: parameter of the beta distribution; 0 is off")
-    add("--cutmix", default=0.0, type=float, help="train.py: likewise; with both, one is drawn per batch")
+    add("--iter_size", default=1, type=int, help="gradient accumulation: batches per optimiser step")
+    add("--clip_grad", default=0.0, type=float, help="max gradient norm; 0: no clipping")
+    add(
+        "--ema",
+        default=0.0,
+        type=float,
+        help="EMA decay of the weights, which are then validated and saved as the network; 0: no EMA",
+    )
+    add(
+        "--label_smoothing", default=0.0, type=float, help="probability mass of a label that is spread over all classes"
+    )
+    add("--mixup", default=0.0, type=float, help="train.py: alpha of the beta distribution of mixup; 0: off")
+    add(
+        "--cutmix", default=0.0, type=float, help="train.py: alpha of CutMix; 0: off; with both, one is drawn per batch"
+    )
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
-    add("--lr_step", default=150, type=int, help="step: epochs from one fall of the rate to the next")
-    add("--lr_milestones", default=[200, 300], type=int, nargs="+", help="multistep: epochs after which the rate falls")
-    add("--lr_gamma", default=0.1, type=float, help="step, multistep: what the rate is multiplied by")
+    add("--lr_step", default=150, type=int, help="step: epochs between decays of the learning rate")
+    add(
+        "--lr_milestones", default=[200, 300], type=int, nargs="+", help="multistep: epochs after which the rate decays"
+    )
+    add("--lr_gamma", default=0.1, type=float, help="step, multistep: decay factor of the learning rate")
     add(
         "--lr_warmup",
         default=0.0,
         type=float,
-        help="epochs over which the rate rises (onecycle: else 0.3 of the run)",
+        help="epochs of linear warm-up (onecycle: else 0.3 of the run)",
     )
-    add("--lr_warmup_factor", default=0.1, type=float, help="where it begins, of its value")
-    add("--lr_scale_base", default=0, type=int, help="clips per step that the rate is meant for: scaled to the real")
-    add("--lr_patience", default=10, type=int, help="plateau: epochs without progress before the rate falls to a tenth")
+    add(
+        "--lr_warmup_factor",
+        default=0.1,
+        type=float,
+        help="first learning rate of the warm-up, as a fraction of the full one",
+    )
+    add(
+        "--lr_scale_base",
+        default=0,
+        type=int,
+        help="clips per step that the learning rate is for; linear scaling to the real number; 0: off",
+    )
+    add(
+        "--lr_patience",
+        default=10,
+        type=int,
+        help="plateau: epochs without a lower validation loss before the rate falls to a tenth",
+    )
     add("--n_epochs", default=400, type=int, help="last epoch")
     add("--begin_epoch", default=1, type=int, help="first epoch of a fresh run")
     add("--checkpoint", default=2, type=int, help="epochs between checkpoints")
@@ -218,7 +250,7 @@ def add_training_options(parser: ArgumentParser) -> None:
 
 
 def add_distillation_options(parser: ArgumentParser) -> None:
-    """STS_train.py: what the student learns. The paper gives no values: the defaults of new options are ours."""
+    """Add options of STS_train.py. The paper gives no values: the defaults of new options are ours."""
     add = parser.add_argument_group("distillation (STS_train.py)").add_argument
     add(
         "--distill",
@@ -228,9 +260,14 @@ def add_distillation_options(parser: ArgumentParser) -> None:
         help="losses; mse alone is MARS, mers MERS",
     )
     add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
-    add("--distill_warmup", default=5, type=int, help="epochs over which review and logit losses come in")
+    add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")
     add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
-    add("--output_layers", action="append", choices=[*LEVELS], help="features of mse and mers, repeatable (avgpool)")
+    add(
+        "--output_layers",
+        action="append",
+        choices=[*LEVELS],
+        help="features that mse and mers match, repeatable (avgpool)",
+    )
     add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
     add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
     add("--review_layers", default=list(LEVELS), nargs="+", choices=LEVELS, help="levels that are reviewed")
@@ -244,7 +281,7 @@ def add_distillation_options(parser: ArgumentParser) -> None:
 
 
 def add_test_options(parser: ArgumentParser) -> None:
-    """test_*.py: whole videos."""
+    """Add options of the test scripts, which score whole videos."""
     add = parser.add_argument_group("testing").add_argument
     add(
         "--stream",
@@ -255,7 +292,12 @@ def add_test_options(parser: ArgumentParser) -> None:
     )
     add("--test_subset", default="test", choices=TESTED, help="val: the training videos that --val_fraction holds out")
     add("--clips_per_batch", default=16, type=int, help="clips per forward pass; bounds memory for any video length")
-    add("--test_sampling", default="all", choices=TEST_SAMPLERS, help="clips of a test video; all: every frame")
+    add(
+        "--test_sampling",
+        default="all",
+        choices=TEST_SAMPLERS,
+        help="clips of a test video; all: sliding window over every frame",
+    )
     add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
     add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
@@ -278,7 +320,7 @@ def add_test_options(parser: ArgumentParser) -> None:
 
 
 def add_run_options(parser: ArgumentParser) -> None:
-    """Where and how it runs."""
+    """Add options of the run: its files, device and number format."""
     add = parser.add_argument_group("run").add_argument
     add("--config", help="YAML file of options; the command line overrides it")
     add("--result_path", default="results", help="results go to <result_path>/<dataset>/")
@@ -289,7 +331,7 @@ def add_run_options(parser: ArgumentParser) -> None:
     )
     add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off")
+    add("--amp", default="auto", choices=AMP, help="mixed precision; auto: bf16 on GPUs that have it, else off")
     add(
         "--compile",
         nargs="?",
@@ -300,9 +342,9 @@ def add_run_options(parser: ArgumentParser) -> None:
     )
     add("--deterministic", action="store_true", help="GPUs: the same bits in every run; slower")
     add("--group_width", default=1, type=int, help="tests: join groups of convolutions to this many channels")
-    add("--sync_bn", action="store_true", help="several GPUs: batch statistics over all of them")
+    add("--sync_bn", action="store_true", help="SyncBN: batch statistics over all GPUs")
     add("--profile", default=0, type=int, metavar="N", help="training: trace N steps, after 10, into the run's folder")
     add("--resume_anyway", action="store_true", help="resume with other data, network or seed options than the run had")
     add("--debug", action="store_true", help="show tracebacks")
     for option, reason in REFUSED.items():
-        add(option, action=Refused, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")
+        add(option, action=RefusedOption, nargs="?", default=argparse.SUPPRESS, help=f"refused: {reason}")

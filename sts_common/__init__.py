@@ -1,4 +1,4 @@
-"""What every package may import, and which imports none of them."""
+"""Modules that every package may import, and that import none of them."""
 
 from .processors import cores
 from .words import counted, size_in_words

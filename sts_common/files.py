@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and what tells their content."""
+"""Files that are either whole or not there, and their hashes."""
 
 import hashlib
 import os
@@ -62,7 +62,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def encoded(text: str) -> bytes:
-    """A text in UTF-8, whatever the locale; what cannot be, as bytes of file names that are none, becomes escapes."""
+    """Encode a text in UTF-8, whatever the locale; bytes of file names that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace")
 
 
@@ -72,6 +72,6 @@ def write_text(path: Path, text: str) -> None:
 
 
 def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, as `sha256sum` prints it."""
+    """Return the SHA-256 of a file, as `sha256sum` prints it."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ from typing import Any
 
 
 def as_json(value: Any, **layout: Any) -> str:
-    """`value` in JSON; numbers that are none become null.
+    """Write `value` in JSON; NaN and infinity become null.
 
     Args:
         value: Plain values.
@@ -17,7 +17,7 @@ def as_json(value: Any, **layout: Any) -> str:
 
 
 def finite_or_none(value: Any) -> Any:
-    """`value` with None for every NaN and infinity in it."""
+    """Return `value` with None for every NaN and infinity in it."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""Compiles native libraries where no installer did: once per sources and processor family, into the user's cache.
+"""Compilation of native libraries where no installer did: once per sources and processor family, into the user's cache.
 
 Only the standard library is used: setup.py reads this file, too. It is a module of its own, with a name that is nobody
 else's, because both `flow` and `datasets` have a library.
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class BuildError(ValueError):
-    """The library cannot be compiled or loaded; the message is one line that says why and what to do."""
+    """Error of compiling or loading a library; the message is one line that says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -57,20 +57,20 @@ class Library:
     cures: Mapping[str, str] = field(default_factory=dict)
 
     def source_hash(self) -> str:
-        """Identifies sources and flags: 16 hexadecimal digits, which the library can be asked for."""
+        """Hash sources and flags: 16 hexadecimal digits, which the library can be asked for."""
         digest = hashlib.sha256(" ".join(self.flags).encode())
         for path in (*(self.folder / source for source in self.sources), *sorted(self.folder.glob(self.headers))):
             digest.update(path.read_bytes())
         return digest.hexdigest()[:16]
 
     def cached_library(self) -> Path:
-        """Where the library of these sources is kept, whether or not it is there yet."""
+        """Return the path of the library of these sources, whether or not it is there yet."""
         cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         name = f"{self.name}-{self.source_hash()}-{platform.system()}-{platform.machine()}.so"
         return Path(cache) / "sts_net" / name
 
     def build(self) -> Path:
-        """The library of these sources, compiled if it is not in the cache; says so in one line.
+        """Return the library of these sources, compiled if it is not in the cache; says so in one line.
 
         Raises:
             BuildError: No compiler, one that fails, or a cache that cannot be written.
@@ -110,7 +110,7 @@ class Library:
             raise BuildError(self.complaint(compiler, result.stderr))
 
     def complaint(self, compiler: str, output: str) -> str:
-        """What the compiler says is wrong, in one line, or what to do about it."""
+        """Return the compiler's complaint in one line, or what to do about it."""
         for text, cure in self.cures.items():
             if text in output:
                 return cure
@@ -118,7 +118,7 @@ class Library:
         return f"{compiler} cannot compile {self.sources[0]}: {(lines or ['no message'])[0]}"
 
     def path(self) -> Path:
-        """The library in use: the installed one if it belongs to these sources, otherwise that of the cache.
+        """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
         Raises:
             BuildError: It is neither there nor can it be compiled.
@@ -134,7 +134,7 @@ class Library:
         return self.build()
 
     def load(self, path: Path) -> ctypes.CDLL:
-        """The library in this file, ready to be called; ctypes releases the GIL during calls.
+        """Load the library in this file, ready to be called; ctypes releases the GIL during calls.
 
         Raises:
             BuildError: It does not load, or belongs to another version.

@@ -15,7 +15,7 @@ LEAST_GPU = 0.5  # seconds
 
 
 def cpu_seconds(call: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU time of all threads of this process in one call (mean of several if it is quick), and what it returned."""
+    """Return CPU time of all threads of this process in one call (mean of several if it is quick), and its result."""
     spent, calls = 0.0, 0
     while not calls or (spent < LEAST_CPU and calls < MOST_CALLS):
         start = time.process_time()
@@ -26,14 +26,14 @@ def cpu_seconds(call: Callable[[], Any]) -> tuple[float, Any]:
 
 
 class Seconds(NamedTuple):
-    """What a call took by the clock, and of CPU time of all threads."""
+    """Seconds of a call by the clock, and of CPU time of all threads."""
 
     wall: float
     cpu: float
 
 
 def alternated(calls: Mapping[Key, Callable[[], Any]], rounds: int) -> list[dict[Key, Seconds]]:
-    """What each call takes in each round; in every other round they run in reverse order."""
+    """Time each call in each round; in every other round they run in reverse order."""
     times: list[dict[Key, Seconds]] = []
     for number in range(rounds):
         times.append({})
@@ -45,7 +45,7 @@ def alternated(calls: Mapping[Key, Callable[[], Any]], rounds: int) -> list[dict
 
 
 def gpu_seconds(call: Callable[[], Any]) -> float:
-    """Median time between two CUDA events around a call, over half a second of calls; one call first is not counted."""
+    """Return the median time between two CUDA events around a call, over half a second of calls after a first one."""
     call()
     times: list[float] = []
     while sum(times) < LEAST_GPU:

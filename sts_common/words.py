@@ -2,7 +2,7 @@
 
 
 def counted(number: int, noun: str) -> str:
-    """A number of things, like "1 video", "1,200 training videos" or "2 classes".
+    """Format a number of things, like "1 video", "1,200 training videos" or "2 classes".
 
     Args:
         number: How many.
@@ -13,7 +13,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def size_in_words(size: float) -> str:
-    """A number of bytes, like "12.3 GB"."""
+    """Format a number of bytes, like "12.3 GB"."""
     for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if size >= unit:
             return f"{size / unit:.1f} {name}"

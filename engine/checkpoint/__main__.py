@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, and its network as a safetensors file or for the published code.
+"""Model card of a checkpoint, and its network as a safetensors file or for the published code.
 
 Examples:
     python -m engine.checkpoint results/HMDB51/SFS_..._best.pth
@@ -41,8 +41,8 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this tool."""
-    parser = cli.ArgumentParser(prog="python -m engine.checkpoint", description="What a checkpoint says of itself.")
+    """Parse the options of this tool."""
+    parser = cli.ArgumentParser(prog="python -m engine.checkpoint", description="Show the model card of a checkpoint.")
     parser.add_argument("file", help="checkpoint: .pth or .safetensors")
     parser.add_argument("--options", action="store_true", help="every option of the run, and every class name")
     parser.add_argument("--json", action="store_true", help="everything, as JSON")

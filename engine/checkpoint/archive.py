@@ -1,4 +1,4 @@
-"""The archives that torch writes, compared with their checksums: torch.load itself does not."""
+"""Checksums of the archives that torch writes, which torch.load itself does not compare."""
 
 import io
 import zipfile
@@ -48,5 +48,5 @@ def verify_parts(archive: zipfile.ZipFile, size: int) -> None:
     # Before anything is read: do they claim more than there is?
     if sum(part.file_size for part in parts) > size or not all(0 <= part.header_offset < size for part in parts):
         raise zipfile.BadZipFile("parts outside the file, or overlapping")
-    if (bad := archive.testzip()) is not None:
-        raise zipfile.BadZipFile(bad)
+    if (damaged := archive.testzip()) is not None:
+        raise zipfile.BadZipFile(damaged)

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: its model card (Mitchell et al., 2019), as plain values."""
+"""Model card of a checkpoint (Mitchell et al., 2019): its metadata as plain values."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ CLIP = (
 
 
 def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """A checkpoint's description, the most asked for first; None is what it does not state.
+    """Describe a checkpoint, the most asked for first; None is what it does not state.
 
     Args:
         state: The checkpoint, or bare weights.
@@ -64,7 +64,7 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def finished_epochs(state: Mapping[str, Any]) -> int | None:
-    """The number of the last finished epoch, as in names and logs; None if it is not stated.
+    """Return the number of the last finished epoch, as in names and logs; None if it is not stated.
 
     Checkpoints of this project, STS-Net and MARS hold that of the next one, those of 3D-ResNets of 2020, which have a
     "scheduler", the finished one.
@@ -74,32 +74,32 @@ def finished_epochs(state: Mapping[str, Any]) -> int | None:
 
 
 def left_behind(state: Mapping[str, Any]) -> list[str]:
-    """Entries of the checkpoint that an exported network was taken from, if it says so."""
+    """Return the entries that an exported network left behind in its checkpoint, if it states them."""
     names = state.get("left_behind")
     return list(map(str, names)) if isinstance(names, list | tuple) else []
 
 
 def mapping(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    """An entry that is a mapping; {} if it is another thing or not there."""
+    """Return an entry that is a mapping; {} if it is another thing or not there."""
     value = state.get(name)
     return value if isinstance(value, Mapping) else {}
 
 
 def tensors_of(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The weights by their plain names."""
+    """Return the weights by their plain names."""
     weights = state.get("state_dict", state)
     named = weights.items() if isinstance(weights, Mapping) else ()
     return {plain_name(str(name)): value for name, value in named if isinstance(value, Tensor)}
 
 
 def count_parameters(weights: Mapping[str, Tensor]) -> int | None:
-    """Numbers that are learned; None if there are no weights."""
+    """Count the numbers that are learned; None if there are no weights."""
     learned = [tensor.numel() for name, tensor in weights.items() if name.rsplit(".", 1)[-1] not in STATISTICS]
     return sum(learned) if learned else None
 
 
 def changed_options(options: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, list[Any]] | None:
-    """Options of the run that differ from their defaults, as [value, default], by name; not those of the machine."""
+    """Return [value, default] by name of options that differ from their defaults, without those of the machine."""
     defaults = state.get("defaults")
     if not isinstance(defaults, Mapping):
         return None

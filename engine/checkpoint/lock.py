@@ -1,4 +1,4 @@
-"""One run per folder, and folders that a run can have."""
+"""Locks of run folders, and checks that a run can have its folder."""
 
 import os
 from pathlib import Path
@@ -27,11 +27,11 @@ def check_results(files: RunFiles, *, resuming: bool) -> None:
     """
     if not is_main():  # the others write nothing
         return
-    there = next(folder for folder in (files.folder, *files.folder.parents) if folder.exists())
-    if not there.is_dir():
-        raise NotADirectoryError(f"{there}: is a file, where results are to go; use another --result_path")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise PermissionError(f"{there}: cannot be written to; use another --result_path")
+    nearest = next(folder for folder in (files.folder, *files.folder.parents) if folder.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another --result_path")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"{nearest}: cannot be written to; use another --result_path")
     if (files.folder / LOCK).exists():
         with Lock(files.folder):
             pass
@@ -45,7 +45,7 @@ def check_is_fresh(checkpoints: Checkpoints) -> None:
     Raises:
         ValueError: If there is.
     """
-    if checkpoints.found():
+    if checkpoints.existing():
         raise ValueError(
             f"{checkpoints.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
             "use another --result_path or --run_name, or remove them"
@@ -53,7 +53,7 @@ def check_is_fresh(checkpoints: Checkpoints) -> None:
 
 
 class Lock:
-    """A folder that no other process writes to while in the block. The lock of a dead process does not count.
+    """Lock on a folder: no other process writes to it in the block. The lock of a dead process does not count.
 
     Args:
         folder: Made if it is not there.

@@ -44,14 +44,14 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 
 
 def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """The entries "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
+    """Return "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
     weights = tensor_file.plain_weights(state, source)
     check_inputs(state, weights, source)
     arch = state.get("arch", ARCH)
     if arch != ARCH:
         log.warning("%s: STS-Net and MARS build %s alone, and this is %s", source, ARCH, arch)
     if "raw_state_dict" in state:
-        log.warning("%s: the average of its weights is written, with which the published code goes on", source)
+        log.warning("%s: its EMA weights are written, with which the published code goes on", source)
     if state.get("step"):
         log.warning("%s: from within epoch %s, which the published code begins again", source, state["epoch"])
     form = {"epoch": int(state.get("epoch", 1)), "arch": arch}
@@ -64,23 +64,24 @@ def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
 
 
 def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
-    """Refuse what the published code would load and compute otherwise; raises as `write`."""
+    """Refuse inputs that the published code would load and compute otherwise; raises as `write`."""
     options = mapping(state, "options")
     for name, fixed in STEM.items():
         if options.get(name, fixed) != fixed:
             raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code has not got")
-    used = mapping(mapping(state, "recipe"), "normalisation")
-    if not used:
+    normalisation = mapping(mapping(state, "recipe"), "normalisation")
+    if not normalisation:
         return
-    wanted = MEANS.get(len(used["mean"]), ())
-    if any(abs(a - b) > 1e-3 for a, b in zip(used["mean"], wanted, strict=False)) or any(s != 1 for s in used["std"]):
+    expected = MEANS.get(len(normalisation["mean"]), ())
+    shifted = any(abs(a - b) > 1e-3 for a, b in zip(normalisation["mean"], expected, strict=False))
+    if shifted or any(value != 1 for value in normalisation["std"]):
         raise ValueError(
             f"{source}: normalises its inputs otherwise than the published code, which would show it wrong ones"
         )
 
 
 def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
-    """The state of SGD for the first `count` parameters, which are the network's; what a loss has learned stays."""
+    """Return the state of SGD for the first `count` parameters, the network's; those of the losses stay."""
     groups = [
         dict(group) | {"foreach": None, "fused": None}  # this machine's
         for group in state.get("param_groups", ())
@@ -88,10 +89,10 @@ def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
     ]
     if not groups or any("momentum" not in group for group in groups):
         return None
-    kept = {number: contiguous(own) for number, own in state["state"].items() if number < count}
-    return {"state": kept, "param_groups": groups}
+    states = {number: contiguous(value) for number, value in state["state"].items() if number < count}
+    return {"state": states, "param_groups": groups}
 
 
 def contiguous(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The state of a parameter with its tensors in the order of their axes."""
+    """Return the state of a parameter with its tensors in the order of their axes."""
     return {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}

@@ -1,4 +1,4 @@
-"""Resuming a run: which options it takes from its checkpoint, and which changes would make it another run."""
+"""Resuming a run: the options that its checkpoint sets, and the changes that would make it another run."""
 
 import logging
 from argparse import Namespace
@@ -37,7 +37,7 @@ SCALED = frozenset(("batch_size", "iter_size"))  # with --lr_scale_base they cha
 
 
 def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Namespace:
-    """Options of a run that goes on from a checkpoint.
+    """Return the options of a run that goes on from a checkpoint.
 
     Options that were not given are as in the checkpoint, except those of this machine and this call. Published
     checkpoints store no options; then all stay as they are.
@@ -56,14 +56,14 @@ def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Na
         if not opt.resume_anyway:
             raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
         log.warning("%s; going on with the new ones", message)
-    kept = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
+    inherited = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
     # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
     equal = {name: value for name, value in stored.items() if name not in HERE and value == getattr(opt, name)}
-    return Namespace(**vars(opt) | kept | equal)
+    return Namespace(**vars(opt) | inherited | equal)
 
 
 def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection[str]) -> list[str]:
-    """Given options that differ from those of the run and may not, as "batch_size 32 in the checkpoint, 16 now".
+    """Return options that may not differ from the run's and do, as "batch_size 32 in the checkpoint, 16 now".
 
     Args:
         stored: Options in the checkpoint.
@@ -81,7 +81,7 @@ def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection
 
 
 def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    """Settings of an optimiser's groups, like "lr", that the options of a resumed run change.
+    """Return the settings of an optimiser's groups, like "lr", that the options of a resumed run change.
 
     Args:
         stored: Options in the checkpoint; none, as in published ones, change nothing.
@@ -93,7 +93,7 @@ def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[s
 
 
 def changed_data(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Differences of the videos of a run, as "train: 900 of 1,000 listed videos in the checkpoint, 901 of 1,000 now".
+    """Return differences of a run's videos, as "train: 900 of 1,000 listed videos in the checkpoint, 901 of 1,000 now".
 
     Args:
         stored: "data" of the checkpoint: by subset "videos", "listed" and "sha256", which alone decides.
@@ -110,7 +110,7 @@ def changed_data(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]
 
 
 def videos_used(videos: Mapping[str, Any]) -> str:
-    """How many videos are used."""
+    """Format the number of videos in use."""
     return f"{videos['videos']:,} of {counted(videos['listed'], 'listed video')}"
 
 
@@ -137,7 +137,7 @@ def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: st
 
 
 def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dict[str, Any]:
-    """The options in a checkpoint that exist today.
+    """Return the options in a checkpoint that exist today.
 
     Raises:
         ValueError: If one has a value that it cannot have.
@@ -145,20 +145,20 @@ def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dic
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    known = {name: stored[name] for name in vars(opt) if name in stored}
-    for name, value in known.items():
+    options = {name: stored[name] for name in vars(opt) if name in stored}
+    for name, value in options.items():
         if name not in HERE and kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return known
+    return options
 
 
 def kind(value: Any) -> type:
-    """The type of an option's value; whole numbers are numbers, tuples are lists."""
+    """Return the type of an option's value; whole numbers are numbers, tuples are lists."""
     return {int: float, tuple: list}.get(type(value), type(value))
 
 
 def differ(name: str, stored: Any, now: Any) -> bool:
-    """Whether two values of an option make two runs."""
+    """Return whether two values of an option make two runs."""
     if name in ONLY_WHETHER:
         return bool(stored) != bool(now)
     if isinstance(stored, list | tuple) and isinstance(now, list | tuple):
@@ -167,7 +167,7 @@ def differ(name: str, stored: Any, now: Any) -> bool:
 
 
 def shown(value: Any) -> str:
-    """A value as on the command line."""
+    """Format a value as on the command line."""
     if value is None or value == []:
         return "not set"
     text = " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -1,4 +1,4 @@
-"""The checkpoints of a run: their names, which are kept, and the newest that is good."""
+"""Rolling checkpoints of a run: their names, their removal, and the newest that is good."""
 
 import logging
 import re
@@ -33,50 +33,50 @@ class Checkpoints:
         self.pattern, self.best, self.keep = pattern, best, keep
 
     def path(self, epoch: int, step: int) -> Path:
-        """Name of the checkpoint of a position."""
+        """Return the file name of the checkpoint of a position."""
         return Path(self.pattern.format(f"{epoch}_step{step}" if step else epoch - 1))
 
     def name(self) -> re.Pattern[str]:
-        """What the name of a checkpoint matches, with the epoch and the step."""
+        """Return the pattern of a checkpoint's name, with the epoch and the step."""
         before, after = map(re.escape, Path(self.pattern).name.split("{}"))
         return re.compile(rf"{before}(\d+)(?:_step(\d+))?{after}")
 
-    def found(self) -> dict[Position, Path]:
-        """Checkpoints that are there, the newest first."""
+    def existing(self) -> dict[Position, Path]:
+        """List the checkpoints on disk, the newest first."""
         name = self.name()
-        folder, found = Path(self.pattern).parent, {}
+        folder, existing = Path(self.pattern).parent, {}
         for path in folder.iterdir() if folder.is_dir() else ():
             if match := name.fullmatch(path.name):
                 epoch, step = int(match[1]), int(match[2] or 0)
-                found[epoch if step else epoch + 1, step] = path
-        return dict(sorted(found.items(), reverse=True))
+                existing[epoch if step else epoch + 1, step] = path
+        return dict(sorted(existing.items(), reverse=True))
 
     def prune(self) -> None:
-        """Remove the oldest ones; called after a new one is safe."""
-        found = self.found()
-        kept = set(list(found)[: self.keep or 2])
+        """Remove the oldest checkpoints; called after a new one is safe."""
+        existing = self.existing()
+        retained = set(list(existing)[: self.keep or 2])
         if not self.keep:
-            kept |= {position for position in found if position[1] == 0}
-        for position in found.keys() - kept:
-            found[position].unlink(missing_ok=True)
+            retained |= {position for position in existing if position[1] == 0}
+        for position in existing.keys() - retained:
+            existing[position].unlink(missing_ok=True)
 
-    def sweep(self, *others: Path) -> None:
-        """Remove what killed processes left half-written; called by the one process that may write here.
+    def sweep(self, *outputs: Path) -> None:
+        """Remove half-written files of killed processes; called by the one process that may write here.
 
         Args:
-            others: Files, and folders of files, that the run writes beside its checkpoints.
+            outputs: Files, and folders of files, that the run writes beside its checkpoints.
         """
-        whole = {path.name[:CUT] for path in (self.best, *others)}
+        final_names = {path.name[:CUT] for path in (self.best, *outputs)}
         long, name = Path(self.pattern).name.split("{}")[0], self.name()
-        for folder in (self.best.parent, *others):
+        for folder in (self.best.parent, *outputs):
             for path in folder.glob(".*.part"):
                 cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # of the process's number
                 checkpoint = name.fullmatch(cut) or (len(cut) == CUT and cut.startswith(long[:CUT]))
-                if folder in others or cut in whole or checkpoint:
+                if folder in outputs or cut in final_names or checkpoint:
                     path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path] | None:
-        """The newest checkpoint that is whole, and its path; None if there is none at all.
+        """Load the newest checkpoint that is whole, with its path; None if there is none at all.
 
         Raises:
             ValueError: If there are some, and all of them are damaged.
@@ -93,7 +93,7 @@ class Checkpoints:
         return None
 
     def candidates(self) -> Iterator[Path]:
-        """What a run may go on from, the newest first."""
-        yield from self.found().values()
+        """Return the checkpoints that a run may go on from, the newest first."""
+        yield from self.existing().values()
         if self.best.exists():
             yield self.best

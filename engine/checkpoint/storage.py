@@ -49,7 +49,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 
 def require_plain(value: Any, name: str) -> None:
-    """Refuse what is neither tensor nor plain value: a NumPy number makes a file that cannot be read again.
+    """Refuse entries that are neither tensors nor plain values: a NumPy number makes a file that cannot be read again.
 
     Raises:
         TypeError: Names the entry.

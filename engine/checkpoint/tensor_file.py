@@ -1,4 +1,4 @@
-"""Networks as safetensors files: the weights, and what a checkpoint says of them as JSON, under one checksum.
+"""Networks as safetensors files: weights, and a checkpoint's metadata as JSON, under one checksum.
 
 The format itself has no checksum, and a flipped bit in it would load as another weight.
 """
@@ -21,7 +21,7 @@ from sts_common.json_text import as_json
 log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
-SAID, CHECKSUM = "sts_net", "sha256"
+METADATA, CHECKSUM = "sts_net", "sha256"
 # Entries of a checkpoint that describe its network; the state of a run stays behind.
 DESCRIPTION = (
     *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "step", "best", "metrics"),
@@ -44,25 +44,25 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
     """
     if path.suffix != SUFFIX:
         raise ValueError(f"{path}: its name must end in {SUFFIX}, by which it is known when it is read")
-    tensors, said = plain_weights(state, source), {name: state[name] for name in DESCRIPTION if name in state}
+    tensors, description = plain_weights(state, source), {name: state[name] for name in DESCRIPTION if name in state}
     if "state_dict" in state and "options" not in state:
         wrappers = {f"{part}." for name in state["state_dict"] for part in name.split(".") if part in WRAPPERS}
-        said["left_behind"] = sorted({*state} - {*DESCRIPTION, "state_dict"} | wrappers)
-    text = as_json(said)
-    content = save(tensors, {SAID: text, CHECKSUM: checksum(text, tensors), "format": "pt"})
+        description["left_behind"] = sorted({*state} - {*DESCRIPTION, "state_dict"} | wrappers)
+    text = as_json(description)
+    content = save(tensors, {METADATA: text, CHECKSUM: checksum(text, tensors), "format": "pt"})
     write_atomically(path, lambda file: file.write(content))
 
 
 def plain_name(name: str) -> str:
-    """The name of a weight without those of wrappers."""
+    """Return the name of a weight without those of wrappers."""
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 
 
 def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
+    """Return the weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
 
     Raises:
-        ValueError: If there are none, or some that are no numbers.
+        ValueError: If there are none, or some that are not finite.
     """
     weights = state.get("state_dict", state)
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
@@ -88,14 +88,14 @@ def read(path: Path) -> dict[str, Any]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dict
     except (SafetensorError, ValueError, RuntimeError, MemoryError):
         raise ValueError(f"{path}: damaged, or not a safetensors file") from None
-    if SAID not in metadata and CHECKSUM not in metadata:
+    if METADATA not in metadata and CHECKSUM not in metadata:
         log.warning("%s: has no checksum, so damage to it cannot be seen", path)
         return {"state_dict": tensors}
-    said = metadata.get(SAID, "")
-    if metadata.get(CHECKSUM) != checksum(said, tensors):
+    text = metadata.get(METADATA, "")
+    if metadata.get(CHECKSUM) != checksum(text, tensors):
         raise ValueError(f"{path}: damaged, its content has another checksum")
     try:
-        description = json.loads(said)
+        description = json.loads(text)
     except (ValueError, RecursionError):
         description = None
     if not isinstance(description, dict):
@@ -103,9 +103,9 @@ def read(path: Path) -> dict[str, Any]:
     return description | {"state_dict": tensors}
 
 
-def checksum(said: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of a description and of the names, types, shapes and values of tensors, in the order of their names."""
-    digest = hashlib.sha256(said.encode())
+def checksum(text: str, tensors: Mapping[str, Tensor]) -> str:
+    """Hash (SHA-256) metadata, and names, types, shapes and values of tensors, in the order of their names."""
+    digest = hashlib.sha256(text.encode())
     for name in sorted(tensors):
         tensor = tensors[name]
         digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())

@@ -12,7 +12,7 @@ RATES = ("acc", "top1", "top5", "mean_class", "clip_top1", "clip_top5")  # fract
 
 
 def as_text(card: Mapping[str, Any], *, options: bool = False) -> str:
-    """A card, short or with every class name and option; one line per fact, its name in front."""
+    """Format a card, short or with every class name and option; one line per fact, its name in front."""
     rows = [("file", card["file"]), *about_network(card, every=options), *about_data(card), *about_results(card)]
     rows += about_options(card, every=options)
     width = max(len(name) for name, _ in rows)
@@ -20,7 +20,7 @@ def as_text(card: Mapping[str, Any], *, options: bool = False) -> str:
 
 
 def about_network(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str, str]]:
-    """What it is, and what it is fed with."""
+    """List the facts of the network and its input."""
     channels = f"{card['channels']} channels" if card["channels"] else NOT_STATED
     yield "network", stated(card["arch"])
     yield "stream", card["stream"] or channels
@@ -32,7 +32,7 @@ def about_network(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str
 
 
 def about_data(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What it was trained on."""
+    """List the facts of the training data."""
     yield "images", pairs(card["provenance"])
     split = "" if card["split"] is None else f", split {card['split']}"
     yield "data set", f"{stated(card['dataset'])}{split}"
@@ -41,7 +41,7 @@ def about_data(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def about_results(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What came out: of one clip of every validation video, and of whole test videos."""
+    """List the results: of one clip of every validation video, and of whole test videos."""
     yield "epoch", epochs(card)
     yield "validation", pairs(card["metrics"])
     tested = card["tested"]
@@ -55,7 +55,7 @@ def about_results(card: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def about_options(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str, str]]:
-    """Those that differ from their defaults, and, if asked for, all."""
+    """List the options that differ from their defaults, and, if asked for, all."""
     options, changed = card["options"], card["changed"]
     if options is None:
         yield "options", NOT_STATED
@@ -72,20 +72,20 @@ def about_options(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str
 
 
 def epochs(card: Mapping[str, Any]) -> str:
-    """How far the run was, like "5 of 5"."""
+    """Format the progress of the run, like "5 of 5"."""
     if card["epoch"] is None:
         return NOT_STATED
-    whole = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
-    return f"{card['epoch']}{whole}{', and the next one begun' if card['batches'] else ''}"
+    total = "" if card["epochs"] is None else f" of {plain(card['epochs'])}"
+    return f"{card['epoch']}{total}{', and the next one begun' if card['batches'] else ''}"
 
 
 def stated(value: Any) -> str:
-    """A value, or that it is not stated."""
+    """Format a value, or say that it is not stated."""
     return NOT_STATED if value is None else plain(value)
 
 
 def plain(value: Any) -> str:
-    """A value in few characters."""
+    """Format a value in few characters."""
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list | tuple):
@@ -96,22 +96,22 @@ def plain(value: Any) -> str:
 
 
 def pairs(values: Mapping[str, Any] | None) -> str:
-    """Names and values in one line."""
+    """Format names and values in one line."""
     return ", ".join(f"{name} {plain(value)}" for name, value in values.items()) if values else NOT_STATED
 
 
 def clip(values: Mapping[str, Any] | None) -> str:
-    """Frames and size of a clip, and how it is cut."""
+    """Format frames and size of a clip, and how it is cut."""
     if not values:
         return NOT_STATED
-    size, rest = values.get("sample_size"), dict(values)
+    size, details = values.get("sample_size"), dict(values)
     for name in ("sample_size", "sample_duration"):
-        rest.pop(name, None)
-    return f"{stated(values.get('sample_duration'))} frames of {stated(size)}x{stated(size)} pixels, {pairs(rest)}"
+        details.pop(name, None)
+    return f"{stated(values.get('sample_duration'))} frames of {stated(size)}x{stated(size)} pixels, {pairs(details)}"
 
 
 def classes(values: Mapping[str, Any], every: bool) -> str:
-    """Number of classes, and names."""
+    """Format the number of classes, and names."""
     number, names = values["number"], values["names"]
     if number is None:
         return NOT_STATED
@@ -122,7 +122,7 @@ def classes(values: Mapping[str, Any], every: bool) -> str:
 
 
 def videos(values: Mapping[str, Any] | None) -> str:
-    """How many videos, and the hash of their list."""
+    """Format the number of videos, and the hash of their list."""
     if not values:
         return f"videos {NOT_STATED}"
     frames = f" with {counted(values['frames'], 'frame')}" if values.get("frames") else ""

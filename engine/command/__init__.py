@@ -1,1 +1,1 @@
-"""What every command shares: one error line and an exit code, options from files, names, locks, signals."""
+"""Parts of every command: one error line and an exit code, options from files, names, locks, signals."""

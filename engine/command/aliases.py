@@ -1,4 +1,4 @@
-"""What other projects call the options of this one."""
+"""Names in other projects of the options of this project."""
 
 # Names that other projects give an option -> ours, of which those count that a script has.
 ALIASES = {

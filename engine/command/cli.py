@@ -1,4 +1,4 @@
-"""How every script ends: one `error:` line and an exit code that says what kind of failure it was."""
+"""Ends of scripts: one `error:` line and an exit code that says what kind of failure it was."""
 
 import argparse
 import difflib
@@ -36,7 +36,7 @@ MEANINGS = {
 
 
 class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows defaults that say something: not "None", "False" or nothing at all."""
+    """Help that shows only informative defaults: not "None", "False" or nothing at all."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         silent = action.default is None or action.default is False or action.default in ("", [])
@@ -44,7 +44,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse with our manner of errors: one line, no usage, exit code 2; option names are never abbreviated."""
+    """Argument parser with one-line errors: no usage, exit code 2; option names are never abbreviated."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
@@ -56,7 +56,7 @@ class ArgumentParser(argparse.ArgumentParser):
     def parse_args(  # type: ignore[override]  # the overloads of argparse differ from one Python to the next
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> Namespace:
-        """As argparse does, but an option that does not exist is answered with the one that was probably meant."""
+        """Parse as argparse does, but answer an option that does not exist with the nearest that does."""
         words = sys.argv[1:] if args is None else list(args)
         options = words[: words.index("--")] if "--" in words else words
         names = (word.split("=")[0] for word in options if word.startswith("--"))
@@ -75,41 +75,41 @@ class ArgumentParser(argparse.ArgumentParser):
             self.error(f"unrecognized arguments: {' '.join(unknown)}{question([' or '.join(n) for n in near if n])}")
 
     def settable(self) -> dict[str, argparse.Action]:
-        """Every option, like "--batch_size", that has a value to set."""
+        """Return every option, like "--batch_size", that has a value to set."""
         options = self._option_string_actions.items()
         return {option: action for option, action in options if action.default != argparse.SUPPRESS}
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown `name`: those of the known ones that may be meant, if there are any."""
+    """Return the end of a message about an unknown `name`: the nearest of the known names, if there are any."""
     near = nearest(name, known)
     return question([" or ".join(near)]) if near else ""
 
 
 def question(names: Sequence[str]) -> str:
-    """Whether these were meant; nothing without names."""
+    """Ask whether these names were meant; "" without names."""
     return f"; did you mean {', '.join(names)}?" if names else ""
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """The known names that may be meant: what the field calls so, else the one spelt nearest, else those with the word.
+    """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word.
 
     Args:
         name: Like "--lr", "lr" or "Batch-Size".
         known: Like "--learning_rate", with or without dashes.
     """
     plain = {bare(other): other for other in known}
-    wanted = bare(name)
-    if near := [plain[bare(alias)] for alias in ALIASES.get(wanted, ()) if bare(alias) in plain]:
+    query = bare(name)
+    if near := [plain[bare(alias)] for alias in ALIASES.get(query, ()) if bare(alias) in plain]:
         return near[:1]
-    if close := difflib.get_close_matches(wanted, plain, 1, 0.7):
+    if close := difflib.get_close_matches(query, plain, 1, 0.7):
         return [plain[close[0]]]
-    holding = [other for words, other in plain.items() if wanted in words.split("_")]
+    holding = [other for words, other in plain.items() if query in words.split("_")]
     return holding if len(holding) <= FEW else []
 
 
 def bare(name: str) -> str:
-    """A name without what people spell in different ways."""
+    """Return a name without what people spell in different ways."""
     return name.lstrip("-").lower().replace("-", "_")
 
 
@@ -141,22 +141,22 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
 
 
 def show_any_text() -> None:
-    """Print what a console lacks as escapes: a name that it cannot show must not end a command."""
+    """Print characters that a console lacks as escapes: a name that it cannot show must not end a command."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
 
 
 def is_explained(error: BaseException) -> bool:
-    """Whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
+    """Return whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
     if isinstance(error, RuntimeError):
-        known = any(words in str(error) for words in MEANINGS)
-        return known or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
+        has_meaning = any(words in str(error) for words in MEANINGS)
+        return has_meaning or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
     return True
 
 
 def exit_code(error: BaseException) -> int:
-    """Exit code for an exception that `run` catches."""
+    """Return the exit code for an exception that `run` catches."""
     if isinstance(error, FloatingPointError):
         return NON_FINITE
     if isinstance(error, EvaluationCountError):
@@ -167,7 +167,7 @@ def exit_code(error: BaseException) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """The message of `error` on one line.
+    """Return the message of `error` on one line.
 
     A loader worker's exception arrives with its whole traceback as message; its last line is the message.
     """

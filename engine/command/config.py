@@ -1,4 +1,4 @@
-"""Options from a YAML file below those of the command line, and which of them were set at all."""
+"""Options from a YAML file below those of the command line, and the names of the options that were set at all."""
 
 import argparse
 import math
@@ -37,7 +37,7 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
 
 
 def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
-    """Names of the options that `words` set, also where they set the default value."""
+    """Return the names of the options that `words` set, also where they set the default value."""
     unset: list[str] = []  # a list, which repeatable options copy
     marks = {action.dest: unset for action in parser.settable().values() if action.default is not None}
     marked = vars(parser.parse_args(words, Namespace(**marks)))
@@ -45,7 +45,7 @@ def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
 
 
 def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
-    """The options that a YAML file sets.
+    """Read the options that a YAML file sets.
 
     A value is read as the word that it would be on the command line, so `off` and `1e-5` need no quotes; flags
     take true and false. An empty value and null leave an option that has no default as it is.
@@ -59,8 +59,8 @@ def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
         place, name = f"{path}:{key.start_mark.line + 1}", str(key.value)
         action = parser._option_string_actions.get(f"--{name}")
         if action is None or isinstance(action, argparse._HelpAction) or name in NOT_OPTIONS:
-            meant = did_you_mean(name, [option.removeprefix("--") for option in parser.settable()])
-            raise ValueError(f"{place}: unknown option {name!r}{meant}")
+            suggestion = did_you_mean(name, [option.removeprefix("--") for option in parser.settable()])
+            raise ValueError(f"{place}: unknown option {name!r}{suggestion}")
         if action.dest in options:
             raise ValueError(f"{place}: {name} is set twice")
         try:
@@ -73,7 +73,7 @@ def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
 
 
 def entries(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
-    """Keys and values of the mapping in a YAML file, unread."""
+    """Return the keys and values of the mapping in a YAML file, unread."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of options")
     if path.stat().st_size > LARGEST:
@@ -94,7 +94,7 @@ def entries(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
 
 
 def value_of(parser: ArgumentParser, action: Action, name: str, node: yaml.Node) -> Any:
-    """The value that a node gives an option, None for none.
+    """Return the value that a node gives an option, None for none.
 
     Raises:
         ValueError: If it is none that the option can have.
@@ -116,12 +116,12 @@ def value_of(parser: ArgumentParser, action: Action, name: str, node: yaml.Node)
 
 
 def is_null(node: yaml.Node) -> bool:
-    """Whether a node is empty or null, and not the quoted text of it."""
+    """Return whether a node is empty or null, and not the quoted text of it."""
     return isinstance(node, yaml.ScalarNode) and node.style is None and node.value in ("", "~", "null")
 
 
 def flag_value(parser: ArgumentParser, action: Action, name: str, node: yaml.Node) -> Any:
-    """What a flag sets if it is true, its default if it is false."""
+    """Return what a flag sets if it is true, its default if it is false."""
     on = BOOLEANS.get(node.value.lower()) if isinstance(node, yaml.ScalarNode) else None
     if on is None:
         raise ValueError(f"expected true or false, got {shown(node)}")
@@ -135,7 +135,7 @@ def flag_value(parser: ArgumentParser, action: Action, name: str, node: yaml.Nod
 
 
 def item_value(action: Action, node: yaml.Node) -> Any:
-    """One value, as the command line would read it."""
+    """Parse one value, as the command line would read it."""
     if not isinstance(node, yaml.ScalarNode):
         raise ValueError(f"expected one value, got {shown(node)}")
     if node.value == str(action.default):
@@ -144,16 +144,16 @@ def item_value(action: Action, node: yaml.Node) -> Any:
     try:
         value = kind(node.value)
     except ValueError:
-        wanted = "a whole number" if kind is int else "a number" if kind is float else "another value"
-        raise ValueError(f"expected {wanted}, got {shown(node)}") from None
+        expected = "a whole number" if kind is int else "a number" if kind is float else "another value"
+        raise ValueError(f"expected {expected}, got {shown(node)}") from None
     if action.choices is not None and value not in action.choices:
-        meant = did_you_mean(str(value), map(str, action.choices))
-        raise ValueError(f"{shown(node)} is none of {', '.join(map(str, action.choices))}{meant}")
+        suggestion = did_you_mean(str(value), map(str, action.choices))
+        raise ValueError(f"{shown(node)} is none of {', '.join(map(str, action.choices))}{suggestion}")
     return value
 
 
 def shown(node: yaml.Node) -> str:
-    """A node in a message."""
+    """Format a node for a message."""
     if isinstance(node, yaml.ScalarNode):
         return repr(node.value) if len(node.value) < 80 else "a long text"
     return "a list" if isinstance(node, yaml.SequenceNode) else "a mapping"
@@ -166,13 +166,13 @@ def write_options(path: Path, options: Mapping[str, Any]) -> None:
         path: YAML file, written whole or not at all.
         options: As `vars(opt)`.
     """
-    kept = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
-    text = yaml.safe_dump(kept, allow_unicode=True, width=1000)
+    settings = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
+    text = yaml.safe_dump(settings, allow_unicode=True, width=1000)
     write_text(path, text)
 
 
 def plain(value: Any) -> Any:
-    """A value as YAML that reads back as a word of the command line."""
+    """Return a value as YAML that reads back as a word of the command line."""
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value

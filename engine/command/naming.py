@@ -1,4 +1,4 @@
-"""File names of a run: the name it is given, else the patterns of the published code, which say what made it."""
+"""File names of a run: its `--run_name`, else the patterns of the published code, which state its main options."""
 
 import re
 from argparse import Namespace
@@ -10,7 +10,7 @@ LONGEST = 100  # characters of a file's name that streams may take: names of use
 
 
 class RunFiles(NamedTuple):
-    """Where a run writes.
+    """Files that a run writes.
 
     Attributes:
         checkpoint: Path with "{}" for the epoch.
@@ -28,12 +28,12 @@ class RunFiles(NamedTuple):
 
 
 def result_dir(opt: Namespace) -> Path:
-    """`{result_path}/{dataset}`."""
+    """Return `{result_path}/{dataset}`."""
     return Path(opt.result_path) / opt.dataset
 
 
 def checked_name(name: object) -> str:
-    """A name of a run that can begin file names.
+    """Return a name of a run that can begin file names; refuse any other.
 
     Raises:
         ValueError: If it is none.
@@ -48,7 +48,7 @@ def checked_name(name: object) -> str:
 
 
 def named_files(opt: Namespace) -> RunFiles:
-    """Files of a run with `--run_name`, whichever script it is of."""
+    """Name the files of a run with `--run_name`, whichever script it is of."""
     stem = result_dir(opt) / checked_name(opt.run_name)
     return RunFiles(
         checkpoint=f"{stem}_{{}}.pth",
@@ -60,7 +60,7 @@ def named_files(opt: Namespace) -> RunFiles:
 
 
 def single_stream_files(opt: Namespace) -> RunFiles:
-    """Files of `train.py`."""
+    """Name the files of `train.py`."""
     if opt.run_name is not None:
         return named_files(opt)
     prefix = "PreKin_" if opt.pretrain_path else ""
@@ -84,12 +84,12 @@ def single_stream_files(opt: Namespace) -> RunFiles:
 
 
 def student_name(opt: Namespace) -> str:
-    """What the published code calls a student, in the names of files and of log columns."""
+    """Return the published code's word for a student, in the names of files and of log columns."""
     return "MERS" if "mers" in opt.distill else "SFS"
 
 
 def distillation_files(opt: Namespace) -> RunFiles:
-    """Files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
+    """Name the files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
     if opt.run_name is not None:
         return named_files(opt)
     layer = (opt.output_layers or ["avgpool"])[0]
@@ -112,14 +112,14 @@ def distillation_files(opt: Namespace) -> RunFiles:
 
 
 def single_test_file(opt: Namespace) -> Path:
-    """Result file of `test_single_stream.py`."""
+    """Name the result file of `test_single_stream.py`."""
     network = f"{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
     name = network if opt.run_name is None else checked_name(opt.run_name)
     return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
 
 
 def fused_test_file(opt: Namespace, streams: str) -> Path:
-    """Result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
+    """Name the result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
     streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
     name = f"{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
     if opt.run_name is not None:
@@ -128,5 +128,5 @@ def fused_test_file(opt: Namespace, streams: str) -> Path:
 
 
 def of_subset(opt: Namespace) -> str:
-    """What the result file of other videos than the test list's has in its name."""
+    """Return the part of a result file's name that says whose videos it has, other than the test list's."""
     return "" if opt.test_subset == "test" else f"_{opt.test_subset}"

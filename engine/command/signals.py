@@ -1,4 +1,4 @@
-"""Being asked to stop: the step under way ends, a checkpoint is written, and the exit code says why."""
+"""Signals to stop: the step under way ends, a checkpoint is written, and the exit code says why."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ class StoppedError(Exception):
 
 
 class Stop:
-    """Notes the first SIGTERM or SIGINT while in its block; the second one ends the process at once."""
+    """Record of the first SIGTERM or SIGINT in its block; the second one ends the process at once."""
 
     def __init__(self) -> None:
         self.number, self.since = 0, 0.0
@@ -45,15 +45,15 @@ class Stop:
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """A signal has come."""
+        """Note a signal."""
         now = time.monotonic()
         if self.number and now - self.since >= ECHO:
             os._exit(128 + number)
         if not self.number:
             self.number, self.since = number, now
 
-    def wanted(self) -> int:
-        """The signal that asks to stop, in any process of the run, 0 if none does; all processes must ask."""
+    def agreed_signal(self) -> int:
+        """Return the signal that asks to stop, in any process of the run, 0 if none does; all processes must ask."""
         if not any_rank(bool(self.number)):
             return 0
         return self.number or signal.SIGTERM

@@ -44,29 +44,29 @@ def start(device: torch.device) -> torch.device:
 
 
 def rank() -> int:
-    """Number of this process, from 0."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes and prints."""
+    """Return whether this is the process that writes and prints."""
     return rank() == 0
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """The sum of a tensor over all processes, in place."""
+    """Sum a tensor over all processes, in place."""
     if world() > 1:
         dist.all_reduce(tensor)
     return tensor
 
 
 def any_rank(flag: bool) -> bool:
-    """Whether the flag is set in any process; all of them must ask."""
+    """Return whether the flag is set in any process; all of them must ask."""
     if world() == 1:
         return flag
     votes = torch.tensor(int(flag))
@@ -75,7 +75,7 @@ def any_rank(flag: bool) -> bool:
 
 
 def gather(value: Any) -> list[Any]:
-    """The value of every process, by rank, in every process."""
+    """Return the value of every process, by rank, in every process."""
     if world() == 1:
         return [value]
     values: list[Any] = [None] * world()

@@ -1,4 +1,4 @@
-"""What a run computes on, how much memory it takes, and with which versions."""
+"""Hardware of a run: device, memory, and versions of libraries."""
 
 import os
 import platform
@@ -9,14 +9,14 @@ import torch
 
 
 def device_name(device: torch.device) -> str:
-    """The GPU's product name, or the processor's architecture and the threads that torch uses of it."""
+    """Return the GPU's product name, or the processor's architecture and the threads that torch uses of it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def memory_used(device: torch.device) -> int:
-    """Bytes: on a GPU the most that tensors ever took, on a CPU what the process holds now; 0 on Windows."""
+    """Return bytes: on a GPU the peak of tensors, on a CPU what the process holds now; 0 on Windows."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     statm = Path("/proc/self/statm")
@@ -31,6 +31,6 @@ def memory_used(device: torch.device) -> int:
 
 
 def versions() -> str:
-    """What a result may depend on, on one line."""
+    """Return the versions that a result may depend on, on one line."""
     gpu = f", CUDA {torch.version.cuda}, cuDNN {torch.backends.cudnn.version()}" if torch.version.cuda else ""
     return f"Python {platform.python_version()}, torch {torch.__version__}{gpu}"

@@ -1,4 +1,4 @@
-"""Number formats: what `--amp` means on a device."""
+"""Mixed precision: number formats of `--amp` on a device."""
 
 import torch
 
@@ -7,7 +7,7 @@ DTYPES = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def resolve(device: torch.device, amp: str) -> str:
-    """The format that `--amp` stands for on a device: "off", "bf16" or "fp16".
+    """Return the format that `--amp` stands for on a device: "off", "bf16" or "fp16".
 
     "auto" is bf16 on a GPU whose cores multiply it and off elsewhere. A processor with AVX512-BF16 or AMX gains as much
     (2.5 times with ResNeXt-101, nothing with a tiny network), but its scores would no longer be those of other
@@ -34,16 +34,16 @@ def resolve(device: torch.device, amp: str) -> str:
 
 
 def dtype_of(device: torch.device, amp: str) -> torch.dtype:
-    """What convolutions compute in; arguments and errors as `resolve`."""
+    """Return the number format of convolutions; arguments and errors as `resolve`."""
     return DTYPES[resolve(device, amp)]
 
 
 def autocast(device: torch.device, amp: str) -> torch.autocast:
-    """Mixed precision as `--amp` says; arguments and errors as `resolve`. Losses see float32."""
+    """Return the mixed-precision context of `--amp`; arguments and errors as `resolve`. Losses see float32."""
     kind = resolve(device, amp)
     return torch.autocast(device.type, DTYPES[kind if kind != "off" else "bf16"], enabled=kind != "off")
 
 
 def scaler(device: torch.device, amp: str) -> torch.amp.GradScaler | None:
-    """What keeps small gradients of fp16 from vanishing; None for the other formats, whose range needs none."""
+    """Return the gradient scaler of fp16; None for the other formats, whose range needs none."""
     return torch.amp.GradScaler(device.type) if resolve(device, amp) == "fp16" else None

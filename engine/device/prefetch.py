@@ -1,4 +1,4 @@
-"""Batches on their device one step early, and how long training waits for them."""
+"""Batches on their device one step early, and the time that training waits for them."""
 
 import logging
 import time
@@ -41,7 +41,7 @@ class Feed:
         self.start = self.end = time.perf_counter()
 
     def __len__(self) -> int:
-        """Batches, if the loader can tell."""
+        """Return the number of batches, if the loader can tell."""
         return len(self.loader)  # type: ignore[arg-type]
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -50,7 +50,7 @@ class Feed:
         self.end = time.perf_counter()
 
     def timed(self) -> Iterator[dict[str, Any]]:
-        """Batches as they are loaded."""
+        """Yield batches as they are loaded."""
         batches = iter(self.loader)
         while True:
             with self.wait:
@@ -61,7 +61,7 @@ class Feed:
             yield self.keep(batch)
 
     def ahead(self) -> Iterator[dict[str, Any]]:
-        """Batches on the GPU; the next one is already on its way when one is handed out."""
+        """Yield batches on the GPU; the next one is already on its way when one is handed out."""
         side, current = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
         coming: dict[str, Any] | None = None
         for batch in self.timed():
@@ -79,7 +79,7 @@ class Feed:
             yield coming
 
     def keep(self, batch: Batch) -> dict[str, Any]:
-        """The batch without its "seconds", which are added up."""
+        """Return the batch without its "seconds", which are added up."""
         batch = dict(batch)
         if (seconds := batch.pop("seconds", None)) is not None:
             self.seconds += seconds.double().sum(0)
@@ -87,33 +87,33 @@ class Feed:
 
     @property
     def waited(self) -> float:
-        """Fraction of the time in which nothing could be computed for want of data, in [0, 1]."""
+        """Return the fraction of the time in which nothing could be computed for want of data, in [0, 1]."""
         return min(1.0, self.wait.total() / max(self.end - self.start, 1e-9))
 
     @property
     def cause(self) -> str:
-        """Which of `STEPS` loading spends most time on; empty if the loader does not say."""
+        """Return which of `STEPS` loading spends most time on; empty if the loader does not say."""
         return STEPS[int(self.seconds.argmax())] if self.seconds.any() else ""
 
     def shown(self) -> str:
-        """Waiting and its cause, for a progress bar."""
+        """Format waiting and its cause, for a progress bar."""
         return f"wait {100 * self.waited:.0f} %" + (f" ({self.cause})" if self.cause else "")
 
     def result(self) -> dict[str, float]:
-        """Waiting, as a fraction of the time: "data_wait"; where loading is slow, as fractions: "data_read", ..."""
+        """Return waiting as a fraction of the time: "data_wait"; where loading is slow, also "data_read", ..."""
         total = self.seconds.sum().item()
         shares = (self.seconds / total).tolist() if total else []
         return {"data_wait": self.waited} | {f"data_{step}": share for step, share in zip(STEPS, shares, strict=False)}
 
     def advice(self) -> str:
-        """A line on what would make the loop wait less, empty where that is not worth one."""
+        """Return a line on how to make the loop wait less, empty where that is not worth one."""
         if self.waited < WORTH_A_LINE or self.wait.total() < WORTH_SECONDS:
             return ""
         return f"{self.shown()}: {ADVICE[self.cause]}"
 
 
 class HostWait:
-    """Adds up the time of its blocks."""
+    """Sum of the time of its blocks."""
 
     def __init__(self) -> None:
         self.seconds = self.entered = 0.0
@@ -125,12 +125,12 @@ class HostWait:
         self.seconds += time.perf_counter() - self.entered
 
     def total(self) -> float:
-        """Seconds."""
+        """Return seconds."""
         return self.seconds
 
 
 class DeviceWait(HostWait):
-    """Adds up for how long a GPU had nothing to do in its blocks, without ever waiting for it.
+    """Sum of the time that a GPU had nothing to do in its blocks, measured without ever waiting for it.
 
     The host waits for data while the GPU still works on the last step; that costs nothing. So events are put before
     and after each wait, and the GPU's time between them counts, at most that of the host.
@@ -142,7 +142,7 @@ class DeviceWait(HostWait):
         self.open: deque[tuple[torch.cuda.Event, torch.cuda.Event, float]] = deque()
 
     def mark(self) -> torch.cuda.Event:
-        """An event at the end of the work that the GPU has been given."""
+        """Record an event at the end of the work that the GPU has been given."""
         event = torch.cuda.Event(enable_timing=True)
         event.record(torch.cuda.current_stream(self.device))
         return event
@@ -156,7 +156,7 @@ class DeviceWait(HostWait):
         self.open.append((self.before, self.mark(), host))
 
     def total(self) -> float:
-        """Seconds, of the waits that the GPU has come past."""
+        """Return seconds, of the waits that the GPU has come past."""
         while self.open and self.open[0][1].query():
             before, after, host = self.open.popleft()
             self.seconds += min(host, before.elapsed_time(after) / 1000)

@@ -45,7 +45,7 @@ def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> to
 
 
 def rng_state(device: torch.device) -> dict[str, Any]:
-    """State of torch's generators, of the CPU and of this process's GPU."""
+    """Return the state of torch's generators, of the CPU and of this process's GPU."""
     return {
         "cpu": torch.get_rng_state(),
         "cuda": [torch.cuda.get_rng_state(device)] if device.type == "cuda" else [],

@@ -1,4 +1,4 @@
-"""What scores tell beside an accuracy: by class, by clip, by pair of classes, by stream, by confidence."""
+"""Analysis of scores beside the accuracy: by class, by clip, by pair of classes, by stream, by confidence."""
 
 import itertools
 from collections.abc import Iterable
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
 
 
 class Winners(NamedTuple):
-    """What the fused scores say where streams disagree.
+    """Winners of the fused scores where streams disagree.
 
     Attributes:
         videos: For which not all streams predict the same class.
@@ -87,13 +87,13 @@ class Reliability(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Expected calibration error, in [0, 1]: mean over videos of |accuracy - confidence| of their bins."""
+        """Return the ECE, in [0, 1]: mean over videos of |accuracy - confidence| of their bins."""
         gaps = (self.accuracy - self.confidence).abs()
         return ((gaps * self.videos).sum() / self.videos.sum()).item()
 
 
 def probabilities(scores: Tensor) -> Tensor:
-    """Scores (N, K) as probabilities, float64: their softmax, unless they are probabilities already.
+    """Return scores (N, K) as probabilities, float64: their softmax, unless they are probabilities already.
 
     Means of probabilities, as softmax fusion gives them, are; a second softmax would level them.
     """
@@ -104,7 +104,7 @@ def probabilities(scores: Tensor) -> Tensor:
 
 
 def class_hits(predicted: Tensor, label: Tensor, num_classes: int) -> ClassHits:
-    """Right videos by class.
+    """Count right videos by class.
 
     Args:
         predicted: Class indices, shape (N,).
@@ -116,7 +116,7 @@ def class_hits(predicted: Tensor, label: Tensor, num_classes: int) -> ClassHits:
 
 
 def clip_metrics(top1: Tensor, top5: Tensor, clips: Tensor, label: Tensor) -> dict[str, float]:
-    """Accuracies over clips, each of which counts once, whichever video it is of.
+    """Compute accuracies over clips, each of which counts once, whichever video it is of.
 
     Args:
         top1: Clips of each video whose highest logit is the label's, shape (N,).
@@ -137,7 +137,7 @@ def clip_metrics(top1: Tensor, top5: Tensor, clips: Tensor, label: Tensor) -> di
 
 
 def confused_pairs(table: Tensor) -> list[Pair]:
-    """Every pair of classes that is confused, most videos first.
+    """List every pair of classes that is confused, most videos first.
 
     Args:
         table: Counts (K, K) by true class (rows) and predicted class, as `metrics.confusion` makes them.
@@ -154,7 +154,7 @@ def confused_pairs(table: Tensor) -> list[Pair]:
 
 
 def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
-    """Videos by which streams are right: all of them first, none last.
+    """Count videos by the set of streams that are right: all of them first, none last.
 
     Args:
         right: Whether each stream is, (S, N) bool.
@@ -163,15 +163,15 @@ def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
     patterns: Iterable[tuple[bool, ...]] = itertools.product((True, False), repeat=len(right))
     if len(right) > FEW_STREAMS:
         patterns = {tuple(row) for row in right.T.tolist()}
-    found = []
+    groups = []
     for pattern in sorted(patterns, key=lambda row: (-sum(row), [not hit for hit in row])):
-        these = (right == torch.tensor(pattern)[:, None]).all(0)
-        found.append(Outcome(pattern, int(these.sum()), int(fused[these].sum())))
-    return found
+        mask = (right == torch.tensor(pattern)[:, None]).all(0)
+        groups.append(Outcome(pattern, int(mask.sum()), int(fused[mask].sum())))
+    return groups
 
 
 def winners(predicted: Tensor, fused: Tensor) -> Winners:
-    """Whom the fused scores follow where streams disagree.
+    """Count the streams that the fused scores follow where streams disagree.
 
     Args:
         predicted: Class indices of each stream, shape (S, N).
@@ -183,7 +183,7 @@ def winners(predicted: Tensor, fused: Tensor) -> Winners:
 
 
 def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutcomes:
-    """Which streams are right, by class.
+    """Count, by class, the videos by the streams that are right.
 
     Args:
         right: Whether each stream is, (S, N) bool.
@@ -191,8 +191,8 @@ def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutco
         num_classes: K.
     """
 
-    def by_class(these: Tensor) -> Tensor:
-        return torch.bincount(label[these], minlength=num_classes)
+    def by_class(mask: Tensor) -> Tensor:
+        return torch.bincount(label[mask], minlength=num_classes)
 
     single = right.sum(0) == 1
     return ClassOutcomes(
@@ -201,7 +201,7 @@ def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutco
 
 
 def reliability(probability: Tensor, label: Tensor, bins: int = BINS) -> Reliability:
-    """How often predictions of some confidence are right (Guo et al., ICML 2017, eqs. 2, 3 and 5).
+    """Compute how often predictions of some confidence are right (Guo et al., ICML 2017, eqs. 2, 3 and 5).
 
     Args:
         probability: Shape (N, K), in [0, 1].
@@ -218,7 +218,7 @@ def reliability(probability: Tensor, label: Tensor, bins: int = BINS) -> Reliabi
 
 
 def worst_errors(probability: Tensor, label: Tensor, most: int) -> list[int]:
-    """Positions of the wrong videos with the highest confidence, that one first; at most so many."""
+    """Return positions of the wrong videos with the highest confidence, that one first; at most so many."""
     confidence, predicted = probability.max(1)
     wrong = (predicted != label).nonzero()[:, 0]
     return wrong[confidence[wrong].argsort(descending=True, stable=True)][:most].tolist()

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says, and the temperature that makes it so (Guo et al., ICML 2017)."""
+"""Calibration of probabilities: its errors, and the temperature that mends it (Guo et al., ICML 2017)."""
 
 import torch.nn.functional as F
 from scipy.optimize import brentq
@@ -10,7 +10,7 @@ PRECISION, TINY = 1e-12, 1e-300  # of 1 / T, relative and absolute
 
 
 def expected_calibration_error(logits: Tensor, target: Tensor, bins: int = BINS) -> float:
-    """ECE (Guo et al., eq. 3): mean over videos of |accuracy - confidence| of their bin, in [0, 1].
+    """Compute ECE (Guo et al., eq. 3): mean over videos of |accuracy - confidence| of their bin, in [0, 1].
 
     Args:
         logits: Shape (N, K).
@@ -21,7 +21,7 @@ def expected_calibration_error(logits: Tensor, target: Tensor, bins: int = BINS)
 
 
 def negative_log_likelihood(logits: Tensor, target: Tensor) -> float:
-    """NLL in nats, the mean over videos of -log p(target); log K for a uniform guess.
+    """Compute the NLL in nats, the mean over videos of -log p(target); log K for a uniform guess.
 
     Args:
         logits: Shape (N, K).
@@ -31,7 +31,7 @@ def negative_log_likelihood(logits: Tensor, target: Tensor) -> float:
 
 
 def brier_score(logits: Tensor, target: Tensor) -> float:
-    """Brier score (Brier, Monthly Weather Review, 1950): squared error of the probabilities, summed over classes.
+    """Compute the Brier score (Brier, Monthly Weather Review, 1950): squared error of probabilities, sum over classes.
 
     Args:
         logits: Shape (N, K).
@@ -45,7 +45,7 @@ def brier_score(logits: Tensor, target: Tensor) -> float:
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """Temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
+    """Fit the temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
 
     The NLL is convex in b = 1 / T; its derivative is brought to zero.
 
@@ -74,5 +74,5 @@ def fit_temperature(logits: Tensor, target: Tensor) -> float:
 
 
 def slope(b: float, z: Tensor, target: Tensor) -> float:
-    """Derivative of the NLL of softmax(b z) by b: the mean over videos of E[z] - z_target."""
+    """Compute the derivative of the NLL of softmax(b z) by b: the mean over videos of E[z] - z_target."""
     return (((b * z).softmax(1) * z).sum(1) - z.gather(1, target[:, None])[:, 0]).mean().item()

@@ -5,25 +5,25 @@ from torch import Tensor
 
 
 def check_scores(scores: Tensor, what: str) -> None:
-    """Refuse scores that are no numbers, of which the class with the highest one means nothing.
+    """Refuse scores that are not finite, where the class with the highest score means nothing.
 
     Raises:
         ValueError: Begins with `what`.
     """
     if not scores.isfinite().all():
         raise ValueError(
-            f"{what} has scores that are infinite or no numbers: the network's values grow too large; try --amp off, "
+            f"{what} has scores that are NaN or infinite: the network's values grow too large; try --amp off, "
             "or another checkpoint"
         )
 
 
 def top1(logits: Tensor, target: Tensor) -> Tensor:
-    """Fraction of rows whose highest logit is the target's, a scalar in [0, 1]."""
+    """Compute the fraction of rows whose highest logit is the target's, a scalar in [0, 1]."""
     return (logits.argmax(1) == target).float().mean()
 
 
 def video_metrics(scores: Tensor, target: Tensor) -> dict[str, float]:
-    """Accuracies over videos.
+    """Compute accuracies over videos.
 
     Args:
         scores: Shape (N, K), higher is better.
@@ -45,6 +45,6 @@ def video_metrics(scores: Tensor, target: Tensor) -> dict[str, float]:
 
 
 def confusion(scores: Tensor, target: Tensor) -> Tensor:
-    """Counts (K, K) of videos by true class (rows) and predicted class (columns)."""
+    """Count videos (K, K) by true class (rows) and predicted class (columns)."""
     classes = scores.shape[1]
     return torch.bincount(target * classes + scores.argmax(1), minlength=classes**2).view(classes, classes)

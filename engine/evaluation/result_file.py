@@ -1,4 +1,4 @@
-"""The result file of the published test scripts, line by line, and what must be known to compare two results."""
+"""The result file of the published test scripts, line by line, and the facts that make two results comparable."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ NOT_STATED = object()
 
 
 def result_lines(scores: Tensor, label: Tensor) -> list[str]:
-    """One line per video and the accuracy, in the published format.
+    """Return one line per video and the accuracy, in the published format.
 
     Args:
         scores: Fused scores, shape (N, K).
@@ -40,7 +40,7 @@ def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
 
 
 def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
-    """Accuracies of clips, by stream and fused, and of fused videos, with all that they depend on, on one line.
+    """Format accuracies of clips, by stream and fused, and of fused videos, with all that they depend on, on one line.
 
     Args:
         scores: Of every stream.
@@ -55,7 +55,7 @@ def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
 
 
 def protocol(scores: Scores) -> str:
-    """What was scored and how, on one line: two results can be compared where these lines are alike."""
+    """Format the test protocol on one line: two results can be compared where these lines are alike."""
     about = scores.about
     which = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
     which += [f"split {about['split']}"] if "split" in about else []
@@ -71,7 +71,7 @@ def protocol(scores: Scores) -> str:
 
 
 def views(options: Mapping[str, Any]) -> str:
-    """Which clips of a video were scored, as "10 spaced x 3 crops of 16 frames at 112 px"."""
+    """Format the views of a video that were scored, as "10 spaced x 3 crops of 16 frames at 112 px"."""
     if not {"test_sampling", "num_clips", "num_crops", "sample_duration", "sample_size"} <= options.keys():
         return "views not stated"
     sampling, crops = options["test_sampling"], options["num_crops"]
@@ -85,9 +85,9 @@ def views(options: Mapping[str, Any]) -> str:
 
 
 def images(about: Mapping[str, Any]) -> str:
-    """Frame rate and short side of the images, stored and as the network sees them."""
-    made, options = about.get("provenance", {}), about.get("options", {})
-    rate, side = (made.get(name, NOT_STATED) for name in ("fps", "short_side"))
+    """Format frame rate and short side of the images, stored and as the network sees them."""
+    provenance, options = about.get("provenance", {}), about.get("options", {})
+    rate, side = (provenance.get(name, NOT_STATED) for name in ("fps", "short_side"))
     default = STRETCHED if options.get("num_crops") == "two-stream" else options.get("sample_size", "not stated")
     return (
         f"{in_words(rate, '{} fps', 'fps')}, {in_words(side, 'short side {}', 'short side')}, "
@@ -96,7 +96,7 @@ def images(about: Mapping[str, Any]) -> str:
 
 
 def in_words(value: Any, form: str, name: str) -> str:
-    """A value of the records of an extraction: None stands for the videos' own."""
+    """Format a value of the records of an extraction: None stands for the videos' own."""
     if value is NOT_STATED:
         return f"{name} not stated"
     if value is None:

@@ -1,4 +1,4 @@
-"""What a test keeps: the score of every video under every stream, as a file from which all else is computed."""
+"""Score files: the score of every video under every stream, from which all results are computed."""
 
 import itertools
 import json
@@ -73,20 +73,20 @@ class Scores:
             "clips": self.clips.numpy(),
             "listed": np.array(self.listed),
             "fused": fused.numpy(),
-            **{name: own.numpy() for name in MAYBE if (own := getattr(self, name)) is not None},
+            **{name: values.numpy() for name in MAYBE if (values := getattr(self, name)) is not None},
             "about": np.array(as_json(self.about)),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
 
     @property
     def clip_accuracy(self) -> list[float]:
-        """Top-1 accuracy of single clips per stream, in [0, 1]; [] where it is not known."""
+        """Compute top-1 accuracy of single clips per stream, in [0, 1]; [] where it is not known."""
         if self.clip_top1 is None:
             return []
         return (self.clip_top1.sum(1) / self.clips.sum(1)).tolist()
 
     def only(self, streams: Sequence[str]) -> "Scores":
-        """The scores of some streams, in that order.
+        """Return the scores of some streams, in that order.
 
         Raises:
             ValueError: If there is no such stream.
@@ -97,10 +97,10 @@ class Scores:
         return self.rows(streams=[self.streams.index(name) for name in streams])
 
     def rows(self, *, streams: Sequence[int] | None = None, videos: Sequence[int] | None = None) -> "Scores":
-        """Some streams and some videos by position, in that order; all where None."""
+        """Return some streams and some videos by position, in that order; all where None."""
         s = list(range(len(self.streams)) if streams is None else streams)
         v = list(range(len(self.video)) if videos is None else videos)
-        parts = {name: own[s][:, v] for name in OPTIONAL if (own := getattr(self, name)) is not None}
+        parts = {name: values[s][:, v] for name in OPTIONAL if (values := getattr(self, name)) is not None}
         names = [self.streams[i] for i in s]
         fused = self.fused_hits if names == self.streams else None
         about = dict(self.about)
@@ -150,7 +150,7 @@ def load(path: str | Path) -> Scores:
 
 
 def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
-    """What is wrong with the content of a score file; "" if nothing is."""
+    """Return what is wrong with the content of a score file; "" if nothing is."""
     for name, kind in KINDS.items():
         if arrays[name].dtype.kind != kind:
             return f"{name} is of type {arrays[name].dtype}"
@@ -173,16 +173,16 @@ def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
 
 
 def problem_of_about(about: Any) -> str:
-    """What keeps others from reading what a score file says about itself; "" if nothing does."""
+    """Return what keeps others from reading the metadata of a score file; "" if nothing does."""
     if not isinstance(about, dict):
         return "what it says about itself is no JSON object"
     objects = {name: about.get(name, {}) for name in ("options", "provenance", "checkpoints")}
     if isinstance(objects["checkpoints"], dict):
-        objects |= {f"checkpoint of {name}": own for name, own in objects["checkpoints"].items()}
-    if bad := [name for name, value in objects.items() if not isinstance(value, dict)]:
-        return f"its {bad[0]} is no JSON object"
-    if bad := [name for name in TEXTS if not isinstance(about.get(name, ""), str)]:
-        return f"its {bad[0]} is no text"
+        objects |= {f"checkpoint of {name}": value for name, value in objects["checkpoints"].items()}
+    if malformed := [name for name, value in objects.items() if not isinstance(value, dict)]:
+        return f"its {malformed[0]} is no JSON object"
+    if malformed := [name for name in TEXTS if not isinstance(about.get(name, ""), str)]:
+        return f"its {malformed[0]} is no text"
     unlike = about.get("unlike", [])
     return "" if isinstance(unlike, list) and all(isinstance(x, str) for x in unlike) else "its unlike is no list"
 
@@ -202,13 +202,13 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
     parts = numbered(parts)
     source, first = parts[0]
     aligned = [first, *(align(scores, path, first, source) for path, scores in parts[1:])]
-    checkpoints = {name: own for scores in aligned for name, own in scores.about["checkpoints"].items()}
+    checkpoints = {name: card for scores in aligned for name, card in scores.about["checkpoints"].items()}
     activation = first.about.get("activation", "")
     unlike = any(scores.about.get("activation", "") != activation for scores in aligned)
 
     def beside(name: str) -> Any:
-        own = [getattr(scores, name) for scores in aligned]
-        return None if (name == "activated" and unlike) or any(part is None for part in own) else torch.cat(own)
+        rows = [getattr(scores, name) for scores in aligned]
+        return None if (name == "activated" and unlike) or any(part is None for part in rows) else torch.cat(rows)
 
     return replace(
         first,
@@ -220,31 +220,31 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
 
 
 def numbered(parts: Sequence[tuple[str, Scores]]) -> list[tuple[str, Scores]]:
-    """Score files, as in `join`, in which no stream has a name that came before: "rgb" is then "rgb-2"."""
-    taken: set[str] = set()
+    """Return score files, as in `join`, in which no stream has a name that came before: "rgb" is then "rgb-2"."""
+    used_names: set[str] = set()
     renamed = []
     for path, scores in parts:
-        known, checkpoints = scores.about.get("checkpoints", {}), {}
+        cards, checkpoints = scores.about.get("checkpoints", {}), {}
         for name in scores.streams:
             names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
-            free = next(free for free in names if free not in taken)
-            taken.add(free)
-            checkpoints[free] = known.get(name, {})
+            free = next(free for free in names if free not in used_names)
+            used_names.add(free)
+            checkpoints[free] = cards.get(name, {})
         about = scores.about | {"checkpoints": checkpoints}
         renamed.append((path, replace(scores, streams=[*checkpoints], about=about)))
     return renamed
 
 
 def align(scores: Scores, path: str, first: Scores, source: str) -> Scores:
-    """The scores in the order of videos of the first file; raises as `join`."""
+    """Return the scores in the order of videos of the first file; raises as `join`."""
     if scores.class_names != first.class_names:
         raise ValueError(f"{path}: its classes are not those of {source}; they cannot be fused")
     position = {video: i for i, video in enumerate(scores.video)}
     if position.keys() != set(first.video):
-        odd = next(iter([v for v in first.video if v not in position] or position.keys() - set(first.video)))
+        unmatched = next(iter([v for v in first.video if v not in position] or position.keys() - set(first.video)))
         raise ValueError(
-            f"{path}: {counted(len(scores.video), 'video')}, {source} has {len(first.video):,}, and {odd} is in one of "
-            "them only: score the same list with both"
+            f"{path}: {counted(len(scores.video), 'video')}, {source} has {len(first.video):,}, and {unmatched} is in "
+            "one of them only: score the same list with both"
         )
     ordered = scores.rows(videos=[position[video] for video in first.video])
     if not torch.equal(ordered.label, first.label):

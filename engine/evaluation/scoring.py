@@ -16,7 +16,7 @@ from ..monitor.display import Display
 
 
 class VideoScores(NamedTuple):
-    """What S networks say of N videos of K classes.
+    """Scores of N videos of K classes under S networks.
 
     Attributes:
         logits: Mean over clips, (S, N, K) float32.
@@ -35,7 +35,7 @@ class VideoScores(NamedTuple):
     fused_hits: Tensor | None
 
 
-class Tally:
+class ScoreAccumulator:
     """Sums over the clips of every video.
 
     Args:
@@ -70,15 +70,15 @@ class Tally:
         self.seen.index_add_(0, index, torch.ones_like(index))
         self.logits.index_add_(1, index, logits)
         if self.activation and self.activated is not None:
-            for row, own in zip(self.activated, logits, strict=True):
-                row.index_add_(0, index, self.activation(own))
+            for row, clip_logits in zip(self.activated, logits, strict=True):
+                row.index_add_(0, index, self.activation(clip_logits))
         if self.fuse:
             logits = torch.cat([logits, self.fuse(logits)[None]])
         right = logits.topk(min(5, logits.shape[2]), dim=2).indices == label[:, None]
         self.hits.index_add_(2, index, torch.stack([right[..., 0], right.any(2)]).long())
 
     def result(self) -> VideoScores:
-        """The means, over all processes, which must all ask.
+        """Return the means, over all processes, which must all ask.
 
         Raises:
             EvaluationCountError: If a video was not seen clip by clip exactly once.
@@ -86,19 +86,19 @@ class Tally:
         for part in (self.logits, self.seen, self.hits, self.activated):
             if part is not None:
                 sum_over_ranks(part)
-        seen, hits = self.seen.cpu(), self.hits.cpu()
-        if seen.tolist() != self.clip_counts:
-            wrong = sum(a != b for a, b in zip(seen.tolist(), self.clip_counts, strict=True))
-            videos = counted(len(seen), "video")
+        counts, hits = self.seen.cpu(), self.hits.cpu()
+        if counts.tolist() != self.clip_counts:
+            wrong = sum(a != b for a, b in zip(counts.tolist(), self.clip_counts, strict=True))
+            videos = counted(len(counts), "video")
             raise EvaluationCountError(f"{wrong} of {videos} were not scored clip by clip exactly once")
 
         def mean(total: Tensor) -> Tensor:
-            return (total.cpu() / seen[None, :, None]).float()
+            return (total.cpu() / counts[None, :, None]).float()
 
         networks = len(self.logits)
         return VideoScores(
             logits=mean(self.logits),
-            clips=seen,
+            clips=counts,
             clip_top1=hits[0, :networks],
             clip_top5=hits[1, :networks],
             activated=None if self.activated is None else mean(self.activated),
@@ -108,16 +108,21 @@ class Tally:
 
 @torch.inference_mode()
 def score_videos(
-    networks: Sequence[nn.Module], loader: Iterable[Batch], tally: Tally, *, device: torch.device, amp: str = "off"
+    networks: Sequence[nn.Module],
+    loader: Iterable[Batch],
+    accumulator: ScoreAccumulator,
+    *,
+    device: torch.device,
+    amp: str = "off",
 ) -> VideoScores:
-    """Mean scores of every video under every network.
+    """Compute mean scores of every video under every network.
 
     Each clip is read once for all networks, and memory does not depend on the length of the videos.
 
     Args:
         networks: S networks on `device`; each takes a batch and picks its stream.
         loader: Batches of clips with "label" and the "index" of their video, (N,).
-        tally: What is counted.
+        accumulator: What is counted.
         device: Where they are.
         amp: See `precision.autocast`.
 
@@ -130,5 +135,5 @@ def score_videos(
         for batch in display:
             with autocast(device, amp):
                 logits = [network(batch).logits for network in networks]
-            tally.add(batch["index"], batch["label"], torch.stack([own.double() for own in logits]))
-    return tally.result()
+            accumulator.add(batch["index"], batch["label"], torch.stack([output.double() for output in logits]))
+    return accumulator.result()

@@ -1,4 +1,4 @@
-"""How sure an accuracy is, and whether one system is better than another: intervals, a test, a mean over splits."""
+"""Statistics of accuracies: confidence intervals, a paired test of two systems, a mean over splits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DRAWS = 4_000_000  # video indices held at once; bounds memory for any number of
 
 
 def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> Tensor:
-    """Means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979).
+    """Compute means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979).
 
     Every resample draws N videos with replacement, the same for all systems: differences of columns are paired. A seed
     and an N give the same resamples whatever is measured on them; scipy's bootstrap would give other ones.
@@ -44,7 +44,7 @@ def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> T
 
 
 def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
-    """Bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13).
+    """Compute bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
 
     Args:
         means: As from `resampled_means`, or differences of its columns, shape (R, S).
@@ -64,8 +64,8 @@ def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Paired:
-    """On how many videos each of two systems is right.
+class Contingency:
+    """Contingency of two systems: on how many videos each of them is right.
 
     Attributes:
         both: Videos on which both are right.
@@ -82,8 +82,8 @@ class Paired:
     p: float
 
 
-def compare(first: Tensor, second: Tensor) -> Paired:
-    """McNemar's test between two systems on the same videos.
+def compare(first: Tensor, second: Tensor) -> Contingency:
+    """Compare two systems on the same videos by McNemar's test.
 
     Args:
         first: Whether the first system is right, shape (N,) bool.
@@ -91,11 +91,11 @@ def compare(first: Tensor, second: Tensor) -> Paired:
     """
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
-    return Paired(both, only_first, only_second, neither, mcnemar(only_first, only_second))
+    return Contingency(both, only_first, only_second, neither, mcnemar(only_first, only_second))
 
 
 def mcnemar(first: int, second: int) -> float:
-    """Exact p value of McNemar's test (McNemar, Psychometrika, 1947): no normal approximation, no mid-p.
+    """Compute the exact p value of McNemar's test (McNemar, Psychometrika, 1947): no normal approximation, no mid-p.
 
     If two systems are equally good, each of the n videos on which only one is right is as likely to be the first's as
     the second's: p = min(1, 2 P(X <= min(first, second))), X binomial of n and 1/2. Edwards' corrected chi-square
@@ -112,7 +112,7 @@ def mcnemar(first: int, second: int) -> float:
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation (n - 1) over runs or splits.
+    """Compute mean and sample standard deviation (n - 1) over runs or splits.
 
     Raises:
         ValueError: If there are fewer than two.

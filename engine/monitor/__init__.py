@@ -1,1 +1,1 @@
-"""What is seen of a run and what it writes down: progress, pace, logs, profiles."""
+"""Monitoring of a run: progress, pace, logs, profiles."""

@@ -23,7 +23,7 @@ class Averages:
             self.counts[name] = self.counts.get(name, 0) + n
 
     def state(self) -> dict[str, list[float]]:
-        """Sum and count by name over all processes, which must all ask; plain values for a checkpoint."""
+        """Return sum and count by name over all processes, which must all ask; plain values for a checkpoint."""
         if world() == 1 and not self.totals:
             return {}
         names = sorted({name for names in gather(sorted(self.totals)) for name in names})
@@ -41,5 +41,5 @@ class Averages:
             self.counts = {name: int(count) for name, (_, count) in state.items()}
 
     def result(self) -> dict[str, float]:
-        """The means so far, over all processes, which must all ask."""
+        """Return the means so far, over all processes, which must all ask."""
         return {name: total / count for name, (total, count) in self.state().items()}

@@ -1,4 +1,4 @@
-"""What is seen of a loop while it runs: a bar on a terminal, elsewhere a line now and then."""
+"""Progress of a loop: a bar on a terminal, elsewhere a line now and then."""
 
 import logging
 import sys
@@ -21,9 +21,9 @@ from ..device.prefetch import Feed
 from .averages import Averages
 from .pace import Pace, in_time
 
-LOOK = 2.0  # seconds between two looks at the device's sums, each of which waits for it
+REFRESH = 2.0  # seconds between two reads of the device's sums, each of which waits for it
 LINE = 300.0  # seconds between two lines where there is no terminal
-WINDOW = 16  # looks over which the rate is taken
+WINDOW = 16  # marks over which the rate is taken
 SHAPE = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 SPEED = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
 
@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 class Display:
-    """The batches of a feed, and how it goes with them; for `with`. Only the first of several processes shows it.
+    """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
         with Display(feed, "epoch 3/90", averages) as batches:
             for batch in batches: ...
@@ -62,8 +62,8 @@ class Display:
         self.terminal = self.main and sys.stderr.isatty()
         self.total = length(feed)
         self.stack = ExitStack()
-        self.begin = self.last = self.looked = time.perf_counter()
-        self.looks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
+        self.begin = self.last = self.refreshed = time.perf_counter()
+        self.marks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
 
     def __enter__(self) -> "Display":
         if self.terminal:
@@ -90,23 +90,23 @@ class Display:
             log.info("%s: %s", self.label, advice)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        self.begin = self.last = self.looked = time.perf_counter()
-        self.looks[0] = (self.begin, self.done, 0)
+        self.begin = self.last = self.refreshed = time.perf_counter()
+        self.marks[0] = (self.begin, self.done, 0)
         for batch in self.feed:
             yield batch
             self.count(len(batch.get("label", ())))
 
     def count(self, clips: int) -> None:
-        """A batch of so many clips has been dealt with."""
+        """Count a batch of so many clips."""
         now = time.perf_counter()
         self.done, self.clips = self.done + 1, self.clips + clips
         self.bar.update()
         if self.pace and self.pace.step(self.kind, now - self.last) and self.main:
             log.info(self.pace.expected())
         self.last = now
-        if self.main and now - self.looked >= (LOOK if self.terminal else LINE):
-            self.looked = now
-            self.looks.append((now, self.done, self.clips))
+        if self.main and now - self.refreshed >= (REFRESH if self.terminal else LINE):
+            self.refreshed = now
+            self.marks.append((now, self.done, self.clips))
             self.show()
 
     def show(self) -> None:
@@ -115,29 +115,29 @@ class Display:
             self.bar.set_postfix_str(", ".join(self.parts()))
             return
         seconds, batches, _ = self.recent()
-        left = [f"{in_time((self.total - self.done) * seconds / batches)} left"] if self.total and batches else []
+        remaining = [f"{in_time((self.total - self.done) * seconds / batches)} left"] if self.total and batches else []
         of = f" of {self.total:,}" if self.total else ""
-        log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *left, *self.parts()]))
+        log.info("%s: %s", self.label, ", ".join([f"{self.done:,}{of} batches", *remaining, *self.parts()]))
 
     def parts(self) -> list[str]:
-        """What is known, the most wanted first: a narrow terminal cuts off the rest."""
+        """Return the parts of the display, the most important first: a narrow terminal cuts off the end."""
         means = local_means(self.averages)
         seconds, _, clips = self.recent()
         parts = [f"{name} {means.pop(name):.3g}" for name in ("loss", "acc") if name in means]
         parts += [f"{clips * world() / seconds:.3g} clips/s"] if clips else []
         parts += [self.feed.shown(), size_in_words(memory_used(self.feed.device))]
-        left = self.pace.left() if self.pace else None
-        parts += [] if left is None else [f"run {in_time(left)}"]
+        remaining = self.pace.remaining() if self.pace else None
+        parts += [] if remaining is None else [f"run {in_time(remaining)}"]
         terms = [f"{name.removeprefix('loss_')} {mean:.3g}" for name, mean in means.items()]
         return [*parts, " ".join(terms)] if terms else parts
 
     def recent(self) -> tuple[float, int, int]:
-        """Seconds since the oldest look that is remembered, and the batches and clips of this process since then."""
-        (before, batches, clips), (now, done, all_clips) = self.looks[0], self.looks[-1]
+        """Return the seconds since the oldest mark in memory, and the batches and clips of this process since then."""
+        (before, batches, clips), (now, done, all_clips) = self.marks[0], self.marks[-1]
         return max(now - before, 1e-9), done - batches, all_clips - clips
 
     def speed(self) -> dict[str, float]:
-        """Waiting, see `Feed.result`, "seconds", "clips_per_second" of all processes together, and "memory_gb"."""
+        """Return waiting (see `Feed.result`), "seconds", "clips_per_second" of all processes, and "memory_gb"."""
         seconds = max(self.last - self.begin, 1e-9)
         return self.feed.result() | {
             "seconds": seconds,
@@ -147,7 +147,7 @@ class Display:
 
 
 def length(feed: Feed) -> int | None:
-    """Batches of a feed, None if its loader cannot tell."""
+    """Return the number of batches of a feed, None if its loader cannot tell."""
     try:
         return len(feed)
     except TypeError:
@@ -155,7 +155,7 @@ def length(feed: Feed) -> int | None:
 
 
 def local_means(averages: Averages) -> dict[str, float]:
-    """Means so far in this process, without asking the others; waits for the device once."""
+    """Return the means so far in this process, without asking the others; waits for the device once."""
     if not averages.totals:
         return {}
     totals = torch.stack([*averages.totals.values()]).tolist()
@@ -163,7 +163,7 @@ def local_means(averages: Averages) -> dict[str, float]:
 
 
 def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, Any]:
-    """What differs between two runs of one seed: a row of speed.jsonl.
+    """Return a row of speed.jsonl: the numbers that differ between two runs of one seed.
 
     Args:
         metrics: Of an epoch; what `Display.speed` gave is taken out of them.

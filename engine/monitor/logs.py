@@ -1,4 +1,4 @@
-"""What a run writes down: metrics.jsonl, the tab-separated logs of the original, TensorBoard."""
+"""Logs of a run: metrics.jsonl, the tab-separated logs of the original, TensorBoard."""
 
 import json
 import logging
@@ -29,8 +29,8 @@ class TsvLog:
     def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:
         self.path, self.columns = path, columns
         rows = whole_lines(path)[1:] if first_epoch > 1 else []
-        kept = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
-        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *kept])
+        earlier = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
+        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *earlier])
         write_text(path, text)
 
     def write(self, metrics: Mapping[str, float]) -> None:
@@ -40,7 +40,7 @@ class TsvLog:
 
 
 def total(metrics: Mapping[str, float], name: str) -> float:
-    """The metric called `name`, or the sum of those called "name_*"."""
+    """Return the metric called `name`, or the sum of those called "name_*"."""
     if name in metrics:
         return metrics[name]
     return float(sum(value for key, value in metrics.items() if key.startswith(f"{name}_")))
@@ -66,7 +66,7 @@ class JsonLog:
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of a JSON log, none if there is no such file.
+    """Read the rows of a JSON log, none if there is no such file.
 
     Raises:
         ValueError: If a line is none, but for a last one that was cut off, which is left out with a warning.
@@ -84,17 +84,17 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def whole_lines(path: Path) -> list[str]:
-    """Lines of a file, none if it does not exist; a last one without an end was cut off in a crash and is left out."""
+    """Read the complete lines of a file, none if it does not exist; a last line without an end was cut off."""
     if not path.exists():
         return []
-    *lines, rest = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
-    if rest:
+    *lines, partial = path.read_text("utf-8", "replace").split("\n")  # any kind of line end is read as this one
+    if partial:
         log.warning("%s: its last line was cut off, and is left out", path)
     return lines
 
 
 def epoch_of(value: Any, path: Path, line: int) -> int:
-    """The epoch that a row begins with.
+    """Return the epoch that a row begins with.
 
     Raises:
         ValueError: If it is no number.
@@ -106,7 +106,7 @@ def epoch_of(value: Any, path: Path, line: int) -> int:
 
 
 def append(path: Path, text: str) -> None:
-    """Add to a file, for good: what a checkpoint has been written after must not be lost with the power."""
+    """Append to a file and sync it: what a checkpoint has been written after must not be lost with the power."""
     try:
         with path.open("a", encoding="utf-8", newline="") as file:
             file.write(text)

@@ -1,4 +1,4 @@
-"""How fast a run goes and how long it will take."""
+"""Pace of a run and its expected end."""
 
 import math
 from datetime import datetime, timedelta
@@ -12,28 +12,28 @@ FORWARD = 1 / 3  # of a training batch's time: a backward pass takes twice that 
 
 
 class Batches:
-    """Batches of one kind: those that a run has left, and the time of one.
+    """Batches of one kind: those still to come in a run, and the time of one.
 
     Args:
-        left: All that will be done.
+        remaining: All that will be done.
 
     Attributes:
         seen: Batches done.
         seconds: Mean time of one, 0 as long as none was timed.
     """
 
-    def __init__(self, left: int) -> None:
-        self.left, self.seen, self.seconds = left, 0, 0.0
+    def __init__(self, remaining: int) -> None:
+        self.remaining, self.seen, self.seconds = remaining, 0, 0.0
 
     def step(self, seconds: float) -> None:
-        """One more is done."""
-        self.left, self.seen = max(0, self.left - 1), self.seen + 1
+        """Count one batch."""
+        self.remaining, self.seen = max(0, self.remaining - 1), self.seen + 1
         if (timed := self.seen - WARM_UP) > 0:
             self.seconds += (seconds - self.seconds) * max(1 / timed, 1 / MEMORY)
 
 
 class Pace:
-    """The time of a run's batches, and from it what is left; checkpoints are not counted.
+    """Time of a run's batches, and from it that of the batches to come; checkpoints are not counted.
 
     Args:
         train: Training batches of an epoch, of this process.
@@ -46,29 +46,29 @@ class Pace:
         self.kinds = {"train": Batches(train * epochs - first), "val": Batches(val * epochs)}
 
     def step(self, kind: str, seconds: float) -> bool:
-        """A batch of a kind, "train" or "val", took so long; returns whether it is time to tell `expected`."""
+        """Note the seconds of a batch of a kind, "train" or "val"; return whether it is time to log `expected`."""
         self.kinds[kind].step(seconds)
-        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].left > 0
+        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].remaining > 0
 
-    def left(self) -> float | None:
-        """Seconds to the end of the run; None as long as nobody can know."""
+    def remaining(self) -> float | None:
+        """Estimate the seconds to the end of the run; None as long as nobody can know."""
         train, val = self.kinds["train"], self.kinds["val"]
         if not train.seconds:
             return None
-        return train.left * train.seconds + val.left * (val.seconds or train.seconds * FORWARD)
+        return train.remaining * train.seconds + val.remaining * (val.seconds or train.seconds * FORWARD)
 
     def expected(self) -> str:
-        """A line on how long the run will take."""
-        seconds, train = self.left() or 0.0, self.kinds["train"]
+        """Format a line on how long the run will take."""
+        seconds, train = self.remaining() or 0.0, self.kinds["train"]
         end = datetime.now() + timedelta(seconds=seconds)
         return (
             f"expected hours: {seconds / 3600:.2f}, until {end:%Y-%m-%d %H:%M} "
-            f"({counted(train.left, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
+            f"({counted(train.remaining, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
         )
 
 
 def in_time(seconds: float) -> str:
-    """A span of time like "45 s", "12 min", "3.2 h" or "4.1 d"."""
+    """Format a span of time like "45 s", "12 min", "3.2 h" or "4.1 d"."""
     if seconds < 60:
         return f"{math.ceil(seconds)} s"
     if seconds < 3600:

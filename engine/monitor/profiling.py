@@ -1,4 +1,4 @@
-"""What a training step spends its time on: `--profile N`."""
+"""Profile of training steps: `--profile N`."""
 
 import logging
 import tempfile
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Profile:
-    """Records some steps of training after a warm-up, writes a trace and names what took longest; for `with`.
+    """Profiler of some steps of training after a warm-up; writes a trace and names what took longest; for `with`.
 
     Training goes on meanwhile, more slowly, and as before afterwards. With 0 steps it does nothing.
 
@@ -56,7 +56,7 @@ class Profile:
         log.warning("--profile %d: the run had %d steps, after %d of warm-up", self.steps, self.seen, WARM_UP)
 
     def step(self) -> None:
-        """A step of training has ended."""
+        """End a step of training."""
         if self.profiler is None:
             return
         self.seen += 1
@@ -82,7 +82,7 @@ def write_trace(finished: profile, path: Path) -> None:
 
 
 def report(finished: profile, steps: int, gpu: bool) -> list[str]:
-    """The operators that took most time themselves, not counting those that they called."""
+    """Format the operators that took most time themselves, not counting those that they called."""
     times = operator_times(finished, gpu)
     total = max(sum(time for _, time, _ in times), 1e-9)
     worst = sorted(times, key=lambda row: -row[1])[:WORST]
@@ -95,7 +95,7 @@ def report(finished: profile, steps: int, gpu: bool) -> list[str]:
 
 
 def operator_times(finished: profile, gpu: bool) -> list[tuple[str, float, int]]:
-    """Name, microseconds and calls of every operator; a GPU's kernels count for the operator that launched them."""
+    """Return name, microseconds and calls of every operator; a GPU's kernels count for the operator launching them."""
     events: Any = finished.key_averages()
-    own = [e for e in events if e.device_type == DeviceType.CPU and not e.key.startswith("ProfilerStep")]
-    return [(e.key, e.self_device_time_total if gpu else e.self_cpu_time_total, e.count) for e in own]
+    operators = [e for e in events if e.device_type == DeviceType.CPU and not e.key.startswith("ProfilerStep")]
+    return [(e.key, e.self_device_time_total if gpu else e.self_cpu_time_total, e.count) for e in operators]

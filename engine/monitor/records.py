@@ -1,4 +1,4 @@
-"""All that a run writes down beside its checkpoints."""
+"""All logs that a run writes beside its checkpoints."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,1 +1,1 @@
-"""Training a run: loop, optimisation steps, schedules, EMA, and what must be kept to resume it."""
+"""Training a run: loop, optimisation steps, schedules, EMA, and the state to resume it from."""

@@ -1,4 +1,4 @@
-"""The exponential moving average of a network's weights, which is often better than the last weights.
+"""EMA: the exponential moving average of a network's weights, which is often better than the last weights.
 
 The step is torch's; `AveragedModel` is not used: it copies at the first step rather than average, averages counters of
 batch norms, and waits for the device at every step.
@@ -14,7 +14,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class Ema:
-    """Average of the weights: after step t, average = d average + (1 - d) weights, d = min(decay, (1 + t) / (10 + t)).
+    """EMA of the weights: after step t, average = d average + (1 - d) weights, d = min(decay, (1 + t) / (10 + t)).
 
     The smaller factor of the first steps lets the average forget the random weights that it begins with. Running
     statistics of batch norms are averaged likewise, whole numbers copied.
@@ -45,7 +45,7 @@ class Ema:
 
     @torch.no_grad()
     def update(self) -> None:
-        """A step is done; does not wait for the device."""
+        """Update the average after a step; does not wait for the device."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         weights = self.network.state_dict()
@@ -59,21 +59,21 @@ class Ema:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Within it the network has the averaged weights; afterwards its own again, to the last bit.
+        """Put the averaged weights into the network within the block; afterwards its own again, to the last bit.
 
         The tensors of the network stay the same, so that compiled and wrapped networks see it too. Nothing may train
         within it.
         """
         weights = self.network.state_dict()
-        own = {name: value.clone() for name, value in weights.items()}
+        raw = {name: value.clone() for name, value in weights.items()}
         copy_into(weights, self.average)
         try:
             yield
         finally:
-            copy_into(weights, own)
+            copy_into(weights, raw)
 
     def state(self) -> dict[str, Any]:
-        """Counters, as plain values; the average itself is the deployable part of a checkpoint."""
+        """Return counters, as plain values; the average itself is the deployable part of a checkpoint."""
         return {"updates": self.updates, "decay": self.decay}
 
     def load(self, state: Mapping[str, Any], average: Mapping[str, Tensor]) -> None:

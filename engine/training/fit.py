@@ -1,4 +1,4 @@
-"""Training a run to its end: epochs, stopping, what is written when."""
+"""Training a run to its end: epochs, stopping, checkpoints and logs."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -96,7 +96,7 @@ def fit(
 
 
 def go_on_counting(run: Run, left_out: LeftOut) -> None:
-    """Videos that the run has left out before are counted with those to come, in all its checkpoints."""
+    """Count videos that the run has left out before with those to come, in all its checkpoints."""
     if before := run.info.get("left_out"):
         log.info("left out before, %s: %s", counted(len(before), "bad training video"), ", ".join(before)[:500])
         left_out.extend(before)
@@ -104,26 +104,26 @@ def go_on_counting(run: Run, left_out: LeftOut) -> None:
 
 
 def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
-    """See `Epoch.leaves_out`: one has nothing of a batch, all leave it out, or the others would wait for its gradients.
+    """Agree on leaving out a batch; see `Epoch.leaves_out`: all skip it, or the others would wait for its gradients.
 
     A video that one of them cannot read is counted by all, which so stop at the same step if it is one too many.
     """
-    told = len(left_out.names)
+    exchanged = len(left_out.names)
 
     def leaves_out(nothing: bool) -> bool:
-        nonlocal told
-        if not left_out.most or not any_rank(nothing or len(left_out.names) > told):
+        nonlocal exchanged
+        if not left_out.most or not any_rank(nothing or len(left_out.names) > exchanged):
             return False
         ranks = gather((nothing, list(left_out.names)))
         left_out.extend(name for _, names in ranks for name in names)
-        told = len(left_out.names)
+        exchanged = len(left_out.names)
         return any(nothing for nothing, _ in ranks)
 
     return leaves_out
 
 
 def parallel(run: Run) -> nn.Module:
-    """The task as the processes of a run share it."""
+    """Return the task as the processes of a run share it."""
     if world() == 1:
         return run.task
     on_gpu = run.device.type == "cuda"
@@ -143,7 +143,7 @@ def share_weights(network: nn.Module) -> None:
 
 
 class Saving:
-    """When a run's checkpoints are written; every process of it must ask at the same steps.
+    """Times at which a run's checkpoints are written; every process of it must ask at the same steps.
 
     Args:
         run: The run.
@@ -155,25 +155,25 @@ class Saving:
         self.run, self.stop, self.label = run, stop, label
 
     def save(self, path: Path, metrics: Mapping[str, float]) -> None:
-        """Write one of weights that are numbers."""
+        """Write a checkpoint if the weights are finite."""
         check_weights(self.run.task, f"{self.label}, step {self.run.step}")
         self.run.save(path, metrics)
 
-    def leave(self, metrics: Mapping[str, float], look: Callable[[], None] = lambda: None) -> None:
-        """Write one and raise, if a signal has come."""
-        if number := self.stop.wanted():
-            look()
+    def leave(self, metrics: Mapping[str, float], check: Callable[[], None] = lambda: None) -> None:
+        """Write a checkpoint and raise, if a signal has come."""
+        if number := self.stop.agreed_signal():
+            check()
             path = self.run.checkpoints.path(self.run.epoch, self.run.step)
             self.save(path, metrics)
             barrier()  # torchrun ends all processes as soon as one has ended, also the one that still writes
             raise StoppedError(number, str(path))
 
-    def after_step(self, done: int, look: Callable[[], None]) -> None:
-        """See `Epoch.after_step`."""
+    def after_step(self, done: int, check: Callable[[], None]) -> None:
+        """Save or stop after a step; see `Epoch.after_step`."""
         self.run.step = done
-        self.leave({}, look)
+        self.leave({}, check)
         if self.run.save_steps and done % self.run.save_steps == 0:
-            look()
+            check()
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
 
@@ -184,7 +184,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
     run.task.epoch = epoch  # type: ignore[assignment]
-    rest = Epoch(
+    remaining = Epoch(
         label,
         run.step,
         run.averages,
@@ -193,7 +193,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         pace=run.pace,
         profile=run.profile,
     )
-    trained = train_one_epoch(task, train, run.stepper, run.device, rest, amp=run.amp)
+    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=run.amp)
     run.step = len(train)
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))

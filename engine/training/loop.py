@@ -19,12 +19,12 @@ from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
 from .stepper import Stepper
 
-CHECK_EVERY = 50  # steps between looks at a GPU's losses: each look waits for it
+CHECK_EVERY = 50  # steps between checks of a GPU's losses: each check waits for it
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch, or what is left of it.
+    """An epoch, or the part of it that is still to come.
 
     Attributes:
         label: What it is called.
@@ -42,7 +42,7 @@ class Epoch:
     first: int = 0
     averages: Averages = field(default_factory=Averages)
     leaves_out: Callable[[bool], bool] = lambda nothing: nothing
-    after_step: Callable[[int, Callable[[], None]], None] = lambda done, look: None
+    after_step: Callable[[int, Callable[[], None]], None] = lambda done, check: None
     pace: Pace | None = None
     profile: Profile | None = None
 
@@ -50,7 +50,7 @@ class Epoch:
 def train_one_epoch(
     task: nn.Module, loader: Iterable[Batch], stepper: Stepper, device: torch.device, epoch: Epoch, *, amp: str = "off"
 ) -> dict[str, float]:
-    """Go through the data once, a step for every `stepper.iter_size` batches.
+    """Go through the data once, with a step for every `stepper.iter_size` batches.
 
     Args:
         task: See `models.tasks.Task`; may be wrapped for several processes.
@@ -76,22 +76,22 @@ def train_one_epoch(
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
             if epoch.leaves_out(not len(batch["label"])):
-                finite.see(torch.zeros((), device=device))
+                finite.note(torch.zeros((), device=device))
                 if last:
                     share_gradients(task)
             else:
                 with keep_gradients(task, last):
                     with autocast(device, amp):
                         out = task(batch)
-                    finite.see(out["loss"], batch.get("video", ()))
+                    finite.note(out["loss"], batch.get("video", ()))
                     stepper.backward(out["loss"], stepper.group(done - 1, batches))
                 epoch.averages.update(scalars(out, batch), len(batch["label"]))
             if last:
                 finish_step(stepper)
                 if epoch.profile:
                     epoch.profile.step()
-                epoch.after_step(done, finite.look)
-        finite.look()  # waits for the device, so that the time of its last steps counts
+                epoch.after_step(done, finite.check)
+        finite.check()  # waits for the device, so that the time of its last steps counts
     means = epoch.averages.result()
     if batches and not means:
         raise ValueError(
@@ -101,12 +101,12 @@ def train_one_epoch(
 
 
 def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
-    """Between processes gradients are only summed with the last batch of a step."""
+    """Return a context that sums gradients without exchanging them, except with the last batch of a step."""
     return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
 
 
 def share_gradients(task: nn.Module) -> None:
-    """What the backward pass of a step's last batch would have done, had it not been left out: the mean over ranks."""
+    """Average gradients over ranks, as the backward pass of a step's last batch does unless it is left out."""
     if isinstance(task, DistributedDataParallel):
         for parameter in task.parameters():
             if parameter.grad is not None:
@@ -114,7 +114,7 @@ def share_gradients(task: nn.Module) -> None:
 
 
 def finish_step(stepper: Stepper) -> None:
-    """Learn from the batches of a step; if all of them were left out, only the schedule goes on."""
+    """Update the weights from the batches of a step; if all of them were left out, only the schedule goes on."""
     if stepper.pending:
         stepper.step()
     else:
@@ -149,28 +149,28 @@ def evaluate(
 
 
 class FiniteCheck:
-    """Stops a run whose loss is no longer a number, without waiting for the device at every step.
+    """Check that stops a run whose loss is no longer finite, without waiting for the device at every step.
 
     Args:
-        every: Batches between looks.
+        every: Batches between checks.
         label: The epoch, for the error.
         done: Batches done already.
     """
 
     def __init__(self, every: int, label: str = "train", done: int = 0) -> None:
         self.every, self.label, self.step, self.total = every, label, done, torch.zeros(())
-        self.names: list[Sequence[str]] = []  # of the batches since the last look
+        self.names: list[Sequence[str]] = []  # of the batches since the last check
 
-    def see(self, loss: Tensor, names: Sequence[str] = ()) -> None:
+    def note(self, loss: Tensor, names: Sequence[str] = ()) -> None:
         """Note the loss of a batch of these videos; a sum of losses is finite as long as every one is."""
         self.total = self.total.to(loss.device) + loss.detach()
         self.step += 1
         self.names.append(names)
         if self.step % self.every == 0:
-            self.look()
+            self.check()
 
-    def look(self) -> None:
-        """Raise if a loss noted since the last look was not finite in any process."""
+    def check(self) -> None:
+        """Raise if a loss noted since the last check was not finite in any process."""
         if self.every > 1 and world() > 1:
             sum_over_ranks(self.total)
         if not math.isfinite(value := self.total.item()):
@@ -184,18 +184,18 @@ class FiniteCheck:
 
 
 def check_weights(task: nn.Module, label: str) -> None:
-    """Raise if a gradient has made weights, or a batch running statistics, of any process infinite or no numbers.
+    """Raise if a gradient has made weights, or a batch running statistics, of any process NaN or infinite.
 
     The loss shows that one batch later, when a checkpoint of them may be the newest.
     """
     values = [*task.parameters(), *(buffer for buffer in task.buffers() if buffer.is_floating_point())]
     if any_rank(not torch.stack([value.detach().isfinite().all() for value in values]).all().item()):
         raise FloatingPointError(
-            f"the weights became infinite or no numbers in {label}, where the loss was still finite: lower "
+            f"the weights became NaN or infinite in {label}, where the loss was still finite: lower "
             "--learning_rate, or limit gradients with --clip_grad; the last checkpoint is from before"
         )
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """What is averaged and logged: every scalar of the task, and the accuracy."""
+    """Return the means to log: every scalar of the task, and the accuracy."""
     return {"acc": top1(out["logits"], batch["label"])} | {k: v for k, v in out.items() if v.dim() == 0}

@@ -8,7 +8,7 @@ from typing import Any
 
 from torch.optim import SGD, AdamW, Optimizer
 
-from .schedules import Cosine, Falls, OneCycle, Plateau, Schedule, Warmup
+from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
 from .stepper import steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ Groups = list[dict[str, Any]]
 
 
 def build_sgd(opt: Namespace, groups: Groups) -> Optimizer:
-    """SGD with momentum. Dampening 0.9 makes a steady step lr times the gradient, not 10 lr: lr 0.1 relies on it."""
+    """Build SGD with momentum. Dampening 0.9 makes a steady step lr times the gradient, not 10 lr, as lr 0.1 needs."""
     return SGD(
         groups,
         lr=opt.learning_rate,
@@ -30,7 +30,7 @@ def build_sgd(opt: Namespace, groups: Groups) -> Optimizer:
 
 
 def build_adamw(opt: Namespace, groups: Groups) -> Optimizer:
-    """AdamW with its usual moments."""
+    """Build AdamW with its usual moments."""
     return AdamW(groups, lr=opt.learning_rate, weight_decay=opt.weight_decay, fused=fuses(groups))
 
 
@@ -38,38 +38,38 @@ OPTIMIZERS: dict[str, Callable[[Namespace, Groups], Optimizer]] = {"sgd": build_
 
 
 def fuses(groups: Groups) -> bool | None:
-    """Whether a step is one kernel; not on a CPU, where it rounds otherwise and hardly gains."""
+    """Return whether a step is one kernel; not on a CPU, where it rounds otherwise and hardly gains."""
     return all(p.device.type == "cuda" for group in groups for p in group["params"]) or None
 
 
 def build_plateau(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """A tenth of the rate after `--lr_patience` epochs without progress of the validation loss."""
+    """Build a schedule that takes a tenth of the rate after `--lr_patience` epochs without a better validation loss."""
     return Plateau(optimizer, warmup, opt.lr_patience)
 
 
 def build_step(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """The rate times `--lr_gamma` after every `--lr_step` epochs."""
+    """Build a schedule that multiplies the rate by `--lr_gamma` after every `--lr_step` epochs."""
     if opt.lr_step < 1:
         raise ValueError(f"--lr_step must be >= 1 epoch, got {opt.lr_step}")
-    falls = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
-    return Falls(optimizer, warmup, falls, opt.lr_gamma)
+    boundaries = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
+    return StepDecay(optimizer, warmup, boundaries, opt.lr_gamma)
 
 
 def build_multistep(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """The rate times `--lr_gamma` after each of the epochs `--lr_milestones`."""
+    """Build a schedule that multiplies the rate by `--lr_gamma` after each of the epochs `--lr_milestones`."""
     epochs = sorted(set(opt.lr_milestones))
     if not epochs or epochs != list(opt.lr_milestones) or epochs[0] < 1:
         raise ValueError(f"--lr_milestones must be ascending epochs >= 1, got {opt.lr_milestones}")
-    return Falls(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
+    return StepDecay(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
 
 
 def build_cosine(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Half a cosine from the learning rate to zero over the whole run."""
+    """Build half a cosine from the learning rate to zero over the whole run."""
     return Cosine(optimizer, warmup, steps * opt.n_epochs)
 
 
 def build_onecycle(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Up to the learning rate and down again over the whole run."""
+    """Build a schedule that goes up to the learning rate and down again over the whole run."""
     return OneCycle(optimizer, warmup, steps * opt.n_epochs)
 
 
@@ -83,7 +83,7 @@ SCHEDULES: dict[str, Callable[[Namespace, Optimizer, int, Warmup], Schedule]] = 
 
 
 def build_schedule(opt: Namespace, optimizer: Optimizer, batches: int) -> Schedule:
-    """The schedule that `--lr_schedule` names, after a warm-up.
+    """Build the schedule that `--lr_schedule` names, after a warm-up.
 
     Args:
         opt: Options.
@@ -105,7 +105,7 @@ def build_schedule(opt: Namespace, optimizer: Optimizer, batches: int) -> Schedu
 
 
 def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: int, base_batch: int) -> float:
-    """A learning rate for the batch that a step really has, by linear scaling (Goyal et al., 2017).
+    """Scale a learning rate to the real batch of a step, linearly (Goyal et al., 2017).
 
     Args:
         learning_rate: Meant for a batch of `base_batch`.
@@ -128,5 +128,5 @@ def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: in
 
 
 def learning_rate(optimizer: Optimizer) -> float:
-    """The largest rate of any group: frozen layers have groups of rate zero."""
+    """Return the largest rate of any group: frozen layers have groups of rate zero."""
     return max(group["lr"] for group in optimizer.param_groups)

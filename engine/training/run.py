@@ -1,4 +1,4 @@
-"""A training run: all that changes, and its checkpoints. Stopped anywhere and resumed, it gives the same bits."""
+"""A training run: its state, and its checkpoints. Stopped anywhere and resumed, it gives the same bits."""
 
 import logging
 from argparse import Namespace
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Run:
-    """Everything that changes while training, and where it is written.
+    """State of a training, and the place of its files.
 
     Attributes:
         task: What is trained. `task.model.network` is deployed; `task.losses`, if any, holds learnable parts of
@@ -81,7 +81,7 @@ class Run:
         self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.keep)
 
     def state(self, metrics: Mapping[str, float]) -> dict[str, Any]:
-        """What a checkpoint holds; every process of the run must ask, for each has its own generators."""
+        """Return the content of a checkpoint; every process of the run must ask, for each has its own generators."""
         state = {
             "epoch": self.epoch,
             "step": self.step,
@@ -130,7 +130,7 @@ class Run:
         log.info("resuming %s at epoch %d%s", source, self.epoch, f", batch {self.step + 1}" if self.step else "")
 
     def restore_generators(self, generators: Sequence[dict[str, Any]], source: str) -> None:
-        """Restore those of this process, from those of all; says so if there were more or fewer."""
+        """Restore the generators of this process, from those of all; says so if there were more or fewer."""
         if rank() < len(generators):
             set_rng_state(generators[rank()], self.device)
         if generators and len(generators) != world() and is_main():
@@ -159,11 +159,11 @@ def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: st
         ) from None
 
 
-def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
-    """The checkpoint that a run goes on from, and its name.
+def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
+    """Return the checkpoint that a run goes on from, and its name.
 
     Args:
-        wanted: A file, "auto" for the newest good checkpoint of this run, or "".
+        choice: A file, "auto" for the newest good checkpoint of this run, or "".
         files: Of the run.
 
     Returns:
@@ -173,24 +173,24 @@ def find_start(wanted: str, files: RunFiles) -> tuple[dict[str, Any], str]:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or all of "auto" are.
     """
-    if wanted and wanted != "auto":
-        return checkpoint.load(wanted), wanted
-    if not wanted:
+    if choice and choice != "auto":
+        return checkpoint.load(choice), choice
+    if not choice:
         return {}, ""
-    if found := Checkpoints(files.checkpoint, files.best, 0).newest():
-        return found[0], str(found[1])
+    if newest := Checkpoints(files.checkpoint, files.best, 0).newest():
+        return newest[0], str(newest[1])
     log.info("--resume auto: no checkpoint of this run yet, it starts afresh")
     return {}, ""
 
 
 def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> None:
-    """Going back is refused where a run has gone on further: the newest checkpoints are those that are kept.
+    """Refuse to go back where a run has gone on further: the newest checkpoints are those that are kept.
 
     Raises:
         ValueError: If there is a newer one.
     """
     position = int(state.get("epoch", 1)), int(state.get("step", 0))
-    for newest, path in Checkpoints(files.checkpoint, files.best, 0).found().items():
+    for newest, path in Checkpoints(files.checkpoint, files.best, 0).existing().items():
         if newest > position:
             raise ValueError(
                 f"{path}: is newer than {source}; move it away, or use another --result_path or --run_name"
@@ -199,12 +199,12 @@ def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> N
 
 
 def step_rate(opt: Namespace) -> float:
-    """The learning rate, scaled to the clips of a step where `--lr_scale_base` says how many it is meant for."""
+    """Return the learning rate, scaled to the clips of a step where `--lr_scale_base` is given."""
     return scaled_rate(opt.learning_rate, opt.batch_size, opt.iter_size, world(), opt.lr_scale_base)
 
 
 def build_stepper(opt: Namespace, task: nn.Module, groups: Groups, batches: int, device: torch.device) -> Stepper:
-    """Optimiser, schedule and the rest of a step, as the options say; arguments as `build_run`."""
+    """Build optimiser, schedule and the rest of a step from the options; arguments as `build_run`."""
     optimizer = OPTIMIZERS[opt.optimizer](opt, groups)
     return Stepper(
         task,
@@ -220,7 +220,7 @@ def build_stepper(opt: Namespace, task: nn.Module, groups: Groups, batches: int,
 def build_run(
     opt: Namespace, task: nn.Module, groups: Groups, batches: int, *, files: RunFiles, device: torch.device, info: dict
 ) -> Run:
-    """Put a run together: optimiser and schedule as the options say.
+    """Build a run: optimiser and schedule from the options.
 
     Args:
         opt: Options; the run stores them as plain values.

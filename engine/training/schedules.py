@@ -31,14 +31,14 @@ class Warmup:
     factor: float = 0.1
 
     def __call__(self, done: int) -> float:
-        """Factor on the rate of the next step, in (0, 1]."""
+        """Return the factor on the rate of the next step, in (0, 1]."""
         if done >= self.steps:
             return 1.0
         return self.factor + (1 - self.factor) * done / self.steps
 
 
 class Schedule:
-    """Base of the schedules; itself it leaves the rate as it is.
+    """Base class of the schedules: a constant rate.
 
     Args:
         optimizer: Its groups have their full rates; rates of zero, of frozen layers, stay zero.
@@ -54,8 +54,13 @@ class Schedule:
         self.rates: list[float] = [group["lr"] for group in optimizer.param_groups]
         self.apply()
 
+    @property
+    def kind(self) -> str:
+        """Name of the schedule in checkpoints."""
+        return type(self).__name__
+
     def rate(self, full: float) -> float:
-        """Rate of the next step, of a group with this full rate."""
+        """Return the rate of the next step, of a group with this full rate."""
         return full * self.warmup(self.steps)
 
     def apply(self) -> None:
@@ -64,19 +69,19 @@ class Schedule:
             group["lr"] = self.rate(full)
 
     def step(self) -> None:
-        """An optimiser step is done."""
+        """Count an optimiser step."""
         self.steps += 1
         self.apply()
 
     def epoch(self, val_loss: float) -> None:
-        """An epoch is done, with this mean validation loss."""
+        """Count an epoch, with this mean validation loss."""
 
     def state(self) -> dict[str, Any]:
-        """Plain values for a checkpoint."""
-        return {"kind": type(self).__name__, "steps": self.steps, "rates": list(self.rates)}
+        """Return plain values for a checkpoint."""
+        return {"kind": self.kind, "steps": self.steps, "rates": list(self.rates)}
 
     def load(self, state: Mapping[str, Any], *, rates: bool = True) -> None:
-        """Go on from what `state` returned, with its full rates or, if not `rates`, with one's own."""
+        """Go on from what `state` returned, with its full rates or, if not `rates`, with the present ones."""
         self.steps = state["steps"]
         if rates:
             self.rates = list(state["rates"])
@@ -118,22 +123,24 @@ class Plateau(Schedule):
             super().apply()
 
 
-class Falls(Schedule):
-    """The rate falls at given steps.
+class StepDecay(Schedule):
+    """Step decay: the rate is multiplied by a factor at given steps.
 
     Args:
         optimizer: As in `Schedule`.
         warmup: As in `Schedule`.
-        falls: Numbers of steps done, ascending.
+        boundaries: Numbers of steps done, ascending.
         gamma: What the rate is multiplied by at each of them.
     """
 
-    def __init__(self, optimizer: Optimizer, warmup: Warmup, falls: Sequence[int], gamma: float) -> None:
-        self.falls, self.gamma = tuple(falls), gamma
+    kind = "Falls"  # as checkpoints have it
+
+    def __init__(self, optimizer: Optimizer, warmup: Warmup, boundaries: Sequence[int], gamma: float) -> None:
+        self.boundaries, self.gamma = tuple(boundaries), gamma
         super().__init__(optimizer, warmup)
 
     def rate(self, full: float) -> float:
-        return super().rate(full) * self.gamma ** bisect_right(self.falls, self.steps)
+        return super().rate(full) * self.gamma ** bisect_right(self.boundaries, self.steps)
 
 
 class Cosine(Schedule):
@@ -152,8 +159,8 @@ class Cosine(Schedule):
     def rate(self, full: float) -> float:
         if self.steps < self.warmup.steps:
             return super().rate(full)
-        gone = (self.steps - self.warmup.steps) / max(self.total - self.warmup.steps, 1)
-        return full * (1 + math.cos(math.pi * min(gone, 1.0))) / 2
+        progress = (self.steps - self.warmup.steps) / max(self.total - self.warmup.steps, 1)
+        return full * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
 
 
 class OneCycle(Schedule):
@@ -175,7 +182,7 @@ class OneCycle(Schedule):
         super().__init__(optimizer, warmup)
 
     def between(self, low: float, top: float, last: float) -> float:
-        """A value that goes from `low` to `top` while the rate rises, and on to `last` while it falls."""
+        """Return a value that goes from `low` to `top` while the rate rises, and on to `last` while it falls."""
         done, rise = min(self.steps, self.total - 1), self.rise
         if done <= rise and rise > 0:
             return along_cosine(low, top, done / rise)
@@ -196,6 +203,6 @@ class OneCycle(Schedule):
                 group["momentum"] = momentum
 
 
-def along_cosine(start: float, end: float, gone: float) -> float:
-    """From `start` to `end` along half a cosine, `gone` in [0, 1]."""
-    return end + (start - end) / 2 * (math.cos(math.pi * gone) + 1)
+def along_cosine(start: float, end: float, progress: float) -> float:
+    """Interpolate from `start` to `end` along half a cosine, with progress in [0, 1]."""
+    return end + (start - end) / 2 * (math.cos(math.pi * progress) + 1)

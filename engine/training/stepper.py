@@ -1,4 +1,4 @@
-"""From a loss to changed weights: accumulation, loss scaling, clipping, the optimiser, its schedule, the average."""
+"""From a loss to changed weights: accumulation, loss scaling, clipping, the optimiser, its schedule, EMA."""
 
 import logging
 import math
@@ -16,26 +16,26 @@ from .schedules import Schedule
 log = logging.getLogger(__name__)
 
 KINDS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
-OWN = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
+DEVICE_SETTINGS = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
 
 
 def steps_per_epoch(batches: int, iter_size: int) -> int:
-    """Optimiser steps of an epoch; the last one may have fewer than `iter_size` batches."""
+    """Count the optimiser steps of an epoch; the last one may have fewer than `iter_size` batches."""
     return math.ceil(batches / iter_size)
 
 
 class Stepper:
-    """Changes the weights of a task, one step for every `iter_size` batches.
+    """Optimiser of a task: one step for every `iter_size` batches.
 
     Args:
         task: What learns; `task.model.network` is deployed.
         optimizer: Of the task's parameters.
         schedule: Told of every step.
         iter_size: Batches whose gradients make a step.
-        clip_grad: Largest norm of the gradient of a step; 0 does not clip.
+        clip_grad: Max gradient norm; 0: no clipping.
         scaler: For float16. If a gradient is not finite the weights stay and the scale falls; the schedule goes on,
             for asking whether that was so would wait for the device.
-        ema: Follows the weights.
+        ema: EMA of the weights.
 
     Attributes:
         pending: Batches whose gradients no step has used yet.
@@ -59,11 +59,11 @@ class Stepper:
         self.pending = 0
 
     def group(self, index: int, batches: int) -> int:
-        """Batches of the step that batch `index` belongs to, counted from 0 in an epoch of `batches`."""
+        """Return the size, in batches, of the step that batch `index`, from 0 in an epoch of `batches`, belongs to."""
         return min(self.iter_size, batches - index + index % self.iter_size)
 
     def closes(self, index: int, batches: int) -> bool:
-        """Whether batch `index` is the last one of its step."""
+        """Return whether batch `index` is the last one of its step."""
         return (index + 1) % self.iter_size == 0 or index + 1 == batches
 
     def backward(self, loss: Tensor, group: int) -> None:
@@ -74,7 +74,7 @@ class Stepper:
         self.pending += 1
 
     def step(self) -> Tensor | None:
-        """Change the weights by the gradients that have come together.
+        """Update the weights by the accumulated gradients.
 
         Returns:
             Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
@@ -97,14 +97,13 @@ class Stepper:
         return norm
 
     def averaged(self) -> AbstractContextManager[None]:
-        """Within it the network has the weights that are deployed: the average, if there is one."""
+        """Put the weights that are deployed into the network within the block: the EMA, if there is one."""
         return self.ema.applied() if self.ema else nullcontext()
 
     def state(self) -> dict[str, Any]:
-        """Plain values and tensors for a checkpoint, to be taken between steps.
+        """Return plain values and tensors for a checkpoint, to be taken between steps.
 
-        With an average of the weights, that is its "state_dict", which is deployed, and "raw_state_dict" is the
-        network's own.
+        With EMA, the average is its "state_dict", which is deployed; "raw_state_dict" are the network's weights.
         """
         assert not self.pending, "a checkpoint within a step would lose its gradients"
         state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
@@ -126,7 +125,7 @@ class Stepper:
             changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
                 "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
         """
-        same = load_optimizer(self.optimizer, state.get("optimizer"), (*OWN, *changed))
+        same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
         if not same:
             log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
         self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
@@ -138,7 +137,7 @@ class Stepper:
 
     def load_schedule(self, state: Any, source: str, *, rates: bool) -> None:
         """Restore the schedule, with its full rates if the optimiser was restored as well."""
-        if isinstance(state, Mapping) and state.get("kind") == type(self.schedule).__name__:
+        if isinstance(state, Mapping) and state.get("kind") == self.schedule.kind:
             self.schedule.load(state, rates=rates)
         else:
             if state:  # the rates in the optimiser's state are the other schedule's
@@ -148,20 +147,20 @@ class Stepper:
             )
 
     def load_weights(self, state: Mapping[str, Any], source: str) -> None:
-        """Restore the average, and the weights that are trained where those that are deployed differ from them."""
+        """Restore the EMA, and the weights that are trained where those that are deployed differ from them."""
         if raw := state.get("raw_state_dict"):
             self.task.get_submodule("model.network").load_state_dict(raw)
         if self.ema and raw and "ema" in state:
             self.ema.load(state["ema"], state["state_dict"])
         elif self.ema:
             self.ema.restart()
-            log.warning("%s: holds no average of the weights, which starts afresh", source)
+            log.warning("%s: holds no EMA of the weights, which starts afresh", source)
 
 
-def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN) -> bool:
+def load_optimizer(optimizer: Optimizer, state: Any, settings: Collection[str] = DEVICE_SETTINGS) -> bool:
     """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
 
-    The settings of the groups, learning rate and others, become those of the state, but for those of `kept`.
+    The settings of the groups, learning rate and others, become those of the state, but for those of `settings`.
 
     Returns:
         Whether it was restored.
@@ -169,22 +168,22 @@ def load_optimizer(optimizer: Optimizer, state: Any, kept: Collection[str] = OWN
     if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
         return False
     groups = [
-        dict(saved) | {name: own[name] for name in kept if name in own}
-        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True)
+        dict(saved) | {name: current[name] for name in settings if name in current}
+        for saved, current in zip(state["param_groups"], optimizer.param_groups, strict=True)
     ]
     optimizer.load_state_dict({"state": state["state"], "param_groups": groups})
     return True
 
 
 def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
-    """Whether a state has the groups of an optimiser, with parameters of the same shapes."""
-    saved, own = state["param_groups"], optimizer.param_groups
-    if [len(group["params"]) for group in saved] != [len(group["params"]) for group in own]:
+    """Return whether a state has the groups of an optimiser, with parameters of the same shapes."""
+    saved, current = state["param_groups"], optimizer.param_groups
+    if [len(group["params"]) for group in saved] != [len(group["params"]) for group in current]:
         return False
-    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, own, strict=True)):
+    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, current, strict=True)):
         return False
     indices = [index for group in saved for index in group["params"]]
-    parameters = [parameter for group in own for parameter in group["params"]]
+    parameters = [parameter for group in current for parameter in group["params"]]
     return all(
         not isinstance(value, Tensor) or value.dim() == 0 or value.shape == parameter.shape
         for index, parameter in zip(indices, parameters, strict=True)

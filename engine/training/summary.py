@@ -1,4 +1,4 @@
-"""What a run is about to do, in a few lines."""
+"""Summary of what a run is about to do, in a few lines."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ WORD = 4  # bytes of a weight, its gradient, and a number that the optimiser kee
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a run is made of.
+    """Facts of a run for its summary.
 
     Attributes:
         train_videos: Videos that are learnt from.
@@ -63,12 +63,12 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; a last one of fewer batches counts."""
+        """Count the steps of an epoch; a last one of fewer batches counts."""
         return -(-self.batches // self.iter_size)
 
 
 def plan_of(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_bytes: float | None) -> Plan:
-    """What a run, fresh or resumed, is made of.
+    """Collect the facts of a run, fresh or resumed.
 
     Args:
         run: As it starts.
@@ -103,7 +103,7 @@ def plan_of(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_by
 
 
 def describe(plan: Plan) -> list[str]:
-    """The lines that a run begins with."""
+    """Return the lines that a run begins with."""
     each = [f"{in_count(plan.clip_flops)}FLOP per training clip"] if plan.clip_flops else []
     each += [f"about {size_in_words(plan.memory)} per device"] if plan.memory else []
     learning = f"{in_count(plan.learn)} parameters learn, {in_count(plan.frozen)} are frozen"
@@ -122,7 +122,7 @@ def describe(plan: Plan) -> list[str]:
 
 
 def batch_line(plan: Plan) -> str:
-    """Clips of a step, and where they come from."""
+    """Format the clips of a step, and where they come from."""
     factors = [counted(plan.batch_size, "clip")]
     factors += [f"{plan.iter_size} batches"] if plan.iter_size > 1 else []
     factors += [f"{plan.ranks} processes"] if plan.ranks > 1 else []
@@ -131,14 +131,14 @@ def batch_line(plan: Plan) -> str:
 
 
 def epochs_line(plan: Plan) -> str:
-    """What is left of the run."""
-    left = max(0, plan.epochs - plan.first_epoch + 1)
-    total = counted(plan.steps * left, "step")
+    """Format the epochs to come."""
+    remaining = max(0, plan.epochs - plan.first_epoch + 1)
+    total = counted(plan.steps * remaining, "step")
     return f"{plan.first_epoch} to {plan.epochs}, of {counted(plan.steps, 'step')} each: {total}"
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
-    """Parameters that learn and that do not, each counted once."""
+    """Count parameters that learn and that do not, each once."""
     counts = {True: 0, False: 0}
     for parameter in module.parameters():
         counts[parameter.requires_grad] += parameter.numel()
@@ -146,7 +146,7 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
 
 
 def in_count(value: float) -> str:
-    """A number like "47.6 M" or "50.8 G"."""
+    """Format a number like "47.6 M" or "50.8 G"."""
     for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:.1f} {name}"

@@ -1,4 +1,4 @@
-"""The backends of TV-L1, and which of them to take.
+"""The backends of TV-L1, and the choice among them.
 
 All have the signature (preset, device, threads, parameters) and leave out what does not concern them.
 """
@@ -34,18 +34,18 @@ MISSING: dict[str, Callable[[], str]] = {
 
 
 def native(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> NativeTVL1:
-    """The kernel in C++, on the CPU."""
+    """Build the kernel in C++, on the CPU."""
     on_cpu("native", device)
     return NativeTVL1(build_parameters(preset, parameters), threads=threads)
 
 
 def torch_eager(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
-    """Plain torch, on any device."""
+    """Build plain torch, on any device."""
     return TorchTVL1(build_parameters(preset, parameters), device=device)
 
 
 def cuda(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
-    """Triton's kernels, or plain torch on the GPU where there is no Triton."""
+    """Build Triton's kernels, or plain torch on the GPU where there is no Triton."""
     if not torch.cuda.is_available():
         raise ValueError(f"flow backend cuda: {NO_CUDA}")
     device = device or "cuda"
@@ -58,14 +58,14 @@ def cuda(preset: str, device: str | None, threads: int | None, parameters: Param
 
 
 def opencv(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> cv.OpenCVFlow:
-    """OpenCV's class, the reference, on the CPU."""
+    """Build OpenCV's class, the reference, on the CPU."""
     on_cpu("opencv", device)
     values = build_parameters(preset, parameters).as_dict()
     return cv.tvl1(**values)
 
 
 def without_preset(build: Callable[..., FlowSolver], *, takes_device: bool = False) -> Callable[..., FlowSolver]:
-    """A backend of a flow that has no presets and is no matter of threads."""
+    """Wrap a backend of a flow that has neither presets nor threads."""
 
     def build_solver(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
         if preset != "opencv":
@@ -79,7 +79,7 @@ def without_preset(build: Callable[..., FlowSolver], *, takes_device: bool = Fal
 
 
 def auto(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> FlowSolver:
-    """The fastest backend for where the images are."""
+    """Build the fastest backend for where the images are."""
     if device is not None and torch.device(device).type != "cpu":
         build = cuda if torch.device(device).type == "cuda" else torch_eager
         return build(preset, device, threads, parameters)
@@ -87,7 +87,7 @@ def auto(preset: str, device: str | None, threads: int | None, parameters: Param
 
 
 class AutoTVL1:
-    """TV-L1 by whatever is fastest where the images are; see `build_flow`.
+    """TV-L1 by the fastest backend for where the images are; see `build_flow`.
 
     Attributes:
         description: Of the solver for arrays and tensors on the CPU.

@@ -1,4 +1,4 @@
-"""The TV-L1 kernel in C++: what it is made of, and building it where no installer did.
+"""The TV-L1 kernel in C++: its sources, and building it where no installer did.
 
     python flow/tvl1/build.py        # build it now and print where it is
 

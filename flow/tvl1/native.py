@@ -77,7 +77,7 @@ class NativeTVL1:
 
 
 def missing() -> str:
-    """Why there is no native kernel on this machine and how to get it; "" if there is."""
+    """Return why there is no native kernel on this machine and how to get it; "" if there is."""
     try:
         load()
     except BuildError as error:
@@ -86,18 +86,18 @@ def missing() -> str:
 
 
 def isa_paths() -> list[str]:
-    """Code paths that this processor can run, "auto" first."""
+    """Return the code paths that this processor can run, "auto" first."""
     return [name for number, name in enumerate(ISAS) if load().tvl1_isa(number) > 0]
 
 
 def isa_used() -> str:
-    """The code path that "auto" takes."""
+    """Return the code path that "auto" takes."""
     return ISAS[load().tvl1_isa(0)]
 
 
 @cache
 def library_path() -> Path:
-    """The library in use: the installed one if it belongs to these sources, otherwise that of the cache.
+    """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
     Raises:
         BuildError: It is neither there nor can it be compiled.
@@ -107,7 +107,7 @@ def library_path() -> Path:
 
 @cache
 def load() -> ctypes.CDLL:
-    """The library, ready to be called; ctypes releases the GIL during calls.
+    """Load the library, ready to be called; ctypes releases the GIL during calls.
 
     Raises:
         BuildError: There is none, or it does not load.

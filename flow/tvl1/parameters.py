@@ -1,4 +1,4 @@
-"""TV-L1 optical flow: what all its solvers share, which is the problem, its parameters and their presets.
+"""TV-L1 optical flow as all its solvers share it: the problem, its parameters and their presets.
 
     min_u  sum |grad u1| + |grad u2| + lambda |I1(x + u) - I0(x)|
 
@@ -64,10 +64,10 @@ class TVL1:
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            wanted = (int,) if field.type is int else (int, float)
-            if isinstance(value, bool) or not isinstance(value, wanted):
+            types = (int,) if field.type is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, types):
                 raise ValueError(f"tvl1 does not take {field.name}={value!r}")
-            object.__setattr__(self, field.name, wanted[-1](value))
+            object.__setattr__(self, field.name, types[-1](value))
         for name, right, limits in (
             ("tau", 0 < self.tau < 1e6, "> 0"),
             ("lambda_", 0 < self.lambda_ < 1e6, "> 0"),
@@ -85,11 +85,11 @@ class TVL1:
                 raise ValueError(f"tvl1 needs {name} {limits}, got {getattr(self, name)}")
 
     def as_dict(self) -> dict[str, Any]:
-        """The parameters in plain types, as recorded beside the flow."""
+        """Return the parameters in plain types, as recorded beside the flow."""
         return asdict(self)
 
     def pyramid(self, height: int, width: int) -> list[tuple[int, int]]:
-        """(height, width) of each level, finest first, rounded to even at ties as OpenCV does."""
+        """Return (height, width) of each level, finest first, rounded to even at ties as OpenCV does."""
         sizes = [(height, width)]
         while len(sizes) < self.scales:
             height, width = round(height * self.scale_step), round(width * self.scale_step)
@@ -100,13 +100,13 @@ class TVL1:
 
 
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
-    """The preset with some of its parameters replaced.
+    """Return the preset with some of its parameters replaced.
 
     Raises:
         ValueError: A parameter that does not exist or is out of range.
     """
-    known = [field.name for field in fields(TVL1)]
+    names = [field.name for field in fields(TVL1)]
     for name in parameters:
-        if name not in known:
-            raise ValueError(f"tvl1 has no parameter {name!r}; it has {', '.join(known)}")
+        if name not in names:
+            raise ValueError(f"tvl1 has no parameter {name!r}; it has {', '.join(names)}")
     return TVL1(**(PRESETS[preset] | parameters))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""TV-L1 on tensors, what its solvers share: images in and flow out, the pyramid, and what happens once per level."""
+"""TV-L1 on tensors, as its solvers share it: images in and flow out, the pyramid, and the steps of a level."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -38,19 +38,19 @@ def check_gamma(parameters: TVL1) -> None:
 
 
 def settled_change(parameters: TVL1, height: int, width: int) -> float:
-    """The sum of squared changes of u = flow / theta in an iteration at which a level has settled; -1 is never."""
+    """Return the sum of squared changes of u = flow / theta at which a level has settled; -1 is never."""
     return height * width * (parameters.epsilon / parameters.theta) ** 2 if parameters.epsilon else -1.0
 
 
 def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
-    """Whether a median filter comes first, and how many iterations, at most `most`, for each block of a warp."""
+    """Return, for each block of a warp, whether a median filter comes first, and its iterations, at most `most`."""
     for _ in range(parameters.outer_iterations):
         for done in range(0, parameters.inner_iterations, most):
             yield done == 0 and parameters.median_filtering > 1, min(most, parameters.inner_iterations - done)
 
 
 def usable_device(name: str) -> torch.device:
-    """The device of that name, or a ValueError that says why there is none."""
+    """Return the device of that name; raise a ValueError that says why there is none."""
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # an AssertionError: torch is built without CUDA
@@ -61,7 +61,7 @@ def usable_device(name: str) -> torch.device:
 def solve(
     previous: ArrayLike | Tensor, following: ArrayLike | Tensor, device: torch.device, find: Callable[..., Tensor]
 ) -> Any:
-    """What `build_flow` promises, by a function of tensors.
+    """Do what `build_flow` promises by a function of tensors.
 
     Args:
         previous: uint8 (H, W) or (N, H, W), array or tensor.
@@ -78,15 +78,15 @@ def solve(
     first, second = grey_tensor(previous), grey_tensor(following)
     if first.shape != second.shape:
         raise ValueError(f"flow needs two images of one size, got {tuple(first.shape)} and {tuple(second.shape)}")
-    there = device if first.device.type == "cpu" else first.device
+    target = device if first.device.type == "cpu" else first.device
     height, width = first.shape[-2:]
-    pairs = [move(images, there).reshape(-1, height, width) for images in (first, second)]
+    pairs = [move(images, target).reshape(-1, height, width) for images in (first, second)]
     flow = find(*pairs).view(*first.shape, 2).to(first.device)
     return flow if isinstance(previous, Tensor) else flow.numpy()
 
 
 def grey_tensor(images: ArrayLike | Tensor) -> Tensor:
-    """`images` as a uint8 tensor (H, W) or (N, H, W) where they are, or a ValueError."""
+    """Return `images` as a uint8 tensor (H, W) or (N, H, W) where they are; raise ValueError for anything else."""
     array = images if isinstance(images, Tensor) else np.array(images, order="C")
     if array.dtype not in (torch.uint8, np.uint8) or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
         raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {tuple(array.shape)}")
@@ -94,14 +94,14 @@ def grey_tensor(images: ArrayLike | Tensor) -> Tensor:
 
 
 def move(images: Tensor, device: torch.device) -> Tensor:
-    """`images` on `device`; on the way to a GPU the CPU does not wait."""
+    """Move `images` to `device`; on the way to a GPU the CPU does not wait."""
     if images.device.type == "cpu" and device.type == "cuda":
         return images.pin_memory().to(device, non_blocking=True)
     return images.to(device)
 
 
 def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine: Refine) -> Tensor:
-    """Flow on a pyramid, from the coarsest level to the images' own.
+    """Compute flow on a pyramid, from the coarsest level to the images' own.
 
     Args:
         previous: uint8 (N, H, W).
@@ -127,7 +127,7 @@ def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine
 
 
 def resize(images: Tensor, size: tuple[int, int], steps: tuple[float, float]) -> Tensor:
-    """Bilinear resampling of (..., H, W), as OpenCV's: pixel centres at half, edges repeated, no smoothing.
+    """Resample (..., H, W) bilinearly, as OpenCV: pixel centres at half, edges repeated, no smoothing.
 
     torch's own takes either the size or the step, and OpenCV's step is not the ratio of the sizes.
 
@@ -148,7 +148,7 @@ def resize(images: Tensor, size: tuple[int, int], steps: tuple[float, float]) ->
 
 
 def with_gradient(images: Tensor) -> Tensor:
-    """(N, 1, H, W) -> (N, 3, H, W): grey level and its central differences along x and y, halved at the edges."""
+    """Stack the grey level and its central differences in x and y, halved at edges: (N, 1, H, W) -> (N, 3, H, W)."""
     padded = F.pad(images, (1, 1, 1, 1), mode="replicate")
     x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
     y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
@@ -156,7 +156,7 @@ def with_gradient(images: Tensor) -> Tensor:
 
 
 def median(flow: Tensor, side: int) -> Tensor:
-    """(N, 2, H, W) -> the median of each component in a window of `side` times `side`, edges repeated.
+    """Compute the median of each component of (N, 2, H, W) in a window of `side` times `side`, edges repeated.
 
     The exchanges of tvl1_median.h on whole images: an eighth of the time of torch's own median.
     """
@@ -172,6 +172,6 @@ def median(flow: Tensor, side: int) -> Tensor:
 
 
 def exchange(values: list[Tensor], pairs: Iterable[tuple[int, int]]) -> None:
-    """For each pair of indices, move the lesser value to the first and the greater one to the second."""
+    """Move the lesser value to the first and the greater one to the second of each pair of indices."""
     for a, b in pairs:
         values[a], values[b] = torch.minimum(values[a], values[b]), torch.maximum(values[a], values[b])

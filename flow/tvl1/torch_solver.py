@@ -46,7 +46,7 @@ class TorchTVL1:
         return solve(previous, following, self.device, self.find)
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
         flow = torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
         # One pair fits the cache of a CPU, several do not; a GPU wants them all.
         size = 1 if previous.device.type == "cpu" else max(len(previous), 1)
@@ -56,7 +56,7 @@ class TorchTVL1:
         return flow
 
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
-        """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
+        """Refine the flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         parameters = self.parameters
         size, planes = flow.shape[2:], with_margin(planes)
         state = Iterations(flow.flatten(2) / parameters.theta, size[1], parameters.tau)
@@ -86,7 +86,7 @@ class TorchTVL1:
 
 
 def linearise(previous: Tensor, planes: Tensor, u: Tensor, parameters: TVL1) -> Data:
-    """The data term about the flow theta u.
+    """Linearise the data term about the flow theta u.
 
     Args:
         previous: (N, 1, H, W).
@@ -113,7 +113,7 @@ def linearise(previous: Tensor, planes: Tensor, u: Tensor, parameters: TVL1) -> 
 
 
 def with_margin(planes: Tensor) -> Tensor:
-    """(N, 3, H, W) with zeros at the right and below, up to powers of 2.
+    """Pad (N, 3, H, W) with zeros at the right and below, up to powers of 2.
 
     Whole pixels then stay whole in the coordinates of grid_sample. Rounding would move some edges a little outwards,
     where all is black, and the iterations make that more: even images that are equal would move there.

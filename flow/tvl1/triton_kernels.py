@@ -25,7 +25,7 @@ A = tl.constexpr(-0.75)  # of the cubic, OpenCV's
 
 @triton.jit
 def cubic(t: tl.tensor, tap: tl.constexpr) -> tl.tensor:
-    """Weight of the neighbour `tap` - 1 when sampling at t in [0, 1) (Keys 1981)."""
+    """Return the weight of the neighbour `tap` - 1 when sampling at t in [0, 1) (Keys 1981)."""
     if tap == 0:
         weight = A * t * (1 - t) * (1 - t)
     elif tap == 1:
@@ -49,7 +49,7 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
     lambda_: tl.float32,
     block: tl.constexpr,
 ) -> None:
-    """The data term about the flow theta u, `block` pixels of one pair per program.
+    """Linearise the data term about the flow theta u, `block` pixels of one pair per program.
 
     Args:
         previous: 1 plane per pair.
@@ -84,12 +84,12 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
         row = top.to(tl.int32) + (j - 1)
         for i in tl.static_range(4):
             column = left.to(tl.int32) + (i - 1)
-            seen = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            valid = inside & (row >= 0) & (row < height) & (column >= 0) & (column < width)
             weight = cubic(x - left, i) * cubic(y - top, j)
             tap = planes + row * width + column
-            image += weight * tl.load(tap, seen, 0.0)
-            gx += weight * tl.load(tap + area, seen, 0.0)
-            gy += weight * tl.load(tap + 2 * area, seen, 0.0)
+            image += weight * tl.load(tap, valid, 0.0)
+            gx += weight * tl.load(tap + area, valid, 0.0)
+            gy += weight * tl.load(tap + 2 * area, valid, 0.0)
     squared = tl.maximum(gx * gx + gy * gy, FLAT)
     scale = -1.0 / (lambda_ * squared)
     a1, a2 = gx * scale, gy * scale
@@ -104,7 +104,7 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
 def ascend(
     px: tl.tensor, py: tl.tensor, u: tl.tensor, tau_x: tl.tensor, tau_y: tl.tensor, right: tl.tensor, below: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor]:
-    """One step of p, of one component of u."""
+    """Ascend one step of p, of one component of u."""
     gx = (tl.gather(u, right, 1) - u) * tau_x
     gy = (tl.gather(u, below, 0) - u) * tau_y
     scale = 1 / (1 + tl.sqrt(gx * gx + gy * gy))
@@ -129,7 +129,7 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     halo: tl.constexpr,
     chunk: tl.constexpr,
 ) -> None:
-    """`steps` iterations of one tile of one pair per program, in registers.
+    """Run `steps` iterations of one tile of one pair per program, in registers.
 
     With each iteration what is wrong at the tile's edge, for want of neighbours, comes a pixel nearer; after `halo` of
     them the middle, which is what is stored, has not been reached.
@@ -160,8 +160,8 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     x = (number % across * (tile - 2 * halo) - halo + span)[None, :]
     y = (number // across * (tile - 2 * halo) - halo + span)[:, None]
     change = total_change(changes + pair * tiles, tiles, chunk)
-    used = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
-    inside = (x >= 0) & (x < used) & (y >= 0) & (y < height)
+    active_width = tl.where(change < 0, 0, width)  # nothing is read or written of a pair that settled earlier
+    inside = (x >= 0) & (x < active_width) & (y >= 0) & (y < height)
     at = y * width + x
     u += pair * u_planes * area
     state += pair * 6 * area
@@ -195,12 +195,12 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
         px1, py1 = ascend(px1, py1, u1, tau_x, tau_y, right, below)
         px2, py2 = ascend(px2, py2, u2, tau_x, tau_y, right, below)
     middle = (span >= halo) & (span < tile - halo)
-    own = inside & middle[None, :] & middle[:, None]
-    tl.store(result + at, u1, own)
-    tl.store(result + area + at, u2, own)
-    tl.store(result + 2 * area + at, px1, own)
-    tl.store(result + 3 * area + at, py1, own)
-    tl.store(result + 4 * area + at, px2, own)
-    tl.store(result + 5 * area + at, py2, own)
-    total = tl.sum(tl.sum(tl.where(own, squares, 0.0), 1), 0)
+    core = inside & middle[None, :] & middle[:, None]
+    tl.store(result + at, u1, core)
+    tl.store(result + area + at, u2, core)
+    tl.store(result + 2 * area + at, px1, core)
+    tl.store(result + 3 * area + at, py1, core)
+    tl.store(result + 4 * area + at, px2, core)
+    tl.store(result + 5 * area + at, py2, core)
+    total = tl.sum(tl.sum(tl.where(core, squares, 0.0), 1), 0)
     tl.store(changed + pair * tiles + number, tl.where(change > enough, total, -1.0))

@@ -13,7 +13,7 @@ CHUNK = 256  # changes that are added up at a time
 
 @triton.jit
 def total_change(changes: tl.tensor, tiles: tl.int32, chunk: tl.constexpr) -> tl.tensor:
-    """The sum over the tiles of a pair; negative if it had settled before the last launch."""
+    """Sum the change over the tiles of a pair; negative if it had settled before the last launch."""
     sums = tl.zeros([chunk], tl.float32)
     for first in range(0, tiles, chunk):
         at = first + tl.arange(0, chunk)
@@ -23,13 +23,13 @@ def total_change(changes: tl.tensor, tiles: tl.int32, chunk: tl.constexpr) -> tl
 
 @triton.jit
 def order(a: tl.tensor, b: tl.tensor) -> tuple[tl.tensor, tl.tensor]:
-    """The lesser and the greater."""
+    """Return the lesser and the greater."""
     return tl.minimum(a, b), tl.maximum(a, b)
 
 
 @triton.jit
 def sort3(a: tl.tensor, b: tl.tensor, c: tl.tensor) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Three in ascending order."""
+    """Sort three values in ascending order."""
     a, b = order(a, b)
     b, c = order(b, c)
     a, b = order(a, b)
@@ -40,7 +40,7 @@ def sort3(a: tl.tensor, b: tl.tensor, c: tl.tensor) -> tuple[tl.tensor, tl.tenso
 def sort5(
     a: tl.tensor, b: tl.tensor, c: tl.tensor, d: tl.tensor, e: tl.tensor
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
-    """Five in ascending order."""
+    """Sort five values in ascending order."""
     a, b = order(a, b)
     d, e = order(d, e)
     c, e = order(c, e)
@@ -55,7 +55,7 @@ def sort5(
 
 @triton.jit
 def near(plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: tl.int32) -> tl.tensor:
-    """The value at (x, y), edges repeated."""
+    """Load the value at (x, y), edges repeated."""
     x = tl.minimum(tl.maximum(x, 0), width - 1)
     y = tl.minimum(tl.maximum(y, 0), height - 1)
     return tl.load(plane + y * width + x)
@@ -65,7 +65,7 @@ def near(plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: 
 def column3(
     plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: tl.int32
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor]:
-    """Three values about (x, y), one above the other, sorted."""
+    """Load three values about (x, y), one above the other, sorted."""
     return sort3(
         near(plane, x, y - 1, height, width),
         near(plane, x, y, height, width),
@@ -77,7 +77,7 @@ def column3(
 def column5(
     plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: tl.int32
 ) -> tuple[tl.tensor, tl.tensor, tl.tensor, tl.tensor, tl.tensor]:
-    """Five values about (x, y), one above the other, sorted."""
+    """Load five values about (x, y), one above the other, sorted."""
     return sort5(
         near(plane, x, y - 2, height, width),
         near(plane, x, y - 1, height, width),
@@ -89,7 +89,7 @@ def column5(
 
 @triton.jit
 def median9(plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: tl.int32) -> tl.tensor:
-    """The median of 3 times 3 about (x, y)."""
+    """Compute the median of 3 times 3 about (x, y)."""
     a0, a1, a2 = column3(plane, x - 1, y, height, width)
     b0, b1, b2 = column3(plane, x, y, height, width)
     c0, c1, c2 = column3(plane, x + 1, y, height, width)
@@ -100,7 +100,7 @@ def median9(plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, widt
 
 @triton.jit
 def median25(plane: tl.tensor, x: tl.tensor, y: tl.tensor, height: tl.int32, width: tl.int32) -> tl.tensor:
-    """The median of 5 times 5 about (x, y)."""
+    """Compute the median of 5 times 5 about (x, y)."""
     a0, a1, a2, a3, a4 = column5(plane, x - 2, y, height, width)
     b0, b1, b2, b3, b4 = column5(plane, x - 1, y, height, width)
     c0, c1, c2, c3, c4 = column5(plane, x, y, height, width)
@@ -142,7 +142,7 @@ def smooth(  # noqa: PLR0913  a kernel has no objects
     block: tl.constexpr,
     chunk: tl.constexpr,
 ) -> None:
-    """The median of u in a window about each of `block` pixels of one pair per program; edges are repeated.
+    """Filter u by the median in a window about each of `block` pixels of one pair per program; edges are repeated.
 
     Args:
         state: 6 planes per pair, of which u is read.

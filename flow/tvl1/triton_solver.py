@@ -39,14 +39,14 @@ class TritonTVL1:
         return solve(previous, following, self.device, self.find)
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
         if not len(previous):
             return torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
         with torch.cuda.device_of(previous):  # Triton launches on the current device
             return coarse_to_fine(previous, following, self.parameters, self.refine)
 
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
-        """The flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
+        """Refine the flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         from . import triton_kernels as kernels
         from . import triton_median as filters
 
@@ -83,7 +83,7 @@ class TritonTVL1:
 
 
 def missing() -> str:
-    """Why the kernels cannot run on this machine and how to change that; "" if they can."""
+    """Return why the kernels cannot run on this machine and how to change that; "" if they can."""
     if not torch.cuda.is_available():
         return "no CUDA device that this torch can use: check nvidia-smi and the torch build"
     if torch.cuda.get_device_capability() < OLDEST:

@@ -1,1 +1,1 @@
-"""What networks cost (flops), where they look (gradcam), and how alike their features are (similarity)."""
+"""Analysis of networks: cost (flops), Grad-CAM (gradcam) and similarity of features (similarity)."""

@@ -1,4 +1,4 @@
-"""What a network costs: arithmetic, parameters and memory, counted without computing anything.
+"""Cost of a network: arithmetic, parameters and memory, counted without computing anything.
 
 Counted by formula: torch's own counter takes the weight gradient of a grouped convolution for a dense one.
 """
@@ -36,7 +36,7 @@ class Costs:
 
 
 def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Costs:
-    """Costs of a network, frozen and in the mode as it is; nothing in it changes.
+    """Count the costs of a network, frozen and in the mode as it is; nothing in it changes.
 
     Args:
         network: Takes clips (N, C, T, H, W).
@@ -45,13 +45,13 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
     """
     counts = {"forward": 0, "gradients": 0}
     saved: dict[int, Tensor] = {}
-    own = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
-    weights = {value.untyped_storage()._cdata for value in own.values()}
+    state = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
+    weights = {value.untyped_storage()._cdata for value in state.values()}
     hooks = [m.register_forward_hook(partial(count, counts)) for m in network.modules() if is_counted(m)]
     clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
     try:
-        with torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda kept: kept):
-            _held = functional_call(network, own, (clips,))  # while it lives no storage is used twice
+        with torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor):
+            _held = functional_call(network, state, (clips,))  # while it lives no storage is used twice
     finally:
         for hook in hooks:
             hook.remove()
@@ -66,24 +66,24 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
 
 
 def abstract(value: Tensor, dtype: torch.dtype) -> Tensor:
-    """Shape, strides and need of a gradient of a parameter or buffer, without the numbers."""
-    wanted = dtype if value.is_floating_point() else value.dtype
-    return torch.empty_like(value, dtype=wanted, device="meta").requires_grad_(value.requires_grad)
+    """Return the shape, strides and need of a gradient of a parameter or buffer, without the numbers."""
+    target_dtype = dtype if value.is_floating_point() else value.dtype
+    return torch.empty_like(value, dtype=target_dtype, device="meta").requires_grad_(value.requires_grad)
 
 
 def is_counted(module: nn.Module) -> bool:
-    """Whether its arithmetic counts."""
+    """Return whether the arithmetic of a layer counts."""
     return isinstance(module, (nn.Conv3d, nn.Linear))
 
 
 def count(counts: dict[str, int], module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    """Forward hook: add the operations of a layer, and of the gradients of its weight and its input if needed."""
+    """Add the operations of a layer, and of the gradients of its weight and its input if needed (forward hook)."""
     flops = 2 * output.numel() * module.weight[0].numel()
     counts["forward"] += flops
     counts["gradients"] += flops * (module.weight.requires_grad + inputs[0].requires_grad)
 
 
 def keep(saved: dict[int, Tensor], tensor: Tensor) -> Tensor:
-    """Pack hook: note a tensor that backward needs."""
+    """Note a tensor that backward needs (pack hook)."""
     saved[id(tensor)] = tensor
     return tensor

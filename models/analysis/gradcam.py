@@ -1,4 +1,4 @@
-"""Grad-CAM: where in a clip, and when, a network sees a class (Selvaraju et al., ICCV 2017)."""
+"""Grad-CAM: evidence for a class by place and time in a clip (Selvaraju et al., ICCV 2017)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,7 +12,7 @@ PREACT = "_preact"
 
 
 class Evidence(NamedTuple):
-    """What speaks for a class in some clips.
+    """Evidence for a class in some clips.
 
     Attributes:
         maps: At the resolution of the layer, float32 (N, t, h, w), >= 0. The last stage's is in logits per cell: its
@@ -29,7 +29,7 @@ class Evidence(NamedTuple):
 def grad_cam(
     network: nn.Module, batch: Tensor | Mapping[str, Tensor], target: Tensor | int | None = None, layer: str = AUTO
 ) -> Tensor:
-    """Grad-CAM of clips at their own resolution, each divided by its maximum.
+    """Compute Grad-CAM of clips at their own resolution, each divided by its maximum.
 
     Args:
         network: As for `evidence`.
@@ -50,7 +50,7 @@ def grad_cam(
 def evidence(
     network: nn.Module, batch: Tensor | Mapping[str, Tensor], target: Tensor | int | None = None, layer: str = AUTO
 ) -> Evidence:
-    """The positive part of a layer's channels, weighted by how much each raises the logit of a class on average.
+    """Compute the positive part of a layer's channels, weighted by the mean gradient of the class's logit.
 
     The network is left as it is: no gradients, hooks or other statistics, and frozen weights stay frozen.
 
@@ -83,7 +83,7 @@ def evidence(
 
 
 def choose_layer(features: Mapping[str, Tensor]) -> str:
-    """The deepest stage that can tell one time from another.
+    """Choose the deepest stage that can tell one time from another.
 
     Deep stages know classes, but the last one has a single step in time for 16 frames: there a map says where, not
     when, and the stage before it is taken. If no stage has two steps, it is the last one.
@@ -96,22 +96,22 @@ def choose_layer(features: Mapping[str, Tensor]) -> str:
 
 
 def maps_of(features: Mapping[str, Tensor]) -> list[str]:
-    """Names of the features that have a place and a time."""
+    """Return the names of the features that have a place and a time."""
     return [name for name, feature in features.items() if feature.dim() == 5]
 
 
 def stretch(maps: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
-    """Maps (N, t, h, w) at another size (T, H, W), trilinear."""
+    """Resize maps (N, t, h, w) to another size (T, H, W), trilinear."""
     return F.interpolate(maps[:, None], tuple(size), mode="trilinear")[:, 0]
 
 
 def clips_of(network: nn.Module, batch: Tensor | Mapping[str, Tensor]) -> Tensor:
-    """The clips (N, C, T, H, W) that the network looks at."""
+    """Return the clips (N, C, T, H, W) that the network reads."""
     return batch if isinstance(batch, Tensor) else batch[str(network.stream)]
 
 
 def check_target(target: Tensor | int | None, logits: Tensor) -> Tensor:
-    """A class for each clip, int64 (N,).
+    """Return a class for each clip, int64 (N,).
 
     Raises:
         ValueError: If one does not exist.

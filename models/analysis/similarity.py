@@ -1,4 +1,4 @@
-"""How alike the features of networks are: linear CKA (Kornblith et al., ICML 2019), from clips in batches."""
+"""Similarity of networks' features: linear CKA (Kornblith et al., ICML 2019), from clips in batches."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,12 +14,12 @@ ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean 
 
 
 def pooled(feature: Tensor) -> Tensor:
-    """Mean of each channel over time and place, (N, C): what a clip shows, wherever it is."""
+    """Return the mean of each channel over time and place, (N, C): content, whatever its position."""
     return feature.flatten(2).mean(2) if feature.dim() > 2 else feature
 
 
 def flattened(feature: Tensor) -> Tensor:
-    """All of a map, (N, C T H W): what a clip shows, and where and when."""
+    """Return all of a map, (N, C T H W): content with its position."""
     return feature.flatten(1)
 
 
@@ -65,23 +65,23 @@ class LinearCKA:
         self.sums += weighted_products(grams)
         folds = torch.arange(self.clips, self.clips + n, device=grams.device) % FOLDS
         for fold in range(FOLDS):
-            kept = (folds != fold).nonzero()[:, 0]
-            if len(kept) >= FEWEST:
-                self.without[fold] += weighted_products(grams[:, kept][:, :, kept])
+            members = (folds != fold).nonzero()[:, 0]
+            if len(members) >= FEWEST:
+                self.without[fold] += weighted_products(grams[:, members][:, :, members])
         self.clips += n
 
     def matrix(self) -> Tensor:
-        """Float64 (M, M) in [-1, 1]; NaN for a feature that is the same for all clips."""
+        """Compute CKA, float64 (M, M) in [-1, 1]; NaN for a feature that is the same for all clips."""
         return normalised(self.sums)
 
     def replicates(self) -> Tensor:
-        """The same without each part of the clips, (folds, M, M); no fold where there is none that leaves enough."""
+        """Compute CKA without each part of the clips, (folds, M, M); no fold where there is none that leaves enough."""
         folds = min(FOLDS, self.clips) if self.clips > FEWEST else 0
         return torch.stack([normalised(sums) for sums in self.without[:folds]]) if folds else self.without[:0]
 
 
 def normalised(sums: Tensor) -> Tensor:
-    """CKA (M, M) of accumulated products; NaN where a feature does not vary."""
+    """Compute CKA (M, M) from accumulated products; NaN where a feature does not vary."""
     lengths = sums.diagonal().sqrt()
     alike = (sums / lengths / lengths[:, None]).clamp(-1, 1)
     alike.diagonal()[lengths > 0] = 1
@@ -89,7 +89,7 @@ def normalised(sums: Tensor) -> Tensor:
 
 
 def standard_error(replicates: Tensor) -> Tensor:
-    """Standard error of an estimate by the jackknife over groups (Efron and Tibshirani, 1993, ch. 11).
+    """Compute the standard error of an estimate by the jackknife over groups (Efron and Tibshirani, 1993, ch. 11).
 
     Args:
         replicates: (folds, ...), the estimate without each of equal parts of the data.
@@ -103,14 +103,14 @@ def standard_error(replicates: Tensor) -> Tensor:
 
 
 def weighted_products(grams: Tensor) -> Tensor:
-    """Unbiased HSIC (M, M) of M inner products (M, N, N) of the same N clips, times N."""
+    """Compute unbiased HSIC (M, M) of M inner products (M, N, N) of the same N clips, times N."""
     n = grams.shape[1]
     rows = torch.stack([centred(gram).flatten() for gram in grams])
     return (rows @ rows.T / (n - 3)).cpu()
 
 
-def linear_cka(left: Tensor, right: Tensor) -> float:
-    """Linear CKA of two features (N, ...) of the same clips, unbiased.
+def linear_cka(first: Tensor, second: Tensor) -> float:
+    """Compute linear CKA of two features (N, ...) of the same clips, unbiased.
 
     It does not change if either is rotated, scaled or shifted.
 
@@ -118,12 +118,12 @@ def linear_cka(left: Tensor, right: Tensor) -> float:
         ValueError: As `LinearCKA.update`.
     """
     alike = LinearCKA(2)
-    alike.update([left, right])
+    alike.update([first, second])
     return float(alike.matrix()[0, 1])
 
 
 def gram_of(feature: Tensor) -> Tensor:
-    """Inner products of the clips.
+    """Compute the inner products of the clips.
 
     Args:
         feature: Shape (N, ...), of any floating type.
@@ -143,7 +143,7 @@ def gram_of(feature: Tensor) -> Tensor:
 
 
 def centred(gram: Tensor) -> Tensor:
-    """Inner products (N, N) without what clips have in common with all others (Szekely and Rizzo, 2014).
+    """Center inner products (N, N) without bias: remove what clips share with all others (Szekely and Rizzo, 2014).
 
     The mean product of two such matrices off the diagonal, over n (n - 3) entries, is Song's estimate.
 

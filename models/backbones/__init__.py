@@ -28,8 +28,8 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module
     """
     if opt.model not in MODELS:
         raise ValueError(f"--model {opt.model}: choose one of {', '.join(MODELS)}")
-    wanted = inspect.signature(MODELS[opt.model]).parameters
-    arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in wanted}
+    parameters = inspect.signature(MODELS[opt.model]).parameters
+    arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in parameters}
     # A checkpoint from before one of these options was made with its default.
     stem = Stem(in_channels, **{name: getattr(opt, option) for name, option in STEM.items() if hasattr(opt, option)})
     return MODELS[opt.model](stem=stem, num_classes=num_classes, **arguments)

@@ -34,7 +34,7 @@ class Geometry(NamedTuple):
 
 
 def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
-    """Whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
+    """Return whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
 
     Nothing else plays a part: height, width, channels, groups, batch or memory format. With stride 1 and padding of
     half the kernel, bfloat16 by AVX512 is wrong for 2 <= frames < kernel: 2 with 3x3x3, 2 to 6 with 7x7x7. Float32 is
@@ -51,7 +51,7 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
 
 
 def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
-    """Whether the weight gradient must not be left to oneDNN, which has no float64."""
+    """Return whether the weight gradient must not be left to oneDNN, which has no float64."""
     if x.dim() != 5 or x.dtype == torch.float64:
         return False
     frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
@@ -62,7 +62,7 @@ def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) ->
 def by_frames(
     backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
 ) -> Tensor:
-    """The weight gradient as one convolution for each frame of the kernel, none of them padded along time.
+    """Compute the weight gradient as one convolution for each frame of the kernel, none of them padded along time.
 
     They do the multiplications of the whole, in the same number format.
 
@@ -85,8 +85,8 @@ def by_frames(
         if first >= last:
             parts.append(torch.zeros_like(kernel))
             continue
-        seen = x[:, :, start + first * step : start + (last - 1) * step + 1 : step]
-        part = backward(grad[:, :, first:last], seen, kernel, *flat, (False, True, False))[1]
+        window = x[:, :, start + first * step : start + (last - 1) * step + 1 : step]
+        part = backward(grad[:, :, first:last], window, kernel, *flat, (False, True, False))[1]
         assert part is not None
         parts.append(part)
     return torch.cat(parts, 2)
@@ -97,20 +97,20 @@ LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten wi
 
 
 class Detour:
-    """Whether `by_frames` is used; see `left_to_torch`."""
+    """Switch of `by_frames`; see `left_to_torch`."""
 
     taken = True
 
 
 def native(keys: Any, *arguments: Any) -> Gradients:
-    """The operator of torch; `keys` say how it was called."""
+    """Call the operator of torch; `keys` say how it was called."""
     return KERNEL.call_boxed(keys, *arguments)
 
 
 def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *arguments: Any) -> Gradients:
-    """The operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
-    *rest, (for_input, for_weight, for_bias) = arguments
-    geometry = Geometry(*rest)
+    """Run the operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
+    *fields, (for_input, for_weight, for_bias) = arguments
+    geometry = Geometry(*fields)
     if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
         return native(keys, grad, x, weight, *arguments)
     return (
@@ -122,7 +122,7 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
 
 @cache
 def install() -> None:
-    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and whatever asks for them.
+    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and its children.
 
     At the shapes of `goes_astray` they come from `by_frames`, in networks and elsewhere, compiled or not.
     """
@@ -131,7 +131,7 @@ def install() -> None:
 
 @contextmanager
 def left_to_torch() -> Iterator[None]:
-    """Within it gradients are torch's own, as if nothing were installed: to see what is wrong with them."""
+    """Leave gradients to torch within the block, as if nothing were installed: to see what is wrong with them."""
     Detour.taken = False
     try:
         yield
@@ -140,9 +140,9 @@ def left_to_torch() -> Iterator[None]:
 
 
 def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
-    """Distance of a convolution's weight gradient from that of the same rounded numbers in float64.
+    """Return the distance of a convolution's weight gradient from that of the same rounded numbers in float64.
 
-    Memory that was given back before holds no numbers, so that what is read beyond the clip shows.
+    Memory that was given back before holds NaN, so that what is read beyond the clip shows.
 
     Args:
         convolution: Its weights and their memory format are used, and stay.
@@ -152,12 +152,13 @@ def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float
     Returns:
         Norm of the difference over that of the gradient; infinite if the gradient is not finite.
     """
-    own, gradients = convolution, []
+    gradients: list[Tensor] = []
     for kind in (torch.float64, dtype):
-        weight = own.weight.detach().to(dtype).to(kind).requires_grad_()
+        weight = convolution.weight.detach().to(dtype).to(kind).requires_grad_()
         stale = [torch.full((size,), math.nan) for size in STALE]
         del stale
-        out = F.conv3d(x.to(dtype).to(kind), weight, None, own.stride, own.padding, own.dilation, own.groups)
+        padding, dilation, groups = convolution.padding, convolution.dilation, convolution.groups
+        out = F.conv3d(x.to(dtype).to(kind), weight, None, convolution.stride, padding, dilation, groups)
         grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
         gradients += [value.double() for value in torch.autograd.grad(out, weight, grad.to(dtype).to(kind))]
     truth, computed = gradients

@@ -1,4 +1,4 @@
-"""The one thing every network returns."""
+"""Output of every network."""
 
 from typing import NamedTuple
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 
 def is_unordered(x: Tensor) -> bool:
-    """Whether torch would pool this map with gradients that differ from run to run, and that is not wanted."""
+    """Whether torch would pool this map with gradients that differ from run to run, and `--deterministic` is on."""
     return x.is_cuda and torch.are_deterministic_algorithms_enabled()
 
 
@@ -30,7 +30,7 @@ class MaxPool3d(nn.MaxPool3d):
 
 
 def maxima(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
-    """`F.max_pool3d`, one axis after the other; equal maxima share the gradient.
+    """Compute `F.max_pool3d`, one axis after the other; equal maxima share the gradient.
 
     Args:
         x: Shape (N, C, T, H, W).
@@ -48,12 +48,12 @@ def maxima(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
 
 
 def every(x: Tensor, axis: int, stride: int) -> Tensor:
-    """Positions 0, `stride`, 2 `stride`, ... of an axis."""
+    """Return the positions 0, `stride`, 2 `stride`, ... of an axis."""
     return torch.arange(0, x.shape[axis], stride, device=x.device)
 
 
 def grid_means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """Means over the cells of a grid, as `F.adaptive_avg_pool3d`.
+    """Compute means over the cells of a grid, as `F.adaptive_avg_pool3d`.
 
     Args:
         x: Shape (N, C, T, H, W).
@@ -66,7 +66,7 @@ def grid_means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
 
 def means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
-    """`grid_means`, one axis after the other. Cell i of n reaches from floor(i L / n) to ceil((i + 1) L / n)."""
+    """Compute `grid_means`, one axis after another. Cell i of n reaches from floor(i L / n) to ceil((i + 1) L / n)."""
     for axis, cells in enumerate(grid, 2):
         size = x.shape[axis]
         bounds = [(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]

@@ -35,7 +35,7 @@ class ZeroPadShortcut(nn.Module):
 
 
 def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: str) -> nn.Module | None:
-    """The module that fits a block's input to its output; None where they fit already.
+    """Build the module that fits a block's input to its output; None where they fit already.
 
     Raises:
         ValueError: If `shortcut` is neither "A" nor "B".

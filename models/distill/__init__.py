@@ -86,5 +86,5 @@ def check_sizes(opt: Namespace, names: Sequence[str], student: Network, teacher:
 
 
 def show_steps(t_stride: int, no_max_pool: bool) -> str:
-    """The options of a stem that decide the sizes of maps."""
+    """Format the options of a stem that decide the sizes of maps."""
     return f"{t_stride} and {'on' if no_max_pool else 'off'}"

@@ -10,7 +10,7 @@ from .distiller import Distiller, at_least_float32, check_weight
 
 
 def decoupled_kd(student: Tensor, teacher: Tensor, target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-    """Target-class and non-target-class KL divergences, eqs. (6)-(7), each times T^2.
+    """Compute target-class and non-target-class KL divergences, eqs. (6)-(7), each times T^2.
 
     Computed in float32 on log-probabilities, so it stays finite at any logit scale.
 
@@ -31,16 +31,16 @@ def decoupled_kd(student: Tensor, teacher: Tensor, target: Tensor, temperature: 
 
 
 def log_parts(logits: Tensor, is_target: Tensor, temperature: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Log p(target) (N,), log p(not target) (N,), and log-probabilities within the other classes (N, K).
+    """Compute log p(target) (N,), log p(not target) (N,), and log-probabilities within the other classes (N, K).
 
     The last is zero in the target's column. Taking the column out of the sums needs no large negative constant,
     which logits of that size would defeat.
     """
     z = at_least_float32(logits) / temperature
     all_classes = z.logsumexp(1)
-    others = z.masked_fill(is_target, -float("inf")).logsumexp(1)
-    own = z.masked_fill(~is_target, 0).sum(1)
-    return own - all_classes, others - all_classes, (z - others[:, None]).masked_fill(is_target, 0)
+    nontarget = z.masked_fill(is_target, -float("inf")).logsumexp(1)
+    target_logit = z.masked_fill(~is_target, 0).sum(1)
+    return target_logit - all_classes, nontarget - all_classes, (z - nontarget[:, None]).masked_fill(is_target, 0)
 
 
 class DecoupledKD(Distiller):
@@ -66,5 +66,5 @@ class DecoupledKD(Distiller):
 
 
 def build_dkd(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> DecoupledKD:
-    """Decoupled distillation as the options say."""
+    """Build decoupled distillation from the options."""
     return DecoupledKD(opt.dkd_alpha, opt.dkd_beta, opt.dkd_temperature, opt.distill_warmup)

@@ -1,4 +1,4 @@
-"""What all distillation losses share."""
+"""Base class and checks of all distillation losses."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ class Distiller(nn.Module):
         self.warmup_epochs = warmup_epochs
 
     def warmup(self, epoch: int) -> float:
-        """Factor in (0, 1] for an epoch counted from 1."""
+        """Return the factor in (0, 1] of an epoch counted from 1."""
         return min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
@@ -37,7 +37,7 @@ class Distiller(nn.Module):
 
 
 def check_weight(option: str, value: float) -> float:
-    """`value`, if it can weigh a loss.
+    """Return `value`, if it can weigh a loss.
 
     Raises:
         ValueError: If it is negative.
@@ -59,7 +59,7 @@ def check_levels(option: str, levels: Sequence[str], channels: dict[str, int]) -
 
 
 def spread(teacher: Tensor, norm: str) -> Tensor | float:
-    """What a squared error on this teacher feature is divided by.
+    """Return the divisor of a squared error on this teacher feature.
 
     Features of different levels and networks differ in size by orders of magnitude; divided by the variance,
     an error of 1 means "no better than the mean" at every level, so one weight fits all.
@@ -72,7 +72,7 @@ def spread(teacher: Tensor, norm: str) -> Tensor | float:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """`x` in float32, or as it is if it is more precise: losses on half-precision logits overflow.
+    """Return `x` in float32, or as it is if it is more precise: losses on half-precision logits overflow.
 
     What a teacher made in inference mode is copied, as autograd does not keep such tensors.
     """

@@ -26,8 +26,8 @@ class FeatureMSE(Distiller):
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         terms = {}
         for layer in self.layers:
-            wanted = at_least_float32(teacher.features[layer])
-            error = F.mse_loss(at_least_float32(student.features[layer]), wanted) / spread(wanted, self.norm)
+            reference = at_least_float32(teacher.features[layer])
+            error = F.mse_loss(at_least_float32(student.features[layer]), reference) / spread(reference, self.norm)
             terms[f"loss_mse_{layer}"] = self.weight * error
         return terms
 
@@ -39,17 +39,17 @@ class FeatureOnly(FeatureMSE):
 
 
 def build_mse(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureMSE:
-    """MARS loss on `--output_layers`."""
+    """Build the MARS loss on `--output_layers`."""
     return FeatureMSE(**mse_arguments(opt, student, teacher))
 
 
 def build_mers(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> FeatureOnly:
-    """MERS loss on `--output_layers`."""
+    """Build the MERS loss on `--output_layers`."""
     return FeatureOnly(**mse_arguments(opt, student, teacher))
 
 
 def mse_arguments(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> dict:
-    """Constructor arguments from the options.
+    """Return the constructor arguments from the options.
 
     Raises:
         ValueError: If there is no such feature, or the two networks' have not as many channels.

@@ -10,7 +10,7 @@ from .distiller import Distiller, at_least_float32, check_weight
 
 
 def logit_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """KL(softmax(teacher / T) || softmax(student / T)) T^2, mean over the batch.
+    """Compute KL(softmax(teacher / T) || softmax(student / T)) T^2, mean over the batch.
 
     Args:
         student: Logits, shape (N, K).
@@ -25,7 +25,7 @@ def logit_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 class LogitKD(Distiller):
-    """Module form of `logit_kd`, weighted."""
+    """Weighted `logit_kd` as a module."""
 
     def __init__(self, weight: float = 0.9, temperature: float = 4.0, warmup_epochs: int = 0) -> None:
         super().__init__(warmup_epochs)
@@ -38,5 +38,5 @@ class LogitKD(Distiller):
 
 
 def build_kd(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> LogitKD:
-    """Logit distillation as the options say."""
+    """Build logit distillation from the options."""
     return LogitKD(opt.kd_weight, opt.kd_temperature, opt.distill_warmup)

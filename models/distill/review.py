@@ -66,7 +66,7 @@ class ABF(nn.Module):
 
 
 def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
-    """Squared error of two maps and of their averages over ever coarser grids, one level of HCL.
+    """Compute the squared error of two maps and of their averages over ever coarser grids, one level of HCL.
 
     The full map weighs 1, grids of 4, 2 and 1 cells a side weigh 1/2, 1/4, 1/8 as far as the map is larger than
     the grid; the sum is divided by the weights used. In time a grid has at most T cells: more would only repeat.
@@ -140,21 +140,21 @@ class Review(Distiller):
         terms, residual = {}, None
         for level in reversed(self.levels):
             fused, residual = self.connectors[level](as_map(student, level), residual)
-            wanted = at_least_float32(as_map(teacher, level))
-            error = hierarchical_context_loss(at_least_float32(fused), wanted) / spread(wanted, self.norm)
+            reference = at_least_float32(as_map(teacher, level))
+            error = hierarchical_context_loss(at_least_float32(fused), reference) / spread(reference, self.norm)
             terms[f"loss_review_{level}"] = self.weight * error
         return terms
 
 
 def as_map(output: Output, level: str) -> Tensor:
-    """The feature to review as a map (N, C, T, H, W): stages before their last ReLU, the pooled vector as 1x1x1."""
+    """Return the feature to review, (N, C, T, H, W): stages before their last ReLU, the pooled vector as 1x1x1."""
     if level == POOLED:
         return output.features[level][:, :, None, None, None]
     return output.features[f"{level}_preact"]
 
 
 def build_review(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> Review:
-    """Review distillation as the options say."""
+    """Build review distillation from the options."""
     reviewable = {level: n for level, n in student.items() if f"{level}_preact" in student or level == POOLED}
     check_levels("--review_layers", opt.review_layers, reviewable)
     return Review(

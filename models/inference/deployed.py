@@ -60,7 +60,7 @@ class Deployed(nn.Module):
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the results, in order."""
+        """Return the names of the results, in order."""
         return ["logits" if self.fusion == "activno" else "scores", *(["probabilities"] if self.softmax else [])]
 
     def forward(self, clips: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -70,6 +70,6 @@ class Deployed(nn.Module):
         return dict(zip(self.outputs, results, strict=True))
 
     def logits(self, model: StreamNetwork, clips: Mapping[str, Tensor]) -> Tensor:
-        """Logits of one network in float32, shape (N, K)."""
+        """Compute the logits of one network in float32, shape (N, K)."""
         normalised = normalise(clips[model.stream], model.mean, model.std, self.dtype)
         return model.network(normalised.contiguous(memory_format=self.layout)).logits.float()

@@ -38,13 +38,13 @@ def widen_groups(network: nn.Module, width: int) -> int:
 
 
 def groups_to_join(convolution: nn.Conv3d, width: int) -> int:
-    """The most groups, a divisor of their number, that together have at most `width` input channels; at least 1."""
-    own, groups = convolution.in_channels // convolution.groups, convolution.groups
-    return max((n for n in range(1, groups + 1) if groups % n == 0 and n * own <= width), default=1)
+    """Return the most groups, a divisor of their number, with at most `width` input channels together; at least 1."""
+    group_width, groups = convolution.in_channels // convolution.groups, convolution.groups
+    return max((n for n in range(1, groups + 1) if groups % n == 0 and n * group_width <= width), default=1)
 
 
 def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
-    """Weights of a grouped convolution with every `joined` groups made one.
+    """Return the weights of a grouped convolution with every `joined` groups made one.
 
     Args:
         weight: Shape (out channels, in channels / groups, T, H, W).
@@ -54,11 +54,11 @@ def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
     Returns:
         Shape (out channels, joined * in channels / groups, T, H, W), in the same memory format.
     """
-    channels, own, *kernel = weight.shape
-    blocks = weight.reshape(groups // joined, joined, channels // groups, own, *kernel)
-    wide = weight.new_zeros(groups // joined, joined, channels // groups, joined, own, *kernel)
+    channels, inputs, *kernel = weight.shape
+    blocks = weight.reshape(groups // joined, joined, channels // groups, inputs, *kernel)
+    wide = weight.new_zeros(groups // joined, joined, channels // groups, joined, inputs, *kernel)
     each = torch.arange(joined, device=weight.device)
     wide[:, each, :, each] = blocks.transpose(0, 1)  # indexed dimensions come first
-    wide = wide.reshape(channels, joined * own, *kernel)
+    wide = wide.reshape(channels, joined * inputs, *kernel)
     cl3d = weight.is_contiguous(memory_format=torch.channels_last_3d)
     return wide.contiguous(memory_format=torch.channels_last_3d if cl3d else torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Networks made quicker: compiled, and for inference folded, in half precision and at one batch size."""
+"""Faster networks: compiled, and for inference folded, in half precision and at one batch size."""
 
 import copy
 import itertools
@@ -44,7 +44,7 @@ def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
 def inference_ready(
     model: StreamNetwork, dtype: torch.dtype = torch.float32, *, compile_mode: str = "off", group_width: int = 1
 ) -> nn.Module:
-    """A copy of a network that gives the same logits sooner, and no gradients.
+    """Return a copy of a network that gives the same logits sooner, and no gradients.
 
     It is in eval mode, its batch norms are folded into the convolutions before them and its weights are in `dtype`;
     compiled, it fills up smaller batches to the largest so far, so that the last one is not compiled anew.
@@ -91,7 +91,7 @@ class FullBatches(nn.Module):
 
     @property
     def num_classes(self) -> int:
-        """Outputs of the classifier."""
+        """Return the outputs of the classifier."""
         return self.model.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:

@@ -14,7 +14,7 @@ from engine.device.hardware import memory_used
 from engine.device.prefetch import ADVICE, WORTH_SECONDS, Feed
 from engine.monitor import display
 from engine.monitor.averages import Averages
-from engine.monitor.display import LINE, LOOK, Display, local_means, speed_row
+from engine.monitor.display import LINE, REFRESH, Display, local_means, speed_row
 from engine.monitor.pace import FIRST, FORWARD, MEMORY, WARM_UP, Pace, in_time
 from sts_common import size_in_words
 
@@ -67,7 +67,7 @@ def test_the_bar_on_a_terminal_tells_all_that_is_wanted(clock, open_terminal):
     pace = Pace(train=8, val=0, epochs=400)
     for _ in range(WARM_UP):
         pace.step("train", 99.0)
-    shown = go(clock, feed, Averages(), LOOK, pace=pace)
+    shown = go(clock, feed, Averages(), REFRESH, pace=pace)
     text = terminal.getvalue()
     for part in ("epoch 3/9", "loss 2.5, acc 0.25, 2 clips/s, wait 0 % (decode), ", "run 1.8 h", "mse 1.5"):
         assert part in text
@@ -101,7 +101,7 @@ def test_clips_of_all_processes_are_counted(clock, monkeypatch):
     assert shown.speed()["clips_per_second"] == pytest.approx(8 * 5 * 4 / 10)
 
 
-@pytest.mark.parametrize(("on_terminal", "every"), [(True, LOOK), (False, LINE)])
+@pytest.mark.parametrize(("on_terminal", "every"), [(True, REFRESH), (False, LINE)])
 def test_sums_on_the_device_are_read_seldom(on_terminal, every, clock, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal() if on_terminal else io.StringIO())
     reads = []
@@ -194,12 +194,12 @@ def test_a_pace_knows_nothing_before_its_warm_up_and_then_what_is_left():
     pace = Pace(train=20, val=6, epochs=3, first=5)
     for _ in range(WARM_UP):
         pace.step("train", 100.0)
-        assert pace.left() is None
+        assert pace.remaining() is None
     pace.step("train", 2.0)
-    assert pace.left() == pytest.approx(2.0 * (55 - WARM_UP - 1) + 18 * 2.0 * FORWARD)
+    assert pace.remaining() == pytest.approx(2.0 * (55 - WARM_UP - 1) + 18 * 2.0 * FORWARD)
     for _ in range(WARM_UP + 1):
         pace.step("val", 5.0)
-    assert pace.left() == pytest.approx(2.0 * (55 - WARM_UP - 1) + (18 - WARM_UP - 1) * 5.0)
+    assert pace.remaining() == pytest.approx(2.0 * (55 - WARM_UP - 1) + (18 - WARM_UP - 1) * 5.0)
 
 
 def test_a_pace_follows_a_machine_that_gets_slower():

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from engine import Tally, checkpoint, confusion, result_lines, score_videos, video_metrics
+from engine import ScoreAccumulator, checkpoint, confusion, result_lines, score_videos, video_metrics
 from engine.checkpoint.rolling import Checkpoints
 from engine.command import cli
 from engine.command.cli import EvaluationCountError, exit_code, is_explained, one_line
@@ -82,9 +82,9 @@ def test_a_loss_that_is_no_number_stops_before_the_step():
 def test_a_gpus_losses_are_looked_at_now_and_then():
     check = FiniteCheck(CHECK_EVERY)
     for _ in range(CHECK_EVERY - 1):
-        check.see(torch.tensor(float("inf")))
+        check.note(torch.tensor(float("inf")))
     with pytest.raises(FloatingPointError, match=f"step {CHECK_EVERY} or up to"):
-        check.see(torch.tensor(1.0))
+        check.note(torch.tensor(1.0))
 
 
 def test_video_metrics_of_a_known_case():
@@ -130,7 +130,7 @@ def test_scores_are_means_over_clips_whatever_the_batches(size):
     counts = [3, 1, 5, 2]
     data, loader = clips(counts, size)
     changes = {"activation": lambda logits: logits.softmax(-1), "fuse": lambda logits: -logits.sum(0)}
-    tally = Tally(counts, 2, 3, CPU, **changes)
+    tally = ScoreAccumulator(counts, 2, 3, CPU, **changes)
     logits, seen, top1, top5, activated, fused = score_videos([Network(), Network()], loader, tally, device=CPU)
     assert seen.tolist() == counts
     for v in range(4):
@@ -149,7 +149,7 @@ def test_scores_are_means_over_clips_whatever_the_batches(size):
 def test_a_clip_too_many_or_too_few_is_an_error_of_its_own(counts):
     _, loader = clips([3, 2], 2)
     with pytest.raises(EvaluationCountError) as raised:
-        score_videos([Network()], loader, Tally(counts, 1, 3, CPU), device=CPU)
+        score_videos([Network()], loader, ScoreAccumulator(counts, 1, 3, CPU), device=CPU)
     assert exit_code(raised.value) == 4
 
 

@@ -221,8 +221,8 @@ def test_a_published_checkpoint_has_no_more_than_an_optimiser_and_each_lack_is_s
     lines = [record.getMessage() for record in caplog.records]
     assert len(lines) == 3
     assert all(line.startswith("x.pth: ") and "afresh" in line for line in lines)
-    assert {word for word in ("schedule", "scale", "average") for line in lines if word in line} == {
-        *("schedule", "scale", "average")
+    assert {word for word in ("schedule", "scale", "EMA") for line in lines if word in line} == {
+        *("schedule", "scale", "EMA")
     }
     train(other.task, other, 2)
 

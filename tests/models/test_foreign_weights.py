@@ -292,7 +292,7 @@ def test_scores_that_are_no_numbers_are_refused_though_all_weights_are(trained, 
     torch.save(state, tmp_path / "huge.pth")
     film = next((hmdb51 / "frames").rglob("done")).parent
     words = [*words_for(hmdb51, tmp_path, network=()), "--resume_path1", str(tmp_path / "huge.pth")]
-    with pytest.raises(ValueError, match=r"huge.pth: .* has scores that are infinite or no numbers"):
+    with pytest.raises(ValueError, match=r"huge.pth: .* has scores that are NaN or infinite"):
         test_single_stream.main(parse_opts(words))
     opt = build_parser().parse_args([str(film), "--weights", str(tmp_path / "huge.pth"), "--json", "a.json"])
     with pytest.raises(ValueError, match=r"huge.pth: a clip has scores"):

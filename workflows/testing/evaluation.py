@@ -14,8 +14,8 @@ from torch import nn
 from datasets import CLIP_OPTIONS, FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
 from datasets.builders import list_tested
 from engine import (
+    ScoreAccumulator,
     Scores,
-    Tally,
     checkpoint,
     dtype_of,
     is_main,
@@ -89,7 +89,7 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     assert isinstance(loader.dataset, ClipDataset)
     about = state_scored(opt, loader.dataset, listing, wanted, states)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts
-    tally = Tally(
+    tally = ScoreAccumulator(
         *(counts, len(networks), num_classes, device),
         activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
         fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
