@@ -1,4 +1,4 @@
-"""How fast predict.py scores a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
+"""Speed of predict.py on a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
 
 Networks have random weights and the video is made up. Clock time and CPU time are stated: the clock counts what other
 work takes from this one, the CPU time of all threads does not tell whether they ran side by side.
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", default="resnext", choices=MODELS, help="network")
@@ -95,7 +95,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predictor:
-    """The networks as a row has them."""
+    """Return the networks in the configuration of a row."""
     log.info("%s", name)
     options, in_turn = WAYS[name]
     predictor = build_predictor(complete(Namespace(video="", weights=weights, **options)), device)
@@ -103,7 +103,7 @@ def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predicto
 
 
 def write_weights(path: Path, opt: Namespace, seed: int) -> str:
-    """A checkpoint with random weights for clips of 16x112x112."""
+    """Write a checkpoint with random weights for clips of 16x112x112."""
     torch.manual_seed(seed)
     names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
     own = {"model": opt.model, "width": opt.width, **names}
@@ -120,7 +120,7 @@ def write_weights(path: Path, opt: Namespace, seed: int) -> str:
 
 
 def write_video(path: Path, width: int, height: int, frames: int) -> None:
-    """Moving discs as H.264."""
+    """Write moving discs as H.264."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -131,7 +131,7 @@ def write_video(path: Path, width: int, height: int, frames: int) -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Medians over rounds; times as fast as the first row, of what ran in one round."""
+    """Tabulate medians over rounds, and the speed relative to the first row within a round."""
     rows, own = [], record["rows"]
     first, seconds = own[next(iter(own))], record["video"]["seconds"]
     for name, times in own.items():

@@ -1,4 +1,4 @@
-"""Look at every video of a data set once, before training, and name every problem."""
+"""Check every video of a data set once, before training, and name every problem."""
 
 import logging
 import os
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> Report:
-    """Audit a data set; returns the report.
+    """Audit a data set; return the report.
 
     Raises:
         FileNotFoundError: If a folder or all lists are absent.
@@ -66,7 +66,7 @@ def main(opt: Namespace) -> Report:
 
 
 def choose_store(opt: Namespace, root: Path, entries: Sequence[Entry]) -> tuple[str, Store]:
-    """The layout, found out if need be, and the videos."""
+    """Return the storage layout, detected where it is "auto", and the videos."""
     layout = opt.layout
     if layout == "auto":
         some = entries[:: max(1, len(entries) // PROBES)]
@@ -84,7 +84,7 @@ def stays_inside(root: Path, path: str) -> bool:
 
 
 def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[Look]:
-    """Look at every listed video, with a progress bar."""
+    """Check every listed video, with a progress bar."""
     paths = [entry.path for entry in entries]
     wanted = {stream.name for stream in MODALITIES.get(opt.modality, ())}
     needs = wanted or streams_there(store, paths)
@@ -97,7 +97,7 @@ def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[
 
 
 def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
-    """Streams that some videos have, "rgb" if nobody can tell."""
+    """Return the streams that some videos have, "rgb" if none can be detected."""
     there = set()
     for path in paths[:: max(1, len(paths) // PROBES)]:
         for stream in store.streams:
@@ -110,7 +110,7 @@ def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
 
 
 def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Sequence[Look]) -> Report:
-    """Put what was seen in single videos together with what the lists show."""
+    """Combine the results of single videos with those of the lists."""
     sound = {look.path: look.facts for look in looks if look.facts}
     problems = [*lists.problems, *(problem for look in looks for problem in look.problems)]
     problems += check_lists(lists, opt.dataset)
@@ -126,12 +126,12 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Se
 
 
 def decoded(deep: bool) -> str:
-    """How much of every video was looked at."""
+    """Describe which frames of every video were decoded."""
     return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
 
 
 def places_of(store: Store, look: Look) -> list[Path]:
-    """The folder or files that a video is, or should be."""
+    """Return the folder or files of a video, present or not."""
     if look.facts:
         return files_of(store, store.root / (look.facts.folder or look.path))
     try:

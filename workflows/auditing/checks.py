@@ -1,4 +1,4 @@
-"""What an audit looks at in one video.
+"""Checks of one video.
 
 Of a folder of frames every image is opened, but only its first and last bytes are read: a quarter of a minute per
 million images and core once they are in memory. Of a video file every packet is read. Three frames of each video are
@@ -30,7 +30,7 @@ PIECE = 65536  # bytes of a file that count for its hash, at three places
 
 
 class Problem(NamedTuple):
-    """Something that is wrong.
+    """A problem of a video or of a list.
 
     Attributes:
         kind: A key of `audit_report.KINDS`.
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A video to look at: where it is, which streams it must have, and whether every frame is decoded."""
+    """A video to check: where it is, which streams it must have, and whether every frame is decoded."""
 
     store: Store
     path: str
@@ -53,7 +53,7 @@ class Job(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What became of a job; there are facts if there is no problem."""
+    """Result of a job; there are facts if there is no problem."""
 
     path: str
     facts: Facts | None
@@ -61,7 +61,7 @@ class Look(NamedTuple):
 
 
 class Found(Exception):  # noqa: N818 - no error of the program
-    """Ends the look at a video that cannot be used."""
+    """Signal that ends the checks of a video that cannot be used."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)
@@ -69,7 +69,7 @@ class Found(Exception):  # noqa: N818 - no error of the program
 
 
 def look_at_video(job: Job, worker: Worker) -> Look:
-    """Look at one video; what can be wrong with it is a problem, never an exception."""
+    """Check one video; every fault of the video is a problem in the result, never an exception."""
     try:
         return Look(job.path, examine(*job), [])
     except Found as found:
@@ -77,7 +77,7 @@ def look_at_video(job: Job, worker: Worker) -> Look:
 
 
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
-    """What the manifest says of a sound video.
+    """Return the manifest's facts of a sound video.
 
     Raises:
         Found: With what is wrong.
@@ -105,7 +105,7 @@ def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts
 
 @contextmanager
 def finding(kind: str, path: str) -> Iterator[None]:
-    """Make what a user can cause a problem of the video."""
+    """Convert errors that a user can cause into problems of the video."""
     try:
         yield
     except FileNotFoundError as error:
@@ -115,7 +115,7 @@ def finding(kind: str, path: str) -> Iterator[None]:
 
 
 def files_of(store: Store, folder: Path) -> list[Path]:
-    """What a located video is on the disk: a folder, a file, or a packed file for each stream."""
+    """Return the files of a located video: a folder, a file, or a packed file for each stream."""
     if isinstance(store, PackedVideos):
         packed = [file_of(folder, stream) for stream in (RGB.name, FLOW.name)]
         return [file for file in packed if file.is_file()]
@@ -123,7 +123,7 @@ def files_of(store: Store, folder: Path) -> list[Path]:
 
 
 def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> dict[str, list[list[Path]]]:
-    """Image files of a video: by stream and image plane, in order."""
+    """Return the image files of a video: by stream and image plane, in order."""
     first = store.layout.first
     return {
         stream: [[plane.path(i) for i in range(first, first + count)] for plane in store.planes(folder, stream)]
@@ -132,7 +132,7 @@ def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> d
 
 
 def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> None:
-    """Look at the first and last bytes of every image of a video.
+    """Check the first and last bytes of every image of a video.
 
     Raises:
         Found: With one problem of each kind, which names the first file.
@@ -153,7 +153,7 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
 
 
 def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:
-    """Decode every frame of a video, or only its first, middle and last one; height and width.
+    """Decode every frame of a video, or only its first, middle and last one; return height and width.
 
     Raises:
         FileNotFoundError: If a frame is missing.
@@ -176,7 +176,7 @@ def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) ->
 
 
 def hash_of(files: Sequence[Path]) -> str:
-    """Equal for files of equal content, whatever their names; `manifest.HASH` says what counts."""
+    """Hash the content of files, whatever their names; `manifest.HASH` says which bytes count."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(" ".join(str(file.stat().st_size) for file in files).encode())
     for index in sorted({0, len(files) // 2, len(files) - 1}):
@@ -189,7 +189,7 @@ def hash_of(files: Sequence[Path]) -> str:
 
 
 def rate(store: Store, folder: Path) -> float | None:
-    """Frames per second, None if nothing says so; only segments in seconds need it."""
+    """Return the frames per second, None if they are not stated; only segments in seconds need them."""
     try:
         return store.rate(folder)
     except (OSError, ValueError):
@@ -197,5 +197,5 @@ def rate(store: Store, folder: Path) -> float | None:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, without line breaks."""
+    """Return the message of an error without line breaks."""
     return " ".join(str(error).split())

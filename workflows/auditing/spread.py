@@ -1,4 +1,4 @@
-"""The videos of an audit spread over processes, which a damaged one may kill."""
+"""Parallel checks of the videos of an audit, in processes that a damaged video may kill."""
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -8,7 +8,7 @@ from .checks import Job, Look, Problem, look_at_video
 
 
 def looks_at(jobs: Sequence[Job], processes: int) -> Iterator[Look]:
-    """Do the jobs; a video that crashes a process is found by looking at the last ones alone."""
+    """Run the jobs; a video that crashes a process is found by checking the last ones alone."""
     left = {job.path: job for job in jobs}
     while left:
         try:
@@ -24,7 +24,7 @@ def looks_at(jobs: Sequence[Job], processes: int) -> Iterator[Look]:
 
 
 def look_alone(job: Job) -> Look:
-    """Do one job in a process of its own."""
+    """Run one job in a process of its own."""
     try:
         return next(iter(map_unordered(look_at_video, [job], Board(1, 2, 1))))
     except ValueError as error:

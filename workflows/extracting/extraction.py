@@ -1,4 +1,4 @@
-"""Videos to folders of frames and flow images: what the two extraction scripts share."""
+"""Extraction of videos to folders of frames and flow images, for both extraction scripts."""
 
 import logging
 from pathlib import Path
@@ -62,7 +62,7 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
 
 
 def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
-    """Print what `extract` would take, from a sample of the videos that are not complete; writes nothing to `target`.
+    """Print the estimated cost of `extract`, from a sample of incomplete videos; writes nothing to `target`.
 
     Arguments and errors are those of `extract`.
     """
@@ -77,7 +77,7 @@ def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
 
 
 def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
-    """The videos of this machine's share, complete or not."""
+    """List the videos of this machine's share, complete or not."""
     if source.resolve() in target.resolve().parents:
         raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
     videos = find_videos(source, classes)
@@ -88,7 +88,7 @@ def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machin
 
 
 def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
-    """What is about to be done, and with what."""
+    """Describe the work that begins, and the devices for it."""
     size = size_in_words(sum(job.size for job in todo))
     flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
     gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
@@ -97,7 +97,7 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machin
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:
-    """Video files of the chosen class folders, sorted; what is left out is said.
+    """Find the video files of the chosen class folders, sorted; skipped ones are reported.
 
     Where there are no class folders, as in Something-Something, all videos are in one.
 

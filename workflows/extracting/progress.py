@@ -1,4 +1,4 @@
-"""What a user sees while videos are extracted: how fast it goes, how long it takes, and how much disk it needs."""
+"""Progress of an extraction: its rate, the time left, and the disk space it needs."""
 
 import logging
 import shutil
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Tally:
-    """What is done, and from it what is left.
+    """Counts of finished videos, and the estimates of the whole that follow from them.
 
     Videos differ in length, so that they count by their bytes: the others become as many images, and as many bytes on
     the disk, per byte as the finished ones.
@@ -56,11 +56,11 @@ class Tally:
         self.written += outcome.size
 
     def expected(self, amount: int) -> float | None:
-        """What `amount` of the finished videos grows to with all of them; None as long as nobody can know."""
+        """Extrapolate `amount` of the finished videos to all of them; None while it is 0."""
         return amount * self.source / self.read if amount else None
 
     def text(self, size: int) -> str:
-        """Rate, time left and disk, as known after the newest sample; `size` in bytes is written so far."""
+        """Format rate, time left and disk at the newest sample; `size` in bytes is written so far."""
         (before, first), (now, count) = self.samples[0], self.samples[-1]
         rate = (count - first) / max(now - before, 1e-3)
         parts = [f"{rate:.1f} {self.unit}/s"]
@@ -70,13 +70,13 @@ class Tally:
         return ", ".join([*parts, size_in_words(size) + (f" of ~{size_in_words(max(total, size))}" if total else "")])
 
     def summary(self) -> str:
-        """Mean rate since the start, or nothing if nothing was made."""
+        """Format the mean rate since the start, "" if nothing was written."""
         rate = self.units / max(time.monotonic() - self.start, 1e-3)
         return f"; {rate:.1f} {self.unit}/s, {size_in_words(self.written)}" if self.units else ""
 
 
 class Progress:
-    """A line on the terminal that moves during long videos too, or a line in the log now and then; for `with`.
+    """Progress bar that moves during long videos too, or a line in the log now and then; a context manager.
 
     Args:
         tally: Of the finished videos.
@@ -115,7 +115,7 @@ class Progress:
                 log.info("%d of %s, %s", self.tally.finished, counted(self.tally.videos, "video"), text)
 
     def add(self, outcome: Outcome) -> None:
-        """Count a finished video, and say so if it is bad or if the disk is too small."""
+        """Count a finished video, and warn if it is bad or if the disk is too small."""
         self.tally.add(outcome)
         self.bar.update()
         if outcome.problem:

@@ -1,4 +1,4 @@
-"""Train and test lists of one's own videos: what was cut from one source stays on one side."""
+"""Train and test lists of a user's videos, with all clips of one source on one side."""
 
 import logging
 import zlib
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def hashed(name: str) -> int:
-    """A number that depends on a name alone, whose bytes need not be UTF-8."""
+    """Hash a name, whose bytes need not be UTF-8, to a number."""
     return zlib.crc32(name.encode("utf-8", "surrogateescape"))
 
 
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
-    """Choose the groups to test on: whole ones, in every class about `fraction` of its videos.
+    """Choose whole groups to test on, in every class about `fraction` of its videos.
 
     The choice depends on the names and the seed alone. Groups may span classes.
 
@@ -61,7 +61,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
 
 
 def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
-    """Entries in which a class of a single group has every video as its own, and said: they may look alike."""
+    """Make every video of a class with a single group its own group, with a warning: they may look alike."""
     groups: dict[int, set[str]] = defaultdict(set)
     for entry in entries:
         groups[entry.label].add(entry.group)

@@ -1,4 +1,4 @@
-"""What some videos of a data set are like, as far as commands for it depend on that."""
+"""Properties of the videos of a data set on which the recommended commands depend."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart 
 
 
 class Looks(NamedTuple):
-    """How videos are stored, and of what kind they are.
+    """Storage, size and frame rate of the videos of a data set.
 
     Attributes:
         kind: "files", "frames", "flow" for frames with flow, or "" where they are not at hand.
@@ -36,7 +36,7 @@ class Looks(NamedTuple):
 
 
 def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
-    """Look at some videos of which the last entries are preferred as an example; what cannot be read is passed over."""
+    """Inspect some videos, with the last entry as the example; unreadable ones are skipped."""
     some = entries[:: max(1, len(entries) // LOOKED_AT)]
     try:
         store = open_store("auto", root, some)
@@ -55,7 +55,7 @@ def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
 
 
 def of_files(files: Iterable[Path]) -> tuple[int, bool]:
-    """`Looks.side` and `Looks.source_rate` of video files."""
+    """Return the `side` and `source_rate` of video files."""
     sides, rates, uneven = list[int](), list[float](), 0
     for file in files:
         try:
@@ -73,7 +73,7 @@ def of_files(files: Iterable[Path]) -> tuple[int, bool]:
 
 
 def side_of_frames(folders: Iterable[Path]) -> int:
-    """`Looks.side` of folders of frames."""
+    """Return the `side` of folders of frames."""
     sides = []
     for folder in folders:
         image = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES), None)

@@ -1,4 +1,4 @@
-"""The commands that lead from a data set of one's own to a fused result, with sizes that suit it."""
+"""Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +43,7 @@ Command = list[str | Path]
 
 
 def choose_network(videos: int, looks: Looks) -> tuple[str, str]:
-    """The content of `--config` for a number of training videos, "" for none, and the reason for it."""
+    """Return the content of `--config` for a number of training videos, "" for none, and the reason for it."""
     if videos >= MANY:
         return "", (
             f"{videos:,} training videos: the commands train the published network, ResNeXt-101, which wants a GPU; "
@@ -60,12 +60,12 @@ def choose_network(videos: int, looks: Looks) -> tuple[str, str]:
 
 
 def input_size(side: int) -> int:
-    """Side of the input for videos of a short side, in pixels."""
+    """Return the input size for videos of a short side, in pixels."""
     return max((size for size in SIDES if size * SCALE <= side), default=SIDES[0])
 
 
 def next_commands(source: Path, out: Path, looks: Looks, small: bool) -> list[Command]:
-    """What to run, in this order.
+    """Return the commands to run, in this order.
 
     Args:
         source: Folder of the videos.
@@ -108,26 +108,26 @@ def next_commands(source: Path, out: Path, looks: Looks, small: bool) -> list[Co
 
 
 def extraction(looks: Looks, small: bool) -> Command:
-    """Options of an extraction: no larger than the network can see, nor than the videos are."""
+    """Return options of an extraction: no larger than the network can see, nor than the videos are."""
     side = min(looks.side, 2 * input_size(looks.side) if small else EXTRACTED)
     return ["--short_side", str(side), *(["--fps", "source"] if looks.source_rate else [])]
 
 
 def report(results: Path, out: Path) -> Command:
-    """The page of all results."""
+    """Return the command for the page of all results."""
     return ["utils1/report.py", results, "--out", out / "report"]
 
 
 def predict(looks: Looks, *weights: Path) -> Command:
-    """Name the action in one of the videos."""
+    """Return the command that classifies one of the videos."""
     return ["predict.py", looks.example, "--weights", *weights]
 
 
 def shown(command: Command) -> str:
-    """A command as one types it."""
+    """Format a command as one types it."""
     return " ".join(map(quoted, ["python", *words(command)]))
 
 
 def words(command: Sequence[str | Path]) -> list[str]:
-    """The words of a command; a path that begins with a dash would be read as an option."""
+    """Return the words of a command; a path that begins with a dash would be read as an option."""
     return [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in command]

@@ -1,4 +1,4 @@
-"""Checkpoints that are used together on a video: that they say how, and that they want the same."""
+"""Consistency of checkpoints that are used together on a video: metadata, classes and preprocessing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ NEEDED = {"options", "class_names", "recipe", "stream"}
 
 
 def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Checkpoints that say how they are used, of the same classes.
+    """Load checkpoints that state their preprocessing, of the same classes.
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -27,7 +27,7 @@ def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
-    """How to make clips that suit all checkpoints; how flow is made is known by those that read it.
+    """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Raises:
         ValueError: If they need different clips or flow.

@@ -1,4 +1,4 @@
-"""Live prediction: the newest clip is looked at as often as the network can, and what it cannot look at is dropped.
+"""Live prediction: the newest clip is scored as often as the network can, and the frames between are dropped.
 
 A thread reads all frames as they come and keeps those of one clip. So the frames of a clip always follow each other,
 and an answer is never later than one clip takes to be scored, however slow that is.
@@ -23,7 +23,7 @@ Clock = Callable[[], float]
 
 
 class Glimpse(NamedTuple):
-    """The newest frames.
+    """The newest frames of a source.
 
     Attributes:
         frames: In order; fewer than wanted where the source ended before.
@@ -37,7 +37,7 @@ class Glimpse(NamedTuple):
 
 
 class Newest:
-    """Reads a source in a thread of its own, from the beginning to the end of a `with` block; keeps its newest frames.
+    """Reader of a source in its own thread for the length of a `with` block; keeps its newest frames.
 
     Args:
         frames: The source.
@@ -68,7 +68,7 @@ class Newest:
         self.thread.join(2 * POLL)
 
     def read(self) -> None:
-        """Keep the newest frames until the source ends or nobody is interested."""
+        """Keep the newest frames until the source ends or the block is left."""
         try:
             for frame in self.source:
                 with self.changed:
@@ -86,7 +86,7 @@ class Newest:
                 self.changed.notify_all()
 
     def take(self, after: int, count: int, deadline: float) -> Glimpse | None:
-        """The newest frames, once `count` have come after frame `after` or the source has ended.
+        """Return the newest frames, once `count` have come after frame `after` or the source has ended.
 
         Args:
             after: Number of the last frame that was taken before; 0 at the beginning.
@@ -110,7 +110,7 @@ class Newest:
 
 
 class Answer(NamedTuple):
-    """What is said of the newest clip.
+    """Prediction for the newest clip.
 
     Attributes:
         probabilities: Of the classes (K,).
@@ -132,7 +132,7 @@ class Answer(NamedTuple):
 def watch(
     newest: Newest, score: Callable[[list[Picture]], Tensor], stride: int, seconds: float = math.inf
 ) -> Iterator[Answer]:
-    """Answers, one after the other, each to the newest clip that there is when the one before it is given.
+    """Yield answers one after the other, each to the newest clip when the one before it is given.
 
     Args:
         newest: Its frames are those of one clip.

@@ -1,4 +1,4 @@
-"""What the test scripts share: scoring the test videos with some streams, and reporting what they say together."""
+"""Evaluation of the test scripts: scoring the test videos with some streams, fusion, and the report."""
 
 import logging
 from argparse import Namespace
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 class Wanted(NamedTuple):
-    """A stream to score.
+    """Stream to score, and its checkpoint.
 
     Attributes:
         name: Its name in results.
@@ -116,14 +116,14 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
 
 
 def method_of(opt: Namespace) -> str:
-    """The fusion that is reported; the table of all of them stands beside it."""
+    """Return the reported fusion; the table of all of them stands beside it."""
     return "activno" if opt.fusion == "all" else opt.fusion
 
 
 def load_networks(
     opt: Namespace, wanted: Sequence[Wanted], states: Sequence[Mapping[str, Any]], class_names: Sequence[str]
 ) -> list[StreamNetwork]:
-    """The networks of some checkpoints, which fit their streams, the data and each other; raises as `score_streams`."""
+    """Load the networks of some checkpoints, and check that they fit; raises as `score_streams`."""
     networks = []
     for (_, path, stream), state in zip(wanted, states, strict=True):
         assert stream
@@ -134,12 +134,12 @@ def load_networks(
 
 
 def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what only training needs: of many streams it would fill the memory."""
+    """Load a checkpoint without its training state: those of many streams would fill the memory."""
     return {name: value for name, value in state.items() if name != "optimizer"}
 
 
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
-    """What the network of a checkpoint reads; a published checkpoint does not say, but its first convolution does.
+    """Return the stream of a checkpoint's network; of a published one it follows from the first convolution.
 
     Raises:
         ValueError: If it is neither RGB nor flow.
@@ -153,7 +153,7 @@ def stream_of(state: Mapping[str, Any], source: str) -> Stream:
 
 
 def settled(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> Namespace:
-    """Options of a test: where not given as in its first checkpoint, and `--modality` as what is read.
+    """Return the options of a test: those not given from its first checkpoint, and `--modality` as the streams.
 
     Raises:
         ValueError: If the given ones exclude a stream.
@@ -171,13 +171,13 @@ def settled(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) 
 
 
 def tested_run(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> str | None:
-    """Name of the run whose files a test's stand beside: the one given, or of a single checkpoint its own, if any."""
+    """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
     stored = state.get("options", {}).get("run_name") if len(wanted) == 1 else None
     return stored if opt.run_name is None else opt.run_name
 
 
 def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:
-    """The network as it is in float32, whose scores are the same everywhere; otherwise in the form that is fastest."""
+    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
     dtype = dtype_of(device, opt.amp)
     if dtype == torch.float32 and opt.compile == "off" and opt.group_width == 1:
         return network
@@ -232,7 +232,7 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
 
 
 def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
-    """Every fusion, and what the table is not."""
+    """Print the table of all fusions, with its caveat."""
     for line in table_lines(fusion_table(scores, extra), scores.streams):
         print(line)  # noqa: T201 - the result
     if scores.about.get("subset") != "val":

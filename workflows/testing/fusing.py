@@ -1,4 +1,4 @@
-"""From score files to answers, without data or networks: what streams say together, and every fusion in one table."""
+"""Fusion of score files, without data or networks: fused scores, and every fusion in one table."""
 
 import logging
 from argparse import Namespace
@@ -30,7 +30,7 @@ ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
 def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
-    """What all streams say together, shape (N, K).
+    """Fuse the scores of all streams, shape (N, K).
 
     Args:
         own: Of every stream.
@@ -47,7 +47,7 @@ def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = Non
 
 
 def activated_by(method: str, own: Scores, source: str) -> Tensor:
-    """Scores of every stream (S, N, K) that were activated clip by clip.
+    """Return the scores of every stream (S, N, K) that were activated clip by clip.
 
     Raises:
         ValueError: If there are none, or of another activation; says how to make them.
@@ -61,7 +61,7 @@ def activated_by(method: str, own: Scores, source: str) -> Tensor:
 
 
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
-    """Accuracies of every entry of `FUSIONS` with some weights of the streams.
+    """Compute accuracies of every entry of `FUSIONS` with some weights of the streams.
 
     Args:
         scores: Of every stream; the mean over clips comes before the activation.
@@ -81,7 +81,7 @@ def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[d
 
 
 def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple[float, ...]]:
-    """Weights to compare, none twice: equal, each stream alone, of two streams `PAIRS`, and those given."""
+    """Return the weights to compare, without duplicates: equal, each stream, of two `PAIRS`, and those given."""
     alone = torch.eye(streams).tolist()
     wanted = [
         (1.0,) * streams,
@@ -93,7 +93,7 @@ def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple
 
 
 def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[str]:
-    """`fusion_table` in Markdown."""
+    """Format `fusion_table` in Markdown."""
     names = [name.replace("|", "\\|").replace("\n", " ") for name in streams]
     lines = [f"| fusion | {' : '.join(names)} | top-1 | top-5 | mean class |", "|---|---|---|---|---|"]
     for row in rows:
@@ -103,7 +103,7 @@ def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[
 
 
 def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
-    """The streams of `--scores`, side by side, and the options as the first file in use was made with.
+    """Read the streams of `--scores`, merged, and the options of the first file in use.
 
     Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
 
@@ -144,7 +144,7 @@ def check_distinct(paths: Sequence[str]) -> None:
 
 
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
-    """The streams that are named, all where None, of the files that have any of them.
+    """Return the named streams, all where None, of the files that have any of them.
 
     Raises:
         ValueError: If there is no such stream.
@@ -159,7 +159,7 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
 
 
 def made_with(opt: Namespace, own: Scores, source: str) -> dict[str, Any]:
-    """What the name of a result says, as the scores state it.
+    """Return the settings that a result's name states, by the scores.
 
     Raises:
         ValueError: If they state what cannot be, or other options were given.
@@ -184,7 +184,7 @@ def made_with(opt: Namespace, own: Scores, source: str) -> dict[str, Any]:
 
 
 def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:
-    """How the scores of two files, with their names, were made in unlike ways, as far as both say."""
+    """Describe the settings in which the scores of two files, with their names, differ, where both state them."""
     (source, first), (path, second) = one, other
     a, b = first.about, second.about
     found = [
@@ -203,7 +203,7 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
 
 
 def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
-    """Names of streams that are scores of one checkpoint."""
+    """Return names of streams that are scores of one checkpoint."""
     first: dict[str, str] = {}
     for name in own.streams:
         digest = own.about.get("checkpoints", {}).get(name, {}).get("sha256")

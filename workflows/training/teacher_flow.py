@@ -1,4 +1,4 @@
-"""The flow that a teacher was trained on, computed while its student trains."""
+"""Input flow of a teacher, computed while its student trains."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
 def build_teacher_flow(
     opt: Namespace, checkpoint: Mapping[str, Any], source: str, device: torch.device
 ) -> OnlineFlow | None:
-    """Flow with the solver and encoding that the teacher's checkpoint states, or those of published ones.
+    """Build flow with the solver and encoding of the teacher's checkpoint, or those of published ones.
 
     A GPU that can compute it does; otherwise the loader processes do, on a core each.
 

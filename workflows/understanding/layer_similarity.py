@@ -1,4 +1,4 @@
-"""What a student has of its teacher: how alike their features are, layer by layer, on validation clips (linear CKA)."""
+"""Similarity of the features of a student and its teacher, layer by layer, on validation clips (linear CKA)."""
 
 import logging
 from argparse import Namespace
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the table; returns what it says."""
+    """Print the table; return its values."""
     if opt.clips < FEWEST:
         raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
     roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
@@ -57,7 +57,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
-    """A clip of so many validation videos, evenly spaced over the list, for that goes class by class.
+    """Choose a clip of so many validation videos, evenly spaced over the list, for that is sorted by class.
 
     Args:
         data: Options of the data.
@@ -84,7 +84,7 @@ def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, 
 
 
 def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str) -> LinearCKA:
-    """Every level of every network against every other, the networks' levels one after the other.
+    """Compare every level of every network with every other, the networks' levels one after the other.
 
     Args:
         networks: In eval mode, on `device`.
@@ -108,7 +108,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
 def features_of(
     networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str
 ) -> Iterator[list[Tensor]]:
-    """Features of the clips of each batch: (N, D) for every network and level."""
+    """Yield features of the clips of each batch: (N, D) for every network and level."""
     with torch.inference_mode():
         for batch in tqdm(loader, "clips", leave=False, disable=None):
             clips = {name: x.to(device) for name, x in batch.items() if isinstance(x, Tensor)}
@@ -117,7 +117,7 @@ def features_of(
 
 
 def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:
-    """The same rows in batches of at least `size`, but for the last one."""
+    """Regroup the rows in batches of at least `size`, but for the last one."""
     kept: list[list[Tensor]] = []
     for batch in batches:
         kept.append(batch)

@@ -1,4 +1,4 @@
-"""Why a number is another one than expected, as far as the records and the files show it.
+"""Causes of a result other than expected, as far as the records and the files show them.
 
 Every cause is asked for its evidence, the likeliest first; what cannot be seen is said to be unknown, not left out.
 """
@@ -26,7 +26,7 @@ QUALITY_STEP = 5  # of JPEG, below which hardly a grey level changes
 
 
 class Cause(NamedTuple):
-    """A cause, whether it is one here, and why one thinks so."""
+    """A possible cause, its verdict, and the evidence."""
 
     name: str
     verdict: str
@@ -34,14 +34,14 @@ class Cause(NamedTuple):
 
 
 def causes(system: System, found: Comparison) -> list[Cause]:
-    """All causes, the likeliest first."""
+    """List all causes, the likeliest first."""
     listed = [Cause(name, verdict, evidence) for name, verdict, evidence in about_lists(system, found)]
     rows = [*about_images(system, found), *listed, about_metric(system, found), *about_clips(system, found)]
     return sorted(rows, key=lambda cause: ORDER.index(cause.verdict))
 
 
 def about_images(system: System, found: Comparison) -> Iterator[Cause]:
-    """How the images were made."""
+    """Yield causes in the extraction of the images."""
     here, there = provenance(system.options(found.part)), system.state.get("recipe", {}).get("provenance", {})
     others = tuple(sorted((here | there).keys() - {*FLOW_KEYS, *GEOMETRY}))
     if system.stream.name != "flow":
@@ -57,7 +57,7 @@ def about_images(system: System, found: Comparison) -> Iterator[Cause]:
 def compared(
     here: dict[str, Any], there: dict[str, Any], keys: tuple[str, ...], worst: str = LIKELY
 ) -> tuple[str, str]:
-    """Verdict and evidence of what is stated here and in the checkpoint."""
+    """Return verdict and evidence of the values stated here and in the checkpoint."""
     found = list(differences(here, there, keys))
     known = [(name, a, b) for name, a, b in found if NOT_STATED not in (a, b)]
     if known:
@@ -74,7 +74,7 @@ def compared(
 
 
 def seen(system: System, found: Comparison, key: str, verdict: str, evidence: str) -> tuple[str, str]:
-    """The same, by what the images themselves show, if the videos are those of the checkpoint."""
+    """Refine verdict and evidence by the images themselves, if the videos are those of the checkpoint."""
     there, here = system.stated(found.part), found.measured.data
     if verdict == LIKELY or there.get("sha256") != here["sha256"] or not there.get(key) or not here[key]:
         return verdict, evidence
@@ -89,7 +89,7 @@ def seen(system: System, found: Comparison, key: str, verdict: str, evidence: st
 
 
 def about_quality(system: System, found: Comparison, here: dict[str, Any], there: dict[str, Any]) -> Cause:
-    """JPEG quality: stated, or read from the tables of a file."""
+    """Compare the JPEG quality: stated, or read from the tables of a file."""
     name = "JPEG quality"
     verdict, evidence = compared(here, there, ("quality",))
     measured = jpeg_quality(found.measured.videos[0].folder) if system.stream == RGB else None
@@ -105,7 +105,7 @@ def about_quality(system: System, found: Comparison, here: dict[str, Any], there
 
 
 def about_metric(system: System, found: Comparison) -> Cause:
-    """Whether the expected number is one of another kind."""
+    """Check whether the expected number is another metric."""
     name = "another metric, like clip for video accuracy"
     if found.part == "val":
         return Cause(name, NO, "both are the accuracy of one clip per validation video")
@@ -124,7 +124,7 @@ def about_metric(system: System, found: Comparison) -> Cause:
 
 
 def about_clips(system: System, found: Comparison) -> Iterator[Cause]:
-    """Which clips are cut and how they are normalised; and what rounding does."""
+    """Yield causes in the choice of clips, their normalisation, and rounding."""
     yield about_options(system, found)
     if found.part == "test":
         yield about_tail(system, found)
@@ -142,7 +142,7 @@ def about_clips(system: System, found: Comparison) -> Iterator[Cause]:
 
 
 def about_options(system: System, found: Comparison) -> Cause:
-    """Options that were given otherwise than the checkpoint has them."""
+    """Find options that were given otherwise than the checkpoint has them."""
     name, opt = "other clips: options that were given", system.options(found.part)
     tested = system.state.get("tested", {}).get("options", {}) if found.part == "test" else {}
     stored = {**system.state.get("options", {}), **tested}
@@ -160,7 +160,7 @@ def about_options(system: System, found: Comparison) -> Cause:
 
 
 def about_tail(system: System, found: Comparison) -> Cause:
-    """What happens to frames after the last whole clip of a video."""
+    """Check the frames after the last whole clip of a video."""
     name, opt = "last frames dropped or not (--tail, --sampling compat)", system.test_opt
     if opt.test_sampling != "all":
         return Cause(name, NO, f"--test_sampling {opt.test_sampling} takes no clips to the end")

@@ -1,4 +1,4 @@
-"""Scoring a checkpoint again, as its training validated it and as the test scripts do."""
+"""Scoring of a checkpoint, as its training validated it and as the test scripts do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ LOSS_TOLERANCE = 1e-3  # relative: what kernels of other machines change
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out of a part, and of which videos.
+    """Metrics of a part, and its videos.
 
     Attributes:
         metrics: Of "val" "acc" and "loss" of one clip per video; of "test" "top1", "top5" and "mean_class" of videos,
@@ -54,12 +54,12 @@ class Comparison:
 
     @property
     def key(self) -> str:
-        """The number that people compare."""
+        """The headline metric."""
         return "acc" if self.part == "val" else "top1"
 
     @property
     def fine(self) -> str:
-        """The number that shows the smallest differences."""
+        """The metric that shows the smallest differences."""
         return "loss" if "loss" in self.expected else self.key
 
     @property
@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether they are the same but for what other machines change.
+        """Whether they are the same within the tolerance for other machines.
 
         Where the losses agree one clip more or less may be right: it lay on the border.
         """
@@ -104,7 +104,7 @@ def measure(system: System, part: str) -> Measured:
 
 
 def task_of(system: System) -> Classify | Distill:
-    """What the training validated with: distillation weighs its cross-entropy, and needs no teacher for it."""
+    """Build the task of the validation: distillation weighs its cross-entropy, and needs no teacher for it."""
     if "loss_ce" in system.state.get("metrics", {}):
         return Distill(system.model, system.model, (), ce_weight=system.opt.ce_weight).to(system.device)
     return Classify(system.model).to(system.device)

@@ -1,4 +1,4 @@
-"""The test result that a checkpoint carries, so that whoever has the file knows what to expect."""
+"""Recorded test result of a checkpoint, so that whoever has the file can verify it."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
 
 
 def record(system: System, measured: Measured) -> dict[str, Any]:
-    """Write what a test measured into its checkpoint as "tested", whole or not at all.
+    """Write a test's measured result into its checkpoint as "tested", whole or not at all.
 
     Args:
         system: Whose checkpoint is rewritten; a file of bare weights becomes one with a "state_dict".

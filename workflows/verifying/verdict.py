@@ -1,4 +1,4 @@
-"""What a verification says: one verdict, and a table of causes."""
+"""Report of a verification: one verdict, and a table of causes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ NAMES = {"val": "validation clips", "test": "test videos"}
 def verdict(
     found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None, lists: Mapping[str, str]
 ) -> str:
-    """One line.
+    """Return the verdict in one line.
 
     Args:
         found: What was compared.
@@ -37,13 +37,13 @@ def verdict(
 
 
 def surest(rows: Sequence[Cause]) -> str:
-    """The likely causes in words."""
+    """Name the likely causes in words."""
     names = [cause.name for cause in rows if cause.verdict == LIKELY]
     return f"likely: {' and '.join(names)}" if names else "no likely cause seen"
 
 
 def as_plain(one: Comparison) -> dict[str, Any]:
-    """A comparison as plain values."""
+    """Return a comparison as plain values."""
     return {
         "part": one.part,
         "source": one.source,
@@ -56,7 +56,7 @@ def as_plain(one: Comparison) -> dict[str, Any]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Format the report for people."""
     lines = [report["verdict"], *(f"although {note}" for note in report["notes"])]
     for part, rows in report["causes"].items():
         lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]

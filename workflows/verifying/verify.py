@@ -1,4 +1,4 @@
-"""Score a checkpoint again, compare with the numbers it carries, and when they differ say why."""
+"""Verification of a checkpoint: score it again, compare with its stated numbers, and explain differences."""
 
 import sys
 from argparse import Namespace
@@ -16,7 +16,7 @@ DIFFERENT = 1
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the verdict and, if numbers differ, what may be the cause.
+    """Print the verdict and, if numbers differ, possible causes.
 
     Returns:
         "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
@@ -47,13 +47,13 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def list_of(system: System, part: str) -> str:
-    """Data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
+    """Name the data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
     opt = system.options(part)
     return f"{opt.dataset} split {opt.split}"
 
 
 def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured | None]:
-    """Score the parts for which a number is known; the second is what the test measured, if it was scored.
+    """Score the parts with a known number; the second value is the test's measurement, if it was scored.
 
     Raises:
         ValueError: If none is known and none is to be recorded.

@@ -1,4 +1,4 @@
-"""Which videos are used, and whether they are those of the checkpoint."""
+"""Lists of videos in use, compared with those of the checkpoint."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ SPLITS = (1, 2, 3)
 
 
 def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, str]]:
-    """Name, verdict and evidence of the causes that lie in the list."""
+    """Yield name, verdict and evidence of the causes that lie in the list."""
     here, there = found.measured.data, system.stated(found.part)
     used = f"{here['videos']:,} of {counted(here['listed'], 'listed video')} used"
     if there:
@@ -37,7 +37,7 @@ def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, s
 
 
 def other_list(system: System, found: Comparison, there: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and evidence, once the list is not known to be the same."""
+    """Return verdict and evidence, once the list is not known to be the same."""
     opt = system.options(found.part)
     known = lists_here(opt)
     if there:
@@ -59,12 +59,12 @@ def other_list(system: System, found: Comparison, there: Mapping[str, Any]) -> t
 
 
 def kind_of(opt: Namespace, part: str) -> str:
-    """What the list of a part is called."""
+    """Name the list of a part."""
     return "test" if part == "test" or not opt.val_fraction else "held-out"
 
 
 def lists_here(opt: Namespace) -> dict[str, str]:
-    """SHA-256 of every list of every split that is here, by what it is called."""
+    """Return the SHA-256 of every list of every split that is here, by its name."""
     found: dict[str, str] = {}
     for split in SPLITS:
         of_split = Namespace(**vars(opt) | {"split": split})
@@ -77,7 +77,7 @@ def lists_here(opt: Namespace) -> dict[str, str]:
 
 
 def parts(opt: Namespace, lists: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
-    """The lists of a split, and what `--val_fraction` makes of its training list."""
+    """Return the lists of a split, and the parts into which `--val_fraction` divides its training list."""
     if not 0 < opt.val_fraction < 1:
         return dict(lists)
     train, held_out = hold_out(lists["train"], opt.val_fraction)
