@@ -33,7 +33,7 @@ from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import RGB, ImageFolder
 from workflows.extracting.tasks import Tasks
 from workflows.extracting.video_folder import Job, extract_video
-from workflows.shared.processes import Board, Worker, single_threaded_libraries
+from workflows.shared.processes import SharedCounters, Worker, single_threaded_libraries
 
 WIDTH, HEIGHT, FPS = 340, 256, 25.0
 TINT = (0.8, 0.9, 1.0)  # of blue, green and red
@@ -79,7 +79,7 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
     assert recipe.flow is not None
     solve = recipe.flow.build()
     job = Job(video, video.stat().st_size, video.with_suffix(""), recipe)
-    whole = partial(extract_video, job, Worker(0, Board(1, 1, 1)))
+    whole = partial(extract_video, job, Worker(0, SharedCounters(1, 1, 1)))
     if problem := whole().problem:
         raise ValueError(problem)
     paths = sorted(job.folder.glob(f"[0-9]*{RGB.suffix}"))

@@ -23,7 +23,7 @@ from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
 
 from ..shared.processes import Worker
-from .jpeg_ends import Fault, look_at_image
+from .jpeg_ends import Fault, check_image
 
 CHUNK = 16  # frames decoded at a time
 PIECE = 65536  # bytes of a file that count for its hash, at three places
@@ -52,7 +52,7 @@ class Job(NamedTuple):
     deep: bool
 
 
-class Look(NamedTuple):
+class VideoCheck(NamedTuple):
     """Result of a job; there are facts if there is no problem."""
 
     path: str
@@ -60,7 +60,7 @@ class Look(NamedTuple):
     problems: list[Problem]
 
 
-class Found(Exception):  # noqa: N818 - no error of the program
+class UnusableVideo(Exception):  # noqa: N818 - no error of the program
     """Signal that ends the checks of a video that cannot be used."""
 
     def __init__(self, *problems: Problem) -> None:
@@ -68,19 +68,19 @@ class Found(Exception):  # noqa: N818 - no error of the program
         self.problems = list(problems)
 
 
-def look_at_video(job: Job, worker: Worker) -> Look:
+def check_video(job: Job, worker: Worker) -> VideoCheck:
     """Check one video; every fault of the video is a problem in the result, never an exception."""
     try:
-        return Look(job.path, examine(*job), [])
-    except Found as found:
-        return Look(job.path, None, found.problems)
+        return VideoCheck(job.path, examine(*job), [])
+    except UnusableVideo as error:
+        return VideoCheck(job.path, None, error.problems)
 
 
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
     """Return the manifest's facts of a sound video.
 
     Raises:
-        Found: With what is wrong.
+        UnusableVideo: With what is wrong.
     """
     folders = isinstance(store, FrameFolders)
     with finding("outside", path):
@@ -109,9 +109,9 @@ def finding(kind: str, path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise Found(Problem("missing", path, one_line(error))) from None
+        raise UnusableVideo(Problem("missing", path, one_line(error))) from None
     except (OSError, ValueError) as error:
-        raise Found(Problem(kind, path, one_line(error))) from None
+        raise UnusableVideo(Problem(kind, path, one_line(error))) from None
 
 
 def files_of(store: Store, folder: Path) -> list[Path]:
@@ -135,13 +135,13 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
     """Check the first and last bytes of every image of a video.
 
     Raises:
-        Found: With one problem of each kind, which names the first file.
+        UnusableVideo: With one problem of each kind, which names the first file.
     """
     found = defaultdict(list)
     for files in planes.values():
         size = None
         for file in (file for plane in files for file in plane):
-            fault, (width, height) = look_at_image(file)
+            fault, (width, height) = check_image(file)
             size = size or (None if fault else (width, height))
             if not fault and size != (width, height):
                 fault = Fault("size", f"{width}x{height}, unlike the other frames of the video")
@@ -149,7 +149,7 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
                 found[fault.kind].append(f"{file}: {fault.text}")
     if found:
         more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in found.items()}
-        raise Found(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in found.items()))
+        raise UnusableVideo(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in found.items()))
 
 
 def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:

@@ -36,7 +36,7 @@ KINDS = {
 COLUMNS = ("severity", "kind", "path", "text")
 
 
-class Used(NamedTuple):
+class SubsetCounts(NamedTuple):
     """Number of listed and of sound videos of a subset."""
 
     split: int
@@ -62,7 +62,7 @@ class Report(NamedTuple):
     root: str
     layout: str
     videos: int
-    used: list[Used]
+    used: list[SubsetCounts]
     problems: list[Problem]
     looked_at: str = ""
 
@@ -72,10 +72,10 @@ class Report(NamedTuple):
         return [problem for problem in self.problems if KINDS[problem.kind][0] == "error"]
 
 
-def count_used(lists: Lists, sound: Collection[str]) -> list[Used]:
+def count_used(lists: Lists, sound: Collection[str]) -> list[SubsetCounts]:
     """Count the listed and sound videos, or segments of videos, of every list."""
     return [
-        Used(split, subset, len(listing.entries), sum(entry.path in sound for entry in listing.entries))
+        SubsetCounts(split, subset, len(listing.entries), sum(entry.path in sound for entry in listing.entries))
         for (split, subset), listing in lists.listings.items()
     ]
 

@@ -24,7 +24,7 @@ class Fault(NamedTuple):
     text: str
 
 
-def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
+def check_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     """Return the fault of an image file, and its width and height.
 
     Of JPEG files only the ends are read: damage in the middle is not noticed. Others are decoded.
@@ -40,7 +40,7 @@ def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
         state = os.fstat(file)
         if not stat.S_ISREG(state.st_mode):
             return Fault("undecodable", "is not a file"), NO_SIZE
-        fault, size = look_inside(file, state.st_size)
+        fault, size = check_content_of(file, state.st_size)
     except OSError as error:  # a bad sector of the disk
         return Fault("undecodable", error.strerror or str(error)), NO_SIZE
     finally:
@@ -49,7 +49,7 @@ def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
 
 
 def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
-    """Do the same as `look_at_image` by decoding a format that has no end marker."""
+    """Do the same as `check_image` by decoding a format that has no end marker."""
     try:
         height, width = pixels.decode(pixels.read_file(path), 3, path).shape[:2]
     except (OSError, ValueError) as error:
@@ -57,8 +57,8 @@ def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     return None, (width, height)
 
 
-def look_inside(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
-    """Do the same as `look_at_image` for an open file; no fault and no size if it is another format."""
+def check_content_of(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
+    """Do the same as `check_image` for an open file; no fault and no size if it is another format."""
     if length == 0:
         return Fault("empty", "empty"), NO_SIZE
     head = os.pread(file, HEAD, 0)

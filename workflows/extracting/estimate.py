@@ -20,7 +20,7 @@ from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.steps import is_even, mean_rate
 from sts_common import counted, size_in_words
 
-from ..shared.processes import Board, Worker, map_unordered, single_threaded_libraries
+from ..shared.processes import SharedCounters, Worker, map_unordered, single_threaded_libraries
 from .image_folder import ImageFolder, Solver
 from .machine import CPU, Machine
 from .progress import say
@@ -56,9 +56,9 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
         ValueError: None of the videos, or of those sampled, can be read.
     """
     processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
-    looks = list(map_unordered(look_at, jobs, Board(len(jobs), processes, processes)))
-    lengths = {look.job: look.frames for look in looks if not look.problem}
-    name_refused([look.problem for look in looks if look.problem], len(jobs))
+    estimates = list(map_unordered(estimate_length, jobs, SharedCounters(len(jobs), processes, processes)))
+    lengths = {estimated.job: estimated.frames for estimated in estimates if not estimated.problem}
+    name_refused([estimated.problem for estimated in estimates if estimated.problem], len(jobs))
     frames = sum(lengths.values())
     with single_threaded_libraries():
         tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
@@ -81,7 +81,7 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     )
 
 
-class Look(NamedTuple):
+class LengthEstimate(NamedTuple):
     """Estimated number of frames of a video, or the reason why it is refused."""
 
     job: Job
@@ -89,13 +89,13 @@ class Look(NamedTuple):
     problem: str
 
 
-def look_at(job: Job, worker: Worker) -> Look:
+def estimate_length(job: Job, worker: Worker) -> LengthEstimate:
     """Estimate the frames of a video without decoding it, as its extraction begins."""
     try:
         index = outline(job.video, job.recipe.allow_short)
     except (ValueError, FileNotFoundError) as error:
-        return Look(job, 0.0, refusal(job.video, error))
-    return Look(job, index.length * (job.recipe.fps or mean_rate(index)), "")
+        return LengthEstimate(job, 0.0, refusal(job.video, error))
+    return LengthEstimate(job, index.length * (job.recipe.fps or mean_rate(index)), "")
 
 
 def name_refused(problems: Sequence[str], videos: int) -> None:

@@ -8,11 +8,11 @@ from datasets.lists.class_folders import find_tree, refuse_clashes
 from datasets.stores.provenance import claim
 from sts_common import counted, size_in_words
 
-from ..shared.processes import Board, map_unordered
+from ..shared.processes import SharedCounters, map_unordered
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Machine
-from .progress import Progress, Tally
+from .progress import Progress, Totals
 from .video_folder import Job, extract_video, is_complete
 
 log = logging.getLogger(__name__)
@@ -45,19 +45,19 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
         log.info("%s", announcement(todo, complete, recipe, machine))
         for line in uneven(todo):
             log.warning("%s", line)
-    tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
-    board = Board(len(todo), machine.processes(len(todo)), machine.cores)
-    with Progress(tally, board, target) as progress:
-        for outcome in map_unordered(extract_video, todo, board):
+    totals = Totals(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
+    counters = SharedCounters(len(todo), machine.processes(len(todo)), machine.cores)
+    with Progress(totals, counters, target) as progress:
+        for outcome in map_unordered(extract_video, todo, counters):
             progress.add(outcome)
-    made = ", ".join(f"{count} {stream}" for stream, count in tally.images.items()) or "no images"
+    made = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
     log.info(
-        f"extracted {counted(len(todo) - tally.failed, 'video')} ({made}), {complete} were already complete, "
-        f"{tally.failed} failed{tally.summary()}"
+        f"extracted {counted(len(todo) - totals.failed, 'video')} ({made}), {complete} were already complete, "
+        f"{totals.failed} failed{totals.summary()}"
     )
-    if tally.failed:
+    if totals.failed:
         raise ValueError(
-            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+            f"{totals.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
         )
 
 

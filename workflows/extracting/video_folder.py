@@ -92,16 +92,16 @@ def refusal(video: Path, error: Exception) -> str:
 
 def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int], int]:
     """Write the images of a video; return their number per stream, and their bytes on the disk."""
-    recipe, board, total = job.recipe, worker.board, []
+    recipe, counters, total = job.recipe, worker.counters, []
 
     def count(stream: str, images: int, size: int) -> None:
         total.append(size)
-        board.add(SIZE, size)
+        counters.add(SIZE, size)
         if stream == recipe.streams[-1]:
-            board.add(IMAGES, images)
+            counters.add(IMAGES, images)
 
     solver = shared_solver(recipe.flow, job.devices[worker.number % len(job.devices)]) if recipe.flow else None
     frames = read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True)
-    with Tasks(board.threads, board.cores) as tasks:
+    with Tasks(counters.threads, counters.cores) as tasks:
         counts = ImageFolder(folder, recipe, count).write_all(frames, solver, tasks)
     return counts, sum(total)

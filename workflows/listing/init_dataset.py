@@ -13,7 +13,7 @@ from sts_common import counted
 from ..shared.command_lines import quoted
 from .grouped_split import group_alone, split_groups
 from .list_writers import Lists, table
-from .looks import look_at
+from .looks import inspect_videos
 from .make_lists import put
 from .own_videos import clashes, follow_links, list_own
 from .recommended import CONFIG, choose_network, next_commands, shown
@@ -134,15 +134,15 @@ def main(opt: Namespace) -> list[str]:
         lists = divide(lists, opt, command_of(opt))
     report(lists)
     train, test = lists.subsets["train"], lists.subsets["test"]
-    looks = look_at(videos, [*train, *test])
-    network, reason = choose_network(len(train), looks)
+    properties = inspect_videos(videos, [*train, *test])
+    network, reason = choose_network(len(train), properties)
     texts = {f"labels/{name}": text for name, text in table(lists).items()}
     for path in put(texts | ({CONFIG: network} if network else {}), opt.out, opt.force):
         log.info("%s", path)
     log.info("%s", reason)
-    if looks.kind == "frames":
+    if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
-    commands = [shown(command) for command in next_commands(videos, opt.out, looks, bool(network))]
+    commands = [shown(command) for command in next_commands(videos, opt.out, properties, bool(network))]
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
 

@@ -19,7 +19,7 @@ USUAL = 240  # pixels, where none can be read
 RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart rates of one data set may be
 
 
-class Looks(NamedTuple):
+class VideoProperties(NamedTuple):
     """Storage, size and frame rate of the videos of a data set.
 
     Attributes:
@@ -35,7 +35,7 @@ class Looks(NamedTuple):
     source_rate: bool
 
 
-def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
+def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
     """Inspect some videos, with the last entry as the example; unreadable ones are skipped."""
     some = entries[:: max(1, len(entries) // LOOKED_AT)]
     try:
@@ -43,15 +43,15 @@ def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
         places = [store.locate(entry.path) for entry in some]
         example = store.locate(entries[-1].path)
     except (OSError, ValueError):
-        return Looks("", root / entries[-1].path, USUAL, False)
+        return VideoProperties("", root / entries[-1].path, USUAL, False)
     if isinstance(store, VideoFiles):
         sides, rates = of_files(places)
-        return Looks("files", example, sides, rates)
+        return VideoProperties("files", example, sides, rates)
     try:
         kind = "flow" if store.counts(example, {"flow"}).get("flow") else "frames"
     except (OSError, ValueError):
         kind = "frames"
-    return Looks(kind, example, side_of_frames(places), False)
+    return VideoProperties(kind, example, side_of_frames(places), False)
 
 
 def of_files(files: Iterable[Path]) -> tuple[int, bool]:

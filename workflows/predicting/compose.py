@@ -23,7 +23,7 @@ from .agreement import common_recipe, load_states
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets
-from .live import Answer, Newest, show, watch
+from .live import Answer, FrameReader, show, watch
 from .live_sources import at_rate, live_frames
 from .predictor import STREAMS, Prediction, Predictor, predict_video, share_cores
 from .timeline import PICTURES, Lookup, best, draw_timeline
@@ -119,8 +119,8 @@ def predict_live(opt: Namespace, predictor: Predictor, path: Path) -> None:
     frames = at_rate(live_frames(path), provenance.get("fps", 25.0))
     shown = map(Scaler(provenance.get("short_side", 256), path), frames)
     try:
-        with Newest(map(np.asarray, shown), predictor.span) as newest:
-            for answer in watch(newest, predictor.newest(path), stride, opt.seconds or math.inf):
+        with FrameReader(map(np.asarray, shown), predictor.span) as reader:
+            for answer in watch(reader, predictor.newest(path), stride, opt.seconds or math.inf):
                 say(line(answer, predictor, opt))
                 if opt.show:
                     show(label(answer.frame, best(answer.probabilities, predictor.names, BARS)))

@@ -25,7 +25,7 @@ from .score_files import ScoreFile
 from .single_and_fused import System
 
 
-class Said(NamedTuple):
+class SystemPrediction(NamedTuple):
     """Prediction of a system for a video: the system's name, a class and its probability."""
 
     system: str
@@ -40,14 +40,14 @@ class Error(NamedTuple):
         video: Its name.
         true: Its class.
         true_probability: Of that class.
-        said: What the system says, and after it each stream.
+        predictions: That of the system, and after it that of each stream.
         strip: Frames of it.
     """
 
     video: str
     true: str
     true_probability: float
-    said: list[Said]
+    predictions: list[SystemPrediction]
     strip: Strip
 
 
@@ -126,9 +126,9 @@ def disagreement_of(systems: Sequence[System]) -> Disagreement:
 def error_of(file: ScoreFile, systems: Sequence[System], position: int, strip: Strip) -> Error:
     """Describe a misclassified video, by its position."""
     names, label = file.scores.class_names, int(file.scores.label[position])
-    said = []
+    predictions = []
     for system in (systems[-1], *systems[:-1]):
-        predicted = int(system.predicted[position])
-        said.append(Said(system.stream, names[predicted], float(system.probability[position, predicted])))
+        top = int(system.predicted[position])
+        predictions.append(SystemPrediction(system.stream, names[top], float(system.probability[position, top])))
     probability = float(systems[-1].probability[position, label])
-    return Error(file.scores.video[position], names[label], probability, said, strip)
+    return Error(file.scores.video[position], names[label], probability, predictions, strip)

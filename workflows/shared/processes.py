@@ -19,10 +19,10 @@ import torch
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `Board.numbers`
+LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `SharedCounters.numbers`
 
 
-class Board:
+class SharedCounters:
     """Counters shared by all processes of a command.
 
     Args:
@@ -57,42 +57,48 @@ class Worker:
     """A process of the pool."""
 
     number: int  # 0, 1, ...
-    board: Board
+    counters: SharedCounters
 
 
 current: Worker | None = None  # the one that this process is; a pool can hand it over in no other way
 
 
-def map_unordered(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
+def map_unordered(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
     """Yield results of `function` in the order in which they are ready.
 
     Args:
         function: A function of a module, so that another process finds it.
         jobs: Its arguments.
-        board: With the number of processes; 1 works in this one.
+        counters: With the number of processes; 1 works in this one.
 
     Raises:
         ValueError: If a process dies.
     """
-    results = in_this_process if board.processes == 1 else in_processes
-    for result in results(function, jobs, board):
-        board.add(LEFT, -1)
+    results = in_this_process if counters.processes == 1 else in_processes
+    for result in results(function, jobs, counters):
+        counters.add(LEFT, -1)
         yield result
 
 
-def in_this_process(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
+def in_this_process(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
     """Do the same as `map_unordered` without other processes."""
     with single_threaded_libraries():
-        yield from (function(job, Worker(0, board)) for job in jobs)
+        yield from (function(job, Worker(0, counters)) for job in jobs)
 
 
-def in_processes(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
+def in_processes(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
     """Do the same as `map_unordered` in a pool."""
     context = worker_context(function.__module__)
-    pool = ProcessPoolExecutor(board.processes, context, initializer=start_worker, initargs=(board,))
+    pool = ProcessPoolExecutor(counters.processes, context, initializer=start_worker, initargs=(counters,))
     waiting = iter(jobs)
     try:
-        pending = {pool.submit(run, function, job) for job in islice(waiting, board.processes)}
+        pending = {pool.submit(run, function, job) for job in islice(waiting, counters.processes)}
         while pending:
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
             pending |= {pool.submit(run, function, job) for job in islice(waiting, len(ready))}
@@ -118,14 +124,14 @@ def worker_context(module: str) -> multiprocessing.context.BaseContext:
     return context
 
 
-def start_worker(board: Board) -> None:
+def start_worker(counters: SharedCounters) -> None:
     """Number a worker, and make it end at once with Ctrl-C or with its parent, however that dies."""
     global current
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: wait_for_process([parent.sentinel]) and os._exit(1), daemon=True).start()
-    current = Worker(board.add(WORKERS, 1), board)
+    current = Worker(counters.add(WORKERS, 1), counters)
 
 
 def run(function: Callable[[Job, Worker], Result], job: Job) -> Result:

@@ -40,7 +40,7 @@ class Job(NamedTuple):
 
 
 @dataclass
-class Differences:
+class FlowDifferences:
     """Statistics of the difference of some pairs of flows; pixels unknown to either side are only counted.
 
     Attributes:
@@ -58,8 +58,8 @@ class Differences:
     levels: NDArray[np.int64]
     unknown: int
 
-    def __add__(self, other: "Differences") -> "Differences":
-        return Differences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    def __add__(self, other: "FlowDifferences") -> "FlowDifferences":
+        return FlowDifferences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def summary(self) -> dict[str, float]:
         """Return numbers by the names in `COLUMNS`; shares are percent."""
@@ -83,12 +83,12 @@ class Differences:
         return float(np.uint32((place << 16) + 0x8000 if place else 0).view(np.float32))
 
 
-def no_differences() -> Differences:
+def no_differences() -> FlowDifferences:
     """Return the statistics of no flows."""
-    return Differences(0, 0.0, np.zeros(1 << 15, np.int64), np.zeros(256, np.int64), 0)
+    return FlowDifferences(0, 0.0, np.zeros(1 << 15, np.int64), np.zeros(256, np.int64), 0)
 
 
-def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> Differences:
+def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> FlowDifferences:
     """Compare two flows (H, W, 2) in pixels, NaN where unknown; `grey` is the encoding of their levels."""
     if a.shape != b.shape:
         raise ValueError(f"flow of {a.shape[1]}x{a.shape[0]} in A, of {b.shape[1]}x{b.shape[0]} in B")
@@ -96,7 +96,7 @@ def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> D
     a, b = a[known], b[known]  # (known pixels, 2)
     lengths = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
     levels = np.abs(encode(a, *grey).astype(np.int16) - encode(b, *grey))
-    return Differences(
+    return FlowDifferences(
         flows=1,
         total=float(lengths.sum(dtype=np.float64)),
         lengths=np.bincount(lengths.view(np.uint32) >> 16, minlength=1 << 15),
@@ -105,7 +105,7 @@ def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> D
     )
 
 
-def compare_video(job: Job, _: Worker) -> tuple[str, Differences, str]:
+def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
     """Return the name, the differences of the flows on both sides, and the problem of the video or ""."""
     result, problem = no_differences(), ""
     try:

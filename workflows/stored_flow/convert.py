@@ -34,7 +34,7 @@ from ..extracting.flow_files import (
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
 from ..extracting.video_folder import is_complete, made_whole
-from ..shared.processes import Board, Worker, map_unordered
+from ..shared.processes import SharedCounters, Worker, map_unordered
 
 RGB = LAYOUTS["sts"]["rgb"]
 
@@ -114,8 +114,8 @@ def link_frames(folder: Path, part: Path) -> int:
 
 def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[AnyJob], workers: int) -> Iterator[Result]:
     """Yield results of `function` in the order in which they are ready, with a bar that counts videos."""
-    board = Board(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
-    yield from tqdm(map_unordered(function, jobs, board), total=len(jobs), unit="video", disable=None)
+    counters = SharedCounters(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
+    yield from tqdm(map_unordered(function, jobs, counters), total=len(jobs), unit="video", disable=None)
 
 
 def choose_encodings(opt: Namespace, is_flo: bool) -> tuple[Encoding | None, Encoding | None]:

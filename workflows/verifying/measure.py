@@ -10,14 +10,14 @@ from engine import video_metrics
 from engine.training.loop import evaluate
 from models import Classify, Distill
 
-from ..testing.evaluation import Wanted, score_streams
+from ..testing.evaluation import StreamSpec, score_streams
 from .subject import System
 
 LOSS_TOLERANCE = 1e-3  # relative: what kernels of other machines change
 
 
 @dataclass(frozen=True)
-class Measured:
+class Measurement:
     """Metrics of a part, and its videos.
 
     Attributes:
@@ -49,7 +49,7 @@ class Comparison:
     part: str
     source: str
     expected: Mapping[str, float]
-    measured: Measured
+    measured: Measurement
     tolerance: float
 
     @property
@@ -82,7 +82,7 @@ class Comparison:
         return abs(metrics[self.key] - self.expected[self.key]) <= allowed + 1e-9
 
 
-def measure(system: System, part: str) -> Measured:
+def measure(system: System, part: str) -> Measurement:
     """Score all videos of a part, "val" by the loop of the training, "test" as the test scripts do."""
     opt = system.options(part)
     if part == "val":
@@ -91,8 +91,8 @@ def measure(system: System, part: str) -> Measured:
         metrics = evaluate(task_of(system), loader, system.device, amp=opt.amp)
         # Without a held-out part it is the test list, which was said when it was built.
         listed = num_listed(opt, "val" if opt.val_fraction else "test")
-        return Measured(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
-    used, scores = score_streams(opt, [Wanted(name=system.stream.name, path=system.file, stream=system.stream)])
+        return Measurement(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
+    used, scores = score_streams(opt, [StreamSpec(name=system.stream.name, path=system.file, stream=system.stream)])
     assert scores.clip_top1 is not None
     assert scores.clip_top5 is not None
     clips = int(scores.clips.sum())
@@ -100,7 +100,7 @@ def measure(system: System, part: str) -> Measured:
     metrics |= {"clip_top1": int(scores.clip_top1.sum()) / clips, "clip_top5": int(scores.clip_top5.sum()) / clips}
     dataset = build_loader(used, "test", [system.stream]).dataset
     assert isinstance(dataset, ClipDataset)
-    return Measured(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
+    return Measurement(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
 
 
 def task_of(system: System) -> Classify | Distill:

@@ -6,13 +6,13 @@ from typing import Any
 from engine import checkpoint
 from engine.checkpoint import tensor_file
 
-from .measure import Measured
+from .measure import Measurement
 from .subject import SEEN, VIEWS, System
 
 NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
 
 
-def record(system: System, measured: Measured) -> dict[str, Any]:
+def record(system: System, measured: Measurement) -> dict[str, Any]:
     """Write a test's measured result into its checkpoint as "tested", whole or not at all.
 
     Args:

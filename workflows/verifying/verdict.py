@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .causes import LIKELY, Cause
-from .measure import Comparison, Measured
+from .measure import Comparison, Measurement
 
 NAMES = {"val": "validation clips", "test": "test videos"}
 
 
 def verdict(
-    found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None, lists: Mapping[str, str]
+    found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measurement | None, lists: Mapping[str, str]
 ) -> str:
     """Return the verdict in one line.
 

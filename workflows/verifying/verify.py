@@ -7,7 +7,7 @@ from typing import Any
 from sts_common.json_text import as_json
 
 from .causes import LIKELY, causes
-from .measure import Comparison, Measured, measure
+from .measure import Comparison, Measurement, measure
 from .record import record
 from .subject import System, load_system
 from .verdict import NAMES, as_plain, as_text, verdict
@@ -52,7 +52,7 @@ def list_of(system: System, part: str) -> str:
     return f"{opt.dataset} split {opt.split}"
 
 
-def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured | None]:
+def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measurement | None]:
     """Score the parts with a known number; the second value is the test's measurement, if it was scored.
 
     Raises:
