@@ -151,11 +151,12 @@ def table(record: dict[str, Any]) -> str:
         files, online = (median(record[key][source]) for source in FLOW_SOURCES)
         share = f"{100 * (online - files) / online:.0f} %"
         rows.append([title, f"{files:.0f}", f"{online:.0f}", f"{online / files:.2f}", share])
-    own, (width, height) = record["options"], record["size"]
-    network = f"{own['model']}-{own['model_depth']} x {own['width']}, {own['batch_size']} clips of"
+    options, (width, height) = record["options"], record["size"]
+    network = f"{options['model']}-{options['model_depth']} x {options['width']}, {options['batch_size']} clips of"
     return (
         f"{record['environment']['gpu'] if record['device'] != 'cpu' else record['environment']['cpu']}, "
-        f"{own['n_workers']} loader processes, {network} {own['sample_duration']} frames of {width}x{height}\n\n"
+        f"{options['n_workers']} loader processes, {network} {options['sample_duration']} frames "
+        f"of {width}x{height}\n\n"
         + markdown(["ms per batch", "files", "online", "ratio", "share of flow"], rows)
         + f"\nComputed and stored flow differ by {record['agreement']['levels']:.2f} grey levels, "
         f"{100 * record['agreement']['within_1']:.1f} % by at most one.\n"

@@ -106,14 +106,14 @@ def write_weights(path: Path, opt: Namespace, seed: int) -> str:
     """Write a checkpoint with random weights for clips of 16x112x112."""
     torch.manual_seed(seed)
     names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
-    own = {"model": opt.model, "width": opt.width, **names}
+    network = {"model": opt.model, "width": opt.width, **names}
     recipe = {"sample_size": 112, "sample_duration": 16, "clip_stride": 1}
     state = {
-        "options": own,
+        "options": network,
         "class_names": [f"class {i}" for i in range(CLASSES)],
         "stream": RGB.name,
         "recipe": recipe | {"provenance": {"fps": float(FPS), "short_side": 256}},
-        "state_dict": build_model(Namespace(**own), RGB.channels, CLASSES).state_dict(),
+        "state_dict": build_model(Namespace(**network), RGB.channels, CLASSES).state_dict(),
     }
     checkpoint.save(path, state)
     return str(path)
@@ -132,9 +132,9 @@ def write_video(path: Path, width: int, height: int, frames: int) -> None:
 
 def table(record: dict[str, Any]) -> str:
     """Tabulate medians over rounds, and the speed relative to the first row within a round."""
-    rows, own = [], record["rows"]
-    first, seconds = own[next(iter(own))], record["video"]["seconds"]
-    for name, times in own.items():
+    rows, measured = [], record["rows"]
+    first, seconds = measured[next(iter(measured))], record["video"]["seconds"]
+    for name, times in measured.items():
         wall, cpu = (median(time[kind] for time in times) for kind in ("wall", "cpu"))
         ratios = [a["cpu"] / b["cpu"] for a, b in zip(first, times, strict=True)]
         best = min(time["wall"] for time in times)

@@ -92,8 +92,8 @@ def build(opt: Namespace) -> StreamNetwork:
     """Build the network, with random weights."""
     names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
     (stream,) = MODALITIES[opt.modality]
-    own = Namespace(model=opt.model, width=opt.width, **names)
-    return StreamNetwork(build_model(own, stream.channels, 51), stream)
+    options = Namespace(model=opt.model, width=opt.width, **names)
+    return StreamNetwork(build_model(options, stream.channels, 51), stream)
 
 
 def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:

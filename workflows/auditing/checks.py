@@ -137,7 +137,7 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
     Raises:
         UnusableVideo: With one problem of each kind, which names the first file.
     """
-    found = defaultdict(list)
+    faults = defaultdict(list)
     for files in planes.values():
         size = None
         for file in (file for plane in files for file in plane):
@@ -146,10 +146,10 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
             if not fault and size != (width, height):
                 fault = Fault("size", f"{width}x{height}, unlike the other frames of the video")
             if fault:
-                found[fault.kind].append(f"{file}: {fault.text}")
-    if found:
-        more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in found.items()}
-        raise UnusableVideo(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in found.items()))
+                faults[fault.kind].append(f"{file}: {fault.text}")
+    if faults:
+        more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in faults.items()}
+        raise UnusableVideo(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in faults.items()))
 
 
 def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:

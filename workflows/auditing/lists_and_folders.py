@@ -86,11 +86,11 @@ def check_entries(listing: Listing, where: str) -> Iterator[Problem]:
     for entry in listing.entries:
         labels[entry.name].append(entry.label)
     for entry in {entry.name: entry for entry in listing.entries}.values():
-        own = labels[entry.name]
-        if len(set(own)) > 1:
-            yield Problem("class", entry.path, f"{where}: listed {len(own)} times with different classes")
-        elif len(own) > 1:
-            yield Problem("duplicate", entry.path, f"{where}: listed {len(own)} times")
+        listed = labels[entry.name]
+        if len(set(listed)) > 1:
+            yield Problem("class", entry.path, f"{where}: listed {len(listed)} times with different classes")
+        elif len(listed) > 1:
+            yield Problem("duplicate", entry.path, f"{where}: listed {len(listed)} times")
     numbers = {name.lower(): i for i, name in enumerate(listing.class_names)}
     for entry in listing.entries:
         folder = PurePosixPath(entry.path).parent.name
@@ -130,17 +130,17 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
     for path, content in hashes.items():
         same[content].append(path)
     copies = {path: paths for paths in same.values() if len(paths) > 1 for path in paths}
-    told = set()
+    overlapping = set()
     for split, train, test in lists.pairs():
         trained = {entry.path for entry in train.entries}
         for path in dict.fromkeys(entry.path for entry in test.entries if entry.path in copies):
             twins = [other for other in copies[path] if other != path and other in trained]
             if twins:
-                told.add(path)
+                overlapping.add(path)
                 yield Problem("overlap", path, f"split {split}: the same content as {twins[0]!r} of the training list")
     for paths in same.values():
         for path in paths[1:]:
-            if path not in told:
+            if path not in overlapping:
                 yield Problem("duplicate", path, f"the same content as {paths[0]!r}")
 
 

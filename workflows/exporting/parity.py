@@ -78,16 +78,18 @@ def compare(export: Export, run: Run) -> Parity:
     difference, agreeing = 0.0, 0
     for count in BATCHES:
         clips = export.clips(count, seed=count)
-        wanted = export.reference(clips)
+        reference = export.reference(clips)
         with torch.inference_mode():
             results = run(clips)
-        made = next(iter(results.values()))
-        assert made.dtype == torch.float32 and made.shape == wanted.shape
+        logits = next(iter(results.values()))
+        assert logits.dtype == torch.float32 and logits.shape == reference.shape
         if "probabilities" in results:
-            torch.testing.assert_close(results["probabilities"], made.softmax(-1), rtol=1e-4, atol=1e-5, equal_nan=True)
-        apart = (made - wanted).abs().max() / wanted.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+            torch.testing.assert_close(
+                results["probabilities"], logits.softmax(-1), rtol=1e-4, atol=1e-5, equal_nan=True
+            )
+        apart = (logits - reference).abs().max() / reference.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         difference = torch.maximum(torch.tensor(difference), apart).item()  # unlike max() it keeps what is no number
-        agreeing += int((made.argmax(1) == wanted.argmax(1)).sum())
+        agreeing += int((logits.argmax(1) == reference.argmax(1)).sum())
     return Parity(difference, agreeing, sum(BATCHES))
 
 
@@ -127,10 +129,10 @@ def in_ms(times: Sequence[Seconds]) -> str:
 def ways(export: Export, kind: Format, path: Path, device: torch.device) -> dict[str, Run]:
     """Return the timed calls of a device, by name."""
     models = [copy.deepcopy(model).to(device) for model in export.models]
-    own = dataclasses.replace(export, models=models)
+    copied = dataclasses.replace(export, models=models)
     calls: dict[str, Run] = {
-        "checkpoints": lambda clips: {"scores": own.reference(clips)},
-        "folded": own.deployed().to(device),
+        "checkpoints": lambda clips: {"scores": copied.reference(clips)},
+        "folded": copied.deployed().to(device),
     }
     if device.type in kind.devices():
         calls[path.name] = kind.read(path, device)

@@ -64,10 +64,10 @@ class Launch:
         index, count = shard
         if CPU not in devices and len(devices) < self.local_world:
             log.warning("%d processes share %s; GPU all gives each its own", self.local_world, ", ".join(devices))
-        own = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
+        chosen = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
         return Machine(
             cores=max(1, cores() // self.local_world) if workers is None else workers,
-            devices=tuple(own),
+            devices=tuple(chosen),
             shard=(index * self.world + self.rank, count * self.world),
         )
 

@@ -60,8 +60,8 @@ def same_streams(held: Scores, test: Scores) -> Scores:
     if missing:
         raise ValueError(f"--fit: no stream {missing[0]} in its files, only {', '.join(held.streams)}")
     for name in test.streams:
-        made = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held, test)]
-        if None not in made and made[0] != made[1]:
+        digests = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held, test)]
+        if None not in digests and digests[0] != digests[1]:
             raise ValueError(f"--fit: stream {name} was scored with another checkpoint than in the test")
     return held.only(test.streams)
 
@@ -166,8 +166,8 @@ def fit(held: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
                 ("fitted weights", best_weights(rows), torch.ones_like(heat)),
                 ("fitted temperatures", None, heat),
             ):
-                own = accuracy(fuse(held.logits / divisor, method, weights), held.label)
-                row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": own}
+                held_out_top1 = accuracy(fuse(held.logits / divisor, method, weights), held.label)
+                row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}
                 yield row, fuse(test.logits / divisor, method, weights)
 
     return {

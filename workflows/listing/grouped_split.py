@@ -37,20 +37,18 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     for entry in entries:
         sizes[entry.group][entry.label] += 1
     totals = Counter(entry.label for entry in entries)
-    wanted = {label: max(1, round(fraction * total)) for label, total in totals.items()}
+    targets = {label: max(1, round(fraction * total)) for label, total in totals.items()}
     held: Counter[int] = Counter()
     chosen: set[str] = set()
     order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
     for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
         for group in order:
-            own = sizes[group]
-            fits = all(
-                held[label] + n <= wanted[label] + slack and held[label] + n < totals[label] for label, n in own.items()
-            )
-            needed = not slack or any(not held[label] for label in own)
+            labels = sizes[group]
+            fits = all(held[label] + n <= min(targets[label] + slack, totals[label] - 1) for label, n in labels.items())
+            needed = not slack or any(not held[label] for label in labels)
             if group not in chosen and fits and needed:
                 chosen.add(group)
-                held.update(own)
+                held.update(labels)
     for label, total in totals.items():
         if not held[label]:
             raise ValueError(

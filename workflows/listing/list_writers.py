@@ -110,9 +110,9 @@ def database(lists: Lists) -> Files:
             in_seconds = all(entry.segment and entry.segment.unit == "seconds" for entry in entries)
             for part in [entries] if in_seconds else [[entry] for entry in entries]:
                 name = next(n for n in (path.rpartition("/")[2], path, part[0].name) if n not in videos)
-                found = [annotation(lists, entry, name) for entry in part]
+                annotations = [annotation(lists, entry, name) for entry in part]
                 several = part[0].segment is not None and part[0].segment.unit == "seconds"
-                videos[name] = {"subset": word, "annotations": found if several else found[0]}
+                videos[name] = {"subset": word, "annotations": annotations if several else annotations[0]}
     text = as_json({"labels": lists.class_names, "database": videos}, indent=1, ensure_ascii=False)
     return {f"videos_{lists.split:02d}.json": f"{text}\n"}
 
@@ -120,11 +120,11 @@ def database(lists: Lists) -> Files:
 def annotation(lists: Lists, entry: Entry, name: str) -> dict[str, Any]:
     """Return the JSON of an entry: segments in seconds as they are, those in frames without their last one."""
     label = lists.class_names[entry.label]
-    made: dict[str, Any] = {"label": label}
+    fields: dict[str, Any] = {"label": label}
     if entry.segment:
         last = 1 if entry.segment.unit == "frames" else 0
-        made["segment"] = [entry.segment.start, entry.segment.end + last]
-    return made | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
+        fields["segment"] = [entry.segment.start, entry.segment.end + last]
+    return fields | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
 
 
 def whole(lists: Lists, subset: str) -> list[Entry]:

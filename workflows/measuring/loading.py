@@ -88,10 +88,10 @@ def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoD
     batches.close()
     if not clips:
         raise ValueError(f"{training.frame_dir}: no clip could be read; utils1/audit.py says what is damaged")
-    own = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
-    own |= {"loader": loader.kind, "n_workers": loader.workers}
+    settings = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
+    settings |= {"loader": loader.kind, "n_workers": loader.workers}
     parts = {step: 1000 * x / clips for step, x in zip(STEPS, seconds.tolist(), strict=True)}
-    return {"changed": setting, **own, "clips_per_second": clips / wall, "ms_per_clip": parts}
+    return {"changed": setting, **settings, "clips_per_second": clips / wall, "ms_per_clip": parts}
 
 
 def endless(loader: ClipLoader) -> Generator[dict[str, Any], None, None]:

@@ -35,11 +35,11 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
     first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
     recipe = states[first]["recipe"]
     for path, state in zip(paths, states, strict=True):
-        own = state["recipe"]
-        needs = {key: (own[key], recipe[key]) for key in ("sample_size", "sample_duration")}
-        needs["clip_stride"] = own.get("clip_stride", 1), recipe.get("clip_stride", 1)
+        stated = state["recipe"]
+        needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
         keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
-        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (own, recipe)) for key in keys}
+        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
             # Frames of their own size are scaled like any others; their own rate is a rate.
             silent = (NOT_STATED, None) if key == "short_side" else (NOT_STATED,)

@@ -43,8 +43,8 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
     states = load_states(opt.weights)
     networks = []
     for path, state in zip(opt.weights, states, strict=True):
-        own = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
-        networks.append(prepared(own, opt, device))
+        network = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
+        networks.append(prepared(network, opt, device))
     recipe, gpu = common_recipe(opt.weights, states), device.type == "cuda"
     clips = 1 if live else opt.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(networks)))
     predictor = Predictor(

@@ -57,10 +57,10 @@ def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
     """
     by_file = systems_of(group)
     systems = distinct(by_file)
-    gains = {id(own[-1]): (own[-1], gain) for own in by_file if (gain := fusion_gain(own)) is not None}
+    gains = {id(of_file[-1]): (of_file[-1], gain) for of_file in by_file if (gain := fusion_gain(of_file)) is not None}
     details = [
-        details_of(number, file, own, frame_dir, worst)
-        for number, (file, own) in enumerate(zip(group.files, by_file, strict=True), 1)
+        details_of(number, file, of_file, frame_dir, worst)
+        for number, (file, of_file) in enumerate(zip(group.files, by_file, strict=True), 1)
     ]
     return GroupReport(
         group,

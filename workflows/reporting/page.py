@@ -77,7 +77,7 @@ def networks(report: GroupReport) -> list[dict[str, Any]]:
     rows = []
     for number, file in enumerate(report.group.files, 1):
         for stream in file.scores.streams:
-            own = file.scores.about.get("checkpoints", {}).get(stream, {})
-            stated = {name: NOT_STATED if own.get(name) in (None, "") else own[name] for name in CHECKPOINT}
+            about = file.scores.about.get("checkpoints", {}).get(stream, {})
+            stated = {name: NOT_STATED if about.get(name) in (None, "") else about[name] for name in CHECKPOINT}
             rows.append({"number": number, "label": file.label, "fusion": file.fusion, "stream": stream} | stated)
     return rows

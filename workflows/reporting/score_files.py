@@ -152,9 +152,9 @@ def group_files(files: Iterable[ScoreFile]) -> list[Group]:
         scores = file.scores
         tested = tuple(file.told(name) for name in ("dataset", "split", "subset"))
         videos = frozenset(zip(scores.video, scores.label.tolist(), strict=True))
-        own = groups.setdefault((tested, tuple(scores.class_names), videos), [])
-        own.append(in_order_of(file, own[0].scores.video) if own else file)
-    return [Group(number, own) for number, own in enumerate(groups.values(), 1)]
+        members = groups.setdefault((tested, tuple(scores.class_names), videos), [])
+        members.append(in_order_of(file, members[0].scores.video) if members else file)
+    return [Group(number, members) for number, members in enumerate(groups.values(), 1)]
 
 
 def in_order_of(file: ScoreFile, videos: Sequence[str]) -> ScoreFile:

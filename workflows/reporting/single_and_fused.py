@@ -91,15 +91,15 @@ def systems_of(group: Group) -> list[list[System]]:
     known: list[System] = []
     by_file = []
     for number, file in enumerate(group.files, 1):
-        own = []
+        systems = []
         for system in systems_of_file(file, number, len(group.files) == 1):
             twin = next((other for other in known if same(other, system)), None)
             if twin is None:
                 known.append(system)
             else:
                 twin.numbers.append(number)
-            own.append(twin or system)
-        by_file.append(own)
+            systems.append(twin or system)
+        by_file.append(systems)
     return by_file
 
 

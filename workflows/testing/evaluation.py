@@ -227,8 +227,8 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
         lines.append(f"Videos = {len(scores.video)} of {scores.listed} listed")
     if opt.log:
         write_result(path, str(opt), lines)
-    made = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
-    save(opt, replace(scores, about=scores.about | made), fused, path)
+    settings = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
+    save(opt, replace(scores, about=scores.about | settings), fused, path)
     return metrics
 
 

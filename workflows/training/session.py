@@ -80,7 +80,7 @@ def describe_run(
         "stream", "class_names", "recipe", "parameters", "macs" of a clip, "data", see `describe_videos`, by subset, and
         "defaults", those of the options that differ from them; options of this machine and this call have none.
     """
-    costs, own, data = costs_of(opt, model), vars(opt), {}
+    costs, options, data = costs_of(opt, model), vars(opt), {}
     on_test_list = {"val": "test"} if opt.val_fraction == 0 else {}  # as was said where it was built
     for subset, loader in loaders.items():
         assert isinstance(loader.dataset, VideoDataset)
@@ -92,7 +92,7 @@ def describe_run(
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,
         "data": data,
-        "defaults": {n: default for n, default in vars(parse_opts([])).items() if n not in HERE and own[n] != default},
+        "defaults": {n: value for n, value in vars(parse_opts([])).items() if n not in HERE and options[n] != value},
     }
 
 

@@ -32,11 +32,11 @@ def build_teacher_flow(
     """
     if opt.flow_source == "files":
         return None
-    made = checkpoint.get("recipe", {}).get("provenance", {})
-    on_gpu = device.type == "cuda" and suits_gpu(made)
+    recipe = checkpoint.get("recipe", {}).get("provenance", {})
+    on_gpu = device.type == "cuda" and suits_gpu(recipe)
     threads = 1 if opt.n_workers else None
-    build = partial(rebuild_flow, made, device=str(device) if on_gpu else None, threads=threads)
-    encoding = recorded_encoding(made)
+    build = partial(rebuild_flow, recipe, device=str(device) if on_gpu else None, threads=threads)
+    encoding = recorded_encoding(recipe)
     try:
         description = build().description  # here as well: what cannot be had is known before training
     except ValueError as error:

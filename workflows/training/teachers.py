@@ -57,8 +57,8 @@ def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:
     differing = [name for name in ARCHITECTURE if getattr(opt, name) != getattr(teacher, name)]
     if not differing:
         return
-    told = (f"{name} {getattr(opt, name)}, its teacher {getattr(teacher, name)}" for name in differing)
-    log.info("the student has %s", "; ".join(told))
+    lines = (f"{name} {getattr(opt, name)}, its teacher {getattr(teacher, name)}" for name in differing)
+    log.info("the student has %s", "; ".join(lines))
     if unasked := [] if source else [name for name in differing if name not in opt.given]:
         same = " ".join(words_of(teacher, unasked))
         log.warning("not given, so the student's is the default: %s; for its teacher's: %s", ", ".join(unasked), same)

@@ -41,12 +41,12 @@ def main(opt: Namespace) -> dict[str, Any]:
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():
-        own = adopt(data, states[role], ARCHITECTURE)
-        networks.append(load_stream(own, streams[role], states[role], path).to(device).eval())
+        options = adopt(data, states[role], ARCHITECTURE)
+        networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
         check_data(data, states[role], path, streams[role], None)
     reader = next((role for role, stream in streams.items() if stream == FLOW), None)
-    made = states[reader] if reader else None
-    loader = choose_clips(data, list(dict.fromkeys(streams.values())), made, opt.clips)
+    flow_state = states[reader] if reader else None
+    loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
     alike = compare(networks, loader, device, opt.features)
     report = describe(alike, paths, opt.features)
     if opt.out:

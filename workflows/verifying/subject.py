@@ -92,5 +92,5 @@ def load_system(opt: Namespace, file: str) -> System:
 def merged(opt: Namespace, stream: Stream, stored: Mapping[str, Any], names: tuple[str, ...]) -> Namespace:
     """Return options in which those of `names` that were not given are as stored; no difference of flow is refused."""
     taken = {name: stored[name] for name in names if name in stored and name not in opt.given}
-    own = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
-    return Namespace(**vars(opt) | own | taken | {"allow_flow_mismatch": True})
+    modality = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
+    return Namespace(**vars(opt) | modality | taken | {"allow_flow_mismatch": True})
