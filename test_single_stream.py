@@ -10,7 +10,7 @@ from argparse import Namespace
 from datasets import MODALITIES
 from engine.command import cli, naming
 from opts import parse_opts
-from workflows.testing.evaluation import Wanted, report, score_streams
+from workflows.testing.evaluation import StreamSpec, report, score_streams
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -20,7 +20,7 @@ def main(opt: Namespace) -> dict[str, float]:
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: one stream, RGB or Flow; two are for test_two_stream.py")
     (stream,) = MODALITIES[opt.modality]
-    opt, scores = score_streams(opt, [Wanted(stream.name, opt.resume_path1, stream)])
+    opt, scores = score_streams(opt, [StreamSpec(stream.name, opt.resume_path1, stream)])
     return report(opt, scores, naming.single_test_file(opt))
 
 

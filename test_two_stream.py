@@ -13,7 +13,7 @@ from argparse import Namespace
 from datasets import FLOW, MODALITIES, RGB
 from engine.command import cli, naming
 from opts import named_checkpoints, parse_opts
-from workflows.testing.evaluation import Wanted, report, score_streams
+from workflows.testing.evaluation import StreamSpec, report, score_streams
 from workflows.testing.fusing import read_scores
 
 
@@ -22,22 +22,22 @@ def main(opt: Namespace) -> dict[str, float]:
     if opt.scores:
         opt, scores = read_scores(opt)
     else:
-        opt, scores = score_streams(opt, wanted_streams(opt))
+        opt, scores = score_streams(opt, stream_specs(opt))
     published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"
     streams = "_".join(scores.streams) if opt.scores or opt.stream else published
     return report(opt, scores, naming.fused_test_file(opt, streams))
 
 
-def wanted_streams(opt: Namespace) -> list[Wanted]:
+def stream_specs(opt: Namespace) -> list[StreamSpec]:
     """Return the streams of `--stream`, or of the published options."""
     if opt.stream:
-        return [Wanted(name, path) for name, path in named_checkpoints(opt.stream).items()]
+        return [StreamSpec(name, path) for name, path in named_checkpoints(opt.stream).items()]
     streams = MODALITIES[opt.modality]
     if RGB not in streams:
         raise ValueError(f"--modality {opt.modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
-    second = Wanted("sfs" if FLOW not in streams else "flow", opt.resume_path2, streams[-1])
-    third = [Wanted("sfs", opt.resume_path3, RGB)] if opt.resume_path3 else []
-    return [Wanted("rgb", opt.resume_path1, RGB), second, *third]
+    second = StreamSpec("sfs" if FLOW not in streams else "flow", opt.resume_path2, streams[-1])
+    third = [StreamSpec("sfs", opt.resume_path3, RGB)] if opt.resume_path3 else []
+    return [StreamSpec("rgb", opt.resume_path1, RGB), second, *third]
 
 
 if __name__ == "__main__":

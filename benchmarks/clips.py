@@ -1,4 +1,4 @@
-"""Made-up videos as extraction leaves them: JPEG frames and flow whose sizes are those of real ones."""
+"""Synthetic videos in the form of an extraction: JPEG frames and flow whose file sizes are those of real ones."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +24,7 @@ Pixels = NDArray[np.uint8]
 
 
 def write_videos(root: Path, count: int, seed: int = 0) -> dict[str, int]:
-    """Folders of frames and flow, in the layout sts, below a class.
+    """Write folders of frames and flow, in the layout sts, below a class.
 
     Returns:
         Frames by path of the video; there is one flow less.
@@ -44,12 +44,12 @@ def write_videos(root: Path, count: int, seed: int = 0) -> dict[str, int]:
 
 
 def write(path: Path, image: Pixels, quality: int) -> None:
-    """One JPEG, its colour at half the size as ffmpeg has it."""
+    """Write a JPEG file, its chroma subsampled by two as ffmpeg does."""
     cv2.imwrite(str(path), image, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def moving_discs(rng: np.random.Generator, frames: int) -> Iterator[tuple[Pixels, list[Pixels]]]:
-    """Frames (H, W, 3) BGR of textured discs before a panning background, and flow x and y (H, W) in stored levels."""
+    """Yield frames (H, W, 3) BGR of textured discs before a panning background, and flow x and y (H, W) as levels."""
     lens = rng.uniform(*LENS)
     background, *surfaces = (np.asarray(cv2.GaussianBlur(leaves(rng, *size), (0, 0), lens), float) for size in SIZES)
     place = rng.uniform((80, 60), (WIDTH - 80, HEIGHT - 60), (2, 2))
@@ -69,17 +69,17 @@ def moving_discs(rng: np.random.Generator, frames: int) -> Iterator[tuple[Pixels
 
 
 def sample(image: Image, corner: NDArray[Any], border: int = cv2.BORDER_REFLECT) -> Image:
-    """A frame of `image` whose left and top are `corner`, which need not be whole."""
+    """Sample a frame of `image` at the corner `corner` (left, top), which need not be whole."""
     matrix = np.array([[1.0, 0, -corner[0]], [0, 1.0, -corner[1]]])
     return np.asarray(cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=border))
 
 
 def disc(centre: NDArray[Any]) -> Image:
-    """Cover of a disc, 1 within and 0 outside."""
+    """Return the coverage of a disc, 1 within and 0 outside."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     return np.clip(50.5 - np.hypot(x - centre[0], y - centre[1]), 0, 1)
 
 
 def to_bytes(levels: Image) -> Pixels:
-    """Rounded and clipped."""
+    """Round and clip to uint8."""
     return np.clip(np.rint(levels), 0, 255).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""How far weight gradients in bf16 are from right on this CPU: left to torch, and as they are computed here.
+"""Errors of bf16 weight gradients of convolutions on this CPU: as torch computes them, and as this project does.
 
 Every convolution of every network is given numbers of the shape that it sees in clips of so many frames. With --rounds
 those whose gradients are computed another way here are timed: so, left to torch, and so in float32, in turn.
@@ -33,7 +33,7 @@ WRONG = {"bf16": 0.02, "fp16": 3e-3, "off": 1e-4}  # relative errors that no rou
 
 
 class Layer(NamedTuple):
-    """A convolution and the shape of what it reads."""
+    """A convolution and the shape of its input."""
 
     channels: tuple[int, int]
     kernel: Triple
@@ -43,13 +43,13 @@ class Layer(NamedTuple):
     shape: tuple[int, ...]
 
     def build(self) -> tuple[nn.Conv3d, Tensor]:
-        """The convolution with random weights, and a random input, channels last."""
+        """Return the convolution with random weights, and a random input, channels last."""
         convolution = nn.Conv3d(*self.channels, self.kernel, self.stride, self.padding, 1, self.groups, bias=False)
         last = torch.channels_last_3d
         return convolution.to(memory_format=last), torch.randn(self.shape).contiguous(memory_format=last)
 
     def goes_astray(self) -> bool:
-        """Whether its gradients are computed another way here."""
+        """Whether its gradients are computed by this project."""
         return goes_astray(self.shape[2], self.kernel[0], self.stride[0], self.padding[0])
 
     def __str__(self) -> str:
@@ -58,13 +58,13 @@ class Layer(NamedTuple):
 
 
 def triple(values: Sequence[int]) -> Triple:
-    """Three values, as a type that says so."""
+    """Return three values as a typed triple."""
     time, height, width = values
     return time, height, width
 
 
 def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
-    """The convolutions of a network, such as "resnet-10 x 0.5", and how many of them are alike."""
+    """Count the distinct convolutions of a network, such as "resnet-10 x 0.5"."""
     arch, _, width = name.partition(" x ")
     model, _, depth = arch.rpartition("-")
     network = MODELS[model](depth=int(depth), num_classes=2, stem=Stem(clips[1]), width=float(width or 1)).to("meta")
@@ -86,7 +86,7 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
 
 
 def errors(layer: Layer, dtype: torch.dtype) -> tuple[float, float]:
-    """Relative errors of the weight gradient: left to torch, and as it is computed here."""
+    """Compute relative errors of the weight gradient: as torch computes it, and as this project does."""
     torch.manual_seed(1)
     convolution, x = layer.build()
     with left_to_torch():
@@ -95,7 +95,7 @@ def errors(layer: Layer, dtype: torch.dtype) -> tuple[float, float]:
 
 
 def ways(layer: Layer, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
-    """Calls that compute the weight gradient of a convolution in `dtype` from numbers in `dtype`."""
+    """Return calls that compute the weight gradient of a convolution in `dtype` from numbers in `dtype`."""
     convolution, x = layer.build()
 
     def gradient(kind: torch.dtype) -> Callable[[], Any]:
@@ -121,7 +121,7 @@ def ways(layer: Layer, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
 
 
 def scan(opt: Namespace) -> list[dict[str, Any]]:
-    """For each network and number of frames: its convolutions and the errors of each."""
+    """Compute the errors of each convolution for each network and number of frames."""
     rows: list[dict[str, Any]] = []
     known: dict[Layer, tuple[float, float]] = {}
     for name in opt.networks:
@@ -135,7 +135,7 @@ def scan(opt: Namespace) -> list[dict[str, Any]]:
 
 
 def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
-    """Wrong convolutions and the largest error, before and after."""
+    """Count wrong convolutions and find the largest error, before and after."""
     cells = []
     for row in rows:
         layers = row["layers"]
@@ -156,7 +156,7 @@ def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
 
 
 def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
-    """CPU seconds of every way in every round, for each convolution that takes the detour."""
+    """Measure CPU seconds of every way in every round, for each convolution with a gradient of our own."""
     found = {
         layer
         for name in opt.networks
@@ -174,7 +174,7 @@ def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
 
 
 def times_table(times: dict[str, list[dict[str, float]]]) -> str:
-    """Medians over rounds of ratios within a round."""
+    """Tabulate medians over rounds of ratios within a round."""
     cells = []
     for layer, rounds in times.items():
         ratios = [[row["by float32"] / row["by frames"], row["by frames"] / row["left to torch"]] for row in rounds]
@@ -203,7 +203,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--networks", nargs="+", default=NETWORKS, metavar="NAME", help="model-depth, or model-depth x width")

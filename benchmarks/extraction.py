@@ -1,4 +1,4 @@
-"""What decoding, JPEG and files add to the flow: CPU time of a whole extraction over that of its flow alone.
+"""Overhead of decoding, JPEG and files on flow: CPU time of a whole extraction over that of its flow alone.
 
 Both run in turn on the same made-up videos, in one process with one worker, as a table and JSON. With --videos FILE ...
 frames alone are extracted of those, with our reader and with OpenCV's VideoCapture in its place.
@@ -33,14 +33,14 @@ from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import RGB, ImageFolder
 from workflows.extracting.tasks import Tasks
 from workflows.extracting.video_folder import Job, extract_video
-from workflows.shared.processes import Board, Worker, single_threaded_libraries
+from workflows.shared.processes import SharedCounters, Worker, single_threaded_libraries
 
 WIDTH, HEIGHT, FPS = 340, 256, 25.0
 TINT = (0.8, 0.9, 1.0)  # of blue, green and red
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--frames", type=int, default=20, help="of each video")
     parser.add_argument("--rounds", type=int, default=5, help="a video each")
@@ -75,11 +75,11 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def measure(video: Path, recipe: Recipe) -> dict[str, float]:
-    """CPU seconds of the whole extraction, of its flow and of its decoding; each runs once before it counts."""
+    """Measure CPU seconds of the whole extraction, of its flow and of its decoding, each after a warm-up run."""
     assert recipe.flow is not None
     solve = recipe.flow.build()
     job = Job(video, video.stat().st_size, video.with_suffix(""), recipe)
-    whole = partial(extract_video, job, Worker(0, Board(1, 1, 1)))
+    whole = partial(extract_video, job, Worker(0, SharedCounters(1, 1, 1)))
     if problem := whole().problem:
         raise ValueError(problem)
     paths = sorted(job.folder.glob(f"[0-9]*{RGB.suffix}"))
@@ -95,7 +95,7 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
 
 
 def compare_readers(opt: Namespace) -> dict[str, Any]:
-    """CPU milliseconds for each frame that is extracted, the least of the rounds: other work can only add to it."""
+    """Measure CPU milliseconds per extracted frame, the least of the rounds: other work can only add to it."""
     recipe, record = Recipe(), {"environment": environment(), "videos": {}}
     with tempfile.TemporaryDirectory() as folder, single_threaded_libraries():
         images = ImageFolder(Path(folder), recipe, lambda *numbers: None)
@@ -125,7 +125,7 @@ def compare_readers(opt: Namespace) -> dict[str, Any]:
 
 
 def opencv_video(path: Path) -> Iterator[MatLike]:
-    """Frames as `read_video` gives them with `bgr`, by OpenCV's reader: in ordinary files the same ones."""
+    """Yield frames as `read_video` does with `bgr`, by OpenCV's reader: in ordinary files the same ones."""
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
 
     def timed() -> Iterator[tuple[float, MatLike]]:
@@ -141,7 +141,7 @@ def opencv_video(path: Path) -> Iterator[MatLike]:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Ratio and shares, medians over videos."""
+    """Tabulate the ratio and shares, medians over videos."""
     pairs = record["frames"] - 1
     rows = []
     for preset, rounds in record["presets"].items():
@@ -158,7 +158,7 @@ def table(record: dict[str, Any]) -> str:
 
 
 def write_video(path: Path, seed: int, frames: int) -> None:
-    """A textured disc that crosses a background seen by a turning camera, as MPEG-4 like the videos of UCF101."""
+    """Write a textured disc crossing a background seen by a turning camera, as MPEG-4 like the videos of UCF101."""
     rng = np.random.default_rng(seed)
     background, surface = (leaves(rng, HEIGHT, WIDTH) for _ in range(2))
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"XVID"), FPS, (WIDTH, HEIGHT))
@@ -177,7 +177,7 @@ def write_video(path: Path, seed: int, frames: int) -> None:
 
 
 def warp(image: Image, matrix: MatLike) -> Image:
-    """`image` moved by an affine matrix, mirrored beyond its border."""
+    """Warp `image` by an affine matrix, mirrored beyond its border."""
     moved = cv2.warpAffine(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(moved, np.float64)
 

@@ -1,4 +1,4 @@
-"""Speed and closeness of every flow solver of this machine, as a Markdown table and JSON.
+"""Speed and accuracy of every flow solver of this machine, as a Markdown table and JSON.
 
 All solvers take each pair of images in turn, each on one core, and CPU time is counted, not wall time: the ratios hold
 on a busy machine too. Ratios are those of OpenCV's TV-L1 with its default parameters, pair by pair. The pairs are made
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=6, help="of images; a published table has 18, which take minutes")
     parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the images, pixels")
@@ -57,7 +57,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def size(text: str) -> tuple[int, int]:
-    """Width and height of "340x256"."""
+    """Parse the width and height of "340x256"."""
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
         raise ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, like 340x256, of at least 16")
@@ -102,7 +102,7 @@ def main_real(opt: Namespace) -> dict[str, Any]:
 
 
 def measure(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, Any]:
-    """Every number: of single pairs on one core, of a second thread, of GPUs."""
+    """Measure every number: of single pairs on one core, of a second thread, of GPUs."""
     solvers, missing = workable(CPU, wanted, scenes[0].previous, scenes[0].following)
     if REFERENCE in missing:
         raise ValueError(missing[REFERENCE])
@@ -123,7 +123,7 @@ def measure(scenes: Sequence[Scene], wanted: Sequence[str]) -> dict[str, Any]:
 
 
 def compare(solvers: dict[str, Solver], scene: Scene) -> tuple[dict[str, dict[str, float]], Flow]:
-    """Time and errors of each solver on one pair, and the flow that they are compared with, OpenCV's TV-L1."""
+    """Measure time and errors of each solver on one pair, and return the reference flow, OpenCV's TV-L1."""
     rows, flows = {}, {}
     for name, solver in solvers.items():
         seconds, flows[name] = cpu_seconds(partial(solver, scene.previous, scene.following))
@@ -135,7 +135,7 @@ def compare(solvers: dict[str, Solver], scene: Scene) -> tuple[dict[str, dict[st
 
 
 def errors(flow: Flow, reference: Flow, scene: Scene) -> dict[str, float]:
-    """Distance of a flow from the truth and from OpenCV's, in pixels and in stored grey levels."""
+    """Compute the distance of a flow from the truth and from OpenCV's, in pixels and in stored grey levels."""
     levels, within = grey_difference(flow, reference)
     return {
         "epe": end_point_error(flow, scene.flow),
@@ -147,7 +147,7 @@ def errors(flow: Flow, reference: Flow, scene: Scene) -> dict[str, float]:
 
 
 def scaling(scenes: Sequence[Scene]) -> list[dict[int, Seconds]]:
-    """What the native kernel takes for the same pairs with one thread and with two, in each round."""
+    """Measure the native kernel on the same pairs with one thread and with two, in each round."""
     images = batch(scenes, SCALING_PAIRS)
     return alternated(
         {threads: partial(native("opencv", threads=threads), *images) for threads in (1, 2)}, SCALING_ROUNDS
@@ -157,7 +157,7 @@ def scaling(scenes: Sequence[Scene]) -> list[dict[int, Seconds]]:
 def gpu_rates(
     scenes: Sequence[Scene], references: Sequence[Flow], wanted: Sequence[str], device: str = "cuda"
 ) -> dict[str, Any]:
-    """Pairs per second by batch size, the images being on the GPU already, and the errors of each pair's flow."""
+    """Measure pairs per second by batch size with images already on the GPU, and the errors of each pair's flow."""
 
     def images(chosen: Sequence[Scene], count: int) -> list[torch.Tensor]:
         return [torch.from_numpy(grey).to(device) for grey in batch(chosen, count)]
@@ -175,7 +175,7 @@ def gpu_rates(
 
 
 def batch(scenes: Sequence[Scene], count: int) -> tuple[Images, Images]:
-    """The first `count` pairs, again from the start if there are fewer, as (N, H, W) each."""
+    """Return the first `count` pairs, again from the start if there are fewer, as (N, H, W) each."""
     chosen = list(islice(cycle(scenes), count))
     return np.stack([scene.previous for scene in chosen]), np.stack([scene.following for scene in chosen])
 

@@ -1,4 +1,4 @@
-"""How long it takes to know the videos of a list: by their folders, and by a manifest."""
+"""Time to find the videos of a list: by their folders, and by a manifest."""
 
 import time
 from pathlib import Path
@@ -14,7 +14,7 @@ FRAMES = 60
 
 
 def listing(root: Path, videos: int) -> dict[str, Any]:
-    """Seconds by the clock for a list of videos, each a folder of empty files."""
+    """Measure wall-clock seconds for a list of videos, each a folder of empty files."""
     paths = [f"class{number % 100:03d}/video{number:05d}" for number in range(videos)]
     for path in paths:
         (root / path).mkdir(parents=True)

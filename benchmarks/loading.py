@@ -1,4 +1,4 @@
-"""What loading a clip costs: the published loader, ours in its forms, and the mere decoding of the same bytes.
+"""Cost of loading a clip: the published loader, the storage forms of this project, and decoding of the bytes alone.
 
 All take the same clips of made-up videos in turn, each on one core, and CPU time is counted: the ratios hold on a busy
 machine too. Files are in the memory of the system, as those of a small data set are from the second epoch on. Workers
@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--videos", type=int, default=8, help="made up")
     parser.add_argument("--rounds", type=int, default=15, help="in which each form takes its turn")
@@ -73,7 +73,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> dict[str, Any]:
-    """Every number."""
+    """Measure every number."""
     keep_memory()
     record: dict[str, Any] = {"subjects": {}}
     subjects = {name: SUBJECTS[name] for name in wanted if name in SUBJECTS}
@@ -97,7 +97,7 @@ def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> dict[str, Any]
 
 
 def keep_memory() -> None:
-    """Have the C library keep memory that is freed, where it can be told.
+    """Make the C library keep freed memory, where it has such a setting.
 
     Otherwise it gives Pillow's images back to the system each time, and the original takes a third longer.
     """
@@ -107,7 +107,7 @@ def keep_memory() -> None:
 
 
 def compare(subject: Subject, forms: Mapping[str, Store], videos: Sequence[Video], opt: Namespace) -> dict[str, Any]:
-    """CPU seconds per clip, or per video in evaluation, in each round, and how the pixels differ."""
+    """Measure CPU seconds per clip, or per video in evaluation, in each round, and the differences of pixels."""
     rows: dict[str, Any] = {name: {"cpu_s": []} for name in ("original", *forms, *(["floor"] * bool(floor_is_there())))}
     for number in range(-1, opt.rounds):  # the first one is not counted
         draws = draw_clips(subject, videos, opt.seed, number + 1)
@@ -125,7 +125,7 @@ def compare(subject: Subject, forms: Mapping[str, Store], videos: Sequence[Video
 
 
 def calls_of(subject: Subject, forms: Mapping[str, Store], draws: Sequence[Draw]) -> dict[str, Callable[[], None]]:
-    """What is measured, by name: every call takes all draws."""
+    """Return the measured calls by name; each takes all draws."""
     loads: dict[str, Callable[[Draw], object]] = {"original": subject.original}
     loads |= {name: partial(subject.load, store) for name, store in forms.items()}
     calls: dict[str, Callable[[], None]] = {name: partial(each, load, draws) for name, load in loads.items()}
@@ -142,7 +142,7 @@ def each(load: Callable[[Any], object], items: Sequence[Any]) -> None:
 
 
 def floor_is_there() -> bool:
-    """Whether mere decoding can be measured."""
+    """Whether decoding alone can be measured."""
     return not native.missing()
 
 

@@ -1,4 +1,4 @@
-"""The forms in which our loader reads the made-up videos."""
+"""Storage forms from which the loader reads the synthetic videos."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ Disk = dict[str, float]  # kilobytes per video by stream
 
 
 class Form(NamedTuple):
-    """One way to store and to read.
+    """A way to store and read videos.
 
     Attributes:
         build: Opens what lies below a root; raises ValueError if that cannot be had here.
@@ -33,14 +33,14 @@ class Form(NamedTuple):
 
 
 def native_folders(root: Path, decode: str = "exact") -> Store:
-    """Frame folders by the native decoder."""
+    """Open frame folders with the native decoder."""
     if reason := native.missing():
         raise ValueError(reason)
     return FrameFolders(root / "frames", "sts", decode, "native")
 
 
 def packed(root: Path) -> Store:
-    """Packed videos; they are packed where they are not yet."""
+    """Open packed videos, which are packed first where they are not yet."""
     if reason := native.missing():
         raise ValueError(reason)
     if not (root / "packed").exists():
@@ -49,12 +49,12 @@ def packed(root: Path) -> Store:
 
 
 def kept(root: Path) -> Store:
-    """Decoded frames in memory."""
+    """Open decoded frames in memory."""
     return DecodedCache(FrameFolders(root / "frames", "sts"), RAM)
 
 
 def size_of_files(store: Store, videos: Sequence[Video]) -> Disk:
-    """Of frame folders."""
+    """Return kilobytes per video of frame folders, by stream."""
     sizes = {"rgb": 0, "flow": 0}
     for video in videos:
         for file in video.folder.glob("*.jpg"):
@@ -63,7 +63,7 @@ def size_of_files(store: Store, videos: Sequence[Video]) -> Disk:
 
 
 def size_of_packs(store: Store, videos: Sequence[Video]) -> Disk:
-    """Of packed videos."""
+    """Return kilobytes per video of packed videos, by stream."""
     return {
         stream: mean((store.root / f"{video.name}.{stream}{SUFFIX}").stat().st_size for video in videos) / 1000
         for stream in ("rgb", "flow")
@@ -71,7 +71,7 @@ def size_of_packs(store: Store, videos: Sequence[Video]) -> Disk:
 
 
 def size_decoded(store: Store, videos: Sequence[Video]) -> Disk:
-    """Of decoded frames."""
+    """Return kilobytes per video of decoded frames, by stream."""
     frames = mean(video.num_frames for video in videos)
     return {"rgb": (frames + 1) * 3 * HEIGHT * WIDTH / 1000, "flow": frames * 2 * HEIGHT * WIDTH / 1000}
 
@@ -86,7 +86,7 @@ FORMS = {
 
 
 def available_forms(root: Path) -> tuple[dict[str, Store], dict[str, str]]:
-    """The stores that can be had here, and why the others cannot."""
+    """Return the storage forms available here, and the reasons why others are not."""
     stores, missing = {}, {}
     for name, form in FORMS.items():
         try:

@@ -1,4 +1,4 @@
-"""Tables of what loading costs."""
+"""Tables of loading costs."""
 
 from statistics import median
 from typing import Any
@@ -18,17 +18,17 @@ TITLES = {
 
 
 def ratios(rows: Record, name: str, to: str) -> list[float]:
-    """Time of `to` over that of `name`, round by round."""
+    """Return the time of `to` over that of `name`, round by round."""
     return [a / b for a, b in zip(rows[to]["cpu_s"], rows[name]["cpu_s"], strict=True)]
 
 
 def spread(values: list[float]) -> str:
-    """Median, and the smallest and largest."""
+    """Return the median, and the smallest and largest."""
     return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
 
 
 def speed_table(record: Record) -> str:
-    """CPU time, ratios and differing pixels of every form, a table for each subject."""
+    """Tabulate CPU time, ratios and differing pixels of every form, a table for each subject."""
     text = []
     for subject, rows in record["subjects"].items():
         header = [subject, "CPU ms", "times as fast", "over mere decoding", "differing pixels", "mean", "largest"]
@@ -52,12 +52,12 @@ def speed_table(record: Record) -> str:
 
 
 def row_over_floor(rows: Record, name: str) -> list[float]:
-    """Time of a form over that of decoding alone."""
+    """Return the row of a form's time over that of decoding alone."""
     return [1 / ratio for ratio in ratios(rows, name, FLOOR)]
 
 
 def pixels(row: dict[str, Any]) -> list[str]:
-    """Share of pixels that differ from the original's, mean and largest difference in levels of 255."""
+    """Return the share of pixels that differ from the original's, mean and largest difference in levels of 255."""
     if "pixels" not in row:
         return [""] * 3
     found = row["pixels"]
@@ -67,7 +67,7 @@ def pixels(row: dict[str, Any]) -> list[str]:
 
 
 def disk_table(record: Record) -> str:
-    """Kilobytes per video, and how much of the files that is."""
+    """Tabulate kilobytes per video, and their share of the image files."""
     if not record.get("disk"):
         return ""
     files = record["disk"].get("python") or record["disk"]["native"]
@@ -81,7 +81,7 @@ def disk_table(record: Record) -> str:
 
 
 def workers_table(record: Record) -> str:
-    """Clips per second by kind of workers, by the clock."""
+    """Tabulate clips per wall-clock second by kind of workers."""
     text = []
     for name, rates in record.get("workers", {}).items():
         base = next(iter(rates.values()))
@@ -94,7 +94,7 @@ def workers_table(record: Record) -> str:
 
 
 def listing_table(record: Record) -> str:
-    """Time to know the videos of a list."""
+    """Tabulate the time to find the videos of a list."""
     if "list" not in record:
         return ""
     found = record["list"]

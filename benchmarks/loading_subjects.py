@@ -1,4 +1,4 @@
-"""Whose loading is measured: training clips and whole videos, of one stream and of both."""
+"""Subjects of the loading benchmark: training clips and whole videos, of one stream and of both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ CLIPS = 8  # in a round of training clips
 
 
 class Draw(NamedTuple):
-    """What is loaded at once.
+    """A sample to load at once.
 
     Attributes:
         video: Read at the frames that both loaders take.
@@ -38,7 +38,7 @@ class Draw(NamedTuple):
 
 @dataclass(frozen=True)
 class Subject:
-    """A way to load.
+    """A kind of sample to load.
 
     Attributes:
         modality: A name of `MODALITIES`.
@@ -50,26 +50,26 @@ class Subject:
 
     @property
     def geometry(self) -> Geometry:
-        """What is seen."""
+        """Spatial transform of the clips."""
         return MultiScaleCornerCrop(SIZE) if self.training else TestCrops(SIZE)
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """Names of what is read."""
+        """Names of the streams."""
         return tuple(stream.name for stream in MODALITIES[self.modality])
 
     def load(self, store: Store, draw: Draw) -> list[dict[str, Tensor]]:
-        """Clips by our reader."""
+        """Load clips by our reader."""
         reader = ClipReader(MODALITIES[self.modality], store, self.geometry)
         video = draw.video._replace(folder=store.root / draw.video.name)
         return [reader(video, numbers, np.random.default_rng(draw.seed)) for numbers in draw.clips]
 
     def levels(self, store: Store, draw: Draw) -> Tensor:
-        """The pixels of `load`, uint8 (clips, C, T, H, W)."""
+        """Return the pixels of `load`, uint8 (clips, C, T, H, W)."""
         return torch.stack([torch.cat([clip[name] for name in self.streams]) for clip in self.load(store, draw)])
 
     def original(self, draw: Draw) -> Tensor:
-        """Clips by the original's way, float (clips, C, T, H, W)."""
+        """Load clips as the published code does, float (clips, C, T, H, W)."""
         loader = OriginalLoader(self.streams, SIZE)
         placement = self.geometry(np.random.default_rng(draw.seed))
         if self.training:
@@ -77,11 +77,11 @@ class Subject:
         return loader.video(draw.video.folder, LENGTH, placement)
 
     def original_levels(self, draw: Draw) -> Tensor:
-        """The pixels of `original`, uint8."""
+        """Return the pixels of `original`, uint8."""
         return torch.stack([levels(clip, self.streams) for clip in self.original(draw)])
 
     def images(self, draw: Draw) -> list[tuple[list[bytes], int]]:
-        """The files of a draw in memory, and their channels: colour and grey."""
+        """Read the files of a draw into memory, with their channels: colour and grey."""
         names = {"rgb": ([RGB_NAME], 3), "flow": (FLOW_NAMES, 1)}
         numbers = sorted({number for clip in draw.clips for number in clip})
         return [
@@ -92,7 +92,7 @@ class Subject:
 
 
 def draw_clips(subject: Subject, videos: Sequence[Video], seed: int, number: int) -> list[Draw]:
-    """What a round loads."""
+    """Draw the samples of a round."""
     rng = np.random.default_rng((seed, number))
     if not subject.training:
         video = videos[number % len(videos)]

@@ -1,4 +1,4 @@
-"""Batches by several workers, by the clock: the published way against ours."""
+"""Wall-clock rates of batches loaded by several workers: the published loader against ours."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ Loader = Callable[[], Iterable[Any]]
 
 
 class Clips(Dataset[Any]):
-    """Some clips, by the original's way or by ours.
+    """Some clips, loaded as the published code does or as ours does.
 
     Args:
         subject: How they are read.
@@ -47,7 +47,7 @@ class Clips(Dataset[Any]):
 
 
 def worker_rates(videos: Sequence[Video], rounds: int, seed: int) -> dict[str, dict[str, list[float]]]:
-    """Clips per second of each kind of workers in each round, by what is loaded."""
+    """Measure clips per second of each kind of workers in each round, by subject."""
     rates: dict[str, dict[str, list[float]]] = {}
     for name in MODALITIES:
         subject = SUBJECTS[name]
@@ -61,7 +61,7 @@ def worker_rates(videos: Sequence[Video], rounds: int, seed: int) -> dict[str, d
 
 
 def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
-    """What is compared."""
+    """Return the data loaders that are compared."""
     original: DataLoader[Any] = DataLoader(
         Clips(subject, draws, None),
         batch_size=BATCH,
@@ -87,7 +87,7 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
 
 
 def videos_root(draws: Sequence[Draw]) -> Any:
-    """Folder above the class of the videos."""
+    """Return the folder above the class of the videos."""
     return draws[0].video.folder.parents[1]
 
 

@@ -1,4 +1,4 @@
-"""The solvers that are compared: every backend and preset, each code path of the native kernel apart."""
+"""Flow solvers under comparison: every backend and preset, each code path of the native kernel apart."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,12 +20,12 @@ log = logging.getLogger(__name__)
 
 
 def native(preset: str, isa: str = "auto", threads: int = 1) -> NativeTVL1:
-    """The native kernel with a certain code path and number of threads."""
+    """Build the native kernel with a certain code path and number of threads."""
     return NativeTVL1(build_parameters(preset, {}), isa, threads)
 
 
 def thirty(*, threads: int = 1) -> NativeTVL1:
-    """The schedule that "fixed" once had: 30 iterations in each warp, whatever moves."""
+    """Build the former "fixed" schedule: 30 iterations in each warp, whatever moves."""
     schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
     return NativeTVL1(build_parameters("fixed", schedule), threads=threads)
 
@@ -53,7 +53,7 @@ def check(wanted: Sequence[str]) -> None:
 
 
 def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[dict[str, Solver], dict[str, str]]:
-    """The solvers whose name holds one of `wanted` (all without), each called once with `images`: compiled and warm.
+    """Return the solvers whose name holds one of `wanted` (all without), each called once with `images` to warm up.
 
     The first of `builders` is always among them if it is `REFERENCE`.
 

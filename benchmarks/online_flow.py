@@ -1,4 +1,4 @@
-"""What a training step costs when the teacher's flow is computed (--flow_source online) and when it is read from files.
+"""Cost of a training step with the teacher's flow computed (--flow_source online) and with flow read from files.
 
 Distils networks with random weights on made-up videos in a temporary folder; epochs of the two kinds take turns.
 Options of STS_train.py are taken as well: --model resnext --model_depth 101 --batch_size 20 --n_workers 16.
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script; those of STS_train.py that were given are the list `training`."""
+    """Parse the options of this script; options of STS_train.py that were given are the list `training`."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
     parser.add_argument("--steps", type=int, default=4, help="of an epoch, which begins with no batch ready")
@@ -95,7 +95,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> None:
-    """`root`/frames with frames and flow of so many videos, as extracted, and `root`/labels in HMDB51's layout."""
+    """Write `root`/frames with frames and flow of so many videos, and `root`/labels in HMDB51's layout."""
     log.info("making %d videos of %d frames", videos, frames)
     width, height = size
     lines = []
@@ -112,12 +112,12 @@ def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> N
 
 
 def loader_of(opt: Namespace, device: torch.device) -> ClipLoader:
-    """Training batches, with published flow."""
+    """Build a loader of training batches, with published flow."""
     return build_loader(opt, "train", flow=build_teacher_flow(opt, {}, "", device))
 
 
 def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
-    """How the flow clips of the loaders differ: mean absolute difference in grey levels, fraction within one level."""
+    """Compute the difference of the loaders' flow: mean absolute grey levels, fraction within one level."""
     pairs = [[batch[FLOW.name].cpu().int() for batch in batches] for batches in zip(*loaders.values(), strict=True)]
     difference = torch.cat([(a - b).abs().flatten() for a, b in pairs]).float()
     return {"levels": difference.mean().item(), "within_1": (difference <= 1).float().mean().item()}
@@ -130,7 +130,7 @@ def exhaust(loader: ClipLoader) -> None:
 
 
 def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[ClipLoader], dict[str, float]]:
-    """Trains for an epoch of the loader that it is called with."""
+    """Return a function that trains for an epoch of the loader it is given."""
     teacher, student = (start_stream(opt, stream, {}, "", NUM_CLASSES, resuming=False) for stream in (FLOW, RGB))
     task = Distill(student, teacher, build_distillers(opt, student.network, teacher.network, 0)).to(device)
     groups = parameter_groups(student.network, 0, opt.learning_rate)
@@ -140,22 +140,23 @@ def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[Clip
 
 
 def milliseconds(rounds: list[dict[str, Seconds]], steps: int, clock: str = "wall") -> dict[str, list[float]]:
-    """Milliseconds per batch in each round, by flow source."""
+    """Return milliseconds per batch in each round, by flow source."""
     return {source: [1000 * getattr(times[source], clock) / steps for times in rounds] for source in FLOW_SOURCES}
 
 
 def table(record: dict[str, Any]) -> str:
-    """Medians over rounds, their ratio, and how much of a step flow takes."""
+    """Tabulate medians over rounds, their ratio, and the share of flow in a step."""
     rows = []
     for key, title in ROWS.items():
         files, online = (median(record[key][source]) for source in FLOW_SOURCES)
         share = f"{100 * (online - files) / online:.0f} %"
         rows.append([title, f"{files:.0f}", f"{online:.0f}", f"{online / files:.2f}", share])
-    own, (width, height) = record["options"], record["size"]
-    network = f"{own['model']}-{own['model_depth']} x {own['width']}, {own['batch_size']} clips of"
+    options, (width, height) = record["options"], record["size"]
+    network = f"{options['model']}-{options['model_depth']} x {options['width']}, {options['batch_size']} clips of"
     return (
         f"{record['environment']['gpu'] if record['device'] != 'cpu' else record['environment']['cpu']}, "
-        f"{own['n_workers']} loader processes, {network} {own['sample_duration']} frames of {width}x{height}\n\n"
+        f"{options['n_workers']} loader processes, {network} {options['sample_duration']} frames "
+        f"of {width}x{height}\n\n"
         + markdown(["ms per batch", "files", "online", "ratio", "share of flow"], rows)
         + f"\nComputed and stored flow differ by {record['agreement']['levels']:.2f} grey levels, "
         f"{100 * record['agreement']['within_1']:.1f} % by at most one.\n"

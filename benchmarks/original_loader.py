@@ -1,4 +1,4 @@
-"""What loading a clip cost in the published code: one image after the other, by Pillow, as floats.
+"""Clip loading of the published code: one image after the other, by Pillow, as floats.
 
 Written anew from the description of that loader, to be measured beside ours. It counts the frames by their names for
 every clip, copies each image, converts each frame to float before it is written into the clip, and decodes frames at
@@ -22,7 +22,7 @@ MEANS = {"rgb": (114.7748, 107.7354, 99.4750), "flow": (127.5, 127.5)}  # levels
 
 @dataclass(frozen=True)
 class OriginalLoader:
-    """Reads clips of videos in layout "sts".
+    """Reader of clips of videos in layout "sts".
 
     Args:
         streams: "rgb", "flow" or both, in this order.
@@ -33,25 +33,25 @@ class OriginalLoader:
     size: int
 
     def clip(self, folder: Path, numbers: Sequence[int], placement: Placement) -> Tensor:
-        """Frames of a training clip, float (C, T, size, size), colours first, less the means."""
+        """Read frames of a training clip, float (C, T, size, size), colours first, mean subtracted."""
         self.count(folder)
         return self.transform(self.images(folder, numbers), placement)
 
     def video(self, folder: Path, length: int, placement: Placement) -> Tensor:
-        """All clips of a video, (clips, C, length, size, size)."""
+        """Read all clips of a video, (clips, C, length, size, size)."""
         frames = self.count(folder)
         clip = self.transform(self.images(folder, range(1, frames + 1)), placement)
         return torch.stack([clip[:, t : t + length] for t in range(0, frames - length + 1, length)])
 
     def count(self, folder: Path) -> int:
-        """Frames 1 to n that can be read."""
+        """Count frames 1 to n that can be read."""
         if "flow" not in self.streams:
             return len(list(folder.glob("[0-9]*.jpg")))
         counts = [len(list(folder.glob(name.format(0).replace("00000", "*")))) for name in FLOW_NAMES]
         return min(counts)
 
     def images(self, folder: Path, numbers: Sequence[int]) -> list[list[Image.Image]]:
-        """The images of each frame, decoded."""
+        """Decode the images of each frame."""
         names = [RGB_NAME] * ("rgb" in self.streams) + [*FLOW_NAMES] * ("flow" in self.streams)
         frames: list[list[Image.Image]] = []
         for number in numbers:
@@ -82,7 +82,7 @@ class OriginalLoader:
 
 
 def show(image: Image.Image, view: View) -> Image.Image:
-    """What a view shows, by Pillow."""
+    """Apply a view with Pillow."""
     box, size, window, flip = view
     if box != (0, 0, image.height, image.width):
         image = image.crop((box.left, box.top, box.left + box.width, box.top + box.height))
@@ -93,12 +93,12 @@ def show(image: Image.Image, view: View) -> Image.Image:
 
 
 def to_tensor(image: Image.Image) -> Tensor:
-    """Float (C, H, W), levels of 255."""
+    """Convert to float (C, H, W), levels of 255."""
     pixels = torch.from_numpy(np.array(image, np.uint8)).view(image.height, image.width, -1)
     return pixels.permute(2, 0, 1).contiguous().float()
 
 
 def levels(clip: Tensor, streams: Sequence[str]) -> Tensor:
-    """The pixels of a clip before the means were taken off, uint8."""
+    """Return the pixels of a clip before mean subtraction, uint8."""
     means = torch.tensor([mean for stream in ("rgb", "flow") if stream in streams for mean in MEANS[stream]])
     return (clip + means.view(-1, 1, 1, 1)).round().to(torch.uint8)

@@ -1,4 +1,4 @@
-"""How fast predict.py scores a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
+"""Speed of predict.py on a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
 
 Networks have random weights and the video is made up. Clock time and CPU time are stated: the clock counts what other
 work takes from this one, the CPU time of all threads does not tell whether they ran side by side.
@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", default="resnext", choices=MODELS, help="network")
@@ -95,7 +95,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predictor:
-    """The networks as a row has them."""
+    """Return the networks in the configuration of a row."""
     log.info("%s", name)
     options, in_turn = WAYS[name]
     predictor = build_predictor(complete(Namespace(video="", weights=weights, **options)), device)
@@ -103,24 +103,24 @@ def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predicto
 
 
 def write_weights(path: Path, opt: Namespace, seed: int) -> str:
-    """A checkpoint with random weights for clips of 16x112x112."""
+    """Write a checkpoint with random weights for clips of 16x112x112."""
     torch.manual_seed(seed)
     names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
-    own = {"model": opt.model, "width": opt.width, **names}
+    network = {"model": opt.model, "width": opt.width, **names}
     recipe = {"sample_size": 112, "sample_duration": 16, "clip_stride": 1}
     state = {
-        "options": own,
+        "options": network,
         "class_names": [f"class {i}" for i in range(CLASSES)],
         "stream": RGB.name,
         "recipe": recipe | {"provenance": {"fps": float(FPS), "short_side": 256}},
-        "state_dict": build_model(Namespace(**own), RGB.channels, CLASSES).state_dict(),
+        "state_dict": build_model(Namespace(**network), RGB.channels, CLASSES).state_dict(),
     }
     checkpoint.save(path, state)
     return str(path)
 
 
 def write_video(path: Path, width: int, height: int, frames: int) -> None:
-    """Moving discs as H.264."""
+    """Write moving discs as H.264."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
@@ -131,10 +131,10 @@ def write_video(path: Path, width: int, height: int, frames: int) -> None:
 
 
 def table(record: dict[str, Any]) -> str:
-    """Medians over rounds; times as fast as the first row, of what ran in one round."""
-    rows, own = [], record["rows"]
-    first, seconds = own[next(iter(own))], record["video"]["seconds"]
-    for name, times in own.items():
+    """Tabulate medians over rounds, and the speed relative to the first row within a round."""
+    rows, measured = [], record["rows"]
+    first, seconds = measured[next(iter(measured))], record["video"]["seconds"]
+    for name, times in measured.items():
         wall, cpu = (median(time[kind] for time in times) for kind in ("wall", "cpu"))
         ratios = [a["cpu"] / b["cpu"] for a, b in zip(first, times, strict=True)]
         best = min(time["wall"] for time in times)

@@ -1,4 +1,4 @@
-"""Real pairs of images: Middlebury's, whose flow is known, and the fastest two frames of videos, whose flow is not."""
+"""Real image pairs: Middlebury's, whose flow is known, and the fastest two frames of videos, whose flow is not."""
 
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -32,7 +32,7 @@ class RealPair(NamedTuple):
 
 
 def middlebury(root: Path) -> list[RealPair]:
-    """The pairs of a folder as Middlebury's: NAME/frame10.png, NAME/frame11.png and NAME/flow10.flo.
+    """Read the pairs of a folder as Middlebury's: NAME/frame10.png, NAME/frame11.png and NAME/flow10.flo.
 
     Raises:
         ValueError: There are none, or an image that cannot be read.
@@ -51,7 +51,7 @@ def middlebury(root: Path) -> list[RealPair]:
 
 
 def fastest_pair(video: Path) -> RealPair:
-    """The two neighbouring frames, as extraction sees them, between which a twentieth of the pixels moves farthest.
+    """Find the two neighbouring frames, as extracted, with the largest 95th percentile of displacement.
 
     Raises:
         ValueError: Fewer than two frames, or what is no video.
@@ -68,7 +68,7 @@ def fastest_pair(video: Path) -> RealPair:
 
 
 def compare_real(solvers: dict[str, Solver], pair: RealPair) -> dict[str, dict[str, float]]:
-    """Time of each solver and its distance from OpenCV's TV-L1, and from the truth where there is one."""
+    """Measure each solver's time and its distance from OpenCV's TV-L1, and from the truth where it is known."""
     timed = {name: cpu_seconds(partial(solver, pair.previous, pair.following)) for name, solver in solvers.items()}
     seconds, reference = timed[REFERENCE]
     rows = {}
@@ -84,12 +84,12 @@ def compare_real(solvers: dict[str, Solver], pair: RealPair) -> dict[str, dict[s
 
 
 def speed(flow: NDArray[np.float32]) -> float:
-    """What a twentieth of the pixels exceeds, pixels per frame."""
+    """Return the 95th percentile of the displacement, pixels per frame."""
     return float(np.percentile(np.linalg.norm(flow, axis=-1), 95))
 
 
 def truth_table(record: Record) -> str:
-    """For each solver and pair: pixels to OpenCV's flow, EPE, and the EPE relative to OpenCV's."""
+    """Tabulate for each solver and pair: pixels to OpenCV's flow, EPE, and the EPE relative to OpenCV's."""
     rows = []
     for name, entry in record["cpu"].items():
         cells = [f"{row['px']:.3f}; {row['epe']:.3f} ({100 * row['epe_change']:+.1f} %)" for row in entry["pairs"]]
@@ -98,7 +98,7 @@ def truth_table(record: Record) -> str:
 
 
 def video_table(record: Record) -> str:
-    """For each solver, over the pairs: pixels and stored levels to OpenCV's flow, in the mean and of the worst pair."""
+    """Tabulate for each solver the distance to OpenCV's flow in pixels and levels: mean and worst pair."""
     rows = []
     for name, entry in record["cpu"].items():
         pairs = entry["pairs"]
@@ -110,7 +110,7 @@ def video_table(record: Record) -> str:
 
 
 def timing(pairs: Sequence[dict[str, float]]) -> list[str]:
-    """CPU time, and how it compares with OpenCV's."""
+    """Return CPU time, and its ratio to OpenCV's."""
     ratios = column(list(pairs), "ratio")
     return [
         f"{1000 * median(column(list(pairs), 'cpu_s')):.0f}",
@@ -119,7 +119,7 @@ def timing(pairs: Sequence[dict[str, float]]) -> list[str]:
 
 
 def measure_real(solvers: dict[str, Solver], pairs: Iterable[RealPair]) -> dict[str, Any]:
-    """The numbers of every solver and pair, by the names of both."""
+    """Return the numbers of every solver and pair, by the names of both."""
     rows: dict[str, Any] = {name: {"description": solver.description, "pairs": []} for name, solver in solvers.items()}
     names = []
     for pair in pairs:

@@ -20,7 +20,7 @@ SAMPLES = (-0.25 - 0.25j, 0.25 - 0.25j, -0.25 + 0.25j, 0.25 + 0.25j)  # 2 x 2 pl
 
 @dataclass(frozen=True)
 class Scene:
-    """Two images and what happened between them.
+    """Two images and the exact flow between them.
 
     Attributes:
         previous: uint8 (H, W).
@@ -51,11 +51,11 @@ class Layer:
     lobes: int = 0
 
     def displacement(self, points: Points) -> Points:
-        """Where `points` of the previous image go, relative to where they are."""
+        """Return the displacement of `points` of the previous image."""
         return self.rate * points + self.shift
 
     def origin(self, points: Points) -> Points:
-        """Where `points` of the following image come from."""
+        """Return the previous positions of `points` of the following image."""
         return (points - self.shift) / (1 + self.rate)
 
     def covers(self, points: Points) -> NDArray[np.bool_]:
@@ -65,7 +65,7 @@ class Layer:
 
 
 def make_scene(seed: int, height: int = 256, width: int = 340, speed: float = 5.0, texture: str = "noise") -> Scene:
-    """A moving background and three objects that move, turn and grow in front of it.
+    """Render a moving background and three objects that move, turn and grow in front of it.
 
     Args:
         seed: Decides everything that the other arguments do not, >= 0.
@@ -97,22 +97,22 @@ def make_scene(seed: int, height: int = 256, width: int = 340, speed: float = 5.
 def translation(
     dx: float, dy: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise"
 ) -> Scene:
-    """A textured image that moves by (dx, dy) pixels; for whole numbers the pixels are the same, moved."""
+    """Render a textured image that moves by (dx, dy) pixels; for whole numbers the pixels are the same, moved."""
     return pure(0, complex(dx, dy), height, width, seed, texture)
 
 
 def rotation(degrees: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise") -> Scene:
-    """A textured image that turns about its middle, from the x to the y axis: clockwise on a screen."""
+    """Render a textured image that turns about its middle, from the x to the y axis: clockwise on a screen."""
     return pure(np.exp(1j * np.radians(degrees)) - 1, 0, height, width, seed, texture)
 
 
 def zoom(factor: float, height: int = 64, width: int = 80, seed: int = 0, texture: str = "noise") -> Scene:
-    """A textured image that grows by `factor` > 0 about its middle."""
+    """Render a textured image that grows by `factor` > 0 about its middle."""
     return pure(factor - 1, 0, height, width, seed, texture)
 
 
 def pure(rate: complex, shift: complex, height: int, width: int, seed: int, texture: str) -> Scene:
-    """A single surface that moves by `rate * (p - middle) + shift`."""
+    """Render a single surface that moves by `rate * (p - middle) + shift`."""
     rng = np.random.default_rng(seed)
     middle = complex(width - 1, height - 1) / 2
     layer = surface(rng, texture, height, width, abs(shift) + abs(rate / (1 + rate)) * abs(middle))
@@ -120,7 +120,7 @@ def pure(rate: complex, shift: complex, height: int, width: int, seed: int, text
 
 
 def surface(rng: np.random.Generator, texture: str, height: int, width: int, speed: float) -> Layer:
-    """A layer at rest, larger than the image by what comes in at that speed."""
+    """Return a layer at rest, with a margin for the pixels that enter at that speed."""
     margin = int(np.ceil(1.5 * speed)) + 4
     return Layer(
         texture=TEXTURES[texture](rng, height + 2 * margin, width + 2 * margin), margin=margin, rate=0, shift=0
@@ -128,7 +128,7 @@ def surface(rng: np.random.Generator, texture: str, height: int, width: int, spe
 
 
 def moving(layer: Layer, rng: np.random.Generator, points: Points, speed: float) -> Layer:
-    """`layer` with a random motion whose longest displacement over `points` is `speed`."""
+    """Return `layer` with a random motion whose longest displacement over `points` is `speed`."""
     middle, reach = points.mean(), np.abs(points - points.mean()).max()
     rate = complex(*rng.normal(0, 0.3, 2)) / reach
     shift = np.exp(2j * np.pi * rng.uniform()) - rate * middle
@@ -139,7 +139,7 @@ def moving(layer: Layer, rng: np.random.Generator, points: Points, speed: float)
 def render(
     layers: Sequence[Layer], height: int, width: int, rng: np.random.Generator, sensor_noise: float = 0.0
 ) -> Scene:
-    """The images, flow and visibility of layers, back to front."""
+    """Render the images, flow and visibility of layers, back to front."""
     points = grid(height, width)
     images = []
     for moved in (False, True):
@@ -155,12 +155,12 @@ def render(
 
 
 def grid(height: int, width: int) -> Points:
-    """The centres of all pixels, (H, W)."""
+    """Return the centres of all pixels, (H, W)."""
     return np.arange(width) + 1j * np.arange(height)[:, None]
 
 
 def front_layer(layers: Sequence[Layer], points: Points, moved: bool) -> NDArray[np.intp]:
-    """Index of the layer that is seen at each of `points` of the previous or, if `moved`, of the following image."""
+    """Return the index of the visible layer at `points` of the previous or, if `moved`, of the following image."""
     front = np.zeros(points.shape, np.intp)
     for i, layer in enumerate(layers):
         front[layer.covers(layer.origin(points) if moved else points)] = i
@@ -168,7 +168,7 @@ def front_layer(layers: Sequence[Layer], points: Points, moved: bool) -> NDArray
 
 
 def grey_levels(layers: Sequence[Layer], points: Points, moved: bool) -> Image:
-    """What is seen at each of `points`, unrounded."""
+    """Return the grey levels at `points`, unrounded."""
     levels = np.zeros(points.shape)
     for layer in layers:
         origins = layer.origin(points) if moved else points
@@ -178,13 +178,13 @@ def grey_levels(layers: Sequence[Layer], points: Points, moved: bool) -> Image:
 
 
 def end_point_error(flow: ArrayLike, truth: ArrayLike, mask: NDArray[np.bool_] | None = None) -> float:
-    """Mean length of the difference of two flows (..., 2), in their unit, over all pixels or those of `mask`."""
+    """Compute the mean length of the difference of two flows (..., 2), over all pixels or those of `mask`."""
     error = np.linalg.norm(np.asarray(flow, np.float64) - np.asarray(truth, np.float64), axis=-1)
     return float(error.mean() if mask is None else error[mask].mean())
 
 
 def grey_difference(a: ArrayLike, b: ArrayLike, bound: float = 20.0) -> tuple[float, float]:
-    """How two flows differ once stored: mean absolute difference in grey levels, fraction within one level."""
+    """Compute the mean absolute difference of stored flows in grey levels, and the fraction within one level."""
     levels = [encode(np.asarray(flow), bound, "round").astype(int) for flow in (a, b)]
     difference = np.abs(levels[0] - levels[1])
     return float(difference.mean()), float((difference <= 1).mean())

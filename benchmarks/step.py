@@ -1,4 +1,4 @@
-"""What a training step and inference of a network cost: as in the published code, and in our formats and layouts.
+"""Cost of a training step and of inference: as in the published code, and in our number formats and memory layouts.
 
 All take the same clips in turn. On a CPU there is one thread and CPU time is counted; on a GPU events are timed.
 Compiling takes minutes per row: --eager leaves these rows out.
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--model", default="resnext", choices=MODELS, help="network")
@@ -89,15 +89,15 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def build(opt: Namespace) -> StreamNetwork:
-    """The network, with random weights."""
+    """Build the network, with random weights."""
     names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
     (stream,) = MODALITIES[opt.modality]
-    own = Namespace(model=opt.model, width=opt.width, **names)
-    return StreamNetwork(build_model(own, stream.channels, 51), stream)
+    options = Namespace(model=opt.model, width=opt.width, **names)
+    return StreamNetwork(build_model(options, stream.channels, 51), stream)
 
 
 def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
-    """The rows: those that the device can do and the options leave."""
+    """Return the rows that the device can run and the options select."""
     ways = [
         way for way in WAYS[kind] if (device.type == "cuda" or not way.gpu) and not (opt.eager and way.mode != "off")
     ]
@@ -110,7 +110,7 @@ def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
 def compare(
     kind: str, ways: Sequence[Way], model: StreamNetwork, clips: torch.Tensor, rounds: int
 ) -> dict[str, dict[str, Any]]:
-    """Seconds per batch in each round, and how far the logits are from the original's, for each way by name."""
+    """Measure seconds per batch in each round, and the distance of the logits from the original's, by name."""
     calls: dict[str, Call] = {}
     rows: dict[str, dict[str, Any]] = {}
     truth: torch.Tensor | None = None  # of the first way, which is the original's
@@ -128,20 +128,20 @@ def compare(
 
 
 def timed(calls: Mapping[str, Callable[[], Any]], rounds: int, device: torch.device) -> list[dict[str, float]]:
-    """Seconds of each call in each round: CPU time, or time on the GPU."""
+    """Measure the seconds of each call in each round: CPU time, or time on the GPU."""
     if device.type == "cpu":
         return [{name: taken.cpu for name, taken in times.items()} for times in alternated(calls, rounds)]
     return [{name: gpu_seconds(call) for name, call in calls.items()} for _ in range(rounds)]
 
 
 def peak_of(device: torch.device) -> float | None:
-    """TFLOP/s of the device, if it is a GPU in `PEAKS`."""
+    """Return the TFLOP/s of the device, if it is a GPU in `PEAKS`."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else ""
     return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
 def matmul_tflops(amp: str, device: torch.device, tries: int = 10) -> float:
-    """TFLOP/s of a product of two square matrices, the best of some: the most that device and libraries can do."""
+    """Measure the best TFLOP/s of a product of two square matrices, the limit of device and libraries."""
     a, b = (torch.randn(SIDE, SIDE, device=device).to(dtype_of(device, amp)) for _ in range(2))
     with single_threaded_libraries():
         a @ b  # what is chosen at the first call is done
@@ -150,7 +150,7 @@ def matmul_tflops(amp: str, device: torch.device, tries: int = 10) -> float:
 
 
 def table(record: dict[str, Any], kind: str) -> str:
-    """Medians over rounds, and ratios of what ran in one round."""
+    """Tabulate medians over rounds, and ratios within a round."""
     rows, peak, own = [], record["peak_tflops"], record["kinds"][kind]
     batch, flops = record["clips"][0], record["flops_per_clip"][kind]
     for name, row in own.items():
@@ -179,7 +179,7 @@ def table(record: dict[str, Any], kind: str) -> str:
 
 
 def own_peak(record: dict[str, Any], name: str) -> float:
-    """TFLOP/s of matrix products in the number format of a row."""
+    """Return the TFLOP/s of matrix products in the number format of a row."""
     return record["matmul_tflops"]["bf16" if name.startswith(("bf16", "fp16")) else "off"]
 
 

@@ -1,4 +1,4 @@
-"""Ways to run a network: the one of the published code, and ours, each of which adds something to it."""
+"""Ways to run a network: that of the published code, and ours, each of which adds one optimisation."""
 
 import copy
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Call = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Way:
-    """How a network is run.
+    """A configuration in which a network runs.
 
     Attributes:
         amp: As `--amp`.
@@ -44,7 +44,7 @@ class Way:
 
     @property
     def name(self) -> str:
-        """What it does, shortest first; the published way is `ORIGINAL`."""
+        """Optimisations, shortest first; the published configuration is `ORIGINAL`."""
         words = ["tf32" if self.tf32 else {"off": "fp32"}.get(self.amp, self.amp)]
         words += ["contiguous"] * self.contiguous + ["folded"] * self.folded
         if self.group_width > 1:
@@ -53,7 +53,7 @@ class Way:
         return ", ".join(words)
 
     def numerics(self) -> AbstractContextManager[object]:
-        """The library settings it is run under."""
+        """Library settings under which it runs."""
         return torch.backends.cudnn.flags(enabled=True, benchmark=not self.contiguous, allow_tf32=self.tf32)
 
 
@@ -91,7 +91,7 @@ WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
 
 
 def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: torch.device) -> Call:
-    """What is measured: it takes a batch and returns its logits (N, K).
+    """Return the measured call: it takes a batch and returns its logits (N, K).
 
     Training is forward and backward pass; the step of the optimiser, which does not depend on the clips, is left out.
 
@@ -122,7 +122,7 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
 
 
 def prepared(way: Way, model: StreamNetwork, training: bool, device: torch.device) -> nn.Module:
-    """A copy of the network as the way wants it; with channels first it takes normalised clips."""
+    """Return a copy of the network in this configuration; with channels first it takes normalised clips."""
     if way.contiguous:
         return copy.deepcopy(model.network).to(memory_format=torch.contiguous_format).train(training)
     if way.folded:

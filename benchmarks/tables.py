@@ -1,4 +1,4 @@
-"""What was measured, as Markdown tables and JSON."""
+"""Measurements as Markdown tables and JSON."""
 
 import os
 import platform
@@ -19,7 +19,7 @@ CLOSENESS = ("EPE all", "EPE visible", "px to cv2", "levels to cv2", "within 1")
 
 
 def environment() -> dict[str, Any]:
-    """Processor, cores, GPU and versions that the numbers belong to."""
+    """Return the processor, cores, GPU and versions of this machine."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
 
 
 def cpu_model() -> str:
-    """Name of the processor."""
+    """Return the name of the processor."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text("utf-8").splitlines() if info.exists() else []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -46,24 +46,24 @@ def save(path: Path, record: Record) -> None:
 
 
 def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """A table whose first column is text and the others numbers."""
+    """Format a table whose first column is text and the others numbers."""
     rule = ["---", *["--:"] * (len(header) - 1)]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows)) + "\n"
 
 
 def column(rows: list[dict[str, float]], key: str) -> list[float]:
-    """One number of every pair."""
+    """Return a number of every pair."""
     return [row[key] for row in rows]
 
 
 def closeness(pairs: list[dict[str, float]]) -> list[str]:
-    """The columns of `CLOSENESS`, means over pairs."""
+    """Return the columns of `CLOSENESS`, means over pairs."""
     lengths = (f"{mean(column(pairs, key)):.3f}" for key in ("epe", "epe_visible", "px", "levels"))
     return [*lengths, f"{100 * mean(column(pairs, 'within_1')):.1f} %"]
 
 
 def flow_table(record: Record) -> str:
-    """Speed and closeness of the solvers on the CPU; the line before it says of what."""
+    """Tabulate speed and accuracy of the solvers on the CPU, after a line of their conditions."""
     header = ["one core", "ms per pair", f"times as fast as {REFERENCE}", *CLOSENESS]
     rows = []
     for name, entry in record["cpu"].items():
@@ -83,7 +83,7 @@ def flow_table(record: Record) -> str:
 
 
 def speed_table(record: Record) -> str:
-    """End-point error by the speed of the fastest point: an average over speeds is mostly that of the largest."""
+    """Tabulate the end-point error by the speed of the fastest point: an average would be mostly of the largest."""
     speeds = sorted({pair["speed"] for pair in record["pairs"]})
     rows = []
     for name, entry in record["cpu"].items():
@@ -98,7 +98,7 @@ def speed_table(record: Record) -> str:
 
 
 def gpu_table(record: Record) -> str:
-    """Pairs per second on the GPU by batch, and closeness of the flow."""
+    """Tabulate pairs per second on the GPU by batch, and the accuracy of the flow."""
     if not record["gpu"]:
         return "No CUDA GPU here: nothing about GPUs was measured.\n"
     solvers = record["gpu"]["solvers"]
@@ -111,7 +111,7 @@ def gpu_table(record: Record) -> str:
 
 
 def scaling_line(record: Record) -> str:
-    """What a second thread brings, and whether there was a second core for it."""
+    """Describe the gain of a second thread, and whether a second core was free."""
     if not record["scaling"]:
         return ""
     one, two = ([times[threads] for times in record["scaling"]] for threads in (1, 2))

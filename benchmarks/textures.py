@@ -17,12 +17,12 @@ COVER = 5.0  # times that the discs would fill the image if they did not overlap
 
 
 def octaves(rng: np.random.Generator, height: int, width: int) -> Image:
-    """Noise of equal power in each octave, as photographs have it; grey levels, not clipped."""
+    """Generate noise of equal power in each octave, as photographs have it; grey levels, not clipped."""
     return GREY + CONTRAST * noise(rng, height, width)
 
 
 def leaves(rng: np.random.Generator, height: int, width: int) -> Image:
-    """Dead leaves: opaque discs whose radii follow r^-3 on each other (Lee, Mumford, Huang, IJCV 2001), grey levels.
+    """Generate dead leaves: opaque discs with radii distributed as r^-3 (Lee, Mumford, Huang, IJCV 2001), grey levels.
 
     Flat regions, sharp edges and occlusion corners; a little noise keeps the flow from being undefined.
     """
@@ -42,7 +42,7 @@ def leaves(rng: np.random.Generator, height: int, width: int) -> Image:
 
 
 def noise(rng: np.random.Generator, height: int, width: int) -> Image:
-    """Sum of octaves of about unit variance each."""
+    """Sum octaves of about unit variance each."""
     image = np.zeros((height, width))
     for cell in OCTAVES:
         grid = rng.standard_normal((height // cell + 2, width // cell + 2))
@@ -51,7 +51,7 @@ def noise(rng: np.random.Generator, height: int, width: int) -> Image:
 
 
 def bicubic(image: Image, points: Points) -> Image:
-    """`image` at each of `points` by Catmull-Rom interpolation; its border pixels continue outside.
+    """Sample `image` at `points` by Catmull-Rom interpolation; its border pixels continue outside.
 
     Not cv2.remap, which rounds coordinates to 1/32 pixel: that would be an error of the flow.
     """
@@ -67,7 +67,7 @@ def bicubic(image: Image, points: Points) -> Image:
 
 
 def cubic_weights(t: Image) -> tuple[Image, Image, Image, Image]:
-    """Weights of the four neighbours of a place `t` in [0, 1) between the second and the third."""
+    """Compute the weights of the four neighbours of a place `t` in [0, 1) between the second and the third."""
     return (
         -0.5 * t + t**2 - 0.5 * t**3,
         1 - 2.5 * t**2 + 1.5 * t**3,

@@ -29,12 +29,12 @@ from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quar
 from datasets.stores.detect import ReadOptions, open_store
 from datasets.streams import FLOW, RGB
 from datasets.video import ClipReader, VideoDataset
-from workflows.auditing.checks import Job, look_at_video
-from workflows.shared.processes import Board, Worker
+from workflows.auditing.checks import Job, check_video
+from workflows.shared.processes import SharedCounters, Worker
 
 FRAMES = 6
 LONGEST = 5000  # characters of a line that may be shown: twenty problems of a list
-WORKER = Worker(0, Board(1, 1, 1))
+WORKER = Worker(0, SharedCounters(1, 1, 1))
 Damage = Callable[[bytes, random.Random], bytes]
 
 
@@ -166,7 +166,7 @@ def load(root: Path, path: str, layout: str, flow: bool, decoder: str) -> None:
     needs = frozenset(stream.name for stream in streams)
     entries = [Entry(path, 0, path)]
     store = open_store(layout, root, entries, ReadOptions(decoder=decoder))
-    look = look_at_video(Job(store, path, needs, deep=True), WORKER)
+    look = check_video(Job(store, path, needs, deep=True), WORKER)
     assert all("\n" not in problem.text for problem in look.problems)
     try:
         videos = find_videos(entries, store, needs=needs)

@@ -1,4 +1,4 @@
-"""Look at every video of a data set once, before training, and name every problem.
+"""Check every video of a data set once, before training, and name every problem.
 
 Videos that are missing, empty, cut short, undecodable or too short, counts that disagree, duplicates, test videos in
 the training list, unknown classes. Writes what it saw into manifest.jsonl in --frame_dir, which training and tests read
@@ -26,7 +26,7 @@ from workflows.auditing.lists_and_folders import SPLITS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("--frame_dir", default="dataset/HMDB51/", help="folder of the frames or videos")

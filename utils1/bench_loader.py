@@ -1,4 +1,4 @@
-"""How many clips of your data this machine loads per second, with your options and with others, and what holds it up.
+"""Measure the clips per second that this machine loads with your options and with others, and name the bottleneck.
 
     python utils1/bench_loader.py --dataset UCF101 --frame_dir ... --annotation_path ... --modality RGB
 
@@ -17,7 +17,7 @@ from workflows.measuring.loading import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script; those of training are the namespace `training`."""
+    """Parse the options of this script; those of training are the namespace `training`."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each setting, beside its start")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")

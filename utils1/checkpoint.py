@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself, and its network for other programs: `python -m engine.checkpoint` from any folder.
+"""Show the metadata of a checkpoint, or export its network: `python -m engine.checkpoint` from any folder.
 
 python utils1/checkpoint.py results/HMDB51/SFS_..._best.pth
 python utils1/checkpoint.py results/HMDB51/SFS_..._best.pth --export SFS_HMDB51_16f.safetensors

@@ -1,4 +1,4 @@
-"""What this machine loads images and computes flow with and how fast, what is missing and how to get it: in seconds."""
+"""List the image decoders and flow solvers of this machine, their speed, and how to install missing ones."""
 
 import sys
 from argparse import Namespace
@@ -11,7 +11,7 @@ from workflows.measuring.doctor import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -1,4 +1,4 @@
-"""Videos to JPEG frames: SRC/class/video.ext becomes DST/class/video/00001.jpg, ... and `done`.
+"""Extract JPEG frames of videos: SRC/class/video.ext becomes DST/class/video/00001.jpg, ... and `done`.
 
 Videos may lie deeper: SRC/class/day/video.ext becomes DST/class/day/video/. Folders without a video are no classes;
 what is left out is said. Run it again after an interruption: complete videos are skipped. Several machines may share
@@ -21,7 +21,7 @@ from workflows.extracting.options import add_arguments, chosen_classes, frame_op
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add_arguments(parser)
     return parser.parse_args(argv)

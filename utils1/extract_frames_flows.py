@@ -1,4 +1,4 @@
-"""Videos to JPEG frames and optical flow.
+"""Extract JPEG frames and optical flow of videos.
 
 SRC/class/video.ext becomes DST/class/video/ with 00001.jpg, ..., TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ...
 and `done`; flow k leads from frame k to frame k + 1. How it was made is in DST/flow.json and DST/frames.json.
@@ -25,7 +25,7 @@ from workflows.extracting.options import add_arguments, chosen_classes, frame_op
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add_arguments(parser)
     add = parser.add_argument
@@ -50,7 +50,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def parameter(text: str) -> tuple[str, float]:
-    """A solver parameter, "name=value"."""
+    """Parse a solver parameter, "name=value"."""
     name, _, value = text.partition("=")
     try:
         return name, float(value) if "." in value or "e" in value else int(value)

@@ -1,4 +1,4 @@
-"""How far two folders of stored flow are apart: in pixels, and in the grey levels that a network sees.
+"""Compare two folders of stored flow: in pixels, and in the grey levels of a network's input.
 
 A and B are the folders of one video, or roots above such folders, which are matched by their paths below A and B. Flow
 is JPEG pairs (TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ...), whose bound is read from flow.json in the root or given,
@@ -18,7 +18,7 @@ from workflows.stored_flow.compare import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("a", metavar="A", type=Path, help="folder of a video, or root")
     parser.add_argument("b", metavar="B", type=Path, help="what it is compared with")

@@ -1,4 +1,4 @@
-"""Stored flow to another bound or quantisation, and between JPEG pairs and .flo files.
+"""Convert stored flow to another bound or quantisation, and between JPEG pairs and .flo files.
 
 SRC is a root as the extraction leaves it: SRC/class/video/ with TVL1jpg_x_00001.jpg, TVL1jpg_y_00001.jpg, ..., or with
 .flo files that are numbered from 1. DST gets the same folders with the converted flow and `done`, frames as hard links
@@ -19,7 +19,7 @@ from workflows.stored_flow.convert import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("source", metavar="SRC", type=Path, help="root of folders with flow")
     parser.add_argument("target", metavar="DST", type=Path, help="where the same folders are made")

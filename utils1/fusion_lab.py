@@ -1,4 +1,4 @@
-"""Fusion laboratory: every fusion and weighting of score files, what is fitted on held-out videos, and how sure it is.
+"""Fusion laboratory: every fusion and weighting of score files, fits on held-out videos, and confidence intervals.
 
     python utils1/fusion_lab.py rgb.npz sfs.npz
     python utils1/fusion_lab.py test.npz --fit held.npz --use rgb sfs --compare rgb+sfs rgb+flow --json lab.json
@@ -18,7 +18,7 @@ from workflows.fusion_lab.analysis import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("scores", nargs="*", metavar="SCORES", help="score files of the same test videos; their streams are fused")

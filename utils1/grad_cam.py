@@ -1,10 +1,11 @@
-"""What networks look at in a video, and when: Grad-CAM as pictures and as a film. The rest is in their checkpoints.
+"""Show which parts of a video networks look at: Grad-CAM as pictures and as a film.
 
     python utils1/grad_cam.py video.mp4 --weights sfs.pth --out cam
     python utils1/grad_cam.py video.mp4 --weights rgb.pth sfs.pth flow.pth --target cartwheel
 
 writes cam/clip_0001.png and so on, a strip for each clip; cam/video.mp4, the whole video; and cam/evidence.csv. Several
 checkpoints are side by side, and all show evidence for one class: by default the one that they predict together.
+Everything else is read from the checkpoints.
 """
 
 import sys
@@ -19,7 +20,7 @@ from workflows.understanding.grad_cam import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("video", type=Path, help="video file, or folder of the frames of one video")
     parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, side by side")

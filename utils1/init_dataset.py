@@ -1,4 +1,4 @@
-"""Your own videos as a data set: FOLDER/class/video.mp4, FOLDER/class/video/ with frames, or a CSV path,label[,split].
+"""Make a data set of your own videos: FOLDER/class/video.mp4, FOLDER/class/video/, or a CSV path,label[,split].
 
 Writes OUT/labels/videos.csv (path, label, split, group), OUT/labels/classes.csv and, for a small network,
 OUT/train.yaml, and prints every command from training to the fused result, with sizes that suit these videos.
@@ -22,7 +22,7 @@ from workflows.listing.init_dataset import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("source", metavar="FOLDER", type=Path, help="one folder of videos per class, or a CSV")

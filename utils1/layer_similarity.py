@@ -1,4 +1,4 @@
-"""What a student has of its teacher: how alike their features are, layer by layer, on validation clips (linear CKA).
+"""Compare the features of a student and its teacher, layer by layer, on validation clips (linear CKA).
 
     python utils1/layer_similarity.py --student sfs.pth --teacher flow.pth --baseline rgb.pth --dataset HMDB51 \
         --frame_dir ... --annotation_path ... --out similarity
@@ -20,7 +20,7 @@ from workflows.understanding.layer_similarity import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script; those of the data are the namespace `data`."""
+    """Parse the options of this script; those of the data are the namespace `data`."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--student", required=True, help="checkpoint")
     parser.add_argument("--teacher", required=True, help="checkpoint")

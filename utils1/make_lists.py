@@ -1,4 +1,4 @@
-"""Lists of videos from one form to another.
+"""Convert lists of videos from one form to another.
 
 SRC is the label folder of any data set that train.py reads, one list, or with --from frames a folder of class/video/
 folders. OUT gets what --to names:
@@ -30,11 +30,11 @@ from workflows.listing.make_lists import main
 
 
 class HelpFormatter(cli.HelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps the lines of the table above."""
+    """Help formatter that keeps the lines of the table above."""
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.formatter_class = HelpFormatter
     add = parser.add_argument

@@ -1,4 +1,4 @@
-"""Frame folders to packed clips: one file per video and stream, which holds the image files as they are.
+"""Pack frame folders: one file per video and stream, which holds the image files as they are.
 
 SRC is a root of frame folders; DST gets the packed clips, and training reads them with --frame_dir DST. Run it again
 after an interruption: files that are there are skipped. --verify reads everything back and compares it with SRC, or
@@ -19,7 +19,7 @@ from workflows.packing.pack import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("source", metavar="SRC", type=Path, help="root of the frame folders, or of packed clips")
     parser.add_argument("target", metavar="DST", type=Path, nargs="?", help="where the result is made")

@@ -1,4 +1,4 @@
-"""Curves of one or several runs in one picture: losses, accuracy, learning rate, waiting for data, clips per second.
+"""Plot one or several runs in one figure: losses, accuracy, learning rate, waiting for data, clips per second.
 
     python utils1/plot_run.py results/HMDB51/a_run results/HMDB51/another_run
     python utils1/plot_run.py results/HMDB51/flow*
@@ -21,7 +21,7 @@ from workflows.plotting.curves import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument(
         "runs", nargs="+", metavar="RUN", type=Path, help="folder with metrics.jsonl, one above several such, or a log"

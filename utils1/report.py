@@ -1,4 +1,4 @@
-"""One page that explains results: what was tested how, what is confused, where streams disagree, the worst errors.
+"""Write a page that explains results: test protocols, confused classes, disagreeing streams, the worst errors.
 
     python utils1/report.py results/HMDB51 --out report
     python utils1/report.py rgb.npz sfs.npz other/two_stream.npz --worst 24
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> list[GroupReport]:
-    """Write the report; returns what it says.
+    """Write the report; return its content.
 
     Raises:
         FileNotFoundError: If there is no score file.
@@ -53,12 +53,12 @@ def main(opt: Namespace) -> list[GroupReport]:
 
 
 def write(path: Path, content: bytes) -> None:
-    """A file that is either whole or as it was."""
+    """Write a file, whole or not at all."""
     write_atomically(path, lambda file: file.write(content))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     add = parser.add_argument
     add("scores", nargs="+", metavar="SCORES", type=Path, help="score file, or a folder with some in or below it")

@@ -1,4 +1,4 @@
-"""Frames of a video beside its flow in colours: a sheet of pictures, or a film if --out ends in .mp4.
+"""Show frames of a video beside its flow in colours: a sheet of pictures, or a film if --out ends in .mp4.
 
 Hue is the direction and strength the speed, as on the wheel that is drawn with them. SRC is a folder with frames and
 stored flow, or a video file, whose flow is computed here.
@@ -17,7 +17,7 @@ from workflows.stored_flow.show import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this script."""
+    """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("source", metavar="SRC", type=Path, help="folder of one extracted video, or a video file")
     parser.add_argument("--out", type=Path, help=".png or .mp4; default: a .png of the video's name in this folder")

@@ -1,4 +1,4 @@
-"""Score a checkpoint again, compare with the numbers it carries, and when they differ say why.
+"""Score a checkpoint again, compare with the numbers it states, and explain differences.
 
 Examples:
     python utils1/verify.py results/HMDB51/..._best.pth dataset/HMDB51 --annotation_path dataset/HMDB51_labels
@@ -23,7 +23,7 @@ from workflows.verifying.verify import script
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Options of this tool, and those of the test scripts."""
+    """Parse the options of this tool, and those of the test scripts."""
     parser = build_parser()
     parser.description = __doc__
     parser.usage = "%(prog)s CHECKPOINT FRAME_DIR [options]"  # all of them would fill a page
@@ -44,7 +44,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def accuracy(text: str) -> float:
-    """A fraction of videos."""
+    """Parse an accuracy, a fraction of videos."""
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not in [0, 1]; 66.7 % is 0.667")

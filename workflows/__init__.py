@@ -1,4 +1,4 @@
-"""What scripts share. Here the packages are composed, which never import each other; nothing in them imports this.
+"""Workflows of the scripts. They compose the packages, which never import each other; nothing in those imports this.
 
 training.py       how a run begins, and how it goes on to its end;  teacher_flow.py  flow computed while training
 testing.py        scoring the test videos;  about.py  what a score file says of itself;  fusing.py  fusing score files

@@ -25,9 +25,9 @@ from datasets.stores.frames import FrameFolders
 from utils1 import audit, extract_frames, pack
 from workflows.auditing import audit as audit_workflow
 from workflows.auditing import spread as audit_run
-from workflows.auditing.checks import Problem, look_at_video
+from workflows.auditing.checks import Problem, check_video
 from workflows.auditing.findings import KINDS, Report, as_table, as_text, sort_problems
-from workflows.auditing.jpeg_ends import look_at_image
+from workflows.auditing.jpeg_ends import check_image
 from workflows.auditing.lists_and_folders import Lists, check_content, check_folder, check_lists, check_official
 
 VIDEO = "cartwheel/film0_cartwheel_f_cm_np1_fr_med_0"  # in the training list
@@ -434,21 +434,21 @@ def test_a_folder_that_cannot_be_written_is_refused_before_the_work(own_hmdb51, 
 def test_the_size_of_an_image_stands_at_its_beginning(tmp_path, flags):
     path = tmp_path / "a.jpg"
     cv2.imwrite(str(path), np.zeros((30, 70, 3), np.uint8), flags)
-    assert look_at_image(path) == (None, (70, 30))
+    assert check_image(path) == (None, (70, 30))
     data = path.read_bytes()
     comment = b"\xff\xfe" + (60_000).to_bytes(2) + b"\0" * 59_998  # a picture before the picture
     path.write_bytes(data[:2] + comment + data[2:])
-    assert look_at_image(path) == (None, (70, 30))
+    assert check_image(path) == (None, (70, 30))
     path.write_bytes(data + b"\0" * 100)
-    assert look_at_image(path) == (None, (70, 30))
+    assert check_image(path) == (None, (70, 30))
 
 
 def test_images_of_other_formats_are_decoded(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(cv2.imencode(".png", np.zeros((30, 70, 3), np.uint8))[1].tobytes())
-    assert look_at_image(path) == (None, (70, 30))
+    assert check_image(path) == (None, (70, 30))
     path.write_bytes(path.read_bytes()[:40])
-    assert look_at_image(path)[0].kind == "undecodable"
+    assert check_image(path)[0].kind == "undecodable"
 
 
 @pytest.mark.slow
@@ -469,12 +469,12 @@ def test_the_script_works_in_processes_and_ends_with_one_line(own_hmdb51):
 def crash_at_film0(job, worker):
     if job.path == VIDEO:
         os.kill(os.getpid(), 11)
-    return look_at_video(job, worker)
+    return check_video(job, worker)
 
 
 @pytest.mark.slow
 def test_a_video_that_kills_the_process_is_named_and_the_others_are_looked_at(own_hmdb51, monkeypatch):
-    monkeypatch.setattr(audit_run, "look_at_video", crash_at_film0)
+    monkeypatch.setattr(audit_run, "check_video", crash_at_film0)
     report = run(own_hmdb51, "--n_workers", "2")
     assert kinds(report) == {"crash": 1}
     assert report.errors[0].path == VIDEO

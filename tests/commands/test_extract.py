@@ -323,7 +323,7 @@ def process_group_lives(group: int) -> bool:
     return True
 
 
-def abort(board) -> None:
+def abort(counters) -> None:
     os.abort()
 
 

@@ -20,7 +20,7 @@ from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
 from workflows.extracting.video_folder import Job, extract_video
-from workflows.shared.processes import Board, Worker
+from workflows.shared.processes import SharedCounters, Worker
 
 DIS = FlowRecipe(name="dis", backend="opencv")
 
@@ -134,7 +134,7 @@ def test_a_worker_takes_the_device_of_its_number(source, tmp_path, monkeypatch):
     monkeypatch.setattr(video_folder, "shared_solver", solver_on)
     job = Job(source / "run" / "a.avi", 1, tmp_path / "a", Recipe(flow=DIS), ("cuda:0", "cuda:1"))
     for number in range(4):
-        outcome = extract_video(job, Worker(number, Board(1, 1, 1)))
+        outcome = extract_video(job, Worker(number, SharedCounters(1, 1, 1)))
         assert outcome.counts == {"rgb": 5, "flow": 4}
     assert used == ["cuda:0", "cuda:1"] * 2
 

@@ -11,7 +11,7 @@ from extraction import FRAMES, flows, frames, make_video
 from sts_common import size_in_words
 from workflows.extracting import progress
 from workflows.extracting.extraction_recipe import Recipe
-from workflows.extracting.progress import Progress, Tally
+from workflows.extracting.progress import Progress, Totals
 from workflows.extracting.video_folder import Job, Outcome
 
 
@@ -28,41 +28,41 @@ def outcome(source_bytes: int, pairs: int, written: int, problem: str = "") -> O
 
 
 def test_what_is_left_is_estimated_from_bytes_not_from_videos():
-    tally = Tally(videos=100, source=10_000, unit="pairs")
-    tally.samples.extend([(10.0, 0), (20.0, 50)])
-    tally.samples.popleft()
-    assert tally.text(500_000) == "5.0 pairs/s, 500.0 kB"  # no video is finished
-    tally.add(outcome(source_bytes=1_000, pairs=40, written=3_000_000))
+    totals = Totals(videos=100, source=10_000, unit="pairs")
+    totals.samples.extend([(10.0, 0), (20.0, 50)])
+    totals.samples.popleft()
+    assert totals.text(500_000) == "5.0 pairs/s, 500.0 kB"  # no video is finished
+    totals.add(outcome(source_bytes=1_000, pairs=40, written=3_000_000))
     # A tenth of the bytes gave 40 pairs: 400 in all, 50 are made, and 5 are made per second.
-    assert tally.text(4_000_000) == "5.0 pairs/s, 01:10 left, 4.0 MB of ~30.0 MB"
-    tally.add(outcome(source_bytes=3_000, pairs=160, written=5_000_000))
-    assert tally.text(9_000_000) == "5.0 pairs/s, 01:30 left, 9.0 MB of ~20.0 MB"
+    assert totals.text(4_000_000) == "5.0 pairs/s, 01:10 left, 4.0 MB of ~30.0 MB"
+    totals.add(outcome(source_bytes=3_000, pairs=160, written=5_000_000))
+    assert totals.text(9_000_000) == "5.0 pairs/s, 01:30 left, 9.0 MB of ~20.0 MB"
 
 
 def test_frames_count_where_no_flow_is_asked_for():
-    tally = Tally(videos=2, source=200, unit="frames")
-    tally.add(outcome(source_bytes=100, pairs=9, written=10))
-    assert (tally.units, tally.expected(tally.units)) == (10, 20)
+    totals = Totals(videos=2, source=200, unit="frames")
+    totals.add(outcome(source_bytes=100, pairs=9, written=10))
+    assert (totals.units, totals.expected(totals.units)) == (10, 20)
 
 
 def test_a_bad_video_is_counted_as_read():
-    tally = Tally(videos=2, source=200, unit="pairs")
-    tally.add(outcome(source_bytes=100, pairs=0, written=0, problem="damaged"))
-    assert (tally.failed, tally.summary(), tally.expected(tally.written)) == (1, "", None)
-    tally.add(outcome(source_bytes=100, pairs=7, written=10))
-    assert tally.expected(tally.units) == 7
-    assert re.fullmatch(r"; \d+\.\d pairs/s, 10 bytes", tally.summary())
+    totals = Totals(videos=2, source=200, unit="pairs")
+    totals.add(outcome(source_bytes=100, pairs=0, written=0, problem="damaged"))
+    assert (totals.failed, totals.summary(), totals.expected(totals.written)) == (1, "", None)
+    totals.add(outcome(source_bytes=100, pairs=7, written=10))
+    assert totals.expected(totals.units) == 7
+    assert re.fullmatch(r"; \d+\.\d pairs/s, 10 bytes", totals.summary())
 
 
 def test_a_disk_that_will_be_full_is_said_once(tmp_path, monkeypatch, capfd):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 8_999))
-    shown = Progress(Tally(videos=100, source=10_000, unit="pairs"), board=None, target=tmp_path)
+    shown = Progress(Totals(videos=100, source=10_000, unit="pairs"), counters=None, target=tmp_path)
     for _ in range(20):
         shown.add(outcome(source_bytes=100, pairs=1, written=100))
     assert capfd.readouterr().err == f"warning: {tmp_path} will need about 9.0 kB more, but 9.0 kB are free\n"
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 9_000))
-    shown = Progress(Tally(videos=100, source=10_000, unit="pairs"), board=None, target=tmp_path)
+    shown = Progress(Totals(videos=100, source=10_000, unit="pairs"), counters=None, target=tmp_path)
     for _ in range(20):
         shown.add(outcome(source_bytes=100, pairs=1, written=100))
     assert capfd.readouterr().err == ""
@@ -83,7 +83,7 @@ def test_without_a_terminal_a_line_is_logged_now_and_then(source, tmp_path, monk
 
 def test_the_images_of_unfinished_videos_count(source, tmp_path, monkeypatch):
     seen = []
-    monkeypatch.setattr(Tally, "text", lambda tally, size: seen.append((tally.finished, tally.samples[-1][1])) or "")
+    monkeypatch.setattr(Totals, "text", lambda self, size: seen.append((self.finished, self.samples[-1][1])) or "")
     monkeypatch.setattr(progress, "TICK", 0.001)
     make_video(source / "run" / "a.avi", frames=20)
     flows(source, tmp_path / "frames", "--shard=0/3", "--flow=tvl1", "--backend=opencv")

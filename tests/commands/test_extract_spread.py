@@ -13,7 +13,7 @@ from workflows.extracting.image_folder import ImageFolder
 from workflows.extracting.machine import Launch, Machine, parse_shard
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
-from workflows.shared.processes import LEFT, Board, map_unordered
+from workflows.shared.processes import LEFT, SharedCounters, map_unordered
 
 DIS = FlowRecipe(name="dis", backend="opencv")
 
@@ -137,20 +137,20 @@ def test_gpus_have_few_processes_and_all_cores():
 
 
 def test_the_cores_go_to_the_last_videos():
-    board = Board(jobs=5, processes=4, cores=8)
+    counters = SharedCounters(jobs=5, processes=4, cores=8)
     threads = []
     for _ in range(5):
-        threads.append(board.threads())
-        board.add(LEFT, -1)
+        threads.append(counters.threads())
+        counters.add(LEFT, -1)
     assert threads == [2, 2, 2, 4, 8]
 
 
 def test_processes_are_numbered_and_see_how_many_jobs_are_left():
-    board = Board(jobs=5, processes=2, cores=2)
+    counters = SharedCounters(jobs=5, processes=2, cores=2)
     numbers = []
-    for number in map_unordered(operator.call, [operator.attrgetter("number")] * 5, board):
+    for number in map_unordered(operator.call, [operator.attrgetter("number")] * 5, counters):
         numbers.append(number)
-        assert board.numbers[LEFT] == 5 - len(numbers)
+        assert counters.numbers[LEFT] == 5 - len(numbers)
     assert set(numbers) <= {0, 1}
     assert len(numbers) == 5
 

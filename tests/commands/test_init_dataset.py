@@ -24,7 +24,7 @@ from utils1.init_dataset import parse_args
 from utils1.report import parse_args as parse_report
 from workflows.listing.grouped_split import split_groups
 from workflows.listing.init_dataset import main
-from workflows.listing.looks import Looks
+from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 from workflows.predicting.options import build_parser
 
@@ -147,19 +147,19 @@ def test_the_commands_lead_from_video_files_to_the_fused_result(tmp_path, capsys
     ],
 )
 def test_a_small_network_suits_the_number_and_the_size_of_the_videos(videos, side, expected):
-    looks = Looks("files", Path("v.mp4"), side, False)
-    text, reason = choose_network(videos, looks)
+    properties = VideoProperties("files", Path("v.mp4"), side, False)
+    text, reason = choose_network(videos, properties)
     assert all(f"{line}\n" in text for line in expected)
     assert reason in text
     assert "learn so few by heart" in reason
 
 
 def test_thousands_of_videos_are_for_the_published_network():
-    looks = Looks("files", Path("v.mp4"), 240, False)
-    text, reason = choose_network(3000, looks)
+    properties = VideoProperties("files", Path("v.mp4"), 240, False)
+    text, reason = choose_network(3000, properties)
     assert text == ""
     assert "ResNeXt-101" in reason
-    commands = [shown(command) for command in next_commands(Path("v"), Path("o"), looks, small=False)]
+    commands = [shown(command) for command in next_commands(Path("v"), Path("o"), properties, small=False)]
     assert not [line for line in commands if "--config" in line]
     assert "--short_side 240" in commands[1]
 

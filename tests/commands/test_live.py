@@ -18,7 +18,7 @@ from answering import NAMES, ROOT, run, write_all_weights
 
 from datasets.synthetic import render
 from workflows.predicting import live
-from workflows.predicting.live import Newest, watch
+from workflows.predicting.live import FrameReader, watch
 from workflows.predicting.live_sources import at_rate, camera, live_frames
 
 
@@ -33,11 +33,11 @@ class Source:
     def __init__(self, total):
         self.total, self.passed, self.allowed = total, 0, threading.Semaphore(0)
 
-    def let(self, newest, count):
+    def let(self, reader, count):
         for _ in range(count):
             self.allowed.release()
-        with newest.changed:
-            newest.changed.wait_for(lambda: newest.number >= self.passed + count, 10)
+        with reader.changed:
+            reader.changed.wait_for(lambda: reader.number >= self.passed + count, 10)
         self.passed += count
 
     def __iter__(self):
@@ -55,13 +55,13 @@ def test_a_slow_network_sees_the_newest_clip_and_what_it_missed_is_counted():
 
     def slow(frames):
         seen.append(numbers(frames))
-        source.let(newest, 20)  # while this clip is scored
+        source.let(reader, 20)  # while this clip is scored
         return torch.tensor(float(len(seen)))
 
-    with Newest(iter(source), 8) as newest:
-        source.let(newest, 8)
-        found = list(islice(watch(newest, slow, 4), 4))
-        source.let(newest, 200 - source.passed)
+    with FrameReader(iter(source), 8) as reader:
+        source.let(reader, 8)
+        found = list(islice(watch(reader, slow, 4), 4))
+        source.let(reader, 200 - source.passed)
     assert seen == [list(range(end - 7, end + 1)) for end in (8, 28, 48, 68)]  # the newest there is: no queue
     assert [answer.dropped for answer in found] == [0, 12, 24, 36]
     assert [answer.frame[0, 0, 0] for answer in found] == [8, 28, 48, 68]
@@ -72,14 +72,14 @@ def test_the_delay_is_that_of_one_clip_however_slow_the_network():
 
     def slow(frames):
         now[0] += 0.5
-        source.let(newest, 10)
+        source.let(reader, 10)
         now[0] += 0.5
         return torch.zeros(3)
 
-    with Newest(iter(source), 4, clock=lambda: now[0]) as newest:
-        source.let(newest, 4)
-        found = list(islice(watch(newest, slow, 4), 6))
-        source.let(newest, 100 - source.passed)
+    with FrameReader(iter(source), 4, clock=lambda: now[0]) as reader:
+        source.let(reader, 4)
+        found = list(islice(watch(reader, slow, 4), 6))
+        source.let(reader, 100 - source.passed)
     assert [answer.delay for answer in found] == [1.0, *[1.5] * 5]  # it does not grow
     assert [answer.dropped for answer in found] == [0, 6, 12, 18, 24, 30]
     assert found[-1].rate == pytest.approx((54 - 30) / 6)
@@ -91,19 +91,19 @@ def test_a_fast_network_waits_for_new_frames_and_drops_none():
     def fast(frames):
         seen.append(numbers(frames))
         if source.passed < 20:
-            threading.Thread(target=source.let, args=(newest, 4)).start()
+            threading.Thread(target=source.let, args=(reader, 4)).start()
         return torch.zeros(3)
 
-    with Newest(iter(source), 8) as newest:
-        source.let(newest, 8)
-        found = list(watch(newest, fast, 4))
+    with FrameReader(iter(source), 8) as reader:
+        source.let(reader, 8)
+        found = list(watch(reader, fast, 4))
     assert seen == [list(range(end - 7, end + 1)) for end in (8, 12, 16, 20)]
     assert found[-1].dropped == 0
 
 
 def test_a_source_shorter_than_a_clip_is_answered_at_its_end():
-    with Newest(iter([np.zeros((2, 2, 3), np.uint8)] * 3), 8) as newest:
-        found = list(watch(newest, lambda frames: torch.tensor(len(frames)), 4))
+    with FrameReader(iter([np.zeros((2, 2, 3), np.uint8)] * 3), 8) as reader:
+        found = list(watch(reader, lambda frames: torch.tensor(len(frames)), 4))
     assert [answer.probabilities.item() for answer in found] == [3]
 
 
@@ -112,13 +112,13 @@ def test_the_time_is_over_after_so_many_seconds():
 
     def score(frames):
         now[0] += 1
-        source.let(newest, 4)
+        source.let(reader, 4)
         return torch.zeros(3)
 
-    with Newest(iter(source), 4, clock=lambda: now[0]) as newest:
-        source.let(newest, 4)
-        assert len(list(watch(newest, score, 4, seconds=2.5))) == 3
-        source.let(newest, 100 - source.passed)
+    with FrameReader(iter(source), 4, clock=lambda: now[0]) as reader:
+        source.let(reader, 4)
+        assert len(list(watch(reader, score, 4, seconds=2.5))) == 3
+        source.let(reader, 100 - source.passed)
 
 
 def test_an_error_of_the_source_arrives():
@@ -126,8 +126,8 @@ def test_an_error_of_the_source_arrives():
         yield np.zeros((2, 2, 3), np.uint8)
         raise ValueError("unplugged")
 
-    with pytest.raises(ValueError, match="unplugged"), Newest(broken(), 4) as newest:
-        list(watch(newest, lambda frames: torch.zeros(3), 4))
+    with pytest.raises(ValueError, match="unplugged"), FrameReader(broken(), 4) as reader:
+        list(watch(reader, lambda frames: torch.zeros(3), 4))
 
 
 def test_frames_come_at_a_constant_rate():
@@ -191,7 +191,7 @@ def test_a_camera_is_shown_with_what_is_said(weights, monkeypatch, capsys):
     monkeypatch.setattr(cv2, "waitKey", lambda delay: None)
     with pytest.raises(ValueError, match="gives no more frames"):
         list(live_frames(Path("0")))
-    monkeypatch.setattr(live.Newest, "take", once(live.Newest.take))
+    monkeypatch.setattr(live.FrameReader, "take", once(live.FrameReader.take))
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Camera([]))
     monkeypatch.setattr(
         "workflows.predicting.compose.live_frames", lambda path: ((i / 25, frame) for i, frame in enumerate(frames))

@@ -244,10 +244,21 @@ def test_streams_that_are_excluded_by_other_options_are_refused(weights, data):
 
 def test_a_checkpoint_that_contradicts_its_weights_is_refused(weights, data, tmp_path):
     state = checkpoint.load(weights["flow"])
-    for said in ("rgb", "depth"):
-        checkpoint.save(tmp_path / "a.pth", state | {"stream": said})
-        with pytest.raises(ValueError, match=rf"a\.pth: reads {said} through 2 channels"):
+    for stream in ("rgb", "depth"):
+        checkpoint.save(tmp_path / "a.pth", state | {"stream": stream})
+        problem = rf"a\.pth: states stream {stream}, but its first convolution has 2 input channels"
+        with pytest.raises(ValueError, match=problem):
             test_two_stream.main(parse_opts([*data, "--stream", f"a={tmp_path / 'a.pth'}"]))
+
+
+def test_a_checkpoint_whose_stream_nothing_tells_is_refused(weights, data, tmp_path):
+    state = checkpoint.load(weights["flow"])
+    del state["stream"]
+    stacked = {n: w.repeat(1, 10, 1, 1, 1) if n == "conv1.weight" else w for n, w in state["state_dict"].items()}
+    checkpoint.save(tmp_path / "a.pth", state | {"state_dict": stacked})
+    problem = r"a\.pth: cannot tell its stream: its first convolution has 20 input channels \(rgb has 3, flow 2\)"
+    with pytest.raises(ValueError, match=problem):
+        test_two_stream.main(parse_opts([*data, "--stream", f"a={tmp_path / 'a.pth'}"]))
 
 
 def clip_logits(opt, weights: Path, stream) -> dict[str, torch.Tensor]:

@@ -26,7 +26,7 @@ from opts import parse_opts
 from utils1 import verify
 from workflows.verifying.causes import about_metric, about_tail
 from workflows.verifying.image_facts import jpeg_quality
-from workflows.verifying.measure import Comparison, Measured
+from workflows.verifying.measure import Comparison, Measurement
 from workflows.verifying.verify import main
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +129,7 @@ def test_an_expected_accuracy_is_compared_within_the_tolerance(trained, tree):
 
 
 def test_other_kernels_may_move_a_loss_a_little_and_a_clip_across_the_border():
-    measured = Measured({"acc": 0.52, "loss": 1.2345}, {"videos": 50}, 50, [])
+    measured = Measurement({"acc": 0.52, "loss": 1.2345}, {"videos": 50}, 50, [])
     for expected, equal in (
         ({"acc": 0.52, "loss": 1.2345}, True),
         ({"acc": 0.54, "loss": 1.2350}, True),
@@ -309,8 +309,10 @@ def test_other_names_are_another_list(trained, copied):
     assert evidence(report, "another list, split or other labels").endswith("and no list here has that one")
 
 
-def measured(**metrics: float) -> Measured:
-    return Measured({"top1": 0.6, "top5": 0.9, "mean_class": 0.58, "clip_top1": 0.5, **metrics}, {"videos": 9}, 9, [])
+def measured(**metrics: float) -> Measurement:
+    return Measurement(
+        {"top1": 0.6, "top5": 0.9, "mean_class": 0.58, "clip_top1": 0.5, **metrics}, {"videos": 9}, 9, []
+    )
 
 
 @pytest.mark.parametrize(
@@ -335,7 +337,7 @@ def test_the_last_frames_are_a_cause_only_where_there_are_some():
     opt = Namespace(test_sampling="all", tail="overlap", sampling="corrected", sample_duration=8, clip_stride=1)
     for frames, verdict in (([16, 24, 8], "no"), ([16, 17, 5], "possible")):
         videos = [Namespace(num_frames=n) for n in frames]
-        found = Comparison("test", "--expect", {"top1": 1.0}, Measured({}, {}, 3, videos), 0.0)
+        found = Comparison("test", "--expect", {"top1": 1.0}, Measurement({}, {}, 3, videos), 0.0)
         assert about_tail(Namespace(test_opt=opt), found).verdict == verdict
 
 

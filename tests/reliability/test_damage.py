@@ -18,7 +18,7 @@ from damage import FRAMES, GROUPS, load, of_text_files, write_frames, write_vide
 from datasets.lists.entries import Entry
 from datasets.records.lookup import find_videos
 from datasets.stores.frames import FrameFolders
-from workflows.auditing.checks import Job, look_at_video
+from workflows.auditing.checks import Job, check_video
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 30.0  # seconds for one file
@@ -121,7 +121,7 @@ def test_nothing_outside_the_root_is_read(tmp_path, way):
     store = FrameFolders(tmp_path / "root")
     with pytest.raises(ValueError, match="leads out of"):
         find_videos([Entry(path, 0, path)], store, needs={"rgb"})
-    look = look_at_video(Job(store, path, frozenset({"rgb"}), deep=False), None)
+    look = check_video(Job(store, path, frozenset({"rgb"}), deep=False), None)
     assert [problem.kind for problem in look.problems] == ["outside"]
 
 

@@ -1,1 +1,1 @@
-"""utils1/audit.py: every video of a data set looked at once, before training."""
+"""utils1/audit.py: a check of every video of a data set before training."""

@@ -1,4 +1,4 @@
-"""Look at every video of a data set once, before training, and name every problem."""
+"""Check every video of a data set once, before training, and name every problem."""
 
 import logging
 import os
@@ -19,10 +19,10 @@ from datasets.streams import MODALITIES
 from sts_common import cores, counted
 from sts_common.files import write_text
 
-from .checks import Job, Look, Problem, files_of
+from .checks import Job, Problem, VideoCheck, files_of
 from .findings import Report, as_json, as_table, as_text, count_used, sort_problems
 from .lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
-from .spread import looks_at
+from .spread import check_all
 
 AUDIT = "audit.tsv"
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> Report:
-    """Audit a data set; returns the report.
+    """Audit a data set; return the report.
 
     Raises:
         FileNotFoundError: If a folder or all lists are absent.
@@ -52,12 +52,12 @@ def main(opt: Namespace) -> Report:
     if not entries:
         raise ValueError(lists.problems[0].text if lists.problems else f"{opt.annotation_path}: lists no videos")
     layout, store = choose_store(opt, root, entries)
-    looks = look_at_all(opt, store, entries)
-    report = summarise(opt, layout, store, lists, looks)
+    checks = check_videos(opt, store, entries)
+    report = summarise(opt, layout, store, lists, checks)
     if opt.json:
         write_text(Path(opt.json), as_json(report))
     if keeps:
-        keep(opt, layout, root, looks, report)
+        keep(opt, layout, root, checks, report)
     print(as_text(report))  # noqa: T201 - the result
     if report.errors:
         where = root / AUDIT if keeps else opt.json
@@ -66,7 +66,7 @@ def main(opt: Namespace) -> Report:
 
 
 def choose_store(opt: Namespace, root: Path, entries: Sequence[Entry]) -> tuple[str, Store]:
-    """The layout, found out if need be, and the videos."""
+    """Return the storage layout, detected where it is "auto", and the videos."""
     layout = opt.layout
     if layout == "auto":
         some = entries[:: max(1, len(entries) // PROBES)]
@@ -83,8 +83,8 @@ def stays_inside(root: Path, path: str) -> bool:
     return True
 
 
-def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[Look]:
-    """Look at every listed video, with a progress bar."""
+def check_videos(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[VideoCheck]:
+    """Check every listed video, with a progress bar."""
     paths = [entry.path for entry in entries]
     wanted = {stream.name for stream in MODALITIES.get(opt.modality, ())}
     needs = wanted or streams_there(store, paths)
@@ -92,12 +92,13 @@ def look_at_all(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[
     processes = max(1, min(opt.n_workers or cores(), len(jobs)))
     looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
     log.info("looking at %s (%s) in %s", *looked)
-    found = {look.path: look for look in tqdm(looks_at(jobs, processes), total=len(jobs), unit=" videos", disable=None)}
-    return [found[path] for path in paths]
+    progress = tqdm(check_all(jobs, processes), total=len(jobs), unit=" videos", disable=None)
+    by_path = {check.path: check for check in progress}
+    return [by_path[path] for path in paths]
 
 
 def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
-    """Streams that some videos have, "rgb" if nobody can tell."""
+    """Return the streams that some videos have, "rgb" if none can be detected."""
     there = set()
     for path in paths[:: max(1, len(paths) // PROBES)]:
         for stream in store.streams:
@@ -109,41 +110,41 @@ def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
     return there or {"rgb"}
 
 
-def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, looks: Sequence[Look]) -> Report:
-    """Put what was seen in single videos together with what the lists show."""
-    sound = {look.path: look.facts for look in looks if look.facts}
-    problems = [*lists.problems, *(problem for look in looks for problem in look.problems)]
+def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, checks: Sequence[VideoCheck]) -> Report:
+    """Combine the results of single videos with those of the lists."""
+    sound = {check.path: check.facts for check in checks if check.facts}
+    problems = [*lists.problems, *(problem for check in checks for problem in check.problems)]
     problems += check_lists(lists, opt.dataset)
     problems += check_content(lists, {path: facts.hash for path, facts in sound.items()})
-    problems += check_folder(store.root, {place for look in looks for place in places_of(store, look)})
+    problems += check_folder(store.root, {place for check in checks for place in places_of(store, check)})
     for path, facts in sound.items():
         frames = min(count for count in (facts.rgb, facts.flow) if count)
         if frames < opt.sample_duration:
             there = counted(frames, "frame")
             problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
-    return Report(opt.dataset, str(store.root), layout, len(looks), used, sort_problems(problems), decoded(opt.deep))
+    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), decoded(opt.deep))
 
 
 def decoded(deep: bool) -> str:
-    """How much of every video was looked at."""
+    """Describe which frames of every video were decoded."""
     return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
 
 
-def places_of(store: Store, look: Look) -> list[Path]:
-    """The folder or files that a video is, or should be."""
-    if look.facts:
-        return files_of(store, store.root / (look.facts.folder or look.path))
+def places_of(store: Store, check: VideoCheck) -> list[Path]:
+    """Return the folder or files of a video, present or not."""
+    if check.facts:
+        return files_of(store, store.root / (check.facts.folder or check.path))
     try:
-        return files_of(store, store.locate(look.path))
+        return files_of(store, store.locate(check.path))
     except (OSError, ValueError):
-        return [store.root / look.path]
+        return [store.root / check.path]
 
 
-def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report: Report) -> None:
+def keep(opt: Namespace, layout: str, root: Path, checks: Iterable[VideoCheck], report: Report) -> None:
     """Write the manifest, the table of problems and, if asked, the quarantine."""
-    looks = list(looks)
-    path = write_manifest(root, layout, [look.facts for look in looks if look.facts])
+    checks = list(checks)
+    path = write_manifest(root, layout, [check.facts for check in checks if check.facts])
     write_text(root / AUDIT, as_table(report))
     log.info("written: %s, %s", path, root / AUDIT)
     if opt.quarantine:
@@ -152,5 +153,5 @@ def keep(opt: Namespace, layout: str, root: Path, looks: Iterable[Look], report:
             for problem in reversed(report.problems)
             if problem.kind in USELESS
         }
-        count = update_quarantine(root, bad, [look.path for look in looks])
+        count = update_quarantine(root, bad, [check.path for check in checks])
         log.info("%s in quarantine", counted(count, "video"))

@@ -1,4 +1,4 @@
-"""What an audit looks at in one video.
+"""Checks of one video.
 
 Of a folder of frames every image is opened, but only its first and last bytes are read: a quarter of a minute per
 million images and core once they are in memory. Of a video file every packet is read. Three frames of each video are
@@ -23,14 +23,14 @@ from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
 
 from ..shared.processes import Worker
-from .jpeg_ends import Fault, look_at_image
+from .jpeg_ends import Fault, check_image
 
 CHUNK = 16  # frames decoded at a time
 PIECE = 65536  # bytes of a file that count for its hash, at three places
 
 
 class Problem(NamedTuple):
-    """Something that is wrong.
+    """A problem of a video or of a list.
 
     Attributes:
         kind: A key of `audit_report.KINDS`.
@@ -44,7 +44,7 @@ class Problem(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A video to look at: where it is, which streams it must have, and whether every frame is decoded."""
+    """A video to check: where it is, which streams it must have, and whether every frame is decoded."""
 
     store: Store
     path: str
@@ -52,35 +52,35 @@ class Job(NamedTuple):
     deep: bool
 
 
-class Look(NamedTuple):
-    """What became of a job; there are facts if there is no problem."""
+class VideoCheck(NamedTuple):
+    """Result of a job; there are facts if there is no problem."""
 
     path: str
     facts: Facts | None
     problems: list[Problem]
 
 
-class Found(Exception):  # noqa: N818 - no error of the program
-    """Ends the look at a video that cannot be used."""
+class UnusableVideo(Exception):  # noqa: N818 - no error of the program
+    """Signal that ends the checks of a video that cannot be used."""
 
     def __init__(self, *problems: Problem) -> None:
         super().__init__(*problems)
         self.problems = list(problems)
 
 
-def look_at_video(job: Job, worker: Worker) -> Look:
-    """Look at one video; what can be wrong with it is a problem, never an exception."""
+def check_video(job: Job, worker: Worker) -> VideoCheck:
+    """Check one video; every fault of the video is a problem in the result, never an exception."""
     try:
-        return Look(job.path, examine(*job), [])
-    except Found as found:
-        return Look(job.path, None, found.problems)
+        return VideoCheck(job.path, examine(*job), [])
+    except UnusableVideo as error:
+        return VideoCheck(job.path, None, error.problems)
 
 
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
-    """What the manifest says of a sound video.
+    """Return the manifest's facts of a sound video.
 
     Raises:
-        Found: With what is wrong.
+        UnusableVideo: With what is wrong.
     """
     folders = isinstance(store, FrameFolders)
     with finding("outside", path):
@@ -105,17 +105,17 @@ def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts
 
 @contextmanager
 def finding(kind: str, path: str) -> Iterator[None]:
-    """Make what a user can cause a problem of the video."""
+    """Convert errors that a user can cause into problems of the video."""
     try:
         yield
     except FileNotFoundError as error:
-        raise Found(Problem("missing", path, one_line(error))) from None
+        raise UnusableVideo(Problem("missing", path, one_line(error))) from None
     except (OSError, ValueError) as error:
-        raise Found(Problem(kind, path, one_line(error))) from None
+        raise UnusableVideo(Problem(kind, path, one_line(error))) from None
 
 
 def files_of(store: Store, folder: Path) -> list[Path]:
-    """What a located video is on the disk: a folder, a file, or a packed file for each stream."""
+    """Return the files of a located video: a folder, a file, or a packed file for each stream."""
     if isinstance(store, PackedVideos):
         packed = [file_of(folder, stream) for stream in (RGB.name, FLOW.name)]
         return [file for file in packed if file.is_file()]
@@ -123,7 +123,7 @@ def files_of(store: Store, folder: Path) -> list[Path]:
 
 
 def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> dict[str, list[list[Path]]]:
-    """Image files of a video: by stream and image plane, in order."""
+    """Return the image files of a video: by stream and image plane, in order."""
     first = store.layout.first
     return {
         stream: [[plane.path(i) for i in range(first, first + count)] for plane in store.planes(folder, stream)]
@@ -132,28 +132,28 @@ def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> d
 
 
 def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> None:
-    """Look at the first and last bytes of every image of a video.
+    """Check the first and last bytes of every image of a video.
 
     Raises:
-        Found: With one problem of each kind, which names the first file.
+        UnusableVideo: With one problem of each kind, which names the first file.
     """
-    found = defaultdict(list)
+    faults = defaultdict(list)
     for files in planes.values():
         size = None
         for file in (file for plane in files for file in plane):
-            fault, (width, height) = look_at_image(file)
+            fault, (width, height) = check_image(file)
             size = size or (None if fault else (width, height))
             if not fault and size != (width, height):
                 fault = Fault("size", f"{width}x{height}, unlike the other frames of the video")
             if fault:
-                found[fault.kind].append(f"{file}: {fault.text}")
-    if found:
-        more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in found.items()}
-        raise Found(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in found.items()))
+                faults[fault.kind].append(f"{file}: {fault.text}")
+    if faults:
+        more = {kind: f" (and {len(texts) - 1} more)" if len(texts) > 1 else "" for kind, texts in faults.items()}
+        raise UnusableVideo(*(Problem(kind, path, texts[0] + more[kind]) for kind, texts in faults.items()))
 
 
 def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:
-    """Decode every frame of a video, or only its first, middle and last one; height and width.
+    """Decode every frame of a video, or only its first, middle and last one; return height and width.
 
     Raises:
         FileNotFoundError: If a frame is missing.
@@ -176,7 +176,7 @@ def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) ->
 
 
 def hash_of(files: Sequence[Path]) -> str:
-    """Equal for files of equal content, whatever their names; `manifest.HASH` says what counts."""
+    """Hash the content of files, whatever their names; `manifest.HASH` says which bytes count."""
     digest = hashlib.blake2b(digest_size=16)
     digest.update(" ".join(str(file.stat().st_size) for file in files).encode())
     for index in sorted({0, len(files) // 2, len(files) - 1}):
@@ -189,7 +189,7 @@ def hash_of(files: Sequence[Path]) -> str:
 
 
 def rate(store: Store, folder: Path) -> float | None:
-    """Frames per second, None if nothing says so; only segments in seconds need it."""
+    """Return the frames per second, None if they are not stated; only segments in seconds need them."""
     try:
         return store.rate(folder)
     except (OSError, ValueError):
@@ -197,5 +197,5 @@ def rate(store: Store, folder: Path) -> float | None:
 
 
 def one_line(error: Exception) -> str:
-    """What an error says, without line breaks."""
+    """Return the message of an error without line breaks."""
     return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""What an audit tells: a table for people, every problem as a line of a file, and the same as JSON."""
+"""Report of an audit: a table for people, a tab-separated file with a line for every problem, and JSON."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -36,8 +36,8 @@ KINDS = {
 COLUMNS = ("severity", "kind", "path", "text")
 
 
-class Used(NamedTuple):
-    """How many of the listed videos of a subset are sound."""
+class SubsetCounts(NamedTuple):
+    """Number of listed and of sound videos of a subset."""
 
     split: int
     subset: str
@@ -46,7 +46,7 @@ class Used(NamedTuple):
 
 
 class Report(NamedTuple):
-    """All that an audit found.
+    """Results of an audit.
 
     Attributes:
         dataset: Name of the data set.
@@ -62,7 +62,7 @@ class Report(NamedTuple):
     root: str
     layout: str
     videos: int
-    used: list[Used]
+    used: list[SubsetCounts]
     problems: list[Problem]
     looked_at: str = ""
 
@@ -72,22 +72,22 @@ class Report(NamedTuple):
         return [problem for problem in self.problems if KINDS[problem.kind][0] == "error"]
 
 
-def count_used(lists: Lists, sound: Collection[str]) -> list[Used]:
-    """Listed and sound videos, or segments of videos, of every list."""
+def count_used(lists: Lists, sound: Collection[str]) -> list[SubsetCounts]:
+    """Count the listed and sound videos, or segments of videos, of every list."""
     return [
-        Used(split, subset, len(listing.entries), sum(entry.path in sound for entry in listing.entries))
+        SubsetCounts(split, subset, len(listing.entries), sum(entry.path in sound for entry in listing.entries))
         for (split, subset), listing in lists.listings.items()
     ]
 
 
 def sort_problems(problems: Sequence[Problem]) -> list[Problem]:
-    """Problems in the order of the table, each once."""
+    """Sort problems in the order of the table, without duplicates."""
     order = {kind: i for i, kind in enumerate(KINDS)}
     return sorted(dict.fromkeys(problems), key=lambda problem: (order[problem.kind], problem.path, problem.text))
 
 
 def as_text(report: Report) -> str:
-    """The table."""
+    """Format the report as a table for people."""
     lines = [
         f"{report.dataset} at {report.root} ({report.layout}): {counted(report.videos, 'video')} listed; "
         f"{report.looked_at}"
@@ -108,23 +108,23 @@ def as_text(report: Report) -> str:
 
 
 def one_line(problem: Problem) -> str:
-    """A problem with its video, if the text does not name it already; odd characters as escapes."""
+    """Format a problem with its video, if the text does not name it already; unprintable characters as escapes."""
     text = problem.text if problem.path in problem.text else f"{problem.path}: {problem.text}"
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def shorten(text: str) -> str:
-    """The beginning and end of a long text: paths begin alike, and the reason stands at the end."""
+    """Keep the beginning and end of a long text: paths begin alike, and the reason stands at the end."""
     return text if len(text) <= WIDTH else f"{text[:50]} ... {text[55 - WIDTH :]}"
 
 
 def as_table(report: Report) -> str:
-    """Every problem as a line of fields separated by tabs, quoted as in a quarantine."""
+    """Format every problem as a line of fields separated by tabs, quoted as in a quarantine."""
     return table(COLUMNS, ((KINDS[p.kind][0], *p) for p in report.problems))
 
 
 def as_json(report: Report) -> str:
-    """All of the report."""
+    """Format the whole report as JSON."""
     problems = [{"severity": KINDS[p.kind][0], **p._asdict()} for p in report.problems]
     used = [one._asdict() for one in report.used]
     return json_text.as_json(report._asdict() | {"used": used, "problems": problems}, indent=1) + "\n"

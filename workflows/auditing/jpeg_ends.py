@@ -1,4 +1,4 @@
-"""Image files judged by their first and last bytes, which takes a thousandth of decoding them."""
+"""Checks of image files by their first and last bytes, which takes a thousandth of decoding them."""
 
 import os
 import stat
@@ -18,14 +18,14 @@ NO_SIZE = (0, 0)
 
 
 class Fault(NamedTuple):
-    """What is wrong with a file: a key of `audit_report.KINDS`, and in words."""
+    """A fault of an image file: a key of `findings.KINDS`, and its description."""
 
     kind: str
     text: str
 
 
-def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
-    """What is wrong with an image file, and its width and height.
+def check_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
+    """Return the fault of an image file, and its width and height.
 
     Of JPEG files only the ends are read: damage in the middle is not noticed. Others are decoded.
     A file that is not there, or no file, is a fault, too.
@@ -40,7 +40,7 @@ def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
         state = os.fstat(file)
         if not stat.S_ISREG(state.st_mode):
             return Fault("undecodable", "is not a file"), NO_SIZE
-        fault, size = look_inside(file, state.st_size)
+        fault, size = check_content_of(file, state.st_size)
     except OSError as error:  # a bad sector of the disk
         return Fault("undecodable", error.strerror or str(error)), NO_SIZE
     finally:
@@ -49,7 +49,7 @@ def look_at_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
 
 
 def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
-    """As `look_at_image`, of a format that has no end to look at."""
+    """Do the same as `check_image` by decoding a format that has no end marker."""
     try:
         height, width = pixels.decode(pixels.read_file(path), 3, path).shape[:2]
     except (OSError, ValueError) as error:
@@ -57,8 +57,8 @@ def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     return None, (width, height)
 
 
-def look_inside(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
-    """As `look_at_image`, of an open file; no fault and no size if it is another format."""
+def check_content_of(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
+    """Do the same as `check_image` for an open file; no fault and no size if it is another format."""
     if length == 0:
         return Fault("empty", "empty"), NO_SIZE
     head = os.pread(file, HEAD, 0)
@@ -75,7 +75,7 @@ def look_inside(file: int, length: int) -> tuple[Fault | None, tuple[int, int]]:
 
 
 def jpeg_size(head: bytes) -> tuple[int, int] | None:
-    """Width and height that the beginning of a JPEG file states, None if it does not."""
+    """Return the width and height that the beginning of a JPEG file states, None if it does not."""
     place = len(START)
     while place + 9 <= len(head) and head[place] == 0xFF:
         marker = head[place + 1]

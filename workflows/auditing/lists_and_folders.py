@@ -1,4 +1,4 @@
-"""What an audit finds by the lists of a data set alone, and by comparing them with what lies in its folder."""
+"""Checks of the lists of a data set, alone and against the content of its folder."""
 
 import logging
 from collections import defaultdict
@@ -26,7 +26,7 @@ OFFICIAL = {
 
 
 class Lists(NamedTuple):
-    """The lists that could be read, by split and subset, and what is wrong with the others."""
+    """The lists that could be read, by split and subset, and the problems of the others."""
 
     listings: dict[tuple[int, str], Listing]
     problems: list[Problem]
@@ -71,7 +71,7 @@ def read_lists(list_videos: ListVideos, path: Path, splits: Sequence[int]) -> Li
 
 
 def check_lists(lists: Lists, dataset: str) -> Iterator[Problem]:
-    """What is wrong within the lists, or between the lists of one split."""
+    """Find problems within the lists, and between the lists of one split."""
     for (split, subset), listing in lists.listings.items():
         yield from check_entries(listing, f"split {split} {subset}")
     for split, train, test in lists.pairs():
@@ -81,16 +81,16 @@ def check_lists(lists: Lists, dataset: str) -> Iterator[Problem]:
 
 
 def check_entries(listing: Listing, where: str) -> Iterator[Problem]:
-    """Videos that are listed twice, or whose class cannot be theirs."""
+    """Find videos that are listed twice, or whose class cannot be theirs."""
     labels = defaultdict(list)
     for entry in listing.entries:
         labels[entry.name].append(entry.label)
     for entry in {entry.name: entry for entry in listing.entries}.values():
-        own = labels[entry.name]
-        if len(set(own)) > 1:
-            yield Problem("class", entry.path, f"{where}: listed {len(own)} times with different classes")
-        elif len(own) > 1:
-            yield Problem("duplicate", entry.path, f"{where}: listed {len(own)} times")
+        listed = labels[entry.name]
+        if len(set(listed)) > 1:
+            yield Problem("class", entry.path, f"{where}: listed {len(listed)} times with different classes")
+        elif len(listed) > 1:
+            yield Problem("duplicate", entry.path, f"{where}: listed {len(listed)} times")
     numbers = {name.lower(): i for i, name in enumerate(listing.class_names)}
     for entry in listing.entries:
         folder = PurePosixPath(entry.path).parent.name
@@ -102,7 +102,7 @@ def check_entries(listing: Listing, where: str) -> Iterator[Problem]:
 
 
 def check_overlap(split: int, train: Sequence[Entry], test: Sequence[Entry]) -> Iterator[Problem]:
-    """Videos, and groups of clips of one source, on both sides of a split."""
+    """Find videos, and groups of clips of one source, on both sides of a split."""
     trained = {entry.path for entry in train}
     for path in dict.fromkeys(entry.path for entry in test if entry.path in trained):
         yield Problem("overlap", path, f"split {split}: in the training list and in the test list")
@@ -113,7 +113,7 @@ def check_overlap(split: int, train: Sequence[Entry], test: Sequence[Entry]) -> 
 
 
 def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
-    """Lists whose length is not the published one."""
+    """Find lists whose length is not the published one."""
     counts, classes = OFFICIAL[dataset]
     for (split, subset), listing in lists.listings.items():
         official = counts[split][SUBSETS.index(subset)]
@@ -125,27 +125,27 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
 
 
 def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
-    """Videos of equal content under two names: an error on both sides of a split."""
+    """Find videos of equal content under two names: an error on both sides of a split."""
     same = defaultdict(list)
     for path, content in hashes.items():
         same[content].append(path)
     copies = {path: paths for paths in same.values() if len(paths) > 1 for path in paths}
-    told = set()
+    overlapping = set()
     for split, train, test in lists.pairs():
         trained = {entry.path for entry in train.entries}
         for path in dict.fromkeys(entry.path for entry in test.entries if entry.path in copies):
             twins = [other for other in copies[path] if other != path and other in trained]
             if twins:
-                told.add(path)
+                overlapping.add(path)
                 yield Problem("overlap", path, f"split {split}: the same content as {twins[0]!r} of the training list")
     for paths in same.values():
         for path in paths[1:]:
-            if path not in told:
+            if path not in overlapping:
                 yield Problem("duplicate", path, f"the same content as {paths[0]!r}")
 
 
 def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
-    """What lies beside the listed videos and is in no list.
+    """Find videos in the folder that are in no list.
 
     Args:
         root: Folder of all videos.
@@ -170,7 +170,7 @@ def holds(folder: Path, endings: tuple[str, ...]) -> bool:
 
 
 def children(folder: Path, kinds: Collection[str]) -> list[Path]:
-    """Folders, and files if the videos are files."""
+    """Return the folders, and the files if the videos are files."""
     if not folder.is_dir():
         return []
     shown = (place for place in sorted(folder.iterdir()) if not place.name.startswith("."))

@@ -1,1 +1,1 @@
-"""export.py: what is exported (`plan`), in which format (`formats`), and that it is right (`checks`)."""
+"""export.py: the exported networks (`plan`), file formats (`formats`), and numerical parity (`parity`)."""

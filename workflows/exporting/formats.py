@@ -1,4 +1,4 @@
-"""FORMATS: an export as a file, and a file as what a user makes of it."""
+"""FORMATS: writers of exported files, and readers of them as a user has them."""
 
 import importlib
 import importlib.util
@@ -28,7 +28,7 @@ Run = Callable[[Clips], Clips]
 
 
 class Format(NamedTuple):
-    """A kind of file.
+    """A file format, with its writer and reader.
 
     Attributes:
         write: Writes an export to an open file.
@@ -48,7 +48,7 @@ class Format(NamedTuple):
 
 
 def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: bool) -> None:
-    """Refuse what a format cannot hold, before anything is loaded.
+    """Refuse combinations that a format cannot hold, before anything is loaded.
 
     Raises:
         ValueError: Names the option and the cure.
@@ -66,7 +66,7 @@ def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: boo
 
 
 def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
-    """The file to write: `out`, or where that is "" one beside the first checkpoint.
+    """Return the file to write: `out`, or where that is "" one beside the first checkpoint.
 
     Args:
         out: As given.
@@ -85,7 +85,7 @@ def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
 
 
 def write_safetensors(export: Export, file: BinaryIO) -> None:
-    """The network as it was trained; in a half precision its matrices alone, for the rest is small."""
+    """Write the trained network; in half precision only its matrices are converted, for the rest is small."""
     state, dtype = export.states[0], DTYPES[export.dtype]
     weights = export.models[0].network.state_dict()
     if dtype != torch.float32:
@@ -98,14 +98,14 @@ def write_safetensors(export: Export, file: BinaryIO) -> None:
 
 
 def read_safetensors(path: Path, device: torch.device) -> Run:
-    """The network that the scripts make of the file."""
+    """Build the network from the file, as the scripts do."""
     state = tensor_file.read(path)
     model = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, str(path)).to(device).eval()
     return lambda clips: {"logits": fuse(model(clips).logits[None])}
 
 
 def traced(export: Export) -> torch.export.ExportedProgram:
-    """The graph of the deployed module for any number of clips."""
+    """Trace the deployed module for any number of clips."""
     clips = export.clips(EXAMPLES)
     with torch.no_grad():
         program = torch.export.export(export.deployed(), (clips,), dynamic_shapes=any_batch(clips))
@@ -115,25 +115,25 @@ def traced(export: Export) -> torch.export.ExportedProgram:
 
 
 def any_batch(clips: Clips) -> dict[str, Any]:
-    """The first axis of all inputs, of whatever length."""
+    """Declare the first axis of all inputs dynamic."""
     batch = torch.export.Dim("batch", min=1)
     return {"clips": {name: {0: batch} for name in clips}}
 
 
 def write_pt2(export: Export, file: BinaryIO) -> None:
-    """A program for `torch.export.load`."""
+    """Write a program for `torch.export.load`."""
     torch.export.save(traced(export), file, extra_files={ABOUT: as_json(export.about())})
 
 
 def read_pt2(path: Path, device: torch.device) -> Run:
-    """The program on a device."""
+    """Load the program on a device."""
     with path.open("rb") as file:
         program = torch.export.load(file)
     return (program if device.type == "cpu" else move_to_device_pass(program, device)).module()
 
 
 def write_onnx(export: Export, file: BinaryIO) -> None:
-    """A graph of the default domain, checked by onnx."""
+    """Write a graph of the default domain, checked by onnx."""
     checker = importlib.import_module("onnx.checker")
     deployed, clips = export.deployed(channels_last=False), export.clips(EXAMPLES)
     for name in ("onnx_ir", "onnxscript"):  # they tell of each constant
@@ -161,13 +161,13 @@ def write_onnx(export: Export, file: BinaryIO) -> None:
 
 
 def load_onnxruntime() -> Any:
-    """The module, told before it begins to send no telemetry to its makers, which it otherwise does."""
+    """Import onnxruntime with its telemetry turned off, which is on by default."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     return importlib.import_module("onnxruntime")
 
 
 def read_onnx(path: Path, device: torch.device) -> Run:
-    """A session of onnxruntime, with as many threads as torch has."""
+    """Open a session of onnxruntime, with as many threads as torch has."""
     runtime = load_onnxruntime()
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -182,7 +182,7 @@ def read_onnx(path: Path, device: torch.device) -> Run:
 
 
 def onnx_devices() -> list[str]:
-    """Kinds of devices that the installed onnxruntime was built for."""
+    """Return the kinds of devices that the installed onnxruntime was built for."""
     providers = load_onnxruntime().get_available_providers()
     return [kind for kind, provider in PROVIDERS.items() if provider in providers]
 

@@ -1,4 +1,4 @@
-"""Whether an exported file says what the checkpoints say, and how quickly."""
+"""Numerical parity of an exported file with its checkpoints, and its latency."""
 
 import copy
 import dataclasses
@@ -23,7 +23,7 @@ LIMITS = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1}
 
 
 class Parity(NamedTuple):
-    """How far a file is from its checkpoints on clips of noise.
+    """Deviation of a file from its checkpoints on clips of noise.
 
     Attributes:
         difference: The largest, relative to the largest score.
@@ -37,7 +37,7 @@ class Parity(NamedTuple):
 
 
 def write_checked(export: Export, kind: Format, path: Path, limit: float) -> Parity:
-    """Write a file, read it back as a user would and compare it; it is there in the end or nothing is.
+    """Write a file, read it back as a user would and compare it; the file appears only if it passes.
 
     Args:
         export: What is written.
@@ -70,7 +70,7 @@ def write_checked(export: Export, kind: Format, path: Path, limit: float) -> Par
 
 
 def compare(export: Export, run: Run) -> Parity:
-    """A file and its checkpoints on noise, in batches of several sizes.
+    """Compare a file with its checkpoints on noise, in batches of several sizes.
 
     Raises:
         AssertionError: If probabilities are not those of the logits beside them.
@@ -78,21 +78,23 @@ def compare(export: Export, run: Run) -> Parity:
     difference, agreeing = 0.0, 0
     for count in BATCHES:
         clips = export.clips(count, seed=count)
-        wanted = export.reference(clips)
+        reference = export.reference(clips)
         with torch.inference_mode():
             results = run(clips)
-        made = next(iter(results.values()))
-        assert made.dtype == torch.float32 and made.shape == wanted.shape
+        logits = next(iter(results.values()))
+        assert logits.dtype == torch.float32 and logits.shape == reference.shape
         if "probabilities" in results:
-            torch.testing.assert_close(results["probabilities"], made.softmax(-1), rtol=1e-4, atol=1e-5, equal_nan=True)
-        apart = (made - wanted).abs().max() / wanted.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
+            torch.testing.assert_close(
+                results["probabilities"], logits.softmax(-1), rtol=1e-4, atol=1e-5, equal_nan=True
+            )
+        apart = (logits - reference).abs().max() / reference.abs().max().clamp_min(torch.finfo(torch.float32).tiny)
         difference = torch.maximum(torch.tensor(difference), apart).item()  # unlike max() it keeps what is no number
-        agreeing += int((made.argmax(1) == wanted.argmax(1)).sum())
+        agreeing += int((logits.argmax(1) == reference.argmax(1)).sum())
     return Parity(difference, agreeing, sum(BATCHES))
 
 
 def measure_latency(export: Export, kind: Format, path: Path, rounds: int) -> list[str]:
-    """A table for each kind of device that is here: checkpoints, module and file in turn, as lines of Markdown.
+    """Tabulate the latency of checkpoints, module and file on each kind of device that is here, in Markdown.
 
     Args:
         export: What was written.
@@ -120,17 +122,17 @@ def measure_latency(export: Export, kind: Format, path: Path, rounds: int) -> li
 
 
 def in_ms(times: Sequence[Seconds]) -> str:
-    """Medians of times, like "310.2 (601.5)"."""
+    """Format medians of times, like "310.2 (601.5)"."""
     return f"{1000 * median(t.wall for t in times):.1f} ({1000 * median(t.cpu for t in times):.1f})"
 
 
 def ways(export: Export, kind: Format, path: Path, device: torch.device) -> dict[str, Run]:
-    """What is timed on a device, by name."""
+    """Return the timed calls of a device, by name."""
     models = [copy.deepcopy(model).to(device) for model in export.models]
-    own = dataclasses.replace(export, models=models)
+    copied = dataclasses.replace(export, models=models)
     calls: dict[str, Run] = {
-        "checkpoints": lambda clips: {"scores": own.reference(clips)},
-        "folded": own.deployed().to(device),
+        "checkpoints": lambda clips: {"scores": copied.reference(clips)},
+        "folded": copied.deployed().to(device),
     }
     if device.type in kind.devices():
         calls[path.name] = kind.read(path, device)
@@ -140,7 +142,7 @@ def ways(export: Export, kind: Format, path: Path, device: torch.device) -> dict
 def timed(
     export: Export, calls: Mapping[str, Run], count: int, device: torch.device, rounds: int
 ) -> dict[str, list[Seconds]]:
-    """What each call takes in each round, on `count` clips that are on the device."""
+    """Measure each call in each round, on `count` clips that are on the device."""
     clips = {name: x.to(device) for name, x in export.clips(count).items()}
 
     def call(run: Run) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""What is exported: the networks of some checkpoints, how they are fused, and what a file of them says of itself."""
+"""Plan of an export: the networks of some checkpoints, their fusion, and the metadata of the file."""
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ Clips = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Export:
-    """Networks and what is made of them.
+    """Networks and the form in which they are exported.
 
     Attributes:
         paths: Checkpoint files.
@@ -51,7 +51,7 @@ class Export:
     softmax: bool = False
 
     def deployed(self, *, channels_last: bool = True) -> Deployed:
-        """The module that is exported."""
+        """Build the exported module."""
         return Deployed(
             self.models,
             DTYPES[self.dtype],
@@ -62,17 +62,17 @@ class Export:
         ).eval()
 
     def reference(self, clips: Clips) -> Tensor:
-        """What the checkpoints say to clips: fused logits in float32, shape (N, K)."""
+        """Compute the checkpoints' logits of clips, fused, float32, shape (N, K)."""
         with torch.inference_mode():
             return fuse(torch.stack([model(clips).logits.float() for model in self.models]), self.fusion, self.weights)
 
     def shapes(self) -> dict[str, tuple[int, int, int, int]]:
-        """Shape (C, T, H, W) of a clip of each input."""
+        """Return the shape (C, T, H, W) of a clip of each input."""
         frames, side = self.recipe["sample_duration"], self.recipe["sample_size"]
         return {model.stream: (model.mean.numel(), frames, side, side) for model in self.models}
 
     def clips(self, count: int, seed: int = 0) -> Clips:
-        """A batch of noise, uint8 (count, C, T, H, W)."""
+        """Draw a batch of noise, uint8 (count, C, T, H, W)."""
         noise = torch.Generator().manual_seed(seed)
         return {
             name: torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=noise)
@@ -80,7 +80,7 @@ class Export:
         }
 
     def about(self) -> dict[str, Any]:
-        """What a user of the file must know, as plain JSON values."""
+        """Return the metadata that a user of the file needs, as plain JSON values."""
         classes = self.states[0]["class_names"]
         return {
             "inputs": {name: {"dtype": "uint8", "shape": ["batch", *shape]} for name, shape in self.shapes().items()},
@@ -93,7 +93,7 @@ class Export:
         }
 
     def checkpoints(self) -> list[dict[str, Any]]:
-        """Where the networks come from: file, its SHA-256, and what it says of its network."""
+        """Return the origin of the networks: file, SHA-256, and the checkpoint's description of its network."""
         kept = ("arch", "stream", "metrics", "data")
         return [
             {"file": Path(path).name, "sha256": sha256(path)}
@@ -104,7 +104,7 @@ class Export:
 
 
 def build_export(opt: Namespace) -> Export:
-    """The networks of `--checkpoints`, checked against each other.
+    """Load the networks of `--checkpoints`, checked against each other.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.

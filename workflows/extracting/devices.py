@@ -1,4 +1,4 @@
-"""Which GPUs compute flow, and by which backend."""
+"""Choice of GPUs and backend for optical flow."""
 
 import logging
 from argparse import ArgumentTypeError
@@ -17,7 +17,7 @@ ON_CPU = ("native", "torch", "opencv")
 
 
 def parse_gpus(text: str) -> tuple[int, ...] | None:
-    """Numbers of "0" or "0,1", none of "cpu" and "-1", None for "all"."""
+    """Parse GPU numbers: those of "0" or "0,1", none for "cpu" and "-1", None for "all"."""
     if text == "all":
         return None
     if text in (CPU, "-1"):
@@ -29,7 +29,7 @@ def parse_gpus(text: str) -> tuple[int, ...] | None:
 
 
 def choose_backend(name: str, backend: str, gpus: tuple[int, ...] | None) -> tuple[str, list[str]]:
-    """The backend that "auto" stands for here, and the devices that it computes on: GPUs if there are any.
+    """Resolve backend "auto", and return the devices that it computes on: GPUs if there are any.
 
     Args:
         name: A flow.
@@ -51,7 +51,7 @@ def choose_backend(name: str, backend: str, gpus: tuple[int, ...] | None) -> tup
 
 
 def choose_devices(gpus: tuple[int, ...] | None) -> list[str]:
-    """The chosen GPUs as torch names them, or the CPU where there are none."""
+    """Return the chosen GPUs as torch names them, or the CPU where there are none."""
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if not count or gpus == ():
         return [CPU]

@@ -1,4 +1,4 @@
-"""What an extraction will take, from a few frames of a few videos."""
+"""Estimate of the time and disk space of an extraction, from a few frames of a few videos."""
 
 import shutil
 import tempfile
@@ -20,7 +20,7 @@ from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.steps import is_even, mean_rate
 from sts_common import counted, size_in_words
 
-from ..shared.processes import Board, Worker, map_unordered, single_threaded_libraries
+from ..shared.processes import SharedCounters, Worker, map_unordered, single_threaded_libraries
 from .image_folder import ImageFolder, Solver
 from .machine import CPU, Machine
 from .progress import say
@@ -36,7 +36,7 @@ Value = TypeVar("Value")
 
 @dataclass
 class Sample:
-    """What the frames of a sample took: images, bytes on the disk, seconds in the solver, seconds elsewhere."""
+    """Cost of the frames of a sample: images, bytes on the disk, seconds in the solver, seconds elsewhere."""
 
     frames: int = 0
     size: int = 0
@@ -48,7 +48,7 @@ class Sample:
 
 
 def estimate(jobs: Sequence[Job], machine: Machine) -> str:
-    """Frames, files, bytes and time of jobs; on CPUs as if each core were as fast alone as with all others at work.
+    """Estimate frames, files, bytes and time of jobs, as if every CPU core were as fast alone as with all at work.
 
     Every video is looked at as the extraction does before it decodes one, and those that it would refuse are named.
 
@@ -56,9 +56,9 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
         ValueError: None of the videos, or of those sampled, can be read.
     """
     processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
-    looks = list(map_unordered(look_at, jobs, Board(len(jobs), processes, processes)))
-    lengths = {look.job: look.frames for look in looks if not look.problem}
-    name_refused([look.problem for look in looks if look.problem], len(jobs))
+    estimates = list(map_unordered(estimate_length, jobs, SharedCounters(len(jobs), processes, processes)))
+    lengths = {estimated.job: estimated.frames for estimated in estimates if not estimated.problem}
+    name_refused([estimated.problem for estimated in estimates if estimated.problem], len(jobs))
     frames = sum(lengths.values())
     with single_threaded_libraries():
         tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
@@ -81,21 +81,21 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     )
 
 
-class Look(NamedTuple):
-    """Frames that a video becomes, about, or why it becomes none."""
+class LengthEstimate(NamedTuple):
+    """Estimated number of frames of a video, or the reason why it is refused."""
 
     job: Job
     frames: float
     problem: str
 
 
-def look_at(job: Job, worker: Worker) -> Look:
-    """Look at a video without decoding it, as its extraction begins."""
+def estimate_length(job: Job, worker: Worker) -> LengthEstimate:
+    """Estimate the frames of a video without decoding it, as its extraction begins."""
     try:
         index = outline(job.video, job.recipe.allow_short)
     except (ValueError, FileNotFoundError) as error:
-        return Look(job, 0.0, refusal(job.video, error))
-    return Look(job, index.length * (job.recipe.fps or mean_rate(index)), "")
+        return LengthEstimate(job, 0.0, refusal(job.video, error))
+    return LengthEstimate(job, index.length * (job.recipe.fps or mean_rate(index)), "")
 
 
 def name_refused(problems: Sequence[str], videos: int) -> None:
@@ -107,7 +107,7 @@ def name_refused(problems: Sequence[str], videos: int) -> None:
 
 
 def uneven(jobs: Sequence[Job]) -> Iterator[str]:
-    """One line on videos whose frames are not equally far apart at the rate that is asked for, if there are any."""
+    """Yield one line on videos whose frames are unevenly spaced at the rate that is asked for, if there are any."""
     fps, rates = jobs[0].recipe.fps, Counter[str]()
     looked_at = spread(jobs, LOOKED_AT)
     for job in looked_at:
@@ -125,13 +125,13 @@ def uneven(jobs: Sequence[Job]) -> Iterator[str]:
 
 
 def spread(jobs: Sequence[Job], most: int) -> list[Job]:
-    """At most so many jobs, evenly from all."""
+    """Choose at most so many jobs, evenly spaced."""
     count = min(len(jobs), most)
     return [jobs[(2 * i + 1) * len(jobs) // (2 * count)] for i in range(count)]
 
 
 def readable(jobs: Sequence[Job], function: Callable[[Job], Value]) -> dict[Job, Value]:
-    """Results for the videos that can be read; the others are named."""
+    """Return results for the videos that can be read; the others are named."""
     results: dict[Job, Value] = {}
     problems = []
     for job in jobs:
@@ -165,7 +165,7 @@ def try_frames(job: Job) -> Sample:
 
 
 class TimedSolver:
-    """Knows how long another solver has worked."""
+    """Solver that adds up the seconds spent in another one."""
 
     def __init__(self, solver: Solver) -> None:
         self.solver, self.pixels, self.seconds = solver, solver.pixels, 0.0

@@ -1,4 +1,4 @@
-"""Videos to folders of frames and flow images: what the two extraction scripts share."""
+"""Extraction of videos to folders of frames and flow images, for both extraction scripts."""
 
 import logging
 from pathlib import Path
@@ -8,11 +8,11 @@ from datasets.lists.class_folders import find_tree, refuse_clashes
 from datasets.stores.provenance import claim
 from sts_common import counted, size_in_words
 
-from ..shared.processes import Board, map_unordered
+from ..shared.processes import SharedCounters, map_unordered
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Machine
-from .progress import Progress, Tally
+from .progress import Progress, Totals
 from .video_folder import Job, extract_video, is_complete
 
 log = logging.getLogger(__name__)
@@ -45,24 +45,24 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
         log.info("%s", announcement(todo, complete, recipe, machine))
         for line in uneven(todo):
             log.warning("%s", line)
-    tally = Tally(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
-    board = Board(len(todo), machine.processes(len(todo)), machine.cores)
-    with Progress(tally, board, target) as progress:
-        for outcome in map_unordered(extract_video, todo, board):
+    totals = Totals(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
+    counters = SharedCounters(len(todo), machine.processes(len(todo)), machine.cores)
+    with Progress(totals, counters, target) as progress:
+        for outcome in map_unordered(extract_video, todo, counters):
             progress.add(outcome)
-    made = ", ".join(f"{count} {stream}" for stream, count in tally.images.items()) or "no images"
+    made = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
     log.info(
-        f"extracted {counted(len(todo) - tally.failed, 'video')} ({made}), {complete} were already complete, "
-        f"{tally.failed} failed{tally.summary()}"
+        f"extracted {counted(len(todo) - totals.failed, 'video')} ({made}), {complete} were already complete, "
+        f"{totals.failed} failed{totals.summary()}"
     )
-    if tally.failed:
+    if totals.failed:
         raise ValueError(
-            f"{tally.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
+            f"{totals.failed} of {len(jobs)} videos could not be extracted (named above); the rest are complete"
         )
 
 
 def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
-    """Print what `extract` would take, from a sample of the videos that are not complete; writes nothing to `target`.
+    """Print the estimated cost of `extract`, from a sample of incomplete videos; writes nothing to `target`.
 
     Arguments and errors are those of `extract`.
     """
@@ -77,7 +77,7 @@ def preview(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
 
 
 def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> list[Job]:
-    """The videos of this machine's share, complete or not."""
+    """List the videos of this machine's share, complete or not."""
     if source.resolve() in target.resolve().parents:
         raise ValueError(f"{target}: lies inside the video folder and would count as a class; choose another DST")
     videos = find_videos(source, classes)
@@ -88,7 +88,7 @@ def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machin
 
 
 def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
-    """What is about to be done, and with what."""
+    """Describe the work that begins, and the devices for it."""
     size = size_in_words(sum(job.size for job in todo))
     flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
     gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
@@ -97,7 +97,7 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machin
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:
-    """Video files of the chosen class folders, sorted; what is left out is said.
+    """Find the video files of the chosen class folders, sorted; skipped ones are reported.
 
     Where there are no class folders, as in Something-Something, all videos are in one.
 

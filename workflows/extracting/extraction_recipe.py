@@ -1,4 +1,4 @@
-"""How the images of an extraction are made."""
+"""Settings of an extraction."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ FLOW_QUALITY = 95  # OpenCV's default, which all published tools used
 
 @dataclass(frozen=True, kw_only=True)
 class FlowRecipe:
-    """How flow is computed and becomes grey levels; names and values are those of `flow.build_flow`.
+    """Settings of the flow solver and of its quantisation; names and values are those of `flow.build_flow`.
 
     Attributes:
         parameters: Those of the solver that replace the preset's, as pairs.
@@ -32,13 +32,13 @@ class FlowRecipe:
         check_bound(self.bound)
 
     def build(self) -> Any:
-        """The solver."""
+        """Build the solver."""
         return build_flow(self.name, self.backend, self.preset, **dict(self.parameters))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How images are made. None keeps the video's rate or size; without `flow` only frames are written."""
+    """Settings of the images. None keeps the video's rate or size; without `flow` only frames are written."""
 
     fps: float | None = 25.0
     short_side: int | None = 256
@@ -57,11 +57,11 @@ class Recipe:
 
     @property
     def streams(self) -> tuple[str, ...]:
-        """What is written."""
+        """Names of the streams that are written."""
         return ("rgb", "flow") if self.flow else ("rgb",)
 
     def records(self) -> dict[str, dict[str, Any]]:
-        """Content of each provenance file, by file name."""
+        """Return the content of each provenance file, by file name."""
         geometry = {"fps": self.fps, "short_side": self.short_side}
         records = {FRAMES_FILE: geometry | {"quality": self.quality, "decoder": f"pyav {load_av().__version__}"}}
         if self.flow:

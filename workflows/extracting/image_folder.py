@@ -1,4 +1,4 @@
-"""The frames of a video as JPEG files, and the flow between them."""
+"""Writing the frames of a video as JPEG files, and the flow between them."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,7 +34,7 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Writes the images of one video.
+    """Writer of the images of one video.
 
     Attributes:
         folder: Existing.
@@ -79,7 +79,7 @@ class ImageFolder:
         self.count("rgb", 1, size)
 
     def read_grey(self, numbers: Sequence[int]) -> Grey:
-        """Frames as flow is computed from them: the published tools read the files."""
+        """Read frames as the flow's input: from the JPEG files, as the published tools do."""
         paths = [self.folder / RGB.format(number) for number in numbers]
         return [np.asarray(read_image(path, cv2.IMREAD_GRAYSCALE), np.uint8) for path in paths]
 
@@ -95,7 +95,7 @@ class ImageFolder:
 
 
 def batches(count: int, pairs: int) -> Iterator[range]:
-    """Numbers 1..count in runs of `pairs`; the first has one more, as many pairs with the run before as the others."""
+    """Split 1..count into runs of `pairs`; the first has one more, as many pairs with the run before as the others."""
     start = 1
     while start <= count:
         end = min(start + pairs + (start == 1), count + 1)
@@ -104,7 +104,7 @@ def batches(count: int, pairs: int) -> Iterator[range]:
 
 
 def jpeg(image: MatLike, quality: int) -> memoryview:
-    """`image` as the content of a JPEG file."""
+    """Encode `image` as the content of a JPEG file."""
     encoded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert encoded
     return cast(Any, data).data  # its memory, without a copy

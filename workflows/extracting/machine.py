@@ -1,4 +1,4 @@
-"""What of this computer works, and which share of the videos is its own."""
+"""Resources of this computer for an extraction, and its share of the videos."""
 
 import logging
 from argparse import ArgumentTypeError
@@ -16,7 +16,7 @@ PROCESSES_PER_GPU = 4  # hide each other's waits; more would only hold more GPU 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What one command may use, and its share of the work.
+    """Resources for one command, and its share of the work.
 
     Attributes:
         cores: Threads over all processes, >= 1.
@@ -33,19 +33,19 @@ class Machine:
             raise ValueError(f"--workers {self.cores} is not at least 1")
 
     def share(self, videos: Sequence[Path]) -> list[Path]:
-        """This command's videos; every video is in exactly one of the n shards."""
+        """Return this command's videos; every video is in exactly one of the n shards."""
         index, count = self.shard
         return list(videos[index::count])
 
     def processes(self, jobs: int) -> int:
-        """Processes for so many jobs, >= 1; on a CPU as many as cores."""
+        """Return the number of processes for so many jobs, >= 1; on a CPU as many as cores."""
         most = self.cores if self.devices == (CPU,) else PROCESSES_PER_GPU * len(self.devices)
         return max(1, min(self.cores, most, jobs))
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Place of this process among those that torchrun started; alone without torchrun."""
+    """Rank of this process among those that torchrun started; a single one without torchrun."""
 
     rank: int = 0
     world: int = 1
@@ -54,26 +54,26 @@ class Launch:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Launch":
-        """As torchrun states it."""
+        """Read the rank from torchrun's environment variables."""
         names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
         stated = [environment.get(name, "") for name in names]
         return cls(*map(int, stated)) if all(value.isdecimal() for value in stated) else cls()
 
     def machine(self, workers: int | None, shard: tuple[int, int], devices: Sequence[str] = (CPU,)) -> Machine:
-        """This process's part of the machine: its share of the cores, its GPU, its share of the shard."""
+        """Return this process's part of the machine: its share of the cores, its GPU, its share of the shard."""
         index, count = shard
         if CPU not in devices and len(devices) < self.local_world:
             log.warning("%d processes share %s; GPU all gives each its own", self.local_world, ", ".join(devices))
-        own = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
+        chosen = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
         return Machine(
             cores=max(1, cores() // self.local_world) if workers is None else workers,
-            devices=tuple(own),
+            devices=tuple(chosen),
             shard=(index * self.world + self.rank, count * self.world),
         )
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """(0, 4) of "0/4"."""
+    """Parse a shard, "0/4" as (0, 4)."""
     index, _, count = text.partition("/")
     if not (index.isdecimal() and count.isdecimal()):
         raise ArgumentTypeError(f"{text!r} is not I/N, like 0/4")

@@ -1,4 +1,4 @@
-"""The options that both extraction scripts have."""
+"""Options of both extraction scripts."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -10,7 +10,7 @@ from .machine import parse_shard
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """The arguments of both extraction scripts."""
+    """Add the arguments of both extraction scripts."""
     add = parser.add_argument
     add("source", metavar="SRC", type=Path, help="folder with one folder of videos per class")
     add("target", metavar="DST", type=Path, help="where the class/video folders are written")
@@ -27,7 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def chosen_classes(opt: Namespace) -> slice:
-    """The classes from START to END, all without them.
+    """Return the classes from START to END, all without them.
 
     Raises:
         ValueError: If only START is given.
@@ -38,7 +38,7 @@ def chosen_classes(opt: Namespace) -> slice:
 
 
 def frame_options(opt: Namespace) -> dict[str, Any]:
-    """The part of a `Recipe` that both scripts have; what is 0 here is None there."""
+    """Return the part of a `Recipe` that both scripts have; an option of 0 becomes None."""
     return {
         "fps": opt.fps or None,
         "short_side": opt.short_side or None,

@@ -1,4 +1,4 @@
-"""What a user sees while videos are extracted: how fast it goes, how long it takes, and how much disk it needs."""
+"""Progress of an extraction: its rate, the time left, and the disk space it needs."""
 
 import logging
 import shutil
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sts_common import counted, size_in_words
 
-from ..shared.processes import Board
+from ..shared.processes import SharedCounters
 from .video_folder import Outcome
 
 TICK = 1.0  # seconds between two looks at what is done
@@ -23,8 +23,8 @@ FIRST = 10  # videos after which it is judged whether the others fit on the disk
 log = logging.getLogger(__name__)
 
 
-class Tally:
-    """What is done, and from it what is left.
+class Totals:
+    """Counts of finished videos, and the estimates of the whole that follow from them.
 
     Videos differ in length, so that they count by their bytes: the others become as many images, and as many bytes on
     the disk, per byte as the finished ones.
@@ -56,11 +56,11 @@ class Tally:
         self.written += outcome.size
 
     def expected(self, amount: int) -> float | None:
-        """What `amount` of the finished videos grows to with all of them; None as long as nobody can know."""
+        """Extrapolate `amount` of the finished videos to all of them; None while it is 0."""
         return amount * self.source / self.read if amount else None
 
     def text(self, size: int) -> str:
-        """Rate, time left and disk, as known after the newest sample; `size` in bytes is written so far."""
+        """Format rate, time left and disk at the newest sample; `size` in bytes is written so far."""
         (before, first), (now, count) = self.samples[0], self.samples[-1]
         rate = (count - first) / max(now - before, 1e-3)
         parts = [f"{rate:.1f} {self.unit}/s"]
@@ -70,24 +70,24 @@ class Tally:
         return ", ".join([*parts, size_in_words(size) + (f" of ~{size_in_words(max(total, size))}" if total else "")])
 
     def summary(self) -> str:
-        """Mean rate since the start, or nothing if nothing was made."""
+        """Format the mean rate since the start, "" if nothing was written."""
         rate = self.units / max(time.monotonic() - self.start, 1e-3)
         return f"; {rate:.1f} {self.unit}/s, {size_in_words(self.written)}" if self.units else ""
 
 
 class Progress:
-    """A line on the terminal that moves during long videos too, or a line in the log now and then; for `with`.
+    """Progress bar that moves during long videos too, or a line in the log now and then; a context manager.
 
     Args:
-        tally: Of the finished videos.
-        board: Where the workers count.
+        totals: Of the finished videos.
+        counters: Where the workers count.
         target: Folder on the disk that is written to.
     """
 
-    def __init__(self, tally: Tally, board: Board, target: Path) -> None:
-        self.tally, self.board, self.target = tally, board, target
+    def __init__(self, totals: Totals, counters: SharedCounters, target: Path) -> None:
+        self.totals, self.counters, self.target = totals, counters, target
         shape = "{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}"
-        self.bar = tqdm(total=tally.videos, disable=None, bar_format=shape)
+        self.bar = tqdm(total=totals.videos, disable=None, bar_format=shape)
         self.ended = threading.Event()
         self.clock = threading.Thread(target=self.watch, daemon=True)
 
@@ -107,24 +107,24 @@ class Progress:
         ticks = 0
         while not self.ended.wait(TICK):
             ticks += 1
-            images, size = self.board.images_and_size()
-            self.tally.samples.append((time.monotonic(), images))
-            text = self.tally.text(size)
+            images, size = self.counters.images_and_size()
+            self.totals.samples.append((time.monotonic(), images))
+            text = self.totals.text(size)
             self.bar.set_postfix_str(text)
             if self.bar.disable and ticks % WINDOW == 0:
-                log.info("%d of %s, %s", self.tally.finished, counted(self.tally.videos, "video"), text)
+                log.info("%d of %s, %s", self.totals.finished, counted(self.totals.videos, "video"), text)
 
     def add(self, outcome: Outcome) -> None:
-        """Count a finished video, and say so if it is bad or if the disk is too small."""
-        self.tally.add(outcome)
+        """Count a finished video, and warn if it is bad or if the disk is too small."""
+        self.totals.add(outcome)
         self.bar.update()
         if outcome.problem:
             say(f"bad video: {outcome.problem}")
         for note in outcome.notes:
             say(f"{outcome.job.video}: {note}")
-        total = self.tally.expected(self.tally.written)
-        if self.tally.finished == FIRST and total:
-            needed, free = total - self.tally.written, shutil.disk_usage(self.target).free
+        total = self.totals.expected(self.totals.written)
+        if self.totals.finished == FIRST and total:
+            needed, free = total - self.totals.written, shutil.disk_usage(self.target).free
             if needed > free:
                 say(
                     f"warning: {self.target} will need about {size_in_words(needed)} more, "

@@ -1,4 +1,4 @@
-"""Flow solvers that the threads of a process share, from grey images to grey levels."""
+"""Flow solvers shared by the threads of a process, from grey images to grey levels."""
 
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
@@ -19,7 +19,7 @@ BATCH = 3_000_000  # pixels: 34 pairs of 340x256 fill a GPU and need about 1 GB 
 
 
 class SharedSolver:
-    """Flow of pairs, for any number of threads at a time.
+    """Flow solver for any number of threads at a time.
 
     A solver keeps what it needs between pairs, so each thread that is solving borrows one of its own. A GPU has one
     in all: the threads take turns, since it is busy with one batch.
@@ -36,7 +36,7 @@ class SharedSolver:
         self.idle: list[Any] = []
 
     def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Flow of grey images (N, H, W) as grey levels (N, H, W, 2).
+        """Compute the flow of grey images (N, H, W) as grey levels (N, H, W, 2).
 
         Raises:
             ValueError: Images that the solver refuses, or that do not fit into the memory of the GPU.
@@ -52,7 +52,7 @@ class SharedSolver:
         return np.concatenate([self(previous[part], following[part]) for part in (slice(middle), slice(middle, None))])
 
     def solve(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Levels by a solver that no other thread uses meanwhile."""
+        """Compute levels with a solver that no other thread uses meanwhile."""
         encoding = self.recipe.bound, self.recipe.quantisation
         try:
             solver = self.idle.pop()

@@ -1,4 +1,4 @@
-"""Work of one process spread over threads, a few pieces at a time."""
+"""Tasks of one process in threads, a few at a time."""
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,7 +10,7 @@ Result = TypeVar("Result")
 
 
 class Tasks:
-    """Calls functions in threads, or at once while a single thread is allowed; to be used in `with`.
+    """Executor that runs functions in threads, or at once while a single thread is allowed; a context manager.
 
     Args:
         threads: How many may work, >= 1; asked again for every task.
@@ -29,7 +29,7 @@ class Tasks:
     def submit(
         self, function: Callable[Arguments, Result], *arguments: Arguments.args, **options: Arguments.kwargs
     ) -> "Future[Result]":
-        """Have `function` called; tasks begin in the order in which they are submitted, so may wait for earlier ones.
+        """Run `function` in a thread; tasks begin in the order of their submission, so may wait for earlier ones.
 
         Blocks while there is enough to do, which bounds the memory that waiting tasks hold.
         """
@@ -45,13 +45,13 @@ class Tasks:
         return future
 
     def settle(self) -> None:
-        """Wait until a task is done."""
+        """Wait until at least one task is done."""
         done, self.running = wait(self.running, return_when=FIRST_COMPLETED)
         for future in done:
             future.result()
 
     def finish(self) -> None:
-        """Wait until all that was submitted is done."""
+        """Wait until all submitted tasks are done."""
         while self.running:
             self.settle()
 

@@ -1,4 +1,4 @@
-"""One video to its folder of frames and flow images."""
+"""Extraction of one video to its folder of frames and flow images."""
 
 import shutil
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from .tasks import Tasks
 
 @dataclass(frozen=True)
 class Job:
-    """One video, its bytes, the folder it becomes, how, and the devices of which each worker takes one."""
+    """One video, its bytes, its target folder, the settings, and the devices of which each worker takes one."""
 
     video: Path
     size: int
@@ -34,7 +34,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: images per stream and bytes on the disk, or why there are none; and how it was read."""
+    """Result of a job: images per stream and bytes on the disk, or the problem; and notes on reading it."""
 
     job: Job
     counts: dict[str, int]
@@ -44,7 +44,7 @@ class Outcome:
 
 
 def is_complete(folder: Path, *, flow: bool) -> bool:
-    """Whether a finished folder holds all that is asked; files are counted if another tool's `done` is empty."""
+    """Whether a finished folder holds all required images; files are counted if another tool's `done` is empty."""
     try:
         if stated := stated_counts(folder):
             return "flow" in stated or not flow
@@ -55,7 +55,7 @@ def is_complete(folder: Path, *, flow: bool) -> bool:
 
 @contextmanager
 def made_whole(folder: Path) -> Iterator[Path]:
-    """A hidden folder that becomes `folder` when the block ends, and vanishes when it fails."""
+    """Yield a hidden folder that becomes `folder` when the block ends, and is deleted when it fails."""
     part = folder.with_name(f".part-{folder.name}")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -70,7 +70,7 @@ def made_whole(folder: Path) -> Iterator[Path]:
 
 
 def extract_video(job: Job, worker: Worker) -> Outcome:
-    """Make the folder of one video, in a hidden folder beside it that is renamed when all is written."""
+    """Extract one video to a hidden folder beside its target, which is renamed when all is written."""
     try:
         with made_whole(job.folder) as part:
             counts, size = write_images(job, part, worker)
@@ -84,24 +84,24 @@ def extract_video(job: Job, worker: Worker) -> Outcome:
 
 
 def refusal(video: Path, error: Exception) -> str:
-    """Why a video is not extracted, on one line."""
+    """Describe why a video is not extracted, on one line."""
     reason = str(error).removeprefix(f"{video}: ")
     cure = ", or take what is there with --allow_short" if isinstance(error, DamagedVideo) else ""
     return " ".join(f"{video}: {reason}{cure}".split())
 
 
 def write_images(job: Job, folder: Path, worker: Worker) -> tuple[dict[str, int], int]:
-    """Write the images of a video; how many per stream, and their bytes on the disk."""
-    recipe, board, total = job.recipe, worker.board, []
+    """Write the images of a video; return their number per stream, and their bytes on the disk."""
+    recipe, counters, total = job.recipe, worker.counters, []
 
     def count(stream: str, images: int, size: int) -> None:
         total.append(size)
-        board.add(SIZE, size)
+        counters.add(SIZE, size)
         if stream == recipe.streams[-1]:
-            board.add(IMAGES, images)
+            counters.add(IMAGES, images)
 
     solver = shared_solver(recipe.flow, job.devices[worker.number % len(job.devices)]) if recipe.flow else None
     frames = read_video(job.video, recipe.fps, recipe.short_side, recipe.allow_short, bgr=True)
-    with Tasks(board.threads, board.cores) as tasks:
+    with Tasks(counters.threads, counters.cores) as tasks:
         counts = ImageFolder(folder, recipe, count).write_all(frames, solver, tasks)
     return counts, sum(total)

@@ -1,4 +1,4 @@
-"""Every fusion and weighting of score files, what is fitted on held-out videos, and how sure it is."""
+"""Analysis of score files: every fusion and weighting, fits on held-out videos, and confidence intervals."""
 
 import dataclasses
 import logging
@@ -42,7 +42,7 @@ def main(opt: Namespace) -> Row:
 
 
 def analyse(opt: Namespace) -> Row:
-    """All about the fusion of some streams on one list of videos."""
+    """Analyse the fusion of some streams on one list of videos."""
     bootstrap = Bootstrap(resamples=opt.resamples, seed=opt.seed)
     every = side_by_side(opt.scores)
     scores = every.only(opt.use) if opt.use else every
@@ -69,7 +69,7 @@ def analyse(opt: Namespace) -> Row:
 
 
 def side_by_side(paths: Sequence[str]) -> Scores:
-    """The streams of all files; what was scored in unlike ways is put together, but said.
+    """Merge the streams of all files; differences in how they were scored are reported.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -83,7 +83,7 @@ def side_by_side(paths: Sequence[str]) -> Scores:
 
 
 def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
-    """The held-out scores of the streams that are tested.
+    """Load the held-out scores of the streams that are tested.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -95,7 +95,7 @@ def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
 
 
 def mean_over_splits(opt: Namespace) -> Row:
-    """Every system over the splits."""
+    """Average every system over the splits."""
     files = load_splits(opt.splits, opt.use)
     about = {name: files[0].about.get(name) for name in ("dataset", "subset")}
     return {

@@ -51,7 +51,7 @@ def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
 
 
 def same_streams(held: Scores, test: Scores) -> Scores:
-    """The held-out scores of the streams that are tested, in their order.
+    """Return the held-out scores of the streams that are tested, in their order.
 
     Raises:
         ValueError: If one is missing, or came from another checkpoint.
@@ -60,14 +60,14 @@ def same_streams(held: Scores, test: Scores) -> Scores:
     if missing:
         raise ValueError(f"--fit: no stream {missing[0]} in its files, only {', '.join(held.streams)}")
     for name in test.streams:
-        made = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held, test)]
-        if None not in made and made[0] != made[1]:
+        digests = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held, test)]
+        if None not in digests and digests[0] != digests[1]:
             raise ValueError(f"--fit: stream {name} was scored with another checkpoint than in the test")
     return held.only(test.streams)
 
 
 def simplex(streams: int) -> list[list[float]]:
-    """Weights >= 0 that sum to 1 on a regular grid: 21 for two streams, 66 for three, 56 for four."""
+    """Return weights >= 0 that sum to 1 on a regular grid: 21 for two streams, 66 for three, 56 for four."""
     steps = STEPS.get(streams, COARSEST)
     bars = itertools.combinations(range(steps + streams - 1), streams - 1)
     bounds = ([-1, *bar, steps + streams - 1] for bar in bars)
@@ -75,7 +75,7 @@ def simplex(streams: int) -> list[list[float]]:
 
 
 def sweep(held: Scores, method: str) -> list[Row]:
-    """Held-out top-1 under every weighting of the grid."""
+    """Compute the held-out top-1 under every weighting of the grid."""
     return [
         {"weights": weights, "top1": accuracy(fuse(held.logits, method, weights), held.label)}
         for weights in simplex(len(held.streams))
@@ -83,19 +83,19 @@ def sweep(held: Scores, method: str) -> list[Row]:
 
 
 def accuracy(fused: Tensor, label: Tensor) -> float:
-    """Top-1 in [0, 1]."""
+    """Compute top-1 in [0, 1]."""
     return right_on(fused, label).double().mean().item()
 
 
 def best_weights(swept: Sequence[Row]) -> list[float]:
-    """The weights of the highest held-out top-1; of several, those nearest to equal ones."""
+    """Return the weights of the highest held-out top-1; of several, those nearest to equal ones."""
     best = max(row["top1"] for row in swept)
     tied = [row["weights"] for row in swept if row["top1"] == best]
     return min(tied, key=lambda weights: round(sum(weight**2 for weight in weights), 9))
 
 
 def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, float | None], list[str]]:
-    """Temperature of each system, None where no one is best, and the reasons for that.
+    """Fit the temperature of each system, None where there is no optimum, with the reasons.
 
     Args:
         named: Held-out logits (N, K) by name.
@@ -113,7 +113,7 @@ def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, 
 
 
 def unlike(held: Scores, test: Scores) -> list[str]:
-    """In what the two were scored in unlike ways, as far as both say: a fit may then not carry over."""
+    """Describe differences in how the two were scored, where both state it: a fit may then not carry over."""
     return [
         f"{name} {show(own)} of the held-out scores, {show(tests)} of the test: the fit may not carry over"
         for name, own, tests in differences(held.about.get("options", {}), test.about.get("options", {}), PROTOCOL)
@@ -122,13 +122,13 @@ def unlike(held: Scores, test: Scores) -> list[str]:
 
 
 def with_fused(scores: Scores) -> dict[str, Tensor]:
-    """Logits (N, K) of each stream and, of several, of ActivNo, whose scores are logits too."""
+    """Return logits (N, K) of each stream and, of several, of ActivNo, whose scores are logits too."""
     named = dict(zip(scores.streams, scores.logits, strict=True))
     return named | ({"activno": fuse(scores.logits)} if len(named) > 1 else {})
 
 
 def calibration(scores: Scores, fitted: Mapping[str, float | None]) -> list[Row]:
-    """ECE, NLL and Brier score of each system before and, where there is a temperature, after dividing by it."""
+    """Compute ECE, NLL and Brier score of each system before and, where there is one, after its temperature."""
     rows = []
     for name, logits in with_fused(scores).items():
         heat = fitted.get(name)
@@ -140,7 +140,7 @@ def calibration(scores: Scores, fitted: Mapping[str, float | None]) -> list[Row]
 
 
 def how_calibrated(logits: Tensor, label: Tensor) -> Row:
-    """ECE in 15 bins, NLL and Brier score."""
+    """Compute ECE in 15 bins, NLL and Brier score."""
     return {
         "ece": expected_calibration_error(logits, label),
         "nll": negative_log_likelihood(logits, label),
@@ -166,8 +166,8 @@ def fit(held: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
                 ("fitted weights", best_weights(rows), torch.ones_like(heat)),
                 ("fitted temperatures", None, heat),
             ):
-                own = accuracy(fuse(held.logits / divisor, method, weights), held.label)
-                row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": own}
+                held_out_top1 = accuracy(fuse(held.logits / divisor, method, weights), held.label)
+                row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}
                 yield row, fuse(test.logits / divisor, method, weights)
 
     return {

@@ -11,14 +11,14 @@ Lines = Iterator[str]
 
 
 def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and the others numbers."""
+    """Format a table whose first column is text and the others numbers."""
     rule = ["---", *["--:"] * (len(header) - 1)]
     escaped = [[" ".join(cell.split()).replace("|", "\\|") for cell in row] for row in (header, rule, *rows)]
     return "\n".join("| " + " | ".join(row) + " |" for row in escaped) + "\n"
 
 
 def as_text(report: Row, *, every: bool = False) -> str:
-    """All that a report has; `every` says whether the table of fusions shows all weightings."""
+    """Format all tables of a report; `every` adds all weightings to the table of fusions."""
     if "splits" in report:
         return "\n".join(splits(report))
     parts = [overview(report), alone(report), fusions(report, every)]
@@ -28,28 +28,28 @@ def as_text(report: Row, *, every: bool = False) -> str:
 
 
 def percent(value: float) -> str:
-    """An accuracy."""
+    """Format an accuracy."""
     return f"{100 * value:.2f}"
 
 
 def with_interval(value: float, interval: Sequence[float], sign: str = "") -> str:
-    """An accuracy or a difference, and its interval."""
+    """Format an accuracy or a difference, and its interval."""
     number, low, high = (format(100 * x, f"{sign}.2f") for x in (value, *interval))
     return f"{number} [{low}, {high}]"
 
 
 def probability(p: float) -> str:
-    """A p value, also one that is too small for a number."""
+    """Format a p value, also one that is too small for a number."""
     return f"= {p:.3g}" if p else "< 1e-300"
 
 
 def ratio(weights: Sequence[float] | None) -> str:
-    """Weights of streams, in short."""
+    """Format weights of streams, in short."""
     return "equal" if weights is None else " : ".join(f"{weight:.3g}" for weight in weights)
 
 
 def cells(row: Row) -> list[str]:
-    """Accuracies of a system, and its difference; "-" for what it has not."""
+    """Format accuracies of a system, and its difference; "-" for missing ones."""
     return [
         with_interval(row["top1"], row["top1_interval"]),
         *(percent(row[name]) if name in row else "-" for name in ("top5", "mean_class")),
@@ -58,7 +58,7 @@ def cells(row: Row) -> list[str]:
 
 
 def overview(report: Row) -> Lines:
-    """What was scored, and what an interval is."""
+    """Describe the scored videos, and the intervals."""
     about, bootstrap = report["about"], report["bootstrap"]
     yield (
         f"{counted(report['videos'], 'video')} of {counted(report['classes'], 'class')} ({describe(about)}), "
@@ -71,13 +71,13 @@ def overview(report: Row) -> Lines:
 
 
 def describe(about: dict[str, Any]) -> str:
-    """Data set, split and subset, as far as the file says."""
+    """Describe data set, split and subset, where the file states them."""
     split = f"split {about['split']}" if about.get("split") is not None else ""
     return ", ".join(filter(None, (about.get("dataset"), split, about.get("subset")))) or "the file does not say which"
 
 
 def alone(report: Row) -> Lines:
-    """Each stream, and where streams agree."""
+    """Tabulate each stream, and where streams agree."""
     header = ["%", "top-1", "top-5", "mean class", "minus activno"]
     names = {"oracle": "oracle: any stream right", "activno": f"activno of {', '.join(report['streams'])}"}
     yield "## Streams\n"
@@ -90,7 +90,7 @@ def alone(report: Row) -> Lines:
 
 
 def fusions(report: Row, every: bool) -> Lines:
-    """Every fusion and weighting, or of each fusion the best weighting and those that were asked for."""
+    """Tabulate every fusion and weighting, or the best weighting of each fusion and those that were asked for."""
     header = ["fusion, %", "weights", "top-1", "top-5", "mean class", "minus activno, equal"]
     rows = report["fusions"] if every else best_of_each(report["fusions"], report.get("fusion_weights"))
     yield f"## Fusions of {', '.join(report['streams'])}\n"
@@ -102,7 +102,7 @@ def fusions(report: Row, every: bool) -> Lines:
 
 
 def best_of_each(rows: Sequence[Row], extra: Sequence[float] | None) -> list[Row]:
-    """The best weighting of each fusion by top-1, then mean class, and the one asked for, in the order of the table."""
+    """Choose each fusion's best weighting by top-1, then mean class, and the one asked for, in table order."""
     best: dict[str, Row] = {}
     for row in rows:
         held = best.setdefault(row["fusion"], row)
@@ -112,7 +112,7 @@ def best_of_each(rows: Sequence[Row], extra: Sequence[float] | None) -> list[Row
 
 
 def fitted(report: Row) -> Lines:
-    """Weights and temperatures: how they did on the held-out videos and do on the test."""
+    """Tabulate fitted weights and temperatures: their accuracy on the held-out videos and on the test."""
     fit = report["fit"]
     yield f"## Fitted on {counted(fit['videos'], 'held-out video')}\n"
     header = ["fusion, %", "fitted", "weights", "held-out top-1", "test top-1", "minus activno, equal"]
@@ -131,7 +131,7 @@ def fitted(report: Row) -> Lines:
 
 
 def calibration(report: Row) -> Lines:
-    """ECE, NLL and Brier score before and after the temperature, of the held-out videos and of the test."""
+    """Tabulate ECE, NLL and Brier score before and after the temperature, of held-out videos and of the test."""
     parts = [("test", report["calibration"])]
     if "fit" in report:
         parts = [("held out", report["fit"]["held_out_calibration"]), ("test", report["fit"]["calibration"])]
@@ -148,12 +148,12 @@ def calibration(report: Row) -> Lines:
 
 
 def measures(row: Row) -> list[str]:
-    """ECE, NLL and Brier score."""
+    """Format ECE, NLL and Brier score."""
     return [percent(row["ece"]), f"{row['nll']:.4f}", f"{row['brier']:.4f}"]
 
 
 def comparisons(report: Row) -> Lines:
-    """Two systems each."""
+    """Tabulate comparisons of two systems each."""
     for row in report["compare"]:
         first, second = row["first_system"], row["second_system"]
         yield f"## {first} against {second}\n"
@@ -172,7 +172,7 @@ def comparisons(report: Row) -> Lines:
 
 
 def splits(report: Row) -> Lines:
-    """The mean over splits."""
+    """Tabulate the mean over splits."""
     numbers = report["splits"]
     named = ", ".join(map(str, numbers))
     yield f"{describe(report['about'])}: mean and sample standard deviation (n - 1) over splits {named}.\n"

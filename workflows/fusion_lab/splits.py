@@ -16,7 +16,7 @@ SUBSETS_UP_TO = 4  # streams; more have too many combinations to print
 
 
 def load_splits(paths: Sequence[str], use: Sequence[str] | None) -> list[Scores]:
-    """Score files of different splits, in their order.
+    """Load score files of different splits, in their order.
 
     Args:
         paths: One file per split.
@@ -48,7 +48,7 @@ def load_splits(paths: Sequence[str], use: Sequence[str] | None) -> list[Scores]
 
 
 def differs(scores: Scores, first: Scores) -> str:
-    """In what two files are not of the same kind; "" if they are."""
+    """Describe a difference in kind between two files; "" if there is none."""
     if scores.class_names != first.class_names:
         return "other classes"
     if set(scores.streams) != set(first.streams):
@@ -60,7 +60,7 @@ def differs(scores: Scores, first: Scores) -> str:
 
 
 def systems_of(scores: Scores) -> Iterator[tuple[str, Tensor]]:
-    """Name and scores (N, K) of every combination of streams by ActivNo, then of all streams by the other fusions."""
+    """Yield the name and scores (N, K) of every combination of streams by ActivNo, then of all by other fusions."""
     streams = scores.streams
     sizes = range(1, len(streams) + 1) if len(streams) <= SUBSETS_UP_TO else (1, len(streams))
     for names in itertools.chain.from_iterable(itertools.combinations(streams, size) for size in sizes):
@@ -72,7 +72,7 @@ def systems_of(scores: Scores) -> Iterator[tuple[str, Tensor]]:
 
 
 def over_splits(files: Sequence[Scores]) -> list[Row]:
-    """Of each system "top1", "top5" and "mean_class": {"splits": one per file, "mean", "sd"} over the splits."""
+    """Return each system's "top1", "top5" and "mean_class": {"splits": one per file, "mean", "sd"}."""
     measured = [{name: video_metrics(fused, own.label) for name, fused in systems_of(own)} for own in files]
     rows = []
     for system in measured[0]:

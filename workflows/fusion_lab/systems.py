@@ -20,7 +20,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals are made, the same way for all systems of a report.
+    """Settings of the bootstrap, the same for all systems of a report.
 
     Attributes:
         resamples: Number of resamples of the videos.
@@ -33,7 +33,7 @@ class Bootstrap:
     level: float = 0.95
 
     def add_intervals(self, rows: Sequence[Row], hits: Sequence[Tensor], reference: Tensor) -> list[Row]:
-        """The rows with "top1", "difference" to the reference, and intervals of both, paired by video.
+        """Return the rows with "top1", "difference" to the reference, and intervals of both, paired by video.
 
         Args:
             rows: One per system.
@@ -54,12 +54,12 @@ class Bootstrap:
 
 
 def right_on(fused: Tensor, label: Tensor) -> Tensor:
-    """On which videos scores (N, K) are right, (N,) bool; ties are broken as `video_metrics` breaks them."""
+    """Mark the videos on which scores (N, K) are right, (N,) bool; ties are broken as `video_metrics` breaks them."""
     return fused.topk(min(5, fused.shape[1]), dim=1).indices[:, 0] == label
 
 
 def measure(systems: Iterable[tuple[Row, Tensor]], label: Tensor, reference: Tensor, bootstrap: Bootstrap) -> list[Row]:
-    """Accuracies of systems, with intervals.
+    """Compute accuracies of systems, with intervals.
 
     Args:
         systems: What a row begins with, and the scores (N, K).
@@ -75,7 +75,7 @@ def measure(systems: Iterable[tuple[Row, Tensor]], label: Tensor, reference: Ten
 
 
 def streams_alone(scores: Scores, bootstrap: Bootstrap) -> list[Row]:
-    """Each stream, ActivNo of all, and the oracle, right where any stream is; compared with ActivNo."""
+    """Measure each stream, ActivNo of all, and the oracle, right where any stream is; compared with ActivNo."""
     fused = fuse(scores.logits)
     singles = [({"system": name}, logits) for name, logits in zip(scores.streams, scores.logits, strict=True)]
     rows = measure([*singles, ({"system": "activno"}, fused)], scores.label, fused, bootstrap)
@@ -84,7 +84,7 @@ def streams_alone(scores: Scores, bootstrap: Bootstrap) -> list[Row]:
 
 
 def fusions(scores: Scores, extra: Sequence[float] | None, bootstrap: Bootstrap) -> list[Row]:
-    """Every fusion under every weighting of the fusion table, compared with ActivNo of equal weights."""
+    """Measure every fusion under every weighting, compared with ActivNo of equal weights."""
     systems = (
         ({"fusion": row["fusion"], "weights": row["weights"]}, fuse(scores.logits, row["fusion"], row["weights"]))
         for row in fusion_table(scores, extra)
@@ -93,7 +93,7 @@ def fusions(scores: Scores, extra: Sequence[float] | None, bootstrap: Bootstrap)
 
 
 def agreement(scores: Scores) -> Iterator[Row]:
-    """For each two streams, the number of videos by whether they say the same and which is right."""
+    """Count for each two streams the videos by whether they predict the same class and which is right."""
     predicted = scores.logits.argmax(2)
     for i, j in itertools.combinations(range(len(scores.streams)), 2):
         same = predicted[i] == predicted[j]
@@ -110,7 +110,7 @@ def agreement(scores: Scores) -> Iterator[Row]:
 
 
 def scores_of(system: str, scores: Scores) -> Tensor:
-    """Scores (N, K) of a system such as "rgb+sfs", fused by ActivNo, or "rgb+sfs@softmax".
+    """Return scores (N, K) of a system such as "rgb+sfs", fused by ActivNo, or "rgb+sfs@softmax".
 
     Raises:
         ValueError: If there is no such stream or fusion.
@@ -129,7 +129,7 @@ def scores_of(system: str, scores: Scores) -> Tensor:
 
 
 def comparison(pair: Sequence[str], scores: Scores, bootstrap: Bootstrap) -> Row:
-    """Two systems: counts and p value of McNemar's test, accuracies, and their difference, first minus second."""
+    """Compare two systems: McNemar's test, accuracies, and their difference, first minus second."""
     first, second = (right_on(scores_of(system, scores), scores.label) for system in pair)
     (row,) = bootstrap.add_intervals([{"first_system": pair[0], "second_system": pair[1]}], [first], second)
     return row | {"second_top1": second.double().mean().item()} | dataclasses.asdict(compare(first, second))

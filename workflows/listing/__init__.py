@@ -1,1 +1,1 @@
-"""One's own videos as a data set: what they were cut from, and what to run on them."""
+"""Data sets of a user's videos: their sources, lists, and the commands to run on them."""

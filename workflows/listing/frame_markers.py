@@ -1,4 +1,4 @@
-"""Files that say how many frames a folder holds and how many of them make a second."""
+"""Marker files that state the number of frames of a folder, or their rate."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ MARKERS = ("n_frames", "fps")
 
 
 class FrameCounts:
-    """Images of videos, counted on the disk once for each stream that is asked for.
+    """Numbers of images of videos, counted on the disk once for each stream that is asked for.
 
     Args:
         root: Folder of all videos.
@@ -35,7 +35,7 @@ class FrameCounts:
         return self.known[stream][entry.path]
 
     def count(self, path: str, stream: str) -> int:
-        """Images of one video."""
+        """Count the images of one video."""
         return self.store.counts(self.store.locate(path), {stream})[stream]
 
 
@@ -67,5 +67,5 @@ def write_marker(
 
 
 def duration(path: Path) -> float:
-    """Seconds of a video; raises as `index_video`."""
+    """Return the duration of a video in seconds; raises as `index_video`."""
     return index_video(path).length

@@ -1,4 +1,4 @@
-"""Train and test lists of one's own videos: what was cut from one source stays on one side."""
+"""Train and test lists of a user's videos, with all clips of one source on one side."""
 
 import logging
 import zlib
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 def hashed(name: str) -> int:
-    """A number that depends on a name alone, whose bytes need not be UTF-8."""
+    """Hash a name, whose bytes need not be UTF-8, to a number."""
     return zlib.crc32(name.encode("utf-8", "surrogateescape"))
 
 
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
-    """Choose the groups to test on: whole ones, in every class about `fraction` of its videos.
+    """Choose whole groups to test on, in every class about `fraction` of its videos.
 
     The choice depends on the names and the seed alone. Groups may span classes.
 
@@ -37,20 +37,18 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     for entry in entries:
         sizes[entry.group][entry.label] += 1
     totals = Counter(entry.label for entry in entries)
-    wanted = {label: max(1, round(fraction * total)) for label, total in totals.items()}
+    targets = {label: max(1, round(fraction * total)) for label, total in totals.items()}
     held: Counter[int] = Counter()
     chosen: set[str] = set()
     order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
     for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
         for group in order:
-            own = sizes[group]
-            fits = all(
-                held[label] + n <= wanted[label] + slack and held[label] + n < totals[label] for label, n in own.items()
-            )
-            needed = not slack or any(not held[label] for label in own)
+            labels = sizes[group]
+            fits = all(held[label] + n <= min(targets[label] + slack, totals[label] - 1) for label, n in labels.items())
+            needed = not slack or any(not held[label] for label in labels)
             if group not in chosen and fits and needed:
                 chosen.add(group)
-                held.update(own)
+                held.update(labels)
     for label, total in totals.items():
         if not held[label]:
             raise ValueError(
@@ -61,7 +59,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
 
 
 def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
-    """Entries in which a class of a single group has every video as its own, and said: they may look alike."""
+    """Make every video of a class with a single group its own group, with a warning: they may look alike."""
     groups: dict[int, set[str]] = defaultdict(set)
     for entry in entries:
         groups[entry.label].add(entry.group)

@@ -13,7 +13,7 @@ from sts_common import counted
 from ..shared.command_lines import quoted
 from .grouped_split import group_alone, split_groups
 from .list_writers import Lists, table
-from .looks import look_at
+from .looks import inspect_videos
 from .make_lists import put
 from .own_videos import clashes, follow_links, list_own
 from .recommended import CONFIG, choose_network, next_commands, shown
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def from_csv(path: Path) -> Lists:
-    """The videos of a CSV, split if it says how.
+    """Read the videos of a CSV, split if it has a split column.
 
     Raises:
         ValueError: If a row is malformed, or a video is on both sides.
@@ -35,7 +35,7 @@ def from_csv(path: Path) -> Lists:
 
 
 def divide(lists: Lists, opt: Namespace, again: str) -> Lists:
-    """Training and test videos, none of one source on both sides as far as names or `--group_by` tell.
+    """Split the videos into training and test, without a shared source as far as names or `--group_by` tell.
 
     Args:
         lists: All are for training.
@@ -57,7 +57,7 @@ def divide(lists: Lists, opt: Namespace, again: str) -> Lists:
 
 
 def by_names(lists: Lists, opt: Namespace, again: str) -> tuple[list[Entry], set[str], str]:
-    """Entries by source, the sources to test on, and how they were found; what else could be meant is said."""
+    """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
     patterns = list(sensible(entries))
     for pattern, found in patterns:
@@ -85,7 +85,7 @@ def by_names(lists: Lists, opt: Namespace, again: str) -> tuple[list[Entry], set
 
 
 def report(lists: Lists) -> None:
-    """Say how many videos there are, and what may go wrong with their names or their split."""
+    """Report how many videos there are, and possible problems with their names or their split."""
     train, test = lists.subsets["train"], lists.subsets["test"]
     log.info(
         "%s, %s and %s",
@@ -108,7 +108,7 @@ def report(lists: Lists) -> None:
 
 
 def read_source(opt: Namespace) -> tuple[Lists, Path]:
-    """The videos and their folder; links to them are allowed for training.
+    """Find the videos and their folder; links to them are allowed for training.
 
     Raises:
         ValueError: If it is not said where those of a list are.
@@ -124,7 +124,7 @@ def read_source(opt: Namespace) -> tuple[Lists, Path]:
 
 
 def main(opt: Namespace) -> list[str]:
-    """Write the lists; returns the next commands."""
+    """Write the lists; return the next commands."""
     if opt.source.resolve() in (opt.out / "frames").resolve().parents:
         raise ValueError(f"--out {opt.out}: lies inside the folder of videos; choose another")
     if not 0 < opt.test_fraction < 1:
@@ -134,20 +134,20 @@ def main(opt: Namespace) -> list[str]:
         lists = divide(lists, opt, command_of(opt))
     report(lists)
     train, test = lists.subsets["train"], lists.subsets["test"]
-    looks = look_at(videos, [*train, *test])
-    network, reason = choose_network(len(train), looks)
+    properties = inspect_videos(videos, [*train, *test])
+    network, reason = choose_network(len(train), properties)
     texts = {f"labels/{name}": text for name, text in table(lists).items()}
     for path in put(texts | ({CONFIG: network} if network else {}), opt.out, opt.force):
         log.info("%s", path)
     log.info("%s", reason)
-    if looks.kind == "frames":
+    if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
-    commands = [shown(command) for command in next_commands(videos, opt.out, looks, bool(network))]
+    commands = [shown(command) for command in next_commands(videos, opt.out, properties, bool(network))]
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
 
 
 def command_of(opt: Namespace) -> str:
-    """The command that these options came from, which replaces its lists."""
+    """Return the command with these options, which replaces its lists."""
     options: list[str | Path] = ["--videos", opt.videos] if opt.videos else []
     return shown(["utils1/init_dataset.py", opt.source, *options, "--out", opt.out, "--force"])

@@ -1,4 +1,4 @@
-"""Lists of videos as text, in the forms that published tools read."""
+"""Formatters of lists of videos as text, in the forms that published tools read."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ Files = dict[str, str]
 
 
 class Lists(NamedTuple):
-    """What is written.
+    """Entries to write, with their classes and frame counts.
 
     Attributes:
         subsets: Entries of "train" and "test".
@@ -32,14 +32,14 @@ class Lists(NamedTuple):
     streams: tuple[str, ...] = ("rgb",)
 
     def frames(self, entry: Entry, stream: str = "rgb") -> int:
-        """Images of a whole video."""
+        """Count the images of a whole video."""
         if self.images is None:
             raise ValueError("this form holds the number of frames: give --frame_dir, where they can be counted")
         return self.images(entry, stream)
 
 
 def settings(lists: Lists) -> Files:
-    """two-stream-pytorch: "<path> <frames> <label>", a file per subset, stream and split."""
+    """Format two-stream-pytorch's lists: "<path> <frames> <label>", a file per subset, stream and split."""
     files = {}
     for subset, word in (("train", "train"), ("test", "val")):
         for stream in lists.streams:
@@ -49,7 +49,7 @@ def settings(lists: Lists) -> Files:
 
 
 def ibm(lists: Lists, separator: str = " ") -> Files:
-    """IBM's action-recognition-pytorch: path, first frame, last frame and label."""
+    """Format lists of IBM's action-recognition-pytorch: path, first frame, last frame and label."""
     files = {}
     for subset, word in (("train", "train"), ("test", "val")):
         rows = []
@@ -63,7 +63,7 @@ def ibm(lists: Lists, separator: str = " ") -> Files:
 
 
 def kinetics(lists: Lists) -> Files:
-    """STS-Net's lists of Kinetics: "<path> <label> <frames>"."""
+    """Format STS-Net's lists of Kinetics: "<path> <label> <frames>"."""
     names = {"train": "Kinetics_train_labels.txt", "test": "Kinetics_val_labels.txt"}
     return {
         name: as_lines(f"{entry.path} {entry.label} {lists.frames(entry)}" for entry in whole(lists, subset))
@@ -72,7 +72,7 @@ def kinetics(lists: Lists) -> Files:
 
 
 def ucf(lists: Lists) -> Files:
-    """UCF101's official lists: classes from 1, the class also being the folder."""
+    """Format UCF101's official lists: classes from 1, the class also being the folder."""
     for entry in (*lists.subsets["train"], *lists.subsets["test"]):
         if entry.path.partition("/")[0].lower() != lists.class_names[entry.label].lower():
             raise ValueError(f"{entry.path}: does not lie in a folder of its class, as in this form; use csv or json")
@@ -85,7 +85,7 @@ def ucf(lists: Lists) -> Files:
 
 
 def table(lists: Lists) -> Files:
-    """One CSV with a column for the subset, and one of the classes; any name survives."""
+    """Format one CSV with a column for the subset, and one of the classes; any name survives."""
     parts = any(entry.segment for entries in lists.subsets.values() for entry in entries)
     rows: list[tuple[Any, ...]] = [("path", "label", "split", "group", *(("start", "end", "unit") if parts else ()))]
     for subset, entries in lists.subsets.items():
@@ -97,12 +97,12 @@ def table(lists: Lists) -> Files:
 
 
 def listed(path: str) -> str:
-    """A path as `any_list` reads it back, which takes one extension off, as that of "a.mov", once "a.mov.mp4"."""
+    """Return a path as `any_list` reads it back, which strips one extension, as that of "a.mov", once "a.mov.mp4"."""
     return path if without_extension(path) == path else f"{path}{VIDEOS[0]}"
 
 
 def database(lists: Lists) -> Files:
-    """3D-ResNets' JSON in the manner of ActivityNet; "path" where a video is not at <class>/<name>."""
+    """Format 3D-ResNets' JSON in the manner of ActivityNet; "path" where a video is not at <class>/<name>."""
     videos: dict[str, Any] = {}
     for subset, word in (("train", "training"), ("test", "validation")):
         for path, group in groupby(lists.subsets[subset], key=lambda entry: entry.path):
@@ -110,25 +110,25 @@ def database(lists: Lists) -> Files:
             in_seconds = all(entry.segment and entry.segment.unit == "seconds" for entry in entries)
             for part in [entries] if in_seconds else [[entry] for entry in entries]:
                 name = next(n for n in (path.rpartition("/")[2], path, part[0].name) if n not in videos)
-                found = [annotation(lists, entry, name) for entry in part]
+                annotations = [annotation(lists, entry, name) for entry in part]
                 several = part[0].segment is not None and part[0].segment.unit == "seconds"
-                videos[name] = {"subset": word, "annotations": found if several else found[0]}
+                videos[name] = {"subset": word, "annotations": annotations if several else annotations[0]}
     text = as_json({"labels": lists.class_names, "database": videos}, indent=1, ensure_ascii=False)
     return {f"videos_{lists.split:02d}.json": f"{text}\n"}
 
 
 def annotation(lists: Lists, entry: Entry, name: str) -> dict[str, Any]:
-    """What the JSON says of an entry: segments in seconds as they are, those in frames without their last one."""
+    """Return the JSON of an entry: segments in seconds as they are, those in frames without their last one."""
     label = lists.class_names[entry.label]
-    made: dict[str, Any] = {"label": label}
+    fields: dict[str, Any] = {"label": label}
     if entry.segment:
         last = 1 if entry.segment.unit == "frames" else 0
-        made["segment"] = [entry.segment.start, entry.segment.end + last]
-    return made | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
+        fields["segment"] = [entry.segment.start, entry.segment.end + last]
+    return fields | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
 
 
 def whole(lists: Lists, subset: str) -> list[Entry]:
-    """Entries of a subset, of which none is a part of a video."""
+    """Return the entries of a subset, of which none may be a part of a video."""
     part = next((entry for entry in lists.subsets[subset] if entry.segment), None)
     if part:
         raise ValueError(f"{part.name}: a part of a video, which this form cannot hold; use csv, json or ibm")
@@ -136,17 +136,17 @@ def whole(lists: Lists, subset: str) -> list[Entry]:
 
 
 def class_file(lists: Lists) -> Files:
-    """Names of the classes, for forms that number them only."""
+    """Format the names of the classes, for forms that number them only."""
     return {"classes.csv": as_csv([("index", "name"), *enumerate(lists.class_names)])}
 
 
 def as_lines(rows: Iterable[str]) -> str:
-    """Rows that end in a line break."""
+    """Join rows to lines, each with its line break."""
     return "".join(f"{row}\n" for row in rows)
 
 
 def as_csv(rows: Iterable[Iterable[Any]]) -> str:
-    """Rows of a CSV file."""
+    """Format rows as a CSV file."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()

@@ -1,4 +1,4 @@
-"""What some videos of a data set are like, as far as commands for it depend on that."""
+"""Properties of the videos of a data set on which the recommended commands depend."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,8 +19,8 @@ USUAL = 240  # pixels, where none can be read
 RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart rates of one data set may be
 
 
-class Looks(NamedTuple):
-    """How videos are stored, and of what kind they are.
+class VideoProperties(NamedTuple):
+    """Storage, size and frame rate of the videos of a data set.
 
     Attributes:
         kind: "files", "frames", "flow" for frames with flow, or "" where they are not at hand.
@@ -35,27 +35,27 @@ class Looks(NamedTuple):
     source_rate: bool
 
 
-def look_at(root: Path, entries: Sequence[Entry]) -> Looks:
-    """Look at some videos of which the last entries are preferred as an example; what cannot be read is passed over."""
+def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
+    """Inspect some videos, with the last entry as the example; unreadable ones are skipped."""
     some = entries[:: max(1, len(entries) // LOOKED_AT)]
     try:
         store = open_store("auto", root, some)
         places = [store.locate(entry.path) for entry in some]
         example = store.locate(entries[-1].path)
     except (OSError, ValueError):
-        return Looks("", root / entries[-1].path, USUAL, False)
+        return VideoProperties("", root / entries[-1].path, USUAL, False)
     if isinstance(store, VideoFiles):
         sides, rates = of_files(places)
-        return Looks("files", example, sides, rates)
+        return VideoProperties("files", example, sides, rates)
     try:
         kind = "flow" if store.counts(example, {"flow"}).get("flow") else "frames"
     except (OSError, ValueError):
         kind = "frames"
-    return Looks(kind, example, side_of_frames(places), False)
+    return VideoProperties(kind, example, side_of_frames(places), False)
 
 
 def of_files(files: Iterable[Path]) -> tuple[int, bool]:
-    """`Looks.side` and `Looks.source_rate` of video files."""
+    """Return the `side` and `source_rate` of video files."""
     sides, rates, uneven = list[int](), list[float](), 0
     for file in files:
         try:
@@ -73,7 +73,7 @@ def of_files(files: Iterable[Path]) -> tuple[int, bool]:
 
 
 def side_of_frames(folders: Iterable[Path]) -> int:
-    """`Looks.side` of folders of frames."""
+    """Return the `side` of folders of frames."""
     sides = []
     for folder in folders:
         image = next((file for file in sorted(folder.iterdir()) if file.suffix.lower() in IMAGES), None)

@@ -1,4 +1,4 @@
-"""Lists of videos from one form to another."""
+"""Conversion of lists of videos."""
 
 import logging
 from argparse import Namespace
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 
 def read(opt: Namespace, split: int) -> Lists:
-    """Both subsets of SRC; one may be missing.
+    """Read both subsets of SRC; one may be missing.
 
     Raises:
         FileNotFoundError: If both are.
@@ -56,14 +56,14 @@ def read(opt: Namespace, split: int) -> Lists:
 
 
 def listing(opt: Namespace, split: int, subset: str) -> Listing:
-    """One subset of SRC."""
+    """Read one subset of SRC."""
     if opt.source_form == "List":
         return read_lists(opt.source, split, subset, opt.first_label, opt.strip)
     return DATASETS[opt.source_form](opt.source, split, subset)
 
 
 def recognise(source: Path, split: int) -> str:
-    """The name in `DATASETS` whose files SRC holds.
+    """Return the name in `DATASETS` whose files SRC holds.
 
     Raises:
         FileNotFoundError: If it holds nobody's.
@@ -87,7 +87,7 @@ def recognise(source: Path, split: int) -> str:
 
 
 def convert(opt: Namespace, lists: Lists) -> Files:
-    """The texts of one split, by file name; read again to be sure."""
+    """Format the lists of one split, by file name, and read them again to be sure."""
     write, reader = WRITERS[opt.to]
     files = write(lists, opt.separator) if opt.to == "ibm" else write(lists)
     files = {name: text for name, text in files.items() if text}  # a subset without videos has no list
@@ -100,7 +100,7 @@ def convert(opt: Namespace, lists: Lists) -> Files:
 
 
 def compare(form: str, lists: Lists, subset: str, list_videos: ListVideos, place: Path) -> None:
-    """Raise a ValueError if what was written does not read as it was meant."""
+    """Raise a ValueError if the written lists do not read as the entries they were made from."""
     entries = lists.subsets[subset]
     if not entries:
         return
@@ -119,7 +119,7 @@ def compare(form: str, lists: Lists, subset: str, list_videos: ListVideos, place
 
 
 def put(files: Files, folder: Path, force: bool) -> list[Path]:
-    """Write files, each whole or not at all; returns them.
+    """Write files, each whole or not at all; return them.
 
     Raises:
         ValueError: If one is there that says something else, and is not to be replaced; then none is written.
@@ -134,7 +134,7 @@ def put(files: Files, folder: Path, force: bool) -> list[Path]:
 
 
 def main(opt: Namespace) -> None:
-    """Convert."""
+    """Convert the lists."""
     if opt.source_form == "auto":
         form = "List" if opt.strip or opt.first_label else recognise(opt.source, opt.split or 1)
         opt = Namespace(**vars(opt) | {"source_form": form})

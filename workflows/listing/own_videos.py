@@ -1,4 +1,4 @@
-"""Videos of one's own, one folder per class: video files, or folders of frames."""
+"""A user's videos, one folder per class: video files, or folders of frames."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
-    """The videos that `find_tree` finds, all for training, by class folder; and as they were found.
+    """List the videos that `find_tree` finds, all for training, by class folder; and as they were found.
 
     What is left out is said.
 
@@ -41,7 +41,7 @@ def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
 
 
 def follow_links(root: Path, videos: Iterable[VideoPath]) -> Path | None:
-    """Say in `links.txt` that the links to one's own videos may lead out of their folder, if any do; returns it."""
+    """Record in `links.txt` which links of a user's videos may lead out of their folder, if any do; return it."""
     links = {link for video in videos if (link := leading_out(root, f"{video.path}{video.suffix}"))}
     if not links:
         return None
@@ -56,7 +56,7 @@ def follow_links(root: Path, videos: Iterable[VideoPath]) -> Path | None:
 
 
 def clashes(names: Iterable[str]) -> list[list[str]]:
-    """Names that differ in capitals alone, which some disks take for one."""
+    """Return names that differ in case alone, which some disks take for one."""
     same: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
         same[name.casefold()].append(name)

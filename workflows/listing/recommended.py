@@ -1,4 +1,4 @@
-"""The commands that lead from a data set of one's own to a fused result, with sizes that suit it."""
+"""Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,7 +7,7 @@ from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
 
 from ..shared.command_lines import quoted
-from .looks import Looks
+from .looks import VideoProperties
 
 MANY = 3000  # training videos from which a large network learns more than these videos alone
 DEEPER = 1000  # training videos from which 18 layers learn more than 10
@@ -42,14 +42,14 @@ CONFIG = "train.yaml"
 Command = list[str | Path]
 
 
-def choose_network(videos: int, looks: Looks) -> tuple[str, str]:
-    """The content of `--config` for a number of training videos, "" for none, and the reason for it."""
+def choose_network(videos: int, properties: VideoProperties) -> tuple[str, str]:
+    """Return the content of `--config` for a number of training videos, "" for none, and the reason for it."""
     if videos >= MANY:
         return "", (
             f"{videos:,} training videos: the commands train the published network, ResNeXt-101, which wants a GPU; "
             "with weights of Kinetics it learns more, see --pretrain_path of train.py"
         )
-    size, depth = input_size(looks.side), 10 if videos < DEEPER else 18
+    size, depth = input_size(properties.side), 10 if videos < DEEPER else 18
     batch = next((size for size in (16, 8, 4) if 4 * size <= videos), 2)
     reason = (
         f"{videos:,} training {'video' if videos == 1 else 'videos'} and no pre-trained weights: a large network would "
@@ -60,38 +60,40 @@ def choose_network(videos: int, looks: Looks) -> tuple[str, str]:
 
 
 def input_size(side: int) -> int:
-    """Side of the input for videos of a short side, in pixels."""
+    """Return the input size for videos of a short side, in pixels."""
     return max((size for size in SIDES if size * SCALE <= side), default=SIDES[0])
 
 
-def next_commands(source: Path, out: Path, looks: Looks, small: bool) -> list[Command]:
-    """What to run, in this order.
+def next_commands(source: Path, out: Path, properties: VideoProperties, small: bool) -> list[Command]:
+    """Return the commands to run, in this order.
 
     Args:
         source: Folder of the videos.
         out: Folder of the data set; its lists and its `--config` are there.
-        looks: What the videos are like.
+        properties: What the videos are like.
         small: Whether there is a `--config`.
     """
     results = out / "results"
     listed: Command = ["--dataset", "List", "--annotation_path", out / "labels", "--result_path", results]
     config: Command = ["--config", out / CONFIG] if small else []
     original: Command = [*listed, "--frame_dir", source]
-    if looks.kind == "files":
-        original += ["--layout", "video", *(["--video_fps", "source"] if looks.source_rate else [])]
-    frames = out / "frames" if looks.kind == "files" else source
+    if properties.kind == "files":
+        original += ["--layout", "video", *(["--video_fps", "source"] if properties.source_rate else [])]
+    frames = out / "frames" if properties.kind == "files" else source
     stored: Command = [*listed, "--frame_dir", frames]
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
     rgb: Command = [*config, *original, *only_rgb]
     rgb_best = single_stream_files(parse_opts(words(rgb))).best
-    first: list[Command] = [] if looks.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
+    first: list[Command] = (
+        [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
+    )
     first.append(["train.py", *rgb])
-    if looks.kind not in ("files", "flow"):  # flow is computed from videos
+    if properties.kind not in ("files", "flow"):  # flow is computed from videos
         test: Command = ["test_single_stream.py", *original, *only_rgb, "--resume_path1", rgb_best]
-        return [*first, test, report(results, out), predict(looks, rgb_best)]
-    if looks.kind == "files":
-        first.append(["utils1/extract_frames_flows.py", source, frames, *extraction(looks, small)])
+        return [*first, test, report(results, out), predict(properties, rgb_best)]
+    if properties.kind == "files":
+        first.append(["utils1/extract_frames_flows.py", source, frames, *extraction(properties, small)])
     flow: Command = [*config, *stored, "--modality", "Flow"]
     flow_best = single_stream_files(parse_opts(words(flow))).best
     sfs: Command = [*config, *stored, "--modality", "RGB_Flow", "--resume_path1", flow_best]
@@ -103,31 +105,31 @@ def next_commands(source: Path, out: Path, looks: Looks, small: bool) -> list[Co
         ["STS_train.py", *sfs],
         ["test_two_stream.py", *fused],
         report(results, out),
-        predict(looks, rgb_best, sfs_best),
+        predict(properties, rgb_best, sfs_best),
     ]
 
 
-def extraction(looks: Looks, small: bool) -> Command:
-    """Options of an extraction: no larger than the network can see, nor than the videos are."""
-    side = min(looks.side, 2 * input_size(looks.side) if small else EXTRACTED)
-    return ["--short_side", str(side), *(["--fps", "source"] if looks.source_rate else [])]
+def extraction(properties: VideoProperties, small: bool) -> Command:
+    """Return options of an extraction: no larger than the network can see, nor than the videos are."""
+    side = min(properties.side, 2 * input_size(properties.side) if small else EXTRACTED)
+    return ["--short_side", str(side), *(["--fps", "source"] if properties.source_rate else [])]
 
 
 def report(results: Path, out: Path) -> Command:
-    """The page of all results."""
+    """Return the command for the page of all results."""
     return ["utils1/report.py", results, "--out", out / "report"]
 
 
-def predict(looks: Looks, *weights: Path) -> Command:
-    """Name the action in one of the videos."""
-    return ["predict.py", looks.example, "--weights", *weights]
+def predict(properties: VideoProperties, *weights: Path) -> Command:
+    """Return the command that classifies one of the videos."""
+    return ["predict.py", properties.example, "--weights", *weights]
 
 
 def shown(command: Command) -> str:
-    """A command as one types it."""
+    """Format a command as one types it."""
     return " ".join(map(quoted, ["python", *words(command)]))
 
 
 def words(command: Sequence[str | Path]) -> list[str]:
-    """The words of a command; a path that begins with a dash would be read as an option."""
+    """Return the words of a command; a path that begins with a dash would be read as an option."""
     return [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in command]

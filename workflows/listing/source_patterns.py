@@ -1,4 +1,4 @@
-"""What the names of videos tell of their sources, so that clips of one source stay on one side of a split."""
+"""Sources of videos by their names, so that clips of one source stay on one side of a split."""
 
 import re
 from collections import defaultdict
@@ -13,7 +13,7 @@ PLACES = "scene|session|video|vid|rec|tape|movie|seq|set|day|part|id|s|p"
 
 
 class Pattern(NamedTuple):
-    """A manner of naming videos.
+    """A naming scheme of videos.
 
     Attributes:
         what: Whose it is, or what it takes for the source.
@@ -42,7 +42,7 @@ PATTERNS = (
 
 
 def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
-    """Entries whose group is what a regular expression finds in the path.
+    """Group entries by the match of a regular expression in the path.
 
     That is its group `source`, without one its first parenthesis, without any all of it.
 
@@ -63,7 +63,7 @@ def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
 
 
 def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
-    """Patterns that all names fit, and that give every class several sources with several videos in some of them."""
+    """Return patterns that all names match, with several sources in every class and several videos in some of them."""
     for pattern in PATTERNS:
         try:
             found = grouped(entries, pattern.expression)
@@ -75,12 +75,12 @@ def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
 
 
 def count_sources(entries: Sequence[Entry]) -> int:
-    """How many sources there are."""
+    """Count the sources."""
     return len({entry.group for entry in entries})
 
 
 def per_class(entries: Sequence[Entry]) -> tuple[int, int]:
-    """The fewest and the most sources that a class has."""
+    """Return the fewest and the most sources that a class has."""
     groups: dict[int, set[str]] = defaultdict(set)
     for entry in entries:
         groups[entry.label].add(entry.group)

@@ -1,4 +1,4 @@
-"""What this machine loads images and computes flow with and how fast, what is missing and how to get it: in seconds."""
+"""Image decoders and flow solvers of this machine: speed, missing ones and how to install them, in seconds."""
 
 import os
 import platform
@@ -53,7 +53,7 @@ Row = dict[str, Any]
 
 
 def about_machine() -> dict[str, Any]:
-    """Versions and hardware, in plain types."""
+    """Return versions and hardware, in plain types."""
     disk = shutil.disk_usage(Path.cwd())
     backend, devices = choose_backend("tvl1", "auto", None)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
@@ -77,19 +77,19 @@ def about_machine() -> dict[str, Any]:
 
 
 def about_loader() -> dict[str, str]:
-    """The native decoder of images."""
+    """Describe the native decoder of images."""
     return {"isa": loader.isa_used(), "libjpeg": loader.jpeg_library(), "library": str(loader.library_path())}
 
 
 def missing() -> dict[str, str]:
-    """What cannot be used here, and how to get it."""
+    """Return the features that cannot be used here, and how to install them."""
     flows = {f"{name} by {way}": reason for name in FLOWS for way, reason in available(name).items() if reason}
     reason = loader.missing()
     return {LOADER: f"{reason}; {LOADER_CURE}"} | flows if reason else flows
 
 
 def wrong_gradients() -> list[str]:
-    """The convolutions whose weight gradients this torch computes wrong on this CPU, of a few that it may."""
+    """Return the convolutions whose weight gradients this torch computes wrong on this CPU, of a few candidates."""
     wrong = []
     for amp, (dtype, limit) in FORMATS.items():
         for kernel, (span, frames) in LAYERS.items():
@@ -102,7 +102,7 @@ def wrong_gradients() -> list[str]:
 
 
 def about_gradients(wrong: Sequence[str]) -> str:
-    """One line of what `wrong_gradients` found."""
+    """Summarise the result of `wrong_gradients` in one line."""
     if not wrong:
         return "training on this CPU: weight gradients of short clips by torch are right"
     return (
@@ -112,7 +112,7 @@ def about_gradients(wrong: Sequence[str]) -> str:
 
 
 def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
-    """What is measured: its description, what builds the solver, and the pairs that are solved at once."""
+    """Return the solvers to measure: description, builder, and the pairs that are solved at once."""
     reasons, most = available("tvl1"), cores()
     if not reasons["native"]:
         for isa in native.isa_paths()[1:]:
@@ -135,7 +135,7 @@ def trials() -> Iterator[tuple[Row, Callable[[], FlowSolver], int]]:
 
 
 def measure_all(deadline: float) -> Iterator[Row]:
-    """The rows of `trials` with "pairs_per_second", or "problem" where there is none."""
+    """Return the rows of `trials` with "pairs_per_second", or "problem" where a solver fails."""
     video, _ = render("star_sway", 0, 0, size=WIDTH, frames=2)
     first, second = (cv2.cvtColor(frame[:HEIGHT], cv2.COLOR_BGR2GRAY) for frame in video)
     for row, build, pairs in trials():
@@ -150,7 +150,7 @@ def measure_all(deadline: float) -> Iterator[Row]:
 
 
 def measure(solve: FlowSolver, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> float:
-    """Pairs per second, the transfer to a GPU and back included, at the best of several calls."""
+    """Measure pairs per second, the transfer to a GPU and back included, at the best of several calls."""
     solve(previous, following)  # the first call compiles, or takes memory
     best, end = np.inf, time.perf_counter() + BUDGET
     while True:
@@ -163,7 +163,7 @@ def measure(solve: FlowSolver, previous: NDArray[np.uint8], following: NDArray[n
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Format the report for people."""
     machine = report["machine"]
     gpus = ", ".join(f"{gpu['name']} ({gpu['gigabytes']} GB)" for gpu in machine["gpus"]) or "no GPU"
     kernel, images = machine["native"], machine["images"]
@@ -197,7 +197,7 @@ def as_text(report: dict[str, Any]) -> str:
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the report; returns it."""
+    """Print the report; return it."""
     start = time.perf_counter()
     with single_threaded_libraries():
         speeds = list(measure_all(start + SECONDS))

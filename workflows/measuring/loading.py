@@ -1,4 +1,4 @@
-"""Measure how many clips per second this machine loads, with some options and with others."""
+"""Measurement of clips loaded per second on this machine, with the given options and with alternatives."""
 
 import time
 from argparse import Namespace
@@ -29,7 +29,7 @@ Setting = dict[str, Any]
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the report; returns it."""
+    """Print the report; return it."""
     if opt.seconds <= 0:
         raise ValueError(f"--seconds {opt.seconds:g} is not more than 0")
     if opt.training.flow_source == "online":
@@ -45,14 +45,14 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def build_training(training: Namespace, decode: str, decoder: str) -> VideoDataset:
-    """The training clips of some options, decoded in a way."""
+    """Build the dataset of training clips with some options and a decoder."""
     dataset = build_dataset(Namespace(**vars(training) | {"decode": decode, "decoder": decoder}), "train")
     assert isinstance(dataset, VideoDataset)
     return dataset
 
 
 def alternatives() -> Iterator[Setting]:
-    """Options that differ from the given ones; the first is none."""
+    """Return alternatives to the given options; the first changes none."""
     yield {}
     counts = [2**k for k in range(default_workers().bit_length()) if 2**k < default_workers()] + [default_workers()]
     for loader in ("threads", "processes"):
@@ -64,7 +64,7 @@ def alternatives() -> Iterator[Setting]:
 
 
 def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoDataset]) -> Row:
-    """Clips per second with some options changed, and milliseconds per clip by step."""
+    """Measure clips per second with some options changed, and milliseconds per clip by step."""
     training = Namespace(**vars(opt.training) | setting)
     loader = ClipLoader(
         build(training.decode, training.decoder),
@@ -88,14 +88,14 @@ def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoD
     batches.close()
     if not clips:
         raise ValueError(f"{training.frame_dir}: no clip could be read; utils1/audit.py says what is damaged")
-    own = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
-    own |= {"loader": loader.kind, "n_workers": loader.workers}
+    settings = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
+    settings |= {"loader": loader.kind, "n_workers": loader.workers}
     parts = {step: 1000 * x / clips for step, x in zip(STEPS, seconds.tolist(), strict=True)}
-    return {"changed": setting, **own, "clips_per_second": clips / wall, "ms_per_clip": parts}
+    return {"changed": setting, **settings, "clips_per_second": clips / wall, "ms_per_clip": parts}
 
 
 def endless(loader: ClipLoader) -> Generator[dict[str, Any], None, None]:
-    """Batches of epoch after epoch."""
+    """Yield batches of epoch after epoch."""
     epoch = 0
     while True:
         loader.set_epoch(epoch)
@@ -104,7 +104,7 @@ def endless(loader: ClipLoader) -> Generator[dict[str, Any], None, None]:
 
 
 def disk_seconds(dataset: VideoDataset) -> tuple[float | None, float]:
-    """Milliseconds of reading files per clip from the disk and from memory; None where it cannot be told to forget."""
+    """Measure the milliseconds of reading a clip's files from disk and from memory; None if no cache can be dropped."""
     chosen = range(0, len(dataset), max(1, len(dataset) // COLD))[:COLD]
     forgotten = [forget(dataset.videos[index].folder) for index in chosen]
     with single_threaded_libraries():
@@ -113,12 +113,12 @@ def disk_seconds(dataset: VideoDataset) -> tuple[float | None, float]:
 
 
 def reading(dataset: VideoDataset, index: int) -> float:
-    """Seconds that reading files takes of one clip."""
+    """Measure the seconds that reading the files of one clip takes."""
     return float(dataset[0, index]["seconds"][STEPS.index("read")])
 
 
 def advice(rows: Sequence[Row], cold: float | None, warm: float) -> str:
-    """What to do, in a line."""
+    """Recommend an option, in a line."""
     now, best = rows[0], max((row for row in rows if row["decode"] == rows[0]["decode"]), key=speed)
     parts = now["ms_per_clip"]
     slowest = max(parts, key=lambda step: parts[step])
@@ -136,17 +136,17 @@ def advice(rows: Sequence[Row], cold: float | None, warm: float) -> str:
 
 
 def speed(row: Row) -> float:
-    """Clips per second."""
+    """Format clips per second."""
     return float(row["clips_per_second"])
 
 
 def words(row: Row) -> str:
-    """What was changed, as options."""
+    """Format changed options."""
     return " ".join(f"--{name} {value}" for name, value in row["changed"].items())
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Format the report for people."""
     cells = [("workers", "", "decoder", "", "clips/s", *(f"ms {step}" for step in STEPS))]
     for row in report["settings"]:
         cells.append(

@@ -1,4 +1,4 @@
-"""Frame folders to packed clips: one file per video and stream, which holds the image files as they are."""
+"""Conversion of frame folders to packed clips: one file per video and stream, with the image files unchanged."""
 
 import logging
 import sys
@@ -85,7 +85,7 @@ def unpack_tree(opt: Namespace) -> None:
 
 
 def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:
-    """What `function` counts in every packed video.
+    """Sum the counts of `function` over every packed video.
 
     Raises:
         FileNotFoundError: If there is none.

@@ -1,4 +1,4 @@
-"""Files of packed clips back to the images that they were made from, or compared with them."""
+"""Restoring and verifying packed clips: files identical to those that were packed."""
 
 import zlib
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ from ..shared.processes import Worker
 
 @dataclass(frozen=True)
 class Files:
-    """The files of one video, and a root: of the tree that they become, or were made from, if there is one."""
+    """The packed files of one video, and the root of the tree to restore or compare with, if there is one."""
 
     files: Sequence[Path]
     root: Path | None
 
 
 def unpack(job: Files, _: Worker) -> tuple[int, str]:
-    """Write what a video was packed from; files that are there already are left alone.
+    """Write the files that a video was packed from; existing files are left alone.
 
     Returns:
         Bytes written, and why it failed or "".
@@ -59,7 +59,7 @@ def verify(job: Files, _: Worker) -> tuple[int, str]:
 
 
 def in_order(paths: Sequence[Path]) -> Iterator[tuple[PackFile, int, str]]:
-    """What packs hold, by number and name: all images before all other files, for a `done` says that all is there."""
+    """Yield the content of packs, by number and name: all images before all other files, for `done` marks the end."""
     files = [PackFile(path) for path in paths]
     for is_image in (True, False):
         for file in files:

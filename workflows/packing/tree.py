@@ -1,4 +1,4 @@
-"""The videos of a tree of frame folders, and their packed files."""
+"""Videos of a tree of frame folders, and their packed files."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ class Job:
 
 
 class Images(NamedTuple):
-    """What becomes a file.
+    """The image files of one packed file.
 
     Attributes:
         stream: Its name.
@@ -58,7 +58,7 @@ class Images(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """Bytes before and after, packed files that were there already, and why it failed or ""."""
+    """Bytes before and after, number of packed files that existed already, and the error or ""."""
 
     before: int = 0
     after: int = 0
@@ -67,7 +67,7 @@ class Outcome:
 
 
 def choose_layout(root: Path, layout: str) -> str:
-    """The layout of a tree; "auto" looks at it.
+    """Return the layout of a tree, detected where it is "auto".
 
     Raises:
         FileNotFoundError: If the tree is not there, or empty.
@@ -89,7 +89,7 @@ def choose_layout(root: Path, layout: str) -> str:
 
 
 def folders_with_files(root: Path) -> Iterator[Path]:
-    """Folders below a root that hold files, sorted."""
+    """Find the folders below a root that hold files, sorted."""
     for folder, inner, names in os.walk(root):
         inner[:] = sorted(name for name in inner if not name.startswith(".part-"))  # unfinished extractions
         if names and Path(folder) != root:
@@ -97,7 +97,7 @@ def folders_with_files(root: Path) -> Iterator[Path]:
 
 
 def find_folders(store: FrameFolders) -> list[Path]:
-    """Folders of videos: those with a first frame, and those that have flow but no frames anywhere."""
+    """Find folders of videos: those with a first frame, and those that have flow but no frames anywhere."""
     folders = list(folders_with_files(store.root))
     framed = [folder for folder in folders if begins(store, folder, "rgb")]
     names = {folder.name for folder in framed}
@@ -120,7 +120,7 @@ def begins(store: FrameFolders, folder: Path, stream: str) -> bool:
 
 
 def images_of(store: FrameFolders, folder: Path) -> list[Images]:
-    """What each packed file of a video is made of.
+    """Return the images of each packed file of a video.
 
     Raises:
         ValueError: If an image is missing.
@@ -146,12 +146,12 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
 
 
 def video_at(folder: Path) -> Video:
-    """A whole video."""
+    """Return a whole video."""
     return Video(folder.name, folder, 0, 0)
 
 
 def pack_video(job: Job, _: Worker) -> Outcome:
-    """Pack all streams of a video; those that are packed already are left alone."""
+    """Pack all streams of a video; existing packed files are left alone."""
     before = after = skipped = 0
     try:
         for images in images_of(FrameFolders(job.root, job.layout), job.folder):
@@ -176,7 +176,7 @@ def pack(images: Images, target: Path) -> None:
 
 
 def contents(images: Images) -> Iterator[bytes]:
-    """Bytes of each file."""
+    """Read the bytes of each file."""
     for path in images.paths:
         data = read_file(path)
         check_size(memoryview(data), path)
@@ -185,7 +185,7 @@ def contents(images: Images) -> Iterator[bytes]:
 
 
 def is_packed(target: Path, images: Images) -> bool:
-    """Whether a file is there, whole, and has so many images."""
+    """Whether a file exists, is whole, and has so many images."""
     try:
         return PackFile(target).images == len(images.paths)
     except (FileNotFoundError, ValueError):
@@ -193,7 +193,7 @@ def is_packed(target: Path, images: Images) -> bool:
 
 
 def packed_videos(root: Path) -> list[list[Path]]:
-    """Packed files by video, frames before flow."""
+    """Return the packed files by video, frames before flow."""
     videos: dict[str, list[Path]] = {}
     for file in sorted(root.rglob(f"*{SUFFIX}"), reverse=True):  # "rgb" before "flow"
         videos.setdefault(str(file).removesuffix(SUFFIX).rpartition(".")[0], []).append(file)

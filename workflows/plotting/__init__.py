@@ -1,1 +1,1 @@
-"""utils1/plot_run.py: what runs wrote down, as curves."""
+"""utils1/plot_run.py: curves of the logs of runs."""

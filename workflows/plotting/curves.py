@@ -43,7 +43,7 @@ FIRST, LAST = ("loss", "acc"), ("lr", "data_wait", "clips_per_second")  # drawn 
 
 
 def main(opt: Namespace) -> Path:
-    """Draw the picture; returns where it is."""
+    """Draw the figure; return its path."""
     if opt.smooth < 1:
         raise ValueError(f"--smooth {opt.smooth}: a number of epochs, at least 1")
     runs = [read_run(run) for run in find_runs(opt.runs)]
@@ -56,7 +56,7 @@ def main(opt: Namespace) -> Path:
 
 
 def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list[str]:
-    """Metrics to draw, in order.
+    """Choose metrics to draw, in order.
 
     Raises:
         ValueError: If one is wanted that no run has.
@@ -74,7 +74,7 @@ def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list
 
 
 def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bool = True) -> Any:
-    """A figure with a plot for each metric, and one legend.
+    """Draw a figure with a plot for each metric, and one legend.
 
     Args:
         runs: What is drawn.
@@ -114,21 +114,21 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bo
 
 
 def palette(count: int) -> list[Any]:
-    """So many colours."""
+    """Return so many colours."""
     from matplotlib import colormaps
 
     return [*COLOURS[:count]] if count <= len(COLOURS) else [*colormaps["turbo"](np.linspace(0, 0.95, count))]
 
 
 def line(colour: Any, style: Any, label: str) -> Any:
-    """An entry of the legend."""
+    """Return an entry of the legend."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=colour, linestyle=style, label=label)
 
 
 def draw_curves(ax: Any, curves: Mapping[str, Curve], colour: Any, smooth: int) -> None:
-    """One metric of one run."""
+    """Draw one metric of one run."""
     for subset, (epochs, values) in curves.items():
         style = ":" if subset == "train" else "-"
         marker = "o" if len(epochs) == 1 else None  # a line of one point cannot be seen
@@ -138,7 +138,7 @@ def draw_curves(ax: Any, curves: Mapping[str, Curve], colour: Any, smooth: int) 
 
 
 def decorate(ax: Any, metric: str) -> None:
-    """Axes of a metric: fractions from 0 to 1, rates of learning in powers of ten, all else from 0."""
+    """Set the axes of a metric: fractions from 0 to 1, learning rates on a log scale, all else from 0."""
     from matplotlib.ticker import MaxNLocator
 
     ax.set_title(TITLES.get(metric, metric.replace("_", " ")), fontsize=11)
@@ -155,7 +155,7 @@ def decorate(ax: Any, metric: str) -> None:
 
 
 def cut_axis(ax: Any) -> None:
-    """End an axis where all but a few values do, if these are far above, and say it; the curves keep them."""
+    """End an axis where all but a few outliers do, if these are far above, and note it; the curves keep them."""
     curves = [values[np.isfinite(values)] for line in ax.lines if len(values := np.asarray(line.get_ydata(), float))]
     ordered = [np.sort(values)[::-1] for values in curves if len(values)]
     few = [max(1, int(OUTLIERS * len(values))) if len(values) >= FEWEST else 0 for values in ordered]
@@ -171,6 +171,6 @@ def cut_axis(ax: Any) -> None:
 
 
 def running_mean(values: Sequence[float], width: int) -> list[float]:
-    """Mean over `width` values around each, of those that there are at both ends."""
+    """Compute the mean over `width` values around each, fewer at both ends."""
     before, after = (width - 1) // 2, width // 2
     return [float(np.mean(values[max(0, i - before) : i + after + 1])) for i in range(len(values))]

@@ -1,4 +1,4 @@
-"""Checkpoints that are used together on a video: that they say how, and that they want the same."""
+"""Consistency of checkpoints that are used together on a video: metadata, classes and preprocessing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ NEEDED = {"options", "class_names", "recipe", "stream"}
 
 
 def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Checkpoints that say how they are used, of the same classes.
+    """Load checkpoints that state their preprocessing, of the same classes.
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -27,7 +27,7 @@ def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
-    """How to make clips that suit all checkpoints; how flow is made is known by those that read it.
+    """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Raises:
         ValueError: If they need different clips or flow.
@@ -35,11 +35,11 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
     first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
     recipe = states[first]["recipe"]
     for path, state in zip(paths, states, strict=True):
-        own = state["recipe"]
-        needs = {key: (own[key], recipe[key]) for key in ("sample_size", "sample_duration")}
-        needs["clip_stride"] = own.get("clip_stride", 1), recipe.get("clip_stride", 1)
+        stated = state["recipe"]
+        needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
         keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
-        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (own, recipe)) for key in keys}
+        needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
             # Frames of their own size are scaled like any others; their own rate is a rate.
             silent = (NOT_STATED, None) if key == "short_side" else (NOT_STATED,)

@@ -1,4 +1,4 @@
-"""A video with what is said about it drawn into the picture."""
+"""Videos with predictions drawn into the picture."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -24,7 +24,7 @@ Named = tuple[str, float]
 
 
 def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
-    """Rate of a video, and (seconds, frame) for every frame of it at its own size.
+    """Return the rate of a video, and (seconds, frame) for every frame of it at its own size.
 
     Args:
         path: A video file, or a folder of frames.
@@ -50,7 +50,7 @@ def write_annotated(path: Path, frames: Iterable[Timed], rate: float, said: Call
 
 
 def of_one_size(frames: Iterable[Timed]) -> Iterator[Timed]:
-    """Frames at the size of the first."""
+    """Resize frames to the size of the first."""
     size: tuple[int, int] | None = None
     for seconds, frame in frames:
         size = size or (frame.shape[1], frame.shape[0])
@@ -58,7 +58,7 @@ def of_one_size(frames: Iterable[Timed]) -> Iterator[Timed]:
 
 
 def label(frame: Picture, top: Sequence[Named]) -> Picture:
-    """A frame with the best class and three bars in its lower left corner."""
+    """Draw the best class and three bars into the lower left corner of a frame."""
     height, width = frame.shape[:2]
     panel = draw_panel(tuple(top[:BARS]), height, width)
     out = frame.copy()
@@ -69,7 +69,7 @@ def label(frame: Picture, top: Sequence[Named]) -> Picture:
 
 @lru_cache(4)
 def draw_panel(top: tuple[Named, ...], height: int, width: int) -> Image.Image:
-    """The best class in large letters above bars, in RGBA, no larger than a frame of this height and width."""
+    """Draw the best class in large letters above bars, in RGBA, no larger than a frame of this height and width."""
     large, small = max(height // 18, 10), max(height // 26, 8)
     gap = max(small // 3, 2)
     wide = min(width, max(22 * small, 2 * gap))
@@ -90,7 +90,7 @@ def draw_panel(top: tuple[Named, ...], height: int, width: int) -> Image.Image:
 
 
 def fitted(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """`text` on one line, shortened at its end if it is wider than so many pixels."""
+    """Shorten `text` to one line, cut at its end if it is wider than so many pixels."""
     font, text = ImageFont.load_default(size), " ".join(text.split())
     whole = text
     while text and draw.textlength(text, font) > width:

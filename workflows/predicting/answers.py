@@ -1,4 +1,4 @@
-"""What is said of videos: as text, and as one JSON document."""
+"""Predictions of videos as text, and as one JSON document."""
 
 import platform
 import sys
@@ -22,7 +22,7 @@ FEW = 4  # windows, up to which the classes of the whole video say it all
 
 
 def text(prediction: Prediction, top_k: int) -> str:
-    """The likeliest classes, one per line, and when which is ahead if the video is long."""
+    """List the likeliest classes, one per line, and the segments if the video is long."""
     timeline = prediction.timeline
     lines = [f"{p:.3f}  {name}" for name, p in best(prediction.probabilities, timeline.names, top_k)]
     if len(timeline.starts) > FEW:
@@ -34,7 +34,7 @@ def text(prediction: Prediction, top_k: int) -> str:
 
 
 def record(prediction: Prediction, about: Sequence[Mapping[str, Any]], top_k: int, logits: bool) -> dict[str, Any]:
-    """What is said of a video, as plain values.
+    """Return the prediction of a video, as plain values.
 
     Args:
         prediction: Of the video.
@@ -65,7 +65,7 @@ def record(prediction: Prediction, about: Sequence[Mapping[str, Any]], top_k: in
 def document(
     predictor: Predictor, inputs: Sequence[str], videos: Sequence[dict[str, Any]], problems: Mapping[str, str]
 ) -> dict[str, Any]:
-    """All that is said, as plain values.
+    """Return all predictions, as plain values.
 
     Args:
         predictor: What says it.
@@ -101,7 +101,7 @@ def write_json(target: str, content: Mapping[str, Any]) -> None:
 
 
 def speed(predictions: Sequence[Prediction]) -> str:
-    """How fast videos were scored, decoding included."""
+    """Describe how fast videos were scored, decoding included."""
     frames = sum(prediction.timeline.frames for prediction in predictions)
     spent = sum(prediction.seconds for prediction in predictions)
     length = sum(prediction.timeline.seconds for prediction in predictions)

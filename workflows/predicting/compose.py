@@ -1,4 +1,4 @@
-"""What predict.py composes: networks from checkpoints, and all the forms of an answer."""
+"""The steps of predict.py: networks from checkpoints, scoring, and all forms of output."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ from .agreement import common_recipe, load_states
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets
-from .live import Answer, Newest, show, watch
+from .live import Answer, FrameReader, show, watch
 from .live_sources import at_rate, live_frames
 from .predictor import STREAMS, Prediction, Predictor, predict_video, share_cores
 from .timeline import PICTURES, Lookup, best, draw_timeline
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 def build_predictor(opt: Namespace, device: torch.device, live: bool = False) -> Predictor:
-    """Networks of `opt.weights`, with all that their checkpoints say.
+    """Build the networks of `opt.weights`, with all metadata of their checkpoints.
 
     Raises:
         FileNotFoundError: If one is missing.
@@ -43,8 +43,8 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
     states = load_states(opt.weights)
     networks = []
     for path, state in zip(opt.weights, states, strict=True):
-        own = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
-        networks.append(prepared(own, opt, device))
+        network = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
+        networks.append(prepared(network, opt, device))
     recipe, gpu = common_recipe(opt.weights, states), device.type == "cuda"
     clips = 1 if live else opt.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(networks)))
     predictor = Predictor(
@@ -68,7 +68,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
 
 
 def predict_files(opt: Namespace, predictor: Predictor, inputs: Sequence[Input]) -> list[Prediction]:
-    """Score videos one after the other; each answer is out before the next video is begun.
+    """Score videos one after the other; each result is printed before the next video is begun.
 
     Raises:
         FileNotFoundError: If the only one is missing.
@@ -99,7 +99,7 @@ def predict_files(opt: Namespace, predictor: Predictor, inputs: Sequence[Input])
 def predict_file(
     opt: Namespace, predictor: Predictor, path: Path, film: Path | None, picture: Path | None, *, headed: bool
 ) -> Prediction:
-    """Score a video, print the answer, and draw it where that is wanted."""
+    """Score a video, print the result, and draw it where asked."""
     prediction = predict_video(predictor, path, opt.window_stride)
     timeline = prediction.timeline
     if opt.json != "-":
@@ -113,14 +113,14 @@ def predict_file(
 
 
 def predict_live(opt: Namespace, predictor: Predictor, path: Path) -> None:
-    """Say what a camera or pipe shows until it ends, `opt.seconds` are over or the user stops it."""
+    """Classify frames of a camera or pipe until it ends, `opt.seconds` are over or the user stops it."""
     stride, answer = opt.live_stride or predictor.span, None
     provenance = predictor.recipe["provenance"]
     frames = at_rate(live_frames(path), provenance.get("fps", 25.0))
     shown = map(Scaler(provenance.get("short_side", 256), path), frames)
     try:
-        with Newest(map(np.asarray, shown), predictor.span) as newest:
-            for answer in watch(newest, predictor.newest(path), stride, opt.seconds or math.inf):
+        with FrameReader(map(np.asarray, shown), predictor.span) as reader:
+            for answer in watch(reader, predictor.newest(path), stride, opt.seconds or math.inf):
                 say(line(answer, predictor, opt))
                 if opt.show:
                     show(label(answer.frame, best(answer.probabilities, predictor.names, BARS)))
@@ -132,7 +132,7 @@ def predict_live(opt: Namespace, predictor: Predictor, path: Path) -> None:
 
 
 def line(answer: Answer, predictor: Predictor, opt: Namespace) -> str:
-    """An answer on one line: as text, or as JSON."""
+    """Format an answer on one line: as text, or as JSON."""
     top = best(answer.probabilities, predictor.names, opt.top_k)
     facts = {"rate": round(answer.rate, 2), "delay": round(answer.delay, 4), "dropped": answer.dropped}
     if opt.json:

@@ -1,4 +1,4 @@
-"""What a user may name as a video: files, folders of files or of frames, cameras, pipes; and where answers to it go."""
+"""Inputs of predict.py: files, folders of files or of frames, cameras, pipes; and the files of their results."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Input(NamedTuple):
-    """A video.
+    """A video to classify.
 
     Attributes:
         path: A file or a folder of frames; of a camera its number, of the standard input "-".
@@ -28,7 +28,7 @@ class Input(NamedTuple):
 
 
 def find_inputs(words: Iterable[str]) -> list[Input]:
-    """The videos that a user means, in the order given, those of a folder sorted.
+    """Find the videos that a user means, in the order given, those of a folder sorted.
 
     Raises:
         FileNotFoundError: If there is no such file, or no video in a folder.
@@ -41,7 +41,7 @@ def find_inputs(words: Iterable[str]) -> list[Input]:
 
 
 def find(word: str) -> list[Input]:
-    """The videos that one word means."""
+    """Find the videos that one word means."""
     if URL.match(word):
         raise ValueError(f"{word}: predict reads files and cameras, no URLs; fetch the file first")
     path = Path(word)
@@ -55,7 +55,7 @@ def find(word: str) -> list[Input]:
 
 
 def below(root: Path) -> list[Input]:
-    """The folder itself, if it holds the frames of a video; else all video files and folders of frames below it."""
+    """Return the folder itself, if it holds the frames of a video; else all video files and frame folders below it."""
     found = []
     search = Search(root)
     for folder, folders, files in search.walk():
@@ -71,7 +71,7 @@ def below(root: Path) -> list[Input]:
 
 
 def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: Iterable[str]) -> Sequence[Path | None]:
-    """The file that each input's result is written to: the one named, or one per input in a folder of that name.
+    """Return the file of each input's result: the one named, or one per input in a folder of that name.
 
     Args:
         option: Name of the option, for errors.

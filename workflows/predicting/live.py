@@ -1,4 +1,4 @@
-"""Live prediction: the newest clip is looked at as often as the network can, and what it cannot look at is dropped.
+"""Live prediction: the newest clip is scored as often as the network can, and the frames between are dropped.
 
 A thread reads all frames as they come and keeps those of one clip. So the frames of a clip always follow each other,
 and an answer is never later than one clip takes to be scored, however slow that is.
@@ -22,8 +22,8 @@ WINDOW = "predict.py"
 Clock = Callable[[], float]
 
 
-class Glimpse(NamedTuple):
-    """The newest frames.
+class NewestFrames(NamedTuple):
+    """The newest frames of a source.
 
     Attributes:
         frames: In order; fewer than wanted where the source ended before.
@@ -36,8 +36,8 @@ class Glimpse(NamedTuple):
     came: float
 
 
-class Newest:
-    """Reads a source in a thread of its own, from the beginning to the end of a `with` block; keeps its newest frames.
+class FrameReader:
+    """Reader of a source in its own thread for the length of a `with` block; keeps its newest frames.
 
     Args:
         frames: The source.
@@ -59,7 +59,7 @@ class Newest:
         # A daemon: nothing can interrupt a read from a pipe into which nobody writes.
         self.thread = threading.Thread(target=self.read, name="source", daemon=True)
 
-    def __enter__(self) -> "Newest":
+    def __enter__(self) -> "FrameReader":
         self.thread.start()
         return self
 
@@ -68,7 +68,7 @@ class Newest:
         self.thread.join(2 * POLL)
 
     def read(self) -> None:
-        """Keep the newest frames until the source ends or nobody is interested."""
+        """Keep the newest frames until the source ends or the block is left."""
         try:
             for frame in self.source:
                 with self.changed:
@@ -85,8 +85,8 @@ class Newest:
                 self.ended = True
                 self.changed.notify_all()
 
-    def take(self, after: int, count: int, deadline: float) -> Glimpse | None:
-        """The newest frames, once `count` have come after frame `after` or the source has ended.
+    def take(self, after: int, count: int, deadline: float) -> NewestFrames | None:
+        """Return the newest frames, once `count` have come after frame `after` or the source has ended.
 
         Args:
             after: Number of the last frame that was taken before; 0 at the beginning.
@@ -106,11 +106,11 @@ class Newest:
                 raise self.error
             if self.number <= after or self.clock() >= deadline:
                 return None
-            return Glimpse(list(self.recent), self.number, self.came)
+            return NewestFrames(list(self.recent), self.number, self.came)
 
 
 class Answer(NamedTuple):
-    """What is said of the newest clip.
+    """Prediction for the newest clip.
 
     Attributes:
         probabilities: Of the classes (K,).
@@ -130,25 +130,25 @@ class Answer(NamedTuple):
 
 
 def watch(
-    newest: Newest, score: Callable[[list[Picture]], Tensor], stride: int, seconds: float = math.inf
+    reader: FrameReader, score: Callable[[list[Picture]], Tensor], stride: int, seconds: float = math.inf
 ) -> Iterator[Answer]:
-    """Answers, one after the other, each to the newest clip that there is when the one before it is given.
+    """Yield answers one after the other, each to the newest clip when the one before it is given.
 
     Args:
-        newest: Its frames are those of one clip.
+        reader: Its frames are those of one clip.
         score: Probabilities of the classes by the frames of a clip.
         stride: Frames that must have come since the clip before.
         seconds: After which no clip is begun.
     """
-    start, number, dropped = newest.clock(), 0, 0
+    start, number, dropped = reader.clock(), 0, 0
     deadline = start + seconds
-    while glimpse := newest.take(number, stride if number else newest.count, deadline):
-        dropped += max(glimpse.number - len(glimpse.frames) - number, 0)
-        number = glimpse.number
-        probabilities = score(glimpse.frames)
-        now = newest.clock()
-        rate = (number - dropped) / max(now - newest.began, 1e-9)
-        yield Answer(probabilities, glimpse.frames[-1], now - start, rate, now - glimpse.came, dropped)
+    while clip := reader.take(number, stride if number else reader.count, deadline):
+        dropped += max(clip.number - len(clip.frames) - number, 0)
+        number = clip.number
+        probabilities = score(clip.frames)
+        now = reader.clock()
+        rate = (number - dropped) / max(now - reader.began, 1e-9)
+        yield Answer(probabilities, clip.frames[-1], now - start, rate, now - clip.came, dropped)
 
 
 def open_window() -> None:

@@ -1,4 +1,4 @@
-"""Where live frames come from: cameras, pipes and devices, at the rate that a network saw."""
+"""Sources of live frames: cameras, pipes and devices, at the frame rate of the network's training."""
 
 import sys
 import time
@@ -19,7 +19,7 @@ Timed = tuple[float, Picture]
 
 
 def live_frames(path: Path) -> Iterator[Timed]:
-    """(seconds, RGB frame) of a camera, of the standard input, or of a pipe or device.
+    """Yield (seconds, RGB frame) of a camera, of the standard input, or of a pipe or device.
 
     Args:
         path: Number of a camera, "-", or a path.
@@ -28,7 +28,7 @@ def live_frames(path: Path) -> Iterator[Timed]:
 
 
 def camera(index: int) -> Iterator[Timed]:
-    """Frames of a camera with the time at which they came.
+    """Yield frames of a camera with the time at which they came.
 
     Raises:
         ValueError: If it does not open, or stops.
@@ -51,7 +51,7 @@ def camera(index: int) -> Iterator[Timed]:
 
 
 def stream(path: Path) -> Iterator[Timed]:
-    """Frames of a pipe, of a device, or of the standard input for "-", with their own times.
+    """Yield frames of a pipe, of a device, or of the standard input for "-", with their own times.
 
     Raises:
         ValueError: If it is none that FFmpeg reads.
@@ -69,7 +69,7 @@ def stream(path: Path) -> Iterator[Timed]:
 
 
 def at_rate(frames: Iterable[Timed], fps: float | None) -> Iterator[Picture]:
-    """Frames at a constant rate, repeated or left out, as `datasets.read_video` does but without waiting for the next.
+    """Resample frames to a constant rate, as `datasets.read_video` does but without waiting for the next.
 
     Args:
         frames: Their times are seconds from anywhere. After a pause, or where they jump back, they begin anew.

@@ -1,4 +1,4 @@
-"""The options of predict.py, and what is refused before any work is done."""
+"""Options of predict.py, and the checks of them before any work is done."""
 
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from .timeline import PICTURES, figure_class
 
 
 def build_parser() -> cli.ArgumentParser:
-    """Options of predict.py."""
+    """Build the parser of predict.py."""
     parser = cli.ArgumentParser(description="Name the action in videos; docs/predict.md says more.")
     add = parser.add_argument
     add("video", metavar="INPUT", help="video file, folder of videos or frames, number of a camera, - or a pipe")
@@ -42,19 +42,19 @@ def build_parser() -> cli.ArgumentParser:
 
 
 def positive(text: str) -> int:
-    """A whole number from 1 on."""
+    """Parse a whole number >= 1."""
     if not text.isdecimal() or not int(text):
         raise ArgumentTypeError(f"{text!r} is no whole number from 1 on")
     return int(text)
 
 
 def complete(opt: Namespace) -> Namespace:
-    """`opt` with the defaults of what it does not name, as callers from Python may leave it."""
+    """Return `opt` with the defaults of missing options, as callers from Python may leave them out."""
     return Namespace(**vars(build_parser().parse_args(["", "--weights", ""])) | vars(opt))
 
 
 def check_options(opt: Namespace, inputs: Sequence[Input]) -> None:
-    """Refuse, before any work, options that mean nothing for these inputs or cannot be had; raises ValueError."""
+    """Refuse, before any work, options that mean nothing for these inputs or are unavailable; raises ValueError."""
     live = inputs[0].live
     for name in ("out", "timeline", "window_stride", "logits") if live else ("live_stride", "seconds", "show"):
         if getattr(opt, name) not in (None, False):

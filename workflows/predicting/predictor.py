@@ -1,4 +1,4 @@
-"""Networks that score the clips of a video while it is decoded, and what they say of it."""
+"""Networks that score the clips of a video while it is decoded, and their predictions."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -58,11 +58,11 @@ class Predictor:
 
     @property
     def span(self) -> int:
-        """Frames of a video from the first to the last of a clip, and the one more that the last flow leads to."""
+        """Number of frames from the first to the last of a clip, and one more where flow leads to it."""
         return (self.recipe["sample_duration"] - 1) * self.stride + 1 + (FLOW.name in self.streams)
 
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream.
+        """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream.
 
         Raises:
             ValueError: If some are no numbers.
@@ -79,22 +79,22 @@ class Predictor:
 
     @torch.inference_mode()
     def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Logits (N, K) of one network."""
+        """Compute logits (N, K) of one network."""
         batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
         return network(batch).logits.float().cpu()
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Probabilities (N, K) of the classes by logits (S, N, K)."""
+        """Compute probabilities (N, K) of the classes by logits (S, N, K)."""
         fused = fuse(logits, self.fusion, self.weights)
         return fused if self.fusion == "softmax" else fused.softmax(-1)
 
     def windows(self, images: Iterable[Sample], step: int | None = None) -> Windows:
-        """Clips of the frames and flow of a video, `step` frames from one to the next."""
+        """Return the clips of the frames and flow of a video, `step` frames from one to the next."""
         samples = crop_samples(images, self.recipe["sample_size"], self.streams)
         return Windows(samples, self.recipe["sample_duration"], self.stride, step)
 
     def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:
-        """What gives the probabilities (K,) of a clip of a source by its frames; fewer than `span` are looped."""
+        """Return a function from a clip's frames to probabilities (K,); fewer frames than `span` are looped."""
         solver = flow_of(self.recipe["provenance"]) if FLOW.name in self.streams else None
 
         def probabilities(frames: list[Picture]) -> Tensor:
@@ -106,14 +106,14 @@ class Predictor:
         return probabilities
 
     def warm_up(self) -> None:
-        """Score black clips once, so that what is compiled is ready."""
+        """Score black clips once, so that compiled code is ready."""
         size, length = self.recipe["sample_size"], self.recipe["sample_duration"]
         shapes = {name: (STREAMS[name].channels, length, size, size) for name in self.streams}
         self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
 
 
 def share_cores(tasks: int) -> ThreadPoolExecutor:
-    """Threads for tasks that are done at the same time, each with its part of torch's own threads.
+    """Create threads for simultaneous tasks, each with its part of torch's own threads.
 
     A layer that is spread over the cores ends with the slowest of them: on two cores that other work used too, two
     networks one after the other took four times as long as side by side (benchmarks/predict.py).
@@ -125,7 +125,7 @@ def share_cores(tasks: int) -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of a video.
+    """Prediction for a video.
 
     Attributes:
         path: Where it is.
@@ -173,7 +173,7 @@ def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> 
 
 
 def rate_of(path: Path, provenance: dict[str, Any]) -> float:
-    """Frames per second at which a video is read."""
+    """Return the frames per second at which a video is read."""
     fps = provenance.get("fps", 25.0)
     if fps is None and path.is_file():
         return mean_rate(outline(path))

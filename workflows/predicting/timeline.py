@@ -1,4 +1,4 @@
-"""What a network says over the course of a video."""
+"""Predictions over the course of a video."""
 
 from bisect import bisect_right
 from collections import defaultdict
@@ -36,7 +36,7 @@ class Span(NamedTuple):
     top: Sequence[Named]
 
     def record(self) -> dict[str, Any]:
-        """As plain values: the best class and the runner-up, if there is one."""
+        """Return plain values: the best class and the runner-up, if there is one."""
         out: dict[str, Any] = {"start": round(self.start, 3), "end": round(self.end, 3)}
         for prefix, (name, probability) in zip(("", "runner_up_"), self.top, strict=False):
             out |= {f"{prefix}class": name, f"{prefix}probability": round(probability, 6)}
@@ -61,7 +61,7 @@ class Timeline:
         self.tops: list[list[Named]] = []
 
     def add(self, start: int, probabilities: Tensor) -> None:
-        """A window, by its first frame from 0 and the probabilities (K,) of its classes."""
+        """Add a window, by its first frame from 0 and the probabilities (K,) of its classes."""
         self.starts.append(start)
         self.tops.append(best(probabilities, self.names, KEPT))
 
@@ -71,24 +71,24 @@ class Timeline:
         return self.frames / self.fps
 
     def windows(self) -> list[Span]:
-        """Windows as they were seen; they may overlap, or leave gaps."""
+        """Return the windows in order; they may overlap, or leave gaps."""
         ends = (min(start + self.span, self.frames) for start in self.starts)
         spans = zip(self.starts, ends, self.tops, strict=True)
         return [Span(start / self.fps, end / self.fps, top) for start, end, top in spans]
 
     def cells(self) -> list[Span]:
-        """The video shared out among its windows: each frame belongs to the one whose middle is nearest."""
+        """Divide the video among its windows: each frame belongs to the one whose middle is nearest."""
         borders = [(a + b + self.span) / 2 / self.fps for a, b in pairwise(self.starts)]
         edges = [0.0, *borders, self.seconds]
         return [Span(a, b, top) for (a, b), top in zip(pairwise(edges), self.tops, strict=True)]
 
     def segments(self) -> list[Span]:
-        """Neighbouring cells of one class, joined: it and the runner-up, by the means of probabilities over time."""
+        """Merge neighbouring cells of one class: it and the runner-up, by the means of probabilities over time."""
         return [joined([*cells]) for _, cells in groupby(self.cells(), lambda cell: cell.top[0][0])]
 
 
 def joined(cells: Sequence[Span]) -> Span:
-    """Neighbouring cells as one, with means over time; a class that a cell has not kept counts as 0 there."""
+    """Merge neighbouring cells, with means over time; a class that a cell has not kept counts as 0 there."""
     start, end = cells[0].start, cells[-1].end
     means: dict[str, float] = defaultdict(float)
     for cell in cells:
@@ -100,13 +100,13 @@ def joined(cells: Sequence[Span]) -> Span:
 
 
 def best(probabilities: Tensor, names: Sequence[str], count: int) -> list[Named]:
-    """The likeliest classes of probabilities (K,), best first."""
+    """Return the likeliest classes of probabilities (K,), best first."""
     top = probabilities.topk(min(count, len(names)))
     return [(names[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
 
 
 class Lookup:
-    """What is said at any second of a video.
+    """Predictions at any second of a video.
 
     Args:
         cells: As `Timeline.cells` gives them.
@@ -120,7 +120,7 @@ class Lookup:
 
 
 def figure_class() -> Any:
-    """Matplotlib's.
+    """Return matplotlib's `Figure`.
 
     Raises:
         ValueError: If it is not installed.
@@ -133,7 +133,7 @@ def figure_class() -> Any:
 
 
 def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
-    """Picture of a timeline: above, who is ahead when and who is second; below, the probabilities of these classes.
+    """Draw a timeline: above, the first and second class over time; below, the probabilities of these classes.
 
     Raises:
         ValueError: Without matplotlib.
@@ -165,7 +165,7 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
 
 
 def draw_row(axes: Any, cells: Sequence[Span], rank: int, colours: Mapping[str, str]) -> None:
-    """Who is at a rank, from 0, when."""
+    """Draw the classes of a rank, from 0, over time."""
     low, high = ROWS[rank]
     for name, parts in groupby((cell for cell in cells if len(cell.top) > rank), lambda cell: cell.top[rank][0]):
         run = list(parts)
@@ -174,7 +174,7 @@ def draw_row(axes: Any, cells: Sequence[Span], rank: int, colours: Mapping[str, 
 
 
 def time_at(cells: Sequence[Span], rank: int) -> dict[str, float]:
-    """Seconds for which each class is at a rank, from 0."""
+    """Return the seconds for which each class is at a rank, from 0."""
     seconds: dict[str, float] = defaultdict(float)
     for cell in cells:
         if len(cell.top) > rank:
@@ -183,5 +183,5 @@ def time_at(cells: Sequence[Span], rank: int) -> dict[str, float]:
 
 
 def longest(seconds: Mapping[str, float]) -> list[str]:
-    """Classes, the longest first."""
+    """Sort classes by duration, longest first."""
     return sorted(seconds, key=lambda name: -seconds[name])

@@ -1,4 +1,4 @@
-"""The streams of a video, without extracting it: the clips that networks are fed, cut while it is decoded."""
+"""Streams of a video without an extraction: the networks' clips, cut while it is decoded."""
 
 import logging
 from collections import deque
@@ -38,7 +38,7 @@ Sample = dict[str, Picture]  # of one frame, by stream
 
 
 def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
-    """RGB frames of a video file, or of a folder of frames, at the rate and size that a network saw.
+    """Yield RGB frames of a video file, or of a folder of frames, at the rate and size of the network's training.
 
     Raises:
         FileNotFoundError: No such file.
@@ -60,18 +60,18 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
 
 
 def frame_files(folder: Path) -> list[Path]:
-    """Files of the frames of a video; raises as `datasets.stores.frames.count_usable_frames`."""
+    """Return the files of a video's frames; raises as `datasets.stores.frames.count_usable_frames`."""
     count = count_usable_frames(folder, LAYOUTS["sts"], {RGB.name})
     return [folder / FRAME.format(number) for number in range(1, count + 1)]
 
 
 def frames_of(path: Path, provenance: dict, with_flow: bool) -> Iterator[Sample]:
-    """Frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
+    """Yield frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
     return add_flow(read_frames(path, provenance), flow_of(provenance) if with_flow else None)
 
 
 def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]:
-    """Frames and, from the second one on, the flow that leads to them, if there is a solver."""
+    """Yield frames and, from the second one on, the flow that leads to them, if there is a solver."""
     before: list[Picture] = []
     while batch := list(islice(frames, BATCH if solve else 1)):
         levels: list[Picture] = []
@@ -84,7 +84,7 @@ def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]
 
 
 def flow_of(provenance: dict) -> Solve:
-    """Flow between grey images (N, H, W), in levels (N, H, W, 2), as `provenance` says.
+    """Build a function from grey images (N, H, W) to flow levels (N, H, W, 2), as `provenance` states.
 
     Raises:
         ValueError: Flow that cannot be computed from what a checkpoint knows.
@@ -94,7 +94,7 @@ def flow_of(provenance: dict) -> Solve:
 
 
 def crop_samples(images: Iterable[Sample], size: int, wanted: Sequence[str]) -> Iterator[Sample]:
-    """The central square of each frame, (C, 1, size, size), and the flow that leads from it to the next one.
+    """Crop the centre of each frame, (C, 1, size, size), and of the flow that leads from it to the next one.
 
     Args:
         images: As `add_flow` gives them.
@@ -128,7 +128,7 @@ class Window(NamedTuple):
 
 
 class Windows:
-    """The clips of a video in their order, cut while its frames come; only those of one clip are kept.
+    """Clips of a video in their order, cut while its frames come; only those of one clip are kept.
 
     They begin every `step` frames; frames after the last of them get a clip that ends with the video, and a video
     that is too short for one is looped. With `step` = `length` * `stride` it is what `datasets.clip_starts` chooses.
@@ -160,21 +160,21 @@ class Windows:
             yield Window(max(left, 0), self.clip(recent))
 
     def clip(self, recent: Sequence[Sample]) -> dict[str, Tensor]:
-        """The frames of a clip that begins with the first of the recent ones."""
+        """Return the frames of a clip that begins with the first of the recent ones."""
         chosen = [recent[number - 1] for number in loop(0, len(recent), self.length, self.stride)]
         # By numpy: torch would start threads of its own in whatever thread this runs.
         return {name: torch.from_numpy(np.concatenate([sample[name] for sample in chosen], 1)) for name in chosen[0]}
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """Lists of `size` items, the last one perhaps shorter."""
+    """Yield lists of `size` items, the last one perhaps shorter."""
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
 
 
 def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items, each made by another thread while the one before it is in use."""
+    """Yield the same items, each made by another thread while the one before it is in use."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1, "decoder") as pool:
         coming: Any = pool.submit(next, iterator, end)

@@ -1,4 +1,4 @@
-"""How good the systems of a report are, and how sure that is."""
+"""Accuracies of the systems of a report, with confidence intervals."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -45,7 +45,7 @@ class Result(NamedTuple):
 
 
 def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
-    """How good each system of a group is; all intervals are of the same bootstrap samples of the videos."""
+    """Compute the results of each system of a group; all intervals are of the same bootstrap samples of videos."""
     systems = distinct(by_file)
     means = resampled_means(torch.stack([system.right for system in systems]))
     column = {id(system): means[:, i] for i, system in enumerate(systems)}
@@ -59,13 +59,13 @@ def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
 
 
 def interval_of(means: Tensor) -> Interval:
-    """95 % of bootstrap means, shape (R,)."""
+    """Return the central 95 % of bootstrap means, shape (R,)."""
     low, high = percentile_interval(means[:, None])[0].tolist()
     return low, high
 
 
 def result_of(system: System, interval: Interval, gain: tuple[float, Interval] | None) -> Result:
-    """How good a system is."""
+    """Compute the result of a system."""
     return Result(
         system,
         video_metrics(system.scores, system.label),

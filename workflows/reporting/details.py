@@ -1,4 +1,4 @@
-"""What a report says of one score file: what is confused, where streams disagree, the worst errors."""
+"""Details of one score file: confused classes, disagreement of streams, the worst errors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,8 +25,8 @@ from .score_files import ScoreFile
 from .single_and_fused import System
 
 
-class Said(NamedTuple):
-    """What a system says of a video: its name, a class and that class's probability."""
+class SystemPrediction(NamedTuple):
+    """Prediction of a system for a video: the system's name, a class and its probability."""
 
     system: str
     predicted: str
@@ -34,25 +34,25 @@ class Said(NamedTuple):
 
 
 class Error(NamedTuple):
-    """A wrong video.
+    """A misclassified video.
 
     Attributes:
         video: Its name.
         true: Its class.
         true_probability: Of that class.
-        said: What the system says, and after it each stream.
+        predictions: That of the system, and after it that of each stream.
         strip: Frames of it.
     """
 
     video: str
     true: str
     true_probability: float
-    said: list[Said]
+    predictions: list[SystemPrediction]
     strip: Strip
 
 
 class Disagreement(NamedTuple):
-    """Where streams are right and wrong, and what their fusion makes of it."""
+    """Agreement of the streams, and the fused results on it."""
 
     streams: list[System]
     outcomes: list[Outcome]
@@ -62,7 +62,7 @@ class Disagreement(NamedTuple):
 
 @dataclass
 class Details:
-    """All about the last system of a file: the fused one, or its only stream.
+    """Details of the last system of a file: the fused one, or its only stream.
 
     Attributes:
         number: Of the file in its group, from 1.
@@ -86,12 +86,12 @@ class Details:
 
     @property
     def main(self) -> System:
-        """The system that this is about."""
+        """The system described."""
         return self.systems[-1]
 
 
 def details_of(number: int, file: ScoreFile, systems: list[System], frame_dir: str, worst: int) -> Details:
-    """Look at one file."""
+    """Collect the details of one file."""
     main = systems[-1]
     table = confusion(main.scores, main.label)
     frames = open_frames(file.scores, frame_dir) if worst else ""
@@ -112,7 +112,7 @@ def details_of(number: int, file: ScoreFile, systems: list[System], frame_dir: s
 
 
 def disagreement_of(systems: Sequence[System]) -> Disagreement:
-    """Of the streams of a file whose last system is their fusion."""
+    """Count the agreement of the streams of a file whose last system is their fusion."""
     *streams, fused = systems
     right = torch.stack([stream.right for stream in streams])
     return Disagreement(
@@ -124,11 +124,11 @@ def disagreement_of(systems: Sequence[System]) -> Disagreement:
 
 
 def error_of(file: ScoreFile, systems: Sequence[System], position: int, strip: Strip) -> Error:
-    """A wrong video, by its position."""
+    """Describe a misclassified video, by its position."""
     names, label = file.scores.class_names, int(file.scores.label[position])
-    said = []
+    predictions = []
     for system in (systems[-1], *systems[:-1]):
-        predicted = int(system.predicted[position])
-        said.append(Said(system.stream, names[predicted], float(system.probability[position, predicted])))
+        top = int(system.predicted[position])
+        predictions.append(SystemPrediction(system.stream, names[top], float(system.probability[position, top])))
     probability = float(systems[-1].probability[position, label])
-    return Error(file.scores.video[position], names[label], probability, said, strip)
+    return Error(file.scores.video[position], names[label], probability, predictions, strip)

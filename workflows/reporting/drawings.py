@@ -31,7 +31,7 @@ class Bar(NamedTuple):
 
 
 class Shade(NamedTuple):
-    """Cells of a confusion matrix that look alike.
+    """Cells of a confusion matrix with the same shade.
 
     Attributes:
         kind: "right" or "wrong".
@@ -45,7 +45,7 @@ class Shade(NamedTuple):
 
 
 def bars(curve: Reliability) -> list[Bar]:
-    """The bins that hold videos."""
+    """Return the bins that hold videos."""
     width = SIDE / len(curve.videos)
     most = max(1, int(curve.videos.max()))
     rows = zip(curve.videos.tolist(), curve.confidence.tolist(), curve.accuracy.tolist(), strict=True)
@@ -57,7 +57,7 @@ def bars(curve: Reliability) -> list[Bar]:
 
 
 def shades(table: Tensor) -> list[Shade]:
-    """A confusion matrix as squares: right videos, on the diagonal, then wrong ones.
+    """Return a confusion matrix as squares: right videos, on the diagonal, then wrong ones.
 
     Shades are square roots of shares of the true class, or single videos of large classes could not be seen.
 
@@ -77,6 +77,6 @@ def shades(table: Tensor) -> list[Shade]:
 
 
 def ticks(num_classes: int) -> list[int]:
-    """Class indices beside a matrix without numbers: round ones, six to twelve of them."""
+    """Return class indices beside a matrix without numbers: round ones, six to twelve of them."""
     step = next(step for step in (10, 20, 50, 100, 200, 500, 1000, 10**9) if num_classes / step <= 12)
     return list(range(0, num_classes, step))

@@ -1,4 +1,4 @@
-"""Strips of frames for a report, read where the test read them."""
+"""Strips of frames for a report, read from the data that was tested."""
 
 import base64
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ QUALITY = 80  # of the JPEG
 
 
 class Strip(NamedTuple):
-    """Frames of a video side by side, or why there are none.
+    """Frames of a video side by side, or the reason why there are none.
 
     Attributes:
         uri: The picture, a JPEG, as a data URI; "" if there is none.
@@ -67,7 +67,7 @@ class Frames:
         self.store = open_like_test(root, layout, self.entries, options)
 
     def strip(self, position: int) -> Strip:
-        """Frames of a video, by its position among the scores."""
+        """Draw frames of a video, by its position among the scores."""
         try:
             return strip_of(self.store, self.entries[position])
         except (OSError, ValueError) as error:
@@ -75,7 +75,7 @@ class Frames:
 
 
 def entries_of(scores: Scores, options: dict) -> list[Entry]:
-    """What the annotation says of every video; without it a video is where its name says."""
+    """Return the annotation's entry of every video; without annotation a video is located by its name."""
     about, place = scores.about, str(options.get("annotation_path") or "")
     listed: dict[str, Entry] = {}
     if place and Path(place).exists() and about.get("dataset") in DATASETS:
@@ -87,7 +87,7 @@ def entries_of(scores: Scores, options: dict) -> list[Entry]:
 
 
 def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: dict) -> Store:
-    """The frames below `root`, as a test with these options finds them."""
+    """Open the frames below `root` as a test with these options does."""
     manifest = read_manifest(root)
     layout = manifest.layout if manifest and layout == "auto" else layout
     fps = options.get("video_fps", 25.0)
@@ -95,7 +95,7 @@ def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: d
 
 
 def strip_of(store: Store, entry: Entry) -> Strip:
-    """Frames spread over a video.
+    """Draw frames spread over a video.
 
     Raises:
         FileNotFoundError: If it is not there.
@@ -113,13 +113,13 @@ def strip_of(store: Store, entry: Entry) -> Strip:
 
 
 def small(height: int, width: int) -> View:
-    """The whole frame at the height of a strip."""
+    """Resize the whole frame to the height of a strip."""
     size = HEIGHT, max(1, round(width * HEIGHT / height))
     return View(Box(0, 0, height, width), size, Box(0, 0, *size))
 
 
 def open_frames(scores: Scores, frame_dir: str) -> Frames | str:
-    """The videos of a score file, or why they cannot be shown; arguments as of `Frames`."""
+    """Open the videos of a score file, or give the reason why they cannot be shown; arguments as of `Frames`."""
     try:
         return Frames(scores, frame_dir)
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""What a report says of a group of score files: everything but how it looks."""
+"""Content of a report on a group of score files, without its presentation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class ClassRow:
 
 @dataclass
 class GroupReport:
-    """Everything about a group.
+    """Results and details of a group.
 
     Attributes:
         group: The files.
@@ -48,7 +48,7 @@ class GroupReport:
 
 
 def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
-    """Look at a group.
+    """Compute the report of a group.
 
     Args:
         group: The files.
@@ -57,10 +57,10 @@ def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
     """
     by_file = systems_of(group)
     systems = distinct(by_file)
-    gains = {id(own[-1]): (own[-1], gain) for own in by_file if (gain := fusion_gain(own)) is not None}
+    gains = {id(of_file[-1]): (of_file[-1], gain) for of_file in by_file if (gain := fusion_gain(of_file)) is not None}
     details = [
-        details_of(number, file, own, frame_dir, worst)
-        for number, (file, own) in enumerate(zip(group.files, by_file, strict=True), 1)
+        details_of(number, file, of_file, frame_dir, worst)
+        for number, (file, of_file) in enumerate(zip(group.files, by_file, strict=True), 1)
     ]
     return GroupReport(
         group,
@@ -74,7 +74,7 @@ def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
 
 
 def class_rows(group: Group, systems: Sequence[System], gains: Sequence[Tensor], hardest: System) -> list[ClassRow]:
-    """Accuracies of every class, the worst of system `hardest` first, classes without videos last."""
+    """Return the accuracies of every class, the worst of system `hardest` first, classes without videos last."""
     videos = hardest.by_class.videos
     accuracy = torch.stack([system.by_class.right / videos.double() for system in systems], 1)
     gain = torch.stack(list(gains), 1) if gains else torch.zeros(len(videos), 0)
@@ -87,7 +87,7 @@ def class_rows(group: Group, systems: Sequence[System], gains: Sequence[Tensor],
 
 
 def notices(group: Group) -> list[str]:
-    """What a reader must know before comparing."""
+    """Return the warnings that a reader needs before comparing."""
     lines = [f"Tested unlike, so not comparable as they stand: {line}" for line in unlike(group)]
     for number, file in enumerate(group.files, 1):
         used, listed = len(file.scores.video), file.scores.listed

@@ -1,4 +1,4 @@
-"""The HTML page of a report: one file without links to others."""
+"""HTML page of a report: one file without links to others."""
 
 import base64
 import hashlib
@@ -22,13 +22,13 @@ CHECKPOINT = ("reads", "arch", "epoch", "file", "sha256")
 
 
 def as_html(reports: Sequence[GroupReport]) -> str:
-    """The page. Names are text in it whatever they contain."""
+    """Render the page. Names are escaped as text whatever they contain."""
     return template().render(reports=reports)
 
 
 @cache
 def template() -> Template:
-    """What the page is made of; compiling it takes longer than filling it."""
+    """Load the template; compiling it takes longer than filling it."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE.parent),
         autoescape=True,
@@ -56,28 +56,28 @@ def template() -> Template:
 
 
 def points(value: float) -> str:
-    """A difference of two accuracies in percentage points, with its sign."""
+    """Format a difference of two accuracies in percentage points, with its sign."""
     text = f"{100 * value:+.1f}"
     return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "\N{MINUS SIGN}")
 
 
 def digest(script: str) -> str:
-    """What a browser compares a script with before it runs it: no other one may run in the page."""
+    """Hash a script for the content security policy: the browser runs no other one in the page."""
     return base64.b64encode(hashlib.sha256(str(script).encode()).digest()).decode()
 
 
 def differing(report: GroupReport) -> set[str]:
-    """In what the systems of a group were not tested alike."""
+    """Return the settings in which the systems of a group were not tested alike."""
     first = report.results[0].protocol
     return {name for name in first if any(result.protocol[name] != first[name] for result in report.results)}
 
 
 def networks(report: GroupReport) -> list[dict[str, Any]]:
-    """For each stream of each file, its number and name, and what the file says of the checkpoint."""
+    """Return for each stream of each file its number and name, and the metadata of its checkpoint."""
     rows = []
     for number, file in enumerate(report.group.files, 1):
         for stream in file.scores.streams:
-            own = file.scores.about.get("checkpoints", {}).get(stream, {})
-            stated = {name: NOT_STATED if own.get(name) in (None, "") else own[name] for name in CHECKPOINT}
+            about = file.scores.about.get("checkpoints", {}).get(stream, {})
+            stated = {name: NOT_STATED if about.get(name) in (None, "") else about[name] for name in CHECKPOINT}
             rows.append({"number": number, "label": file.label, "fusion": file.fusion, "stream": stream} | stated)
     return rows

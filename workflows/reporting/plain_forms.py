@@ -1,4 +1,4 @@
-"""The plain forms of a report: tables for programs (CSV) and a short page for repositories (Markdown)."""
+"""Plain forms of a report: tables for programs (CSV) and a short page for repositories (Markdown)."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ Row = dict[str, Any]
 
 
 def results_rows(report: GroupReport) -> Iterator[Row]:
-    """One for each system; accuracies in [0, 1]."""
+    """Return a row for each system; accuracies in [0, 1]."""
     first = report.group.files[0]
     for result in report.results:
         yield {
@@ -45,7 +45,7 @@ def results_rows(report: GroupReport) -> Iterator[Row]:
 
 
 def class_rows(report: GroupReport) -> Iterator[Row]:
-    """One for each class and system."""
+    """Return a row for each class and system."""
     for row in report.classes:
         gains = dict(zip(map(id, report.fused), row.gain, strict=True))
         for system, accuracy in zip(report.systems, row.accuracy, strict=True):
@@ -61,7 +61,7 @@ def class_rows(report: GroupReport) -> Iterator[Row]:
 
 
 def confusion_rows(report: GroupReport) -> Iterator[Row]:
-    """One for each cell of a matrix that is not 0."""
+    """Return a row for each cell of a matrix that is not 0."""
     names = report.group.scores.class_names
     for details in report.details:
         for true, predicted in details.table.nonzero().tolist():
@@ -74,7 +74,7 @@ def confusion_rows(report: GroupReport) -> Iterator[Row]:
 
 
 def pair_rows(report: GroupReport) -> Iterator[Row]:
-    """One for each pair of classes that is confused, most videos first."""
+    """Return a row for each pair of classes that is confused, most videos first."""
     names = report.group.scores.class_names
     for details in report.details:
         for pair in details.pairs:
@@ -84,7 +84,7 @@ def pair_rows(report: GroupReport) -> Iterator[Row]:
 
 
 def video_rows(report: GroupReport) -> Iterator[Row]:
-    """One for each video and system."""
+    """Return a row for each video and system."""
     scores = report.group.scores
     names, labels = scores.class_names, scores.label
     for system in report.systems:
@@ -115,7 +115,7 @@ TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
 
 
 def as_csv(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[GroupReport]) -> bytes:
-    """Rows of all groups, with the number of each; numbers with six decimals, empty where unknown."""
+    """Format rows of all groups, with the number of each; numbers with six decimals, empty where unknown."""
     text = io.StringIO(newline="")
     rows = [{"group": report.group.number} | row for report in reports for row in make(report)]
     columns = list(rows[0]) if rows else ["group", *PAIR_COLUMNS]  # all right: no pairs, but every other table has rows
@@ -127,23 +127,23 @@ def as_csv(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[Group
 
 
 def shown(text: object) -> str:
-    """Text of others on one line: what cannot be printed as escapes."""
+    """Format text from outside on one line: unprintable characters as escapes."""
     text = str(text)
     return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def escaped(text: object) -> str:
-    """Text of others in Markdown, where it means nothing but itself."""
+    """Escape text from outside for Markdown, where it means nothing but itself."""
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", shown(text))
 
 
 def percent(value: float, digits: int = 1) -> str:
-    """A fraction as a percentage without its sign."""
+    """Format a fraction as a percentage without its sign."""
     return f"{100 * value:.{digits}f}"
 
 
 def as_markdown(reports: Sequence[GroupReport]) -> str:
-    """The results of all groups, and of each file what it confuses and where its streams disagree."""
+    """Format the results of all groups, and of each file its confused classes and disagreeing streams."""
     lines = ["# Test results"]
     for report in reports:
         lines += ["", f"## {escaped(report.group.title)}: {counted(len(report.group.scores.video), 'video')}", ""]
@@ -156,7 +156,7 @@ def as_markdown(reports: Sequence[GroupReport]) -> str:
 
 
 def results_table(report: GroupReport) -> list[str]:
-    """Accuracies in percent, and how each system was tested."""
+    """Tabulate accuracies in percent, and the test protocol of each system."""
     tested = list(report.results[0].protocol)
     head = ["system", "video top-1", "95 %", "video top-5", "video mean class", "clip top-1", "clip top-5"]
     head += ["clip mean class", *tested, "clips", "videos"]
@@ -169,7 +169,7 @@ def results_table(report: GroupReport) -> list[str]:
 
 
 def accuracies(result: Result) -> list[str]:
-    """Cells of a result: over videos with the interval, then over clips; "-" where unknown or of no meaning."""
+    """Format a result: over videos with the interval, then over clips; "-" where unknown or of no meaning."""
     few = result.system.scores.shape[1] <= TOP
     video, clip = (
         ["-" if name not in part or (few and name == "top5") else percent(part[name]) for name in METRICS]
@@ -180,7 +180,7 @@ def accuracies(result: Result) -> list[str]:
 
 
 def details_lines(details: Details) -> list[str]:
-    """Confused pairs, streams that disagree, calibration."""
+    """Format confused pairs, streams that disagree, calibration."""
     names = details.file.scores.class_names
     lines = ["Taken for another class most often:", ""] if details.pairs else ["No video is wrong."]
     lines += [

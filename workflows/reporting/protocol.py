@@ -1,4 +1,4 @@
-"""How the score files of a report were tested: what accuracies must have in common to be compared."""
+"""Test protocols of the score files of a report: settings that accuracies must share to be compared."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ ALL_WINDOWS = "all"  # the test sampling that takes as many clips as a video has
 
 
 def protocol(file: ScoreFile) -> dict[str, str]:
-    """What makes accuracies comparable, for people."""
+    """Return the settings that make accuracies comparable, for people."""
     options, made = (file.scores.about.get(name, {}) for name in ("options", "provenance"))
     stride, resized = options.get("clip_stride", 1), options.get("short_side")
     return {
@@ -21,7 +21,7 @@ def protocol(file: ScoreFile) -> dict[str, str]:
 
 
 def told(part: dict[str, Any], name: str) -> str:
-    """A value of a record; None stands for the videos' own rate or size."""
+    """Format a value of a record; None stands for the videos' own rate or size."""
     value = part.get(name, NOT_STATED)
     if value is None:
         return "source"
@@ -29,7 +29,7 @@ def told(part: dict[str, Any], name: str) -> str:
 
 
 def views(options: dict[str, Any]) -> str:
-    """Clips by crops of a video."""
+    """Format the numbers of clips and crops of a video."""
     sampling, crops = options.get("test_sampling"), options.get("num_crops")
     if sampling is None or crops is None:
         return NOT_STATED
@@ -40,7 +40,7 @@ def views(options: dict[str, Any]) -> str:
 
 
 def unlike(group: Group) -> list[str]:
-    """Lines that say in what the files of a group were not tested alike."""
+    """Describe in lines the settings in which the files of a group were not tested alike."""
     told = {file.label: protocol(file) for file in group.files}
     lines = []
     for name in next(iter(told.values())):

@@ -36,7 +36,7 @@ class ScoreFile:
 
     @property
     def fusion(self) -> str:
-        """How streams were fused, for people; "" for a single stream."""
+        """Fusion of the streams, for people; "" for a single stream."""
         about, streams = self.scores.about, self.scores.streams
         if len(streams) == 1:
             return ""
@@ -46,7 +46,7 @@ class ScoreFile:
         return f"{about.get('fusion') or f'fusion {NOT_STATED}'}{shares}{order}"
 
     def told(self, name: str) -> str:
-        """A plain value of `about`, for people."""
+        """Format a value of `about`, for people."""
         value = self.scores.about.get(name)
         return NOT_STATED if value in (None, "") else str(value)
 
@@ -65,12 +65,12 @@ class Group:
 
     @property
     def scores(self) -> Scores:
-        """Of the first file, whose videos, labels and classes are everyone's."""
+        """Scores of the first file, whose videos, labels and classes are everyone's."""
         return self.files[0].scores
 
     @property
     def title(self) -> str:
-        """What was tested."""
+        """Data set, split and subset."""
         first = self.files[0]
         named = [first.told(name) for name in ("dataset", "split", "subset")]
         if set(named) == {NOT_STATED}:
@@ -79,7 +79,7 @@ class Group:
 
 
 def find_files(roots: Iterable[Path]) -> list[Path]:
-    """Files as named, and every .npz below a folder, each once.
+    """Return files as named, and every .npz below a folder, each once.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -97,7 +97,7 @@ def find_files(roots: Iterable[Path]) -> list[Path]:
 
 
 def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
-    """All score files; what is none is left out if it was found in a folder, and said.
+    """Read all score files; other files are refused where named, and skipped with a warning in a folder.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -119,7 +119,7 @@ def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
 
 
 def load_fused(path: Path, scores: Scores) -> Tensor:
-    """The fused scores (N, K) of a file that is a score file otherwise.
+    """Load the fused scores (N, K) of a file that is a score file otherwise.
 
     Raises:
         ValueError: If it has none.
@@ -135,7 +135,7 @@ def load_fused(path: Path, scores: Scores) -> Tensor:
 
 
 def shortest_names(paths: Sequence[Path]) -> list[str]:
-    """For each path its name, after as many folders as tell it from every other one."""
+    """Return for each path its name, after as many folders as tell it from every other one."""
     whole = [path.resolve().parts for path in paths]
     names = []
     for parts in whole:
@@ -146,19 +146,19 @@ def shortest_names(paths: Sequence[Path]) -> list[str]:
 
 
 def group_files(files: Iterable[ScoreFile]) -> list[Group]:
-    """Files by what was tested; those of a group have their videos in the order of its first file."""
+    """Group files by their test data; those of a group have their videos in the order of its first file."""
     groups: dict[Any, list[ScoreFile]] = {}
     for file in files:
         scores = file.scores
         tested = tuple(file.told(name) for name in ("dataset", "split", "subset"))
         videos = frozenset(zip(scores.video, scores.label.tolist(), strict=True))
-        own = groups.setdefault((tested, tuple(scores.class_names), videos), [])
-        own.append(in_order_of(file, own[0].scores.video) if own else file)
-    return [Group(number, own) for number, own in enumerate(groups.values(), 1)]
+        members = groups.setdefault((tested, tuple(scores.class_names), videos), [])
+        members.append(in_order_of(file, members[0].scores.video) if members else file)
+    return [Group(number, members) for number, members in enumerate(groups.values(), 1)]
 
 
 def in_order_of(file: ScoreFile, videos: Sequence[str]) -> ScoreFile:
-    """The file with its videos in another order."""
+    """Return the file with its videos in another order."""
     position = {video: i for i, video in enumerate(file.scores.video)}
     order = [position[video] for video in videos]
     return ScoreFile(file.path, file.label, file.scores.rows(videos=order), file.fused[order])

@@ -1,4 +1,4 @@
-"""The systems of a report: each stream alone, and the fused ones."""
+"""Systems of a report: each stream alone, and the fused ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from .score_files import Group, ScoreFile
 
 @dataclass
 class System:
-    """What gives every video of a group one score per class: a stream, or all streams of a file.
+    """Classifier with one score per class for every video of a group: a stream, or all streams of a file.
 
     Attributes:
         stream: Its name; those of all streams of a fused system, with " + " between.
@@ -41,17 +41,17 @@ class System:
 
     @property
     def name(self) -> str:
-        """For people: with the numbers of its files where the group has several."""
+        """Name for people: with the numbers of its files where the group has several."""
         return self.stream if self.alone else f"{', '.join(map(str, self.numbers))}: {self.stream}"
 
     @cached_property
     def predicted(self) -> Tensor:
-        """Class indices, (N,)."""
+        """Predicted class indices, (N,)."""
         return self.scores.argmax(1)
 
     @cached_property
     def probability(self) -> Tensor:
-        """Of every class, (N, K) float64."""
+        """Probability of every class, (N, K) float64."""
         return probabilities(self.scores)
 
     @cached_property
@@ -61,17 +61,17 @@ class System:
 
     @cached_property
     def by_class(self) -> ClassHits:
-        """Right videos and all videos of each class."""
+        """Return the right videos and all videos of each class."""
         return class_hits(self.predicted, self.label, self.scores.shape[1])
 
     @cached_property
     def reliability(self) -> Reliability:
-        """Accuracy by confidence."""
+        """Return the accuracy by confidence."""
         return reliability(self.probability, self.label)
 
 
 def systems_of_file(file: ScoreFile, number: int, alone: bool) -> list[System]:
-    """Each stream of a file, and after them the fused system if there are several."""
+    """Return each stream of a file, and after them the fused system if there are several."""
     scores = file.scores
     found = []
     for i, (stream, logits) in enumerate(zip(scores.streams, scores.logits, strict=True)):
@@ -87,19 +87,19 @@ def systems_of_file(file: ScoreFile, number: int, alone: bool) -> list[System]:
 
 
 def systems_of(group: Group) -> list[list[System]]:
-    """For each file its systems; a system that several files have is one and the same."""
+    """Return the systems of each file; a system that several files have is one and the same."""
     known: list[System] = []
     by_file = []
     for number, file in enumerate(group.files, 1):
-        own = []
+        systems = []
         for system in systems_of_file(file, number, len(group.files) == 1):
             twin = next((other for other in known if same(other, system)), None)
             if twin is None:
                 known.append(system)
             else:
                 twin.numbers.append(number)
-            own.append(twin or system)
-        by_file.append(own)
+            systems.append(twin or system)
+        by_file.append(systems)
     return by_file
 
 
@@ -110,17 +110,17 @@ def same(a: System, b: System) -> bool:
 
 
 def distinct(by_file: Sequence[Sequence[System]]) -> list[System]:
-    """All systems of a group, each once."""
+    """Return all systems of a group, each once."""
     return list({id(system): system for own in by_file for system in own}.values())
 
 
 def best_of(streams: Sequence[System]) -> System:
-    """The stream with the highest top-1, the first of equals."""
+    """Return the stream with the highest top-1, the first of equals."""
     return max(streams, key=lambda system: int(system.right.sum()))
 
 
 def fusion_gain(own: Sequence[System]) -> Tensor | None:
-    """By class, how much more accurate the fused system of a file is than its best stream; None for one stream.
+    """Return by class the accuracy gain of a file's fused system over its best stream; None for one stream.
 
     The best stream is that over all classes. Classes without videos are NaN. Shape (K,).
     """

@@ -1,1 +1,1 @@
-"""What several workflows share: commands as text, plots, films, process pools."""
+"""Tools of several workflows: commands as text, plots, films, process pools."""

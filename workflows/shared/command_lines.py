@@ -1,4 +1,4 @@
-"""Commands as they are typed: what a message recommends must run as it is printed."""
+"""Command lines as text: a recommended command must run as it is printed."""
 
 import argparse
 import os
@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(script: str, words: Iterable[object]) -> str:
-    """The line that runs a script of this project from the folder of now, in the form of the command that runs.
+    """Return the line that runs a script from the current folder, in the form of the command that runs.
 
     Args:
         script: Path below the root of the project.
@@ -28,7 +28,7 @@ def command(script: str, words: Iterable[object]) -> str:
 
 
 def quoted(word: object) -> str:
-    """A word as a shell reads it; one with bytes that are no UTF-8 in the form of bash, for it must be shown."""
+    """Quote a word for a shell; one with bytes that are no UTF-8 in the form of bash, for it must be shown."""
     text = str(word)
     if encoded(text).decode() == text:
         return shlex.quote(text)
@@ -37,7 +37,7 @@ def quoted(word: object) -> str:
 
 
 def words_of(opt: Namespace, names: Collection[str]) -> list[str]:
-    """Words of the command line that set some options as they are, but for those that are as by default."""
+    """Return the command-line words that set some options as they are, without those at their default."""
     words: list[str] = []
     for action in actions():
         value = getattr(opt, action.dest, None)
@@ -48,13 +48,13 @@ def words_of(opt: Namespace, names: Collection[str]) -> list[str]:
 
 @cache
 def actions() -> tuple[Action, ...]:
-    """Options of the training and test scripts that take a value or are flags, once each."""
+    """Return the options of the training and test scripts that take a value or are flags, once each."""
     settable = build_parser().settable().values()
     return tuple({a.dest: a for a in settable if type(a) is not argparse._StoreConstAction}.values())  # no second names
 
 
 def words_for(action: Action, value: Any) -> list[str]:
-    """Words that set an option to a value."""
+    """Return the words that set an option to a value."""
     option = action.option_strings[0]
     if action.nargs == 0:
         return [option]

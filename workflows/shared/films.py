@@ -24,7 +24,7 @@ Timed = tuple[float, Picture]
 
 
 def write_film(path: Path, pictures: Iterable[Timed], rate: float) -> None:
-    """Write a film, whole or not at all; H.264 where it can be had, without sound.
+    """Write a film, whole or not at all; H.264 where it is available, without sound.
 
     Pictures keep their times and their size, but for a row and a column more where it is odd.
 
@@ -58,7 +58,7 @@ def write_film(path: Path, pictures: Iterable[Timed], rate: float) -> None:
 
 
 def add_stream(container: Any, size: tuple[int, int], rate: float) -> "VideoStream":
-    """A stream of pictures of this width and height, made even."""
+    """Add a stream of pictures of this width and height, made even."""
     codecs = load_av().codecs_available
     encoder = next(name for name in ENCODERS if name in codecs)
     stream = container.add_stream(encoder, rate=Fraction(rate).limit_denominator(1001))
@@ -73,6 +73,6 @@ def add_stream(container: Any, size: tuple[int, int], rate: float) -> "VideoStre
 
 
 def padded(frame: Picture) -> Picture:
-    """A frame whose height and width are even: the last row and column are repeated where they are not."""
+    """Pad a frame to even height and width by repeating its last row and column."""
     height, width = frame.shape[:2]
     return np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")

@@ -1,4 +1,4 @@
-"""Files that the system keeps in memory."""
+"""Page cache of the system: files that it keeps in memory."""
 
 import glob
 import os
@@ -24,7 +24,7 @@ def forget(place: Path) -> bool:
 
 
 def files_of(place: Path) -> Iterator[Path]:
-    """The files of a video."""
+    """Return the files of a video."""
     if place.is_dir():
         yield from (path for path in place.rglob("*") if path.is_file())
     elif place.is_file():

@@ -1,4 +1,4 @@
-"""Pictures of runs and tests. Needs matplotlib, an extra; without it there are no pictures."""
+"""Plots of runs and tests, by matplotlib, an extra; without it nothing is drawn."""
 
 import json
 import logging
@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
-    """Loss and accuracy by epoch.
+    """Plot loss and accuracy by epoch.
 
     Args:
         runs: Name -> folder with the run's metrics.jsonl somewhere below it.
@@ -39,7 +39,7 @@ def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
 
 
 def plot_confusion(scores: Path, path: Path) -> None:
-    """Confusion of the fused scores of a scores.npz: rows are true classes, columns predicted ones."""
+    """Plot the confusion of the fused scores of a scores.npz: rows are true classes, columns predicted ones."""
     figure = new_figure(6.5, 6)
     if figure is None:
         return
@@ -60,7 +60,7 @@ def plot_confusion(scores: Path, path: Path) -> None:
 
 
 def new_figure(width: float, height: float) -> Any:
-    """An empty figure of so many inches, or None without matplotlib."""
+    """Create an empty figure of so many inches, None without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""Work spread over processes that end with the command that started them."""
+"""Pool of processes that end with the command that started them."""
 
 import multiprocessing
 import os
@@ -19,11 +19,11 @@ import torch
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `Board.numbers`
+LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `SharedCounters.numbers`
 
 
-class Board:
-    """Numbers that all processes of a command see and change.
+class SharedCounters:
+    """Counters shared by all processes of a command.
 
     Args:
         jobs: Jobs that are to be done.
@@ -36,63 +36,69 @@ class Board:
         self.numbers = multiprocessing.get_context("spawn").Array("q", [jobs, 0, 0, 0])
 
     def add(self, place: int, amount: int) -> int:
-        """Change one number; what it was before."""
+        """Add to a counter; return its value before."""
         with self.numbers.get_lock():
             before = self.numbers[place]
             self.numbers[place] = before + amount
         return before
 
     def images_and_size(self) -> tuple[int, int]:
-        """Images that count as progress, and bytes of all files, written so far."""
+        """Return the images that count as progress, and bytes of all files, written so far."""
         with self.numbers.get_lock():
             return self.numbers[IMAGES], self.numbers[SIZE]
 
     def threads(self) -> int:
-        """Threads for one job, >= 1: when fewer jobs are left than processes, more cores are free for each."""
+        """Return the threads for one job, >= 1: when fewer jobs are left than processes, each gets more cores."""
         return max(1, self.cores // max(1, min(self.processes, self.numbers[LEFT])))
 
 
 @dataclass(frozen=True)
 class Worker:
-    """One of the processes."""
+    """A process of the pool."""
 
     number: int  # 0, 1, ...
-    board: Board
+    counters: SharedCounters
 
 
 current: Worker | None = None  # the one that this process is; a pool can hand it over in no other way
 
 
-def map_unordered(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
-    """Results of `function` in the order in which they are ready.
+def map_unordered(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
+    """Yield results of `function` in the order in which they are ready.
 
     Args:
         function: A function of a module, so that another process finds it.
         jobs: Its arguments.
-        board: With the number of processes; 1 works in this one.
+        counters: With the number of processes; 1 works in this one.
 
     Raises:
         ValueError: If a process dies.
     """
-    results = in_this_process if board.processes == 1 else in_processes
-    for result in results(function, jobs, board):
-        board.add(LEFT, -1)
+    results = in_this_process if counters.processes == 1 else in_processes
+    for result in results(function, jobs, counters):
+        counters.add(LEFT, -1)
         yield result
 
 
-def in_this_process(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
-    """`map_unordered` without other processes."""
+def in_this_process(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
+    """Do the same as `map_unordered` without other processes."""
     with single_threaded_libraries():
-        yield from (function(job, Worker(0, board)) for job in jobs)
+        yield from (function(job, Worker(0, counters)) for job in jobs)
 
 
-def in_processes(function: Callable[[Job, Worker], Result], jobs: Sequence[Job], board: Board) -> Iterator[Result]:
-    """`map_unordered` in a pool."""
+def in_processes(
+    function: Callable[[Job, Worker], Result], jobs: Sequence[Job], counters: SharedCounters
+) -> Iterator[Result]:
+    """Do the same as `map_unordered` in a pool."""
     context = worker_context(function.__module__)
-    pool = ProcessPoolExecutor(board.processes, context, initializer=start_worker, initargs=(board,))
+    pool = ProcessPoolExecutor(counters.processes, context, initializer=start_worker, initargs=(counters,))
     waiting = iter(jobs)
     try:
-        pending = {pool.submit(run, function, job) for job in islice(waiting, board.processes)}
+        pending = {pool.submit(run, function, job) for job in islice(waiting, counters.processes)}
         while pending:
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
             pending |= {pool.submit(run, function, job) for job in islice(waiting, len(ready))}
@@ -107,7 +113,7 @@ def in_processes(function: Callable[[Job, Worker], Result], jobs: Sequence[Job],
 
 
 def worker_context(module: str) -> multiprocessing.context.BaseContext:
-    """How processes start: forked from a server that has imported `module`, which none of them need do again.
+    """Return the start method: a fork of a server that has imported `module`, so that no worker imports it again.
 
     Forked from this process they may hang: the thread pools of OpenCV and torch do not survive a fork.
     """
@@ -118,18 +124,18 @@ def worker_context(module: str) -> multiprocessing.context.BaseContext:
     return context
 
 
-def start_worker(board: Board) -> None:
+def start_worker(counters: SharedCounters) -> None:
     """Number a worker, and make it end at once with Ctrl-C or with its parent, however that dies."""
     global current
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: wait_for_process([parent.sentinel]) and os._exit(1), daemon=True).start()
-    current = Worker(board.add(WORKERS, 1), board)
+    current = Worker(counters.add(WORKERS, 1), counters)
 
 
 def run(function: Callable[[Job, Worker], Result], job: Job) -> Result:
-    """Do a job in a process of a pool."""
+    """Run a job in a process of a pool."""
     assert current is not None
     with single_threaded_libraries():
         return function(job, current)
@@ -137,7 +143,7 @@ def run(function: Callable[[Job, Worker], Result], job: Job) -> Result:
 
 @contextmanager
 def single_threaded_libraries() -> Iterator[None]:
-    """OpenCV and torch use one core in each thread of ours, which share the cores already."""
+    """Limit OpenCV and torch to one core in each thread of ours, which share the cores already."""
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""What runs wrote down, and what tells one from another."""
+"""Records of runs, and the options in which runs differ."""
 
 import os
 import re
@@ -23,7 +23,7 @@ Curve = tuple[list[int], list[float]]  # epochs, values
 
 @dataclass(frozen=True)
 class Record:
-    """What is known of a run.
+    """Record of a run.
 
     Attributes:
         folder: Where its metrics.jsonl is; the training log of a run that has none.
@@ -37,7 +37,7 @@ class Record:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """What `read_run` reads of some paths, each once; of other files, like checkpoints, there may be some between.
+    """Read the runs of some paths, each once; other files, like checkpoints, may be among them.
 
     Args:
         paths: Folders of runs or above them, and files beside them: a log stands for its run.
@@ -54,7 +54,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Folders of the runs at or below a folder.
+    """Find folders of the runs at or below a folder.
 
     Raises:
         FileNotFoundError: If there is none.
@@ -66,7 +66,7 @@ def run_folders(root: Path) -> list[Path]:
 
 
 def runs_of_file(path: Path) -> list[Path]:
-    """The run that a file beside its folder is of; of a log that has no folder, as published ones, the training log."""
+    """Return the run of a file beside its folder; for a log without a folder, as published, the training log."""
     for name in folder_names(path.stem):
         if (path.parent / name / "metrics.jsonl").exists():
             return [(path.parent / name).resolve()]
@@ -77,7 +77,7 @@ def runs_of_file(path: Path) -> list[Path]:
 
 
 def folder_names(stem: str) -> Iterator[str]:
-    """What the folder of a run may be called of which a file has this name, but for its extension."""
+    """Return possible names of a run's folder, given the name of a file of it, but for its extension."""
     for name in (stem, stem.removeprefix("PreKin_")):
         yield name
         yield PART.sub("_train", name, count=1)
@@ -86,7 +86,7 @@ def folder_names(stem: str) -> Iterator[str]:
 
 
 def read_run(folder: Path) -> Record:
-    """The record of a run, by its folder or its training log.
+    """Read the record of a run, by its folder or its training log.
 
     Raises:
         ValueError: If a file is damaged.
@@ -110,14 +110,14 @@ def read_run(folder: Path) -> Record:
 
 
 def add(metrics: dict[str, dict[str, Curve]], metric: str, subset: str, epoch: int, value: float) -> None:
-    """A point of a curve."""
+    """Add a point to a curve."""
     epochs, values = metrics.setdefault(metric, {}).setdefault(subset, ([], []))
     epochs.append(epoch)
     values.append(value)
 
 
 def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
-    """Metrics of a tab-separated log in the published form, and of its run's other one.
+    """Read metrics of a tab-separated log in the published form, and of its run's other one.
 
     Raises:
         ValueError: If a line is none of it.
@@ -136,7 +136,7 @@ def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
 
 
 def number_in(text: str, path: Path, line: int) -> float:
-    """A value of a log.
+    """Parse a value of a log.
 
     Raises:
         ValueError: If it is no number.
@@ -148,7 +148,7 @@ def number_in(text: str, path: Path, line: int) -> float:
 
 
 def curves_of(run: Record, metric: str) -> dict[str, Curve]:
-    """Curves of a metric by subset; the total of a distillation is known in training alone.
+    """Return curves of a metric by subset; the total loss of a distillation is known in training alone.
 
     Validation knows its cross-entropy, and without distillation the loss is the cross-entropy.
     """
@@ -161,7 +161,7 @@ def curves_of(run: Record, metric: str) -> dict[str, Curve]:
 
 
 def labels(runs: Sequence[Record]) -> list[str]:
-    """What tells each run from the others: the options that differ, else the folders."""
+    """Label each run by the options that differ, else by its folder."""
     names = sorted({name for run in runs for name in run.options})
     differing = [n for n in names if n not in PLACES and len({str(run.options.get(n)) for run in runs}) > 1]
     texts = [", ".join(f"{name}={shown(run.options.get(name))}" for name in differing) for run in runs]
@@ -173,6 +173,6 @@ def labels(runs: Sequence[Record]) -> list[str]:
 
 
 def shown(value: Any) -> str:
-    """A value of an option, briefly."""
+    """Format a value of an option, briefly."""
     text = " ".join(map(str, value)) if isinstance(value, list) else "-" if value in (None, "") else str(value)
     return Path(text).name if "/" in text else text

@@ -1,4 +1,4 @@
-"""What a score file says about itself: which videos were scored, how, and with which checkpoints."""
+"""Metadata of score files: which videos were scored, how, and with which checkpoints."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ STATED = (
 
 
 class Source(Protocol):
-    """A stream and its checkpoint; `testing.Wanted` has it."""
+    """A stream and its checkpoint, as `testing.evaluation.StreamSpec`."""
 
     @property
     def name(self) -> str: ...
@@ -42,7 +42,7 @@ def state_scored(
     sources: Sequence[Source],
     states: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """`Scores.about`, all but how the streams are fused: plain values.
+    """Return `Scores.about` as plain values, without the fusion of the streams.
 
     Args:
         opt: Options as used.
@@ -67,7 +67,7 @@ def state_scored(
 
 
 def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
-    """What is known of a checkpoint; a published one says nothing about itself."""
+    """Return the metadata of a checkpoint; a published one has none."""
     assert source.stream
     return {
         "file": source.path,

@@ -1,4 +1,4 @@
-"""How far two folders of stored flow are apart: in pixels, and in the grey levels that a network sees."""
+"""Difference of two folders of stored flow: in pixels, and in the grey levels of a network's input."""
 
 import csv
 import io
@@ -40,8 +40,8 @@ class Job(NamedTuple):
 
 
 @dataclass
-class Differences:
-    """What some pairs of flows differ by; pixels unknown to either side are only counted.
+class FlowDifferences:
+    """Statistics of the difference of some pairs of flows; pixels unknown to either side are only counted.
 
     Attributes:
         flows: Number of pairs.
@@ -58,11 +58,11 @@ class Differences:
     levels: NDArray[np.int64]
     unknown: int
 
-    def __add__(self, other: "Differences") -> "Differences":
-        return Differences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
+    def __add__(self, other: "FlowDifferences") -> "FlowDifferences":
+        return FlowDifferences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
 
     def summary(self) -> dict[str, float]:
-        """Numbers by the names in `COLUMNS`; shares are percent."""
+        """Return numbers by the names in `COLUMNS`; shares are percent."""
         pixels, values = int(self.lengths.sum()), int(self.levels.sum())
         if not pixels:
             return {"flows": self.flows, "unknown": self.unknown}
@@ -78,25 +78,25 @@ class Differences:
         }
 
     def quantile(self, share: float) -> float:
-        """Middle of the bin that this share of the pixels ends in."""
+        """Return the middle of the bin in which this share of the pixels ends."""
         place = int(np.searchsorted(self.lengths.cumsum(), share * self.lengths.sum()))
         return float(np.uint32((place << 16) + 0x8000 if place else 0).view(np.float32))
 
 
-def no_differences() -> Differences:
-    """Of no flows at all."""
-    return Differences(0, 0.0, np.zeros(1 << 15, np.int64), np.zeros(256, np.int64), 0)
+def no_differences() -> FlowDifferences:
+    """Return the statistics of no flows."""
+    return FlowDifferences(0, 0.0, np.zeros(1 << 15, np.int64), np.zeros(256, np.int64), 0)
 
 
-def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> Differences:
-    """Differences of two flows (H, W, 2) in pixels, NaN where unknown; `grey` is how their levels are made."""
+def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> FlowDifferences:
+    """Compare two flows (H, W, 2) in pixels, NaN where unknown; `grey` is the encoding of their levels."""
     if a.shape != b.shape:
         raise ValueError(f"flow of {a.shape[1]}x{a.shape[0]} in A, of {b.shape[1]}x{b.shape[0]} in B")
     known = ~(np.isnan(a) | np.isnan(b)).any(-1)
     a, b = a[known], b[known]  # (known pixels, 2)
     lengths = np.hypot(a[:, 0] - b[:, 0], a[:, 1] - b[:, 1])
     levels = np.abs(encode(a, *grey).astype(np.int16) - encode(b, *grey))
-    return Differences(
+    return FlowDifferences(
         flows=1,
         total=float(lengths.sum(dtype=np.float64)),
         lengths=np.bincount(lengths.view(np.uint32) >> 16, minlength=1 << 15),
@@ -105,8 +105,8 @@ def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> D
     )
 
 
-def compare_video(job: Job, _: Worker) -> tuple[str, Differences, str]:
-    """Name, differences of the flows that both sides have, and what is wrong with the video or ""."""
+def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
+    """Return the name, the differences of the flows on both sides, and the problem of the video or ""."""
     result, problem = no_differences(), ""
     try:
         a, b = (flow_files(folder) for folder in job.folders)
@@ -120,7 +120,7 @@ def compare_video(job: Job, _: Worker) -> tuple[str, Differences, str]:
 
 
 def find_jobs(opt: Namespace) -> tuple[list[Job], list[str]]:
-    """The videos that both sides have, and a line for each that one side lacks."""
+    """Find the videos on both sides, and describe in a line each that one side lacks."""
     folders, encodings = {}, []
     for side, root in (("A", opt.a), ("B", opt.b)):
         found, is_flo = flow_folders(root)
@@ -140,7 +140,7 @@ def find_jobs(opt: Namespace) -> tuple[list[Job], list[str]]:
 
 
 def compare(opt: Namespace) -> dict[str, Any]:
-    """All that is found out, in plain types, as --json writes it."""
+    """Compare two folders; return plain types, as --json writes them."""
     jobs, problems = find_jobs(opt)
     a, b = find_record(opt.a), find_record(opt.b)
     unlike = [f"{key}: {show(x)} | {show(y)}" for key, x, y in differences(a, b, sorted(a | b)) if a and b]
@@ -161,7 +161,7 @@ def compare(opt: Namespace) -> dict[str, Any]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """What is printed: differences of the records, problems, and a table that begins with the least alike videos."""
+    """Format the report: differences of the records, problems, and a table with the least alike videos first."""
     rows = sorted(report["videos"].items(), key=lambda item: -item[1].get("mean", 0.0))
     title = counted(len(rows), "video") + (f", the {SHOWN} that differ most" if len(rows) > SHOWN else "")
     cells = [["video", *HEADINGS]]
@@ -178,7 +178,7 @@ def as_text(report: dict[str, Any]) -> str:
 
 
 def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
-    """The files of --json and --csv."""
+    """Write the files of --json and --csv."""
     if opt.json:
         write_text(opt.json, as_json(report, indent=2) + "\n")
     if opt.csv:
@@ -190,7 +190,7 @@ def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print and write what is found out; returns it."""
+    """Print and write the comparison; return it."""
     report = compare(opt)
     write_reports(opt, report)
     print(as_text(report))  # noqa: T201 - the result

@@ -1,4 +1,4 @@
-"""Stored flow to another bound or quantisation, and between JPEG pairs and .flo files."""
+"""Conversion of stored flow to another bound or quantisation, and between JPEG pairs and .flo files."""
 
 import logging
 import shutil
@@ -24,7 +24,7 @@ from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
 from ..extracting.video_folder import is_complete, made_whole
-from ..shared.processes import Board, Worker, map_unordered
+from ..shared.processes import SharedCounters, Worker, map_unordered
 from .flow_files import (
     FLOW_XY,
     Encoding,
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Job:
-    """The folder of a video, what it becomes, and the encodings before and after; .flo files have none."""
+    """The folder of a video, its target, and the encodings before and after; .flo files have none."""
 
     folder: Path
     target: Path
@@ -80,7 +80,7 @@ def convert_video(job: Job, _: Worker) -> tuple[dict[str, int], str]:
 
 
 def convert_flow(files: Sequence[Path], job: Job, part: Path, number: int) -> dict[str, int]:
-    """Write flow `number` to the folder `part`; returns counts of values and of those lost at a bound."""
+    """Write flow `number` to the folder `part`; return counts of values and of those clipped at a bound."""
     if job.new is None:
         flow = read_flow(files, job.old)
         write_flo(part / FLO.format(number), flow)
@@ -102,7 +102,7 @@ def convert_flow(files: Sequence[Path], job: Job, part: Path, number: int) -> di
 
 
 def link_frames(folder: Path, part: Path) -> int:
-    """Hard links of the RGB frames, or copies where the file system has no links; returns their number."""
+    """Hard-link the RGB frames, or copy them where the file system has no links; return their number."""
     count = count_frames(folder, list_names(folder), RGB)
     for name in (pattern.format(i) for pattern in RGB for i in range(1, count + 1)):
         try:
@@ -113,13 +113,13 @@ def link_frames(folder: Path, part: Path) -> int:
 
 
 def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[AnyJob], workers: int) -> Iterator[Result]:
-    """Results of `function` in the order in which they are ready, with a bar that counts videos."""
-    board = Board(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
-    yield from tqdm(map_unordered(function, jobs, board), total=len(jobs), unit="video", disable=None)
+    """Yield results of `function` in the order in which they are ready, with a bar that counts videos."""
+    counters = SharedCounters(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
+    yield from tqdm(map_unordered(function, jobs, counters), total=len(jobs), unit="video", disable=None)
 
 
 def choose_encodings(opt: Namespace, is_flo: bool) -> tuple[Encoding | None, Encoding | None]:
-    """Encodings before and after; None is .flo.
+    """Return the encodings before and after; None is .flo.
 
     Raises:
         ValueError: Options that do not go together, or say too little.
@@ -141,7 +141,7 @@ def choose_encodings(opt: Namespace, is_flo: bool) -> tuple[Encoding | None, Enc
 
 
 def new_record(source: Path, old: Encoding | None, new: Encoding | None) -> dict[str, Any]:
-    """flow.json of the result."""
+    """Return the flow.json of the result."""
     record = find_record(source)
     about_images = ("bound", "quantisation", "quality", "converted_from")
     before = {"format": "jpg" if old else "flo"} | {key: record[key] for key in about_images if key in record}

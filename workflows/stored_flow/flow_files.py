@@ -1,4 +1,4 @@
-"""Flow on the disk, as JPEG pairs or .flo files: where it is, how it was encoded, and reading it."""
+"""Flow on the disk, as JPEG pairs or .flo files: finding it, its encoding, and reading it."""
 
 import os
 import re
@@ -21,14 +21,14 @@ FLOW_XY = LAYOUTS["sts"]["flow"]
 
 
 class Encoding(NamedTuple):
-    """How flow became grey levels."""
+    """Quantisation of flow to grey levels."""
 
     bound: float
     quantisation: str
 
 
 def flow_folders(root: Path) -> tuple[list[Path], bool]:
-    """Folders with flow at or below `root`, sorted, and whether it is .flo files.
+    """Find folders with flow at or below `root`, sorted, and whether it is .flo files.
 
     Raises:
         FileNotFoundError: No such folder.
@@ -50,7 +50,7 @@ def flow_folders(root: Path) -> tuple[list[Path], bool]:
 
 
 def flow_files(folder: Path) -> list[tuple[Path, ...]]:
-    """Files of flow 1, 2, ... of a video: (x, y) pictures, or one .flo file, whose longest number counts.
+    """Return flow files 1, 2, ... of a video: (x, y) images, or one .flo file, whose longest number counts.
 
     Raises:
         ValueError: A number is missing or double.
@@ -72,7 +72,7 @@ def flow_files(folder: Path) -> list[tuple[Path, ...]]:
 
 
 def read_levels(files: Sequence[Path]) -> NDArray[np.uint8]:
-    """A pair of pictures as (H, W, 2)."""
+    """Read a pair of images as (H, W, 2)."""
     x, y = (read_image(path, cv2.IMREAD_GRAYSCALE) for path in files)
     if x.shape != y.shape:
         raise ValueError(f"{files[1]}: its size is not that of {files[0].name}; extract the video again")
@@ -80,18 +80,18 @@ def read_levels(files: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def read_flow(files: Sequence[Path], encoding: Encoding | None) -> NDArray[np.float32]:
-    """Flow (H, W, 2) in pixels; `encoding` is that of a pair of pictures."""
+    """Read flow (H, W, 2) in pixels; `encoding` is that of a pair of images."""
     return decode(read_levels(files), *encoding) if encoding else read_flo(files[0])
 
 
 def find_record(folder: Path, file_name: str = FLOW_FILE) -> dict[str, Any]:
-    """The record in a folder or the nearest folder above it, as far up as a root can be; {} if there is none."""
+    """Read the record in a folder or the nearest one above it, as far up as a root can be; {} if there is none."""
     near = folder.absolute()
     return next((record for place in (near, *near.parents[:3]) if (record := read_record(place / file_name))), {})
 
 
 def find_encoding(folder: Path, bound: float | None, quantisation: str | None, options: str) -> Encoding:
-    """Encoding of the JPEG pairs below a folder, from flow.json or, where that is silent, from the arguments.
+    """Return the encoding of JPEG pairs below a folder, from flow.json or, where it has none, from the arguments.
 
     Raises:
         ValueError: Neither says it, or they disagree; `options` are the names of the arguments on the command line.

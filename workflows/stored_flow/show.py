@@ -48,7 +48,7 @@ class Pair(NamedTuple):
 
 
 class StoredVideo:
-    """The folder of a video."""
+    """Frames and stored flow of a folder."""
 
     def __init__(self, folder: Path, bound: float | None, quantisation: str | None) -> None:
         folders, is_flo = flow_folders(folder)
@@ -61,7 +61,7 @@ class StoredVideo:
         self.made_by = record.get("algorithm", "stored flow")
 
     def pairs(self, numbers: Iterable[int]) -> Iterator[Pair]:
-        """Those flows, counted from 1."""
+        """Yield the chosen flows, counted from 1."""
         for number in numbers:
             path = self.folder / RGB.format(number)
             frame = read_image(path, cv2.IMREAD_COLOR_RGB) if path.exists() else None
@@ -69,7 +69,7 @@ class StoredVideo:
 
 
 class VideoFile:
-    """A video file.
+    """Frames and computed flow of a video file.
 
     Args:
         path: Any that `read_video` reads.
@@ -85,15 +85,15 @@ class VideoFile:
 
     @cached_property
     def count(self) -> int:
-        """Number of flows, known only after decoding."""
+        """Return the number of flows, known only after decoding."""
         return sum(1 for _ in self.frames()) - 1
 
     def frames(self) -> Iterator[Picture]:
-        """From the first one on."""
+        """Yield the frames from the first one on."""
         yield from map(np.asarray, read_video(self.path, self.wanted, self.short_side))
 
     def pairs(self, numbers: Iterable[int]) -> Iterator[Pair]:
-        """Those flows, counted from 1."""
+        """Yield the chosen flows, counted from 1."""
         wanted, previous = set(numbers), None
         for number, frame in enumerate(self.frames()):  # which leads to frame number + 1, counted from 1
             if previous is not None and number in wanted:
@@ -103,13 +103,13 @@ class VideoFile:
 
 
 def choose_scale(pairs: Iterable[Pair]) -> float:
-    """Speed for full colour: all but a hundredth of the pixels are slower; at least 1, or noise would shine."""
+    """Return the speed of full colour: 99 % of the pixels are slower; at least 1, or noise would shine."""
     speeds = np.concatenate([np.hypot(*pair.flow.reshape(-1, 2).T) for pair in pairs])
     return max(1.0, float(f"{np.nanpercentile(speeds, 99):.2g}"))
 
 
 def panels(pair: Pair, scale: float) -> Picture:
-    """Frame and flow side by side, each `PANEL` wide, both sides even as films need them."""
+    """Draw frame and flow side by side, each `PANEL` wide, both sides even as films need them."""
     height, width = pair.flow.shape[:2]
     size = (PANEL, max(2, round(PANEL * height / width / 2) * 2))
     images = [flow_to_image(pair.flow, scale)]
@@ -119,7 +119,7 @@ def panels(pair: Pair, scale: float) -> Picture:
 
 
 def draw_sheet(pairs: Sequence[Pair], scale: float, title: str, made_by: str) -> Image.Image:
-    """All pairs in two columns under a title and the wheel."""
+    """Draw all pairs in two columns under a title and the wheel."""
     cells = [panels(pair, scale) for pair in pairs]
     columns = min(2, len(cells))
     rows = -(-len(cells) // columns)
@@ -143,7 +143,7 @@ def draw_sheet(pairs: Sequence[Pair], scale: float, title: str, made_by: str) ->
 
 
 def film_pictures(pairs: Iterable[Pair], scale: float) -> Iterator[Picture]:
-    """Pictures of all pairs with the wheel in a corner."""
+    """Yield pictures of all pairs with the wheel in a corner."""
     wheel = colour_wheel(PANEL // 5)
     inside = np.hypot(*(np.indices(wheel.shape[:2]) * 2 / (len(wheel) - 1) - 1)) <= 1
     for pair in pairs:
@@ -156,7 +156,7 @@ def film_pictures(pairs: Iterable[Pair], scale: float) -> Iterator[Picture]:
 
 
 def open_source(opt: Namespace) -> StoredVideo | VideoFile:
-    """What is shown.
+    """Open a folder or a video file.
 
     Raises:
         FileNotFoundError: Nothing of that name.

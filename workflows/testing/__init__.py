@@ -1,1 +1,1 @@
-"""The test scripts: scores of the test videos, and what streams say together."""
+"""The test scripts: scores of the test videos, and their fusion."""

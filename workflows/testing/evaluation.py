@@ -1,4 +1,4 @@
-"""What the test scripts share: scoring the test videos with some streams, and reporting what they say together."""
+"""Evaluation of the test scripts: scoring the test videos with some streams, fusion, and the report."""
 
 import logging
 from argparse import Namespace
@@ -38,8 +38,8 @@ from .fusing import check_distinct, fused_scores, fusion_table, table_lines
 log = logging.getLogger(__name__)
 
 
-class Wanted(NamedTuple):
-    """A stream to score.
+class StreamSpec(NamedTuple):
+    """Stream to score, and its checkpoint.
 
     Attributes:
         name: Its name in results.
@@ -52,7 +52,7 @@ class Wanted(NamedTuple):
     stream: Stream | None = None
 
 
-def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, Scores]:
+def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, Scores]:
     """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
 
     The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come
@@ -61,7 +61,7 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
 
     Args:
         opt: Options; those not given are taken from the first checkpoint.
-        wanted: What to score.
+        specs: Streams to score, with their checkpoints.
 
     Returns:
         The options as used, and the scores.
@@ -71,23 +71,24 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
         ValueError: If a checkpoint does not fit its stream, the data or the others.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
-    for i, one in enumerate(wanted, 1):
-        if not one.path:
+    for i, spec in enumerate(specs, 1):
+        if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
-    check_distinct([one.path for one in wanted])
-    stream_weights(opt.fusion_weights, len(wanted))  # an error now, not after hours of scoring
-    states = [without_optimiser(checkpoint.load(one.path)) for one in wanted]
-    wanted = [one._replace(stream=one.stream or stream_of(s, one.path)) for one, s in zip(wanted, states, strict=True)]
-    opt = settled(opt, states[0], wanted)
-    for one, state in zip(wanted, states, strict=True):
-        check_held_out(opt, state, one.path)
+    check_distinct([spec.path for spec in specs])
+    stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
+    states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
+    pairs = zip(specs, states, strict=True)
+    specs = [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs]
+    opt = settled(opt, states[0], specs)
+    for spec, state in zip(specs, states, strict=True):
+        check_held_out(opt, state, spec.path)
     listing = list_tested(opt)
 
-    networks = load_networks(opt, wanted, states, listing.class_names)
+    networks = load_networks(opt, specs, states, listing.class_names)
     num_classes = networks[0].num_classes
-    loader = build_loader(opt, "test", list(dict.fromkeys(one.stream for one in wanted if one.stream)))
+    loader = build_loader(opt, "test", list(dict.fromkeys(spec.stream for spec in specs if spec.stream)))
     assert isinstance(loader.dataset, ClipDataset)
-    about = state_scored(opt, loader.dataset, listing, wanted, states)
+    about = state_scored(opt, loader.dataset, listing, specs, states)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts
     tally = ScoreAccumulator(
         *(counts, len(networks), num_classes, device),
@@ -96,14 +97,14 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
     )
     ready = [prepared(network.to(device), opt, device) for network in networks]
     scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
-    for one, logits in zip(wanted, scored.logits, strict=True):
-        for video, own in zip(videos, logits, strict=True):
-            check_scores(own, f"{one.path}: {video.name}")
+    for spec, logits in zip(specs, scored.logits, strict=True):
+        for video, row in zip(videos, logits, strict=True):
+            check_scores(row, f"{spec.path}: {video.name}")
     return opt, Scores(
         video=[video.name for video in videos],
         label=torch.tensor([video.label for video in videos]),
         class_names=[*listing.class_names, *(f"class {i}" for i in range(len(listing.class_names), num_classes))],
-        streams=[one.name for one in wanted],
+        streams=[spec.name for spec in specs],
         logits=scored.logits,
         clips=scored.clips.expand(len(networks), -1),
         listed=len(listing.entries),
@@ -116,30 +117,30 @@ def score_streams(opt: Namespace, wanted: Sequence[Wanted]) -> tuple[Namespace, 
 
 
 def method_of(opt: Namespace) -> str:
-    """The fusion that is reported; the table of all of them stands beside it."""
+    """Return the reported fusion; the table of all of them stands beside it."""
     return "activno" if opt.fusion == "all" else opt.fusion
 
 
 def load_networks(
-    opt: Namespace, wanted: Sequence[Wanted], states: Sequence[Mapping[str, Any]], class_names: Sequence[str]
+    opt: Namespace, specs: Sequence[StreamSpec], states: Sequence[Mapping[str, Any]], class_names: Sequence[str]
 ) -> list[StreamNetwork]:
-    """The networks of some checkpoints, which fit their streams, the data and each other; raises as `score_streams`."""
+    """Load the networks of some checkpoints, and check that they fit; raises as `score_streams`."""
     networks = []
-    for (_, path, stream), state in zip(wanted, states, strict=True):
+    for (_, path, stream), state in zip(specs, states, strict=True):
         assert stream
         networks.append(load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes))
         check_data(opt, state, path, stream, class_names)
-    same_classes(networks, [one.path for one in wanted], len(class_names))
+    same_classes(networks, [spec.path for spec in specs], len(class_names))
     return networks
 
 
 def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A checkpoint without what only training needs: of many streams it would fill the memory."""
+    """Return a checkpoint without its training state: those of many streams would fill the memory."""
     return {name: value for name, value in state.items() if name != "optimizer"}
 
 
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
-    """What the network of a checkpoint reads; a published checkpoint does not say, but its first convolution does.
+    """Return the stream of a checkpoint's network; of a published one it follows from the first convolution.
 
     Raises:
         ValueError: If it is neither RGB nor flow.
@@ -148,36 +149,36 @@ def stream_of(state: Mapping[str, Any], source: str) -> Stream:
     for stream in (RGB, FLOW):
         if state.get("stream", stream.name) == stream.name and channels == stream.channels:
             return stream
-    said = state.get("stream", "what it does not say")
-    raise ValueError(f"{source}: reads {said} through {channels} channels, neither rgb (3) nor flow (2)")
+    problem = f"states stream {state['stream']}, but" if "stream" in state else "cannot tell its stream:"
+    raise ValueError(f"{source}: {problem} its first convolution has {channels} input channels (rgb has 3, flow 2)")
 
 
-def settled(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> Namespace:
-    """Options of a test: where not given as in its first checkpoint, and `--modality` as what is read.
+def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> Namespace:
+    """Return the options of a test: those not given from its first checkpoint, and `--modality` as the streams.
 
     Raises:
         ValueError: If the given ones exclude a stream.
     """
     opt = adopt(opt, state, (*ARCHITECTURE, *CLIP_OPTIONS, *(["val_fraction"] if opt.test_subset == "val" else [])))
-    read = {one.stream for one in wanted}
+    read = {spec.stream for spec in specs}
     fitting = [name for name, streams in MODALITIES.items() if read <= set(streams)]
     modality = opt.modality if "modality" in opt.given else fitting[0]
-    odd = next((one for one in wanted if one.stream not in MODALITIES[modality]), None)
-    if odd and odd.stream:
-        raise ValueError(f"--modality {modality}: {odd.path} reads {odd.stream.name}; leave --modality out")
+    misfit = next((spec for spec in specs if spec.stream not in MODALITIES[modality]), None)
+    if misfit and misfit.stream:
+        raise ValueError(f"--modality {modality}: {misfit.path} reads {misfit.stream.name}; leave --modality out")
     if opt.stream and opt.only_RGB and FLOW in read:
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint of --stream reads flow: leave it out")
-    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, wanted)})
+    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, specs)})
 
 
-def tested_run(opt: Namespace, state: Mapping[str, Any], wanted: Sequence[Wanted]) -> str | None:
-    """Name of the run whose files a test's stand beside: the one given, or of a single checkpoint its own, if any."""
-    stored = state.get("options", {}).get("run_name") if len(wanted) == 1 else None
+def tested_run(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> str | None:
+    """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
+    stored = state.get("options", {}).get("run_name") if len(specs) == 1 else None
     return stored if opt.run_name is None else opt.run_name
 
 
 def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:
-    """The network as it is in float32, whose scores are the same everywhere; otherwise in the form that is fastest."""
+    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
     dtype = dtype_of(device, opt.amp)
     if dtype == torch.float32 and opt.compile == "off" and opt.group_width == 1:
         return network
@@ -226,13 +227,13 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
         lines.append(f"Videos = {len(scores.video)} of {scores.listed} listed")
     if opt.log:
         write_result(path, str(opt), lines)
-    made = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
-    save(opt, replace(scores, about=scores.about | made), fused, path)
+    settings = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
+    save(opt, replace(scores, about=scores.about | settings), fused, path)
     return metrics
 
 
 def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
-    """Every fusion, and what the table is not."""
+    """Print the table of all fusions, with its caveat."""
     for line in table_lines(fusion_table(scores, extra), scores.streams):
         print(line)  # noqa: T201 - the result
     if scores.about.get("subset") != "val":

@@ -1,4 +1,4 @@
-"""From score files to answers, without data or networks: what streams say together, and every fusion in one table."""
+"""Fusion of score files, without data or networks: fused scores, and every fusion in one table."""
 
 import logging
 from argparse import Namespace
@@ -30,7 +30,7 @@ ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
 def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
-    """What all streams say together, shape (N, K).
+    """Fuse the scores of all streams, shape (N, K).
 
     Args:
         own: Of every stream.
@@ -47,7 +47,7 @@ def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = Non
 
 
 def activated_by(method: str, own: Scores, source: str) -> Tensor:
-    """Scores of every stream (S, N, K) that were activated clip by clip.
+    """Return the scores of every stream (S, N, K) that were activated clip by clip.
 
     Raises:
         ValueError: If there are none, or of another activation; says how to make them.
@@ -61,7 +61,7 @@ def activated_by(method: str, own: Scores, source: str) -> Tensor:
 
 
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
-    """Accuracies of every entry of `FUSIONS` with some weights of the streams.
+    """Compute accuracies of every entry of `FUSIONS` with some weights of the streams.
 
     Args:
         scores: Of every stream; the mean over clips comes before the activation.
@@ -81,7 +81,7 @@ def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[d
 
 
 def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple[float, ...]]:
-    """Weights to compare, none twice: equal, each stream alone, of two streams `PAIRS`, and those given."""
+    """Return the weights to compare, without duplicates: equal, each stream, of two `PAIRS`, and those given."""
     alone = torch.eye(streams).tolist()
     wanted = [
         (1.0,) * streams,
@@ -93,7 +93,7 @@ def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple
 
 
 def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[str]:
-    """`fusion_table` in Markdown."""
+    """Format `fusion_table` in Markdown."""
     names = [name.replace("|", "\\|").replace("\n", " ") for name in streams]
     lines = [f"| fusion | {' : '.join(names)} | top-1 | top-5 | mean class |", "|---|---|---|---|---|"]
     for row in rows:
@@ -103,7 +103,7 @@ def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[
 
 
 def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
-    """The streams of `--scores`, side by side, and the options as the first file in use was made with.
+    """Read the streams of `--scores`, merged, and the options of the first file in use.
 
     Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
 
@@ -113,19 +113,19 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
             `--use`, `--clip_mean` or another given option asks for.
     """
     parts = in_use(scores.numbered([(path, scores.load(path)) for path in opt.scores]), opt.use)
-    made = [made_with(opt, own, path) for path, own in parts]
-    for path, own in parts if opt.clip_mean == "after" else ():
-        activated_by(opt.fusion, own, path)
+    settings = [made_with(opt, streams, path) for path, streams in parts]
+    for path, streams in parts if opt.clip_mean == "after" else ():
+        activated_by(opt.fusion, streams, path)
     joined = scores.join(parts)
     joined = replace(joined.only(opt.use or joined.streams), fused_hits=None)  # which may be fused otherwise here
-    before = [text for _, own in parts for text in own.about.get("unlike", ())]
+    before = [text for _, streams in parts for text in streams.about.get("unlike", ())]
     unlike = [*dict.fromkeys([*before, *(text for part in parts[1:] for text in unlike_in(parts[0], part))])]
     if unlike:
         log.warning("the score files were made in unlike ways: %s", "; ".join(unlike))
         joined = replace(joined, about=joined.about | {"unlike": unlike})
     for a, b in counted_twice(joined):
         log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", a, b)
-    return Namespace(**vars(opt) | made[0]), joined
+    return Namespace(**vars(opt) | settings[0]), joined
 
 
 def check_distinct(paths: Sequence[str]) -> None:
@@ -144,7 +144,7 @@ def check_distinct(paths: Sequence[str]) -> None:
 
 
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
-    """The streams that are named, all where None, of the files that have any of them.
+    """Return the named streams, all where None, of the files that have any of them.
 
     Raises:
         ValueError: If there is no such stream.
@@ -158,15 +158,15 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
     return [(path, own.only(names)) for path, names, own in chosen if names]
 
 
-def made_with(opt: Namespace, own: Scores, source: str) -> dict[str, Any]:
-    """What the name of a result says, as the scores state it.
+def made_with(opt: Namespace, streams: Scores, source: str) -> dict[str, Any]:
+    """Return the settings that a result's name states, by the scores.
 
     Raises:
         ValueError: If they state what cannot be, or other options were given.
     """
-    about = own.about
-    made = {name: about[key] for name, key in NAMED.items() if key in about}
-    stated = made | {name: value for name, value in about.get("options", {}).items() if name in PROTOCOL}
+    about = streams.about
+    settings = {name: about[key] for name, key in NAMED.items() if key in about}
+    stated = settings | {name: value for name, value in about.get("options", {}).items() if name in PROTOCOL}
     for name, value in stated.items():
         if name in opt.given and getattr(opt, name) != value:
             raise ValueError(
@@ -175,27 +175,27 @@ def made_with(opt: Namespace, own: Scores, source: str) -> dict[str, Any]:
             )
     length = stated.get("sample_duration", opt.sample_duration)
     known = {"dataset": DATASETS, "split": (1, 2, 3), "test_subset": ("test", "val")}
-    if any(value not in known[name] for name, value in made.items()) or type(length) is not int:
-        raise ValueError(f"{source}: says that it is of {made} and clips of {length!r} frames, which cannot be")
+    if any(value not in known[name] for name, value in settings.items()) or type(length) is not int:
+        raise ValueError(f"{source}: says that it is of {settings} and clips of {length!r} frames, which cannot be")
     arch = next((str(x["arch"]) for x in about.get("checkpoints", {}).values() if "arch" in x), "")
     model, _, depth = arch.rpartition("-")
     network = {"model": model, "model_depth": int(depth)} if model in MODELS and depth.isdecimal() else {}
-    return made | network | {"sample_duration": length}
+    return settings | network | {"sample_duration": length}
 
 
 def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:
-    """How the scores of two files, with their names, were made in unlike ways, as far as both say."""
+    """Describe the settings in which the scores of two files, with their names, differ, where both state them."""
     (source, first), (path, second) = one, other
     a, b = first.about, second.about
-    found = [
+    differing = [
         *differences(a, b, ABOUT),
         *differences(a.get("options", {}), b.get("options", {}), PROTOCOL),
         *differences(a.get("provenance", {}), b.get("provenance", {}), COMPARED),
     ]
-    for name, x, y in found:
+    for name, x, y in differing:
         if NOT_STATED not in (x, y):
             yield f"{name} {show(x)} in {source}, {show(y)} in {path}"
-    clips = [dict(zip(own.video, own.clips[0].tolist(), strict=True)) for own in (first, second)]
+    clips = [dict(zip(streams.video, streams.clips[0].tolist(), strict=True)) for streams in (first, second)]
     if unlike := [video for video, count in clips[0].items() if count != clips[1].get(video)]:
         x, y = (counts.get(unlike[0]) for counts in clips)
         many = counted(len(unlike), "video")
@@ -203,7 +203,7 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
 
 
 def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
-    """Names of streams that are scores of one checkpoint."""
+    """Return names of streams that are scores of one checkpoint."""
     first: dict[str, str] = {}
     for name in own.streams:
         digest = own.about.get("checkpoints", {}).get(name, {}).get("sha256")

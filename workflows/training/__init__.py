@@ -1,1 +1,1 @@
-"""train.py and STS_train.py: how a run begins, its teachers, and the command that comes next."""
+"""train.py and STS_train.py: the start of a run, its teachers, and the next command."""

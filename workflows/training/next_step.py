@@ -1,4 +1,4 @@
-"""What comes after a training: its best checkpoint, and the command that goes on with it."""
+"""Next steps after a training: its best checkpoint, and the commands that use it."""
 
 from argparse import Namespace
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ TEACHERS_OWN = frozenset(
 
 
 def next_lines(opt: Namespace, files: RunFiles, accuracy: float) -> list[str]:
-    """The best checkpoint of a training that has ended, and what is done with it next; none if it was not kept.
+    """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
     Args:
         opt: Options as used.
@@ -43,7 +43,7 @@ def next_lines(opt: Namespace, files: RunFiles, accuracy: float) -> list[str]:
 
 
 def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
-    """Aims and the commands for them."""
+    """Return aims and the commands for them."""
     streams = MODALITIES[opt.modality]
     if streams == (FLOW,):
         yield "next, distil it into an RGB network", distilling(opt, best)
@@ -59,18 +59,18 @@ def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
 
 
 def testing(opt: Namespace, best: Path) -> str:
-    """The test of an RGB network."""
+    """Return the command that tests an RGB network."""
     return command("test_single_stream.py", ["--modality", "RGB", "--resume_path1", best, *data_words(opt)])
 
 
 def data_words(opt: Namespace) -> list[str]:
-    """Where the data are; where flow is computed there need be none on the disk."""
+    """Return the options of the data; where flow is computed there need be none on the disk."""
     only_rgb = opt.only_RGB or opt.flow_source == "online"
     return words_of(Namespace(**vars(opt) | {"only_RGB": only_rgb}), DATA)
 
 
 def distilling(opt: Namespace, teacher: Path) -> str:
-    """The distillation of a flow network into an RGB network like it, trained in the same way."""
+    """Return the command that distils a flow network into an RGB network like it, trained in the same way."""
     names = vars(opt).keys() - TEACHERS_OWN
     if opt.pretrain_path:  # the student has no weights to fine-tune: it learns as from scratch
         names -= {name for name, value in FINE_TUNING.items() if getattr(opt, name) == value}
@@ -79,7 +79,7 @@ def distilling(opt: Namespace, teacher: Path) -> str:
 
 
 def newest_best(opt: Namespace, modality: str) -> Path | None:
-    """The best checkpoint of the newest run of another kind on the same split, beside this one's."""
+    """Find the best checkpoint of the newest run of another kind on the same split, beside this one's."""
     found = []
     for file in result_dir(opt).glob("*/options.yaml"):
         best, options = file.parent.with_name(f"{file.parent.name}_best.pth"), read_options(file)
@@ -89,7 +89,7 @@ def newest_best(opt: Namespace, modality: str) -> Path | None:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Options of a run as it wrote them down; none where that is damaged, for nothing depends on them."""
+    """Read the stored options of a run; none where the file is damaged, for nothing depends on them."""
     try:
         options = yaml.safe_load(path.read_text("utf-8"))
     except (OSError, ValueError, yaml.YAMLError):

@@ -1,4 +1,4 @@
-"""What the training scripts share: how a run begins, and how it goes on to its end."""
+"""Session of a training script: the start of a run, and its course to the end."""
 
 import logging
 from argparse import Namespace
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 class Start(NamedTuple):
-    """What a run begins with.
+    """Starting point of a run.
 
     Attributes:
         opt: Options as used: those that were not given are taken from the checkpoint.
@@ -38,7 +38,7 @@ class Start(NamedTuple):
 
 
 def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], RunFiles]) -> Start:
-    """The checkpoint to go on from, or the pre-trained one, or none.
+    """Choose the checkpoint to resume from, or the pre-trained one, or none.
 
     Args:
         opt: Options.
@@ -67,7 +67,7 @@ def describe_run(
     recipe: Mapping[str, Any],
     loaders: Mapping[str, ClipLoader],
 ) -> dict[str, Any]:
-    """What every checkpoint of a run says of it, in plain values.
+    """Return the metadata of a run for its checkpoints, in plain values.
 
     Args:
         opt: Options.
@@ -80,7 +80,7 @@ def describe_run(
         "stream", "class_names", "recipe", "parameters", "macs" of a clip, "data", see `describe_videos`, by subset, and
         "defaults", those of the options that differ from them; options of this machine and this call have none.
     """
-    costs, own, data = costs_of(opt, model), vars(opt), {}
+    costs, options, data = costs_of(opt, model), vars(opt), {}
     on_test_list = {"val": "test"} if opt.val_fraction == 0 else {}  # as was said where it was built
     for subset, loader in loaders.items():
         assert isinstance(loader.dataset, VideoDataset)
@@ -92,12 +92,12 @@ def describe_run(
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,
         "data": data,
-        "defaults": {n: default for n, default in vars(parse_opts([])).items() if n not in HERE and own[n] != default},
+        "defaults": {n: value for n, value in vars(parse_opts([])).items() if n not in HERE and options[n] != value},
     }
 
 
 def costs_of(opt: Namespace, model: StreamNetwork) -> Costs:
-    """What a clip costs."""
+    """Count the cost of a clip."""
     return estimate(model.network, (model.mean.numel(), opt.sample_duration, opt.sample_size, opt.sample_size))
 
 
@@ -109,7 +109,7 @@ def complete(
     val: Loader,
     columns: Mapping[str, str] = TRAIN_COLUMNS,
 ) -> dict[str, float]:
-    """Train to the last epoch; says at the start what a clip costs, and at the end what to do next.
+    """Train to the last epoch; log the cost of a clip at the start, and the next commands at the end.
 
     Args:
         opt: Options.

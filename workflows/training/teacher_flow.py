@@ -1,4 +1,4 @@
-"""The flow that a teacher was trained on, computed while its student trains."""
+"""Input flow of a teacher, computed while its student trains."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
 def build_teacher_flow(
     opt: Namespace, checkpoint: Mapping[str, Any], source: str, device: torch.device
 ) -> OnlineFlow | None:
-    """Flow with the solver and encoding that the teacher's checkpoint states, or those of published ones.
+    """Build flow with the solver and encoding of the teacher's checkpoint, or those of published ones.
 
     A GPU that can compute it does; otherwise the loader processes do, on a core each.
 
@@ -32,11 +32,11 @@ def build_teacher_flow(
     """
     if opt.flow_source == "files":
         return None
-    made = checkpoint.get("recipe", {}).get("provenance", {})
-    on_gpu = device.type == "cuda" and suits_gpu(made)
+    recipe = checkpoint.get("recipe", {}).get("provenance", {})
+    on_gpu = device.type == "cuda" and suits_gpu(recipe)
     threads = 1 if opt.n_workers else None
-    build = partial(rebuild_flow, made, device=str(device) if on_gpu else None, threads=threads)
-    encoding = recorded_encoding(made)
+    build = partial(rebuild_flow, recipe, device=str(device) if on_gpu else None, threads=threads)
+    encoding = recorded_encoding(recipe)
     try:
         description = build().description  # here as well: what cannot be had is known before training
     except ValueError as error:

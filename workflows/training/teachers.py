@@ -1,4 +1,4 @@
-"""The networks of a distillation: each in its own architecture."""
+"""Networks of a distillation, each in its own architecture."""
 
 import logging
 from argparse import Namespace
@@ -18,7 +18,7 @@ STEM = 64  # channels of the first convolution of every network of width 1
 
 
 def teacher_options(opt: Namespace, checkpoint: Mapping[str, Any]) -> Namespace:
-    """Options with the architecture of a teacher's checkpoint, whatever the student is given.
+    """Return options with the architecture of a teacher's checkpoint, whatever the student's is.
 
     Published checkpoints state network and depth at most, and show the width; else theirs is what the options say.
 
@@ -31,7 +31,7 @@ def teacher_options(opt: Namespace, checkpoint: Mapping[str, Any]) -> Namespace:
 
 
 def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
-    """Options of the architecture that can be seen in a checkpoint which stores none.
+    """Infer options of the architecture from the weights of a checkpoint that stores none.
 
     Args:
         checkpoint: Its content.
@@ -47,7 +47,7 @@ def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
 
 
 def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:
-    """Say in what the student's network differs from its teacher's, and where that was not asked for.
+    """Report differences of the student's network from its teacher's that were not asked for.
 
     Args:
         opt: Options, with the architecture of the student.
@@ -57,8 +57,8 @@ def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:
     differing = [name for name in ARCHITECTURE if getattr(opt, name) != getattr(teacher, name)]
     if not differing:
         return
-    told = (f"{name} {getattr(opt, name)}, its teacher {getattr(teacher, name)}" for name in differing)
-    log.info("the student has %s", "; ".join(told))
+    lines = (f"{name} {getattr(opt, name)}, its teacher {getattr(teacher, name)}" for name in differing)
+    log.info("the student has %s", "; ".join(lines))
     if unasked := [] if source else [name for name in differing if name not in opt.given]:
         same = " ".join(words_of(teacher, unasked))
         log.warning("not given, so the student's is the default: %s; for its teacher's: %s", ", ".join(unasked), same)

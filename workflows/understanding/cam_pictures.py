@@ -1,4 +1,4 @@
-"""Pictures of what networks look at: a strip of frames for a clip, and the pictures of a film."""
+"""Grad-CAM pictures: a strip of frames for a clip, and the pictures of a film."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ SMOOTH = 4  # times as large curves are drawn, then averaged
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at.
+    """Video, class and networks of the pictures.
 
     Attributes:
         title: The video.
@@ -49,7 +49,7 @@ class Subject:
 
 
 def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """A picture with heat (h, w) in [0, 1] over it, grey where there is none."""
+    """Overlay a picture with heat (h, w) in [0, 1], grey where there is none."""
     large = stretched(heat, picture)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
     share = STRENGTH * np.sqrt(large[..., None])  # or weak evidence would not be seen
@@ -57,7 +57,7 @@ def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
 
 
 def lit(picture: Picture, heat: NDArray[np.float32]) -> Picture:
-    """A picture that is bright where heat (h, w) in [0, 1] is: for flow, whose colours say where things move."""
+    """Darken a picture where heat (h, w) in [0, 1] is low: for flow, whose colours show directions."""
     large = stretched(heat, picture)
     light = DARK + (1 - DARK) * np.sqrt(large[..., None])
     out = np.ascontiguousarray((picture * light).round().astype(np.uint8))
@@ -68,24 +68,24 @@ def lit(picture: Picture, heat: NDArray[np.float32]) -> Picture:
 
 
 def stretched(heat: NDArray[np.float32], picture: Picture) -> NDArray[np.float32]:
-    """Heat at the size of a picture."""
+    """Resize heat to the size of a picture."""
     height, width = picture.shape[:2]
     return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
 
 
 def scale_colours(values: NDArray[np.float32]) -> Picture:
-    """Colours (h, w, 3) of values (h, w) in [0, 1]."""
+    """Map values (h, w) in [0, 1] to colours (h, w, 3)."""
     return np.asarray(cv2.applyColorMap((255 * values).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1], np.uint8)
 
 
 def looked_at(track: Track, subject: Subject, i: int) -> Picture:
-    """What a network looks at in a frame, counted from 0."""
+    """Draw a network's heat on a frame, counted from 0."""
     show = lit if track.stream == FLOW.name else heated
     return show(subject.pictures[track.stream][i], track.heat[i])
 
 
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
-    """The frames of a clip, what each network looks at in them, and the curves of the evidence.
+    """Draw the frames of a clip with each network's heat, and the curves of the evidence.
 
     Args:
         tracks: Of the networks.
@@ -118,7 +118,7 @@ def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int])
 
 
 def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
-    """Every frame, what each network looks at beside it, and below the evidence in the whole video; sides are even."""
+    """Yield every frame beside each network's heat, above the evidence in the whole video; sides are even."""
     count, length = len(subject.pictures) + len(tracks), len(tracks[0].heat)
     width, top = count * (PANEL + GAP) - GAP, 2 * MARGIN + LINE
     below = top + LINE + PANEL + MARGIN
@@ -141,7 +141,7 @@ def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
 
 
 def heading(sheet: Image.Image, title: str, width: int) -> None:
-    """The title, and at its right the scale of the colours with its numbers."""
+    """Draw the title, and at its right the scale of the colours with its numbers."""
     draw, small = ImageDraw.Draw(sheet), ImageFont.load_default(12)
     bar = scale_colours(np.tile(np.linspace(0, 1, BAR, dtype=np.float32), (12, 1)))
     left = MARGIN + width - BAR - MARGIN
@@ -157,12 +157,12 @@ def heading(sheet: Image.Image, title: str, width: int) -> None:
 
 
 def caption(track: Track, frames: Sequence[int]) -> str:
-    """A network, and how sure it is of the class in some frames."""
+    """Format a network's name, and its probability of the class in some frames."""
     return f"{track.name}, {track.layer}: {track.probability[list(frames)].mean():.2f}"
 
 
 def draw_curves(curves: Sequence[NDArray[np.float32]], width: int) -> Image.Image:
-    """Lines between 0 and 1, one value in the middle of each of as many columns."""
+    """Draw lines between 0 and 1, one value in the middle of each of as many columns."""
     large = Image.new("RGB", (width * SMOOTH, CURVE * SMOOTH), PAPER)
     draw = ImageDraw.Draw(large)
     low, high = (CURVE - 4) * SMOOTH, 4 * SMOOTH
@@ -176,10 +176,10 @@ def draw_curves(curves: Sequence[NDArray[np.float32]], width: int) -> Image.Imag
 
 
 def write(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, colour: Colour) -> None:
-    """A line of text."""
+    """Draw a line of text."""
     draw.text(place, text, colour, ImageFont.load_default(14))
 
 
 def tile(image: Picture, side: int) -> Image.Image:
-    """A picture as a square of so many pixels."""
+    """Resize a picture to a square of so many pixels."""
     return Image.fromarray(np.asarray(resize(image, (side, side)), np.uint8))

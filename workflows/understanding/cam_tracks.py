@@ -1,4 +1,4 @@
-"""What a network looks at over a whole video: Grad-CAM of its clips, put together frame by frame."""
+"""Grad-CAM over a whole video: heat of its clips, merged frame by frame."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Clip(NamedTuple):
 
 @dataclass(frozen=True)
 class Track:
-    """What a network looks at in a video of F frames, of which W clips were shown to it.
+    """Grad-CAM of a video of F frames, from W clips.
 
     Attributes:
         name: Of the network.
@@ -54,7 +54,7 @@ class Track:
 
 
 def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:
-    """Clips of a video; without a `step` those of `datasets.clip_starts`, none of whose frames is left out.
+    """Cut a video into clips; without a `step` those of `datasets.clip_starts`, with every frame in one.
 
     Args:
         frames: Of the video, >= 1.
@@ -79,7 +79,7 @@ def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> l
 
 
 def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
-    """The class that networks name together: by ActivNo, the mean of their logits over clips and networks.
+    """Return the class that networks predict together: by ActivNo, the mean logits over clips and networks.
 
     Args:
         networks: In eval mode.
@@ -96,7 +96,7 @@ def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], cl
 def track(
     name: str, network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip], target: int, layer: str
 ) -> Track:
-    """What a network looks at; where clips overlap it is their mean.
+    """Compute a network's heat; where clips overlap it is their mean.
 
     Args:
         name: Of the network.
@@ -132,7 +132,7 @@ def track(
 
 
 def batches(network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip]) -> Iterator[dict[str, Tensor]]:
-    """The clips as the network takes them, on its device, a few at a time."""
+    """Yield the clips as the network takes them, on its device, a few at a time."""
     frames = video[network.stream]
     for first in tqdm(range(0, len(clips), BATCH), "clips", leave=False, disable=None):
         numbers = torch.tensor([clip.seen for clip in clips[first : first + BATCH]])
@@ -140,5 +140,5 @@ def batches(network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence
 
 
 def over_greatest(values: Tensor) -> NDArray[np.float32]:
-    """Values >= 0 in [0, 1], divided by the greatest; zeros stay zeros."""
+    """Divide values >= 0 by the greatest, to [0, 1]; zeros stay zeros."""
     return (values / values.max().clamp_min(torch.finfo(values.dtype).tiny)).numpy()

@@ -1,4 +1,4 @@
-"""What networks look at in a video, and when: Grad-CAM as pictures and as a film. The rest is in their checkpoints."""
+"""Grad-CAM of networks over a video, as pictures and as a film."""
 
 import csv
 import io
@@ -33,7 +33,7 @@ SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
 
 
 def main(opt: Namespace) -> list[Track]:
-    """Write the pictures; returns what each network looks at."""
+    """Write the pictures; return the heat of each network."""
     if opt.strips < 0 or (opt.step is not None and opt.step < 1):
         raise ValueError(f"--strips {opt.strips} must be at least 0, --step {opt.step} at least 1")
     device = setup(0, opt.device)
@@ -63,7 +63,7 @@ def main(opt: Namespace) -> list[Track]:
 
 
 def default_names(states: Sequence[dict[str, Any]]) -> list[str]:
-    """RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where there are several."""
+    """Return RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where several."""
     kinds = []
     for state in states:
         distilled = len(MODALITIES[state["options"]["modality"]]) > 1
@@ -77,7 +77,7 @@ def default_names(states: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def find_class(name: str, class_names: Sequence[str]) -> int:
-    """Index of a class.
+    """Return the index of a class.
 
     Raises:
         ValueError: If there is none of that name.
@@ -89,7 +89,7 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
 
 
 def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """What the networks see of a video, uint8 (C, F, S, S) by stream.
+    """Read the networks' input of a video, uint8 (C, F, S, S) by stream.
 
     Raises:
         FileNotFoundError: No such video.
@@ -103,7 +103,7 @@ def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dic
 
 
 def pictures_of(stream: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
-    """Frames (C, F, S, S) of a stream as RGB pictures (S, S, 3): flow as colours, all to one scale."""
+    """Convert frames (C, F, S, S) of a stream to RGB pictures (S, S, 3): flow as colours, all to one scale."""
     images = list(frames.permute(1, 2, 3, 0).numpy())
     if stream != FLOW.name:
         return images
@@ -116,7 +116,7 @@ def pictures_of(stream: str, frames: Tensor, provenance: dict[str, Any]) -> list
 def write_all(
     folder: Path, tracks: Sequence[Track], subject: Subject, clips: Sequence[Sequence[int]], strips: int
 ) -> None:
-    """Strips of some clips, or all for 0, the film, and the curves as numbers."""
+    """Write strips of some clips, or all for 0, the film, and the curves as numbers."""
     count = min(strips or len(clips), len(clips))
     for number in np.unique(np.linspace(0, len(clips) - 1, count).round().astype(int)).tolist():
         strip = draw_strip(tracks, subject, clips[number])

@@ -1,4 +1,4 @@
-"""What a student has of its teacher: how alike their features are, layer by layer, on validation clips (linear CKA)."""
+"""Similarity of the features of a student and its teacher, layer by layer, on validation clips (linear CKA)."""
 
 import logging
 from argparse import Namespace
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the table; returns what it says."""
+    """Print the table; return its values."""
     if opt.clips < FEWEST:
         raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
     roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
@@ -41,12 +41,12 @@ def main(opt: Namespace) -> dict[str, Any]:
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():
-        own = adopt(data, states[role], ARCHITECTURE)
-        networks.append(load_stream(own, streams[role], states[role], path).to(device).eval())
+        options = adopt(data, states[role], ARCHITECTURE)
+        networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
         check_data(data, states[role], path, streams[role], None)
     reader = next((role for role, stream in streams.items() if stream == FLOW), None)
-    made = states[reader] if reader else None
-    loader = choose_clips(data, list(dict.fromkeys(streams.values())), made, opt.clips)
+    flow_state = states[reader] if reader else None
+    loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
     alike = compare(networks, loader, device, opt.features)
     report = describe(alike, paths, opt.features)
     if opt.out:
@@ -57,7 +57,7 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
-    """A clip of so many validation videos, evenly spaced over the list, for that goes class by class.
+    """Choose a clip of so many validation videos, evenly spaced over the list, for that is sorted by class.
 
     Args:
         data: Options of the data.
@@ -84,7 +84,7 @@ def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, 
 
 
 def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str) -> LinearCKA:
-    """Every level of every network against every other, the networks' levels one after the other.
+    """Compare every level of every network with every other, the networks' levels one after the other.
 
     Args:
         networks: In eval mode, on `device`.
@@ -108,7 +108,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
 def features_of(
     networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str
 ) -> Iterator[list[Tensor]]:
-    """Features of the clips of each batch: (N, D) for every network and level."""
+    """Yield features of the clips of each batch: (N, D) for every network and level."""
     with torch.inference_mode():
         for batch in tqdm(loader, "clips", leave=False, disable=None):
             clips = {name: x.to(device) for name, x in batch.items() if isinstance(x, Tensor)}
@@ -117,7 +117,7 @@ def features_of(
 
 
 def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:
-    """The same rows in batches of at least `size`, but for the last one."""
+    """Regroup the rows in batches of at least `size`, but for the last one."""
     kept: list[list[Tensor]] = []
     for batch in batches:
         kept.append(batch)

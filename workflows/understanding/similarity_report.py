@@ -28,7 +28,7 @@ KINDS = {
 
 
 def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[str, Any]:
-    """What was measured, as plain values.
+    """Describe the measurement, as plain values.
 
     Args:
         alike: Every level of every network.
@@ -66,23 +66,23 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[
 
 
 def of_levels(matrix: Tensor, pair: Sequence[str], names: Sequence[str]) -> Tensor:
-    """Similarity of equal levels of two networks, (..., levels), of matrices (..., M, M) with these names."""
+    """Return the similarity of equal levels of two networks, (..., levels), from (..., M, M) with these names."""
     rows, columns = ([names.index(f"{role} {level}") for level in LEVELS] for role in pair)
     return matrix[..., rows, columns]
 
 
 def by_level(values: Tensor) -> dict[str, float | None]:
-    """Plain values by level."""
+    """Return plain values by level."""
     return dict(zip(LEVELS, map(plain, values.tolist()), strict=True))
 
 
 def plain(value: float) -> float | None:
-    """A value, None for NaN."""
+    """Return a value, None for NaN."""
     return None if math.isnan(value) else value
 
 
 def as_table(report: Mapping[str, Any]) -> str:
-    """Equal levels of each pair in Markdown, with a baseline also how much nearer its teacher the student is."""
+    """Tabulate equal levels of each pair in Markdown, with a baseline also the student's gain over it."""
     lines = [f"{role}: {path}" for role, path in report["networks"].items()]
     lines.append(f"linear CKA on {report['clips']:,} clips, {KINDS[report['features']]}; 1 is the same, 0 unrelated")
     lines.append("± 1.96 standard errors, by leaving out clips (jackknife)")
@@ -101,14 +101,14 @@ def as_table(report: Mapping[str, Any]) -> str:
 
 
 def with_error(value: float | None, error: float | None, form: str) -> str:
-    """A value and the half-width of its 95 % interval, as far as they are known."""
+    """Format a value and the half-width of its 95 % interval, as far as they are known."""
     if value is None:
         return "-"
     return f"{value:{form}}" if error is None else f"{value:{form}} ± {WIDTH * error:.3f}"
 
 
 def write_matrix(path: Path, report: Mapping[str, Any]) -> None:
-    """Every level of every network against every other, as CSV; empty where there is no similarity."""
+    """Write the similarity of every two levels of all networks, as CSV; empty where there is none."""
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["", *report["names"]])
@@ -118,7 +118,7 @@ def write_matrix(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def write_picture(path: Path, report: Mapping[str, Any]) -> None:
-    """The levels of each pair of networks against each other; without matplotlib that is said, and there is none."""
+    """Draw the levels of each pair of networks against each other; without matplotlib only log that."""
     pairs = [pair.split(", ") for pair in report["pairs"]]
     figure = new_figure(4.4 * len(pairs) + 0.6, 4.4)
     if figure is None:
@@ -136,7 +136,7 @@ def write_picture(path: Path, report: Mapping[str, Any]) -> None:
 
 
 def label(ax: Any, values: Any) -> None:
-    """Names of the levels, and the numbers in the cells."""
+    """Label the axes with the levels, and the cells with numbers."""
     ax.set_xticks(range(len(LEVELS)), LEVELS, rotation=40, ha="right")
     ax.set_yticks(range(len(LEVELS)), LEVELS)
     for (row, column), value in np.ndenumerate(values):

@@ -1,1 +1,1 @@
-"""utils1/verify.py: what a checkpoint promises, what comes out here, and the causes that would explain a difference."""
+"""utils1/verify.py: a checkpoint's stated results, those measured here, and the causes that explain a difference."""

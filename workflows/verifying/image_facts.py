@@ -1,4 +1,4 @@
-"""What the image files themselves say."""
+"""Facts stated by the image files themselves."""
 
 import io
 from pathlib import Path
@@ -9,7 +9,7 @@ SAMPLE = Image.new("L", (8, 8))
 
 
 def jpeg_quality(folder: Path) -> int | None:
-    """Quality, as libjpeg counts it, of the first JPEG file of a folder; None if there is none.
+    """Return the quality, as libjpeg counts it, of the first JPEG file of a folder; None if there is none.
 
     Files do not state it: it is the one whose table for luminance is nearest.
     """
@@ -24,7 +24,7 @@ def jpeg_quality(folder: Path) -> int | None:
 
 
 def table_of(quality: int) -> list[int]:
-    """The table of a quality."""
+    """Return the quantisation table of a quality."""
     buffer = io.BytesIO()
     SAMPLE.save(buffer, "JPEG", quality=quality)
     with Image.open(buffer) as image:
@@ -32,5 +32,5 @@ def table_of(quality: int) -> list[int]:
 
 
 def distance(one: list[int], other: list[int]) -> int:
-    """Sum of differences of two tables."""
+    """Sum the differences of two tables."""
     return sum(abs(a - b) for a, b in zip(one, other, strict=True))

@@ -1,4 +1,4 @@
-"""Scoring a checkpoint again, as its training validated it and as the test scripts do."""
+"""Scoring of a checkpoint, as its training validated it and as the test scripts do."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from engine import video_metrics
 from engine.training.loop import evaluate
 from models import Classify, Distill
 
-from ..testing.evaluation import Wanted, score_streams
+from ..testing.evaluation import StreamSpec, score_streams
 from .subject import System
 
 LOSS_TOLERANCE = 1e-3  # relative: what kernels of other machines change
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What came out of a part, and of which videos.
+class Measurement:
+    """Metrics of a part, and its videos.
 
     Attributes:
         metrics: Of "val" "acc" and "loss" of one clip per video; of "test" "top1", "top5" and "mean_class" of videos,
@@ -49,17 +49,17 @@ class Comparison:
     part: str
     source: str
     expected: Mapping[str, float]
-    measured: Measured
+    measured: Measurement
     tolerance: float
 
     @property
     def key(self) -> str:
-        """The number that people compare."""
+        """The headline metric."""
         return "acc" if self.part == "val" else "top1"
 
     @property
     def fine(self) -> str:
-        """The number that shows the smallest differences."""
+        """The metric that shows the smallest differences."""
         return "loss" if "loss" in self.expected else self.key
 
     @property
@@ -69,7 +69,7 @@ class Comparison:
 
     @property
     def equal(self) -> bool:
-        """Whether they are the same but for what other machines change.
+        """Whether they are the same within the tolerance for other machines.
 
         Where the losses agree one clip more or less may be right: it lay on the border.
         """
@@ -82,7 +82,7 @@ class Comparison:
         return abs(metrics[self.key] - self.expected[self.key]) <= allowed + 1e-9
 
 
-def measure(system: System, part: str) -> Measured:
+def measure(system: System, part: str) -> Measurement:
     """Score all videos of a part, "val" by the loop of the training, "test" as the test scripts do."""
     opt = system.options(part)
     if part == "val":
@@ -91,8 +91,8 @@ def measure(system: System, part: str) -> Measured:
         metrics = evaluate(task_of(system), loader, system.device, amp=opt.amp)
         # Without a held-out part it is the test list, which was said when it was built.
         listed = num_listed(opt, "val" if opt.val_fraction else "test")
-        return Measured(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
-    used, scores = score_streams(opt, [Wanted(name=system.stream.name, path=system.file, stream=system.stream)])
+        return Measurement(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
+    used, scores = score_streams(opt, [StreamSpec(name=system.stream.name, path=system.file, stream=system.stream)])
     assert scores.clip_top1 is not None
     assert scores.clip_top5 is not None
     clips = int(scores.clips.sum())
@@ -100,11 +100,11 @@ def measure(system: System, part: str) -> Measured:
     metrics |= {"clip_top1": int(scores.clip_top1.sum()) / clips, "clip_top5": int(scores.clip_top5.sum()) / clips}
     dataset = build_loader(used, "test", [system.stream]).dataset
     assert isinstance(dataset, ClipDataset)
-    return Measured(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
+    return Measurement(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
 
 
 def task_of(system: System) -> Classify | Distill:
-    """What the training validated with: distillation weighs its cross-entropy, and needs no teacher for it."""
+    """Build the task of the validation: distillation weighs its cross-entropy, and needs no teacher for it."""
     if "loss_ce" in system.state.get("metrics", {}):
         return Distill(system.model, system.model, (), ce_weight=system.opt.ce_weight).to(system.device)
     return Classify(system.model).to(system.device)

@@ -1,4 +1,4 @@
-"""The test result that a checkpoint carries, so that whoever has the file knows what to expect."""
+"""Recorded test result of a checkpoint, so that whoever has the file can verify it."""
 
 from pathlib import Path
 from typing import Any
@@ -6,14 +6,14 @@ from typing import Any
 from engine import checkpoint
 from engine.checkpoint import tensor_file
 
-from .measure import Measured
+from .measure import Measurement
 from .subject import SEEN, VIEWS, System
 
 NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
 
 
-def record(system: System, measured: Measured) -> dict[str, Any]:
-    """Write what a test measured into its checkpoint as "tested", whole or not at all.
+def record(system: System, measured: Measurement) -> dict[str, Any]:
+    """Write a test's measured result into its checkpoint as "tested", whole or not at all.
 
     Args:
         system: Whose checkpoint is rewritten; a file of bare weights becomes one with a "state_dict".

@@ -1,4 +1,4 @@
-"""What is verified: a checkpoint, the data at hand, and the options that follow from both."""
+"""Subject of a verification: a checkpoint, the data at hand, and the options that follow from both."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ MODALITY = {"rgb": "RGB", "flow": "Flow"}
 
 @dataclass(frozen=True)
 class System:
-    """A checkpoint and the data it is tried on.
+    """A checkpoint and the data on which it is scored.
 
     Attributes:
         file: The checkpoint.
@@ -48,17 +48,17 @@ class System:
     device: torch.device
 
     def options(self, part: str) -> Namespace:
-        """Options of the "val" or "test" part."""
+        """Return the options of the "val" or "test" part."""
         return self.test_opt if part == "test" else self.opt
 
     def stated(self, part: str) -> Mapping[str, Any]:
-        """What the checkpoint says of the videos of a part, see `describe_videos`; {} if nothing."""
+        """Return the checkpoint's description of the videos of a part, see `describe_videos`; {} if there is none."""
         data = self.state.get("data", {}).get("val") if part == "val" else self.state.get("tested", {}).get("data")
         return data or {}
 
 
 def load_system(opt: Namespace, file: str) -> System:
-    """Read a checkpoint, and take from it what was not given.
+    """Read a checkpoint, and take options that were not given from it.
 
     Args:
         opt: Options of the test scripts; `given` names those that were set.
@@ -90,7 +90,7 @@ def load_system(opt: Namespace, file: str) -> System:
 
 
 def merged(opt: Namespace, stream: Stream, stored: Mapping[str, Any], names: tuple[str, ...]) -> Namespace:
-    """Options in which those of `names` that were not given are as stored; no difference of flow is refused."""
+    """Return options in which those of `names` that were not given are as stored; no difference of flow is refused."""
     taken = {name: stored[name] for name in names if name in stored and name not in opt.given}
-    own = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
-    return Namespace(**vars(opt) | own | taken | {"allow_flow_mismatch": True})
+    modality = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
+    return Namespace(**vars(opt) | modality | taken | {"allow_flow_mismatch": True})

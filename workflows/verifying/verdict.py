@@ -1,35 +1,39 @@
-"""What a verification says: one verdict, and a table of causes."""
+"""Report of a verification: one verdict, and a table of causes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .causes import LIKELY, Cause
-from .measure import Comparison, Measured
+from .measure import Comparison, Measurement
 
 NAMES = {"val": "validation clips", "test": "test videos"}
 
 
 def verdict(
-    found: Sequence[Comparison], why: dict[str, list[Cause]], recorded: Measured | None, lists: Mapping[str, str]
+    comparisons: Sequence[Comparison],
+    why: dict[str, list[Cause]],
+    recorded: Measurement | None,
+    lists: Mapping[str, str],
 ) -> str:
-    """One line.
+    """Return the verdict in one line.
 
     Args:
-        found: What was compared.
+        comparisons: What was compared.
         why: Causes of the differences, by part.
         recorded: What a test measured that is to be recorded.
         lists: Data set and split by part.
     """
     texts = []
-    for one in found:
-        got, wanted = one.measured.metrics[one.key], one.expected[one.key]
-        numbers = f"{NAMES[one.part]} {got:.4f} ({lists[one.part]}), {one.source} says {wanted:.4f}"
-        if "loss" in one.expected:
-            numbers += f" (loss {one.measured.metrics['loss']:.6g}, {one.expected['loss']:.6g})"
-        if one.equal:
-            texts.append(f"{numbers}: equal{' to the last bit' if one.exact else ''}")
+    for comparison in comparisons:
+        measured, expected = comparison.measured.metrics[comparison.key], comparison.expected[comparison.key]
+        part = comparison.part
+        numbers = f"{NAMES[part]} {measured:.4f} ({lists[part]}), {comparison.source} says {expected:.4f}"
+        if "loss" in comparison.expected:
+            numbers += f" (loss {comparison.measured.metrics['loss']:.6g}, {comparison.expected['loss']:.6g})"
+        if comparison.equal:
+            texts.append(f"{numbers}: equal{' to the last bit' if comparison.exact else ''}")
             continue
-        texts.append(f"{numbers}: different; {surest(why[one.part])}")
+        texts.append(f"{numbers}: different; {surest(why[part])}")
     if recorded:
         said = "not recorded" if why else "recorded"
         texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {said}")
@@ -37,13 +41,13 @@ def verdict(
 
 
 def surest(rows: Sequence[Cause]) -> str:
-    """The likely causes in words."""
+    """Name the likely causes in words."""
     names = [cause.name for cause in rows if cause.verdict == LIKELY]
     return f"likely: {' and '.join(names)}" if names else "no likely cause seen"
 
 
 def as_plain(one: Comparison) -> dict[str, Any]:
-    """A comparison as plain values."""
+    """Return a comparison as plain values."""
     return {
         "part": one.part,
         "source": one.source,
@@ -56,7 +60,7 @@ def as_plain(one: Comparison) -> dict[str, Any]:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report for people."""
+    """Format the report for people."""
     lines = [report["verdict"], *(f"although {note}" for note in report["notes"])]
     for part, rows in report["causes"].items():
         lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]

@@ -1,4 +1,4 @@
-"""Score a checkpoint again, compare with the numbers it carries, and when they differ say why."""
+"""Verification of a checkpoint: score it again, compare with its stated numbers, and explain differences."""
 
 import sys
 from argparse import Namespace
@@ -7,7 +7,7 @@ from typing import Any
 from sts_common.json_text import as_json
 
 from .causes import LIKELY, causes
-from .measure import Comparison, Measured, measure
+from .measure import Comparison, Measurement, measure
 from .record import record
 from .subject import System, load_system
 from .verdict import NAMES, as_plain, as_text, verdict
@@ -16,7 +16,7 @@ DIFFERENT = 1
 
 
 def main(opt: Namespace) -> dict[str, Any]:
-    """Print the verdict and, if numbers differ, what may be the cause.
+    """Print the verdict and, if numbers differ, possible causes.
 
     Returns:
         "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
@@ -27,19 +27,22 @@ def main(opt: Namespace) -> dict[str, Any]:
     """
     given = [name for name in opt.given if name not in ("file", "root")]
     system = load_system(Namespace(**vars(opt) | {"frame_dir": opt.root, "given": [*given, "frame_dir"]}), opt.file)
-    found, tested = compare(opt, system)
-    different = [one for one in found if not one.equal]
-    why = {one.part: causes(system, one) for one in different}
-    odd = [cause for one in found if one.equal and not one.exact for cause in causes(system, one)]
+    comparisons, tested = compare(opt, system)
+    different = [comparison for comparison in comparisons if not comparison.equal]
+    why = {comparison.part: causes(system, comparison) for comparison in different}
+    close = [comparison for comparison in comparisons if comparison.equal and not comparison.exact]
+    likely = [cause for comparison in close for cause in causes(system, comparison) if cause.verdict == LIKELY]
     recorded = None
     if opt.record and tested and not different:
         recorded = record(system, tested)
     report = {
         "equal": not different,
-        "verdict": verdict(found, why, tested if opt.record else None, {part: list_of(system, part) for part in NAMES}),
-        "comparisons": [as_plain(one) for one in found],
+        "verdict": verdict(
+            comparisons, why, tested if opt.record else None, {part: list_of(system, part) for part in NAMES}
+        ),
+        "comparisons": [as_plain(comparison) for comparison in comparisons],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
-        "notes": [f"{cause.name}: {cause.evidence}" for cause in odd if cause.verdict == LIKELY],
+        "notes": [f"{cause.name}: {cause.evidence}" for cause in likely],
         "recorded": recorded,
     }
     print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
@@ -47,18 +50,18 @@ def main(opt: Namespace) -> dict[str, Any]:
 
 
 def list_of(system: System, part: str) -> str:
-    """Data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
+    """Name the data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
     opt = system.options(part)
     return f"{opt.dataset} split {opt.split}"
 
 
-def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured | None]:
-    """Score the parts for which a number is known; the second is what the test measured, if it was scored.
+def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measurement | None]:
+    """Score the parts with a known number; the second value is the test's measurement, if it was scored.
 
     Raises:
         ValueError: If none is known and none is to be recorded.
     """
-    found, tested = [], None
+    comparisons, tested = [], None
     stored = system.state.get("metrics", {})
     validation = {name: stored[name] for name in ("acc", "loss") if isinstance(stored.get(name), int | float)}
     recorded = system.state.get("tested", {}).get("top1")
@@ -70,14 +73,14 @@ def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measured 
             "measured into it with --record"
         )
     if "val" in parts and "acc" in validation:
-        found.append(Comparison("val", "the checkpoint", validation, measure(system, "val"), opt.tolerance))
+        comparisons.append(Comparison("val", "the checkpoint", validation, measure(system, "val"), opt.tolerance))
     if "test" in parts and (opt.record or expected is not None):
         tested = measure(system, "test")
         if opt.expect is not None:
-            found.append(Comparison("test", "--expect", {"top1": opt.expect}, tested, opt.tolerance))
+            comparisons.append(Comparison("test", "--expect", {"top1": opt.expect}, tested, opt.tolerance))
         elif not opt.record:
-            found.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, opt.tolerance))
-    return found, tested
+            comparisons.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, opt.tolerance))
+    return comparisons, tested
 
 
 def script(opt: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Which videos are used, and whether they are those of the checkpoint."""
+"""Lists of videos in use, compared with those of the checkpoint."""
 
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
@@ -18,13 +18,13 @@ from .subject import System
 SPLITS = (1, 2, 3)
 
 
-def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, str]]:
-    """Name, verdict and evidence of the causes that lie in the list."""
-    here, there = found.measured.data, system.stated(found.part)
+def about_lists(system: System, comparison: Comparison) -> Iterator[tuple[str, str, str]]:
+    """Yield name, verdict and evidence of the causes that lie in the list."""
+    here, there = comparison.measured.data, system.stated(comparison.part)
     used = f"{here['videos']:,} of {counted(here['listed'], 'listed video')} used"
     if there:
         used += f" here, {there['videos']:,} of {there['listed']:,} in the checkpoint"
-    if held := len(read_quarantine(Path(system.options(found.part).frame_dir))):
+    if held := len(read_quarantine(Path(system.options(comparison.part).frame_dir))):
         used += f"; {held:,} of all videos here are in quarantine"
     same = bool(there) and there["sha256"] == here["sha256"]
     missing = here["videos"] < here["listed"]
@@ -33,22 +33,22 @@ def about_lists(system: System, found: Comparison) -> Iterator[tuple[str, str, s
     if same:
         yield "another list, split or other labels", "no", "the list has the sha256 that the checkpoint states"
         return
-    yield "another list, split or other labels", *other_list(system, found, there)
+    yield "another list, split or other labels", *other_list(system, comparison, there)
 
 
-def other_list(system: System, found: Comparison, there: Mapping[str, Any]) -> tuple[str, str]:
-    """Verdict and evidence, once the list is not known to be the same."""
-    opt = system.options(found.part)
+def other_list(system: System, comparison: Comparison, there: Mapping[str, Any]) -> tuple[str, str]:
+    """Return verdict and evidence, once the list is not known to be the same."""
+    opt = system.options(comparison.part)
     known = lists_here(opt)
     if there:
         where = [name for name, digest in known.items() if digest == there["sha256"]]
-        if any(name.endswith(f"of split {opt.split}") and kind_of(opt, found.part) in name for name in where):
+        if any(name.endswith(f"of split {opt.split}") and kind_of(opt, comparison.part) in name for name in where):
             return "no", f"the checkpoint's is the whole list of split {opt.split}, which is used"
         if where:
             return "likely", f"the checkpoint's is {', '.join(where)} here; used was split {opt.split}"
-        told = f"sha256 {found.measured.data['sha256'][:12]} here, {there['sha256'][:12]} in the checkpoint"
-        whole = found.measured.data["videos"] == found.measured.data["listed"]
-        return ("likely" if whole else "possible"), f"{told}, and no list here has that one"
+        digests = f"sha256 {comparison.measured.data['sha256'][:12]} here, {there['sha256'][:12]} in the checkpoint"
+        whole = comparison.measured.data["videos"] == comparison.measured.data["listed"]
+        return ("likely" if whole else "possible"), f"{digests}, and no list here has that one"
     trained = system.state.get("data", {}).get("train", {}).get("sha256")
     where = [name for name, digest in known.items() if digest == trained]
     if where and not any(name.endswith(f"of split {opt.split}") for name in where):
@@ -59,25 +59,25 @@ def other_list(system: System, found: Comparison, there: Mapping[str, Any]) -> t
 
 
 def kind_of(opt: Namespace, part: str) -> str:
-    """What the list of a part is called."""
+    """Name the list of a part."""
     return "test" if part == "test" or not opt.val_fraction else "held-out"
 
 
 def lists_here(opt: Namespace) -> dict[str, str]:
-    """SHA-256 of every list of every split that is here, by what it is called."""
-    found: dict[str, str] = {}
+    """Return the SHA-256 of every list of every split that is here, by its name."""
+    digests: dict[str, str] = {}
     for split in SPLITS:
         of_split = Namespace(**vars(opt) | {"split": split})
         try:
             lists = {name: list_official(of_split, name).entries for name in ("train", "test")}
         except (FileNotFoundError, ValueError):
             continue  # an annotation need not have all splits
-        found |= {f"the {name} part of split {split}": list_sha256(e) for name, e in parts(opt, lists).items()}
-    return found
+        digests |= {f"the {name} part of split {split}": list_sha256(e) for name, e in parts(opt, lists).items()}
+    return digests
 
 
 def parts(opt: Namespace, lists: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
-    """The lists of a split, and what `--val_fraction` makes of its training list."""
+    """Return the lists of a split, and the parts into which `--val_fraction` divides its training list."""
     if not 0 < opt.val_fraction < 1:
         return dict(lists)
     train, held_out = hold_out(lists["train"], opt.val_fraction)
