@@ -1,11 +1,14 @@
 """Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips.
 
-From the annotation to a batch: a list of entries (`listings`) is looked up in a store (`store`, `finding`), a sampler
-chooses frames (`sampling`), a geometry what is seen of them (`crops`, `views`), and the store decodes that and no more.
-A new dataset is one file with a `list_videos` plus one line in `DATASETS`.
+builders.py  from the options to batches;  streams.py  RGB and FLOW;  video.py  clips of the videos of a list
+corpora/     DATASETS: from annotation files to a list of entries, a data set a file;  lists/  forms of annotation files
+stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
+clips/       SAMPLERS, CROPS: frames that are chosen, their part that is seen, augmentation
+loading/     batches by threads or processes;  records/  recipes, manifests, quarantine
+synthetic.py made-up videos
 
 Not the Hugging Face package of the same name: scripts put this folder first on the path, and installed it is
-`sts_net.datasets` (README, "Import names").
+`sts_net.datasets`.
 """
 
 from .builders import build_dataset, build_loader, class_names, num_listed

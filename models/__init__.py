@@ -1,16 +1,13 @@
 """Networks, distillation losses, fusion and training tasks.
 
-zoo.py      MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
-dialects.py whose weights a checkpoint holds;  normalisation.py  NORMALISATIONS: what is subtracted and divided by
+backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features); importing it mends weight gradients on CPUs
 streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
+weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 distill/    DISTILLERS: losses between the Outputs of student and teacher
-mixing.py   mixup and CutMix of a training batch
-tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"}
-speed.py    networks compiled and, for inference, folded;  grouped.py  their groups widened;  flops.py  what they cost
+tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
-deployed.py networks with their fusion as one module, to export
-conv_gradients.py  weight gradients on CPUs, right at every number of frames; importing this package sees to it
-gradcam.py  where and when a network sees a class;  similarity.py  how alike the features of two networks are
+inference/  networks compiled, folded, with wider groups, and as one module to export
+analysis/   MACs, Grad-CAM, similarity of features
 """
 
 from .analysis.flops import estimate

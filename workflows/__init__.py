@@ -1,8 +1,8 @@
-"""Workflows of the scripts. They compose the packages, which never import each other; nothing in those imports this.
+"""Workflows: they compose the packages, which never import each other, into the things that users do.
 
-training.py       how a run begins, and how it goes on to its end;  teacher_flow.py  flow computed while training
-testing.py        scoring the test videos;  about.py  what a score file says of itself;  fusing.py  fusing score files
-predicting/       predict.py: videos and cameras -> clips -> answers, pictures, films
-exporting/        export.py: networks as one file for other programs, compared with the checkpoints
-fusion_lab/  reporting/  verifying/  understanding/      what the tools of utils1 are made of
+listing/ extracting/ auditing/ packing/ stored_flow/      data: lists, frames and flow, checks, packs
+training/ testing/                                        train.py and STS_train.py, the test scripts
+predicting/ exporting/                                    networks at work
+reporting/ fusion_lab/ verifying/ understanding/ plotting/  results: pages, statistics, checks, evidence, curves
+measuring/ shared/                                        this machine; what several of them share
 """

@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     """A problem of a video or of a list.
 
     Attributes:
-        kind: A key of `audit_report.KINDS`.
+        kind: A key of `findings.KINDS`.
         path: The video as the annotation names it; empty if it is not about one.
         text: One line that names the file.
     """
