@@ -1,6 +1,6 @@
 """Networks, distillation losses, fusion and training tasks.
 
-backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features); weight gradients that CPUs compute wrong
+backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 distill/    DISTILLERS: losses between the Outputs of student and teacher
