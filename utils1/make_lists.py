@@ -16,7 +16,7 @@ Every list is read again before it is put in place, and must say the same.
 """
 
 import sys
-from argparse import Namespace, RawDescriptionHelpFormatter
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,14 +29,9 @@ from workflows.listing.list_writers import WRITERS
 from workflows.listing.make_lists import main
 
 
-class HelpFormatter(cli.HelpFormatter, RawDescriptionHelpFormatter):
-    """Help formatter that keeps the lines of the table above."""
-
-
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
-    parser.formatter_class = HelpFormatter
     add = parser.add_argument
     add("source", metavar="SRC", type=Path, help="label folder, list, or with --from frames the folder of the videos")
     add("out", metavar="OUT", type=Path, nargs="?", help="folder for the lists")

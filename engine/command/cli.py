@@ -35,8 +35,8 @@ MEANINGS = {
 }
 
 
-class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
-    """Help that shows only informative defaults: not "None", "False" or nothing at all."""
+class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
+    """Help that keeps the lines of a description, and shows only informative defaults: not "None" or "False"."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         silent = action.default is None or action.default is False or action.default in ("", [])
