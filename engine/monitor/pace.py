@@ -62,7 +62,7 @@ class Pace:
         seconds, train = self.remaining() or 0.0, self.kinds["train"]
         end = datetime.now() + timedelta(seconds=seconds)
         return (
-            f"expected hours: {seconds / 3600:.2f}, until {end:%Y-%m-%d %H:%M} "
+            f"expected time: {in_time(seconds)}, until {end:%Y-%m-%d %H:%M} "
             f"({counted(train.remaining, 'training batch')} of {train.seconds:.3f} s to go, and validation)"
         )
 

@@ -211,15 +211,15 @@ def test_a_pace_follows_a_machine_that_gets_slower():
     assert pace.kinds["train"].seconds == pytest.approx(2.0, rel=0.01)
 
 
-def test_the_hours_of_a_run_are_told_once_after_its_first_steps(clock, lines):
+def test_the_time_of_a_run_is_told_once_after_its_first_steps(clock, lines):
     pace = Pace(train=3650, val=0, epochs=1)
     for label in ("a", "b"):
         with Display(Feed(batches(FIRST + 10), CPU), label, pace=pace) as shown:
             for _ in shown:
                 clock.now += 1.0
-    told = [line for line in lines() if "expected hours" in line]
+    told = [line for line in lines() if "expected time" in line]
     assert len(told) == 1
-    assert told[0].startswith("expected hours: 1.00, until 2")
+    assert told[0].startswith("expected time: 1.0 h, until 2")
     assert "3,600 training batches of 1.000 s" in told[0]
 
 
