@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "../flow/tvl1.h"
+#include "../flow/tvl1/tvl1.h"
 #include "files.h"
 
 #if __has_include(<opencv2/cudaoptflow.hpp>)

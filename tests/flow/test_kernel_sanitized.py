@@ -186,7 +186,7 @@ def driver(tmp_path_factory) -> Path:
     (folder / "driver.cpp").write_text(DRIVER)
     sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     command = ["g++", "-std=c++17", "-O1", "-g", "-fno-math-errno", *sanitizers, f"-I{ROOT}", "-pthread"]
-    files = [str(folder / "driver.cpp"), str(ROOT / "flow" / "tvl1.cpp"), "-o", str(folder / "driver")]
+    files = [str(folder / "driver.cpp"), str(ROOT / "flow" / "tvl1" / "tvl1.cpp"), "-o", str(folder / "driver")]
     trial = [*command, "-x", "c++", "-", "-o", str(folder / "trial")]
     if subprocess.run(trial, input="int main() {}", text=True, capture_output=True).returncode:
         pytest.skip("needs the sanitizers of g++")
