@@ -60,6 +60,14 @@ class Checkpoints:
         for position in existing.keys() - retained:
             existing[position].unlink(missing_ok=True)
 
+    def prune_behind(self, position: Position) -> None:
+        """Remove what a process killed before `prune` has left, if the run goes on from the newest checkpoint.
+
+        Where the newest one is damaged, the one before it is what the run goes on from, and stays.
+        """
+        if next(iter(self.existing()), None) == position:
+            self.prune()
+
     def sweep(self, *outputs: Path) -> None:
         """Remove half-written files of killed processes; called by the one process that may write here.
 

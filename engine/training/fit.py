@@ -81,6 +81,8 @@ def fit(
             stack.enter_context(Lock(run.files.folder))
             if not run.resumed:
                 check_is_fresh(run.checkpoints)
+            else:
+                run.checkpoints.prune_behind((run.epoch, run.step))
             run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
             for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
                 log.info(line)
