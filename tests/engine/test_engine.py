@@ -244,6 +244,16 @@ def test_of_one_checkpoint_to_keep_the_newest_stays_beside_the_best(tmp_path):
         Checkpoints("run{}.pth", tmp_path, keep=-1)
 
 
+def test_checkpoints_behind_the_newest_go_only_if_the_run_goes_on_from_it(tmp_path):
+    kept = Checkpoints(f"{tmp_path / 'run'}{{}}.pth", tmp_path / "run_best.pth", keep=1)
+    for name in ("run2.pth", "run3_step4.pth"):
+        (tmp_path / name).touch()
+    kept.prune_behind((3, 0))  # of run2.pth: the newer one is damaged
+    assert len(list(tmp_path.iterdir())) == 2
+    kept.prune_behind((3, 4))
+    assert [path.name for path in tmp_path.iterdir()] == ["run3_step4.pth"]
+
+
 def test_a_failed_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "file"
     path.write_text("old")
