@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -146,3 +146,12 @@ class Library:
         if getattr(library, f"{self.name}_abi")() != self.abi:
             raise BuildError(f"{path}: belongs to another version of this program; delete it")
         return library
+
+
+def reason_missing(load: Callable[[], object]) -> str:
+    """Return why a library cannot be loaded on this machine and how to get it; "" if it can."""
+    try:
+        load()
+    except BuildError as error:
+        return str(error)
+    return ""

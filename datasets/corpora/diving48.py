@@ -17,14 +17,7 @@ from ..lists.source_groups import source_of
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset. Dives of one competition are one group.
 
-    Args:
-        annotation_path: Folder of the official files.
-        split: Ignored, there is one.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If an item is malformed or its class unknown.
+    Arguments and errors are those of `ListVideos`.
     """
     class_names = read_dives(annotation_path / "Diving48_vocab.json")
     second, first = (annotation_path / f"Diving48_{version}{subset}.json" for version in ("V2_", ""))

@@ -17,14 +17,7 @@ TAGS = {"train": "1", "test": "2"}
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset. Classes are numbered in the order of their names.
 
-    Args:
-        annotation_path: Folder of the annotation files.
-        split: 1, 2 or 3.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If there is no annotation of the split.
-        ValueError: If a line is malformed.
+    Arguments and errors are those of `ListVideos`.
     """
     files = {}
     for file in sorted(annotation_path.glob("*.txt")):

@@ -20,14 +20,7 @@ Rows = list[tuple[str, dict[str, str]]]
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset; labels of the test list are secret, the validation list serves as test list.
 
-    Args:
-        annotation_path: Folder of the official files.
-        split: Ignored, there is one.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed or names an unknown class.
+    Arguments and errors are those of `ListVideos`.
     """
     files = {part: annotation_path / f"{folder}.csv" for part, folder in COPIES.items()}
     names = {file.name for file in annotation_path.glob("*.csv")}  # where case does not count, train.csv is Train.csv

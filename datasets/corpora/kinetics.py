@@ -23,14 +23,7 @@ COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset; the official validation list serves as test list.
 
-    Args:
-        annotation_path: Folder of the two lists.
-        split: Ignored, there is one.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If the list is missing.
-        ValueError: If a line is malformed.
+    Arguments and errors are those of `ListVideos`.
     """
     if find_csv(annotation_path, "train") or find_csv(annotation_path, "test"):
         return list_csv(annotation_path, subset)

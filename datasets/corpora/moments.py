@@ -17,14 +17,7 @@ SUBSETS = {"train": "training", "test": "validation"}
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset; labels of the test list are secret, the validation list serves as test list.
 
-    Args:
-        annotation_path: Folder of the official files.
-        split: Ignored, there is one.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed or names an unknown class.
+    Arguments and errors are those of `ListVideos`.
     """
     class_names = read_categories(annotation_path / "moments_categories.txt")
     index = {name: i for i, name in enumerate(class_names)}

@@ -18,14 +18,7 @@ LISTS = {"train": "trainlist", "test": "testlist"}
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset.
 
-    Args:
-        annotation_path: Folder of classInd.txt and the lists.
-        split: 1, 2 or 3.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed or names an unknown class.
+    Arguments and errors are those of `ListVideos`.
     """
     class_names = read_classes(annotation_path / "classInd.txt")
     index = {name.lower(): i for i, name in enumerate(class_names)}

@@ -55,4 +55,7 @@ class Listing(NamedTuple):
     class_names: list[str]
 
 
+# (folder of the annotation files, or one list; official split, which data sets with a single one ignore; "train" or
+# "test") -> the videos of one subset. Raises FileNotFoundError for a file that is missing, ValueError for a line that
+# is malformed or names an unknown class.
 ListVideos = Callable[[Path, int, str], Listing]

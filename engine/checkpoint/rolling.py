@@ -78,7 +78,7 @@ class Checkpoints:
         long, name = Path(self.pattern).name.split("{}")[0], self.name()
         for folder in (self.best.parent, *outputs):
             for path in folder.glob(".*.part"):
-                cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # of the process's number
+                cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # without what makes it unique
                 checkpoint = name.fullmatch(cut) or (len(cut) == CUT and cut.startswith(long[:CUT]))
                 if folder in outputs or cut in final_names or checkpoint:
                     path.unlink(missing_ok=True)

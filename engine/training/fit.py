@@ -79,10 +79,10 @@ def fit(
         logs = None
         if is_main():
             stack.enter_context(Lock(run.files.folder))
-            if not run.resumed:
-                check_is_fresh(run.checkpoints)
-            else:
+            if run.resumed:
                 run.checkpoints.prune_behind((run.epoch, run.step))
+            else:
+                check_is_fresh(run.checkpoints)
             run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
             for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
                 log.info(line)

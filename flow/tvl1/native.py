@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from sts_common import cores
-from sts_common.native import BuildError
+from sts_common.native import reason_missing
 
 from ..pairs import grey_pair
 from .build import KERNEL
@@ -78,11 +78,7 @@ class NativeTVL1:
 
 def missing() -> str:
     """Return why there is no native kernel on this machine and how to get it; "" if there is."""
-    try:
-        load()
-    except BuildError as error:
-        return str(error)
-    return ""
+    return reason_missing(load)
 
 
 def isa_paths() -> list[str]:

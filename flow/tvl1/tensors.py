@@ -27,16 +27,6 @@ CHECKED = 5  # iterations between two looks at whether the flow has settled; a d
 Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
-def check_gamma(parameters: TVL1) -> None:
-    """Refuse the illumination term, which tensors do not have.
-
-    Raises:
-        ValueError: `gamma` is not 0.
-    """
-    if parameters.gamma:
-        raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
-
-
 def settled_change(parameters: TVL1, height: int, width: int) -> float:
     """Return the sum of squared changes of u = flow / theta at which a level has settled; -1 is never."""
     return height * width * (parameters.epsilon / parameters.theta) ** 2 if parameters.epsilon else -1.0
@@ -47,15 +37,6 @@ def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
     for _ in range(parameters.outer_iterations):
         for done in range(0, parameters.inner_iterations, most):
             yield done == 0 and parameters.median_filtering > 1, min(most, parameters.inner_iterations - done)
-
-
-def usable_device(name: str) -> torch.device:
-    """Return the device of that name; raise a ValueError that says why there is none."""
-    try:
-        return torch.empty(0, device=name).device
-    except (RuntimeError, AssertionError) as error:  # an AssertionError: torch is built without CUDA
-        reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"flow cannot be computed on device {name!r}: {reason}") from error
 
 
 def solve(

@@ -8,45 +8,25 @@ Per pixel, with u the flow divided by theta, g the gradient of the warped image 
 which is Zach, Pock and Bischof's scheme (DAGM 2007); backward differences in div, forward ones in grad.
 """
 
-from typing import Any
-
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
-from .parameters import LIBRARY, TVL1
-from .tensors import CHECKED, blocks, check_gamma, coarse_to_fine, median, settled_change, solve, usable_device
+from .parameters import TVL1
+from .tensor_solver import TensorSolver
+from .tensors import CHECKED, blocks, coarse_to_fine, median, settled_change
 
 # rho (N, 1, HW), a (N, 2, HW) and b (N, 2, HW): the data term changes u by b clamp(rho + a u, -1, 1).
 Data = tuple[Tensor, Tensor, Tensor]
 FLAT = 2.0**-23  # least |g|^2 that is divided by, as in OpenCV; the pixel's g is then as good as 0
 
 
-class TorchTVL1:
-    """TV-L1 of grey images by torch; see `build_flow` for shapes and units.
+class TorchTVL1(TensorSolver):
+    """TV-L1 by plain torch, on any device; "mps" needs torch 2.11, the first with bicubic sampling there."""
 
-    Args:
-        parameters: With `gamma` 0.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-            "mps" needs torch 2.11, the first with bicubic sampling there.
-
-    Raises:
-        ValueError: gamma, or a device that is not there; when called, images that are none.
-    """
-
-    def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
-        check_gamma(parameters)
-        self.parameters = parameters
-        self.device = usable_device(device or "cpu")
-        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
-
-    @torch.no_grad()  # inference_mode would give flow that no network can be trained on
-    def __call__(self, previous: ArrayLike | Tensor, following: ArrayLike | Tensor) -> Any:
-        return solve(previous, following, self.device, self.find)
+    default_device = "cpu"
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
         flow = torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
         # One pair fits the cache of a CPU, several do not; a GPU wants them all.
         size = 1 if previous.device.type == "cpu" else max(len(previous), 1)

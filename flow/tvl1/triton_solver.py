@@ -1,45 +1,27 @@
 """TV-L1 on a GPU: batches of pairs by Triton's kernels, which keep several iterations in registers."""
 
 from subprocess import CalledProcessError
-from typing import Any
 
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
-from .parameters import LIBRARY, TVL1
-from .tensors import blocks, check_gamma, coarse_to_fine, settled_change, solve, usable_device
+from .tensor_solver import TensorSolver
+from .tensors import blocks, coarse_to_fine, settled_change
 
 OLDEST = 7, 0  # compute capability that Triton compiles for
 
 
-class TritonTVL1:
-    """TV-L1 of grey images on CUDA devices; see `build_flow` for shapes and units.
+class TritonTVL1(TensorSolver):
+    """TV-L1 by Triton's kernels on CUDA devices.
 
     To float tolerance the flow is that of `TorchTVL1`. All work is put on the current stream and none of it is waited
     for, unless the flow has to come back to the CPU. The kernels are compiled at the first call, for seconds, and kept
     in Triton's cache on the disk.
-
-    Args:
-        parameters: With `gamma` 0.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-
-    Raises:
-        ValueError: gamma, or a device that is not there; when called, images that are none.
     """
 
-    def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
-        check_gamma(parameters)
-        self.parameters = parameters
-        self.device = usable_device(device or "cuda")
-        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
-
-    @torch.no_grad()  # inference_mode would give flow that no network can be trained on
-    def __call__(self, previous: ArrayLike | Tensor, following: ArrayLike | Tensor) -> Any:
-        return solve(previous, following, self.device, self.find)
+    default_device = "cuda"
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
         if not len(previous):
             return torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
         with torch.cuda.device_of(previous):  # Triton launches on the current device

@@ -14,17 +14,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, ROOT, run, write_all_weights
+from answering import NAMES, ROOT, run
 
 from datasets.synthetic import render
 from workflows.predicting import live
 from workflows.predicting.live import FrameReader, watch
 from workflows.predicting.live_sources import at_rate, camera, live_frames
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_all_weights(tmp_path_factory.mktemp("weights"))
 
 
 class Source:

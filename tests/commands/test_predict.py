@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, make_videos, names_in, run, write_all_weights, write_weights
+from answering import NAMES, names_in, run, write_weights
 
 import predict
 from benchmarks import predict as benchmark
@@ -23,16 +23,6 @@ from models import FUSIONS, load_stream
 from workflows.predicting.inputs import find_inputs, targets
 from workflows.predicting.options import build_parser
 from workflows.predicting.predictor import Predictor, predict_video, share_cores
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_all_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return make_videos(tmp_path_factory.mktemp("videos"))
 
 
 def answers(capsys, *words):

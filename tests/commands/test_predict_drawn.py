@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, make_videos, names_in, run, write_all_weights
+from answering import NAMES, names_in, run
 
 from datasets.synthetic import write_avi
 from workflows.predicting import annotate
@@ -15,16 +15,6 @@ from workflows.predicting.timeline import Lookup, Timeline, draw_timeline
 from workflows.shared import films
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_all_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def videos(tmp_path_factory):
-    return make_videos(tmp_path_factory.mktemp("videos"))
 
 
 def made_timeline(starts, classes, frames, span=8, fps=25.0):

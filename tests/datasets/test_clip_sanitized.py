@@ -1,13 +1,13 @@
 """The image loader under the address and undefined-behaviour sanitizers: any view, and any bytes."""
 
 import io
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from sanitizers import build_driver
 
 from datasets.decoding.jpeg import native
 from datasets.decoding.jpeg.build import KERNEL
@@ -190,20 +190,8 @@ int main(int argc, char **argv) {
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory) -> Path:
-    if not shutil.which("g++"):
-        pytest.skip("needs g++")
-    folder = tmp_path_factory.mktemp("clip")
-    (folder / "driver.cpp").write_text(DRIVER)
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["g++", "-std=c++17", "-O1", "-g", "-ffp-contract=off", *sanitizers, f"-I{ROOT}", "-pthread"]
-    sources = [str(folder / "driver.cpp"), *(str(KERNEL.folder / source) for source in KERNEL.sources)]
-    trial = [*command, "-x", "c++", "-", "-o", str(folder / "trial")]
-    if subprocess.run(trial, input="int main() {}", text=True, capture_output=True).returncode:
-        pytest.skip("needs the sanitizers of g++")
-    target = ["-o", str(folder / "driver"), *KERNEL.libraries]
-    result = subprocess.run([*command, *sources, *target], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return folder / "driver"
+    sources = [KERNEL.folder / source for source in KERNEL.sources]
+    return build_driver(tmp_path_factory.mktemp("clip"), DRIVER, sources, "-ffp-contract=off", *KERNEL.libraries)
 
 
 def drive(driver: Path, *words: str, options: str = "") -> list[str]:

@@ -14,12 +14,13 @@ from datasets.stores.provenance import frame_rate
 from engine.checkpoint import resuming as differences
 from engine.command import cli, config
 from engine.command.cli import ArgumentParser
-from opts import table as options
+from opts.data import workers
+from opts.table import build_parser
 from utils1 import extract_frames, layer_similarity
 from workflows.predicting.options import build_parser as predicting
 
 ROOT = Path(__file__).parents[2]
-PARSER = options.build_parser()
+PARSER = build_parser()
 PRESETS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -44,7 +45,7 @@ def other_values(action: argparse.Action) -> list:
             action.type,
             ["none", "off", "1e-3", "null", "~", "007", "a b", "-x", "ü: #", "'", "\n", "{}", "true", "\udc80"],
         )
-    if action.type is options.workers:
+    if action.type is workers:
         items = [0, 3, "auto"]
     if action.type is frame_rate:
         items = [0.0, 12.5]
@@ -226,7 +227,7 @@ def test_other_scripts_answer_in_the_same_way_also_where_an_argument_is_missing(
 
 
 def test_every_name_of_another_project_leads_to_an_option():
-    options = (ROOT / "opts/table.py", *ROOT.glob("utils1/*.py"), ROOT / "workflows" / "predicting" / "options.py")
+    options = (*ROOT.glob("opts/*.py"), *ROOT.glob("utils1/*.py"), ROOT / "workflows" / "predicting" / "options.py")
     text = "".join(path.read_text("utf-8") for path in options)
     for alias, names in cli.ALIASES.items():
         for name in names:

@@ -1,10 +1,10 @@
 """The native kernel under the address and undefined-behaviour sanitizers, on sizes and paths where borders go wrong."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from sanitizers import build_driver
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -180,19 +180,8 @@ int main(int argc, char **argv) {
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory) -> Path:
-    if not shutil.which("g++"):
-        pytest.skip("needs g++")
-    folder = tmp_path_factory.mktemp("kernel")
-    (folder / "driver.cpp").write_text(DRIVER)
-    sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    command = ["g++", "-std=c++17", "-O1", "-g", "-fno-math-errno", *sanitizers, f"-I{ROOT}", "-pthread"]
-    files = [str(folder / "driver.cpp"), str(ROOT / "flow" / "tvl1" / "tvl1.cpp"), "-o", str(folder / "driver")]
-    trial = [*command, "-x", "c++", "-", "-o", str(folder / "trial")]
-    if subprocess.run(trial, input="int main() {}", text=True, capture_output=True).returncode:
-        pytest.skip("needs the sanitizers of g++")
-    result = subprocess.run([*command, *files], capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    return folder / "driver"
+    source = ROOT / "flow" / "tvl1" / "tvl1.cpp"
+    return build_driver(tmp_path_factory.mktemp("kernel"), DRIVER, [source], "-fno-math-errno")
 
 
 def drive(driver: Path, what: str, options: str = "") -> list[str]:

@@ -71,32 +71,21 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         ValueError: If a checkpoint does not fit its stream, the data or the others.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
-    for i, spec in enumerate(specs, 1):
-        if not spec.path:
-            raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
-    check_distinct([spec.path for spec in specs])
-    stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
-    states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
-    pairs = zip(specs, states, strict=True)
-    specs = [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs]
-    opt = settled(opt, states[0], specs)
-    for spec, state in zip(specs, states, strict=True):
-        check_held_out(opt, state, spec.path)
+    opt, specs, states = load_specs(opt, specs)
     listing = list_tested(opt)
-
     networks = load_networks(opt, specs, states, listing.class_names)
     num_classes = networks[0].num_classes
     loader = build_loader(opt, "test", list(dict.fromkeys(spec.stream for spec in specs if spec.stream)))
     assert isinstance(loader.dataset, ClipDataset)
     about = state_scored(opt, loader.dataset, listing, specs, states)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts
-    tally = ScoreAccumulator(
+    accumulator = ScoreAccumulator(
         *(counts, len(networks), num_classes, device),
         activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
         fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
     )
     ready = [prepared(network.to(device), opt, device) for network in networks]
-    scored = score_videos(ready, loader, tally, device=device, amp=opt.amp)
+    scored = score_videos(ready, loader, accumulator, device=device, amp=opt.amp)
     for spec, logits in zip(specs, scored.logits, strict=True):
         for video, row in zip(videos, logits, strict=True):
             check_scores(row, f"{spec.path}: {video.name}")
@@ -114,6 +103,22 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         fused_hits=scored.fused_hits,
         about=about,
     )
+
+
+def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, list[StreamSpec], list[dict[str, Any]]]:
+    """Load checkpoints and complete options and streams from them; raises as `score_streams`."""
+    for i, spec in enumerate(specs, 1):
+        if not spec.path:
+            raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
+    check_distinct([spec.path for spec in specs])
+    stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
+    states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
+    pairs = zip(specs, states, strict=True)
+    specs = [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs]
+    opt = settled(opt, states[0], specs)
+    for spec, state in zip(specs, states, strict=True):
+        check_held_out(opt, state, spec.path)
+    return opt, specs, states
 
 
 def method_of(opt: Namespace) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sts_common.native import BuildError
+from sts_common.native import BuildError, reason_missing
 
 from ...clips.views import View
 from .build import KERNEL
@@ -128,11 +128,7 @@ def view_record(view: View, fast: bool, isa: str) -> Any:
 
 def missing() -> str:
     """Return why there is no native loader on this machine and how to get it; "" if there is."""
-    try:
-        load()
-    except BuildError as error:
-        return str(error)
-    return ""
+    return reason_missing(load)
 
 
 @cache

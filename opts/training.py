@@ -1,0 +1,98 @@
+"""Options of the optimisation and of distillation."""
+
+from engine import OPTIMIZERS, SCHEDULES
+from engine.command.cli import ArgumentParser
+from models import DISTILLERS, LEVELS, NORMS
+
+
+def add_training_options(parser: ArgumentParser) -> None:
+    """Add options of the optimisation."""
+    add = parser.add_argument_group("training").add_argument
+    add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
+    add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
+    add("--momentum", default=0.9, type=float, help="of SGD")
+    add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
+    add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
+    add("--nesterov", action="store_true", help="Nesterov momentum")
+    add("--iter_size", default=1, type=int, help="gradient accumulation: batches per optimiser step")
+    add("--clip_grad", default=0.0, type=float, help="max gradient norm; 0: no clipping")
+    add(
+        "--ema",
+        default=0.0,
+        type=float,
+        help="EMA decay of the weights, which are then validated and saved as the network; 0: no EMA",
+    )
+    add(
+        "--label_smoothing", default=0.0, type=float, help="probability mass of a label that is spread over all classes"
+    )
+    add("--mixup", default=0.0, type=float, help="train.py: alpha of the beta distribution of mixup; 0: off")
+    add(
+        "--cutmix", default=0.0, type=float, help="train.py: alpha of CutMix; 0: off; with both, one is drawn per batch"
+    )
+    add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
+    add("--lr_step", default=150, type=int, help="step: epochs between decays of the learning rate")
+    add(
+        "--lr_milestones", default=[200, 300], type=int, nargs="+", help="multistep: epochs after which the rate decays"
+    )
+    add("--lr_gamma", default=0.1, type=float, help="step, multistep: decay factor of the learning rate")
+    add(
+        "--lr_warmup",
+        default=0.0,
+        type=float,
+        help="epochs of linear warm-up (onecycle: else 0.3 of the run)",
+    )
+    add(
+        "--lr_warmup_factor",
+        default=0.1,
+        type=float,
+        help="first learning rate of the warm-up, as a fraction of the full one",
+    )
+    add(
+        "--lr_scale_base",
+        default=0,
+        type=int,
+        help="clips per step that the learning rate is for; linear scaling to the real number; 0: off",
+    )
+    add(
+        "--lr_patience",
+        default=10,
+        type=int,
+        help="plateau: epochs without a lower validation loss before the rate falls to a tenth",
+    )
+    add("--n_epochs", default=400, type=int, help="last epoch")
+    add("--begin_epoch", default=1, type=int, help="first epoch of a fresh run")
+    add("--checkpoint", default=2, type=int, help="epochs between checkpoints")
+    add("--save_steps", default=0, type=int, help="batches between checkpoints inside an epoch; 0: none")
+    add("--keep", default=3, type=int, help="newest checkpoints that are kept, beside the best; 0: all")
+    add("--manual_seed", default=1, type=int, help="seed of everything random")
+
+
+def add_distillation_options(parser: ArgumentParser) -> None:
+    """Add options of STS_train.py. The paper gives no values: the defaults of new options are ours."""
+    add = parser.add_argument_group("distillation (STS_train.py)").add_argument
+    add(
+        "--distill",
+        default=["mse", "review", "dkd"],
+        nargs="+",
+        choices=DISTILLERS,
+        help="losses; mse alone is MARS, mers MERS",
+    )
+    add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
+    add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")
+    add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
+    add(
+        "--output_layers",
+        action="append",
+        choices=[*LEVELS],
+        help="features that mse and mers match, repeatable (avgpool)",
+    )
+    add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
+    add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
+    add("--review_layers", default=list(LEVELS), nargs="+", choices=LEVELS, help="levels that are reviewed")
+    add("--review_mid", default=256, type=int, help="channels of the review connectors")
+    add("--review_time_kernel", default=1, type=int, choices=(1, 3), help="temporal size of their output convolution")
+    add("--dkd_alpha", default=1.0, type=float, help="weight of the target-class term")
+    add("--dkd_beta", default=1.0, type=float, help="weight of the non-target-class term (DKD: 0.25 to 8)")
+    add("--dkd_temperature", default=2.0, type=float, help="temperature of dkd (DKD: 1 or 4)")
+    add("--kd_weight", default=0.9, type=float, help="weight of kd")
+    add("--kd_temperature", default=4.0, type=float, help="temperature of kd")
