@@ -42,6 +42,27 @@ def test_relative_links_lead_to_a_file_and_a_heading(page):
     assert [link for link in links if broken(page, link)] == []
 
 
+def named_files(text: str) -> set[str]:
+    """The source files that a page names by a path, those in braces one by one."""
+    paths = set()
+    for path in re.findall(r"(?<![\w./<:-])[\w{},-]+(?:/[\w{},-]+)+\.(?:py|cpp|h|md)\b", text):
+        before, inner, after = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", path).groups()
+        paths |= {f"{before}{part}{after}" for part in (inner or "").split(",")}
+    return paths
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_are_there_or_made_on_it(page):
+    text = page.read_text("utf-8")
+    made = set(re.findall(r"^\*\*`([^`]+)`\*\*$", text, re.MULTILINE))
+    assert [path for path in named_files(text) - made if not (ROOT / path).exists()] == []
+
+
+def test_files_in_braces_are_named_one_by_one():
+    text = "`a/test_{b,c}.py`, see https://x.org/y/z.py and d/e.md"
+    assert named_files(text) == {"a/test_b.py", "a/test_c.py", "d/e.md"}
+
+
 @pytest.mark.parametrize("link", ["docs/nothing.md", "docs/data.md#nothing", "#nothing"])
 def test_a_link_that_leads_nowhere_is_found(link):
     assert broken(README, link)
