@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from datasets.lists.entries import Entry
+from datasets.lists.source_groups import ungroup_single_sources
 from sts_common import counted
 
 log = logging.getLogger(__name__)
@@ -60,15 +61,13 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
 
 def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
     """Make every video of a class with a single group its own group, with a warning: they may look alike."""
-    groups: dict[int, set[str]] = defaultdict(set)
-    for entry in entries:
-        groups[entry.label].add(entry.group)
-    for label, names in sorted(groups.items()):
-        if len(names) == 1:
-            log.warning(
-                "class %r: all videos seem to be cut from one (%s); they are split one by one, so if they do come "
-                "from one the test is too easy. --group_by says what tells the sources apart",
-                class_names[label],
-                min(names),
-            )
-    return [e if len(groups[e.label]) > 1 else e._replace(group=e.path) for e in entries]
+    apart = ungroup_single_sources(entries)
+    single = {old.label: old.group for old, new in zip(entries, apart, strict=True) if old.group != new.group}
+    for label, group in sorted(single.items()):
+        log.warning(
+            "class %r: all videos seem to be cut from one (%s); they are split one by one, so if they do come "
+            "from one the test is too easy. --group_by says what tells the sources apart",
+            class_names[label],
+            group,
+        )
+    return apart

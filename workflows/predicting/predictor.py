@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from datasets import FLOW, RGB
 from datasets.decoding.video.outline import outline
-from datasets.decoding.video.steps import mean_rate
+from datasets.decoding.video.rates import mean_rate
 from engine.evaluation.metrics import check_scores
 from models import fuse
 

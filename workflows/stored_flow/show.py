@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from datasets.decoding.video.outline import outline
+from datasets.decoding.video.rates import mean_rate
 from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.sizes import resize
-from datasets.decoding.video.steps import mean_rate
 from datasets.stores.frames import read_image
 from datasets.stores.layouts import LAYOUTS
 from flow import build_flow
