@@ -39,6 +39,11 @@ def read_file(path: Path) -> bytes:
         raise unreadable_file(path, str(error.strerror)) from None
 
 
+def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
+    """Decode an image file; raises as `read_file` and `decode`."""
+    return decode(read_file(path), channels, path)
+
+
 def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
     """Decode the image in a bytes-like object.
 

@@ -14,9 +14,9 @@ from helpers import words_for, write_hmdb51
 from PIL import Image
 
 from datasets import DATASETS, build_dataset, build_loader, class_names
+from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
 from datasets.stores.frames import FrameFolders
-from datasets.video import Entry
 from opts import parse_opts
 
 

@@ -232,12 +232,6 @@ def test_a_loader_process_that_is_killed_is_not_waited_for():
         list(load(Dying(), 2, "processes", max_bad=5))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_evaluation_never_leaves_out(kind):
-    with pytest.raises(ValueError, match="damaged"):
-        list(load(Noise(bad=(9,)), 1, kind, train=False, max_bad=99))
-
-
 def test_threads_stay_between_epochs_and_end_with_their_loader():
     others = set(threading.enumerate())
     loader = load(Noise(), 3)
@@ -273,21 +267,6 @@ def test_an_abandoned_epoch_ends_at_once_and_the_next_one_is_whole():
     assert len(started) <= began + 2  # those that had been taken up
     loader.set_epoch(5)
     assert len(contents(loader)) == 100
-
-
-def test_reading_ahead_is_bounded():
-    read = []
-
-    class Counted(Noise):
-        def __getitem__(self, address):
-            read.append(address)
-            return super().__getitem__(address)
-
-    batches = iter(load(Counted(size=400), 2))
-    next(batches)
-    time.sleep(0.3)
-    assert 4 <= len(read) <= 12
-    batches.close()
 
 
 def test_errors_of_other_kinds_arrive_too_and_leave_no_thread_hanging():

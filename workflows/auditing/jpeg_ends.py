@@ -48,7 +48,7 @@ def check_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
 def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     """Do the same as `check_image` by decoding a format that has no end marker."""
     try:
-        height, width = pixels.decode(pixels.read_file(path), 3, path).shape[:2]
+        height, width = pixels.read_image(path, 3).shape[:2]
     except (OSError, ValueError) as error:
         return Fault("undecodable", str(error).removeprefix(f"{path}: ")), NO_SIZE
     return None, (width, height)

@@ -4,15 +4,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets.decoding.pixels import read_image
 from datasets.decoding.video.frames import timed_frames
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.pictures import Pictures
 from datasets.decoding.video.sizes import resize
-from datasets.stores.frames import read_image
 
 from ..shared.films import Picture, Timed, write_film
 from .video_streams import frame_files
@@ -31,7 +30,7 @@ def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
         fps: Rate of a folder of frames.
     """
     if path.is_dir():
-        return fps, ((i / fps, read_image(file, cv2.IMREAD_COLOR_RGB)) for i, file in enumerate(frame_files(path)))
+        return fps, ((i / fps, read_image(file, 3)) for i, file in enumerate(frame_files(path)))
     index = outline(path)
     picture = Pictures(path, index.size)
     return 1 / index.period, ((seconds, picture(frame)) for seconds, frame in timed_frames(path))
