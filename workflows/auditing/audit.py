@@ -152,12 +152,8 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, checks: S
             there = counted(frames, "frame")
             problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
-    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), decoded(opt.deep))
-
-
-def decoded(deep: bool) -> str:
-    """Describe which frames of every video were decoded."""
-    return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
+    looked_at = "every frame decoded" if opt.deep else "three frames of each stream decoded; all with --deep"
+    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), looked_at)
 
 
 def places_of(store: Store, check: VideoCheck) -> list[Path]:

@@ -12,11 +12,6 @@ from sts_common import counted
 log = logging.getLogger(__name__)
 
 
-def hashed(name: str) -> int:
-    """Hash a name, whose bytes need not be UTF-8, to a number."""
-    return zlib.crc32(name.encode("utf-8", "surrogateescape"))
-
-
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
     """Choose whole groups to test on, in every class about `fraction` of its videos.
 
@@ -41,7 +36,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     targets = {label: max(1, round(fraction * total)) for label, total in totals.items()}
     held: Counter[int] = Counter()
     chosen: set[str] = set()
-    order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
+    order = sorted(sizes, key=lambda group: (zlib.crc32(f"{seed} {group}".encode("utf-8", "surrogateescape")), group))
     for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
         for group in order:
             labels = sizes[group]
