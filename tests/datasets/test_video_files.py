@@ -178,20 +178,15 @@ def test_grey_frames_are_those_of_the_rgb_frames(videos):
     assert np.abs(grey - rgb @ [0.299, 0.587, 0.114]).max() <= 1
 
 
-@pytest.mark.parametrize(
-    ("matrix", "turns"),
-    [((0, 1, -1, 0), -1), ((-1, 0, 0, -1), 2), ((0, -1, 1, 0), 1)],
-)
-def test_a_film_held_upright_is_shown_upright(videos, tmp_path, matrix, turns):
+def test_a_film_held_upright_is_shown_upright(videos, tmp_path):
     data = bytearray((videos / "b_frames.mp4").read_bytes())
     at = data.index(b"tkhd") + 44
-    a, b, c, d = (value << 16 for value in matrix)
-    data[at : at + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     (tmp_path / "v.mp4").write_bytes(data)
     expected = np.stack(list(read_video(tmp_path / "v.mp4", 25.0, None)))
     got = frames_of(store_of(tmp_path), tmp_path / "v.mp4", [1, 30])
     assert np.array_equal(got, expected[[0, 29]])
-    assert np.array_equal(np.rot90(got[1], -turns), list(read_video(videos / "b_frames.mp4", 25.0, None))[29])
+    assert np.array_equal(np.rot90(got[1]), list(read_video(videos / "b_frames.mp4", 25.0, None))[29])
 
 
 def test_videos_are_found_by_any_extension_and_capitals(videos, tmp_path):
