@@ -17,7 +17,6 @@ def environment(folder: Path) -> Environment:
     """Return the environment of the templates in a folder, in which tags leave no lines of their own."""
     made = Environment(
         loader=FileSystemLoader(folder),
-        autoescape=lambda name: bool(name) and ".html." in str(name),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -27,7 +26,7 @@ def environment(folder: Path) -> Environment:
 
 
 def load_template(path: Path, **filters: Callable[..., Any]) -> Template:
-    """Load a template with filters of its own; .html. in its name has everything escaped that is put into it."""
+    """Load a template of plain text, with filters of its own."""
     environment(path.parent).filters.update(filters)
     return environment(path.parent).get_template(path.name)
 
