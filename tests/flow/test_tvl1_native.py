@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from benchmarks.scenes import end_point_error, grey_difference, make_scene, rotation, translation, zoom
+from benchmarks.synthetic.scenes import end_point_error, grey_difference, make_scene, rotation, translation, zoom
 from flow import available, build_flow
 from flow.tvl1.native import ISAS, NativeTVL1, isa_paths, isa_used
 from flow.tvl1.parameters import PRESETS, build_parameters

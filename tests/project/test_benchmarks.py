@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import clips, extraction, loading
+from benchmarks import extraction, loading
 from benchmarks import flow as benchmark
-from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
-from benchmarks.loading_subjects import SUBJECTS, draw_clips
-from benchmarks.loading_workers import worker_rates
-from benchmarks.methods import REFERENCE, workable
-from benchmarks.original_loader import OriginalLoader, levels
-from benchmarks.real_pairs import fastest_pair, middlebury
-from benchmarks.scenes import end_point_error, make_scene
-from benchmarks.tables import environment, gpu_table, markdown, scaling_line
+from benchmarks.common.report import environment, markdown
+from benchmarks.readers.original import OriginalLoader, levels
+from benchmarks.readers.subjects import SUBJECTS, draw_clips
+from benchmarks.readers.tables import disk_table, listing_table, speed_table, workers_table
+from benchmarks.readers.workers import worker_rates
+from benchmarks.solvers.methods import CPU, REFERENCE, workable
+from benchmarks.solvers.real_pairs import fastest_pair, middlebury
+from benchmarks.solvers.tables import gpu_table, scaling_line
+from benchmarks.synthetic import videos as clips
+from benchmarks.synthetic.scenes import end_point_error, make_scene
 from datasets.clips import crops
 from datasets.clips.random_crops import MultiScaleCornerCrop
 from datasets.decoding.jpeg import native
@@ -146,7 +148,7 @@ def test_without_the_reference_nothing_is_measured(monkeypatch, tmp_path):
     def lacking():
         raise ValueError("this OpenCV has no TV-L1")
 
-    monkeypatch.setitem(benchmark.CPU, REFERENCE, lacking)
+    monkeypatch.setitem(CPU, REFERENCE, lacking)
     with pytest.raises(ValueError, match="this OpenCV has no TV-L1"):
         benchmark.main(benchmark.parse_args([*TINY, "--methods", "farneback", "--out", str(tmp_path / "flow.json")]))
 
@@ -381,7 +383,7 @@ def test_tables_of_loading_have_ratios_of_rounds():
 
 @pytest.mark.slow
 def test_workers_of_both_kinds_are_measured_beside_the_originals(made_up, monkeypatch):
-    monkeypatch.setattr("benchmarks.loading_workers.CLIPS", 16)
+    monkeypatch.setattr("benchmarks.readers.workers.CLIPS", 16)
     rates = worker_rates(made_up, 1, 0)
     assert set(rates) == {"RGB clip", "RGB_Flow clip"}
     for kinds in rates.values():
