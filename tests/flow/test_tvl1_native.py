@@ -41,7 +41,7 @@ def test_it_finds_the_flow_of_opencv_on_a_set_of_scenes():
     reference, ours = build_flow("tvl1", "opencv"), {preset: native(preset) for preset in PRESETS}
     truth, parity = [], []
     for texture, speed in itertools.product(SPEEDS, (2, 5, 10)):
-        scene = make_scene(speed, 256, 340, speed, texture)
+        scene = make_scene(speed, 192, 256, speed, texture)
         images = scene.previous, scene.following
         theirs = reference(*images)
         flows = {preset: solve(*images) for preset, solve in ours.items()}
