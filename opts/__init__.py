@@ -16,7 +16,40 @@ from engine.command import cli, config, naming
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .table import build_parser
+from .option import DISTILL, FUSED, SINGLE, TRAIN
+from .table import (
+    ARCHITECTURE,
+    CLIP,
+    FREE,
+    HERE,
+    PROTOCOL,
+    STATED,
+    TESTED,
+    VALIDATION,
+    VIEWS,
+    build_parser,
+)
+
+__all__ = [
+    "ARCHITECTURE",
+    "CLIP",
+    "DISTILL",
+    "FREE",
+    "FUSED",
+    "HERE",
+    "PROTOCOL",
+    "SINGLE",
+    "STATED",
+    "TESTED",
+    "TRAIN",
+    "VALIDATION",
+    "VIEWS",
+    "adopt",
+    "build_parser",
+    "check",
+    "named_checkpoints",
+    "parse_opts",
+]
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +63,25 @@ AT_LEAST_ONE = (
 )
 
 
-def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
+def parse_opts(
+    argv: Sequence[str] | None = None,
+    script: str | None = None,
+    description: str | None = None,
+    also: Sequence[str] = (),
+) -> Namespace:
     """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
 
-    `given` names the options that were set; the others may come from a checkpoint, see `adopt`.
+    Args:
+        argv: The words.
+        script: One of `SCRIPTS`, whose options are accepted; None accepts those of all.
+        description: Head of `--help`.
+        also: Names of options that a tool takes beyond those of the script.
+
+    Returns:
+        Values of the options of all scripts, those of others at their defaults. `given` names the options that were
+        set; the others may come from a checkpoint, see `adopt`.
     """
-    parser = build_parser()
+    parser = build_parser(script, description, also)
     try:
         opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
         check(opt)

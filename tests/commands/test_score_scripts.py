@@ -22,8 +22,8 @@ from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
 from engine.evaluation.result_file import result_lines
 from engine.evaluation.scores import load
-from models import ARCHITECTURE, FUSIONS, fuse, load_stream
-from opts import adopt, parse_opts
+from models import FUSIONS, fuse, load_stream
+from opts import ARCHITECTURE, adopt, parse_opts
 
 MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
 
