@@ -20,6 +20,7 @@ from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
     CLIP,
+    DECLARED,
     FREE,
     HERE,
     PROTOCOL,
@@ -45,6 +46,7 @@ __all__ = [
     "VALIDATION",
     "VIEWS",
     "adopt",
+    "as_trained",
     "build_parser",
     "check",
     "named_checkpoints",
@@ -193,6 +195,21 @@ def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -
     Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
     stored = shown_by(checkpoint) | checkpoint.get("options", {})
-    options = vars(opt)
-    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(options[n])}
-    return Namespace(**options | stated)
+    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and DECLARED[n].allows(stored[n])}
+    return Namespace(**vars(opt) | stated)
+
+
+def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = ()) -> Namespace:
+    """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
+
+    Size, length, stride, frame rate of video files, resizing, rules of sampling, and the sampling of a test that is
+    the counterpart of the training's.
+
+    Args:
+        opt: Options; `given` names those that were set.
+        checkpoint: Its content; a published one states nothing, and the defaults are right for it.
+        also: Names of further options to take from it.
+    """
+    recipe = checkpoint.get("recipe", {})
+    seen = {**checkpoint.get("options", {}), **recipe, "test_sampling": "all", **recipe.get("test", {})}
+    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also))

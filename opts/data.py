@@ -35,7 +35,6 @@ def add_data_options(table: OptionTable) -> None:
         metavar="LAYOUT",
         help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
     )
-    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--missing", default="error", choices=MISSING, help="what is done about a video that cannot be used")
     add(
         "--max_bad",
@@ -71,6 +70,7 @@ def add_clip_options(table: OptionTable) -> None:
     add = table.group("clips", "clip")
     add("--sample_size", default=112, type=int, help="side of the input, pixels")
     add("--sample_duration", default=16, type=int, help="frames per clip")
+    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--clip_stride", default=1, type=int, help="steps from one frame of a clip to the next")
     add("--sampling", default="corrected", choices=("corrected", "compat"), help="compat: with the published slips")
     add(

@@ -51,6 +51,12 @@ class Option:
         """Value unless it is given."""
         return self.settings.get("default", False if self.settings.get("action") == "store_true" else None)
 
+    def allows(self, value: object) -> bool:
+        """Return whether a stored value can be one of this option."""
+        kind = self.settings.get("type", str)
+        known = {type(self.default), *((kind,) if isinstance(kind, type) else ())}
+        return type(value) in known and value in self.settings.get("choices", (value,))
+
 
 class OptionTable:
     """Options in the order of `--help`."""

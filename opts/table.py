@@ -28,6 +28,7 @@ def declared() -> tuple[Option, ...]:
 
 
 OPTIONS = declared()
+DECLARED = {option.name: option for option in reversed(OPTIONS)}  # the first of several names of one
 
 
 def names(*roles: str, script: str | None = None) -> tuple[str, ...]:

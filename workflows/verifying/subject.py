@@ -11,7 +11,7 @@ from datasets import Stream, check_data, class_names
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
-from opts import VALIDATION, VIEWS
+from opts import VALIDATION, VIEWS, as_trained
 
 from ..testing.evaluation import stream_of
 
@@ -72,7 +72,7 @@ def load_system(opt: Namespace, file: str) -> System:
     recorded = {"options": state.get("tested", {}).get("options", {})}
     validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), VALIDATION)
     test = merged(
-        opt,
+        as_trained(opt, state),
         stream,
         stored_options(state, opt, file) | stored_options(recorded, opt, file),
         (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION,
