@@ -22,8 +22,8 @@ from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
 from engine.evaluation.result_file import result_lines
 from engine.evaluation.scores import load
-from models import ARCHITECTURE, FUSIONS, fuse, load_stream
-from opts import adopt, parse_opts
+from models import FUSIONS, fuse, load_stream
+from opts import ARCHITECTURE, adopt, parse_opts
 
 MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
 
@@ -179,7 +179,12 @@ def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
     expected |= {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "short_side": 36, "test_sampling": "all"}
     expected |= {"num_clips": 10, "num_crops": "1", "tail": "overlap", "sampling": "corrected", "video_fps": 25.0}
     expected |= {"only_RGB": False, "amp": "auto", "missing": "error", "val_fraction": 0.1, "manual_seed": 1}
-    assert said["options"] == expected | {"modality": "RGB_Flow", "normalisation": ["auto"]}
+    assert said["options"] == expected | {
+        "dataset": "HMDB51",
+        "split": 1,
+        "modality": "RGB_Flow",
+        "normalisation": ["auto"],
+    }
     assert said["provenance"] == {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 20.0}
     assert list(said["checkpoints"]) == ["rgb", "flow"]
     rgb = said["checkpoints"]["rgb"]

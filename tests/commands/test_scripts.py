@@ -25,7 +25,7 @@ import train
 from datasets import RGB
 from engine import checkpoint
 from models import load_stream
-from opts import parse_opts
+from opts import SINGLE, TRAIN, parse_opts
 from workflows.predicting.agreement import common_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -412,8 +412,8 @@ def assert_one_error(done: subprocess.CompletedProcess, *words: str) -> None:
 
 def bad_input(name: str, root: Path, made: dict[str, Path], out: Path) -> tuple[str, list[str], list[str]]:
     """Script, options and words of the error of a mistake; breaks the tree as needed."""
-    data, rgb, flow = words_for(root, out), str(made["rgb"]), str(made["flow"])
-    test = data_words(root, out)
+    data, rgb, flow = words_for(root, out, script=TRAIN), str(made["rgb"]), str(made["flow"])
+    test = words_for(root, out, network=(), script=SINGLE)
     folder = root / "frames" / "cartwheel" / "film0_cartwheel_f_cm_np1_fr_med_0"
     unused = root / "frames" / "unused"
     cases = {

@@ -26,7 +26,7 @@ from datasets.stores.detect import ReadOptions, detect_layout, open_store
 from datasets.stores.store import Video
 from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
-from opts import parse_opts
+from opts import CLIP, parse_opts
 
 SHOWN = Placement(whole)
 COUNT = 60
@@ -220,7 +220,7 @@ def test_a_checkpoint_says_at_which_rate_and_size_files_were_read(tmp_path, word
         f"--dataset List --annotation_path {tmp_path}/own.csv --frame_dir {tmp_path}/videos --layout {layout}".split()
     )
     opt = parse_opts([*where, "--only_RGB", "--batch_size", "2", "--n_workers", "0", *words])
-    recipe = build_recipe(opt, build_loader(opt, "train"))
+    recipe = build_recipe(opt, build_loader(opt, "train"), CLIP)
     assert recipe["provenance"] == {"fps": fps, "short_side": None}
 
 

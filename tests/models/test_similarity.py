@@ -23,6 +23,7 @@ from engine.command import cli
 from models import LEVELS
 from models.analysis import similarity
 from models.analysis.similarity import FEATURES, FOLDS, LinearCKA, linear_cka, standard_error
+from opts import SINGLE
 from utils1 import layer_similarity as tool
 from workflows.shared import plots
 from workflows.understanding import layer_similarity
@@ -185,7 +186,7 @@ def weights(tmp_path_factory) -> dict[str, str]:
 def parsed(hmdb51, out, weights, roles, *words):
     named = [word for role, name in roles.items() for word in (f"--{role}", weights[name])]
     # With all of the test list to validate on there are six videos.
-    return tool.parse_args([*named, *words_for(hmdb51, out, network=()), "--val_fraction", "0", *words])
+    return tool.parse_args([*named, *words_for(hmdb51, out, network=(), script=SINGLE), "--val_fraction", "0", *words])
 
 
 ALL = {"student": "sfs", "teacher": "flow", "baseline": "rgb"}

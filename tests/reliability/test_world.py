@@ -17,8 +17,8 @@ from datasets import RGB, build_loader
 from datasets.loading.loader import EpochBatches
 from engine import checkpoint
 from engine.training.loop import evaluate
-from models import ARCHITECTURE, Classify, load_stream
-from opts import adopt, parse_opts
+from models import Classify, load_stream
+from opts import ARCHITECTURE, adopt, parse_opts
 
 BATCHES, WORLDS = st.integers(1, 9), st.integers(1, 8)
 SIZES = st.tuples(st.integers(1, 200), BATCHES, WORLDS)  # samples, samples per batch, processes
