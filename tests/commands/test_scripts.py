@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CLASSES, words_for
+from runs import differences, one
 
 import predict
 import STS_train
@@ -28,11 +29,6 @@ from opts import parse_opts
 from workflows.predicting.agreement import common_recipe
 
 ROOT = Path(__file__).parents[2]
-
-
-def one(folder: Path, pattern: str) -> Path:
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -206,20 +202,9 @@ def test_stopping_and_resuming_gives_the_same_bits(name, trained, hmdb51, tmp_pa
     last = ["*varLR3.pth", "*_3.pth"][script is STS_train]
     a, b = (checkpoint.load(one(folder, last)) for folder in (whole, parts))
     for key in ("state_dict", "optimizer", "scheduler", "losses", "rng", "metrics", "best", "epoch"):
-        assert equal(a.get(key), b.get(key)), key
+        assert differences(a.get(key), b.get(key), key) == []
     rows = [one(folder, "metrics.jsonl").read_text().splitlines() for folder in (whole, parts)]
     assert rows[0][1:] == rows[1]
-
-
-def equal(a, b) -> bool:
-    """Equality to the last bit of nested plain values and tensors."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
 
 
 def test_resuming_with_other_losses_is_refused(trained, hmdb51, tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import CLASSES, small, words_for, write_hmdb51
+from runs import one
 from torch import nn
 from torch.optim import SGD
 
@@ -32,11 +33,6 @@ from engine.training.stepper import Stepper
 from opts import parse_opts
 
 ROOT = Path(__file__).parents[2]
-
-
-def one(folder: Path, pattern: str) -> Path:
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, 
 from engine import checkpoint
 
 CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
+TIMES = ("before", "half", "after")  # of a change of a file
 
 
 def look_after_a_kill(folder: Path) -> None:
@@ -78,16 +79,16 @@ def die_writing(case: Case, folder: Path, number: int, when: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("when", "more"),
-    [("half", 11), *(pytest.param(when, 1, marks=pytest.mark.slow) for when in ("before", "half", "after"))],
+    ("when", "number", "more"),
+    [("half", 11, 11), *(pytest.param(w, n, 3, marks=pytest.mark.slow) for n, w in enumerate(TIMES, 1))],
 )
-def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, more):
+def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, number, more):
     """Every start comes some changes further than the one before it did, until one comes to the end."""
-    folder, number = case.folder(tmp_path / "run"), more
+    folder, starts = case.folder(tmp_path / "run"), 1
     while die_writing(case, folder, number, when):
-        number += more
+        starts, number = starts + 1, number + more
     look_at_the_end(case, "train", folder)
-    assert number > (12 if more == 1 else 2 * more)
+    assert starts > (10 if more == 3 else 2)
 
 
 def stopped_in_the_second_epoch(case: Case, folder: Path, pattern: str) -> Path:
@@ -102,7 +103,7 @@ def stopped_in_the_second_epoch(case: Case, folder: Path, pattern: str) -> Path:
 @pytest.mark.slow
 def test_killed_while_it_takes_up_its_logs_they_are_not_lost(case, tmp_path):
     folder = stopped_in_the_second_epoch(case, tmp_path / "run", "*varLR2.pth")
-    for when in ("before", "half", "after"):
+    for when in TIMES:
         for number in range(1, 12, 2):
             assert die_writing(case, folder, number, when)
     finish(case, "train", folder)
