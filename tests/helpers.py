@@ -15,7 +15,8 @@ import numpy as np
 import torch
 
 from models import MODELS, build_model
-from models.backbones.arguments import OPTIONS
+from models.backbones import arguments
+from opts.table import OPTIONS
 
 CLASSES = ("brush_hair", "cartwheel", "catch")
 FRAMES, SIZE = 20, (40, 48)
@@ -60,10 +61,20 @@ def write_hmdb51(root: Path, classes: tuple[str, ...] = CLASSES, train: int = 3,
     return root
 
 
-def words_for(root: Path, results: Path, network: Sequence[str] = TINY) -> list[str]:
-    """Options of a run that takes a second; with `network` () a checkpoint must say which network it is."""
+def words_for(root: Path, results: Path, network: Sequence[str] = TINY, script: str | None = None) -> list[str]:
+    """Options of a run that takes a second, of a script or of all.
+
+    With `network` () a checkpoint must say which network it is.
+    """
     paths = f"--frame_dir {root / 'frames'} --annotation_path {root / 'labels'} --result_path {results}".split()
-    return [*paths, *network, *QUICK]
+    return [*paths, *network, *quick(script)]
+
+
+def quick(script: str | None = None, words: Sequence[str] = QUICK) -> list[str]:
+    """Options with a value each, of which a script takes these."""
+    known = {flag for option in OPTIONS if script in (None, *option.scripts) for flag in option.flags}
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [word for flag, value in pairs if flag in known for word in (flag, value)]
 
 
 class Clock:
@@ -98,8 +109,9 @@ spec.loader.exec_module(fill)
 def options(model: str, depth: int | None = None, **changes) -> Namespace:
     """Options of a network in its smallest form, but for its depth and `changes`."""
     changes |= {} if depth is None else {"model_depth": depth}
-    values = {OPTIONS[name]: value for name, value in MODELS[model].smallest.items() if name in OPTIONS}
-    words = [f"{name}={value}" for name, value in MODELS[model].smallest.items() if name not in OPTIONS]
+    options = arguments.OPTIONS
+    values = {options[name]: value for name, value in MODELS[model].smallest.items() if name in options}
+    words = [f"{name}={value}" for name, value in MODELS[model].smallest.items() if name not in options]
     return Namespace(model=model, n_classes=None, n_finetune_classes=None, **{**values, "model_args": words} | changes)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from opts import parse_opts
+from opts import TRAIN, parse_opts
 from workflows.measuring.loading import main
 
 
@@ -23,7 +23,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     opt, words = parser.parse_known_args(argv)
-    return Namespace(**vars(opt), training=parse_opts(words))
+    return Namespace(**vars(opt), training=parse_opts(words, TRAIN))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from models.analysis.similarity import FEATURES
-from opts import parse_opts
+from opts import SINGLE, parse_opts
 from workflows.understanding.layer_similarity import main
 
 
@@ -36,7 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     opt, words = parser.parse_known_args(argv)
-    return Namespace(**vars(opt), data=parse_opts(["--modality", "RGB_Flow", *words]))
+    return Namespace(**vars(opt), data=parse_opts(["--modality", "RGB_Flow", *words], SINGLE, also=["flow_source"]))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.command.naming import distillation_files, single_stream_files
-from opts import parse_opts
+from opts import DISTILL, TRAIN, parse_opts
 
 from ..shared.command_lines import quoted
 from .looks import VideoProperties
@@ -84,7 +84,7 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
     rgb: Command = [*config, *original, *only_rgb]
-    rgb_best = single_stream_files(parse_opts(words(rgb))).best
+    rgb_best = single_stream_files(parse_opts(words(rgb), TRAIN)).best
     first: list[Command] = (
         [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
     )
@@ -95,9 +95,9 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     if properties.kind == "files":
         first.append(["utils1/extract_frames_flows.py", source, frames, *extraction(properties, small)])
     flow: Command = [*config, *stored, "--modality", "Flow"]
-    flow_best = single_stream_files(parse_opts(words(flow))).best
+    flow_best = single_stream_files(parse_opts(words(flow), TRAIN)).best
     sfs: Command = [*config, *stored, "--modality", "RGB_Flow", "--resume_path1", flow_best]
-    sfs_best = distillation_files(parse_opts(words(sfs))).best
+    sfs_best = distillation_files(parse_opts(words(sfs), DISTILL)).best
     fused: Command = [*original, *only_rgb, "--resume_path1", rgb_best, "--resume_path2", sfs_best]
     return [
         *first,

@@ -5,10 +5,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from models import ARCHITECTURE
 from models.backbones import options_in
 from models.weights import arguments_in
-from opts import adopt
+from opts import ARCHITECTURE, adopt
 
 from ..shared.command_lines import words_of
 
