@@ -14,6 +14,7 @@ from typing import Any
 from datasets import MODALITIES
 from engine.command import cli, config, naming
 from models.backbones import check_options, parsed_layout, spec_of
+from models.backbones.arguments import arguments_of
 from models.normalisation import fits
 from models.weights import shown_by
 
@@ -108,11 +109,12 @@ def parse_opts(
 
 
 def wanted(opt: Namespace) -> dict[str, Any]:
-    """Return the options of clips that the network wants otherwise than they are by default, and were not given."""
+    """Return options of clips as the network wants them, and no depth if it has none, as far as they were not given."""
     view = spec_of(opt.model).view
     stacked = opt.modality == "Flow"  # each step of the network is a stack of frames
     frames = view.frames * (parsed_layout(opt).flow_stack if stacked else 1)
     values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
+    values |= {} if "depth" in arguments_of(spec_of(opt.model)) else {"model_depth": 0}
     return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
 
 

@@ -70,7 +70,7 @@ def check_options(opt: Namespace) -> None:
         ValueError: Names the option and those that there are.
     """
     spec = spec_of(opt.model)
-    taken, known = arguments_of(spec), dict[str, Any]()
+    taken, known = arguments_of(spec), dict[str, Any](depth=0)
     for other in MODELS.values():
         known |= {name: default for name, default in arguments_of(other).items() if default is not REQUIRED}
     for name, option in OPTIONS.items():

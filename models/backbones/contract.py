@@ -98,7 +98,11 @@ class Backbone(nn.Module):
         return Output(self.classify(features[POOLED]), features)
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
-        """Compute the stages' maps (N, C, T, H, W) and `POOLED`, (N, C), in forward order."""
+        """Compute the stages' maps (N, C, T, H, W) and `POOLED`, (N, C), in forward order.
+
+        Each stage reads the map of the one before it, so that the logits have a gradient there: a 2D network merges the
+        frames of what it has split, which copies nothing.
+        """
         raise NotImplementedError
 
     @property
@@ -240,5 +244,6 @@ def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:
     """
     named = (*network.named_parameters(), *network.named_buffers())
     state = {name: torch.empty_like(value, device="meta") for name, value in named}
+    dtype = next((p.dtype for p in network.parameters()), torch.float32)
     with torch.no_grad():
-        return functional_call(network, state, (torch.empty(2, *clip_shape, device="meta"),))
+        return functional_call(network, state, (torch.empty(2, *clip_shape, dtype=dtype, device="meta"),))
