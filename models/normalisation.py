@@ -84,7 +84,8 @@ def wanted_by(opt: Namespace, stream: Stream) -> dict[str, list[float]]:
     spec = MODELS.get(getattr(opt, "model", ""))
     if spec is None or stream.name not in spec.view.mean:
         return {}
-    return {"mean": list(spec.view.mean[stream.name]), "std": list(spec.view.std[stream.name])}
+    values = {"mean": spec.view.mean[stream.name], "std": spec.view.std[stream.name]}
+    return {name: [float(value) for value in channels] for name, channels in values.items()}
 
 
 def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:

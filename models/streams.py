@@ -97,8 +97,8 @@ def load_stream(
     shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
     told, weights = Namespace(**vars(opt) | shown), weights_of(checkpoint, source)
     spec = spec_of(told.model)
-    channels, classes = shape_of(weights, source, spec.network)
-    check_arch(arch_of(told), spec.network, checkpoint, source)
+    channels, classes = shape_of(weights, source, spec.build)
+    check_arch(arch_of(told), spec.build, checkpoint, source)
     if num_classes not in (None, classes):
         raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
     network = build_model(told, stream.channels, classes)

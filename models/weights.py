@@ -61,8 +61,8 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str,
     plain = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor)})
     if (spec := fitting(checkpoint, plain)) is None:
         return {}
-    own = spec.network.in_dialect(plain) or plain
-    return spec.network.shown_by(own, width) if f"{spec.network.first_conv}.weight" in own else {}
+    own = spec.build.in_dialect(plain) or plain
+    return spec.build.shown_by(own, width) if f"{spec.build.first_conv}.weight" in own else {}
 
 
 def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[int, int]:
@@ -82,9 +82,10 @@ def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[in
 def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str) -> int:
     """Return the channels of a frame of the stream that a checkpoint's network reads; raises as `shape_of`."""
     spec = fitting(checkpoint, weights) or next(iter(MODELS.values()))
-    channels, _ = shape_of(weights, source, spec.network)
+    channels, _ = shape_of(weights, source, spec.build)
     network = checkpoint.get("network")
-    layout, _ = split_layout(spec, network.get("args", {}) if isinstance(network, Mapping) else {})
+    stated = network.get("args") if isinstance(network, Mapping) else None
+    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else {})
     return FLOW if channels == layout.channels(FLOW) else channels
 
 

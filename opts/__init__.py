@@ -14,7 +14,7 @@ from typing import Any
 from datasets import MODALITIES
 from engine.command import cli, config, naming
 from models.backbones import check_options, parsed_layout, spec_of
-from models.backbones.arguments import arguments_of
+from models.backbones.arguments import OPTIONS, REQUIRED, arguments_of
 from models.normalisation import fits
 from models.weights import shown_by
 
@@ -109,12 +109,16 @@ def parse_opts(
 
 
 def wanted(opt: Namespace) -> dict[str, Any]:
-    """Return options of clips as the network wants them, and no depth if it has none, as far as they were not given."""
+    """Return the options that follow from the network where they were not given.
+
+    Clips are as it wants to see them, its arguments have the defaults of its constructor, and it may have no depth.
+    """
     view = spec_of(opt.model).view
-    stacked = opt.modality == "Flow"  # each step of the network is a stack of frames
-    frames = view.frames * (parsed_layout(opt).flow_stack if stacked else 1)
+    channels = sum(stream.channels for stream in MODALITIES[opt.modality])
+    frames = view.frames * parsed_layout(opt).channels(channels) // channels  # a step of flow may be a stack of frames
     values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
-    values |= {} if "depth" in arguments_of(spec_of(opt.model)) else {"model_depth": 0}
+    arguments = {"depth": 0} | arguments_of(spec_of(opt.model))
+    values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
     return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from .arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, check_arguments, split_layout
+from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, split_layout
 from .contract import Backbone, Layout, ModelSpec, Weights
 from .resnet import ResNet
 from .resnext import ResNeXt
@@ -70,13 +70,12 @@ def check_options(opt: Namespace) -> None:
         ValueError: Names the option and those that there are.
     """
     spec = spec_of(opt.model)
-    taken, known = arguments_of(spec), dict[str, Any](depth=0)
-    for other in MODELS.values():
-        known |= {name: default for name, default in arguments_of(other).items() if default is not REQUIRED}
+    taken, all_taken = arguments_of(spec), [arguments_of(other) for other in MODELS.values()]
     for name, option in OPTIONS.items():
-        foreign = name not in taken and name in known and getattr(opt, option) != known[name]
-        if foreign and option in opt.given:
-            check_arguments(opt.model, spec, {name: getattr(opt, option)})
+        defaults = [0 if name == "depth" else arguments[name] for arguments in all_taken if name in arguments]
+        value = getattr(opt, option)
+        if name not in taken and option in opt.given and value not in defaults:
+            check_arguments(opt.model, spec, {name: value})
     arguments_from(opt, spec)
 
 
@@ -103,8 +102,10 @@ def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the {"name", "args"} that a checkpoint states of its network; {} if it does not."""
     network = checkpoint.get("network")
     name, args = (network.get("name"), network.get("args")) if isinstance(network, Mapping) else (None, None)
-    if name not in MODELS or not isinstance(args, Mapping):
-        return {} if name is None else {"model": name}
+    if not isinstance(name, str) or not isinstance(args, Mapping):
+        return {}
+    if name not in MODELS:
+        return {"model": name}
     defaults = arguments_of(spec_of(name))
     words = [f"{key}={value}" for key, value in args.items() if key not in OPTIONS and value != defaults.get(key)]
     return {"model": name, "model_args": words} | {OPTIONS[key]: value for key, value in args.items() if key in OPTIONS}
@@ -122,6 +123,6 @@ def fitting(checkpoint: Mapping[str, Any], weights: Weights) -> ModelSpec | None
     options = checkpoint.get("options")
     named = {**options_in(str(checkpoint.get("arch"))), **(options if isinstance(options, Mapping) else {})}
     named |= stated_options(checkpoint)
-    if named.get("model") in MODELS:
-        return MODELS[named["model"]]
-    return next((spec for spec in MODELS.values() if spec.network.in_dialect(weights) is not None), None)
+    if isinstance(model := named.get("model"), str) and model in MODELS:
+        return MODELS[model]
+    return next((spec for spec in MODELS.values() if spec.build.in_dialect(weights) is not None), None)

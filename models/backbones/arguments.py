@@ -12,7 +12,10 @@ OPTIONS = {
     "depth": "model_depth",
     "shortcut": "resnet_shortcut",
     "cardinality": "resnext_cardinality",
-    **{name: name for name in ("width", "conv1_t_size", "conv1_t_stride", "no_max_pool")},
+    "width": "width",
+    "conv1_t_size": "conv1_t_size",
+    "conv1_t_stride": "conv1_t_stride",
+    "no_max_pool": "no_max_pool",
 }
 GIVEN = ("in_channels", "num_classes")  # by the stream and the labels
 CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS}

@@ -1,6 +1,6 @@
 """Contract of the networks, after timm: a network names its parts, and its `ModelSpec` what it wants to see."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -179,7 +179,7 @@ class View:
         size: Side, pixels.
         stride: Frames from one to the next.
         sampling: "dense" takes successive frames, "segments" one of each part of the video.
-        mean: By stream, per channel in grey levels 0-255; where it names none, it is the stream's own.
+        mean: By stream, per channel in grey levels 0-255, red first; where it names none, it is the stream's own.
         std: Likewise.
         layout: Of the channels.
     """
@@ -203,7 +203,7 @@ class ModelSpec:
         view: What it wants to see.
     """
 
-    build: Callable[..., Backbone]
+    build: type[Backbone]
     smallest: Mapping[str, Any] = field(default_factory=dict)
     view: View = View()
 
@@ -211,11 +211,6 @@ class ModelSpec:
         """Return the shape (C, T, H, W) of a clip of frames of so many channels, as it wants to see it."""
         frames = self.view.frames * (self.view.layout.flow_stack if channels == FLOW else 1)
         return channels, frames, self.view.size, self.view.size
-
-    @property
-    def network(self) -> type[Backbone]:
-        """Return the class of the network."""
-        return cast(type[Backbone], self.build)
 
 
 def channels_last(network: nn.Module) -> None:

@@ -10,7 +10,7 @@ from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 
 NORMS = ("none", "variance")
-LEVELS = (*next(iter(MODELS.values())).network.stages, POOLED)  # of the network that is the default
+LEVELS = (*next(iter(MODELS.values())).build.stages, POOLED)  # of the network that is the default
 
 
 class Distiller(nn.Module):

@@ -120,7 +120,7 @@ def test_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_is_of_the_stem_a_stage_or_the_classifier_and_stages_learn_alone(name):
-    count = len(MODELS[name].network.stages)
+    count = len(MODELS[name].build.stages)
     firsts = []
     for begin in range(count + 2):
         network = smallest(name)
@@ -156,7 +156,7 @@ def test_what_a_checkpoint_states_builds_the_network_again(name):
     ]
     state = {"state_dict": network.state_dict(), "network": origin, "recipe": {}}
     model = load_stream(parse_opts([]), RGB, state, "x.pth")  # whatever network the options are of
-    assert type(model.network) is MODELS[name].network
+    assert type(model.network) is MODELS[name].build
     assert all(torch.equal(a, b) for a, b in zip(model.network.parameters(), network.parameters(), strict=True))
 
 
@@ -284,6 +284,20 @@ def test_a_network_is_shown_the_clips_that_it_wants_unless_others_are_asked_for(
     model = train.start_stream(opt, RGB, {}, "", 3, resuming=False)
     assert model.normalisation == {"mean": [100.0] * 3, "std": [50.0] * 3}
     assert train.start_stream(opt, FLOW, {}, "", 3, resuming=False).normalisation["mean"] == list(FLOW.mean)
+
+
+class Deep(Flat):
+    def __init__(self, *, in_channels: int, num_classes: int, depth: int = 3) -> None:
+        super().__init__(in_channels=in_channels, num_classes=num_classes, channels=depth)
+
+
+def test_arguments_that_are_not_given_have_the_defaults_of_the_constructor(monkeypatch):
+    monkeypatch.setitem(MODELS, "deep", ModelSpec(Deep))
+    opt = parse_opts(["--model", "deep"])
+    assert (opt.model_depth, build_model(opt, 3, 5).arch) == (3, "deep-3")
+    assert parse_opts(["--model", "flat"]).model_depth == 0
+    assert parse_opts(["--model", "resnext"]).model_depth == 101
+    assert parse_opts(["--model", "flat", "--model_depth", "0", "--width", "1.0"]).model == "flat"  # as runs store it
 
 
 def test_weights_in_a_published_dialect_load():
