@@ -154,7 +154,7 @@ def as_map(output: Output, level: str) -> Tensor:
     """Return a feature to review, (N, C, T, H, W): a stage's map, if there before its last ReLU, or the vector."""
     if level == POOLED:
         return output.features[level][:, :, None, None, None]
-    return output.features.get(level + PREACT, output.features[level])
+    return output.features[level + PREACT if level + PREACT in output.features else level]
 
 
 def build_review(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> Review:
