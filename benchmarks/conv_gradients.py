@@ -19,9 +19,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish
 from engine.command import cli
-from models import MODELS
+from models import MODELS, create_model
 from models.backbones.conv_gradients import goes_astray, left_to_torch, weight_error
-from models.backbones.resnet import Stem
 from sts_common.timing import alternated
 from workflows.shared.processes import single_threaded_libraries
 
@@ -61,7 +60,7 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
     """Count the distinct convolutions of a network, such as "resnet-10 x 0.5"."""
     arch, _, width = name.partition(" x ")
     model, _, depth = arch.rpartition("-")
-    network = MODELS[model](depth=int(depth), num_classes=2, stem=Stem(clips[1]), width=float(width or 1)).to("meta")
+    network = create_model(model, clips[1], 2, depth=int(depth), width=float(width or 1)).to("meta")
     seen: Counter[Layer] = Counter()
 
     def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

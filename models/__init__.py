@@ -13,7 +13,7 @@ analysis/   MACs, Grad-CAM, similarity of features
 from .analysis.flops import estimate
 from .analysis.gradcam import evidence, grad_cam
 from .analysis.similarity import LinearCKA, linear_cka
-from .backbones import MODELS, build_model
+from .backbones import MODELS, build_model, create_model
 from .backbones.conv_gradients import install
 from .backbones.output import Output
 from .backbones.resnet import SHORTCUTS
@@ -49,6 +49,7 @@ __all__ = [
     "build_model",
     "combine",
     "compiled",
+    "create_model",
     "estimate",
     "evidence",
     "frozen_norms",

@@ -5,6 +5,8 @@ from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .backbones import spec_of
+from .backbones.arguments import OPTIONS, arguments_of
 from .normalisation import AUTO, PUBLISHED, Stream, normalisation_of, stated_in
 
 log = logging.getLogger(__name__)
@@ -63,7 +65,8 @@ def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: s
     """Name the options that decide what weights compute, leave no trace in them, and were not given."""
     if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
         return
-    if silent := [name for name in NO_TRACE if name not in getattr(opt, "given", ())]:
+    taken = {OPTIONS.get(argument) for argument in arguments_of(spec_of(opt.model))}
+    if silent := [name for name in NO_TRACE if name in taken and name not in getattr(opt, "given", ())]:
         assumed = ", ".join(f"--{name} {NO_TRACE[name]}" for name in silent)
         log.warning("%s: weights do not show, and so it is assumed: %s", source, assumed)
 

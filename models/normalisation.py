@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Protocol
 
+from .backbones import MODELS
+
 
 class Stream(Protocol):
     """Facts of a stream that a normalisation depends on; `datasets.Stream` has them."""
@@ -67,11 +69,23 @@ def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -
         assumed: Name that stands for "auto".
     """
     choice = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
-    if isinstance(choice, str):
+    values: dict[str, list[float]] | None
+    if choice == AUTO and assumed == PUBLISHED and (wanted := wanted_by(opt, stream)):
+        values = wanted
+    elif isinstance(choice, str):
         values = known_normalisation(assumed if choice == AUTO else choice, stream)
     else:
         values = {"mean": choice[0], "std": choice[1]} if len(choice[0]) == stream.channels else None
     return values or {"mean": list(stream.mean), "std": list(stream.std)}
+
+
+def wanted_by(opt: Namespace, stream: Stream) -> dict[str, list[float]]:
+    """Return {"mean", "std"} that the network wants for a stream; {} if it takes the stream's own."""
+    spec = MODELS.get(getattr(opt, "model", ""))
+    if spec is None or stream.name not in spec.view.mean:
+        return {}
+    values = {"mean": spec.view.mean[stream.name], "std": spec.view.std[stream.name]}
+    return {name: [float(value) for value in channels] for name, channels in values.items()}
 
 
 def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:

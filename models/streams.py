@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from sts_common import counted
 
-from .backbones import build_model
+from .backbones import Backbone, arch_of, build_model, options_in, spec_of
+from .backbones.contract import channels_last
 from .backbones.output import Output
 from .dialects import say_what_is_assumed, settle_normalisation
-from .finetune import replace_head
 from .normalisation import Stream, normalisation_of
 from .weights import load_weights, shape_of, shown_by, weights_of
 
@@ -21,7 +21,7 @@ class StreamNetwork(nn.Module):
     """A network with the stream it reads and how that stream is normalised.
 
     Args:
-        network: Takes clips (N, C, T, H, W).
+        network: Takes clips (N, C, T, H, W); brought into the memory format of its rank.
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
         normalisation: {"mean", "std"} in place of the stream's own.
 
@@ -32,11 +32,14 @@ class StreamNetwork(nn.Module):
     mean: Tensor
     std: Tensor
 
+    network: Backbone
+
     def __init__(
-        self, network: nn.Module, stream: Stream, normalisation: Mapping[str, Sequence[float]] | None = None
+        self, network: Backbone, stream: Stream, normalisation: Mapping[str, Sequence[float]] | None = None
     ) -> None:
         super().__init__()
-        self.network, self.stream = network.to(memory_format=torch.channels_last_3d), stream.name
+        channels_last(network)
+        self.network, self.stream = network, stream.name
         for name, default in (("mean", stream.mean), ("std", stream.std)):
             values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
@@ -48,12 +51,12 @@ class StreamNetwork(nn.Module):
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Compute the logits (N, K) of pooled features (N, C)."""
-        return self.network.get_submodule("fc")(pooled)
+        return self.network.classify(pooled)
 
     @property
     def num_classes(self) -> int:
         """Return the outputs of the classifier."""
-        return self.network.get_submodule("fc").out_features  # type: ignore[return-value]
+        return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
         clips = batch[self.stream]
@@ -91,20 +94,20 @@ def load_stream(
     Raises:
         ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
-    weights = weights_of(checkpoint, source)
-    channels, classes = shape_of(weights, source)
-    arch = f"{opt.model}-{opt.model_depth}"
-    if checkpoint.get("arch", arch) != arch:
-        raise ValueError(f"{source}: weights of {checkpoint['arch']}, not {arch}: check --model and --model_depth")
-    if channels != stream.channels:
-        raise ValueError(
-            f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
-            f"{stream.channels}: check --modality and the order of the checkpoints"
-        )
+    shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
+    told, weights = Namespace(**vars(opt) | shown), weights_of(checkpoint, source)
+    spec = spec_of(told.model)
+    channels, classes = shape_of(weights, source, spec.build)
+    check_arch(arch_of(told), spec.build, checkpoint, source)
     if num_classes not in (None, classes):
         raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
-    shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
-    network = build_model(Namespace(**vars(opt) | shown), channels, classes)
+    network = build_model(told, stream.channels, classes)
+    expected = network.layout.channels(stream.channels)
+    if channels != expected:
+        raise ValueError(
+            f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
+            f"{expected}: check --modality and the order of the checkpoints"
+        )
     load_weights(network, weights, source)
     say_what_is_assumed(opt, checkpoint, source)
     return StreamNetwork(network, stream, settle_normalisation(opt, stream, checkpoint, source))
@@ -136,8 +139,19 @@ def start_stream(
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     model = load_stream(opt, stream, checkpoint, source, opt.n_classes)
-    replace_head(model.network, enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
+    model.network.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
+
+
+def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any], source: str) -> None:
+    """Refuse a checkpoint that names another network than `arch`; in a dialect it may have another name.
+
+    Raises:
+        ValueError: Names both.
+    """
+    stated = checkpoint.get("arch", arch)
+    if stated != arch and (options_in(str(stated)) or not network.dialects):
+        raise ValueError(f"{source}: weights of {stated}, not {arch}: check --model and --model_depth")
 
 
 def enough(outputs: int | None, option: str, num_labels: int) -> int:

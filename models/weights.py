@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from sts_common import counted
 
-Weights = Mapping[str, Tensor]
-
+from .backbones import MODELS, Backbone, fitting, stated_options
+from .backbones.arguments import OPTIONS, in_words, split_layout
+from .backbones.contract import FLOW, Weights
 
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
 
@@ -47,25 +48,48 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 
 
 def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Infer the options of a network from its weights, as far as they are those of a network of this project."""
+    """Return the options that a checkpoint states of its network, or else its weights show, but for the width."""
+    if stated := stated_options(checkpoint):
+        return stated
+    return {OPTIONS[name]: value for name, value in arguments_in(checkpoint).items() if name != "width"}
+
+
+def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str, Any]:
+    """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`."""
     weights = checkpoint.get("state_dict", checkpoint)
     named = weights.items() if isinstance(weights, Mapping) else ()
-    stem = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor) and x.dim() == 5})
-    return {"conv1_t_size": stem["conv1.weight"].shape[2]} if "conv1.weight" in stem else {}
+    plain = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor)})
+    if (spec := fitting(checkpoint, plain)) is None:
+        return {}
+    own = spec.build.in_dialect(plain) or plain
+    return spec.build.shown_by(own, width) if f"{spec.build.first_conv}.weight" in own else {}
 
 
-def shape_of(weights: Weights, source: str) -> tuple[int, int]:
-    """Return the input channels and the number of classes that the weights were made for.
+def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[int, int]:
+    """Return the channels of the first convolution and the number of classes that the weights were made for.
 
     Raises:
-        ValueError: If they are not those of a network of this project.
+        ValueError: If they are not those of this network.
     """
-    if "conv1.weight" not in weights or "fc.weight" not in weights:
-        raise ValueError(f"{source}: no conv1 and fc weights, so not a network of this project")
-    return weights["conv1.weight"].shape[1], weights["fc.weight"].shape[0]
+    names = f"{network.first_conv}.weight", f"{network.classifier}.weight"
+    own = network.in_dialect(weights)
+    if own is None or any(own[name].dim() < 2 for name in names):
+        parts = f"{network.first_conv} and {network.classifier}"
+        raise ValueError(f"{source}: no {parts} weights, so not a network of this project")
+    return own[names[0]].shape[1], own[names[1]].shape[0]
 
 
-def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
+def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str) -> int:
+    """Return the channels of a frame of the stream that a checkpoint's network reads; raises as `shape_of`."""
+    spec = fitting(checkpoint, weights) or next(iter(MODELS.values()))
+    channels, _ = shape_of(weights, source, spec.build)
+    network = checkpoint.get("network")
+    stated = network.get("args") if isinstance(network, Mapping) else None
+    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else {})
+    return FLOW if channels == layout.channels(FLOW) else channels
+
+
+def load_weights(model: Backbone, weights: Weights, source: str) -> None:
     """Load `weights` into `model`, strictly.
 
     Only `num_batches_tracked`, which old files lack, may be absent: it plays no part in the result.
@@ -74,7 +98,8 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
         ValueError: If names or shapes differ, or values are not finite; says which, and what to do.
     """
     expected = model.state_dict()
-    loaded = strip_prefix(weights)
+    plain = strip_prefix(weights)
+    loaded = model.in_dialect(plain) or plain
     for name, tensor in expected.items():
         if name.endswith("num_batches_tracked"):
             loaded.setdefault(name, torch.zeros_like(tensor))
@@ -83,27 +108,26 @@ def load_weights(model: nn.Module, weights: Weights, source: str) -> None:
         example = next(name for name in (*expected, *loaded) if name in missing | unexpected)
         raise ValueError(
             f"{source}: weights of another network ({len(missing)} names missing, {len(unexpected)} unexpected, "
-            f"e.g. {example}): check --model, --model_depth, --resnet_shortcut"
+            f"e.g. {example}): check --model, {in_words(model.origin.get('args', {}))}"
         )
     for name, tensor in expected.items():
         if loaded[name].shape != tensor.shape:
-            raise ValueError(f"{source}: {explain_shape(name, tuple(loaded[name].shape), tuple(tensor.shape))}")
+            raise ValueError(f"{source}: {explain_shape(model, name, tuple(loaded[name].shape), tuple(tensor.shape))}")
     check_finite(loaded, source)
     model.load_state_dict(loaded)
 
 
-def explain_shape(name: str, stored: tuple[int, ...], expected: tuple[int, ...]) -> str:
+def explain_shape(model: Backbone, name: str, stored: tuple[int, ...], expected: tuple[int, ...]) -> str:
     """Explain why a tensor of shape `stored` does not fit where `expected` is."""
-    if name.startswith("fc."):
+    if name.startswith(f"{model.classifier}."):
         return f"weights for {counted(stored[0], 'class')}, the network has {expected[0]}: check --n_classes"
-    if name == "conv1.weight" and stored[1] != expected[1]:
+    first = name == f"{model.first_conv}.weight" and len(stored) == len(expected)
+    if first and stored[1] != expected[1]:
         return (
             f"weights for {stored[1]} input channels, the network has {expected[1]}: check --modality (RGB 3, Flow 2)"
         )
-    if name == "conv1.weight" and stored[2] != expected[2]:
+    if first and len(stored) == 5 and stored[2] != expected[2]:
         frames = counted(stored[2], "frame")
         return f"a first convolution over {frames}, the network has {expected[2]}: leave out --conv1_t_size"
-    return (
-        f"{name} has shape {stored}, the network's is {expected}: "
-        "check --model_depth, --width, --resnext_cardinality and --resnet_shortcut"
-    )
+    arguments = in_words(model.origin.get("args", {}))
+    return f"{name} has shape {stored}, the network's is {expected}: check {arguments}"

@@ -13,6 +13,8 @@ from typing import Any
 
 from datasets import MODALITIES
 from engine.command import cli, config, naming
+from models.backbones import check_options, parsed_layout, spec_of
+from models.backbones.arguments import OPTIONS, REQUIRED, arguments_of
 from models.normalisation import fits
 from models.weights import shown_by
 
@@ -59,6 +61,11 @@ log = logging.getLogger(__name__)
 FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
 FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
 
+# Samplers of training, validation and tests for what a network wants to see.
+SAMPLED = {
+    "dense": {"train_sampling": "random", "val_sampling": "center", "test_sampling": "all"},
+    "segments": {"train_sampling": "segments", "val_sampling": "segment_centers", "test_sampling": "segments"},
+}
 AT_LEAST_ONE = (
     *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
     *("checkpoint", "n_epochs", "iter_size"),
@@ -86,6 +93,8 @@ def parse_opts(
     parser = build_parser(script, description, also)
     try:
         opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
+        for name, value in wanted(opt).items():
+            setattr(opt, name, value)
         check(opt)
     except (ValueError, OSError) as error:
         parser.error(cli.one_line(error))
@@ -97,6 +106,20 @@ def parse_opts(
                     "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
                 )
     return opt
+
+
+def wanted(opt: Namespace) -> dict[str, Any]:
+    """Return the options that follow from the network where they were not given.
+
+    Clips are as it wants to see them, its arguments have the defaults of its constructor, and it may have no depth.
+    """
+    view = spec_of(opt.model).view
+    channels = sum(stream.channels for stream in MODALITIES[opt.modality])
+    frames = view.frames * parsed_layout(opt).channels(channels) // channels  # a step of flow may be a stack of frames
+    values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
+    arguments = {"depth": 0} | arguments_of(spec_of(opt.model))
+    values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
+    return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
 
 
 def fine_tunes(opt: Namespace) -> bool:
@@ -114,6 +137,7 @@ def check(opt: Namespace) -> None:
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
     check_numbers(opt)
+    check_options(opt)
     check_streams(opt)
     check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
@@ -128,6 +152,8 @@ def check_numbers(opt: Namespace) -> None:
     for name in AT_LEAST_ONE:
         if getattr(opt, name) < 1:
             raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
+    if opt.ft_begin_index < 0:
+        raise ValueError(f"--ft_begin_index must be >= 0, got {opt.ft_begin_index}")
     if not 0 <= opt.manual_seed < 2**31 or opt.max_bad < 0 or not 0 <= opt.video_fps < 1000:
         raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in (0, 1000) or source")
 

@@ -17,6 +17,13 @@ def add_model_options(table: OptionTable) -> None:
     add("--conv1_t_stride", default=1, type=int, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
     add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
     add(
+        "--model_args",
+        default=[],
+        nargs="*",
+        metavar="KEY=VALUE",
+        help="further arguments of the network",
+    )
+    add(
         "--normalisation",
         role="run",
         default=["auto"],
@@ -54,8 +61,7 @@ def add_model_options(table: OptionTable) -> None:
         scripts=TRAINING,
         default=4,
         type=int,
-        choices=range(6),
-        help="fine-tuning: first stage that learns; 0 all, 5 fc",
+        help="fine-tuning: first stage that learns, counted from 1; 0 all, one more than there are the classifier",
     )
     add(
         "--partial_BN",

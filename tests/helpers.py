@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from models import build_model
+from models import MODELS, build_model
+from models.backbones import arguments
 from opts.table import OPTIONS
 
 CLASSES = ("brush_hair", "cartwheel", "catch")
@@ -100,27 +101,22 @@ def reference(name: str) -> dict:
     return torch.load(REFERENCE / name, weights_only=True)
 
 
-DEPTHS = {"resnext": (50, 101, 152), "resnet": (10, 18, 34)}
-SMALL = {"resnext": 0.25, "resnet": 0.125}
-
 spec = importlib.util.spec_from_file_location("fill", REFERENCE / "fill.py")
 fill = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(fill)
 
 
-def options(model: str, depth: int, **changes) -> Namespace:
-    values = {
-        "model_depth": depth,
-        "resnet_shortcut": "B",
-        "resnext_cardinality": 32,
-        "width": SMALL[model],
-        "conv1_t_size": 7,
-    }
-    return Namespace(model=model, n_classes=None, n_finetune_classes=None, **values | changes)
+def options(model: str, depth: int | None = None, **changes) -> Namespace:
+    """Options of a network in its smallest form, but for its depth and `changes`."""
+    changes |= {} if depth is None else {"model_depth": depth}
+    options = arguments.OPTIONS
+    values = {options[name]: value for name, value in MODELS[model].smallest.items() if name in options}
+    words = [f"{name}={value}" for name, value in MODELS[model].smallest.items() if name not in options]
+    return Namespace(model=model, n_classes=None, n_finetune_classes=None, **{**values, "model_args": words} | changes)
 
 
 def small(model: str, in_channels: int = 3, num_classes: int = 5, **changes):
-    return build_model(options(model, DEPTHS[model][0], **changes), in_channels, num_classes)
+    return build_model(options(model, **changes), in_channels, num_classes)
 
 
 def fill_disk(monkeypatch, writes: int) -> None:

@@ -26,7 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--weights", nargs="+", required=True, help="checkpoints, side by side")
     parser.add_argument("--names", nargs="+", help="of the networks; else RGB, Flow, and SFS for a distilled one")
     parser.add_argument("--target", metavar="CLASS", help="class to look for; default: the one they predict together")
-    parser.add_argument("--layer", default=AUTO, help="layer1 to layer4; auto: the deepest with two steps in time")
+    parser.add_argument("--layer", default=AUTO, help="a stage; auto: the deepest with two steps in time")
     parser.add_argument(
         "--step", type=int, help="frames from clip to clip, fewer for finer curves; default: no overlap"
     )

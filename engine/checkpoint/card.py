@@ -36,7 +36,8 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
         raise ValueError(f"{source}: holds neither weights nor a description")
     recipe, options = mapping(state, "recipe"), mapping(state, "options")
     names = state.get("class_names") or None
-    first, last = weights.get("conv1.weight"), weights.get("fc.weight")
+    first = next((weight for weight in weights.values() if weight.dim() > 2), None)  # a convolution
+    last = next((weight for weight in reversed(weights.values()) if weight.dim() == 2), None)  # the classifier
     clip = {name: recipe.get(name, options.get(name)) for name in CLIP if name in recipe or name in options}
     return {
         "file": source,

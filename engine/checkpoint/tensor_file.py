@@ -24,7 +24,7 @@ SUFFIX = ".safetensors"
 METADATA, CHECKSUM = "sts_net", "sha256"
 # Entries of a checkpoint that describe its network; the state of a run stays behind.
 DESCRIPTION = (
-    *("arch", "stream", "class_names", "recipe", "options", "defaults", "epoch", "step", "best", "metrics"),
+    *("arch", "network", "stream", "class_names", "recipe", "options", "defaults", "epoch", "step", "best", "metrics"),
     *("parameters", "macs", "data", "tested", "checkpoints", "left_behind"),
 )
 WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put into names

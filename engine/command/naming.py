@@ -72,6 +72,11 @@ def published_files(root: Path, stem: Callable[[str], str], epoch: str, log_pref
     )
 
 
+def network_name(opt: Namespace) -> str:
+    """Return the network as names of files have it, like "resnext101"; some have no depth."""
+    return f"{opt.model}{opt.model_depth or ''}"
+
+
 def single_stream_files(opt: Namespace) -> RunFiles:
     """Name the files of `train.py`."""
     if opt.run_name is not None:
@@ -82,7 +87,7 @@ def single_stream_files(opt: Namespace) -> RunFiles:
         return (
             f"{prefix}{opt.dataset}_{opt.split}_{opt.modality}_{subset}_batch{opt.batch_size}"
             f"_sample{opt.sample_size}_clip{opt.sample_duration}_nest{opt.nesterov}_damp{opt.dampening}"
-            f"_weight_decay{opt.weight_decay}_manualseed{opt.manual_seed}_model{opt.model}{opt.model_depth}"
+            f"_weight_decay{opt.weight_decay}_manualseed{opt.manual_seed}_model{network_name(opt)}"
             f"_ftbeginidx{opt.ft_begin_index}_varLR"
         )
 
@@ -104,7 +109,7 @@ def distillation_files(opt: Namespace) -> RunFiles:
         return (
             f"{student_name(opt)}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
             f"_clip{opt.sample_duration}_lr{opt.learning_rate}_nesterov{opt.nesterov}_manualseed{opt.manual_seed}"
-            f"_model{opt.model}{opt.model_depth}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
+            f"_model{network_name(opt)}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
         )
 
     return published_files(result_dir(opt), stem, "_{}", "PreKin_" if opt.pretrain_path else "")
@@ -112,7 +117,7 @@ def distillation_files(opt: Namespace) -> RunFiles:
 
 def single_test_file(opt: Namespace) -> Path:
     """Name the result file of `test_single_stream.py`."""
-    network = f"{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
+    network = f"{network_name(opt)}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
     name = network if opt.run_name is None else checked_name(opt.run_name)
     return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
 
@@ -120,7 +125,7 @@ def single_test_file(opt: Namespace) -> Path:
 def fused_test_file(opt: Namespace, streams: str) -> Path:
     """Name the result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
     streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
-    name = f"{streams}_{opt.model}{opt.model_depth}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
+    name = f"{streams}_{network_name(opt)}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
     if opt.run_name is not None:
         name = f"{checked_name(opt.run_name)}_{streams}"
     return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"

@@ -244,6 +244,6 @@ def build_run(
         writes_logs=bool(opt.log),
         amp=opt.amp,
         profile_steps=opt.profile,
-        info=info | {"arch": f"{opt.model}-{opt.model_depth}", "options": vars(opt)},
+        info={"arch": f"{opt.model}-{opt.model_depth}"} | info | {"options": vars(opt)},
         epoch=opt.begin_epoch,
     )

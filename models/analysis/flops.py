@@ -73,12 +73,13 @@ def abstract(value: Tensor, dtype: torch.dtype) -> Tensor:
 
 def is_counted(module: nn.Module) -> bool:
     """Return whether the arithmetic of a layer counts."""
-    return isinstance(module, (nn.Conv3d, nn.Linear))
+    return isinstance(module, (nn.modules.conv._ConvNd, nn.Linear))
 
 
 def count(counts: dict[str, int], module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     """Add the operations of a layer, and of the gradients of its weight and its input if needed (forward hook)."""
-    flops = 2 * output.numel() * module.weight[0].numel()
+    positions = inputs[0] if getattr(module, "transposed", False) else output
+    flops = 2 * positions.numel() * module.weight[0].numel()
     counts["forward"] += flops
     counts["gradients"] += flops * (module.weight.requires_grad + inputs[0].requires_grad)
 

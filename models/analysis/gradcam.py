@@ -7,8 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..backbones.contract import PREACT
+
 AUTO = "auto"
-PREACT = "_preact"
 
 
 class Evidence(NamedTuple):

@@ -1,35 +1,128 @@
-"""The table of networks. A new one is one file plus one line here."""
+"""The table of networks, and networks from their names and arguments. A new one is one file plus one line here."""
 
-import inspect
 from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from torch import nn
-
-from .resnet import ResNet, Stem
+from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, split_layout
+from .contract import Backbone, Layout, ModelSpec, Weights
+from .resnet import ResNet
 from .resnext import ResNeXt
 
-MODELS: dict[str, type[nn.Module]] = {"resnext": ResNeXt, "resnet": ResNet}
-
-# Constructor argument -> option. A network takes those that its constructor names.
-OPTIONS = {
-    "depth": "model_depth",
-    "shortcut": "resnet_shortcut",
-    "cardinality": "resnext_cardinality",
-    "width": "width",
+MODELS: dict[str, ModelSpec] = {
+    "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
+    "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
 }
-STEM = {"t_size": "conv1_t_size", "t_stride": "conv1_t_stride", "no_max_pool": "no_max_pool"}
+
+__all__ = [
+    *("MODELS", "Backbone", "ModelSpec", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
+    *("check_options", "options_in", "parsed_layout", "spec_of", "stated_options"),
+]
 
 
-def build_model(opt: Namespace, in_channels: int, num_classes: int) -> nn.Module:
-    """Build the network that the options describe, randomly initialised, on the CPU.
+def spec_of(model: str) -> ModelSpec:
+    """Return an entry of `MODELS`.
 
     Raises:
-        ValueError: If there is no such network, or not in the depth or width asked for.
+        ValueError: If there is none of this name.
     """
-    if opt.model not in MODELS:
-        raise ValueError(f"--model {opt.model}: choose one of {', '.join(MODELS)}")
-    parameters = inspect.signature(MODELS[opt.model]).parameters
-    arguments = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in parameters}
-    # A checkpoint from before one of these options was made with its default.
-    stem = Stem(in_channels, **{name: getattr(opt, option) for name, option in STEM.items() if hasattr(opt, option)})
-    return MODELS[opt.model](stem=stem, num_classes=num_classes, **arguments)
+    if model not in MODELS:
+        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}")
+    return MODELS[model]
+
+
+def create_model(name: str, in_channels: int, num_classes: int, **arguments: Any) -> Backbone:
+    """Build a network, randomly initialised, on the CPU.
+
+    Args:
+        name: A key of `MODELS`.
+        in_channels: Channels of a frame of the stream: 3 for RGB, 2 for flow.
+        num_classes: Width of the classifier.
+        arguments: Those of its constructor and of its layout.
+
+    Raises:
+        ValueError: If there is no such network, argument or value.
+    """
+    spec = spec_of(name)
+    check_arguments(name, spec, arguments)
+    layout, constructed = split_layout(spec, arguments)
+    network = spec.build(in_channels=layout.channels(in_channels), num_classes=num_classes, **constructed)
+    network.layout, network.origin = layout, {"name": name, "args": arguments_of(spec) | arguments}
+    return network
+
+
+def build_model(opt: Namespace, in_channels: int, num_classes: int) -> Backbone:
+    """Build the network that the options describe; arguments and errors as `create_model`."""
+    return create_model(opt.model, in_channels, num_classes, **arguments_from(opt, spec_of(opt.model)))
+
+
+def parsed_layout(opt: Namespace) -> Layout:
+    """Return the arrangement of channels that the options ask for; raises as `create_model`."""
+    spec = spec_of(opt.model)
+    return split_layout(spec, arguments_from(opt, spec))[0]
+
+
+def check_options(opt: Namespace) -> None:
+    """Refuse options that the network has no argument for, unless they are as they would be without.
+
+    Raises:
+        ValueError: Names the option and those that there are.
+    """
+    spec = spec_of(opt.model)
+    taken, all_taken = arguments_of(spec), [arguments_of(other) for other in MODELS.values()]
+    for name, option in OPTIONS.items():
+        defaults = [0 if name == "depth" else arguments[name] for arguments in all_taken if name in arguments]
+        value = getattr(opt, option)
+        if name not in taken and option in opt.given and value not in defaults:
+            check_arguments(opt.model, spec, {name: value})
+    arguments_from(opt, spec)
+
+
+def clip_shape(network: Backbone) -> tuple[int, int, int, int]:
+    """Return the shape (C, T, H, W) of a clip as a network wants to see it, outside the table as its first entry."""
+    layout, spec = network.layout, MODELS.get(network.origin.get("name", ""), next(iter(MODELS.values())))
+    return replace(spec, view=replace(spec.view, layout=layout)).clip_shape(network.in_channels)
+
+
+def arch_of(opt: Namespace) -> str:
+    """Return the name of a network with its depth, if it has one, like "resnext-101"."""
+    return f"{opt.model}-{opt.model_depth}" if "depth" in arguments_of(spec_of(opt.model)) else opt.model
+
+
+def options_in(arch: str) -> dict[str, Any]:
+    """Return the options that a name such as "resnext-101" stands for; {} if it is of no entry of `MODELS`."""
+    model, _, depth = arch.rpartition("-")
+    if model in MODELS and depth.isdecimal():
+        return {"model": model, "model_depth": int(depth)}
+    return {"model": arch} if arch in MODELS else {}
+
+
+def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of the {"name", "args"} that a checkpoint states of its network; {} if it does not."""
+    network = checkpoint.get("network")
+    name, args = (network.get("name"), network.get("args")) if isinstance(network, Mapping) else (None, None)
+    if not isinstance(name, str) or not isinstance(args, Mapping):
+        return {}
+    if name not in MODELS:
+        return {"model": name}
+    defaults = arguments_of(spec_of(name))
+    words = [f"{key}={value}" for key, value in args.items() if key not in OPTIONS and value != defaults.get(key)]
+    return {"model": name, "model_args": words} | {OPTIONS[key]: value for key, value in args.items() if key in OPTIONS}
+
+
+def fitting(checkpoint: Mapping[str, Any], weights: Weights) -> ModelSpec | None:
+    """Return the entry of `MODELS` whose weights a checkpoint holds; None if nothing tells.
+
+    That is the one that it names, else the first whose first convolution and classifier have these names.
+
+    Args:
+        checkpoint: Its content.
+        weights: Those in it, by plain names.
+    """
+    options = checkpoint.get("options")
+    named = {**options_in(str(checkpoint.get("arch"))), **(options if isinstance(options, Mapping) else {})}
+    named |= stated_options(checkpoint)
+    if isinstance(model := named.get("model"), str) and model in MODELS:
+        return MODELS[model]
+    return next((spec for spec in MODELS.values() if spec.build.in_dialect(weights) is not None), None)

@@ -12,9 +12,8 @@ class Output(NamedTuple):
 
     Attributes:
         logits: Unnormalised class scores, shape (N, K).
-        features: Activations by name, in forward order. "layer1".."layer4" are stage outputs,
-            "layer1_preact".."layer4_preact" the same before their last ReLU, all (N, C, T, H, W);
-            "avgpool" is the pooled vector, (N, C).
+        features: Activations by name, in forward order: the stages' maps, where the network has them also before
+            their last ReLU, as "<stage>_preact", all (N, C, T, H, W), and "avgpool", the pooled vector, (N, C).
     """
 
     logits: Tensor

@@ -6,18 +6,19 @@ MARS and 3D-ResNets weights use them.
     clip (N, C, T, H, W) - conv1 /(1,2,2) - maxpool /2 - layer1 - layer2 /2 - layer3 /2 - layer4 /2 - mean - fc
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .output import Output
+from .contract import POOLED, PREACT, Backbone, Weights
 from .pooling import MaxPool3d
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 SHORTCUTS = ("A", "B")
+STEM_CHANNELS = 64  # of width 1
 DEPTHS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
 
 
@@ -74,97 +75,106 @@ class Stem(NamedTuple):
     """The layers before the first stage: a convolution, and a pooling of 3 with stride 2.
 
     Attributes:
-        in_channels: 3 for RGB, 2 for flow.
         t_size: Frames that the convolution spans, odd; 7 in the published networks.
         t_stride: Its step from frame to frame; 1 in the published networks.
         no_max_pool: Whether the pooling is left out.
     """
 
-    in_channels: int
     t_size: int = 7
     t_stride: int = 1
     no_max_pool: bool = False
 
 
-class ResidualTrunk(nn.Module):
+PUBLISHED = Stem()
+
+
+class ResidualTrunk(Backbone):
     """Stem, four stages, global average pooling and a classifier, for any residual block.
 
     Args:
         make_block: Called with (input channels, planes, stride).
         expansion: Output channels of a block over its planes.
-        stages: Number of blocks and planes of each of the four stages.
-        stem: What comes before them.
-        stem_channels: Its output channels.
+        blocks: Number of blocks and planes of each of the four stages.
+        in_channels: 3 for RGB, 2 for flow.
         num_classes: Width of the classifier.
+        stem: What comes before the stages.
+        stem_channels: Its output channels.
 
     Raises:
         ValueError: If the stem cannot be.
 
     Shape:
-        Input (N, stem.in_channels, T, H, W), any T, H, W >= 1; output `Output`.
-
-    Attributes:
-        feature_channels: Channels of each entry of `Output.features`.
-        stem: As given.
+        Input (N, in_channels, T, H, W), any T, H, W >= 1; output `Output`.
     """
+
+    stages: ClassVar[Mapping[str, Sequence[str]]] = {name: (name,) for name in STAGES}
+    first_conv, classifier, has_preact = "conv1", "fc", True
 
     def __init__(
         self,
         make_block: Callable[[int, int, int], nn.Module],
         *,
         expansion: int,
-        stages: Sequence[tuple[int, int]],
-        stem: Stem,
-        stem_channels: int,
+        blocks: Sequence[tuple[int, int]],
+        in_channels: int,
         num_classes: int,
+        stem_channels: int,
+        stem: Stem = PUBLISHED,
     ) -> None:
         super().__init__()
         if stem.t_size < 1 or stem.t_size % 2 == 0:
             raise ValueError(f"--conv1_t_size must be odd, so that it has a middle frame, got {stem.t_size}")
         if stem.t_stride < 1:
             raise ValueError(f"--conv1_t_stride must be >= 1, got {stem.t_stride}")
-        self.stem = stem
         kernel, padding = (stem.t_size, 7, 7), (stem.t_size // 2, 3, 3)
-        self.conv1 = nn.Conv3d(stem.in_channels, stem_channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
+        self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
         self.bn1 = nn.BatchNorm3d(stem_channels)
         self.relu = nn.ReLU(inplace=True)
         self.maxpool = nn.Identity() if stem.no_max_pool else MaxPool3d(3, stride=2, padding=1)
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
-        for stage, (count, planes) in zip(STAGES, stages, strict=True):
-            blocks, stride = [], 1 if stage == "layer1" else 2
+        for stage, (count, planes) in zip(STAGES, blocks, strict=True):
+            made, stride = [], 1 if stage == "layer1" else 2
             for _ in range(count):
-                blocks.append(make_block(channels, planes, stride))
+                made.append(make_block(channels, planes, stride))
                 channels, stride = planes * expansion, 1
-            setattr(self, stage, nn.Sequential(*blocks))
-            self.feature_channels |= {f"{stage}_preact": channels, stage: channels}
-        self.feature_channels["avgpool"] = channels
+            setattr(self, stage, nn.Sequential(*made))
+            self.feature_channels |= {stage + PREACT: channels, stage: channels}
+        self.feature_channels[POOLED] = channels
         self.fc = nn.Linear(channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def forward(self, x: Tensor) -> Output:
+    def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         features: dict[str, Tensor] = {}
         for stage in STAGES:
             for block in self.get_submodule(stage).children():
                 preact = block(x)
                 x = F.relu(preact)  # not in place: `preact` may be kept
-            features |= {f"{stage}_preact": preact, stage: x}
-        features["avgpool"] = x.mean((2, 3, 4))
-        return Output(self.fc(features["avgpool"]), features)
+            features |= {stage + PREACT: preact, stage: x}
+        return features | {POOLED: x.mean((2, 3, 4))}
+
+    @classmethod
+    def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
+        stem = weights[f"{cls.first_conv}.weight"]
+        fits = len(stem) == int(STEM_CHANNELS * width)  # several widths may give as many channels
+        return {"conv1_t_size": stem.shape[2], "width": width if fits else len(stem) / STEM_CHANNELS}
 
 
 class ResNet(ResidualTrunk):
     """3D ResNet of basic blocks.
 
     Args:
-        depth: 10, 18 or 34.
+        in_channels: 3 for RGB, 2 for flow.
         num_classes: Width of the classifier.
-        stem: What comes before the stages.
+        depth: 10, 18 or 34.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
+        conv1_t_size: See `Stem`.
+        conv1_t_stride: See `Stem`.
+        no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.
@@ -173,22 +183,26 @@ class ResNet(ResidualTrunk):
     def __init__(
         self,
         *,
-        depth: int,
+        in_channels: int,
         num_classes: int,
-        stem: Stem,
+        depth: int,
         shortcut: str = "B",
         width: float = 1.0,
+        conv1_t_size: int = 7,
+        conv1_t_stride: int = 1,
+        no_max_pool: bool = False,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnet has --model_depth {sorted(DEPTHS)}, not {depth}")
-        planes = [int(n * width) for n in (64, 128, 256, 512)]
+        planes = [int(n * width) for n in (STEM_CHANNELS, 128, 256, 512)]
         if planes[0] < 1:
             raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
         super().__init__(
             partial(BasicBlock, shortcut=shortcut),
             expansion=1,
-            stages=list(zip(DEPTHS[depth], planes, strict=True)),
-            stem=stem,
-            stem_channels=planes[0],
+            blocks=list(zip(DEPTHS[depth], planes, strict=True)),
+            in_channels=in_channels,
             num_classes=num_classes,
+            stem_channels=planes[0],
+            stem=Stem(conv1_t_size, conv1_t_stride, no_max_pool),
         )

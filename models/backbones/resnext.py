@@ -5,7 +5,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from .pointwise import PointwiseConv3d
-from .resnet import ResidualTrunk, Stem, make_shortcut
+from .resnet import STEM_CHANNELS, ResidualTrunk, Stem, make_shortcut
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 2
@@ -40,12 +40,15 @@ class ResNeXt(ResidualTrunk):
     """3D ResNeXt.
 
     Args:
-        depth: 50, 101 or 152.
+        in_channels: 3 for RGB, 2 for flow.
         num_classes: Width of the classifier.
-        stem: What comes before the stages.
+        depth: 50, 101 or 152.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         cardinality: Groups of the 3x3x3 convolutions.
         width: Factor on every channel count, >= 0.25; 1 is the published network.
+        conv1_t_size: See `Stem`.
+        conv1_t_stride: See `Stem`.
+        no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves a group without a channel.
@@ -54,12 +57,15 @@ class ResNeXt(ResidualTrunk):
     def __init__(
         self,
         *,
-        depth: int,
+        in_channels: int,
         num_classes: int,
-        stem: Stem,
+        depth: int,
         shortcut: str = "B",
         cardinality: int = 32,
         width: float = 1.0,
+        conv1_t_size: int = 7,
+        conv1_t_stride: int = 1,
+        no_max_pool: bool = False,
     ) -> None:
         if depth not in DEPTHS:
             raise ValueError(f"--model resnext has --model_depth {sorted(DEPTHS)}, not {depth}")
@@ -69,8 +75,9 @@ class ResNeXt(ResidualTrunk):
         super().__init__(
             partial(Bottleneck, shortcut=shortcut, cardinality=cardinality),
             expansion=EXPANSION,
-            stages=list(zip(DEPTHS[depth], planes, strict=True)),
-            stem=stem,
-            stem_channels=int(64 * width),
+            blocks=list(zip(DEPTHS[depth], planes, strict=True)),
+            in_channels=in_channels,
             num_classes=num_classes,
+            stem_channels=int(STEM_CHANNELS * width),
+            stem=Stem(conv1_t_size, conv1_t_stride, no_max_pool),
         )

@@ -1,13 +1,16 @@
 """Base class and checks of all distillation losses."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from ..backbones import MODELS
+from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 
 NORMS = ("none", "variance")
+LEVELS = (*next(iter(MODELS.values())).build.stages, POOLED)  # of the network that is the default
 
 
 class Distiller(nn.Module):
@@ -47,15 +50,46 @@ def check_weight(option: str, value: float) -> float:
     return value
 
 
-def check_levels(option: str, levels: Sequence[str], channels: dict[str, int]) -> None:
-    """Check that every level is a feature of the network.
+def check_levels(
+    option: str, levels: Sequence[str], student: Mapping[str, int], teacher: Mapping[str, int]
+) -> dict[str, str]:
+    """Return the teacher's feature for each level of the student.
+
+    Args:
+        option: Names the levels.
+        levels: Features of the student.
+        student: Those that there are, with their channels.
+        teacher: Likewise.
 
     Raises:
-        ValueError: If one is not; lists those that are.
+        ValueError: If there is none; lists those that are.
     """
-    unknown = [level for level in levels if level not in channels]
+    known = [level for level in student if counterpart(level, student, teacher)]
+    unknown = [level for level in levels if level not in known]
     if unknown or not levels:
-        raise ValueError(f"{option} {' '.join(unknown) or '(none)'}: choose among {', '.join(channels)}")
+        raise ValueError(f"{option} {' '.join(unknown) or '(none)'}: choose among {', '.join(known)}")
+    return {level: counterpart(level, student, teacher) for level in levels}
+
+
+def stages_of(features: Iterable[str]) -> list[str]:
+    """Return the stages among the names of features, in forward order."""
+    return [name for name in features if name != POOLED and not name.endswith(PREACT)]
+
+
+def reviewed(levels: Sequence[str], features: Iterable[str]) -> list[str]:
+    """Return the levels to review: those of the network in place of the default network's, which are the default."""
+    return list(levels) if levels and tuple(levels) != LEVELS else [*stages_of(features), POOLED]
+
+
+def counterpart(level: str, student: Iterable[str], teacher: Iterable[str]) -> str:
+    """Return the teacher's feature for a student's: that of its name, else as far from the last stage; "" for none."""
+    theirs = list(teacher)
+    if level in theirs:
+        return level
+    stage, end = level.removesuffix(PREACT), PREACT if level.endswith(PREACT) else ""
+    pairs = zip(reversed(stages_of(student)), reversed(stages_of(theirs)), strict=False)
+    name = dict(pairs).get(stage, "") + end
+    return name if name in theirs else ""
 
 
 def spread(teacher: Tensor, norm: str) -> Tensor | float:

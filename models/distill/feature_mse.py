@@ -1,11 +1,12 @@
 """MARS and MERS feature matching (Crasto et al., CVPR 2019)."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..backbones.contract import POOLED
 from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
 
@@ -14,19 +15,22 @@ class FeatureMSE(Distiller):
     """Mean squared error between features of student and teacher (MARS: layer avgpool, weight 50).
 
     Args:
-        layers: Keys of `Output.features`; each is a term of its own.
+        layers: Keys of `Output.features`, or {the student's: the teacher's}; each is a term of its own.
         weight: Factor on each error, >= 0.
         norm: "none", or "variance" to divide each error by the variance of the teacher's feature.
     """
 
-    def __init__(self, layers: Sequence[str] = ("avgpool",), weight: float = 50.0, norm: str = "none") -> None:
+    def __init__(
+        self, layers: Sequence[str] | Mapping[str, str] = (POOLED,), weight: float = 50.0, norm: str = "none"
+    ) -> None:
         super().__init__()
-        self.layers, self.weight, self.norm = tuple(layers), check_weight("--SFS_alpha", weight), norm
+        self.layers = dict(layers) if isinstance(layers, Mapping) else {layer: layer for layer in layers}
+        self.weight, self.norm = check_weight("--SFS_alpha", weight), norm
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         terms = {}
-        for layer in self.layers:
-            reference = at_least_float32(teacher.features[layer])
+        for layer, other in self.layers.items():
+            reference = at_least_float32(teacher.features[other])
             error = F.mse_loss(at_least_float32(student.features[layer]), reference) / spread(reference, self.norm)
             terms[f"loss_mse_{layer}"] = self.weight * error
         return terms
@@ -54,13 +58,12 @@ def mse_arguments(opt: Namespace, student: dict[str, int], teacher: dict[str, in
     Raises:
         ValueError: If there is no such feature, or the two networks' have not as many channels.
     """
-    layers = opt.output_layers or ["avgpool"]
-    check_levels("--output_layers", layers, student)
-    for layer in layers:
-        if student[layer] != teacher[layer]:
+    layers = check_levels("--output_layers", opt.output_layers or [POOLED], student, teacher)
+    for layer, other in layers.items():
+        if student[layer] != teacher[other]:
             raise ValueError(
                 f"--distill {' '.join(opt.distill)}: mse and mers compare features of one size, but {layer} has "
-                f"{student[layer]} channels in the student and {teacher[layer]} in the teacher: use --distill review "
+                f"{student[layer]} channels in the student and {teacher[other]} in the teacher: use --distill review "
                 "dkd, or a student as wide as its teacher"
             )
     return {"layers": layers, "weight": opt.SFS_alpha, "norm": opt.distill_norm}

@@ -4,11 +4,11 @@ Student features are walked from deep to shallow. Each level is fused with what 
 (attention-based fusion, ABF) and must then resemble the teacher's map of that level (hierarchical context
 loss, HCL). The paper is 2D; here kernels, resizing and pooling grids are (T, H, W).
 
-    avgpool -> ABF -> HCL against avgpool          student levels, deepest first
-                |
-    layer4 --> ABF -> HCL against layer4           r = u * A0 + resize(r_deeper) * A1
-                |
-    layer3 --> ABF -> ...
+    avgpool -----> ABF -> HCL against avgpool      student levels, deepest first
+                    |
+    last stage --> ABF -> HCL against its last     r = u * A0 + resize(r_deeper) * A1
+                    |
+    the one before it --> ABF -> ...
 """
 
 from argparse import Namespace
@@ -18,12 +18,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 from ..backbones.pooling import grid_means
-from .distiller import Distiller, at_least_float32, check_levels, check_weight, spread
+from .distiller import Distiller, at_least_float32, check_levels, check_weight, counterpart, reviewed, spread
 
-POOLED = "avgpool"
-LEVELS = ("layer1", "layer2", "layer3", "layer4", POOLED)
 GRIDS = (4, 2, 1)
 
 
@@ -93,12 +92,12 @@ def hierarchical_context_loss(student: Tensor, teacher: Tensor) -> Tensor:
 class Review(Distiller):
     """Multi-level review distillation over stage outputs and the pooled vector.
 
-    Stage maps are taken before their last ReLU.
+    Stage maps are taken before their last ReLU, where networks have them. Each level has the teacher's `counterpart`.
 
     Args:
         student_channels: Channels of each of the student's features.
         teacher_channels: Channels of each of the teacher's features.
-        levels: Features to review, in forward order.
+        levels: Features of the student to review; None is every stage and the pooled vector.
         weight: Factor on every level, >= 0.
         mid_channels: Width of the fusion modules.
         time_kernel: Temporal size of their output convolution, 1 or 3.
@@ -111,7 +110,7 @@ class Review(Distiller):
         student_channels: Mapping[str, int],
         teacher_channels: Mapping[str, int],
         *,
-        levels: Sequence[str] = LEVELS,
+        levels: Sequence[str] | None = None,
         weight: float = 1.0,
         mid_channels: int = 256,
         time_kernel: int = 1,
@@ -121,46 +120,51 @@ class Review(Distiller):
         super().__init__(warmup_epochs)
         if mid_channels < 1:
             raise ValueError(f"--review_mid must be >= 1 channel, got {mid_channels}")
-        self.levels = [level for level in student_channels if level in levels]  # forward order, each once
+        wanted = reviewed(levels or (), student_channels)
+        self.levels = {  # forward order, each once
+            level: counterpart(level, student_channels, teacher_channels)
+            for level in student_channels
+            if level in wanted
+        }
         self.weight, self.norm = check_weight("--review_weight", weight), norm
         self.connectors = nn.ModuleDict(
             {
                 level: ABF(
                     student_channels[level],
                     mid_channels,
-                    teacher_channels[level],
-                    fuses=level != self.levels[-1],
+                    teacher_channels[other],
+                    fuses=level != next(reversed(self.levels)),
                     time_kernel=time_kernel,
                 )
-                for level in self.levels
+                for level, other in self.levels.items()
             }
         )
 
     def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
         terms, residual = {}, None
-        for level in reversed(self.levels):
+        for level, other in reversed(self.levels.items()):
             fused, residual = self.connectors[level](as_map(student, level), residual)
-            reference = at_least_float32(as_map(teacher, level))
+            reference = at_least_float32(as_map(teacher, other))
             error = hierarchical_context_loss(at_least_float32(fused), reference) / spread(reference, self.norm)
             terms[f"loss_review_{level}"] = self.weight * error
         return terms
 
 
 def as_map(output: Output, level: str) -> Tensor:
-    """Return the feature to review, (N, C, T, H, W): stages before their last ReLU, the pooled vector as 1x1x1."""
+    """Return a feature to review, (N, C, T, H, W): a stage's map, if there before its last ReLU, or the vector."""
     if level == POOLED:
         return output.features[level][:, :, None, None, None]
-    return output.features[f"{level}_preact"]
+    return output.features[level + PREACT if level + PREACT in output.features else level]
 
 
 def build_review(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> Review:
     """Build review distillation from the options."""
-    reviewable = {level: n for level, n in student.items() if f"{level}_preact" in student or level == POOLED}
-    check_levels("--review_layers", opt.review_layers, reviewable)
+    levels, reviewable = reviewed(opt.review_layers, student), reviewed((), student)
+    check_levels("--review_layers", levels, {level: student[level] for level in reviewable}, teacher)
     return Review(
         student,
         teacher,
-        levels=opt.review_layers,
+        levels=levels,
         weight=opt.review_weight,
         mid_channels=opt.review_mid,
         time_kernel=opt.review_time_kernel,

@@ -1,4 +1,4 @@
-"""Grouped 3D convolutions in wider groups: the same outputs from kernels that work on wide tiles.
+"""Grouped convolutions in wider groups: the same outputs from kernels that work on wide tiles.
 
 ResNeXt's groups are 4 to 32 channels wide. A matrix unit takes 16 at a time, and what is not there is computed as zero
 or by a slow path. Joining groups puts these zeros into the weights, as blocks beside the diagonal.
@@ -7,11 +7,15 @@ or by a slow path. Joining groups puts these zeros into the weights, as blocks b
 import torch
 from torch import Tensor, nn
 
+from ..backbones.contract import RANKS
+
+CONTIGUOUS = torch.contiguous_format
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 DENSE = 1 << 30  # a width that joins all groups
 
 
 def widen_groups(network: nn.Module, width: int) -> int:
-    """Join the groups of every grouped 3D convolution until they are about `width` channels wide, in place.
+    """Join the groups of every grouped convolution until they are about `width` channels wide, in place.
 
     For inference: training would fill the zeros, and names and shapes of the weights are no longer the published ones.
 
@@ -30,14 +34,14 @@ def widen_groups(network: nn.Module, width: int) -> int:
         raise ValueError(f"groups of {width} channels: the width must be at least 1")
     changed = 0
     for module in network.modules():
-        if isinstance(module, nn.Conv3d) and (joined := groups_to_join(module, width)) > 1:
+        if isinstance(module, CONVOLUTIONS) and (joined := groups_to_join(module, width)) > 1:
             module.weight = nn.Parameter(block_diagonal(module.weight.detach(), module.groups, joined), False)
             module.groups //= joined
             changed += 1
     return changed
 
 
-def groups_to_join(convolution: nn.Conv3d, width: int) -> int:
+def groups_to_join(convolution: nn.Conv1d | nn.Conv2d | nn.Conv3d, width: int) -> int:
     """Return the most groups, a divisor of their number, with at most `width` input channels together; at least 1."""
     group_width, groups = convolution.in_channels // convolution.groups, convolution.groups
     return max((n for n in range(1, groups + 1) if groups % n == 0 and n * group_width <= width), default=1)
@@ -47,12 +51,12 @@ def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
     """Return the weights of a grouped convolution with every `joined` groups made one.
 
     Args:
-        weight: Shape (out channels, in channels / groups, T, H, W).
+        weight: Shape (out channels, in channels / groups, ...).
         groups: How many there are.
         joined: Divides them.
 
     Returns:
-        Shape (out channels, joined * in channels / groups, T, H, W), in the same memory format.
+        Shape (out channels, joined * in channels / groups, ...), in the same memory format.
     """
     channels, inputs, *kernel = weight.shape
     blocks = weight.reshape(groups // joined, joined, channels // groups, inputs, *kernel)
@@ -60,5 +64,5 @@ def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
     each = torch.arange(joined, device=weight.device)
     wide[:, each, :, each] = blocks.transpose(0, 1)  # indexed dimensions come first
     wide = wide.reshape(channels, joined * inputs, *kernel)
-    cl3d = weight.is_contiguous(memory_format=torch.channels_last_3d)
-    return wide.contiguous(memory_format=torch.channels_last_3d if cl3d else torch.contiguous_format)
+    layout = RANKS.get(weight.dim(), torch.contiguous_format)
+    return wide.contiguous(memory_format=layout if weight.is_contiguous(memory_format=layout) else CONTIGUOUS)

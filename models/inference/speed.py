@@ -1,17 +1,18 @@
 """Faster networks: compiled, and for inference folded, in half precision and at one batch size."""
 
 import copy
-import itertools
 import os
 import shutil
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from ..backbones import clip_shape
+from ..backbones.contract import channels_last
 from ..backbones.output import Output
 from ..streams import StreamNetwork
+from .folding import fold_batch_norms
 from .grouped import widen_groups
 
 COMPILE = ("off", "default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
@@ -46,8 +47,8 @@ def inference_ready(
 ) -> nn.Module:
     """Return a copy of a network that gives the same logits sooner, and no gradients.
 
-    It is in eval mode, its batch norms are folded into the convolutions before them and its weights are in `dtype`;
-    compiled, it fills up smaller batches to the largest so far, so that the last one is not compiled anew.
+    It is in eval mode, its batch norms are folded as far as they can be and its weights are in `dtype`; compiled, it
+    fills up smaller batches to the largest so far, so that the last one is not compiled anew.
 
     Args:
         model: Left as it is.
@@ -59,23 +60,10 @@ def inference_ready(
         ValueError: As `compiled`.
     """
     ready = copy.deepcopy(model).eval().requires_grad_(False)
-    fold_batch_norms(ready.network)
+    fold_batch_norms(ready.network, clip_shape(ready.network))
     widen_groups(ready.network, group_width)
-    ready.network.to(dtype).to(memory_format=torch.channels_last_3d)
+    channels_last(ready.network.to(dtype))
     return ready if compile_mode == "off" else FullBatches(compiled(ready, compile_mode))
-
-
-def fold_batch_norms(network: nn.Module) -> None:
-    """Put every batch norm into the convolution registered just before it, in place; eval mode only.
-
-    In the networks of `MODELS` a batch norm follows, in `forward` as in the list of modules, its convolution.
-    """
-    for parent in network.modules():
-        children = list(parent.named_children())
-        for (first, convolution), (second, norm) in itertools.pairwise(children):
-            if isinstance(convolution, nn.Conv3d) and isinstance(norm, nn.BatchNorm3d):
-                setattr(parent, first, fuse_conv_bn_eval(convolution, norm))
-                setattr(parent, second, nn.Identity())
 
 
 class FullBatches(nn.Module):
@@ -99,6 +87,6 @@ class FullBatches(nn.Module):
         count = len(clips)
         self.clips = max(self.clips, count)
         if missing := self.clips - count:
-            clips = torch.cat([clips, clips[-1:].expand(missing, -1, -1, -1, -1)])
+            clips = torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])])
         out = self.model({self.stream: clips})
         return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})

@@ -8,13 +8,16 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models import Classify, Distill, StreamNetwork, frozen_norms, parameter_groups
-from models.finetune import is_trained
 
 STEM = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
 
 
 class Stream:
     name, channels, mean, std = "rgb", 3, (127.5,) * 3, (50.0,) * 3
+
+
+def is_trained(network: nn.Module, name: str, begin: int) -> bool:
+    return network.stage_of(name) >= begin
 
 
 def clip(n: int = 2) -> torch.Tensor:
@@ -56,8 +59,8 @@ def test_no_graph_is_recorded_below_the_first_trained_stage(begin):
             lambda module, inputs, out, name=name: recorded.update({name: out.requires_grad})
         )
     loss = network(clip()).logits.square().mean()
-    assert recorded == {name: is_trained(name, begin) for name in STEM}
-    trained = {id(p) for name, p in network.named_parameters() if is_trained(name, begin)}
+    assert recorded == {name: is_trained(network, name, begin) for name in STEM}
+    trained = {id(p) for name, p in network.named_parameters() if is_trained(network, name, begin)}
     assert leaves(loss) == trained
     loss.backward()
     assert {id(p) for p in network.parameters() if p.grad is not None} == trained
@@ -88,7 +91,7 @@ def test_frozen_stages_without_autograd_give_the_same_bits(begin):
     for guarded in (False, True):
         network = tuned(begin)
         for name in STEM if guarded else ():
-            for module in parts(network, name) if not is_trained(name, begin) else ():
+            for module in parts(network, name) if not is_trained(network, name, begin) else ():
                 module.forward = torch.no_grad()(module.forward)
         loss = network(clip()).logits.square().mean()
         loss.backward()
@@ -101,7 +104,7 @@ def test_frozen_stages_without_autograd_give_the_same_bits(begin):
 def test_statistics_move_in_the_norms_that_are_not_frozen_alone(begin, partial):
     network = small("resnet")
     norms = {name: m for name, m in network.named_modules() if isinstance(m, nn.BatchNorm3d)}
-    expected = {name for name in norms if not is_trained(name, begin) or (partial and name != "bn1")}
+    expected = {name for name in norms if not is_trained(network, name, begin) or (partial and name != "bn1")}
     task = Classify(StreamNetwork(network, Stream()), frozen_norms(network, begin, partial)).train()
     before = {name: norm.running_mean.clone() for name, norm in norms.items()}
     task({"rgb": torch.randint(0, 256, (2, 3, 8, 32, 32), dtype=torch.uint8), "label": torch.tensor([0, 1])})

@@ -11,6 +11,7 @@ from datasets.lists.entries import Listing
 from datasets.records.clip_recipe import images_made
 from datasets.records.fingerprint import list_sha256
 from engine.checkpoint import finished_epochs
+from models.backbones import arch_of
 from opts import STATED
 from sts_common.files import sha256
 from sts_common.json_text import as_json
@@ -67,7 +68,7 @@ def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -
         "file": source.path,
         "sha256": sha256(source.path),
         "reads": source.stream.name,
-        "arch": state.get("arch", f"{opt.model}-{opt.model_depth}"),
+        "arch": state.get("arch", arch_of(opt)),
         "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }

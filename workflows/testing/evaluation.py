@@ -28,7 +28,7 @@ from engine import (
 from engine.evaluation.metrics import check_scores
 from engine.evaluation.result_file import accuracies
 from models import FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
-from models.weights import shape_of, weights_of
+from models.weights import stream_channels, weights_of
 from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 
@@ -150,7 +150,7 @@ def stream_of(state: Mapping[str, Any], source: str) -> Stream:
     Raises:
         ValueError: If it is neither RGB nor flow.
     """
-    channels, _ = shape_of(weights_of(state, source), source)
+    channels = stream_channels(state, weights_of(state, source), source)
     for stream in (RGB, FLOW):
         if state.get("stream", stream.name) == stream.name and channels == stream.channels:
             return stream

@@ -14,7 +14,8 @@ from datasets import DATASETS
 from datasets.stores.provenance import COMPARED, NOT_STATED, differences, show
 from engine import Scores, video_metrics
 from engine.evaluation import scores
-from models import FUSIONS, MODELS, combine, fuse
+from models import FUSIONS, combine, fuse
+from models.backbones import options_in
 from opts import PROTOCOL
 from sts_common import counted
 
@@ -174,9 +175,7 @@ def made_with(opt: Namespace, streams: Scores, source: str) -> dict[str, Any]:
     if any(value not in known[name] for name, value in settings.items()) or type(length) is not int:
         raise ValueError(f"{source}: says that it is of {settings} and clips of {length!r} frames, which cannot be")
     arch = next((str(x["arch"]) for x in about.get("checkpoints", {}).values() if "arch" in x), "")
-    model, _, depth = arch.rpartition("-")
-    network = {"model": model, "model_depth": int(depth)} if model in MODELS and depth.isdecimal() else {}
-    return settings | network | {"sample_duration": length}
+    return settings | options_in(arch) | {"sample_duration": length}
 
 
 def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:

@@ -76,8 +76,9 @@ def describe_run(
         loaders: Batches of "train" and "val".
 
     Returns:
-        "stream", "class_names", "recipe", "parameters", "macs" of a clip, "data", see `describe_videos`, by subset, and
-        "defaults", those of the options that differ from them; options of this machine and this call have none.
+        "stream", "class_names", "network", its {"name", "args"}, "arch", "recipe", "parameters", "macs" of a clip,
+        "data", see `describe_videos`, by subset, and "defaults", those of the options that differ from them; options of
+        this machine and this call have none.
     """
     costs, options, data = costs_of(opt, model), vars(opt), {}
     on_test_list = {"val": "test"} if opt.val_fraction == 0 else {}  # as was said where it was built
@@ -87,6 +88,8 @@ def describe_run(
     return {
         "stream": model.stream,
         "class_names": list(names),
+        "network": dict(model.network.origin),
+        "arch": model.network.arch,
         "recipe": {**recipe, "normalisation": model.normalisation},
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,

@@ -5,16 +5,13 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from models import MODELS
-from models.weights import strip_prefix
+from models.backbones import options_in
+from models.weights import arguments_in
 from opts import ARCHITECTURE, adopt
 
 from ..shared.command_lines import words_of
 
 log = logging.getLogger(__name__)
-
-
-STEM = 64  # channels of the first convolution of every network of width 1
 
 
 def teacher_options(opt: Namespace, checkpoint: Mapping[str, Any]) -> Namespace:
@@ -37,13 +34,8 @@ def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
         checkpoint: Its content.
         width: What is taken if it fits the weights, for several widths may give as many channels.
     """
-    model, _, depth = str(checkpoint.get("arch", "")).rpartition("-")
-    shown: dict[str, Any] = {"model": model, "model_depth": int(depth)} if model in MODELS and depth.isdecimal() else {}
-    weights = checkpoint.get("state_dict", checkpoint)
-    stem = strip_prefix(weights).get("conv1.weight") if isinstance(weights, Mapping) else None
-    if stem is not None and len(stem) != int(STEM * width):
-        shown["width"] = len(stem) / STEM
-    return shown
+    shown = arguments_in(checkpoint, width)
+    return options_in(str(checkpoint.get("arch"))) | ({"width": shown["width"]} if "width" in shown else {})
 
 
 def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:

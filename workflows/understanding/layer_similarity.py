@@ -12,8 +12,9 @@ from tqdm import tqdm
 
 from datasets import FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
 from engine import checkpoint, setup
-from models import LEVELS, StreamNetwork, load_stream
+from models import StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
+from models.distill.distiller import counterpart, reviewed
 from models.distill.review import as_map
 from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
@@ -48,7 +49,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     flow_state = states[reader] if reader else None
     loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
     alike = compare(networks, loader, device, opt.features)
-    report = describe(alike, paths, opt.features)
+    report = describe(alike, paths, levels_of(networks), opt.features)
     if opt.out:
         write_matrix(opt.out / "similarity.csv", report)
         write_picture(opt.out / "similarity.png", report)
@@ -92,7 +93,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
         device: Where they are.
         kind: A key of `FEATURES`.
     """
-    alike = LinearCKA(len(networks) * len(LEVELS))
+    alike = LinearCKA(len(networks) * len(levels_of(networks)))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
         if len(group[0]) < FEWEST:
             log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
@@ -109,11 +110,19 @@ def features_of(
     networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str
 ) -> Iterator[list[Tensor]]:
     """Yield features of the clips of each batch: (N, D) for every network and level."""
+    channels = [network.network.feature_channels for network in networks]
+    chosen = [[counterpart(level, channels[0], own) for level in levels_of(networks)] for own in channels]
     with torch.inference_mode():
         for batch in tqdm(loader, "clips", leave=False, disable=None):
             clips = {name: x.to(device) for name, x in batch.items() if isinstance(x, Tensor)}
-            outputs = [network(clips) for network in networks]
-            yield [FEATURES[kind](as_map(output, level)).float() for output in outputs for level in LEVELS]
+            outputs = zip((network(clips) for network in networks), chosen, strict=True)
+            yield [FEATURES[kind](as_map(out, level)).float() for out, levels in outputs for level in levels]
+
+
+def levels_of(networks: Sequence[StreamNetwork]) -> list[str]:
+    """Return the levels of the first network for which all others have counterparts, in forward order."""
+    first, *others = (network.network.feature_channels for network in networks)
+    return [level for level in reviewed((), first) if all(counterpart(level, first, other) for other in others)]
 
 
 def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:

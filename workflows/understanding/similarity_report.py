@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models import LEVELS
 from models.analysis.similarity import LinearCKA, standard_error
 from sts_common.files import write_atomically, write_text
 
@@ -27,12 +26,13 @@ KINDS = {
 }
 
 
-def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[str, Any]:
+def describe(alike: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], features: str) -> dict[str, Any]:
     """Describe the measurement, as plain values.
 
     Args:
         alike: Every level of every network.
         paths: Checkpoint by role, in the order of `alike`.
+        levels: Of the student, for which the others have counterparts.
         features: A key of `models.analysis.similarity.FEATURES`.
 
     Returns:
@@ -41,19 +41,19 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[
         level, and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no
         similarity, or for want of clips no error, is None.
     """
-    names = [f"{role} {level}" for role in paths for level in LEVELS]
+    names = [f"{role} {level}" for role in paths for level in levels]
     whole, parts = alike.matrix(), alike.replicates()
     chosen = [pair for pair in PAIRS if {*pair} <= paths.keys()]
     values = torch.stack([of_levels(whole, pair, names) for pair in chosen])
     folds = torch.stack([of_levels(parts, pair, names) for pair in chosen])
     report = {"pairs": values, "errors": torch.stack([standard_error(fold) for fold in folds])}
     named: dict[str, Any] = {
-        kind: {", ".join(pair): by_level(row) for pair, row in zip(chosen, rows, strict=True)}
+        kind: {", ".join(pair): by_level(levels, row) for pair, row in zip(chosen, rows, strict=True)}
         for kind, rows in report.items()
     }
     if ("baseline", "teacher") in chosen:
-        named["nearer"] = by_level(values[0] - values[1])
-        named["nearer_errors"] = by_level(standard_error(folds[0] - folds[1]))
+        named["nearer"] = by_level(levels, values[0] - values[1])
+        named["nearer_errors"] = by_level(levels, standard_error(folds[0] - folds[1]))
     matrix = [[plain(value) for value in row] for row in whole.tolist()]
     return {
         "clips": alike.clips,
@@ -67,13 +67,18 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], features: str) -> dict[
 
 def of_levels(matrix: Tensor, pair: Sequence[str], names: Sequence[str]) -> Tensor:
     """Return the similarity of equal levels of two networks, (..., levels), from (..., M, M) with these names."""
-    rows, columns = ([names.index(f"{role} {level}") for level in LEVELS] for role in pair)
+    rows, columns = ([i for i, name in enumerate(names) if name.startswith(f"{role} ")] for role in pair)
     return matrix[..., rows, columns]
 
 
-def by_level(values: Tensor) -> dict[str, float | None]:
+def by_level(levels: Sequence[str], values: Tensor) -> dict[str, float | None]:
     """Return plain values by level."""
-    return dict(zip(LEVELS, map(plain, values.tolist()), strict=True))
+    return dict(zip(levels, map(plain, values.tolist()), strict=True))
+
+
+def levels_in(report: Mapping[str, Any]) -> list[str]:
+    """Return the levels of a report."""
+    return list(next(iter(report["pairs"].values())))
 
 
 def plain(value: float) -> float | None:
@@ -90,7 +95,7 @@ def as_table(report: Mapping[str, Any]) -> str:
         header.append("student nearer by")
     rows = [
         [level, *(with_error(values[level], errors[level], form) for form, values, errors in columns)]
-        for level in LEVELS
+        for level in levels_in(report)
     ]
     kind = KINDS[report["features"]]
     return load_template(TEMPLATE).render(report, kind=kind, header=header, rows=rows, few=FEW).rstrip()
@@ -115,22 +120,23 @@ def write_picture(path: Path, report: Mapping[str, Any]) -> None:
     figure = new_figure(4.4 * len(pairs) + 0.6, 4.4)
     if figure is None:
         return
-    matrix = np.array(report["matrix"], float).reshape(len(report["networks"]), len(LEVELS), -1, len(LEVELS))
+    levels = levels_in(report)
+    matrix = np.array(report["matrix"], float).reshape(len(report["networks"]), len(levels), -1, len(levels))
     order = list(report["networks"])
     axes = figure.subplots(1, len(pairs), squeeze=False)[0]
     for ax, (left, right) in zip(axes, pairs, strict=True):
         shown = ax.imshow(matrix[order.index(left), :, order.index(right)], cmap="viridis", vmin=0, vmax=1)
-        label(ax, matrix[order.index(left), :, order.index(right)])
+        label(ax, levels, matrix[order.index(left), :, order.index(right)])
         ax.set(ylabel=left, xlabel=right)
     figure.colorbar(shown, ax=list(axes), shrink=0.8, label="linear CKA")
     figure.suptitle(f"{report['clips']:,} clips, {KINDS[report['features']]}", fontsize=11)
     write_atomically(path, partial(figure.savefig, format="png", dpi=120))
 
 
-def label(ax: Any, values: Any) -> None:
+def label(ax: Any, levels: Sequence[str], values: Any) -> None:
     """Label the axes with the levels, and the cells with numbers."""
-    ax.set_xticks(range(len(LEVELS)), LEVELS, rotation=40, ha="right")
-    ax.set_yticks(range(len(LEVELS)), LEVELS)
+    ax.set_xticks(range(len(levels)), levels, rotation=40, ha="right")
+    ax.set_yticks(range(len(levels)), levels)
     for (row, column), value in np.ndenumerate(values):
         text = "-" if np.isnan(value) else f"{value:z.2f}"
         ax.text(column, row, text, ha="center", va="center", color="black" if value > 0.55 else "white", fontsize=9)

@@ -1,0 +1,110 @@
+"""Arguments of the networks: which there are, from which options they come, and what a checkpoint keeps of them."""
+
+import inspect
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .contract import COLOUR_ORDERS, FLOW_ORDERS, Layout, ModelSpec
+
+# Argument -> option; all others are given by `--model_args`.
+OPTIONS = {
+    "depth": "model_depth",
+    "shortcut": "resnet_shortcut",
+    "cardinality": "resnext_cardinality",
+    "width": "width",
+    "conv1_t_size": "conv1_t_size",
+    "conv1_t_stride": "conv1_t_stride",
+    "no_max_pool": "no_max_pool",
+}
+GIVEN = ("in_channels", "num_classes")  # by the stream and the labels
+CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS}
+BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
+REQUIRED = inspect.Parameter.empty
+
+
+def arguments_of(spec: ModelSpec) -> dict[str, Any]:
+    """Return the arguments of a network and their defaults, `REQUIRED` for none.
+
+    They are those of its constructor, and the fields of its layout.
+    """
+    parameters = inspect.signature(spec.build).parameters
+    taken = {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
+    return taken | spec.view.layout._asdict()
+
+
+def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) -> None:
+    """Refuse arguments that a network has not got, and such as miss.
+
+    Raises:
+        ValueError: Names the argument as it is given, and those that there are.
+    """
+    taken = arguments_of(spec)
+    if unknown := [argument for argument in arguments if argument not in taken]:
+        raise ValueError(f"{option_of(unknown[0])}: --model {name} takes {in_words(taken)}")
+    if missing := [
+        argument for argument, default in taken.items() if default is REQUIRED and argument not in arguments
+    ]:
+        raise ValueError(f"--model {name}: needs {in_words(missing)}")
+    for argument, value in arguments.items():
+        if value not in CHOICES.get(argument, (value,)):
+            raise ValueError(f"--model_args {argument}={value}: choose one of {', '.join(CHOICES[argument])}")
+    if arguments.get("flow_stack", 1) < 1:
+        raise ValueError(f"--model_args flow_stack={arguments['flow_stack']}: a stack has at least one pair")
+
+
+def in_words(arguments: Iterable[str]) -> str:
+    """Return how arguments are given on the command line."""
+    return ", ".join(map(option_of, arguments)) or "no arguments"
+
+
+def option_of(argument: str) -> str:
+    """Return how an argument is given on the command line."""
+    return f"--{OPTIONS[argument]}" if argument in OPTIONS else f"--model_args {argument}=VALUE"
+
+
+def parse_arguments(name: str, spec: ModelSpec, words: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments in the words of `--model_args`, each of the type of its default.
+
+    Raises:
+        ValueError: If a word is not KEY=VALUE, the network has no such argument, an option of its own gives it, or the
+            value is of another type.
+    """
+    taken = arguments_of(spec)
+    rare, arguments = {key: value for key, value in taken.items() if key not in OPTIONS}, {}
+    for word in words:
+        key, separator, text = word.partition("=")
+        if not separator:
+            raise ValueError(f"--model_args {word}: expected KEY=VALUE")
+        if key in OPTIONS:
+            raise ValueError(f"--model_args {word}: has an option of its own, --{OPTIONS[key]}")
+        if key not in rare:
+            raise ValueError(f"--model_args {word}: of these --model {name} takes {', '.join(rare) or 'none'}")
+        arguments[key] = value_of(word, text, taken[key])
+    return arguments
+
+
+def value_of(word: str, text: str, default: Any) -> Any:
+    """Return a text as a value of the type of `default`; raises as `parse_arguments`."""
+    try:
+        if isinstance(default, bool):
+            return BOOLEANS[text.lower()]
+        return type(default)(text) if isinstance(default, int | float) else text
+    except (KeyError, ValueError):
+        raise ValueError(f"--model_args {word}: expected a value like {default}") from None
+
+
+def arguments_from(opt: Namespace, spec: ModelSpec) -> dict[str, Any]:
+    """Return the arguments that the options give; raises as `parse_arguments`.
+
+    A checkpoint from before one of these options was made with its default.
+    """
+    taken = arguments_of(spec)
+    given = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in taken and hasattr(opt, option)}
+    return given | parse_arguments(opt.model, spec, getattr(opt, "model_args", ()))
+
+
+def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[Layout, dict[str, Any]]:
+    """Return the layout that a network reads with some arguments, and those of its constructor."""
+    fields = {name: value for name, value in arguments.items() if name in Layout._fields}
+    return spec.view.layout._replace(**fields), {n: v for n, v in arguments.items() if n not in fields}
