@@ -65,7 +65,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOpt
     """
     if kind == "auto":
         kind = detect_layout(root, entries)
-        log.info("%s: --layout %s", root, kind)
+        log.info("%s: read as --layout %s", root, kind)
     if kind not in STORES:
         raise ValueError(f"--layout {kind}: is none of auto, {', '.join(STORES)}")
     return STORES[kind](root, options)

@@ -128,6 +128,7 @@ def test_the_commands_lead_from_video_files_to_the_fused_result(tmp_path, capsys
     assert (rgb.frame_dir, rgb.layout, rgb.modality, rgb.only_RGB) == ("./-my videos", "video", "RGB", True)
     assert flow.frame_dir == sfs.frame_dir == str(extraction.target)
     assert (flow.modality, sfs.modality) == ("Flow", "RGB_Flow")
+    assert [opt.run_name for opt in (rgb, flow, sfs)] == ["rgb", "flow", "flow_sfs"]
     best = [str(single_stream_files(rgb).best), str(distillation_files(sfs).best)]
     assert sfs.resume_path1 == str(single_stream_files(flow).best)
     assert [test.resume_path1, test.resume_path2] == predict.weights == best

@@ -143,6 +143,7 @@ def main(opt: Namespace) -> list[str]:
     if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
     commands = [shown(command) for command in next_commands(videos, opt.out, properties, bool(network))]
+    log.info("the commands to run, in this order:")
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
 
