@@ -35,12 +35,7 @@ def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
 
     `given` names the options that were set; the others may come from a checkpoint, see `adopt`.
     """
-    parser = build_parser()
-    try:
-        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
-        check(opt)
-    except (ValueError, OSError) as error:
-        parser.error(cli.one_line(error))
+    opt = parse_with(build_parser(), argv)
     for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
         if getattr(opt, name) is None:
             setattr(opt, name, value)
@@ -48,6 +43,16 @@ def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
                 log.info(
                     "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
                 )
+    return opt
+
+
+def parse_with(parser: cli.ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
+    """Parse as `parse_opts` does, with a parser that may have more options."""
+    try:
+        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
+        check(opt)
+    except (ValueError, OSError) as error:
+        parser.error(cli.one_line(error))
     return opt
 
 

@@ -74,7 +74,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOpt
 def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
     """Return the name in `STORES` that fits most of the first videos present; raises as `open_store`."""
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
+        raise FileNotFoundError(f"{root}: no such folder of extracted frames or videos")
     if not entries:
         raise ValueError(f"{root}: no video is listed to look for; name its --layout")
     votes, num_found = Counter[str](), 0

@@ -16,7 +16,7 @@ from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
 from ..predicting.agreement import common_recipe
-from ..testing.fusing import check_distinct
+from ..testing.fusing import ALONE, check_distinct
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -110,7 +110,7 @@ def build_export(opt: Namespace) -> Export:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one does not say how to use it, or they cannot be one model.
     """
-    check_distinct(opt.checkpoints)
+    check_distinct(opt.checkpoints, ALONE)
     weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
     states = [checkpoint.load(path) for path in opt.checkpoints]
     for path, state in zip(opt.checkpoints, states, strict=True):

@@ -1,10 +1,10 @@
 """Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.command.naming import named_files
-from opts import parse_opts
+from engine.command.naming import RunFiles, named_files
 
 from ..shared.command_lines import quoted
 from .looks import VideoProperties
@@ -84,7 +84,7 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     stored: Command = [*listed, "--frame_dir", frames]
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
-    rgb_best, flow_best, sfs_best = (named_files(parse_opts(words([*listed, "--run_name", n]))).best for n in NAMES)
+    rgb_best, flow_best, sfs_best = (run_files(results, name).best for name in NAMES)
     rgb: Command = [*config, *original, *only_rgb, "--run_name", NAMES[0]]
     first: list[Command] = (
         [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
@@ -107,6 +107,11 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
         report(results, out),
         predict(properties, rgb_best, sfs_best),
     ]
+
+
+def run_files(results: Path, name: str) -> RunFiles:
+    """Name the files of a run."""
+    return named_files(Namespace(result_path=results, dataset="List", run_name=name))
 
 
 def extraction(properties: VideoProperties, small: bool) -> Command:

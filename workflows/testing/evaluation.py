@@ -33,7 +33,7 @@ from opts import adopt
 from sts_common import counted
 
 from ..shared.score_facts import check_held_out, state_scored
-from .fusing import check_distinct, fused_scores, fusion_table, table_lines
+from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, 
     for i, spec in enumerate(specs, 1):
         if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
-    check_distinct([spec.path for spec in specs])
+    check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
     states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
     pairs = zip(specs, states, strict=True)

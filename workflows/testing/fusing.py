@@ -26,6 +26,10 @@ PROTOCOL = (
     *("tail", "sampling", "only_RGB", "amp"),
 )
 NAMED = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options, and their names in a score file
+ALONE = (  # of a checkpoint that is fused with itself
+    "a network fused with itself says what it says alone: name another checkpoint, or weigh this one with "
+    "--fusion_weights"
+)
 ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
@@ -128,8 +132,12 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
     return Namespace(**vars(opt) | settings[0]), joined
 
 
-def check_distinct(paths: Sequence[str]) -> None:
+def check_distinct(paths: Sequence[str], cure: str) -> None:
     """Refuse a checkpoint that is named twice.
+
+    Args:
+        paths: Checkpoints.
+        cure: End of the message.
 
     Raises:
         ValueError: Names it.
@@ -137,10 +145,7 @@ def check_distinct(paths: Sequence[str]) -> None:
     files = [Path(path).resolve() for path in paths]
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
-            raise ValueError(
-                f"{path}: named twice; a network fused with itself says what it says alone: name another checkpoint, "
-                "or weigh this one with --fusion_weights"
-            )
+            raise ValueError(f"{path}: named twice; {cure}")
 
 
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
