@@ -229,6 +229,20 @@ def test_videos_that_all_count_alone_are_warned_of_with_the_pattern_that_groups_
     assert f"24 videos of {sources} sources, by --group_by" in caplog.messages
 
 
+def test_sources_of_a_known_form_on_both_sides_are_counted_whatever_grouped_the_videos(tmp_path, caplog):
+    names = [f"{c}/film{i // 4}_{c}_f_cm_np1_fr_med_{i % 4}" for c in ("golf", "run") for i in range(16)]
+    root = touch(tmp_path / "videos", *(f"{name}.avi" for name in names))
+    run(root, "--out", tmp_path / "own", "--group_by", r"\d_([a-z]+_f_cm_np1_fr_med_\d)")
+    train, test = sides(tmp_path / "own")
+    films = [{path.split("/")[1].split("_")[0] for path in side} for side in (train, test)]
+    (line,) = [text for text in caplog.messages if "trained on as well" in text]
+    expected = f"{len(films[0] & films[1])} of the {len(films[1])} sources tested on are trained on as well, with "
+    assert line.startswith(f"{expected}{len(test)} of {len(test)} test videos: ")
+    caplog.clear()
+    run(root, "--out", tmp_path / "own", "--force")
+    assert "trained on as well" not in caplog.text
+
+
 def test_a_split_that_is_given_is_checked_for_sources_on_both_sides(tmp_path, caplog):
     rows = "".join(
         f"{c}/{who}_{i},{c},{side}\n" for c in "ab" for who in "pq" for i, side in ((1, "train"), (2, "test"))

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from engine.device import hardware
+from engine.device.hardware import contention
 from engine.training.summary import Plan, count_parameters, describe, in_count, plan_of
 
 PLAN = {
@@ -93,3 +95,25 @@ def test_a_plan_is_made_of_the_run_and_memory_counts_what_learns_more_than_once(
     assert (plan.learn, plan.frozen, plan.steps, plan.amp) == (10_000, 100, 2, "off")
     assert describe(plan)[3] == "epochs    2 to 5, of 2 steps each: 8 steps"
     assert plan_of(run, train, loader, clip_flops=None, clip_bytes=None).memory is None
+
+
+@pytest.mark.parametrize(
+    ("load", "threads", "policy", "device", "advised"),
+    [
+        (6.1, 2, None, "cpu", True),
+        (1.9, 2, None, "cpu", False),
+        (6.1, 1, None, "cpu", False),
+        (6.1, 2, "passive", "cpu", False),
+        (6.1, 2, "active", "cpu", False),
+        (6.1, 2, None, "cuda", False),
+    ],
+)
+def test_where_others_use_the_cores_threads_are_told_not_to_spin(load, threads, policy, device, advised, monkeypatch):
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
+    monkeypatch.setattr(hardware.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    advice = contention(torch.device(device))
+    assert ("load 6.1 on 2" in advice and "OMP_WAIT_POLICY=passive" in advice) if advised else advice == ""
