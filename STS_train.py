@@ -7,12 +7,13 @@ Examples:
 """
 
 from argparse import Namespace
+from functools import partial
 
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
 from engine import build_run, check_results, checkpoint, setup, step_rate
 from engine.command import cli, naming
 from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, parameter_groups, start_stream
-from opts import parse_opts
+from opts import CLIP, DISTILL, parse_opts
 from workflows.training.session import choose_start, complete, describe_run
 from workflows.training.teacher_flow import build_teacher_flow
 from workflows.training.teachers import teacher_options, tell_student
@@ -54,7 +55,7 @@ def main(opt: Namespace) -> dict[str, float]:
     groups = parameter_groups(student.network, begin, rate := step_rate(opt))
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": rate})
-    recipe = build_recipe(opt, train, flow.record if flow else None)
+    recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
@@ -69,4 +70,4 @@ def log_columns(opt: Namespace) -> dict[str, str]:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_opts)
+    cli.run(main, partial(parse_opts, script=DISTILL, description=__doc__))

@@ -80,7 +80,8 @@ setup(
     package_dir={"sts_common": "sts_common", "sts_net.configs": "configs"}
     | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
-    | {"sts_net.workflows.reporting": ["*.jinja"], "sts_net.configs": ["*.yaml", "*/*.yaml"]},
+    | {f"sts_net.workflows.{name}": ["*.jinja"] for name in ("fusion_lab", "reporting", "understanding")}
+    | {"sts_net.configs": ["*.yaml", "*/*.yaml"]},
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
     cmdclass={"develop": Develop, "build_py": BuildPython},
 )

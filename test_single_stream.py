@@ -6,10 +6,11 @@ Examples:
 """
 
 from argparse import Namespace
+from functools import partial
 
 from datasets import MODALITIES
 from engine.command import cli, naming
-from opts import parse_opts
+from opts import SINGLE, parse_opts
 from workflows.testing.evaluation import StreamSpec, report, score_streams
 
 
@@ -25,4 +26,4 @@ def main(opt: Namespace) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_opts)
+    cli.run(main, partial(parse_opts, script=SINGLE, description=__doc__))

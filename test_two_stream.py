@@ -9,10 +9,11 @@ Examples:
 """
 
 from argparse import Namespace
+from functools import partial
 
 from datasets import FLOW, MODALITIES, RGB
 from engine.command import cli, naming
-from opts import named_checkpoints, parse_opts
+from opts import FUSED, named_checkpoints, parse_opts
 from workflows.testing.evaluation import StreamSpec, report, score_streams
 from workflows.testing.fusing import read_scores
 
@@ -41,4 +42,4 @@ def stream_specs(opt: Namespace) -> list[StreamSpec]:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_opts)
+    cli.run(main, partial(parse_opts, script=FUSED, description=__doc__))

@@ -6,12 +6,13 @@ Examples:
 """
 
 from argparse import Namespace
+from functools import partial
 
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
 from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
-from opts import parse_opts
+from opts import CLIP, TRAIN, parse_opts
 from workflows.training.session import choose_start, complete, describe_run
 
 
@@ -39,7 +40,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, step_rate(opt))
-    info = describe_run(opt, model, names, build_recipe(opt, train), {"train": train, "val": val})
+    info = describe_run(opt, model, names, build_recipe(opt, train, CLIP), {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
@@ -47,4 +48,4 @@ def main(opt: Namespace) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    cli.run(main, parse_opts)
+    cli.run(main, partial(parse_opts, script=TRAIN, description=__doc__))

@@ -1,1 +1,1 @@
-"""Benchmarks: speed as ratios to a reference in the same run, accuracy of flow on synthetic images with exact flow."""
+"""Benchmarks, a script each: speed as ratios to a reference in the same run, accuracy of flow where it is known."""

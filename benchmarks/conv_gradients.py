@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.tables import environment, markdown, save
+from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish
 from engine.command import cli
 from models import MODELS
 from models.backbones.conv_gradients import goes_astray, left_to_torch, weight_error
@@ -57,12 +57,6 @@ class Layer(NamedTuple):
         return f"{self.channels[0]} to {self.channels[1]}, {next(sizes)}, {self.groups} groups, of {next(sizes)}"
 
 
-def triple(values: Sequence[int]) -> Triple:
-    """Return three values as a typed triple."""
-    time, height, width = values
-    return time, height, width
-
-
 def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
     """Count the distinct convolutions of a network, such as "resnet-10 x 0.5"."""
     arch, _, width = name.partition(" x ")
@@ -70,12 +64,10 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
     network = MODELS[model](depth=int(depth), num_classes=2, stem=Stem(clips[1]), width=float(width or 1)).to("meta")
     seen: Counter[Layer] = Counter()
 
-    def note(own: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(own, nn.Conv3d)
-        assert isinstance(own.padding, tuple)
-        channels = own.in_channels, own.out_channels
-        kernel, stride, padding = (triple(values) for values in (own.kernel_size, own.stride, own.padding))
-        seen[Layer(channels, kernel, stride, padding, own.groups, tuple(inputs[0].shape))] += 1
+    def note(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        kernel, stride, padding = (tuple(values) for values in (module.kernel_size, module.stride, module.padding))
+        channels = module.in_channels, module.out_channels
+        seen[Layer(channels, kernel, stride, padding, module.groups, tuple(inputs[0].shape))] += 1
 
     for module in network.modules():
         if isinstance(module, nn.Conv3d):
@@ -143,16 +135,8 @@ def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
         for way in (0, 1):
             wrong = sum(layer["count"] for layer in layers if layer["errors"][way] > limit)
             cells[-1] += [str(wrong), f"{max(layer['errors'][way] for layer in layers):.1e}"]
-    header = [
-        "network",
-        "frames",
-        "convolutions",
-        "wrong by torch",
-        "largest error",
-        "wrong here",
-        "largest error here",
-    ]
-    return markdown(header, cells)
+    worst = ["wrong by torch", "largest error", "wrong here", "largest error here"]
+    return markdown(["network", "frames", "convolutions", *worst], cells)
 
 
 def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
@@ -177,43 +161,37 @@ def times_table(times: dict[str, list[dict[str, float]]]) -> str:
     """Tabulate medians over rounds of ratios within a round."""
     cells = []
     for layer, rounds in times.items():
-        ratios = [[row["by float32"] / row["by frames"], row["by frames"] / row["left to torch"]] for row in rounds]
-        cells.append([layer, *(f"{median(column):.2f}" for column in zip(*ratios, strict=True))])
+        pairs = (("by float32", "by frames"), ("by frames", "left to torch"))
+        cells.append([layer, *(f"{median(row[a] / row[b] for row in rounds):.2f}" for a, b in pairs)])
     return markdown(["convolution", "float32 takes so many times by frames", "by frames so many times torch"], cells)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the tables, write the JSON."""
-    for name, values in (("frames", opt.frames), ("size", [opt.size]), ("batch", [opt.batch])):
-        if min(values) < 1:
-            raise ValueError(f"--{name} {min(values)} is not at least 1")
+    check_least(opt, frames=1, size=1, batch=1)
     for name in opt.networks:
         if name.partition(" x ")[0].rpartition("-")[0] not in MODELS:
             raise ValueError(f"--networks {name!r}: write {' or '.join(repr(known) for known in NETWORKS)}")
-    record: dict[str, Any] = {"environment": environment(), "clips": [opt.batch, opt.size], "amp": opt.amp}
-    capability = torch.backends.cpu.get_cpu_capability()
-    print(f"{record['environment']['cpu']} ({capability}), torch {torch.__version__}, {opt.amp}\n")  # noqa: T201
+    record: Record = {"environment": environment(), "clips": [opt.batch, opt.size], "amp": opt.amp}
     record["networks"] = scan(opt)
-    print(summary(record["networks"], WRONG[opt.amp]))  # noqa: T201 - the result
+    capability = torch.backends.cpu.get_cpu_capability()
+    title = f"{record['environment']['cpu']} ({capability}), torch {torch.__version__}, {opt.amp}\n"
+    tables = [title, summary(record["networks"], WRONG[opt.amp])]
     if opt.rounds:
         record["seconds"] = timing(opt)
-        print(times_table(record["seconds"]))  # noqa: T201 - the result
-    save(opt.out, record)
-    return record
+        tables.append(times_table(record["seconds"]))
+    return publish(opt.out, record, *tables)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("conv_gradients", __doc__, rounds=0)
     add = parser.add_argument
     add("--networks", nargs="+", default=NETWORKS, metavar="NAME", help="model-depth, or model-depth x width")
     add("--frames", nargs="+", type=int, default=[8, 16, 32, 64], help="of the clips")
     add("--size", type=int, default=32, help="of a frame, pixels; only times depend on it")
     add("--batch", type=int, default=2, help="clips")
     add("--amp", default="bf16", choices=DTYPES, help="number format")
-    add("--rounds", type=int, default=0, help="in which each way takes its turn; 0 times nothing")
-    add("--out", type=Path, default=Path("results/benchmarks/conv_gradients.json"), help="every number")
-    add("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 

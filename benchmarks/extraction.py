@@ -20,8 +20,8 @@ from cv2.typing import MatLike
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.tables import environment, markdown, save
-from benchmarks.textures import Image, leaves
+from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, ratios, spread
+from benchmarks.synthetic.textures import Image, leaves
 from datasets import read_video
 from datasets.decoding.video.outline import known_outline
 from datasets.decoding.video.rates import resample
@@ -41,27 +41,22 @@ TINT = (0.8, 0.9, 1.0)  # of blue, green and red
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("extraction", __doc__, rounds=5)
     parser.add_argument("--frames", type=int, default=20, help="of each video")
-    parser.add_argument("--rounds", type=int, default=5, help="a video each")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="of the flow")
     parser.add_argument("--presets", nargs="+", default=["opencv", "fast"], choices=PRESETS, help="of the flow")
     parser.add_argument("--videos", type=Path, nargs="+", metavar="FILE", help="compare the readers of video files")
     parser.add_argument("--seed", type=int, default=0, help="of the videos")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/extraction.json"), help="every number")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the table, write the JSON."""
-    for name, least in (("frames", 2), ("rounds", 1)):
-        if getattr(opt, name) < least:
-            raise ValueError(f"--{name} {getattr(opt, name)} is not at least {least}")
+    check_least(opt, frames=2, rounds=1)
     if opt.videos:
         return compare_readers(opt)
     recipes = {preset: FlowRecipe(backend=opt.backend, preset=preset) for preset in opt.presets}
-    record: dict[str, Any] = {"environment": environment(), "frames": opt.frames, "backend": opt.backend}
+    record: Record = {"environment": environment(), "frames": opt.frames, "backend": opt.backend}
     record["presets"] = {preset: [] for preset in recipes}
     with tempfile.TemporaryDirectory() as folder, single_threaded_libraries():
         for number in range(opt.rounds):
@@ -69,9 +64,7 @@ def main(opt: Namespace) -> dict[str, Any]:
             write_video(video, opt.seed + number, opt.frames)
             for preset, flow in recipes.items():
                 record["presets"][preset].append(measure(video, Recipe(flow=flow)))
-    save(opt.out, record)
-    print(table(record))  # noqa: T201 - the result
-    return record
+    return publish(opt.out, record, table(record))
 
 
 def measure(video: Path, recipe: Recipe) -> dict[str, float]:
@@ -94,7 +87,7 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
     return {name: sum(seconds[name].cpu for seconds in rounds) / len(rounds) for name in calls}
 
 
-def compare_readers(opt: Namespace) -> dict[str, Any]:
+def compare_readers(opt: Namespace) -> Record:
     """Measure CPU milliseconds per extracted frame, the least of the rounds: other work can only add to it."""
     recipe, record = Recipe(), {"environment": environment(), "videos": {}}
     with tempfile.TemporaryDirectory() as folder, single_threaded_libraries():
@@ -114,14 +107,12 @@ def compare_readers(opt: Namespace) -> dict[str, Any]:
             rounds = alternated(calls, opt.rounds)
             least = {name: min(1000 * seconds[name].cpu for seconds in rounds) / counts[name] for name in calls}
             record["videos"][video.name] = least | {"frames": counts["ours"], "ratio": least["opencv"] / least["ours"]}
-    save(opt.out, record)
     header = ["video", "frames", "ms a frame: ours", "OpenCV", "times as fast"]
     rows = [
         [name, str(row["frames"]), f"{row['ours']:.2f}", f"{row['opencv']:.2f}", f"{row['ratio']:.2f}"]
         for name, row in record["videos"].items()
     ]
-    print(f"{record['environment']['cpu']}\n\n{markdown(header, rows)}")  # noqa: T201 - the result
-    return record
+    return publish(opt.out, record, f"{record['environment']['cpu']}\n\n{markdown(header, rows)}")
 
 
 def opencv_video(path: Path) -> Iterator[MatLike]:
@@ -140,19 +131,15 @@ def opencv_video(path: Path) -> Iterator[MatLike]:
         yield from repeat(scale(frame), ticks)
 
 
-def table(record: dict[str, Any]) -> str:
+def table(record: Record) -> str:
     """Tabulate the ratio and shares, medians over videos."""
     pairs = record["frames"] - 1
     rows = []
     for preset, rounds in record["presets"].items():
-        ratios = [times["total"] / times["flow"] for times in rounds]
-        parts = [
-            [times["flow"] for times in rounds],
-            [times["decoding"] for times in rounds],
-            [times["total"] - times["flow"] - times["decoding"] for times in rounds],
-        ]
-        milliseconds = (f"{1000 * median(seconds) / pairs:.2f}" for seconds in parts)
-        rows.append([preset, f"{median(ratios):.3f} ({min(ratios):.3f}-{max(ratios):.3f})", *milliseconds])
+        total, flow, decoding = ([times[part] for times in rounds] for part in ("total", "flow", "decoding"))
+        rest = [a - b - c for a, b, c in zip(total, flow, decoding, strict=True)]
+        milliseconds = (f"{1000 * median(seconds) / pairs:.2f}" for seconds in (flow, decoding, rest))
+        rows.append([preset, spread(ratios(total, flow), 3), *milliseconds])
     header = ["preset", "whole / flow", "ms per pair: flow", "decoding", "JPEG and files"]
     return f"{record['environment']['cpu']}, {len(rounds)} videos of {WIDTH}x{HEIGHT}\n\n{markdown(header, rows)}"
 

@@ -19,13 +19,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.clips import write_videos
-from benchmarks.listing import listing
-from benchmarks.loading_forms import FORMS, available_forms
-from benchmarks.loading_report import disk_table, listing_table, speed_table, workers_table
-from benchmarks.loading_subjects import SUBJECTS, Draw, Subject, draw_clips
-from benchmarks.loading_workers import worker_rates
-from benchmarks.tables import environment, save
+from benchmarks.common.report import Record, build_parser, check_least, choose, environment, publish
+from benchmarks.readers.forms import FORMS, available_forms
+from benchmarks.readers.listing import listing
+from benchmarks.readers.subjects import SUBJECTS, Draw, Subject, draw_clips
+from benchmarks.readers.tables import disk_table, listing_table, speed_table, workers_table
+from benchmarks.readers.workers import worker_rates
+from benchmarks.synthetic.videos import write_videos
 from datasets.decoding.jpeg import native
 from datasets.stores.store import Store, Video
 from engine.command import cli
@@ -33,6 +33,7 @@ from sts_common.timing import alternated
 from workflows.shared.processes import single_threaded_libraries
 
 MALLOC = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h; the latter takes no more
+OTHERS = ("workers", "list")  # that are measured beside `SUBJECTS`
 DIFFERENCES = 2  # rounds whose pixels are compared
 
 log = logging.getLogger(__name__)
@@ -40,42 +41,29 @@ log = logging.getLogger(__name__)
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("loading", __doc__, rounds=15)
     parser.add_argument("--videos", type=int, default=8, help="made up")
-    parser.add_argument("--rounds", type=int, default=15, help="in which each form takes its turn")
     parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help=f"of {', '.join([*SUBJECTS, *OTHERS])}")
     parser.add_argument("--listed", type=int, default=2000, help="videos of the list that is indexed")
     parser.add_argument("--seed", type=int, default=0, help="of the videos and clips")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/loading.json"), help="every number")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 
-OTHERS = ("workers", "list")
-
-
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the tables, write the JSON."""
-    for name in ("videos", "rounds", "listed"):
-        if getattr(opt, name) < 1:
-            raise ValueError(f"--{name} {getattr(opt, name)} is not at least 1")
-    names = [*SUBJECTS, *OTHERS]
-    wanted = [name for name in names if not opt.only or any(text.lower() in name.lower() for text in opt.only)]
-    if not wanted:
-        raise ValueError(f"nothing that is measured holds {' or '.join(opt.only)}; there are {', '.join(names)}")
-    record: dict[str, Any] = {"environment": environment(), "rounds": opt.rounds, "subjects": {}}
+    check_least(opt, videos=1, rounds=1, listed=1)
+    wanted = choose([*SUBJECTS, *OTHERS], opt.only, "nothing that is measured")
+    record: Record = {"environment": environment(), "rounds": opt.rounds}
     with TemporaryDirectory() as folder:
         record |= measure(Path(folder), opt, wanted)
-    save(opt.out, record)
-    for table in (speed_table, disk_table, workers_table, listing_table):
-        print(table(record))  # noqa: T201 - the result
-    return record
+    tables = (speed_table, disk_table, workers_table, listing_table)
+    return publish(opt.out, record, *(table(record) for table in tables))
 
 
-def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> dict[str, Any]:
+def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> Record:
     """Measure every number."""
     keep_memory()
-    record: dict[str, Any] = {"subjects": {}}
+    record: Record = {"subjects": {}}
     subjects = {name: SUBJECTS[name] for name in wanted if name in SUBJECTS}
     if subjects or "workers" in wanted:
         log.info("making %d videos", opt.videos)

@@ -12,14 +12,12 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.flow import size
-from benchmarks.tables import environment, markdown, save
+from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, size
 from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
 from datasets.synthetic import render, write_avi
 from engine import build_stepper, setup
@@ -45,20 +43,16 @@ log = logging.getLogger(__name__)
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script; options of STS_train.py that were given are the list `training`."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("online_flow", __doc__, rounds=2)
     parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
     parser.add_argument("--steps", type=int, default=4, help="of an epoch, which begins with no batch ready")
-    parser.add_argument("--rounds", type=int, default=2, help="epochs of each kind that are measured")
-    parser.add_argument("--out", type=Path, default=Path("results/benchmarks/online_flow.json"), help="every number")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     opt, training = parser.parse_known_args(argv)
     return Namespace(**vars(opt), training=training)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the table, write the JSON."""
-    if min(opt.steps, opt.rounds) < 1:
-        raise ValueError(f"--steps {opt.steps} and --rounds {opt.rounds} must be at least 1")
+    check_least(opt, steps=1, rounds=1)
     with TemporaryDirectory() as folder:
         quick = [f"--{name}={value}" for name, value in QUICK.items()]
         words = [*quick, *opt.training, "--frame_dir", f"{folder}/frames", "--annotation_path", f"{folder}/labels"]
@@ -89,9 +83,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         "loading": milliseconds(loading, opt.steps),
         "loading_cpu": milliseconds(working, opt.steps, "cpu"),
     }
-    save(opt.out, record)
-    print(table(record))  # noqa: T201 - the result
-    return record
+    return publish(opt.out, record, table(record))
 
 
 def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> None:
@@ -144,7 +136,7 @@ def milliseconds(rounds: list[dict[str, Seconds]], steps: int, clock: str = "wal
     return {source: [1000 * getattr(times[source], clock) / steps for times in rounds] for source in FLOW_SOURCES}
 
 
-def table(record: dict[str, Any]) -> str:
+def table(record: Record) -> str:
     """Tabulate medians over rounds, their ratio, and the share of flow in a step."""
     rows = []
     for key, title in ROWS.items():

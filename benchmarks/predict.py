@@ -23,12 +23,13 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.clips import moving_discs
-from benchmarks.tables import environment, markdown, save
+from benchmarks.common.report import Record, build_parser, environment, markdown, publish, ratios
+from benchmarks.networks.random import add_network_options, network_options
+from benchmarks.synthetic.videos import moving_discs
 from datasets import RGB
 from engine import checkpoint, setup
 from engine.command import cli
-from models import MODELS, build_model
+from models import build_model
 from sts_common.timing import alternated
 from workflows.predicting.compose import build_predictor
 from workflows.predicting.options import complete
@@ -51,23 +52,18 @@ log = logging.getLogger(__name__)
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("predict", __doc__, rounds=3)
+    add_network_options(parser)
     add = parser.add_argument
-    add("--model", default="resnext", choices=MODELS, help="network")
-    add("--depth", default=101, type=int, help="of the network")
-    add("--width", default=1.0, type=float, help="factor on its channels")
     add("--streams", default=2, type=int, help="networks that are fused")
     add("--size", default="640x360", help="of the video, pixels")
     add("--seconds", default=6.0, type=float, help="of the video")
-    add("--rounds", default=3, type=int, help="in which each way takes its turn")
     add("--eager", action="store_true", help="without the row that is compiled")
     add("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
-    add("--out", type=Path, default=Path("results/benchmarks/predict.json"), help="every number")
-    add("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the table, write the JSON."""
     width, _, height = opt.size.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(opt.rounds, opt.streams) > 0 and opt.seconds > 0):
@@ -82,16 +78,14 @@ def main(opt: Namespace) -> dict[str, Any]:
         for call in calls.values():
             call()  # what is chosen or compiled at the first call is done
         rounds = alternated(calls, opt.rounds)
-    record = {
+    record: Record = {
         "environment": environment() | {"threads": torch.get_num_threads()},
         "device": str(device),
         "network": f"{opt.streams} x {opt.model}-{opt.depth} x {opt.width:g}",
         "video": {"size": opt.size, "fps": FPS, "seconds": opt.seconds},
         "rows": {name: [times[name]._asdict() for times in rounds] for name in ways},
     }
-    save(opt.out, record)
-    print(table(record))  # noqa: T201 - the result
-    return record
+    return publish(opt.out, record, table(record))
 
 
 def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predictor:
@@ -105,8 +99,7 @@ def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predicto
 def write_weights(path: Path, opt: Namespace, seed: int) -> str:
     """Write a checkpoint with random weights for clips of 16x112x112."""
     torch.manual_seed(seed)
-    names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
-    network = {"model": opt.model, "width": opt.width, **names}
+    network = network_options(opt)
     recipe = {"sample_size": 112, "sample_duration": 16, "clip_stride": 1}
     state = {
         "options": network,
@@ -130,13 +123,13 @@ def write_video(path: Path, width: int, height: int, frames: int) -> None:
         container.mux(stream.encode())
 
 
-def table(record: dict[str, Any]) -> str:
+def table(record: Record) -> str:
     """Tabulate medians over rounds, and the speed relative to the first row within a round."""
     rows, measured = [], record["rows"]
     first, seconds = measured[next(iter(measured))], record["video"]["seconds"]
     for name, times in measured.items():
         wall, cpu = (median(time[kind] for time in times) for kind in ("wall", "cpu"))
-        ratios = [a["cpu"] / b["cpu"] for a, b in zip(first, times, strict=True)]
+        faster = ratios((time["cpu"] for time in first), (time["cpu"] for time in times))
         best = min(time["wall"] for time in times)
         rows.append(
             [
@@ -144,7 +137,7 @@ def table(record: dict[str, Any]) -> str:
                 f"{seconds * FPS / wall:.1f}",
                 f"{seconds / wall:.2f} (best {seconds / best:.2f})",
                 f"{cpu / seconds:.2f}",
-                f"{median(ratios):.2f}",
+                f"{median(faster):.2f}",
             ]
         )
     where, video = record["environment"], record["video"]

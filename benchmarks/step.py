@@ -17,12 +17,23 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.step_ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
-from benchmarks.tables import environment, markdown, save
+from benchmarks.common.report import (
+    Record,
+    build_parser,
+    check_least,
+    environment,
+    holds,
+    markdown,
+    publish,
+    ratios,
+    spread,
+)
+from benchmarks.networks.random import add_network_options, network_options
+from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
 from datasets import MODALITIES
 from engine import dtype_of, setup
 from engine.command import cli
-from models import MODELS, StreamNetwork, build_model
+from models import StreamNetwork, build_model
 from models.analysis.flops import estimate
 from sts_common.timing import alternated, gpu_seconds
 from workflows.shared.processes import single_threaded_libraries
@@ -35,40 +46,33 @@ log = logging.getLogger(__name__)
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = cli.ArgumentParser(description=__doc__)
+    parser = build_parser("step", __doc__, rounds=5)
+    add_network_options(parser)
     add = parser.add_argument
-    add("--model", default="resnext", choices=MODELS, help="network")
-    add("--depth", default=101, type=int, help="of the network")
-    add("--width", default=1.0, type=float, help="factor on its channels")
     add("--modality", default="RGB", choices=("RGB", "Flow"), help="what it reads")
     add("--size", default=112, type=int, help="of a frame, pixels")
     add("--duration", default=16, type=int, help="frames per clip")
     add("--batch", type=int, help="clips; 2 on a CPU, 64 on a GPU if not given")
-    add("--rounds", default=5, type=int, help="in which each way takes its turn")
     add("--kinds", nargs="+", default=KINDS, choices=KINDS, help="what is measured")
     add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose names hold one of these, and the original")
     add("--eager", action="store_true", help="without rows that are compiled")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add("--peak", type=float, help="TFLOP/s that MFU is a part of; known of H100, H200 and A100")
     add("--seed", default=0, type=int, help="of weights and clips")
-    add("--out", type=Path, default=Path("results/benchmarks/step.json"), help="every number")
-    add("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
+def main(opt: Namespace) -> Record:
     """Measure, print the tables, write the JSON."""
     device = setup(opt.seed, opt.device)
     batch = opt.batch or (64 if device.type == "cuda" else 2)
-    for name, value in (("batch", batch), ("rounds", opt.rounds), ("size", opt.size), ("duration", opt.duration)):
-        if value < 1:
-            raise ValueError(f"--{name} {value} is not at least 1")
+    check_least(Namespace(**vars(opt) | {"batch": batch}), batch=1, rounds=1, size=1, duration=1)
     ways = {kind: chosen(kind, opt, device) for kind in opt.kinds}
     model = build(opt).to(device)
     shape = (batch, len(model.mean), opt.duration, opt.size, opt.size)
     clips = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
     costs = estimate(model.network, shape[1:])
-    record: dict[str, Any] = {
+    record: Record = {
         "environment": environment(),
         "device": str(device),
         "network": f"{opt.model}-{opt.depth} x {opt.width:g}",
@@ -82,18 +86,13 @@ def main(opt: Namespace) -> dict[str, Any]:
     with single_threaded_libraries():
         for kind in opt.kinds:
             record["kinds"][kind] = compare(kind, ways[kind], model, clips, opt.rounds)
-    save(opt.out, record)
-    for kind in opt.kinds:
-        print(table(record, kind))  # noqa: T201 - the result
-    return record
+    return publish(opt.out, record, *(table(record, kind) for kind in opt.kinds))
 
 
 def build(opt: Namespace) -> StreamNetwork:
     """Build the network, with random weights."""
-    names = {"model_depth": opt.depth, "resnet_shortcut": "B", "resnext_cardinality": 32, "conv1_t_size": 7}
     (stream,) = MODALITIES[opt.modality]
-    options = Namespace(model=opt.model, width=opt.width, **names)
-    return StreamNetwork(build_model(options, stream.channels, 51), stream)
+    return StreamNetwork(build_model(Namespace(**network_options(opt)), stream.channels, 51), stream)
 
 
 def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
@@ -101,7 +100,7 @@ def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
     ways = [
         way for way in WAYS[kind] if (device.type == "cuda" or not way.gpu) and not (opt.eager and way.mode != "off")
     ]
-    kept = [way for way in ways if not opt.only or any(text in way.name for text in (*opt.only, ORIGINAL))]
+    kept = [way for way in ways if not opt.only or holds(way.name, (*opt.only, ORIGINAL))]
     if opt.only and len(kept) < 2:
         raise ValueError(f"no row's name holds {' or '.join(opt.only)}; there are {'; '.join(w.name for w in ways)}")
     return kept
@@ -149,20 +148,19 @@ def matmul_tflops(amp: str, device: torch.device, tries: int = 10) -> float:
     return 2 * SIDE**3 / min(seconds["product"] for seconds in rounds) / 1e12
 
 
-def table(record: dict[str, Any], kind: str) -> str:
+def table(record: Record, kind: str) -> str:
     """Tabulate medians over rounds, and ratios within a round."""
     rows, peak, own = [], record["peak_tflops"], record["kinds"][kind]
     batch, flops = record["clips"][0], record["flops_per_clip"][kind]
     for name, row in own.items():
         seconds = median(row["seconds"]) / batch
-        times = [a / b for a, b in zip(own[ORIGINAL]["seconds"], row["seconds"], strict=True)]
         rate = flops / seconds / 1e12
         rows.append(
             [
                 name,
                 f"{1000 * seconds:.3g}",
                 f"{1 / seconds:.4g}",
-                f"{median(times):.2f} ({min(times):.2f}-{max(times):.2f})",
+                spread(ratios(own[ORIGINAL]["seconds"], row["seconds"])),
                 f"{rate:.3g}",
                 f"{100 * rate / (peak or own_peak(record, name)):.0f} %",
                 "0" if math.isclose(row["difference"], 0) else f"{row['difference']:.0e}",
@@ -178,7 +176,7 @@ def table(record: dict[str, Any], kind: str) -> str:
     return f"{title}\n\n{markdown(header, rows)}"
 
 
-def own_peak(record: dict[str, Any], name: str) -> float:
+def own_peak(record: Record, name: str) -> float:
     """Return the TFLOP/s of matrix products in the number format of a row."""
     return record["matmul_tflops"]["bf16" if name.startswith(("bf16", "fp16")) else "off"]
 

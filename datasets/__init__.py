@@ -21,7 +21,7 @@ from .decoding.images import DECODERS
 from .decoding.video.reading import read_video
 from .loading.loader import LOADERS, ClipLoader
 from .loading.online_flow import FLOW_SOURCES, OnlineFlow
-from .records.clip_recipe import CLIP_OPTIONS, build_recipe, check_data
+from .records.clip_recipe import build_recipe, check_data
 from .records.lookup import MISSING
 from .stores.detect import STORES
 from .streams import FLOW, MODALITIES, RGB, Stream
@@ -29,7 +29,6 @@ from .video import ClipDataset, Video, VideoDataset
 
 __all__ = [
     "AUGMENTS",
-    "CLIP_OPTIONS",
     "CROPS",
     "DATASETS",
     "DECODERS",

@@ -180,16 +180,10 @@ def build_reader(
     return OnlineReader(streams, store, flow, geometry, augments)
 
 
-def flip_probability(opt: Namespace) -> float:
-    """Return the flip probability of a training clip: 0 where "left" and "right" are what the labels say."""
-    if opt.flip == "auto" and opt.dataset in SIDED:
-        return 0.0
-    return 0.0 if opt.flip == "never" else 0.5
-
-
 def train_geometry(opt: Namespace) -> Geometry:
-    """Build the geometry of training clips."""
-    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, flip_probability(opt))
+    """Build the geometry of training clips, which are not mirrored where labels say "left" and "right"."""
+    still = opt.flip == "never" or (opt.flip == "auto" and opt.dataset in SIDED)
+    return CROPS[opt.crop](opt.sample_size, opt.crop_scales, 0.0 if still else 0.5)
 
 
 def build_sampler(opt: Namespace, name: str) -> Sampler:

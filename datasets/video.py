@@ -14,11 +14,10 @@ from .clips.sampling import Sampler, TestSampler
 from .clips.views import Placement, reverse_x
 from .clips.windows import Geometry
 from .decoding.timing import spent, take
-from .lists.entries import Entry, Listing, ListVideos, Segment
 from .stores.store import Store, Video
 from .streams import FLOW, Stream
 
-__all__ = ["ClipDataset", "ClipReader", "Entry", "ListVideos", "Listing", "Segment", "Video", "VideoDataset"]
+__all__ = ["ClipDataset", "ClipReader", "Sample", "Video", "VideoDataset"]
 
 Sample = dict[str, Any]
 

@@ -28,14 +28,7 @@ from .tasks import Classify, Distill
 
 install()
 
-# Options that describe a network; a checkpoint brings its own.
-ARCHITECTURE = (
-    *("model", "model_depth", "resnet_shortcut", "resnext_cardinality", "width"),
-    *("conv1_t_size", "conv1_t_stride", "no_max_pool"),
-)
-
 __all__ = [
-    "ARCHITECTURE",
     "COMPARE_LOGITS",
     "COMPILE",
     "DISTILLERS",

@@ -16,7 +16,43 @@ from engine.command import cli, config, naming
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .table import build_parser
+from .option import DISTILL, FUSED, SINGLE, TRAIN
+from .table import (
+    ARCHITECTURE,
+    CLIP,
+    DECLARED,
+    FREE,
+    HERE,
+    PROTOCOL,
+    STATED,
+    TESTED,
+    VALIDATION,
+    VIEWS,
+    build_parser,
+)
+
+__all__ = [
+    "ARCHITECTURE",
+    "CLIP",
+    "DISTILL",
+    "FREE",
+    "FUSED",
+    "HERE",
+    "PROTOCOL",
+    "SINGLE",
+    "STATED",
+    "TESTED",
+    "TRAIN",
+    "VALIDATION",
+    "VIEWS",
+    "adopt",
+    "as_trained",
+    "build_parser",
+    "check",
+    "named_checkpoints",
+    "parse_opts",
+    "parse_with",
+]
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +66,25 @@ AT_LEAST_ONE = (
 )
 
 
-def parse_opts(argv: Sequence[str] | None = None) -> Namespace:
+def parse_opts(
+    argv: Sequence[str] | None = None,
+    script: str | None = None,
+    description: str | None = None,
+    also: Sequence[str] = (),
+) -> Namespace:
     """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
 
-    `given` names the options that were set; the others may come from a checkpoint, see `adopt`.
+    Args:
+        argv: The words.
+        script: One of `SCRIPTS`, whose options are accepted; None accepts those of all.
+        description: Head of `--help`.
+        also: Names of options that a tool takes beyond those of the script.
+
+    Returns:
+        Values of the options of all scripts, those of others at their defaults. `given` names the options that were
+        set; the others may come from a checkpoint, see `adopt`.
     """
-    opt = parse_with(build_parser(), argv)
+    opt = parse_with(build_parser(script, description, also), argv)
     for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
         if getattr(opt, name) is None:
             setattr(opt, name, value)
@@ -152,6 +201,21 @@ def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -
     Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
     stored = shown_by(checkpoint) | checkpoint.get("options", {})
-    options = vars(opt)
-    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and type(stored[n]) is type(options[n])}
-    return Namespace(**options | stated)
+    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and DECLARED[n].allows(stored[n])}
+    return Namespace(**vars(opt) | stated)
+
+
+def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = ()) -> Namespace:
+    """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
+
+    Size, length, stride, frame rate of video files, resizing, rules of sampling, and the sampling of a test that is
+    the counterpart of the training's.
+
+    Args:
+        opt: Options; `given` names those that were set.
+        checkpoint: Its content; a published one states nothing, and the defaults are right for it.
+        also: Names of further options to take from it.
+    """
+    recipe = checkpoint.get("recipe", {})
+    seen = {**checkpoint.get("options", {}), **recipe, "test_sampling": "all", **recipe.get("test", {})}
+    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also))

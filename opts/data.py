@@ -4,28 +4,46 @@ import argparse
 
 from datasets import AUGMENTS, CROPS, DATASETS, DECODERS, FLOW_SOURCES, LOADERS, MISSING, MODALITIES, SAMPLERS, STORES
 from datasets.stores.provenance import frame_rate
-from engine.command.cli import ArgumentParser
+
+from .option import DISTILL, TRAINING, OptionTable
 
 
-def add_data_options(parser: ArgumentParser) -> None:
+def add_data_options(table: OptionTable) -> None:
     """Add options of the data and their storage."""
-    add = parser.add_argument_group("data").add_argument
+    add = table.group("data", "data")
     add("--dataset", default="HMDB51", choices=DATASETS, help="data set, whose annotation files are read")
-    add("--frame_dir", default="dataset/HMDB51/", help="folder of the extracted frames, or of the videos")
-    add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files, or one list")
+    add(
+        "--frame_dir",
+        role="machine",
+        default="dataset/HMDB51/",
+        help="folder of the extracted frames, or of the videos",
+    )
+    add(
+        "--annotation_path",
+        role="machine",
+        default="dataset/HMDB51_labels",
+        help="folder of the official label files, or one list",
+    )
     add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
     add("--modality", default="RGB", choices=MODALITIES, help="streams to read")
     add("--only_RGB", action="store_true", help="flow is not on disk, or not wanted: frames alone count")
     add(
         "--layout",
+        role="machine",
         default="auto",
         choices=("auto", *STORES),
         metavar="LAYOUT",
         help="what is in --frame_dir: auto looks; video, for video files; pack; or the tool that named the frames",
     )
-    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--missing", default="error", choices=MISSING, help="what is done about a video that cannot be used")
-    add("--max_bad", default=0, type=int, help="damaged videos that training leaves out before it stops")
+    add(
+        "--max_bad",
+        role="machine",
+        scripts=TRAINING,
+        default=0,
+        type=int,
+        help="damaged videos that training leaves out before it stops",
+    )
     add(
         "--val_fraction",
         default=0.1,
@@ -33,34 +51,70 @@ def add_data_options(parser: ArgumentParser) -> None:
         help="fraction of the training videos held out for validation; 0: the test list, as published",
     )
     add(
-        "--flow_source", default="files", choices=FLOW_SOURCES, help="STS_train: 'online' computes flow from the frames"
+        "--flow_source",
+        scripts=(DISTILL,),
+        default="files",
+        choices=FLOW_SOURCES,
+        help="'online' computes flow from the frames",
     )
-    add("--allow_flow_mismatch", action="store_true", help="use flow that differs from what a checkpoint saw")
+    add(
+        "--allow_flow_mismatch",
+        role="machine",
+        action="store_true",
+        help="use flow that differs from what a checkpoint saw",
+    )
 
 
-def add_clip_options(parser: ArgumentParser) -> None:
+def add_clip_options(table: OptionTable) -> None:
     """Add options of the clips: their frames, crops and augmentation."""
-    add = parser.add_argument_group("clips").add_argument
+    add = table.group("clips", "clip")
     add("--sample_size", default=112, type=int, help="side of the input, pixels")
     add("--sample_duration", default=16, type=int, help="frames per clip")
+    add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--clip_stride", default=1, type=int, help="steps from one frame of a clip to the next")
     add("--sampling", default="corrected", choices=("corrected", "compat"), help="compat: with the published slips")
-    add("--train_sampling", default="random", choices=SAMPLERS, help="frames of a training clip; segments is TSN")
-    add("--val_sampling", default="center", choices=SAMPLERS, help="of a validation clip ('random' as published)")
+    add(
+        "--train_sampling",
+        scripts=TRAINING,
+        default="random",
+        choices=SAMPLERS,
+        help="frames of a training clip; segments is TSN",
+    )
+    add(
+        "--val_sampling",
+        scripts=TRAINING,
+        default="center",
+        choices=SAMPLERS,
+        help="of a validation clip ('random' as published)",
+    )
     add("--short_side", type=int, help="validation, tests: frames are resized to this, then cropped; else to the crop")
     add(
-        "--crop", default="corners", choices=CROPS, help="training: corners (STS-Net), fixed (TSN), resized, short_side"
+        "--crop",
+        scripts=TRAINING,
+        default="corners",
+        choices=CROPS,
+        help="training: corners (STS-Net), fixed (TSN), resized, short_side",
     )
-    add("--crop_scales", type=float, nargs="+", help="of --crop: sides over the short side, or the ends of a range")
+    add(
+        "--crop_scales",
+        scripts=TRAINING,
+        type=float,
+        nargs="+",
+        help="of --crop: sides over the short side, or the ends of a range",
+    )
     add(
         "--flip",
+        scripts=TRAINING,
         default="auto",
         choices=("auto", "always", "never"),
         help="mirror half of the training clips; auto: unless labels tell left from right",
     )
-    add("--no_flip", dest="flip", action="store_const", const="never", help="the same as --flip never")
+    add(
+        "--no_flip", scripts=TRAINING, dest="flip", action="store_const", const="never", help="the same as --flip never"
+    )
     add(
         "--augment",
+        scripts=TRAINING,
         default=[],
         nargs="*",
         choices=AUGMENTS,
@@ -68,24 +122,40 @@ def add_clip_options(parser: ArgumentParser) -> None:
     )
     add(
         "--color_jitter",
+        scripts=TRAINING,
         default=[0.4, 0.4, 0.4, 0.0],
         type=float,
         nargs=4,
         help="brightness, contrast, saturation, hue (which is slow), of RGB",
     )
-    add("--grayscale", default=0.2, type=float, help="probability")
-    add("--randaugment", default=[2, 9], type=int, nargs=2, help="operations per clip, and their strength of 30")
-    add("--erasing", default=0.25, type=float, help="probability")
+    add("--grayscale", scripts=TRAINING, default=0.2, type=float, help="probability")
+    add(
+        "--randaugment",
+        scripts=TRAINING,
+        default=[2, 9],
+        type=int,
+        nargs=2,
+        help="operations per clip, and their strength of 30",
+    )
+    add("--erasing", scripts=TRAINING, default=0.25, type=float, help="probability")
 
 
-def add_loading_options(parser: ArgumentParser) -> None:
+def add_loading_options(table: OptionTable) -> None:
     """Add options of the loader."""
-    add = parser.add_argument_group("loading").add_argument
-    add("--batch_size", default=20, type=int, help="videos per training batch (tests: see --clips_per_batch)")
+    add = table.group("loading", "machine")
+    add(
+        "--batch_size",
+        role="run",
+        default=20,
+        type=int,
+        help="videos per training batch (tests: see --clips_per_batch)",
+    )
     add("--n_workers", default="auto", type=workers, help="threads or processes that load; 0: none; auto: a core each")
     add("--loader", default="auto", choices=LOADERS, help="auto: threads with the native decoder, else processes")
     add(
         "--decode",
+        role="clip",
+        scripts=TRAINING,
         default="exact",
         choices=("exact", "fast"),
         help="fast: training decodes at half size if it hardly shows",

@@ -1,12 +1,13 @@
 """Options of the network and its initial weights."""
 
-from engine.command.cli import ArgumentParser
 from models import MODELS, NORMALISATIONS, SHORTCUTS
 
+from .option import DISTILL, FUSED, TRAINING, OptionTable
 
-def add_model_options(parser: ArgumentParser) -> None:
+
+def add_model_options(table: OptionTable) -> None:
     """Add options of the network and its initial weights."""
-    add = parser.add_argument_group("network").add_argument
+    add = table.group("network", "network")
     add("--model", default="resnext", choices=MODELS, help="architecture")
     add("--model_depth", default=101, type=int, help="resnext: 50, 101, 152; resnet: 10, 18, 34")
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
@@ -17,27 +18,79 @@ def add_model_options(parser: ArgumentParser) -> None:
     add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
     add(
         "--normalisation",
+        role="run",
         default=["auto"],
         nargs="+",
         metavar="NAME",
         help=f"of inputs, where weights do not state theirs: {', '.join(NORMALISATIONS)}; auto, by whose they are; or "
         "the mean of each channel and then the standard deviations, in grey levels",
     )
-    add("--input_channels", type=int, help="follows from --modality; accepted if it agrees")
-    add("--n_classes", type=int, help="outputs of the (pre-trained) network; else as the labels or the weights")
-    add("--n_finetune_classes", type=int, help="outputs after the classifier is replaced; else as the labels")
-    add("--pretrain_path", "--SFS_pretrain_path", "--MARS_pretrain_path", default="", help="checkpoint to fine-tune")
+    add("--input_channels", role="machine", type=int, help="follows from --modality; accepted if it agrees")
+    add(
+        "--n_classes",
+        role="run",
+        type=int,
+        help="outputs of the (pre-trained) network; else as the labels or the weights",
+    )
+    add(
+        "--n_finetune_classes",
+        role="run",
+        scripts=TRAINING,
+        type=int,
+        help="outputs after the classifier is replaced; else as the labels",
+    )
+    add(
+        "--pretrain_path",
+        "--SFS_pretrain_path",
+        "--MARS_pretrain_path",
+        role="run",
+        scripts=TRAINING,
+        default="",
+        help="checkpoint to fine-tune",
+    )
     add(
         "--ft_begin_index",
+        role="run",
+        scripts=TRAINING,
         default=4,
         type=int,
         choices=range(6),
         help="fine-tuning: first stage that learns; 0 all, 5 fc",
     )
-    add("--partial_BN", action="store_true", help="keep the statistics of all batch norms but the first (TSN)")
-    add("--freeze_BN", action="store_true", help="keep the statistics of batch norms below --ft_begin_index")
-    add("--resume_path1", default="", help="train: checkpoint to resume; STS_train: flow teacher; tests: stream 1")
-    add("--resume_path2", default="", help="tests: checkpoint of stream 2")
-    add("--resume_path3", default="", help="tests: checkpoint of a third stream")
-    add("--resume", default="", help="auto: the newest good checkpoint of this run, if any; or its path")
-    add("--SFS_resume_path", "--MARS_resume_path", default="", help="STS_train: checkpoint of the student to resume")
+    add(
+        "--partial_BN",
+        role="run",
+        scripts=TRAINING,
+        action="store_true",
+        help="keep the statistics of all batch norms but the first (TSN)",
+    )
+    add(
+        "--freeze_BN",
+        role="run",
+        scripts=TRAINING,
+        action="store_true",
+        help="keep the statistics of batch norms below --ft_begin_index",
+    )
+    add(
+        "--resume_path1",
+        role="machine",
+        default="",
+        help="train: checkpoint to resume; STS_train: flow teacher; tests: stream 1",
+    )
+    add("--resume_path2", role="machine", scripts=(FUSED,), default="", help="checkpoint of stream 2")
+    add("--resume_path3", role="machine", scripts=(FUSED,), default="", help="checkpoint of a third stream")
+    add(
+        "--resume",
+        role="machine",
+        scripts=TRAINING,
+        default="",
+        help="auto: the newest good checkpoint of this run, if any; or its path",
+    )
+    add(
+        "--SFS_resume_path",
+        "--MARS_resume_path",
+        role="machine",
+        scripts=(DISTILL,),
+        default="",
+        help="checkpoint of the student to resume",
+    )

@@ -1,25 +1,39 @@
 """Options of the test scripts, which score whole videos."""
 
 from datasets import TAILS, TEST_CROPS, TEST_SAMPLERS
-from engine.command.cli import ArgumentParser
 from models import FUSIONS
+
+from .option import FUSED, TESTING, OptionTable
 
 TESTED = ("test", "val")
 CLIP_MEANS = ("before", "after")
 
 
-def add_test_options(parser: ArgumentParser) -> None:
+def add_test_options(table: OptionTable) -> None:
     """Add options of the test scripts, which score whole videos."""
-    add = parser.add_argument_group("testing").add_argument
+    add = table.group("testing", "view", TESTING)
     add(
         "--stream",
+        role="machine",
+        scripts=(FUSED,),
         action="append",
         metavar="NAME=CHECKPOINT",
-        help="test_two_stream.py: a stream to score, repeatable, in place of --resume_path1 to 3; the checkpoint says "
-        "what it reads",
+        help="a stream to score, repeatable, in place of --resume_path1 to 3; the checkpoint says what it reads",
     )
-    add("--test_subset", default="test", choices=TESTED, help="val: the training videos that --val_fraction holds out")
-    add("--clips_per_batch", default=16, type=int, help="clips per forward pass; bounds memory for any video length")
+    add(
+        "--test_subset",
+        role="fusion",
+        default="test",
+        choices=TESTED,
+        help="val: the training videos that --val_fraction holds out",
+    )
+    add(
+        "--clips_per_batch",
+        role="machine",
+        default=16,
+        type=int,
+        help="clips per forward pass; bounds memory for any video length",
+    )
     add(
         "--test_sampling",
         default="all",
@@ -31,17 +45,33 @@ def add_test_options(parser: ArgumentParser) -> None:
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
     add(
         "--clip_mean",
+        role="fusion",
         default="before",
         choices=CLIP_MEANS,
         help="the mean over the clips of a video is taken before the activation, as published, or after it",
     )
     add(
         "--fusion",
+        role="fusion",
         default="activno",
         choices=(*FUSIONS, "all"),
         help="activation before streams are averaged; activno is none; all: a table of every one, result by activno",
     )
-    add("--fusion_weights", type=float, nargs="+", help="one per stream; else equal")
-    add("--scores", nargs="+", metavar="FILE", help="test_two_stream.py: fuse score files, without data or networks")
-    add("--use", nargs="+", metavar="NAME", help="streams of --scores, in this order; else all")
-    add("--scores_path", default="", help="the score file; else with --log 1 beside the result file")
+    add("--fusion_weights", role="fusion", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
+    add(
+        "--scores",
+        role="machine",
+        scripts=(FUSED,),
+        nargs="+",
+        metavar="FILE",
+        help="fuse score files, without data or networks",
+    )
+    add(
+        "--use",
+        role="machine",
+        scripts=(FUSED,),
+        nargs="+",
+        metavar="NAME",
+        help="streams of --scores, in this order; else all",
+    )
+    add("--scores_path", role="machine", default="", help="the score file; else with --log 1 beside the result file")

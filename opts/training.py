@@ -1,13 +1,14 @@
 """Options of the optimisation and of distillation."""
 
 from engine import OPTIMIZERS, SCHEDULES
-from engine.command.cli import ArgumentParser
 from models import DISTILLERS, LEVELS, NORMS
 
+from .option import DISTILL, SCRIPTS, TRAIN, TRAINING, OptionTable
 
-def add_training_options(parser: ArgumentParser) -> None:
+
+def add_training_options(table: OptionTable) -> None:
     """Add options of the optimisation."""
-    add = parser.add_argument_group("training").add_argument
+    add = table.group("training", "run", TRAINING)
     add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
     add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
     add("--momentum", default=0.9, type=float, help="of SGD")
@@ -25,9 +26,19 @@ def add_training_options(parser: ArgumentParser) -> None:
     add(
         "--label_smoothing", default=0.0, type=float, help="probability mass of a label that is spread over all classes"
     )
-    add("--mixup", default=0.0, type=float, help="train.py: alpha of the beta distribution of mixup; 0: off")
     add(
-        "--cutmix", default=0.0, type=float, help="train.py: alpha of CutMix; 0: off; with both, one is drawn per batch"
+        "--mixup",
+        scripts=(TRAIN,),
+        default=0.0,
+        type=float,
+        help="alpha of the beta distribution of mixup; 0: off",
+    )
+    add(
+        "--cutmix",
+        scripts=(TRAIN,),
+        default=0.0,
+        type=float,
+        help="alpha of CutMix; 0: off; with both, one is drawn per batch",
     )
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
     add("--lr_step", default=150, type=int, help="step: epochs between decays of the learning rate")
@@ -59,17 +70,17 @@ def add_training_options(parser: ArgumentParser) -> None:
         type=int,
         help="plateau: epochs without a lower validation loss before the rate falls to a tenth",
     )
-    add("--n_epochs", default=400, type=int, help="last epoch")
-    add("--begin_epoch", default=1, type=int, help="first epoch of a fresh run")
-    add("--checkpoint", default=2, type=int, help="epochs between checkpoints")
-    add("--save_steps", default=0, type=int, help="batches between checkpoints inside an epoch; 0: none")
-    add("--keep", default=3, type=int, help="newest checkpoints that are kept, beside the best; 0: all")
-    add("--manual_seed", default=1, type=int, help="seed of everything random")
+    add("--n_epochs", free=True, default=400, type=int, help="last epoch")
+    add("--begin_epoch", role="machine", default=1, type=int, help="first epoch of a fresh run")
+    add("--checkpoint", free=True, default=2, type=int, help="epochs between checkpoints")
+    add("--save_steps", free=True, default=0, type=int, help="batches between checkpoints inside an epoch; 0: none")
+    add("--keep", free=True, default=3, type=int, help="newest checkpoints that are kept, beside the best; 0: all")
+    add("--manual_seed", scripts=SCRIPTS, default=1, type=int, help="seed of everything random")
 
 
-def add_distillation_options(parser: ArgumentParser) -> None:
+def add_distillation_options(table: OptionTable) -> None:
     """Add options of STS_train.py. The paper gives no values: the defaults of new options are ours."""
-    add = parser.add_argument_group("distillation (STS_train.py)").add_argument
+    add = table.group("distillation", "loss", (DISTILL,))
     add(
         "--distill",
         default=["mse", "review", "dkd"],

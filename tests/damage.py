@@ -1,4 +1,4 @@
-"""Damaged files of every kind that is read, each tried in this process: `python damage.py GROUP FOLDER`.
+"""Damaged files of every kind that is read, each tried in this process: `python damage.py FOLDER`.
 
 Says in lines of JSON which case begins and how it ended, so that whoever started it sees which one hangs or crashes.
 Everything is drawn from fixed seeds.
@@ -373,16 +373,17 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def main(group: str, folder: Path) -> None:
-    """Try all cases of a group."""
+def main(folder: Path) -> None:
+    """Try all cases of all groups."""
     cv2.setNumThreads(1)
-    folder.mkdir(parents=True, exist_ok=True)
-    for case in GROUPS[group](folder):
-        print(json.dumps({"begins": case.name}), flush=True)
-        before = megabytes()
-        ended = run(case, folder)
-        print(json.dumps({"ended": ended, "grown": megabytes() - before}), flush=True)
+    for group, cases in GROUPS.items():
+        (folder / group).mkdir(parents=True, exist_ok=True)
+        for case in cases(folder / group):
+            print(json.dumps({"group": group, "begins": case.name}), flush=True)
+            before = megabytes()
+            ended = run(case, folder)
+            print(json.dumps({"ended": ended, "grown": megabytes() - before}), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))
+    main(Path(sys.argv[1]))

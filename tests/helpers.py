@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from models import build_model
+from opts.table import OPTIONS
 
 CLASSES = ("brush_hair", "cartwheel", "catch")
 FRAMES, SIZE = 20, (40, 48)
@@ -59,10 +60,20 @@ def write_hmdb51(root: Path, classes: tuple[str, ...] = CLASSES, train: int = 3,
     return root
 
 
-def words_for(root: Path, results: Path, network: Sequence[str] = TINY) -> list[str]:
-    """Options of a run that takes a second; with `network` () a checkpoint must say which network it is."""
+def words_for(root: Path, results: Path, network: Sequence[str] = TINY, script: str | None = None) -> list[str]:
+    """Options of a run that takes a second, of a script or of all.
+
+    With `network` () a checkpoint must say which network it is.
+    """
     paths = f"--frame_dir {root / 'frames'} --annotation_path {root / 'labels'} --result_path {results}".split()
-    return [*paths, *network, *QUICK]
+    return [*paths, *network, *quick(script)]
+
+
+def quick(script: str | None = None, words: Sequence[str] = QUICK) -> list[str]:
+    """Options with a value each, of which a script takes these."""
+    known = {flag for option in OPTIONS if script in (None, *option.scripts) for flag in option.flags}
+    pairs = zip(words[::2], words[1::2], strict=True)
+    return [word for flag, value in pairs if flag in known for word in (flag, value)]
 
 
 class Clock:

@@ -16,21 +16,38 @@ import engine.training.loop
 import models.tasks
 
 
+def wrap(change) -> None:
+    """Let `change(forward, task, batch)` stand for the forward pass of every task, which it may call."""
+
+    def hurt(kind: type) -> None:
+        original = kind.forward
+        kind.forward = lambda self, batch: change(original, self, batch)
+
+    hurt(models.tasks.Classify)
+    hurt(models.tasks.Distill)
+
+
 def forwards(change) -> None:
     """Let `change(number, out)` have every output of a training step, counted from 1."""
     numbers = itertools.count(1)
 
-    def hurt(kind: type) -> None:
-        original = kind.forward
+    def call(forward, task, batch):
+        out = forward(task, batch)
+        return change(next(numbers), out) if task.training else out
 
-        def forward(self, batch):
-            out = original(self, batch)
-            return change(next(numbers), out) if self.training else out
+    wrap(call)
 
-        kind.forward = forward
 
-    hurt(models.tasks.Classify)
-    hurt(models.tasks.Distill)
+def notes(name: str, lines) -> None:
+    """Append `lines(task, batch)`, with the epoch, to `name.RANK` before every training step."""
+
+    def call(forward, task, batch):
+        if task.training:
+            with Path(f"{name}.{os.environ.get('RANK', '0')}").open("a") as file:
+                file.writelines(f"{task.epoch} {line}\n" for line in lines(task, batch))
+        return forward(task, batch)
+
+    wrap(call)
 
 
 def slow_steps() -> None:
@@ -80,16 +97,15 @@ def endless_gradient() -> None:
 
 def slow_validation() -> None:
     """From the second one on every batch of a validation takes half a second, and says so first."""
-    original = models.tasks.Classify.forward
 
-    def forward(self, batch):
-        if not self.training and self.epoch == 2:
+    def call(forward, task, batch):
+        if not task.training and task.epoch == 2:
             with Path("validated").open("a") as file:
                 file.write("batch\n")
             time.sleep(0.5)
-        return original(self, batch)
+        return forward(task, batch)
 
-    models.tasks.Classify.forward = forward
+    wrap(call)
 
 
 def die_writing() -> None:
@@ -121,30 +137,33 @@ def die_writing() -> None:
 
 def long_validation() -> None:
     """The first batch of the second validation takes a second, and says so."""
-    original = models.tasks.Classify.forward
     numbers = itertools.count(1)
 
-    def forward(self, batch):
-        if not self.training and next(numbers) == 3:
+    def call(forward, task, batch):
+        if not task.training and next(numbers) == 3:
             Path("long").touch()
             time.sleep(1)
-        return original(self, batch)
+        return forward(task, batch)
 
-    models.tasks.Classify.forward = forward
+    wrap(call)
 
 
 def small_disk() -> None:
-    """`results` is a disk of DISK bytes that no other process sees; at the end what is on it is kept."""
+    """`results` moves to a disk of DISK bytes that no other process sees; at the end what is on it is kept."""
     libc, everything = ctypes.CDLL(None, use_errno=True), 1 << 17  # CLONE_NEWNS
     recursive, private = 1 << 14, 1 << 18
-    Path("results").mkdir()
     before = Path.cwd() / "results"
+    before.mkdir(exist_ok=True)
+    earlier = before.rename(before.with_name("earlier"))
+    before.mkdir()
     calls = (
         libc.unshare(everything),
         libc.mount(None, b"/", None, recursive | private, None),
         libc.mount(b"tmpfs", bytes(before), b"tmpfs", 0, f"size={os.environ['DISK']}".encode()),
     )
     assert calls == (0, 0, 0), os.strerror(ctypes.get_errno())
+    shutil.copytree(earlier, before, dirs_exist_ok=True)
+    shutil.rmtree(earlier)
 
     def keep() -> None:
         shutil.copytree(before, before.with_name("kept"))
@@ -158,35 +177,13 @@ def small_disk() -> None:
 def note_weights() -> None:
     """What the weights are before every training step goes to `weights.RANK`, to the last bit."""
 
-    def note(kind: type) -> None:
-        original = kind.forward
+    def digest(task, batch) -> list[str]:
+        data = b"".join(parameter.detach().numpy().tobytes() for parameter in task.parameters())
+        return [hashlib.sha256(data).hexdigest()]
 
-        def forward(self, batch):
-            if self.training:
-                data = b"".join(parameter.detach().numpy().tobytes() for parameter in self.parameters())
-                with Path(f"weights.{os.environ.get('RANK', '0')}").open("a") as file:
-                    file.write(f"{self.epoch} {hashlib.sha256(data).hexdigest()}\n")
-            return original(self, batch)
-
-        kind.forward = forward
-
-    note(models.tasks.Classify)
-    note(models.tasks.Distill)
+    notes("weights", digest)
 
 
 def note_videos() -> None:
     """The videos of every training step go to `videos.RANK`, with the epoch."""
-
-    def note(kind: type) -> None:
-        original = kind.forward
-
-        def forward(self, batch):
-            if self.training:
-                with Path(f"videos.{os.environ.get('RANK', '0')}").open("a") as file:
-                    file.writelines(f"{self.epoch} {name}\n" for name in batch["video"])
-            return original(self, batch)
-
-        kind.forward = forward
-
-    note(models.tasks.Classify)
-    note(models.tasks.Distill)
+    notes("videos", lambda task, batch: batch["video"])

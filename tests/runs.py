@@ -11,6 +11,7 @@ import json
 import multiprocessing
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -37,6 +38,7 @@ from opts import parse_opts
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("train", "STS_train", "test_single_stream", "test_two_stream")
+LATE = ("torch._dynamo", "torchvision.transforms.v2")  # which optimisers and augmentation import when they are made
 WIDTH = 8  # bytes of a number that the server tells
 PATIENCE = 120  # seconds that any run may take before it counts as hanging
 
@@ -194,8 +196,8 @@ def wait_for(found: Callable[[], object], run: Run, patience: float = PATIENCE) 
 def serve(address: str) -> None:
     """Fork whatever is asked for until the input ends."""
     multiprocessing.set_start_method("forkserver")
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "train"])
-    for script in (*SCRIPTS, "torch._dynamo"):  # which optimisers import
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "train", *LATE])
+    for script in (*SCRIPTS, *LATE):
         importlib.import_module(script)
     gc.freeze()
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as the loader has its server
@@ -288,6 +290,23 @@ class Case:
             server().run(script, self.words(script, "no workers"), self.folder(folder))
             self.taken[script] = time.monotonic() - start
         return folder / "results"
+
+    def best(self) -> Path:
+        """Best checkpoint of the RGB network."""
+        return one(self.whole("train"), "*_best.pth")
+
+    def pair(self) -> Path:
+        """Folder of a run of two ranks that nothing happened to, each of which noted its videos."""
+        folder = self.root / "pair"
+        if not folder.exists():
+            words = self.words("train", "no workers")
+            ranks = server().ranks(2, "train", words, self.folder(folder), before="note_videos")
+            assert [rank.wait() for rank in ranks] == [0, 0], ranks[0].err
+        return folder
+
+    def copy(self, script: str, folder: Path) -> Path:
+        """A folder with the results of that run."""
+        return Path(shutil.copytree(self.whole(script).parent, folder))
 
     def seconds(self, script: str) -> float:
         """How long that took."""

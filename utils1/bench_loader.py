@@ -12,16 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from opts import parse_with
-from opts.table import build_parser
+from opts import TRAIN, build_parser, parse_with
 from workflows.measuring.loading import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script, and those of training."""
-    parser = build_parser()
-    parser.description = __doc__
-    parser.usage = "%(prog)s --dataset DATASET --frame_dir FRAME_DIR [options]"  # all of them would fill a page
+    parser = build_parser(TRAIN, __doc__)
+    parser.usage = "%(prog)s --dataset DATASET --frame_dir FRAME_DIR [options]"
     add = parser.add_argument_group("measurement").add_argument
     add("--seconds", type=float, default=4.0, help="for each setting, beside its start")
     add("--json", action="store_true", help="print JSON instead of a table")

@@ -15,16 +15,14 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from models.analysis.similarity import FEATURES
-from opts import parse_with
-from opts.table import build_parser
+from opts import SINGLE, build_parser, parse_with
 from workflows.understanding.layer_similarity import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this script, and those of training."""
-    parser = build_parser()
-    parser.description = __doc__
-    parser.usage = "%(prog)s --student STUDENT --teacher TEACHER [options]"  # all of them would fill a page
+    """Parse the options of this script, and those of test_single_stream.py."""
+    parser = build_parser(SINGLE, __doc__, also=["flow_source"])
+    parser.usage = "%(prog)s --student STUDENT --teacher TEACHER [options]"
     parser.set_defaults(modality="RGB_Flow")
     add = parser.add_argument_group("similarity").add_argument
     add("--student", required=True, help="checkpoint")

@@ -17,10 +17,10 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from sts_common import counted
-from sts_common.files import encoded, write_atomically
+from sts_common.files import write_text
 from workflows.reporting.group_report import GroupReport, report_group
 from workflows.reporting.page import as_html
-from workflows.reporting.plain_forms import TABLES, as_csv, as_markdown
+from workflows.reporting.plain_forms import TABLES, as_markdown, table_text
 from workflows.reporting.score_files import group_files, read_files
 
 log = logging.getLogger(__name__)
@@ -43,18 +43,12 @@ def main(opt: Namespace) -> list[GroupReport]:
             if details.errors and details.no_pictures:
                 log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
     texts = {"index.html": as_html(reports), "report.md": as_markdown(reports)}
-    contents = {name: encoded(text) for name, text in texts.items()}
-    contents |= {name: as_csv(make, reports) for name, make in TABLES.items()}
-    for name, content in contents.items():
-        write(opt.out / name, content)
+    texts |= {name: table_text(make, reports) for name, make in TABLES.items()}
+    for name, text in texts.items():
+        write_text(opt.out / name, text)
     count = sum(len(report.group.files) for report in reports)
     print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a file, whole or not at all."""
-    write_atomically(path, lambda file: file.write(content))
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

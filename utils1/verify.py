@@ -5,8 +5,8 @@ Examples:
     python utils1/verify.py RGB_HMDB51_16f.pth dataset/HMDB51 --n_classes 51 --expect 0.667
     python utils1/verify.py sfs.safetensors dataset/HMDB51 --record
 
-What is not given is as in the checkpoint; all options of the test scripts can be given. Exit code 0: the numbers are
-equal, 1: they differ, 2: bad input.
+What is not given is as in the checkpoint; the options of test_single_stream.py are those of this command. Exit code 0:
+the numbers are equal, 1: they differ, 2: bad input.
 """
 
 import argparse
@@ -17,16 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from opts import parse_with
-from opts.table import build_parser
+from opts import SINGLE, build_parser, parse_with
 from workflows.verifying.verify import script
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this tool, and those of the test scripts."""
-    parser = build_parser()
-    parser.description = __doc__
-    parser.usage = "%(prog)s CHECKPOINT FRAME_DIR [options]"  # all of them would fill a page
+    """Parse the options of this tool, and those of test_single_stream.py."""
+    parser = build_parser(SINGLE, __doc__)
+    parser.usage = "%(prog)s CHECKPOINT FRAME_DIR [options]"
     add = parser.add_argument_group("verify").add_argument
     add("file", metavar="CHECKPOINT", help=".pth or .safetensors")
     add("root", metavar="FRAME_DIR", help="folder of the extracted frames, or of the videos")

@@ -2,6 +2,9 @@
 
 One draw counts for all frames and streams of a clip, and it is the same whichever streams are read: the generator
 decides it and nothing else. Colours change in RGB alone. Clips are uint8 (C, T, H, W), and stay as they were.
+
+The kernels are torchvision's. Its transforms are not used: they draw from torch's global generator, so that what a seed
+draws would be other, and depend on the streams and on workers; and they do not turn flow vectors with the picture.
 """
 
 from argparse import Namespace
@@ -170,7 +173,8 @@ class RandomErasing:
         erase, draws = rng.random() < self.p, draw_boxes(rng, self.scale, self.ratio)
         if not erase:
             return clip
-        return {name: still(x, fitting_box(x.shape[-2], x.shape[-1], draws)) for name, x in clip.items()}
+        boxes = {name: fitting_box(x.shape[-2], x.shape[-1], draws) for name, x in clip.items()}
+        return {name: still(x, box) if (box := boxes[name]) else x for name, x in clip.items()}
 
 
 def check_probability(p: float, option: str) -> float:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -24,9 +25,9 @@ def frame_by_frame(clip: Tensor) -> Tensor:
     return clip.transpose(0, 1)
 
 
-def tall(operation: Callable[[Tensor], Tensor], clip: Tensor) -> Tensor:
-    """Apply an operation to all frames as one tall picture (C, T H, W): statistics are the clip's, nothing flickers."""
-    return operation(clip.flatten(1, 2)).reshape(clip.shape)
+def tall(kernel: str, clip: Tensor, *amount: float) -> Tensor:
+    """Apply a kernel to all frames as one tall picture (C, T H, W): statistics are the clip's, nothing flickers."""
+    return getattr(kernels(), kernel)(clip.flatten(1, 2), *amount).reshape(clip.shape)
 
 
 def sharpen(clip: Tensor, amount: float) -> Tensor:
@@ -36,15 +37,15 @@ def sharpen(clip: Tensor, amount: float) -> Tensor:
 
 # An operation with its amount, on RGB.
 PHOTOMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "brightness": lambda clip, amount: tall(lambda x: kernels().adjust_brightness(x, amount), clip),
-    "contrast": lambda clip, amount: tall(lambda x: kernels().adjust_contrast(x, amount), clip),
-    "saturation": lambda clip, amount: tall(lambda x: kernels().adjust_saturation(x, amount), clip),
-    "hue": lambda clip, amount: tall(lambda x: kernels().adjust_hue(x, amount), clip),
+    "brightness": partial(tall, "adjust_brightness"),
+    "contrast": partial(tall, "adjust_contrast"),
+    "saturation": partial(tall, "adjust_saturation"),
+    "hue": partial(tall, "adjust_hue"),
     "sharpness": sharpen,
-    "posterize": lambda clip, amount: tall(lambda x: kernels().posterize(x, int(amount)), clip),
-    "solarize": lambda clip, amount: tall(lambda x: kernels().solarize(x, amount), clip),
-    "autocontrast": lambda clip, amount: tall(lambda x: kernels().autocontrast(x), clip),
-    "equalize": lambda clip, amount: tall(lambda x: kernels().equalize(x), clip),
+    "posterize": lambda clip, amount: tall("posterize", clip, int(amount)),
+    "solarize": partial(tall, "solarize"),
+    "autocontrast": lambda clip, amount: tall("autocontrast", clip),
+    "equalize": lambda clip, amount: tall("equalize", clip),
 }
 
 
@@ -90,10 +91,6 @@ def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
     return (vectors + 127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def still(clip: Tensor, box: Box | None) -> Tensor:
-    """Return a clip with a grey and motionless box, or as it is without one."""
-    if box is None:
-        return clip
-    clip = clip.clone()
-    clip[..., box.top : box.top + box.height, box.left : box.left + box.width] = NO_MOTION
-    return clip
+def still(clip: Tensor, box: Box) -> Tensor:
+    """Return a clip with a grey and motionless box."""
+    return kernels().erase(clip, *box, torch.tensor(NO_MOTION))

@@ -1,4 +1,8 @@
-"""Random crops for training: which part of the frames is seen, drawn once per clip for all its frames and streams."""
+"""Random crops for training: which part of the frames is seen, drawn once per clip for all its frames and streams.
+
+Those of torchvision are not used: they draw from torch's global generator for frames that are decoded already, here
+only what is seen is decoded, and streams of two sizes see the same part.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from .views import Box, Placement, View
-from .windows import Geometry, Place, draw_boxes, fitting_box, place_window, resized, square
+from .windows import Geometry, draw_boxes, fitting_box, place_window, resized, square
 
 SCALES = tuple(2 ** (-i / 4) for i in range(5))  # 1, 0.84, 0.71, 0.59, 0.5
 POSITIONS = ("c", "tl", "tr", "bl", "br")
@@ -55,16 +59,12 @@ class MultiScaleCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         scale = self.scales[rng.integers(len(self.scales))]
         position = POSITIONS[rng.integers(len(POSITIONS))]
-        return Placement(corner_view(self.size, scale, position), draw_flip(rng, self.flip))
-
-
-def corner_view(size: int, scale: float, position: str) -> Place:
-    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
-    return partial(place_corner, size=size, scale=scale, position=position)
+        place = partial(place_corner, size=self.size, scale=scale, position=position)
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
-    """Return `corner_view` of a frame of this size."""
+    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
     top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
     return resized(Box(top, left, side, side), size)
 
@@ -92,16 +92,12 @@ class FixedCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
         offset = FIXED[rng.integers(len(FIXED))]
-        return Placement(fixed_view(self.size, pair, offset), draw_flip(rng, self.flip))
-
-
-def fixed_view(size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> Place:
-    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
-    return partial(place_fixed, size=size, ratios=ratios, offset=offset)
+        place = partial(place_fixed, size=self.size, ratios=pair, offset=offset)
+        return Placement(place, draw_flip(rng, self.flip))
 
 
 def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
-    """Return `fixed_view` of a frame of this size."""
+    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
     tall, wide = (snap(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)

@@ -8,7 +8,6 @@ import numpy as np
 from .views import Box, Placement, View
 
 Geometry = Callable[[np.random.Generator], Placement]
-Place = Callable[[int, int], View]
 
 TRIES = 10  # boxes drawn before there is none
 

@@ -7,7 +7,8 @@ training/<class>/<video>/                    frames; likewise validation/
 
 from pathlib import Path
 
-from ..lists.annotations import check_path, collect, parse_index, read_lines, read_rows, without_extension
+from ..lists.annotations import check_path, collect, read_rows, without_extension
+from ..lists.class_names import read_numbered
 from ..lists.entries import Entry, Listing
 from ..lists.source_groups import source_of
 
@@ -19,7 +20,8 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
     Arguments and errors are those of `ListVideos`.
     """
-    class_names = read_categories(annotation_path / "moments_categories.txt")
+    file = annotation_path / "moments_categories.txt"
+    class_names = read_numbered(file, "'<class>,<index>'", lambda line: line.rpartition(",")[::-2])
     index = {name: i for i, name in enumerate(class_names)}
     folder = SUBSETS[subset]
 
@@ -30,24 +32,3 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
         return Entry(f"{folder}/{video}", index[row[1].strip()], source_of(video.rpartition("/")[2]))
 
     return Listing(collect(read_rows(annotation_path / f"{folder}Set.csv"), parse), class_names)
-
-
-def read_categories(path: Path) -> list[str]:
-    """Read class names by index.
-
-    Raises:
-        ValueError: If the indices do not go from 0 without a gap.
-    """
-    names: dict[int, str] = {}
-    for place, line in read_lines(path):
-        name, _, number = line.rpartition(",")
-        try:
-            label = parse_index(number.strip())
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
-        if label in names or not name.strip():
-            raise ValueError(f"{place}: expected '<class>,<index>' with a new index, got {line[:80]!r}")
-        names[label] = name.strip()
-    if sorted(names) != list(range(len(names))):
-        raise ValueError(f"{path}: class indices must go from 0 to {len(names) - 1} without a gap")
-    return [names[i] for i in range(len(names))]

@@ -8,7 +8,8 @@ UCF101/ApplyEyeMakeup/<video>/               frames
 
 from pathlib import Path
 
-from ..lists.annotations import check_path, collect, parse_index, read_lines, stem
+from ..lists.annotations import check_path, collect, read_lines, stem
+from ..lists.class_names import read_numbered
 from ..lists.entries import Entry, Listing
 from ..lists.source_groups import source_of
 
@@ -20,7 +21,8 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
     Arguments and errors are those of `ListVideos`.
     """
-    class_names = read_classes(annotation_path / "classInd.txt")
+    file = annotation_path / "classInd.txt"
+    class_names = read_numbered(file, "'<index> <class>'", lambda line: line.partition(" ")[::2], first=1)
     index = {name.lower(): i for i, name in enumerate(class_names)}
 
     def parse(line: str) -> Entry:
@@ -31,20 +33,3 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
         return Entry(check_path(path), index[name.lower()], source_of(path))
 
     return Listing(collect(read_lines(annotation_path / f"{LISTS[subset]}{split:02d}.txt"), parse), class_names)
-
-
-def read_classes(path: Path) -> list[str]:
-    """Read class names by index."""
-    names: dict[int, str] = {}
-    for place, line in read_lines(path):
-        number, _, name = line.partition(" ")
-        try:
-            label = parse_index(number, first=1)
-        except ValueError as error:
-            raise ValueError(f"{place}: {error}") from None
-        if not name.strip() or label in names:
-            raise ValueError(f"{place}: expected '<index> <class>' with a new index, got {line[:80]!r}")
-        names[label] = name.strip()
-    if sorted(names) != list(range(len(names))):
-        raise ValueError(f"{path}: class indices must go from 1 to {len(names)} without a gap")
-    return [names[i] for i in range(len(names))]

@@ -39,6 +39,11 @@ def read_file(path: Path) -> bytes:
         raise unreadable_file(path, str(error.strerror)) from None
 
 
+def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
+    """Decode an image file; raises as `read_file` and `decode`."""
+    return decode(read_file(path), channels, path)
+
+
 def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
     """Decode the image in a bytes-like object.
 
@@ -77,7 +82,7 @@ def jpeg_size(data: memoryview, name: Any) -> tuple[int, int]:
     size, place = None, 2
     for marker, begin, end in segments(data, name):
         if marker in FRAME_MARKERS:
-            size = int.from_bytes(data[begin + 3 : begin + 5]), int.from_bytes(data[begin + 1 : begin + 3])
+            size = stated_size(data, begin)
         place = end
     if size is None or 0 in size:
         raise damaged(name, "it states no size")
@@ -100,6 +105,11 @@ def segments(data: memoryview, name: Any) -> Iterator[tuple[int, int, int]]:
         if marker not in BARE_MARKERS:
             begin, place = place + 2, place + int.from_bytes(data[place : place + 2])
             yield marker, begin, place
+
+
+def stated_size(data: bytes | memoryview, begin: int) -> tuple[int, int]:
+    """Read width and height from the segment of a JPEG header that begins there, a frame's."""
+    return int.from_bytes(data[begin + 3 : begin + 5]), int.from_bytes(data[begin + 1 : begin + 3])
 
 
 def size_of(data: memoryview, name: Any) -> tuple[int, int]:

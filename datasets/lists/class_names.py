@@ -1,10 +1,10 @@
 """Files of class names, one per line or row, in the order of their indices or with them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .annotations import MAX_CLASSES, number_names, read_lines, read_rows, whole_number
+from .annotations import MAX_CLASSES, number_names, parse_index, read_lines, read_rows, whole_number
 
 NAMES = ("classes", "class_names", "class_list", "classInd", "labels", "category", "categories")
 MINI = ("mini_ssv2.txt", "mini_kinetics400.txt")  # belong to lists whose names begin with mini_
@@ -38,6 +38,34 @@ def read_names(path: Path | None) -> list[str]:
             if int(number) != i or first > 1:
                 raise ValueError(f"{place}: class indices must go from 0 or 1 without a gap or repeat, got {number}")
     return list(number_names((place, name) for place, _, name in rows))
+
+
+def read_numbered(path: Path, shape: str, split: Callable[[str], tuple[str, ...]], first: int = 0) -> list[str]:
+    """Read class names by index from lines of both.
+
+    Args:
+        path: The file.
+        shape: Of a line, for errors.
+        split: Line -> index and name.
+        first: The least index.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line is malformed, or the indices do not go from `first` without a gap.
+    """
+    names: dict[int, str] = {}
+    for place, line in read_lines(path):
+        number, name = (part.strip() for part in split(line))
+        try:
+            label = parse_index(number, first)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+        if label in names or not name:
+            raise ValueError(f"{place}: expected {shape} with a new index, got {line[:80]!r}")
+        names[label] = name
+    if sorted(names) != list(range(len(names))):
+        raise ValueError(f"{path}: class indices must go from {first} to {first + len(names) - 1} without a gap")
+    return [names[i] for i in range(len(names))]
 
 
 def read_plain(path: Path) -> list[Numbered]:

@@ -81,15 +81,24 @@ class LoadedBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Collator:
-    """Collator of items, samples or lists of them, some of which may have failed."""
+    """Collator of items, samples or lists of them, some of which may have failed.
+
+    Attributes:
+        collate: Makes a batch of samples.
+        pin: Whether the batch lies in pinned memory, which a GPU can fetch while it works.
+    """
 
     collate: Collate
+    pin: bool = False
 
     def __call__(self, items: Sequence[Any]) -> LoadedBatch:
         bad = [item for item in items if isinstance(item, FailedItem)]
         good = [item if isinstance(item, list) else [item] for item in items if not isinstance(item, FailedItem)]
         samples = [sample for item in good for sample in item]
-        return LoadedBatch(self.collate(samples) if samples else None, bad)
+        batch = self.collate(samples) if samples else None
+        if batch and self.pin:
+            batch = {name: x.pin_memory() if isinstance(x, Tensor) else x for name, x in batch.items()}
+        return LoadedBatch(batch, bad)
 
 
 @dataclass(eq=False, repr=False)
@@ -137,10 +146,9 @@ class ClipLoader:
 
     def build_loading(self) -> Callable[[], Iterable[LoadedBatch]]:
         """Build the function that loads the batches of an epoch."""
-        dataset, collator = FaultTolerantDataset(self.dataset), Collator(self.collate)
+        dataset = FaultTolerantDataset(self.dataset)
         if self.workers and self.kind == "threads":
-            finish = PinnedCollator(collator) if self.pin_memory else collator
-            threads = Threads(dataset.__getitem__, finish, self.workers)
+            threads = Threads(dataset.__getitem__, Collator(self.collate, self.pin_memory), self.workers)
             return lambda: threads(self.batches)
         if self.workers:
             allow_open_files(self.workers)
@@ -148,7 +156,7 @@ class ClipLoader:
             dataset,
             batch_sampler=self.batches,
             num_workers=self.workers,
-            collate_fn=collator,
+            collate_fn=Collator(self.collate),
             pin_memory=self.pin_memory,
             persistent_workers=self.workers > 0,
             multiprocessing_context=worker_context() if self.workers else None,
@@ -184,18 +192,6 @@ class ClipLoader:
             raise copy.copy(bad.error) from bad.error
         videos = getattr(self.dataset, "videos", None)
         self.left_out.add(videos[bad.item].name if videos else str(bad.item), bad.error)
-
-
-@dataclass(frozen=True)
-class PinnedCollator:
-    """Collator whose batches lie in pinned memory, which a GPU can fetch while it works."""
-
-    collator: Collator
-
-    def __call__(self, items: Sequence[Any]) -> LoadedBatch:
-        batch, bad = self.collator(items)
-        pinned = batch and {name: x.pin_memory() if isinstance(x, Tensor) else x for name, x in batch.items()}
-        return LoadedBatch(pinned, bad)
 
 
 def crops_per_item(dataset: Dataset[Any]) -> int:

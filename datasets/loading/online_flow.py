@@ -107,15 +107,7 @@ class OnlineFlow:
 
 
 class OnlineReader(ClipReader):
-    """Reader of clips that computes flow as it reads the frames.
-
-    Args:
-        streams: Streams to read.
-        store: Source of the frames.
-        flow: Stands for the files of the flow stream.
-        geometry: Draws what is seen of all streams of a clip.
-        augments: Applied in order to the clip that is seen.
-    """
+    """Reader of clips that computes flow as it reads the frames: `flow` stands for the files of that stream."""
 
     def __init__(
         self,

@@ -80,14 +80,7 @@ def alone(started: threading.Barrier) -> None:
 
 
 class Batch:
-    """A batch whose samples are being read.
-
-    Args:
-        addresses: Of its samples.
-        fetch: See `Threads`.
-        finish: See `Threads`.
-        pool: Does the work.
-    """
+    """A batch whose samples are being read by a pool, with `fetch` and `finish` as in `Threads`."""
 
     def __init__(
         self,

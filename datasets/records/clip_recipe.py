@@ -18,23 +18,35 @@ from ..video import VideoDataset
 
 log = logging.getLogger(__name__)
 
-# Options that shape a clip; a checkpoint brings its own.
-CLIP_OPTIONS = ("sample_size", "sample_duration", "clip_stride")
+ELSEWHERE = {"train_sampling", "normalisation", "video_fps"}  # may differ, or are compared where they count
+# What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
+TEST_SAMPLING = {"segments": "segments"}
 
 
-def build_recipe(opt: Namespace, loader: ClipLoader, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def build_recipe(
+    opt: Namespace, loader: ClipLoader, names: Sequence[str], flow: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Describe how the clips were made, as plain values. Normalisation is in the network's metadata.
 
     Args:
         opt: Describes the data.
         loader: Reads them.
+        names: Options that shape a clip of a test, too.
         flow: Content of `flow.json`, where flow is computed.
+
+    Returns:
+        These options, as a test takes them; the rate of video files is that of the images in use, whatever they are.
+        "train_sampling", and "test", its counterpart, see `opts.as_trained`; "provenance" of the images.
     """
     assert isinstance(loader.dataset, VideoDataset)
-    image_record = images_made(opt, loader.dataset.reader.store)
+    images = images_made(opt, loader.dataset.reader.store)
+    rate = {"video_fps": images["fps"] or 0.0} if "fps" in images else {}
     return {
-        **{name: getattr(opt, name) for name in CLIP_OPTIONS},
-        "provenance": image_record | dict(flow or {}),
+        **{name: getattr(opt, name) for name in names},
+        **rate,
+        "train_sampling": opt.train_sampling,
+        "test": {"test_sampling": TEST_SAMPLING.get(opt.train_sampling, "all")},
+        "provenance": images | dict(flow or {}),
     }
 
 
@@ -74,8 +86,8 @@ def check_data(
             f"{opt.annotation_path} has {len(class_names)} ({', '.join(class_names[:3])}, ...)"
         )
     recipe = checkpoint.get("recipe", {})
-    for name in CLIP_OPTIONS:
-        if name in recipe and recipe[name] != getattr(opt, name):
+    for name in sorted(recipe.keys() & vars(opt).keys() - ELSEWHERE):
+        if recipe[name] != getattr(opt, name):
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
     if stream == FLOW:
         differences = flow_mismatch(provenance(opt), recipe.get("provenance", {}))

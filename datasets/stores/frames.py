@@ -2,10 +2,9 @@
 
 import os
 from collections.abc import Collection, Iterable, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,9 +37,7 @@ class FrameFolders:
     def locate(self, path: str) -> Path:
         """Find the folder of a video; if its frames are absent, that of its flow."""
         inside(self.root, path)
-        parts = PurePosixPath(path)
-        names = {"path": path, "parent": parts.parent.name, "name": parts.name}
-        places = [place.format_map(names) for place in self.layout.folders]
+        places = self.layout.places(path)
         video_folder = next((place for path in places if (place := find_alike(self.root, path)).is_dir()), None)
         if video_folder is None:
             raise FileNotFoundError(f"{self.root / places[0]}: no such folder, the video is not extracted")
@@ -156,21 +153,3 @@ def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) ->
     """
     store = FrameFolders(folder.parent, layout)
     return usable_frames(store.counts(folder, needs), store.flow_lag)
-
-
-def read_image(path: Path, flag: int) -> NDArray[np.uint8]:
-    """Decode one image file; `flag` is OpenCV's.
-
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it cannot be decoded.
-    """
-    try:
-        data = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: missing; extract the video again") from None
-    # EXIF rotation is ignored: extractors write upright frames, and Pillow, which the weights saw, ignores it.
-    image = cv2.imdecode(data, flag | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
-    if image is None:
-        raise ValueError(f"{path}: damaged image (empty or cut short); extract the video again")
-    return image.astype(np.uint8, copy=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 DONE = "done"  # written last by the extractors: the video is complete
@@ -49,6 +50,11 @@ class Layout:
     def __getitem__(self, stream: str) -> tuple[Pattern, ...]:
         """Return the patterns of a stream, none where the tool does not write it."""
         return self.images.get(stream, ())
+
+    def places(self, path: str) -> list[str]:
+        """Return where a listed video may lie below the root."""
+        parts = PurePosixPath(path)
+        return [place.format(path=path, parent=parts.parent.name, name=parts.name) for place in self.folders]
 
 
 FLAT = ("{name}", "{path}")

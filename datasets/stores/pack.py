@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ from .provenance import read_record
 from .store import Video, inside
 
 OPEN = 64  # files that a process keeps open
-PLACES = ("{path}",)
 
 
 class PackedVideos:
@@ -38,9 +37,8 @@ class PackedVideos:
         self.root, self.decode = root, Decode(decoder, decode == "fast")
         record = read_record(root / RECORD)
         self.flow_lag = int(record.get("flow_lag", 1))
-        layout = LAYOUTS.get(record.get("layout", ""))
-        self.places = layout.folders if layout else PLACES
-        self.streams = frozenset(layout.images) if layout else frozenset({RGB.name, FLOW.name})
+        self.layout = LAYOUTS.get(record.get("layout", ""))
+        self.streams = frozenset(self.layout.images if self.layout else (RGB.name, FLOW.name))
         self.open = lru_cache(OPEN)(PackFile)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,9 +51,7 @@ class PackedVideos:
     def locate(self, path: str) -> Path:
         """Find a video; its path is without the ending that the file of each stream adds."""
         inside(self.root, path)
-        parts = PurePosixPath(path)
-        names = {"path": path, "parent": parts.parent.name, "name": parts.name}
-        places = [place.format_map(names) for place in self.places]
+        places = self.layout.places(path) if self.layout else [path]
         for place in places:
             for stream in (RGB.name, FLOW.name):
                 file = find_alike(self.root, f"{place}.{stream}{SUFFIX}")

@@ -13,9 +13,8 @@ from ..decoding.images import Decode, resample_frames
 from ..decoding.timing import spent
 from ..decoding.video.index import index_video
 from ..decoding.video.pictures import Picture
-from ..decoding.video.rates import check_rate, ticks_of
+from ..decoding.video.rates import check_rate, mean_rate, ticks_of
 from ..decoding.video.reading import read_positions
-from ..decoding.video.steps import mean_rate
 from ..lists.annotations import VIDEOS, without_extension
 from ..streams import RGB, Stream
 from .alike import alike, find_alike, only

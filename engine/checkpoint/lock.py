@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 from filelock import lock_descriptor
@@ -82,8 +81,6 @@ class Lock:
         self.file = file
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.file:  # the file stays: removed, two runs could lock two files of one name
             self.file.close()

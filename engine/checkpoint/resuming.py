@@ -9,19 +9,6 @@ from sts_common import counted
 
 log = logging.getLogger(__name__)
 
-# Of this machine and this call, not of the run: as given now or as the default. Data may have moved; whether they are
-# the same is seen from class names and from what the extraction wrote down.
-HERE = frozenset(
-    (
-        *("config", "given", "debug", "log", "device", "result_path", "frame_dir", "annotation_path", "layout"),
-        *("resume", "resume_anyway", "resume_path1", "resume_path2", "resume_path3", "SFS_resume_path", "begin_epoch"),
-        *("n_workers", "loader", "decoder", "cache", "max_bad", "allow_flow_mismatch", "input_channels"),
-        *("clips_per_batch", "test_sampling", "num_clips", "num_crops", "tail", "scores_path"),
-        *("fusion", "fusion_weights", "group_width", "profile", "stream", "scores", "use", "clip_mean", "test_subset"),
-    )
-)
-# Of the run, but a run may go on with others. All options in neither table are fixed: a new one is until it is listed.
-FREE = frozenset(("n_epochs", "checkpoint", "save_steps", "keep", "amp", "compile", "deterministic"))
 TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
 ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
 # What becomes a setting of the optimiser's groups, which otherwise are as in the checkpoint.
@@ -36,7 +23,9 @@ SETTINGS = {
 SCALED = frozenset(("batch_size", "iter_size"))  # with --lr_scale_base they change the rate
 
 
-def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Namespace:
+def resumed_options(
+    state: Mapping[str, Any], opt: Namespace, source: str, here: Collection[str] = (), free: Collection[str] = ()
+) -> Namespace:
     """Return the options of a run that goes on from a checkpoint.
 
     Options that were not given are as in the checkpoint, except those of this machine and this call. Published
@@ -46,36 +35,36 @@ def resumed_options(state: Mapping[str, Any], opt: Namespace, source: str) -> Na
         state: The checkpoint.
         opt: Options now; `given` names those that were set. With `resume_anyway` a changed one is only reported.
         source: Name of the checkpoint.
+        here: Options of this machine and this call.
+        free: Options of the run that may differ from then on; all others are fixed.
 
     Raises:
         ValueError: Lists the given options that would make it another run.
     """
-    stored = stored_options(state, opt, source)
-    if changed := changed_options(stored, opt, opt.given):
+    stored = stored_options(state, opt, source, here)
+    if changed := changed_options(stored, opt, free):
         message = f"{source}: made with other options: {'; '.join(changed)}"
         if not opt.resume_anyway:
             raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
         log.warning("%s; going on with the new ones", message)
-    inherited = {name: value for name, value in stored.items() if name not in HERE and name not in opt.given}
+    inherited = {name: value for name, value in stored.items() if name not in opt.given}
     # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
-    equal = {name: value for name, value in stored.items() if name not in HERE and value == getattr(opt, name)}
+    equal = {name: value for name, value in stored.items() if value == getattr(opt, name)}
     return Namespace(**vars(opt) | inherited | equal)
 
 
-def changed_options(stored: Mapping[str, Any], opt: Namespace, given: Collection[str]) -> list[str]:
+def changed_options(stored: Mapping[str, Any], opt: Namespace, free: Collection[str] = ()) -> list[str]:
     """Return options that may not differ from the run's and do, as "batch_size 32 in the checkpoint, 16 now".
 
     Args:
         stored: Options in the checkpoint.
-        opt: Options now.
-        given: Names of those that were set; the others are no change, they are taken from the checkpoint.
+        opt: Options now; those that were not given are no change, they are taken from the checkpoint.
+        free: Options that may differ; not the last epoch where a schedule was made for it.
     """
-    free = HERE | FREE
-    if stored.get("lr_schedule") in TO_THE_LAST_EPOCH:
-        free -= {"n_epochs"}
+    shaping = {"n_epochs"} if stored.get("lr_schedule") in TO_THE_LAST_EPOCH else set()
     return [
         f"{name} {shown(stored[name])} in the checkpoint, {shown(getattr(opt, name))} now"
-        for name in sorted(set(given) - free)
+        for name in sorted(set(opt.given) - (set(free) - shaping))
         if name in stored and differ(name, stored[name], getattr(opt, name))
     ]
 
@@ -136,8 +125,8 @@ def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: st
         log.warning("%s; going on with those that are here", message)
 
 
-def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dict[str, Any]:
-    """Return the options in a checkpoint that exist today.
+def stored_options(state: Mapping[str, Any], opt: Namespace, source: str, here: Collection[str] = ()) -> dict[str, Any]:
+    """Return the options in a checkpoint that exist today, without those of `here`.
 
     Raises:
         ValueError: If one has a value that it cannot have.
@@ -145,9 +134,9 @@ def stored_options(state: Mapping[str, Any], opt: Namespace, source: str) -> dic
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    options = {name: stored[name] for name in vars(opt) if name in stored}
+    options = {name: stored[name] for name in vars(opt) if name in stored and name not in here}
     for name, value in options.items():
-        if name not in HERE and kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
+        if kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
     return options
 

@@ -38,9 +38,16 @@ MEANINGS = {
 class HelpFormatter(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
     """Help that keeps the lines of a description, and shows only informative defaults: not "None" or "False"."""
 
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
     def _get_help_string(self, action: argparse.Action) -> str | None:
         silent = action.default is None or action.default is False or action.default in ("", [])
         return action.help if silent else super()._get_help_string(action)
+
+    def _get_default_metavar_for_optional(self, action: argparse.Action) -> str:
+        """Name the kind of value: the name of the option, in capitals, would say it twice."""
+        return "INT" if action.type is int else "FLOAT" if action.type is float else "VALUE"
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -78,6 +85,17 @@ class ArgumentParser(argparse.ArgumentParser):
         """Return every option, like "--batch_size", that has a value to set."""
         options = self._option_string_actions.items()
         return {option: action for option, action in options if action.default != argparse.SUPPRESS}
+
+
+class RefusedOption(argparse.Action):
+    """An option that would have no effect; `const` says why."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        parser.error(f"{option} {self.const}")
+
+
+class ElsewhereOption(RefusedOption):
+    """An option of another script: refused on the command line, passed over in a `--config` that several share."""
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

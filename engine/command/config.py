@@ -11,7 +11,7 @@ import yaml
 
 from sts_common.files import write_text
 
-from .cli import ArgumentParser, did_you_mean
+from .cli import ArgumentParser, ElsewhereOption, did_you_mean
 
 BOOLEANS = {"true": True, "false": False}
 NOT_OPTIONS = ("given", "config")  # in the namespace of a run, but none of its settings
@@ -41,14 +41,16 @@ def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
     unset: list[str] = []  # a list, which repeatable options copy
     marks = {action.dest: unset for action in parser.settable().values() if action.default is not None}
     marked = vars(parser.parse_args(words, Namespace(**marks)))
-    return sorted(name for name, value in marked.items() if value is not unset and value is not None)
+    parsed = {action.dest for action in parser._actions}  # not the defaults of what other scripts read
+    return sorted(name for name, value in marked.items() if name in parsed and value is not unset and value is not None)
 
 
 def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
     """Read the options that a YAML file sets.
 
     A value is read as the word that it would be on the command line, so `off` and `1e-5` need no quotes; flags
-    take true and false. An empty value and null leave an option that has no default as it is.
+    take true and false. An empty value and null leave an option that has no default as it is. Options of other scripts
+    are passed over: a file may serve a training and its test.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -61,6 +63,8 @@ def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
         if action is None or isinstance(action, argparse._HelpAction) or name in NOT_OPTIONS:
             suggestion = did_you_mean(name, [option.removeprefix("--") for option in parser.settable()])
             raise ValueError(f"{place}: unknown option {name!r}{suggestion}")
+        if isinstance(action, ElsewhereOption):
+            continue
         if action.dest in options:
             raise ValueError(f"{place}: {name} is set twice")
         try:

@@ -2,6 +2,7 @@
 
 import re
 from argparse import Namespace
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -59,6 +60,18 @@ def named_files(opt: Namespace) -> RunFiles:
     )
 
 
+def published_files(root: Path, stem: Callable[[str], str], epoch: str, log_prefix: str = "") -> RunFiles:
+    """Name the files of a run by the `stem` of "train", but its validation log by that of "val"."""
+    train = stem("train")
+    return RunFiles(
+        checkpoint=f"{root / train}{epoch}.pth",
+        best=root / f"{train}_best.pth",
+        train_log=root / f"{log_prefix}{train}.log",
+        val_log=root / f"{log_prefix}{stem('val')}.log",
+        folder=root / train,
+    )
+
+
 def single_stream_files(opt: Namespace) -> RunFiles:
     """Name the files of `train.py`."""
     if opt.run_name is not None:
@@ -73,14 +86,7 @@ def single_stream_files(opt: Namespace) -> RunFiles:
             f"_ftbeginidx{opt.ft_begin_index}_varLR"
         )
 
-    root = result_dir(opt)
-    return RunFiles(
-        checkpoint=f"{root / stem('train')}{{}}.pth",
-        best=root / f"{stem('train')}_best.pth",
-        train_log=root / f"{stem('train')}.log",
-        val_log=root / f"{stem('val')}.log",
-        folder=root / stem("train"),
-    )
+    return published_files(result_dir(opt), stem, "{}")
 
 
 def student_name(opt: Namespace) -> str:
@@ -101,14 +107,7 @@ def distillation_files(opt: Namespace) -> RunFiles:
             f"_model{opt.model}{opt.model_depth}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
         )
 
-    root, prefix = result_dir(opt), "PreKin_" if opt.pretrain_path else ""
-    return RunFiles(
-        checkpoint=f"{root / stem('train')}_{{}}.pth",
-        best=root / f"{stem('train')}_best.pth",
-        train_log=root / f"{prefix}{stem('train')}.log",
-        val_log=root / f"{prefix}{stem('val')}.log",
-        folder=root / stem("train"),
-    )
+    return published_files(result_dir(opt), stem, "_{}", "PreKin_" if opt.pretrain_path else "")
 
 
 def single_test_file(opt: Namespace) -> Path:

@@ -4,13 +4,11 @@ import os
 import signal
 import threading
 import time
-from types import FrameType, TracebackType
+from types import FrameType
 
 from ..device.distributed import any_rank
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
 # A terminal and Slurm signal every process of a run, and torchrun passes it on: it comes twice at once.
 ECHO = 2.0  # seconds
 
@@ -38,9 +36,7 @@ class Stop:
             self.before = {number: signal.signal(number, self.note) for number in SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         for number, handler in getattr(self, "before", {}).items():
             signal.signal(number, handler)
 

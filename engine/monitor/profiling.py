@@ -1,9 +1,11 @@
-"""Profile of training steps: `--profile N`."""
+"""Profile of training steps: `--profile N`.
+
+torch's `tensorboard_trace_handler` is not used: it names files by host and time, and a full disk leaves half of one.
+"""
 
 import logging
 import tempfile
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -46,9 +48,7 @@ class Profile:
             self.profiler.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.profiler is None:
             return
         self.profiler.stop()

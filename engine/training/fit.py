@@ -23,7 +23,7 @@ from ..monitor.records import RunLogs
 from .loop import Epoch, check_weights, evaluate, train_one_epoch
 from .optim import learning_rate
 from .run import Run
-from .summary import describe, plan_of
+from .summary import describe
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def fit(
         train: Training batches.
         val: Validation batches.
         train_columns: Columns of the training log, see `TsvLog`.
-        clip_flops: See `summary.plan_of`; told at the start.
+        clip_flops: See `summary.describe`; told at the start.
         clip_bytes: Likewise.
 
     Raises:
@@ -85,7 +85,7 @@ def fit(
             else:
                 check_is_fresh(run.checkpoints)
             run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
-            for line in describe(plan_of(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes)):
+            for line in describe(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes):
                 log.info(line)
             if advice := contention(run.device):
                 log.warning(advice)

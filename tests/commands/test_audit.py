@@ -3,8 +3,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,9 +20,9 @@ from datasets.records.lookup import find_videos, without_quarantined
 from datasets.records.manifest import MANIFEST, Facts, read_manifest
 from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quarantine
 from datasets.stores.frames import FrameFolders
+from engine.command import cli
 from utils1 import audit, extract_frames, pack
 from workflows.auditing import audit as audit_workflow
-from workflows.auditing import spread as audit_run
 from workflows.auditing.checks import Problem, check_video
 from workflows.auditing.findings import KINDS, Report, as_table, as_text, sort_problems
 from workflows.auditing.jpeg_ends import check_image
@@ -76,63 +74,30 @@ def test_training_starts_from_the_manifest_without_a_look_at_the_folders(own_hmd
     assert find_videos(entries, FrameFolders(own_hmdb51 / "frames"), needs={"rgb", "flow"}, located=located) == looked
 
 
-def empty(folder):
-    (folder / "00007.jpg").write_bytes(b"")
+def without_tables(image: Path) -> None:
+    """Damage that no end of a file shows: nothing can be decoded without its tables."""
+    data = image.read_bytes()
+    start = data.index(b"\xff\xdb")
+    image.write_bytes(data[:start] + b"\xff\xfe" + data[start + 2 :])
 
 
-def truncate(folder):
-    data = (folder / "00007.jpg").read_bytes()
-    (folder / "00007.jpg").write_bytes(data[: len(data) // 2])
+def truncate(folder, name="00007.jpg", size=700):
+    (folder / name).write_bytes((folder / name).read_bytes()[:size])
 
 
-def truncate_flow(folder):
-    data = (folder / "TVL1jpg_y_00007.jpg").read_bytes()
-    (folder / "TVL1jpg_y_00007.jpg").write_bytes(data[: len(data) - 30])
-
-
-def text(folder):
-    (folder / "00007.jpg").write_text("no image")
-
-
-def header(folder):
-    (folder / "00007.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image \xff\xd9")
-
-
-def directory(folder):
+def replace(folder, make):
+    """Put something else in the place of an image."""
     (folder / "00007.jpg").unlink()
-    (folder / "00007.jpg").mkdir()
-
-
-def dangling(folder):
-    (folder / "00007.jpg").unlink()
-    (folder / "00007.jpg").symlink_to("nowhere.jpg")
-
-
-def pipe(folder):
-    (folder / "00007.jpg").unlink()
-    os.mkfifo(folder / "00007.jpg")
+    make(folder / "00007.jpg")
 
 
 def other_size(folder):
     cv2.imwrite(str(folder / "00007.jpg"), np.zeros((32, 32, 3), np.uint8))
 
 
-def gap(folder):
-    (folder / "00007.jpg").unlink()
-
-
-def lost_end(folder):
-    (folder / "TVL1jpg_x_00019.jpg").unlink()
-    (folder / "TVL1jpg_y_00019.jpg").unlink()
-
-
-def no_flow(folder):
-    for image in folder.glob("TVL1*"):
+def lose(folder, pattern):
+    for image in folder.glob(pattern):
         image.unlink()
-
-
-def gone(folder):
-    shutil.rmtree(folder)
 
 
 def link_out(folder):
@@ -140,39 +105,47 @@ def link_out(folder):
     folder.symlink_to(folder.parents[2] / "outside")
 
 
-def middle(folder):
-    """Damage that no end of the file shows, in a frame that is decoded."""
-    image = folder / "00010.jpg"
-    data = image.read_bytes()
-    start = data.index(b"\xff\xdb")  # tables without which nothing can be decoded
-    image.write_bytes(data[:start] + b"\xff\xfe" + data[start + 2 :])
-
-
-DAMAGE = {
-    empty: ("empty", "00007.jpg: empty"),
-    truncate: ("truncated", "00007.jpg: ends in the middle"),
-    truncate_flow: ("truncated", "TVL1jpg_y_00007.jpg: ends in the middle"),
-    text: ("undecodable", "00007.jpg: damaged image"),
-    header: ("undecodable", "00007.jpg: its header is damaged"),
-    directory: ("undecodable", "00007.jpg: is not a file"),
-    dangling: ("missing", "00007.jpg: a symbolic link to nothing"),
-    pipe: ("undecodable", "00007.jpg: is not a file"),
-    other_size: ("size", "00007.jpg: 32x32, unlike the other frames"),
-    gap: ("count", "00007.jpg: missing, though frames go up to 20"),
-    lost_end: ("count", "missing"),
-    no_flow: ("missing", "no flow images"),
-    gone: ("missing", "no such folder"),
-    link_out: ("outside", "leads out of"),
-    middle: ("undecodable", "00010.jpg: damaged image"),
+DAMAGE = {  # what is done to a folder, the kind of the problem, and words of it
+    "empty": (lambda f: truncate(f, size=0), "empty", "00007.jpg: empty"),
+    "truncated": (truncate, "truncated", "00007.jpg: ends in the middle"),
+    "truncated flow": (
+        lambda f: truncate(f, "TVL1jpg_y_00007.jpg", -30),
+        "truncated",
+        "TVL1jpg_y_00007.jpg: ends in the middle",
+    ),
+    "text": (
+        lambda f: (f / "00007.jpg").write_text("no image"),
+        "undecodable",
+        "00007.jpg: damaged image",
+    ),
+    "header": (
+        lambda f: (f / "00007.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image \xff\xd9"),
+        "undecodable",
+        "00007.jpg: its header is damaged",
+    ),
+    "folder": (lambda f: replace(f, Path.mkdir), "undecodable", "00007.jpg: is not a file"),
+    "dangling": (
+        lambda f: replace(f, lambda place: place.symlink_to("nowhere.jpg")),
+        "missing",
+        "00007.jpg: a symbolic link to nothing",
+    ),
+    "pipe": (lambda f: replace(f, os.mkfifo), "undecodable", "00007.jpg: is not a file"),
+    "other size": (other_size, "size", "00007.jpg: 32x32, unlike the other frames"),
+    "gap": (lambda f: lose(f, "00007.jpg"), "count", "00007.jpg: missing, though frames go up to 20"),
+    "lost end": (lambda f: lose(f, "TVL1*_00019.jpg"), "count", "missing"),
+    "no flow": (lambda f: lose(f, "TVL1*"), "missing", "no flow images"),
+    "gone": (shutil.rmtree, "missing", "no such folder"),
+    "link out": (link_out, "outside", "leads out of"),
+    "middle": (lambda f: without_tables(f / "00010.jpg"), "undecodable", "00010.jpg: damaged image"),
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGE, ids=lambda damage: damage.__name__)
+@pytest.mark.parametrize("damage", DAMAGE)
 def test_damage_is_named_with_its_file_and_ends_in_quarantine(own_hmdb51, damage, caplog):
     root = own_hmdb51 / "frames"
-    damage(root / VIDEO)
+    change, kind, words = DAMAGE[damage]
+    change(root / VIDEO)
     report = run(own_hmdb51, "--quarantine")
-    kind, words = DAMAGE[damage]
     assert kinds(report) == {kind: 1}
     (problem,) = report.errors
     assert problem.path == VIDEO
@@ -193,7 +166,7 @@ def test_damage_is_named_with_its_file_and_ends_in_quarantine(own_hmdb51, damage
 def test_a_mended_video_leaves_the_quarantine(own_hmdb51):
     root = own_hmdb51 / "frames"
     data = (root / VIDEO / "00007.jpg").read_bytes()
-    empty(root / VIDEO)
+    truncate(root / VIDEO, size=0)
     update_quarantine(root, {}, [])
     run(own_hmdb51, "--quarantine")
     assert list(read_quarantine(root)) == [VIDEO]
@@ -204,10 +177,7 @@ def test_a_mended_video_leaves_the_quarantine(own_hmdb51):
 
 
 def test_every_frame_is_decoded_only_when_asked(own_hmdb51):
-    image = own_hmdb51 / "frames" / VIDEO / "00005.jpg"
-    data = image.read_bytes()
-    start = data.index(b"\xff\xdb")
-    image.write_bytes(data[:start] + b"\xff\xfe" + data[start + 2 :])
+    without_tables(own_hmdb51 / "frames" / VIDEO / "00005.jpg")
     assert kinds(run(own_hmdb51)) == {}
     assert kinds(run(own_hmdb51, "--deep")) == {"undecodable": 1}
 
@@ -223,10 +193,10 @@ def test_many_damaged_files_of_a_video_are_one_problem_of_each_kind(own_hmdb51):
 
 
 def test_flow_is_looked_at_only_where_it_is_wanted(own_hmdb51):
-    truncate_flow(own_hmdb51 / "frames" / VIDEO)
+    truncate(own_hmdb51 / "frames" / VIDEO, "TVL1jpg_y_00007.jpg", -30)
     assert kinds(run(own_hmdb51, "--modality", "RGB")) == {}
     for folder in (own_hmdb51 / "frames").glob("*/*"):
-        no_flow(folder)
+        lose(folder, "TVL1*")
         (folder / "done").write_text("")
     assert kinds(run(own_hmdb51)) == {}
     assert read_manifest(own_hmdb51 / "frames").located[VIDEO].counts == {"rgb": FRAMES}
@@ -234,9 +204,9 @@ def test_flow_is_looked_at_only_where_it_is_wanted(own_hmdb51):
 
 def test_a_gap_in_the_frames_does_not_make_flow_wanted(own_hmdb51):
     for folder in (own_hmdb51 / "frames").glob("*/*"):
-        no_flow(folder)
+        lose(folder, "TVL1*")
         (folder / "done").write_text("")
-    gap(own_hmdb51 / "frames" / VIDEO)
+    lose(own_hmdb51 / "frames" / VIDEO, "00007.jpg")
     assert kinds(run(own_hmdb51)) == {"count": 1}
 
 
@@ -384,7 +354,7 @@ def test_damage_in_the_middle_of_a_file_is_found_by_deep_alone_as_extraction_fin
 
 def test_packed_clips_are_audited_as_they_are(own_hmdb51):
     root = own_hmdb51 / "frames"
-    pack.main(pack.parse_args([str(root), str(own_hmdb51 / "packed")]))
+    pack.main(pack.parse_args([str(root), str(own_hmdb51 / "packed"), "--workers", "1"]))
     root.rename(own_hmdb51 / "source")
     (own_hmdb51 / "packed").rename(root)
     report = run(own_hmdb51)
@@ -451,18 +421,18 @@ def test_images_of_other_formats_are_decoded(tmp_path):
     assert check_image(path)[0].kind == "undecodable"
 
 
-@pytest.mark.slow
-def test_the_script_works_in_processes_and_ends_with_one_line(own_hmdb51):
+def test_the_script_ends_with_one_line(own_hmdb51, capsys):
     truncate(own_hmdb51 / "frames" / VIDEO)
     paths = ["--frame_dir", str(own_hmdb51 / "frames"), "--annotation_path", str(own_hmdb51 / "labels")]
-    command = [sys.executable, str(Path(audit.__file__)), *paths, "--n_workers", "2", "--quarantine"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert ended.returncode == 2
-    assert [line for line in ended.stderr.splitlines() if line.startswith("error:")] == [
+    with pytest.raises(SystemExit) as end:
+        cli.run(audit.main, lambda: audit.parse_args([*paths, "--n_workers", "1", "--quarantine"]))
+    said = capsys.readouterr()
+    assert end.value.code == cli.INPUT
+    assert [line for line in said.err.splitlines() if line.startswith("error:")] == [
         f"error: {own_hmdb51 / 'frames'}: errors found: 1; "
         f"all are listed in {own_hmdb51 / 'frames' / audit_workflow.AUDIT}"
     ]
-    assert "error: truncated: 1" in ended.stdout
+    assert "error: truncated: 1" in said.out
     assert (own_hmdb51 / "frames" / QUARANTINE).exists()
 
 
@@ -474,7 +444,7 @@ def crash_at_film0(job, worker):
 
 @pytest.mark.slow
 def test_a_video_that_kills_the_process_is_named_and_the_others_are_looked_at(own_hmdb51, monkeypatch):
-    monkeypatch.setattr(audit_run, "check_video", crash_at_film0)
+    monkeypatch.setattr(audit_workflow, "check_video", crash_at_film0)
     report = run(own_hmdb51, "--n_workers", "2")
     assert kinds(report) == {"crash": 1}
     assert report.errors[0].path == VIDEO

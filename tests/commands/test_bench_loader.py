@@ -7,6 +7,7 @@ from helpers import words_for, write_hmdb51
 
 from datasets.decoding.jpeg import native
 from engine.command import cli
+from opts import TRAIN
 from utils1 import bench_loader
 from workflows.measuring import loading as bench_loader_workflow
 from workflows.shared import page_cache
@@ -18,7 +19,7 @@ def tree(tmp_path_factory):
 
 
 def parsed(tree, tmp_path, *words):
-    return bench_loader.parse_args([*words_for(tree, tmp_path), "--only_RGB", *words])
+    return bench_loader.parse_args([*words_for(tree, tmp_path, script=TRAIN), "--only_RGB", *words])
 
 
 def row(speed, *, decode="exact", read=0.1, decoding=0.8, **changed):
@@ -89,7 +90,7 @@ def test_the_advice_follows_from_what_was_measured(rows, cold, told):
     ("words", "message"),
     [
         (["--seconds", "0"], "--seconds 0 is not more than 0"),
-        (["--flow_source", "online", "--modality", "RGB_Flow"], "benchmarks/online_flow.py"),
+        (["--flow_source", "online", "--modality", "RGB_Flow"], "an option of STS_train.py"),
         (["--frame_dir", "nowhere"], "nowhere: no such folder"),
     ],
 )

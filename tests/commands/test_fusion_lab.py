@@ -95,13 +95,6 @@ def test_equal_weights_are_the_mean_of_the_activated_streams(method, logits, wei
     torch.testing.assert_close(fuse(logits, method), mean)
 
 
-@pytest.mark.parametrize("method", FUSIONS)
-@settings(deadline=None, max_examples=25)
-@given(logits=streams_of_logits, weight=st.floats(0.01, 100))
-def test_a_single_stream_is_itself(method, logits, weight):
-    torch.testing.assert_close(fuse(logits[:1], method, [weight]), FUSIONS[method](logits[0]))
-
-
 @settings(deadline=None, max_examples=25)
 @given(logits=streams_of_logits)
 def test_log_softmax_ranks_as_activno_does(logits):

@@ -2,7 +2,7 @@
 
 import csv
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -219,8 +219,9 @@ def test_what_cannot_be_done_is_one_line(words, problem, tmp_path, capsys, monke
     assert said.count("\n") == 1
 
 
-def test_the_script_runs_by_its_path_from_anywhere(tmp_path):
+def test_the_script_runs_by_its_path_from_anywhere(tmp_path, monkeypatch):
     write("csv", lists_of(), tmp_path / "source")
-    script = Path(make_lists.__file__)
-    subprocess.run([sys.executable, script, "source", "out", "--to", "ucf"], cwd=tmp_path, check=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [make_lists.__file__, "source", "out", "--to", "ucf"])
+    runpy.run_path(make_lists.__file__, run_name="__main__")
     assert (tmp_path / "out" / "classInd.txt").read_text() == "1 a\n2 b\n"

@@ -286,13 +286,13 @@ def test_memory_does_not_grow_with_the_video(weights, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_benchmark_prints_a_table_and_writes_every_number(tmp_path, capsys):
     out = tmp_path / "new" / "predict.json"
-    small = "--model resnet --depth 10 --width 0.0625 --size 64x48 --seconds 0.7 --rounds 2 --streams 1 --eager"
+    small = "--model resnet --depth 10 --width 0.0625 --size 64x48 --seconds 0.6 --rounds 1 --streams 1 --eager"
     benchmark.main(benchmark.parse_args([*small.split(), "--out", str(out)]))
     record = json.loads(out.read_text())
     assert list(record["rows"]) == [name for name in benchmark.WAYS if "compiled" not in name]
-    assert all(len(times) == 2 and times[0]["cpu"] > 0 for times in record["rows"].values())
+    assert all(len(times) == 1 and times[0]["cpu"] > 0 for times in record["rows"].values())
     table = capsys.readouterr().out
-    assert "1 x resnet-10 x 0.0625, 0.7 s of 64x48 at 25 fps" in table
+    assert "1 x resnet-10 x 0.0625, 0.6 s of 64x48 at 25 fps" in table
     assert "| bf16, frame stride 2 | " in table
 
 

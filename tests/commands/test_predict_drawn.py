@@ -12,7 +12,6 @@ from answering import NAMES, names_in, run
 from datasets.synthetic import write_avi
 from workflows.predicting import annotate
 from workflows.predicting.timeline import Lookup, Timeline, draw_timeline
-from workflows.shared import films
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -103,18 +102,16 @@ def decoded(path):
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in film.decode(stream)]
-        return stream.codec_context.name, float(stream.average_rate), frames
+        return float(stream.average_rate), frames
 
 
-@pytest.mark.parametrize(("encoders", "codec"), [(films.ENCODERS, "h264"), (("mpeg4",), "mpeg4")])
-def test_the_film_is_the_video_with_a_panel_in_its_corner(tmp_path, monkeypatch, encoders, codec):
-    monkeypatch.setattr(films, "ENCODERS", encoders)
+def test_the_film_is_the_video_with_a_panel_in_its_corner(tmp_path):
     video = tmp_path / "v.avi"
     write_avi(video, np.full((12, 120, 160, 3), (40, 120, 200), np.uint8))
     rate, frames = annotate.original_frames(video, 25)
     annotate.write_annotated(tmp_path / "film.mp4", frames, rate, lambda seconds: [("run", 0.9), ("wave", 0.1)])
-    name, found_rate, found = decoded(tmp_path / "film.mp4")
-    assert (name, found_rate) == (codec, 25.0)
+    found_rate, found = decoded(tmp_path / "film.mp4")
+    assert found_rate == 25.0
     assert [seconds for seconds, _ in found] == pytest.approx([i / 25 for i in range(12)], abs=1e-4)
     assert found[0][1].shape == (120, 160, 3)
     assert abs(found[5][1][:60].astype(int) - (200, 120, 40)).max() < 12
@@ -129,24 +126,14 @@ def test_the_film_says_what_is_said_at_that_time(tmp_path):
     frames = [(i / 10, np.zeros((31, 45, 3), np.uint8)) for i in range(5)]
     annotate.write_annotated(tmp_path / "f.mkv", frames, 10, lambda seconds: asked.append(seconds) or [("a", 1.0)])
     assert asked == [0.0, 0.1, 0.2, 0.3, 0.4]
-    assert decoded(tmp_path / "f.mkv")[2][0][1].shape == (32, 46, 3)  # these forms know even sizes alone
+    assert decoded(tmp_path / "f.mkv")[1][0][1].shape == (32, 46, 3)  # these forms know even sizes alone
 
 
 def test_uneven_times_are_kept(tmp_path):
     times = [0.0, 0.04, 0.3, 0.31, 1.0]
     frames = [(seconds, np.zeros((32, 32, 3), np.uint8)) for seconds in times]
     annotate.write_annotated(tmp_path / "f.mp4", frames, 25, lambda seconds: [("a", 1.0)])
-    assert [seconds for seconds, _ in decoded(tmp_path / "f.mp4")[2]] == pytest.approx(times, abs=1e-3)
-
-
-def test_a_film_that_fails_leaves_nothing(tmp_path):
-    def frames():
-        yield 0.0, np.zeros((32, 32, 3), np.uint8)
-        raise ValueError("damaged")
-
-    with pytest.raises(ValueError, match="damaged"):
-        annotate.write_annotated(tmp_path / "f.mp4", frames(), 25, lambda seconds: [("a", 1.0)])
-    assert names_in(tmp_path) == []
+    assert [seconds for seconds, _ in decoded(tmp_path / "f.mp4")[1]] == pytest.approx(times, abs=1e-3)
 
 
 def test_names_that_are_too_long_are_shortened_and_odd_ones_drawn():
@@ -161,5 +148,5 @@ def test_names_that_are_too_long_are_shortened_and_odd_ones_drawn():
 def test_the_original_size_and_rate_are_kept_from_end_to_end(videos, weights, tmp_path):
     source = videos / "run" / "short.avi"
     run(source, "--weights", weights["rgb"], "--out", tmp_path / "a.mp4")
-    _, rate, frames = decoded(tmp_path / "a.mp4")
+    rate, frames = decoded(tmp_path / "a.mp4")
     assert (len(frames), rate, frames[0][1].shape) == (11, 25.0, (48, 48, 3))

@@ -4,7 +4,6 @@ import copy
 import io
 import json
 import runpy
-import subprocess
 import sys
 from argparse import Namespace
 from contextlib import redirect_stderr, redirect_stdout
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CLASSES, words_for
+from runs import differences, one
 
 import predict
 import STS_train
@@ -25,15 +25,10 @@ import train
 from datasets import RGB
 from engine import checkpoint
 from models import load_stream
-from opts import parse_opts
+from opts import SINGLE, TRAIN, parse_opts
 from workflows.predicting.agreement import common_recipe
 
 ROOT = Path(__file__).parents[2]
-
-
-def one(folder: Path, pattern: str) -> Path:
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -207,20 +202,9 @@ def test_stopping_and_resuming_gives_the_same_bits(name, trained, hmdb51, tmp_pa
     last = ["*varLR3.pth", "*_3.pth"][script is STS_train]
     a, b = (checkpoint.load(one(folder, last)) for folder in (whole, parts))
     for key in ("state_dict", "optimizer", "scheduler", "losses", "rng", "metrics", "best", "epoch"):
-        assert equal(a.get(key), b.get(key)), key
+        assert differences(a.get(key), b.get(key), key) == []
     rows = [one(folder, "metrics.jsonl").read_text().splitlines() for folder in (whole, parts)]
     assert rows[0][1:] == rows[1]
-
-
-def equal(a, b) -> bool:
-    """Equality to the last bit of nested plain values and tensors."""
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(equal, a, b))
-    return a == b
 
 
 def test_resuming_with_other_losses_is_refused(trained, hmdb51, tmp_path):
@@ -384,12 +368,8 @@ def test_a_config_file_stands_below_the_command_line(tmp_path):
     assert "momentum" in parse_opts(["--momentum", "0.9"]).given  # given, though it is the default
 
 
-def run_script(script: str, *words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, str(ROOT / script), *words], cwd=cwd, capture_output=True, text=True)
-
-
-def run_here(script: str, *words: str) -> subprocess.CompletedProcess:
-    """As `run_script` in this process, which has torch imported already."""
+def run_here(script: str, *words: str) -> tuple[int, str]:
+    """Exit code and stderr of a script, in this process, which has torch imported already."""
     said = io.StringIO()
     with mock.patch.object(sys, "argv", [script, *words]), redirect_stderr(said), redirect_stdout(io.StringIO()):
         try:
@@ -397,23 +377,13 @@ def run_here(script: str, *words: str) -> subprocess.CompletedProcess:
             code = 0
         except SystemExit as end:
             code = end.code
-    return subprocess.CompletedProcess([script, *words], code, "", said.getvalue())
-
-
-def assert_one_error(done: subprocess.CompletedProcess, *words: str) -> None:
-    errors = [line for line in done.stderr.splitlines() if "error" in line.lower()]
-    assert done.returncode == 2, done.stderr
-    assert len(errors) == 1, done.stderr
-    assert errors[0].startswith("error: "), done.stderr
-    assert "Traceback" not in done.stderr
-    for word in words:
-        assert word in errors[0]
+    return code, said.getvalue()
 
 
 def bad_input(name: str, root: Path, made: dict[str, Path], out: Path) -> tuple[str, list[str], list[str]]:
     """Script, options and words of the error of a mistake; breaks the tree as needed."""
-    data, rgb, flow = words_for(root, out), str(made["rgb"]), str(made["flow"])
-    test = data_words(root, out)
+    data, rgb, flow = words_for(root, out, script=TRAIN), str(made["rgb"]), str(made["flow"])
+    test = words_for(root, out, network=(), script=SINGLE)
     folder = root / "frames" / "cartwheel" / "film0_cartwheel_f_cm_np1_fr_med_0"
     unused = root / "frames" / "unused"
     cases = {
@@ -466,8 +436,6 @@ BAD = (
     *("unknown option", "dead option", "no teacher", "one stream to distil", "RGB teacher", "video that is none"),
 )
 
-IN_A_PROCESS = "truncated JPEG"  # which processes of its own find
-
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_line_and_exit_code_2(name, own_hmdb51, trained, tmp_path):
@@ -480,6 +448,12 @@ def test_bad_input_is_one_line_and_exit_code_2(name, own_hmdb51, trained, tmp_pa
         checkpoint.save(made[stream], state)
     script, words, said = bad_input(name, own_hmdb51, made, out)
     extra = ["--val_fraction", "0", "--sample_duration", "16"] if script == "train.py" else []
-    run = run_script if name == IN_A_PROCESS else run_here
-    assert_one_error(run(script, *words, *extra), *said)
+    code, err = run_here(script, *words, *extra)
+    errors = [line for line in err.splitlines() if "error" in line.lower()]
+    assert code == 2, err
+    assert len(errors) == 1, err
+    assert errors[0].startswith("error: "), err
+    assert "Traceback" not in err
+    for word in said:
+        assert word in errors[0]
     assert not list(out.rglob("*.pth"))

@@ -1,11 +1,8 @@
 """utils1/verify.py: the numbers of a checkpoint come out again, and when they do not, the reason is named."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +19,7 @@ import train
 from datasets.builders import list_subset
 from engine import checkpoint
 from engine.checkpoint import tensor_file
+from engine.command import cli
 from opts import parse_opts
 from utils1 import verify
 from workflows.verifying.causes import about_metric, about_tail
@@ -29,7 +27,6 @@ from workflows.verifying.image_facts import jpeg_quality
 from workflows.verifying.measure import Comparison, Measurement
 from workflows.verifying.verify import main
 
-ROOT = Path(__file__).parents[2]
 MADE = {"fps": 25.0, "short_side": 40, "quality": 95, "decoder": "opencv 5"}
 
 
@@ -433,21 +430,24 @@ def test_an_expectation_in_percent_is_refused(capsys):
     assert "66.7 is not in [0, 1]; 66.7 % is 0.667" in capsys.readouterr().err
 
 
-@pytest.mark.slow
-def test_the_exit_code_says_what_came_out(trained, tree, tmp_path):
-    words = ["--annotation_path", str(tree / "labels"), "--n_workers", "0", "--part"]
+def test_the_exit_code_says_what_came_out(trained, tree, tmp_path, capsys):
+    words = ["--annotation_path", str(tree / "labels"), "--n_workers", "0", "--device", "cpu", "--part"]
     for file, more, code in (
         (trained["rgb"], ["val", "--json"], 0),
         (trained["rgb"], ["test", "--expect", "0.9876"], 1),
         (tmp_path / "none.pth", ["val"], 2),
         (trained["rgb"], ["val", "--splitt", "2"], 2),
     ):
-        command = [sys.executable, ROOT / "utils1" / "verify.py", file, tree / "frames", *words, *more]
-        environment = os.environ | {"OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment)
-        assert done.returncode == code, done.stderr
-        assert (code == 2) == ("error: " in done.stderr)
+        command = [str(file), str(tree / "frames"), *words, *more]
+        try:
+            cli.run(verify.script, lambda command=command: verify.parse_args(command))
+            ended = 0
+        except SystemExit as stopped:
+            ended = stopped.code
+        out, err = capsys.readouterr()
+        assert ended == code, err
+        assert (code == 2) == ("error: " in err)
         if "--json" in more:
-            assert json.loads(done.stdout)["equal"]
+            assert json.loads(out)["equal"]
         elif code == 1:
-            assert done.stdout.startswith("DIFFERENT: test videos")
+            assert out.startswith("DIFFERENT: test videos")

@@ -1,6 +1,8 @@
 """What is seen of the frames: boxes inside them, shared by all streams, equal to the published ones."""
 
 import pickle
+from functools import partial
+from itertools import product
 
 import numpy as np
 import pytest
@@ -32,7 +34,8 @@ def test_views_equal_the_published_pipelines_within_a_grey_level(case):
     images, size = REF["inputs"][case["size"]], REF["sample_size"]
     if case["train"] == 1:
         scale = REF["scales"][case["scale_index"]]
-        placement = Placement(R.corner_view(size, scale, case["position"]), bool(case["flip"]))
+        place = partial(R.place_corner, size=size, scale=scale, position=case["position"])
+        placement = Placement(place, bool(case["flip"]))
     else:
         placement = C.CenterCrop(size)(rng())
     clip = {name: x.transpose(0, 1).float() for name, x in seen(images, placement(*images["rgb"].shape[1:3])).items()}
@@ -115,48 +118,44 @@ def test_a_draw_for_training_is_scale_then_position_then_mirroring():
         draws = rng(seed)
         scale, position, flip = R.SCALES[draws.integers(5)], R.POSITIONS[draws.integers(5)], draws.random() < 0.5
         placement = R.MultiScaleCornerCrop(32)(rng(seed))
-        assert placement(90, 120) == R.corner_view(32, scale, position)(90, 120)._replace(flip=flip)
-
-
-@pytest.mark.parametrize("scales", [[], [0.0], [1.1], [-1.0], [float("nan")]])
-@pytest.mark.parametrize("crop", ["corners", "fixed"])
-def test_impossible_scales_name_the_option(crop, scales):
-    with pytest.raises(ValueError, match="--crop_scales"):
-        R.CROPS[crop](32, scales)
+        expected = R.place_corner(90, 120, size=32, scale=scale, position=position)
+        assert placement(90, 120) == expected._replace(flip=flip)
 
 
 @pytest.mark.parametrize(
     ("crop", "scales"),
     [
-        ("resized", [0.5]),
-        ("resized", [0.0, 1.0]),
-        ("resized", [0.9, 0.1]),
-        ("short_side", [0.9, 2]),
-        ("short_side", []),
+        *product(("corners", "fixed"), ([], [0.0], [1.1], [-1.0], [float("nan")])),
+        *product(("resized",), ([0.5], [0.0, 1.0], [0.9, 0.1])),
+        *product(("short_side",), ([0.9, 2], [])),
     ],
 )
-def test_impossible_ranges_name_the_option(crop, scales):
+def test_impossible_scales_name_the_option(crop, scales):
     with pytest.raises(ValueError, match="--crop_scales"):
         R.CROPS[crop](32, scales)
+
+
+def fixed(ratios, offset):
+    return R.place_fixed(256, 340, size=224, ratios=ratios, offset=offset)
 
 
 def test_sides_of_temporal_segment_crops_are_the_published_ones():
     crop = R.FixedCornerCrop(224)
     assert len(crop.pairs) == 10
     assert len(R.FixedCornerCrop(224, (1.0, 0.875, 0.75)).pairs) == 7
-    boxes = [R.fixed_view(224, (ratio, ratio), (0, 0))(256, 340).box for ratio in R.RATIOS]
+    boxes = [fixed((ratio, ratio), (0, 0)).box for ratio in R.RATIOS]
     assert [box.height for box in boxes] == [256, 224, 192, 168]
-    assert R.fixed_view(224, (0.87, 0.88), (0, 0))(256, 340).box == Box(0, 0, 224, 224)
+    assert fixed((0.87, 0.88), (0, 0)).box == Box(0, 0, 224, 224)
 
 
 def test_temporal_segment_crops_reach_corners_and_centre():
     for ratios in ((0.66, 0.75), (1.0, 0.875)):
-        first = R.fixed_view(224, ratios, (0, 0))(256, 340).box
-        last = R.fixed_view(224, ratios, (4, 4))(256, 340).box
+        first = fixed(ratios, (0, 0)).box
+        last = fixed(ratios, (4, 4)).box
         assert (first.top, first.left) == (0, 0)
         assert 0 <= 256 - last.top - last.height <= 3
         assert 0 <= 340 - last.left - last.width <= 3
-    assert R.fixed_view(224, (0.875, 0.875), (2, 2))(256, 340).box == Box(16, 58, 224, 224)
+    assert fixed((0.875, 0.875), (2, 2)).box == Box(16, 58, 224, 224)
 
 
 def test_random_resized_crops_have_the_areas_and_shapes_of_torchvisions():

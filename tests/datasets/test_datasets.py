@@ -14,10 +14,9 @@ from helpers import words_for, write_hmdb51
 from PIL import Image
 
 from datasets import DATASETS, build_dataset, build_loader, class_names
+from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
-from datasets.stores.frames import FrameFolders, count_usable_frames
-from datasets.stores.layouts import LAYOUTS
-from datasets.video import Entry
+from datasets.stores.frames import FrameFolders
 from opts import parse_opts
 
 
@@ -47,23 +46,6 @@ def test_every_data_set_reads_its_tree(dataset, tmp_path):
     assert len(build_dataset(opt, "val")) == test
 
 
-@pytest.mark.parametrize("dataset", TREES)
-@pytest.mark.parametrize("split", [1, 2, 3])
-def test_training_and_test_lists_are_disjoint(dataset, split, tmp_path):
-    opt = options(TREES[dataset][0](tmp_path), dataset, "--split", str(split))
-    lists = [DATASETS[dataset](Path(opt.annotation_path), split, subset).entries for subset in ("train", "test")]
-    assert not {e.path for e in lists[0]} & {e.path for e in lists[1]}
-
-
-@pytest.mark.parametrize("dataset", TREES)
-def test_missing_labels_are_named(dataset, tmp_path):
-    root = TREES[dataset][0](tmp_path)
-    for file in (root / "labels").iterdir():
-        file.unlink()
-    with pytest.raises(FileNotFoundError, match=r"labels.*--annotation_path"):
-        build_dataset(options(root, dataset), "train")
-
-
 def test_hmdb51_items_come_in_the_order_of_file_names_and_labels_in_that_of_classes(tmp_path):
     write_hmdb51(tmp_path, classes=("kick", "kick_ball"), train=1, test=1)
     listing = DATASETS["HMDB51"](tmp_path / "labels", 1, "train")
@@ -80,32 +62,6 @@ def test_hmdb51_lines_may_lack_the_trailing_space_and_other_files_are_no_classes
     assert len(listing.entries) == 4
 
 
-@pytest.mark.parametrize(
-    ("dataset", "file", "line"),
-    [
-        ("HMDB51", "catch_test_split1.txt", "video.avi 3"),
-        ("UCF101", "trainlist01.txt", "Unknown/v_Unknown_g01_c01.avi 1"),
-        ("UCF101", "classInd.txt", "x ApplyEyeMakeup"),
-        ("Kinetics", "Kinetics_train_labels.txt", "train/abseiling/clip"),
-        ("Kinetics", "Kinetics_train_labels.txt", "train/abseiling/clip -1 300"),
-    ],
-)
-def test_a_malformed_line_is_named_with_its_place(dataset, file, line, tmp_path):
-    root = TREES[dataset][0](tmp_path)
-    with (root / "labels" / file).open("a") as f:
-        f.write(f"{line}\n")
-    number = len((root / "labels" / file).read_text().splitlines())
-    with pytest.raises(ValueError, match=rf"{file}:{number}: "):
-        build_dataset(options(root, dataset), "train")
-
-
-def test_annotations_cannot_lead_out_of_the_root(tmp_path):
-    root = make_kinetics(tmp_path)
-    (root / "labels" / "Kinetics_train_labels.txt").write_text("../secret 0 300\n")
-    with pytest.raises(ValueError, match="leads out"):
-        build_dataset(options(root, "Kinetics", "--val_fraction", "0"), "train")
-
-
 def test_a_missing_frame_is_named_wherever_it_is(own_hmdb51):
     folder = folder_of(own_hmdb51)
     for name in ("00001.jpg", "00007.jpg", "00020.jpg", "TVL1jpg_x_00007.jpg", "TVL1jpg_y_00019.jpg"):
@@ -117,45 +73,10 @@ def test_a_missing_frame_is_named_wherever_it_is(own_hmdb51):
     build_dataset(options(own_hmdb51, "HMDB51", "--modality", "RGB_Flow"), "train")
 
 
-def test_frames_missing_at_the_end_show_by_the_flow_even_without_stated_counts(own_hmdb51):
-    folder = folder_of(own_hmdb51)
-    (folder / "done").write_text("")
-    (folder / "00020.jpg").unlink()
-    with pytest.raises(ValueError, match=r"00020.jpg: missing"):
-        count_usable_frames(folder, LAYOUTS["sts"], {"rgb", "flow"})
-
-
-@pytest.mark.parametrize("damage", [b"", b"\xff\xd8\xff\xe0 no image"])
-def test_a_damaged_image_is_named_when_it_is_read(own_hmdb51, damage):
-    folder = folder_of(own_hmdb51)
-    (folder / "00010.jpg").write_bytes(damage)
+def test_a_damaged_image_is_named_when_it_is_read(own_hmdb51):
+    (folder_of(own_hmdb51) / "00010.jpg").write_bytes(b"\xff\xd8\xff\xe0 no image")
     dataset = build_dataset(options(own_hmdb51, "HMDB51", "--val_fraction", "0"), "train")
     with pytest.raises(ValueError, match=r"00010.jpg: damaged image"):
-        [dataset[epoch, index] for epoch in range(9) for index in range(len(dataset))]
-
-
-def test_a_truncated_jpeg_is_named_when_it_is_read(own_hmdb51):
-    folder = folder_of(own_hmdb51)
-    data = (folder / "00010.jpg").read_bytes()
-    (folder / "00010.jpg").write_bytes(data[: len(data) // 2])
-    dataset = build_dataset(options(own_hmdb51, "HMDB51", "--val_fraction", "0"), "train")
-    with pytest.raises(ValueError, match=r"00010.jpg: damaged image"):
-        [dataset[epoch, index] for epoch in range(9) for index in range(len(dataset))]
-
-
-def test_an_error_in_a_loader_process_arrives(own_hmdb51):
-    for image in (own_hmdb51 / "frames").rglob("0*.jpg"):
-        image.write_bytes(b"")
-    loader = build_loader(options(own_hmdb51, "HMDB51", "--n_workers", "1"), "train")
-    with pytest.raises(ValueError, match="damaged image"):
-        list(loader)
-
-
-def test_frames_of_different_size_are_named(own_hmdb51):
-    folder = folder_of(own_hmdb51)
-    cv2.imwrite(str(folder / "00010.jpg"), np.zeros((8, 8, 3), np.uint8))
-    dataset = build_dataset(options(own_hmdb51, "HMDB51", "--val_fraction", "0"), "train")
-    with pytest.raises(ValueError, match=r"unlike the other frames"):
         [dataset[epoch, index] for epoch in range(9) for index in range(len(dataset))]
 
 
@@ -179,22 +100,17 @@ def test_nothing_left_is_an_error_even_when_skipping(own_hmdb51):
 
 
 def test_flow_is_needed_only_where_it_counts(own_hmdb51):
+    (folder_of(own_hmdb51) / "TVL1jpg_x_00003.jpg").unlink()
+    only_rgb = options(own_hmdb51, "HMDB51", "--only_RGB", "--val_fraction", "0")
+    assert len(build_dataset(only_rgb, "train")) == 4
     for image in (own_hmdb51 / "frames").rglob("TVL1*"):
         image.unlink()
     for done in (own_hmdb51 / "frames").rglob("done"):
         done.write_text("")
-    assert (
-        build_dataset(options(own_hmdb51, "HMDB51", "--only_RGB", "--val_fraction", "0"), "train").videos[0].num_frames
-        == 20
-    )
+    assert build_dataset(only_rgb, "train").videos[0].num_frames == 20
     for words in (["--modality", "Flow"], ["--modality", "RGB"], ["--modality", "RGB_Flow"]):
         with pytest.raises(FileNotFoundError, match=r"no flow images.*--only_RGB"):
             build_dataset(options(own_hmdb51, "HMDB51", *words), "train")
-
-
-def test_flow_is_not_looked_at_when_frames_alone_count(own_hmdb51):
-    (folder_of(own_hmdb51) / "TVL1jpg_x_00003.jpg").unlink()
-    assert len(build_dataset(options(own_hmdb51, "HMDB51", "--only_RGB", "--val_fraction", "0"), "train")) == 4
 
 
 def test_flow_may_be_kept_without_frames(own_hmdb51):
@@ -302,10 +218,6 @@ def test_an_epoch_has_every_video_once_and_validation_its_order(hmdb51):
         names = [name for batch in build_loader(opt, subset) for name in batch["video"]]
         assert sorted(names) == sorted(video.name for video in dataset.videos)
         assert (names == [video.name for video in dataset.videos]) == (subset == "val")
-
-
-def test_a_set_smaller_than_a_batch_is_still_trained_on(hmdb51):
-    assert len(build_loader(options(hmdb51, "HMDB51", "--batch_size", "99"), "train")) == 1
 
 
 def test_validation_clips_are_fixed_and_central_unless_asked(hmdb51):

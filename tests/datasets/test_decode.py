@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from datasets.decoding.video import sizes
-from datasets.decoding.video.containers import DamagedVideo
 from datasets.decoding.video.frames import Timer
 from datasets.decoding.video.rates import resample
 from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.sizes import scaled_size
+from datasets.stores.video_files import VideoFiles
 
 STEP = 8  # grey levels from frame to frame
 
@@ -101,37 +101,6 @@ def test_shrinking_averages(tmp_path):
     assert np.abs(frame.astype(int) - 127).max() < 16
 
 
-def test_rotation_metadata_is_applied(tmp_path):
-    data = make_video(tmp_path / "v.mp4", 2, codec="mp4v").read_bytes()
-    matrix = data.index(b"tkhd") + 44
-    turned = np.array([0, 65536, 0, -65536, 0, 0, 0, 0, 1 << 30], ">i4").tobytes()
-    (tmp_path / "v.mp4").write_bytes(data[:matrix] + turned + data[matrix + 36 :])
-    assert next(read_video(tmp_path / "v.mp4", short_side=None)).shape == (48, 40, 3)
-
-
-def test_a_file_that_ends_early_is_named_unless_short_ones_are_allowed(tmp_path):
-    data = make_video(tmp_path / "whole.avi", 20).read_bytes()
-    cut = tmp_path / "cut.avi"
-    cut.write_bytes(data[: len(data) * 2 // 3])
-    with pytest.raises(DamagedVideo, match=r"cut\.avi: 1 of its \d+ packets are damaged; get the file again"):
-        list(read_video(cut))
-    found = numbers(read_video(cut, short_side=None, allow_short=True))
-    assert found[:-1] == list(range(len(found) - 1))
-    assert 5 < len(found) < 19
-
-
-def test_what_is_not_a_video_is_named_in_one_error_and_nothing_is_printed(tmp_path, capfd):
-    (tmp_path / "text.avi").write_text("hello\n" * 100)
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "folder.avi").mkdir()
-    for name, reason in (("text.avi", "is not a video"), ("empty.mp4", "is not a video"), ("folder.avi", "not a file")):
-        with pytest.raises(ValueError, match=f"{name}: .*{reason}"):
-            list(read_video(tmp_path / name))
-    with pytest.raises(FileNotFoundError, match=r"absent\.avi: no such video file"):
-        list(read_video(tmp_path / "absent.avi"))
-    assert capfd.readouterr() == ("", "")
-
-
 def test_frames_larger_than_the_limit_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sizes, "MAX_SIDE", 100)
     with pytest.raises(ValueError, match=r"v\.avi: frames of 128x16, more than 100x100"):
@@ -140,18 +109,12 @@ def test_frames_larger_than_the_limit_are_refused(tmp_path, monkeypatch):
         list(read_video(make_video(tmp_path / "w.avi", 1, size=(96, 48)), short_side=60))
 
 
-@pytest.mark.parametrize("name", ["http:x.avi", "-x.avi", "a b'\"[(#%05d&!).avi", "\u00e9\u4e2d.avi", "concat:a|b.avi"])
-def test_any_file_name_is_a_file(tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    make_video(Path("plain.avi"), 2)
-    Path("plain.avi").rename(name)
-    assert len(list(read_video(name))) == 2
-
-
 @pytest.mark.parametrize("fps", [0, -1.0, float("nan"), 5000.0])
 def test_an_impossible_rate_is_refused(tmp_path, fps):
     with pytest.raises(ValueError, match="fps must be"):
         list(read_video(tmp_path / "v.avi", fps=fps))
+    with pytest.raises(ValueError, match="--video_fps must be"):
+        VideoFiles(tmp_path, fps)
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux shows them")

@@ -1,6 +1,5 @@
 """Damaged videos that training leaves out (`--max_bad`): neither resuming nor several processes lose count of them."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -139,21 +138,23 @@ def test_the_damaged_batch_is_really_one(bad, whole):
     assert after["scheduler"]["steps"] == before["scheduler"]["steps"] + 1
 
 
-@pytest.mark.parametrize("workers", ["no workers", pytest.param("processes", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("step", [BATCH, BATCH + 1])
+@pytest.mark.parametrize(
+    ("epoch", "step", "workers"),
+    [
+        (EPOCH, BATCH, "no workers"),
+        (EPOCH, BATCH + 1, "threads"),
+        (3, 1, "no workers"),
+        pytest.param(EPOCH, BATCH, "processes", marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_goes_on_to_the_same_bits_before_and_after_a_batch_that_cannot_be_read(
-    bad, whole, tmp_path, step, workers
+    bad, whole, tmp_path, epoch, step, workers
 ):
     case, names = bad
-    goes_on(case, whole, (EPOCH, step), tmp_path / "run", words(case, len(names), workers=workers))
-
-
-@pytest.mark.slow
-def test_a_run_with_bad_videos_goes_on_to_the_same_bits_from_any_batch(bad, whole, tmp_path):
-    case, names = bad
-    for path in whole.rglob(f"*varLR{EPOCH}_step*.pth"):
-        step = int(re.findall(r"_step(\d+)", path.name)[0])
-        goes_on(case, whole, (EPOCH, step), tmp_path / f"{step}", words(case, len(names), workers="threads"))
+    run = goes_on(case, whole, (epoch, step), tmp_path / "run", words(case, len(names), workers=workers))
+    if epoch == 3:  # all were met before: they are named once
+        assert f"left out before, {counted(len(names), 'bad training video')}: " in run.err
+        assert "left out of training, bad video" not in run.err
 
 
 def test_bad_videos_are_counted_on_over_a_resumption(bad, whole, tmp_path):
@@ -165,13 +166,6 @@ def test_bad_videos_are_counted_on_over_a_resumption(bad, whole, tmp_path):
     run = server().start("train", words(case, len(names) - 1), folder)
     assert run.wait() == 2, run.err
     assert f"{len(names)} training videos cannot be read, --max_bad {len(names) - 1}" in run.err.splitlines()[-1]
-
-
-def test_bad_videos_are_named_once_and_then_said_to_be_known(bad, whole, tmp_path):
-    case, names = bad
-    run = goes_on(case, whole, (3, 1), tmp_path / "run", words(case, len(names)))
-    assert f"left out before, {counted(len(names), 'bad training video')}: " in run.err
-    assert "left out of training, bad video" not in run.err
 
 
 def shared(case: Case, folder: Path, given: list[str]) -> list[Run]:
@@ -205,8 +199,7 @@ def test_ranks_with_bad_videos_go_on_to_the_same_bits(bad, tmp_path):
     case, names = bad
     given = words(case, len(names))
     assert [rank.code for rank in shared(case, tmp_path / "whole", given)] == [0] * WORLD
-    for step in (BATCH, BATCH + 1):
-        goes_on(case, tmp_path / "whole" / "results", (EPOCH, step), tmp_path / f"{step}", given, WORLD)
+    goes_on(case, tmp_path / "whole" / "results", (EPOCH, BATCH), tmp_path / "run", given, WORLD)
 
 
 def test_ranks_count_bad_videos_together(bad, tmp_path):

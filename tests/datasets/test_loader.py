@@ -6,7 +6,6 @@ import resource
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 from dataclasses import dataclass
@@ -233,12 +232,6 @@ def test_a_loader_process_that_is_killed_is_not_waited_for():
         list(load(Dying(), 2, "processes", max_bad=5))
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_evaluation_never_leaves_out(kind):
-    with pytest.raises(ValueError, match="damaged"):
-        list(load(Noise(bad=(9,)), 1, kind, train=False, max_bad=99))
-
-
 def test_threads_stay_between_epochs_and_end_with_their_loader():
     others = set(threading.enumerate())
     loader = load(Noise(), 3)
@@ -274,21 +267,6 @@ def test_an_abandoned_epoch_ends_at_once_and_the_next_one_is_whole():
     assert len(started) <= began + 2  # those that had been taken up
     loader.set_epoch(5)
     assert len(contents(loader)) == 100
-
-
-def test_reading_ahead_is_bounded():
-    read = []
-
-    class Counted(Noise):
-        def __getitem__(self, address):
-            read.append(address)
-            return super().__getitem__(address)
-
-    batches = iter(load(Counted(size=400), 2))
-    next(batches)
-    time.sleep(0.3)
-    assert 4 <= len(read) <= 12
-    batches.close()
 
 
 def test_errors_of_other_kinds_arrive_too_and_leave_no_thread_hanging():
@@ -348,29 +326,6 @@ def test_loading_leaves_the_global_generator_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.slow
-def test_a_process_ends_at_once_though_its_threads_are_at_work(tmp_path):
-    script = """
-    import sys, time
-    sys.path.insert(0, {root!r})
-    from datasets.loading.loader import ClipLoader
-
-    class Slow:
-        def __len__(self): return 1000
-        def __getitem__(self, address):
-            time.sleep(0.2)
-            return {{"x": address[1]}}
-
-    for batch in ClipLoader(Slow(), batch_size=50, train=True, n_workers=2, loader="threads"):
-        raise SystemExit(7)
-    """
-    file = tmp_path / "script.py"
-    file.write_text(textwrap.dedent(script.format(root=str(Path(__file__).parents[2]))))
-    start = time.monotonic()
-    assert subprocess.run([sys.executable, file], check=False, timeout=60).returncode == 7
-    assert time.monotonic() - start < 50
-
-
 def test_auto_is_threads_where_the_native_decoder_works_and_processes_elsewhere(monkeypatch):
     monkeypatch.setattr(native, "missing", lambda: "")
     assert choose_loader("auto") == "threads"
@@ -419,27 +374,31 @@ def test_batches_for_a_gpu_are_pinned(n_workers, kind):
 
 
 ENDING = """
-import builtins
+import builtins, time
 from datasets.loading.loader import ClipLoader
 
 class Numbers:
     def __len__(self):
-        return 8
+        return 1000
 
     def __getitem__(self, address):
+        time.sleep(0.1)
         return {"x": address[1]}
 
 if __name__ == "__main__":
-    batches = iter(ClipLoader(Numbers(), batch_size=2, train=False, n_workers=1, loader="processes"))
-    next(batches)
-    builtins.kept = batches  # alive at the exit, as what an error's traceback holds
+    builtins.kept = []  # alive at the exit, as what an error's traceback holds
+    for loader in ("processes", "threads"):
+        batches = iter(ClipLoader(Numbers(), batch_size=20, train=True, n_workers=2, loader=loader))
+        builtins.kept.append(batches)
+        next(batches)
+    raise SystemExit(7)
 """
 
 
 @pytest.mark.slow
-def test_a_process_ends_though_an_epoch_of_loader_processes_is_unfinished(tmp_path):
+def test_a_process_ends_though_threads_and_loader_processes_are_at_work(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
-    root = str(Path(__file__).parents[2])
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, str(tmp_path / "ending.py")]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40, check=False)
+    assert (done.returncode, done.stderr) == (7, "")

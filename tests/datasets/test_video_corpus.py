@@ -100,7 +100,6 @@ RECORDED = np.cumsum([62, *[47, 33, 60, 40] * 10][:COUNT]).tolist()  # milliseco
 DELAYS = np.cumsum([0, *[4, 8, 12, 3] * 10][:COUNT]).tolist()  # hundredths of a second
 WRAP = 2**33 // 3600  # frames after which the clock of an MPEG stream begins anew
 QUIET = "log-level=none"
-BT2020 = "colorprim=bt2020:colormatrix=bt2020nc:transfer="
 TOO_FAST = "timestamps cannot be right"
 NO_KEY = "packets need a frame that is not in the file"
 
@@ -176,11 +175,11 @@ KINDS: dict[str, Kind] = {
     "bottom_first.mkv": Kind(film(options={"x264-params": "bff=1"})),
     "interlaced.mpg": Kind(film("mpeg2video", options={"flags": "+ildct+ilme"})),
     "interlaced.avi": Kind(film("mpeg4", options={"flags": "+ildct+ilme"})),
-    "tape.dv": Kind(film("dvvideo", size=(720, 576), count=8), EVEN[:8]),
-    "tape.avi": Kind(film("dvvideo", size=(720, 576), count=8), EVEN[:8]),
+    "tape.dv": Kind(film("dvvideo", size=(720, 576), count=3), EVEN[:3]),
+    "tape.avi": Kind(film("dvvideo", size=(720, 576), count=3), EVEN[:3]),
     "tape.mov": Kind(
-        film("dvvideo", Fraction(30000, 1001), size=(720, 480), pixels="yuv411p", count=8),
-        at_rate(30 / 1.001, 8),
+        film("dvvideo", Fraction(30000, 1001), size=(720, 480), pixels="yuv411p", count=3),
+        at_rate(30 / 1.001, 3),
         last=1.001 / 30,
     ),
     # colours
@@ -188,11 +187,6 @@ KINDS: dict[str, Kind] = {
     "grey.mkv": Kind(film("ffv1", pixels="gray")),
     "ten_bits.mov": Kind(film("prores_ks", pixels="yuv422p10le")),
     "full_range.mp4": Kind(film(pixels="yuvj444p")),
-}
-HDR = {
-    "pq.mp4": Kind(film(options={"x264-params": BT2020 + "smpte2084"})),
-    "hlg.mkv": Kind(film("libx265", pixels="yuv420p10le", options={"x265-params": f"{QUIET}:{BT2020}arib-std-b67"})),
-    "wide.mp4": Kind(film(options={"x264-params": BT2020 + "bt2020-10"})),
 }
 
 
@@ -241,13 +235,13 @@ def test_every_way_of_reading_gives_the_same_frames(corpus, name):
     for fps in (25.0, None):
         known_outline.cache_clear()
         extracted = np.stack(list(read_video(path, fps, None)))  # reads the file once, then by what it knows of it
-        assert np.array_equal(np.stack(list(read_video(path, fps, None, bgr=True)))[..., ::-1], extracted)
         assert np.array_equal(by_position(path, fps), extracted)
         assert np.array_equal(np.stack(list(read_frames(path, {"fps": fps, "short_side": None}))), extracted)
         rng = np.random.default_rng(0)
-        for _ in range(4):
+        for _ in range(2):
             numbers = rng.integers(1, len(extracted) + 1, 3)
             assert np.array_equal(by_position(path, fps, numbers.tolist()), extracted[numbers - 1])
+    assert np.array_equal(np.stack(list(read_video(path, None, None, bgr=True)))[..., ::-1], extracted)
     timed = list(original_frames(path, 25.0)[1])
     assert np.allclose([seconds for seconds, _ in timed], index_video(path).seconds)
     assert np.array_equal(np.stack([frame for _, frame in timed]), extracted)

@@ -122,11 +122,11 @@ TAGS = {"pq": f"{HDR}smpte2084", "hlg": f"{HDR}arib-std-b67", "wide": f"{HDR}bt2
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TAGS)
 def test_hdr_is_converted_the_same_by_every_path(tmp_path, name):
-    path = write_film(tmp_path / "v" / "a" / f"{name}.mp4", b_frames=2, count=20, options={"x264-params": TAGS[name]})
+    path = write_film(tmp_path / "v" / "a" / f"{name}.mp4", b_frames=2, count=6, options={"x264-params": TAGS[name]})
     extracted = np.stack(list(read_video(path, 25.0, None)))
-    assert [spelled(frame) for frame in extracted] == list(range(20))
-    assert np.array_equal(np.stack(list(read_positions(path, range(20)))), extracted)
-    assert np.array_equal(next(read_positions(path, [13])), extracted[13])
+    assert [spelled(frame) for frame in extracted] == list(range(6))
+    assert np.array_equal(np.stack(list(read_positions(path, range(6)))), extracted)
+    assert np.array_equal(next(read_positions(path, [4])), extracted[4])
     spread = np.ptp(extracted[..., 20:28, :, :].astype(int), axis=-1)  # grey stays grey
     assert np.median(spread) <= 2
 

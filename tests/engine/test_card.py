@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import CLASSES, small, words_for, write_hmdb51
+from runs import one
 from torch import nn
 from torch.optim import SGD
 
@@ -26,16 +27,12 @@ from engine.checkpoint.__main__ import main as print_card
 from engine.checkpoint.__main__ import parse_args
 from engine.checkpoint.card import card
 from engine.checkpoint.text import as_text
+from engine.command import cli
 from engine.training.schedules import Cosine, Plateau, Schedule, Warmup
 from engine.training.stepper import Stepper
 from opts import parse_opts
 
 ROOT = Path(__file__).parents[2]
-
-
-def one(folder: Path, pattern: str) -> Path:
-    (path,) = folder.rglob(pattern)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -195,18 +192,30 @@ def test_a_strange_entry_of_a_stranger_is_no_reason_to_fail(entry, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_tool_runs_from_any_folder_and_ends_in_one_line(first, tmp_path):
+def test_the_tool_runs_from_any_folder(first, tmp_path):
     (tmp_path / "x.pth").write_bytes(first.read_bytes())
-    for words, code, said in (
-        (["x.pth", "--export", "x.safetensors"], 0, "wrote x.safetensors\n"),
-        (["x.safetensors"], 0, ""),
-        (["x.pth", "--export", "x.bin"], 2, "error: x.bin: its name must end in .safetensors, by which it is known"),
-        (["none.pth"], 2, "error: none.pth: no such checkpoint file\n"),
-    ):
-        command = [sys.executable, "-W", "error", str(ROOT / "utils1" / "checkpoint.py"), *words]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-        assert (done.returncode, done.stderr.count("\n")) == (code, bool(said))
-        assert done.stderr.startswith(said)
+    script = str(ROOT / "utils1" / "checkpoint.py")
+    command = [sys.executable, "-W", "error", script, "x.pth", "--export", "x.safetensors"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "wrote x.safetensors\n")
+    assert (tmp_path / "x.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["x.pth", "--export", "x.bin"], "error: x.bin: its name must end in .safetensors, by which it is known"),
+        (["none.pth"], "error: none.pth: no such checkpoint file\n"),
+    ],
+)
+def test_the_tool_ends_in_one_line(first, tmp_path, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.pth").write_bytes(first.read_bytes())
+    with pytest.raises(SystemExit) as end:
+        cli.run(print_card, lambda: parse_args(words))
+    err = capsys.readouterr().err
+    assert (end.value.code, err.count("\n")) == (2, 1)
+    assert err.startswith(message)
 
 
 def test_a_distilled_student_states_its_own_size_and_data(hmdb51, tmp_path):

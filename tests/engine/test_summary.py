@@ -9,57 +9,63 @@ from torch import nn
 
 from engine.device import hardware
 from engine.device.hardware import contention
-from engine.training.summary import Plan, count_parameters, describe, in_count, plan_of
-
-PLAN = {
-    "train_videos": 8460,
-    "val_videos": 940,
-    "classes": 51,
-    "network": "resnext-101",
-    "learn": 47_600_000,
-    "frozen": 0,
-    "batch_size": 32,
-    "batches": 264,
-    "epochs": 400,
-    "amp": "off",
-    "device": torch.device("cpu"),
-    "seed": 7,
-    "folder": Path("results") / "HMDB51",
-}
+from engine.training import summary
+from engine.training.summary import count_parameters, describe, in_count
+from sts_common import size_in_words
 
 
-def described(**changes) -> dict[str, str]:
-    rows = describe(Plan(**PLAN | changes))
+def described(*, costs=(None, None), batches=264, iter_size=1, build=torch.optim.SGD, **changes) -> dict[str, str]:
+    """The lines, by what they begin with, of a network of 10,000 weights that learn and 100 that do not."""
+    task = nn.Linear(100, 100)
+    task.bias.requires_grad_(False)
+    run = SimpleNamespace(
+        task=task,
+        stepper=SimpleNamespace(optimizer=build([task.weight], lr=0.1), iter_size=iter_size),
+        info={
+            "options": {"batch_size": 32, "manual_seed": 7},
+            "class_names": [str(i) for i in range(51)],
+            "arch": "resnext-101",
+        },
+        files=SimpleNamespace(folder=Path("results") / "HMDB51"),
+        device=torch.device("cpu"),
+        **{"amp": "off", "epoch": 1, "epochs": 400} | changes,
+    )
+    train = type("Loader", (), {"dataset": range(8460), "__len__": lambda self: batches})()
+    val = SimpleNamespace(dataset=range(940))
+    rows = describe(run, train, val, clip_flops=costs[0], clip_bytes=costs[1])
     return dict(line.split(maxsplit=1) for line in rows)
 
 
 def test_a_plain_run_is_described_and_what_is_unknown_left_out():
     rows = described()
     assert rows["data"] == "8,460 training and 940 validation videos of 51 classes"
-    assert rows["network"] == "resnext-101: 47.6 M parameters learn, 0 are frozen"
+    assert rows["network"] == "resnext-101: 10.0 k parameters learn, 100 are frozen"
     assert rows["batch"] == "32 clips a step"
     assert rows["epochs"] == "1 to 400, of 264 steps each: 105,600 steps"
     assert rows["device"].startswith("cpu (cpu, ")
     assert rows["device"].endswith("threads), fp32")
     assert f"torch {torch.__version__}" in rows["versions"]
     assert rows["seed"] == "7"
-    assert rows["results"] == str(PLAN["folder"])
+    assert rows["results"] == str(Path("results") / "HMDB51")
 
 
-def test_costs_are_told_where_they_are_known():
-    rows = described(clip_flops=50.8e9, memory=10.2e9)
-    assert rows["network"].endswith("frozen, 50.8 GFLOP per training clip, about 10.2 GB per device")
+@pytest.mark.parametrize(("build", "states"), [(torch.optim.SGD, 1), (torch.optim.AdamW, 2)])
+def test_costs_are_told_where_they_are_known_and_memory_counts_what_learns_more_than_once(build, states):
+    memory = size_in_words(4 * (10_000 * (2 + states) + 100) + 32 * 1000)
+    rows = described(costs=(50.8e9, 1000.0), build=build)
+    assert rows["network"].endswith(f"frozen, 50.8 GFLOP per training clip, about {memory} per device")
 
 
-def test_accumulation_and_processes_multiply_the_batch_and_accumulation_divides_the_steps():
-    rows = described(iter_size=5, ranks=4, first_epoch=399, amp="bf16")
+def test_accumulation_and_processes_multiply_the_batch_and_accumulation_divides_the_steps(monkeypatch):
+    monkeypatch.setattr(summary, "world", lambda: 4)
+    rows = described(iter_size=5, epoch=399, amp="bf16")
     assert rows["batch"] == "32 clips x 5 batches x 4 processes = 640 a step"
     assert rows["epochs"] == "399 to 400, of 53 steps each: 106 steps"
     assert rows["device"].endswith("bf16")
 
 
 def test_a_finished_run_has_no_steps_left():
-    assert described(first_epoch=401)["epochs"].endswith(": 0 steps")
+    assert described(epoch=401)["epochs"].endswith(": 0 steps")
 
 
 def test_parameters_are_counted_by_whether_they_learn_and_shared_ones_once():
@@ -72,29 +78,6 @@ def test_parameters_are_counted_by_whether_they_learn_and_shared_ones_once():
 @pytest.mark.parametrize(("value", "text"), [(0, "0"), (512, "512"), (1500, "1.5 k"), (50.8e9, "50.8 G")])
 def test_counts_are_short(value, text):
     assert in_count(value) == text
-
-
-@pytest.mark.parametrize(("optimizer", "states"), [(torch.optim.SGD, 1), (torch.optim.AdamW, 2)])
-def test_a_plan_is_made_of_the_run_and_memory_counts_what_learns_more_than_once(optimizer, states):
-    task = nn.Linear(100, 100)
-    task.bias.requires_grad_(False)
-    run = SimpleNamespace(
-        task=task,
-        stepper=SimpleNamespace(optimizer=optimizer([task.weight], lr=0.1), iter_size=3),
-        info={"options": {"batch_size": 8, "manual_seed": 7}, "class_names": ["a", "b"], "arch": "resnet-10"},
-        files=SimpleNamespace(folder=Path("results")),
-        device=torch.device("cpu"),
-        amp="auto",
-        epoch=2,
-        epochs=5,
-    )
-    loader = SimpleNamespace(dataset=range(50))
-    train = type("Loader", (), {"dataset": range(50), "__len__": lambda self: 6})()
-    plan = plan_of(run, train, loader, clip_flops=1e9, clip_bytes=1000.0)
-    assert plan.memory == 4 * (10_000 * (2 + states) + 100) + 8 * 1000
-    assert (plan.learn, plan.frozen, plan.steps, plan.amp) == (10_000, 100, 2, "off")
-    assert describe(plan)[3] == "epochs    2 to 5, of 2 steps each: 8 steps"
-    assert plan_of(run, train, loader, clip_flops=None, clip_bytes=None).memory is None
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.scenes import make_scene
+from benchmarks.synthetic.scenes import make_scene
 from flow import available
 from flow.tvl1 import native
 from flow.tvl1.build import KERNEL

@@ -6,8 +6,16 @@ import cv2
 import numpy as np
 import pytest
 
-from benchmarks.scenes import SENSOR_NOISE, end_point_error, grey_difference, make_scene, rotation, translation, zoom
-from benchmarks.textures import TEXTURES
+from benchmarks.synthetic.scenes import (
+    SENSOR_NOISE,
+    end_point_error,
+    grey_difference,
+    make_scene,
+    rotation,
+    translation,
+    zoom,
+)
+from benchmarks.synthetic.textures import TEXTURES
 from flow import build_flow
 
 SIZE = {"height": 96, "width": 120}

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from benchmarks.scenes import end_point_error, grey_difference, make_scene, rotation, translation, zoom
+from benchmarks.synthetic.scenes import end_point_error, grey_difference, make_scene, rotation, translation, zoom
 from flow import available, build_flow
 from flow.tvl1.native import ISAS, NativeTVL1, isa_paths, isa_used
 from flow.tvl1.parameters import PRESETS, build_parameters
@@ -41,7 +41,7 @@ def test_it_finds_the_flow_of_opencv_on_a_set_of_scenes():
     reference, ours = build_flow("tvl1", "opencv"), {preset: native(preset) for preset in PRESETS}
     truth, parity = [], []
     for texture, speed in itertools.product(SPEEDS, (2, 5, 10)):
-        scene = make_scene(speed, 256, 340, speed, texture)
+        scene = make_scene(speed, 192, 256, speed, texture)
         images = scene.previous, scene.following
         theirs = reference(*images)
         flows = {preset: solve(*images) for preset, solve in ours.items()}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.scenes import make_scene, translation
+from benchmarks.synthetic.scenes import make_scene, translation
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
 from flow.tvl1.tensors import coarse_to_fine, median, resize, with_gradient

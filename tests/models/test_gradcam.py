@@ -241,6 +241,7 @@ def test_a_film_has_every_picture_at_its_rate(tmp_path, monkeypatch, encoder):
     films.write_film(tmp_path / "new" / "a.mp4", pictures, 12.5)
     with av.open(str(tmp_path / "new" / "a.mp4")) as container:
         assert container.streams.video[0].average_rate == 12.5
+        assert container.streams.video[0].codec_context.name == {"libx264": "h264"}.get(encoder, encoder)
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 9
     assert all(abs(frame.mean() - 25 * i) < 6 for i, frame in enumerate(frames))

@@ -8,7 +8,7 @@ from helpers import small
 from torch import nn
 
 from benchmarks import step
-from benchmarks.step_ways import ORIGINAL
+from benchmarks.networks.ways import ORIGINAL
 from models import MODELS, StreamNetwork
 from models.inference import speed
 from models.inference.speed import FullBatches, compiled, inference_ready

@@ -90,8 +90,9 @@ def test_the_picture_is_an_svg_with_colours_for_dark_pages():
 
 def commands_of(page: str) -> list[str]:
     """The commands of a page, each on one line."""
-    blocks = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / page).read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    lines = "".join(blocks).replace("\\\n  ", "").splitlines()
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "".join(block for kind, block in blocks if not kind).replace("\\\n  ", "").splitlines()
     return [line for line in lines if line.startswith("python ")]
 
 

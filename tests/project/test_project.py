@@ -39,7 +39,8 @@ def test_packages_import_themselves_relatively(package):
 
 
 TREES = {file: ast.parse(file.read_text("utf-8")) for file in SOURCES}
-PARSERS = [file for file, tree in TREES.items() if "ArgumentParser" in file.read_text("utf-8") and declared(tree)]
+MAKES_PARSER = re.compile("ArgumentParser|OptionTable")
+PARSERS = [file for file, tree in TREES.items() if MAKES_PARSER.search(file.read_text("utf-8")) and declared(tree)]
 OPTIONS = frozenset((ROOT / "opts").glob("*.py"))
 # The published commands give it; `opts.check` holds it against --modality, which is what is read.
 CHECKED_ALONE = {"input_channels"}

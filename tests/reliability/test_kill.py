@@ -18,11 +18,7 @@ from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, 
 from engine import checkpoint
 
 CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
-
-
-@pytest.fixture(scope="module")
-def case(tmp_path_factory) -> Case:
-    return Case(tmp_path_factory.mktemp("kill"))
+TIMES = ("before", "half", "after")  # of a change of a file
 
 
 def look_after_a_kill(folder: Path) -> None:
@@ -48,83 +44,69 @@ def look_at_the_end(case: Case, script: str, folder: Path) -> None:
     assert list(folder.rglob(".*.part")) == []
 
 
-def kill_and_go_on(case: Case, script: str, workers: str, tmp_path: Path, kills: int, seed: str) -> None:
-    """Runs that are killed once or twice at random moments, until there were so many kills."""
-    rng, done, trials = random.Random(seed), 0, 0
+def finish(case: Case, script: str, folder: Path, workers: str = "no workers") -> Run:
+    """Go on to the end, and compare."""
+    run = server().run(script, case.words(script, workers), folder)
+    look_at_the_end(case, script, folder)
+    return run
+
+
+@pytest.mark.parametrize(
+    ("script", "workers", "kills"),
+    [("train", "no workers", 1), ("STS_train", "processes", 1)]
+    + [pytest.param(*case, 9, marks=pytest.mark.slow) for case in CASES],
+)
+def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(case, tmp_path, script, workers, kills):
+    """A run that ends before it is killed is compared, and another one begun."""
+    rng, done, trials = random.Random(f"{script} {workers} {kills}"), 0, 0
     words, seconds = case.words(script, workers), case.seconds(script)
     while done < kills:
         folder = case.folder(tmp_path / f"{trials}")
         trials += 1
-        for _ in range(rng.choice((1, 2)) if kills > 1 else 1):
-            done += kill(server().start(script, words, folder), rng.uniform(0.1, 0.9) * seconds)
-        server().run(script, words, folder)
-        look_at_the_end(case, script, folder)
+        while done < kills and kill(server().start(script, words, folder), rng.uniform(0.1, 0.9) * seconds):
+            done += 1
+        finish(case, script, folder, workers)
 
 
-@pytest.mark.parametrize(("script", "workers"), [("train", "no workers"), ("STS_train", "processes")])
-def test_a_killed_run_goes_on_to_the_same_bits(case, tmp_path, script, workers):
-    kill_and_go_on(case, script, workers, tmp_path, 1, f"{script} {workers}")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("script", "workers"), CASES)
-def test_fifty_kills_leave_the_same_bits(case, tmp_path, script, workers):
-    kill_and_go_on(case, script, workers, tmp_path, 9, f"many {script} {workers}")  # in each of six cases
-
-
-def die_writing(case: Case, tmp_path: Path, number: int, when: str) -> bool:
-    """One run that is killed at its n-th change of a file, and goes on; False if it makes fewer."""
-    words, folder = case.words("train", "no workers"), case.folder(tmp_path / f"{number}{when}")
+def die_writing(case: Case, folder: Path, number: int, when: str) -> bool:
+    """Start a run that is killed at its n-th change of a file; False if it makes fewer, and ends."""
     environment = {"DIE_AT": f"{number} {when}"}
-    run = server().start("train", words, folder, environment=environment, before="die_writing")
-    if run.wait() == 0:
-        return False
-    assert run.code == -signal.SIGKILL, run.err
-    look_after_a_kill(folder)
-    server().run("train", words, folder)
-    look_at_the_end(case, "train", folder)
-    return True
-
-
-@pytest.mark.parametrize(("number", "when"), [(9, "half"), (21, "before")])
-def test_killed_while_it_writes_it_goes_on_to_the_same_bits(case, tmp_path, number, when):
-    assert die_writing(case, tmp_path, number, when)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("when", "first"), [("before", 1), ("half", 2), ("after", 3)])
-def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, first):
-    number = first
-    while die_writing(case, tmp_path, number, when):
-        number += 6
-    assert number > 30  # a run changes at least so many files
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("when", ["before", "half", "after"])
-def test_killed_while_it_takes_up_its_logs_they_are_not_lost(case, tmp_path, when):
     words = case.words("train", "no workers")
-    stopped = case.folder(tmp_path / "stopped")
-    start = server().start("train", words, stopped, before="slow_steps")
-    wait_for(lambda: list(stopped.rglob("*varLR2.pth")), start)
+    run = server().start("train", words, folder, environment=environment, before="die_writing")
+    assert run.wait() in (0, -signal.SIGKILL), run.err
+    look_after_a_kill(folder)
+    return run.code != 0
+
+
+@pytest.mark.parametrize(
+    ("when", "number", "more"),
+    [("half", 11, 11), *(pytest.param(w, n, 3, marks=pytest.mark.slow) for n, w in enumerate(TIMES, 1))],
+)
+def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, number, more):
+    """Every start comes some changes further than the one before it did, until one comes to the end."""
+    folder, starts = case.folder(tmp_path / "run"), 1
+    while die_writing(case, folder, number, when):
+        starts, number = starts + 1, number + more
+    look_at_the_end(case, "train", folder)
+    assert starts > (10 if more == 3 else 2)
+
+
+def stopped_in_the_second_epoch(case: Case, folder: Path, pattern: str) -> Path:
+    """The folder of a run that was killed as soon as it had such a checkpoint."""
+    start = server().start("train", case.words("train", "no workers"), case.folder(folder), before="slow_steps")
+    wait_for(lambda: list(folder.rglob(pattern)), start)
     start.signal(signal.SIGKILL)
     start.wait()
-    for number in range(1, 12, 2):
-        folder = tmp_path / f"{number}"
-        subprocess.run(["cp", "-a", stopped, folder], check=True)
-        run = server().start("train", words, folder, environment={"DIE_AT": f"{number} {when}"}, before="die_writing")
-        assert run.wait() == -signal.SIGKILL, run.err
-        server().run("train", words, folder)
-        look_at_the_end(case, "train", folder)
+    return folder
 
 
-def test_a_second_run_of_the_same_command_changes_nothing(case, tmp_path):
-    folder = case.folder(tmp_path / "run")
-    server().run("train", case.words("train", "no workers"), folder)
-    before = {path: path.read_bytes() for path in checkpoints(folder)}
-    server().run("train", case.words("train", "no workers"), folder)
-    assert {path: path.read_bytes() for path in checkpoints(folder)} == before
-    look_at_the_end(case, "train", folder)
+@pytest.mark.slow
+def test_killed_while_it_takes_up_its_logs_they_are_not_lost(case, tmp_path):
+    folder = stopped_in_the_second_epoch(case, tmp_path / "run", "*varLR2.pth")
+    for when in TIMES:
+        for number in range(1, 12, 2):
+            assert die_writing(case, folder, number, when)
+    finish(case, "train", folder)
 
 
 def flip(path: Path) -> None:
@@ -139,74 +121,73 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize("damage", [flip, pytest.param(cut, marks=pytest.mark.slow)])
-def test_a_damaged_checkpoint_is_named_and_the_one_before_it_taken(case, tmp_path, damage):
-    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
-    first = server().start("train", words, folder, before="slow_steps")
-    wait_for(lambda: list(folder.rglob("*varLR2_step2.pth")), first)
-    first.signal(signal.SIGKILL)
-    first.wait()
-    newest = max(folder.rglob("*_step*.pth"), key=lambda path: path.stat().st_mtime_ns)
-    damage(newest)
-    second = server().run("train", words, folder)
-    assert f"{newest.relative_to(folder)}: damaged" in second.err
-    look_at_the_end(case, "train", folder)
+def test_damaged_checkpoints_are_named_and_the_one_before_them_taken(case, tmp_path):
+    folder = stopped_in_the_second_epoch(case, tmp_path / "run", "*varLR2_step2.pth")
+    newest = sorted(folder.rglob("*varLR*[0-9].pth"), key=lambda path: path.stat().st_mtime_ns)
+    cut(newest[-2])
+    flip(newest[-1])
+    again = finish(case, "train", folder)
+    for path in newest[-2:]:
+        assert f"{path.relative_to(folder)}: damaged" in again.err
 
 
 def test_if_all_checkpoints_are_damaged_nothing_is_started_afresh(case, tmp_path):
-    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
-    server().run("train", [*words, "--n_epochs", "1"], folder)
+    folder = case.copy("train", tmp_path / "run")
     for path in checkpoints(folder / "results"):
         cut(path)
     before = {path: path.read_bytes() for path in checkpoints(folder)}
-    run = server().start("train", words, folder)
+    run = server().start("train", case.words("train", "no workers"), folder)
     assert run.wait() == 2
     assert run.err.splitlines()[-1].startswith("error: ")
     assert {path: path.read_bytes() for path in checkpoints(folder)} == before
 
 
-def test_a_fresh_run_does_not_destroy_the_checkpoints_of_another(case, tmp_path):
-    """A month of work is not lost for want of --resume auto."""
-    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
-    server().run("train", words, folder)
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        ((), 0, ""),  # the same command once more
+        (("--resume", "", "--n_epochs", "1"), 2, "--resume auto"),
+        (("--resume", "*varLR3_step6.pth"), 2, "varLR3.pth"),
+    ],
+)
+def test_no_other_start_overwrites_what_a_run_has_made(case, tmp_path, more, code, message):
+    """A month of work is lost neither for want of --resume auto nor by going back to an older checkpoint."""
+    folder = case.copy("train", tmp_path / "run")
     before = {path: path.read_bytes() for path in [*checkpoints(folder), *folder.rglob("metrics.jsonl")]}
-    run = server().start("train", [*words, "--resume", "", "--n_epochs", "1"], folder)
-    assert run.wait() == 2, run.err
-    assert "--resume auto" in run.err.splitlines()[-1]
+    more = [str(one(folder, word)) if word.startswith("*") else word for word in more]
+    run = server().start("train", [*case.words("train", "no workers"), *more], folder)
+    assert run.wait() == code, run.err
+    assert message in run.err.splitlines()[-1]
     assert {path: path.read_bytes() for path in before} == before
-
-
-def test_going_back_to_an_older_checkpoint_does_not_cost_the_newer_ones(case, tmp_path):
-    words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
-    server().run("train", words, folder)
-    before = {path: path.read_bytes() for path in checkpoints(folder)}
-    older = one(folder, "*varLR3_step6.pth")
-    run = server().start("train", [*words, "--resume", str(older)], folder)
-    assert run.wait() == 2, run.err
-    assert "varLR3.pth" in run.err.splitlines()[-1]
-    assert {path: path.read_bytes() for path in checkpoints(folder)} == before
+    look_at_the_end(case, "train", folder)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["threads", "processes"])
-def test_the_script_itself_killed_leaves_no_process_and_goes_on(case, tmp_path, workers):
-    """Without the server of the other tests: other hash seeds, and loader processes of its own."""
+def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_and_goes_on(case, tmp_path):
+    """Without the server of the other tests: other hash seeds, and loader processes of its own.
+
+    A terminal sends Ctrl-C to loader processes, too, and so does Slurm with SIGTERM.
+    """
     folder = case.folder(tmp_path / "run")
-    command = [sys.executable, ROOT / "train.py", *case.words("train", workers)]
+    command = [sys.executable, ROOT / "train.py", *case.words("train", "processes")]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    with (folder / "err").open("wb") as err:
-        killed = subprocess.Popen(command, cwd=folder, stderr=err, start_new_session=True, env=environment)
-        with killed:
-            deadline = time.monotonic() + PATIENCE
-            while not list(folder.rglob("*_step2.pth")) and killed.poll() is None and time.monotonic() < deadline:
+    for number, code in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        before, deadline = set(checkpoints(folder)), time.monotonic() + PATIENCE
+        with (folder / "err").open("wb") as err:
+            run = subprocess.Popen(command, cwd=folder, stderr=err, start_new_session=True, env=environment)
+        with run:
+            while set(checkpoints(folder)) <= before and run.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.005)
-            killed.kill()
-        assert killed.returncode == -signal.SIGKILL, (folder / "err").read_text()
-        while group_lives(killed.pid):
+            (os.kill if number == signal.SIGKILL else os.killpg)(run.pid, number)
+        text = (folder / "err").read_text()
+        assert run.returncode == code, text
+        assert number == signal.SIGKILL or text.splitlines()[-1].startswith(f"stopped by {number.name}")
+        while group_lives(run.pid):
             assert time.monotonic() < deadline, "loader processes outlive a killed run"
-            time.sleep(0.1)
-        subprocess.run(command, cwd=folder, stderr=err, check=True, timeout=PATIENCE, env=environment)
-    look_at_the_end(case, "train", folder)
+            time.sleep(0.05)
+    subprocess.run(command, cwd=folder, check=True, timeout=PATIENCE, env=environment, capture_output=True)
+    found = unlike(folder / "results", case.whole("train"), extra=True)
+    assert not found, "\n".join(found)
 
 
 def test_ranks_that_are_asked_to_stop_do_not_finish_their_validation(case, tmp_path):
@@ -279,17 +260,17 @@ def watch(run: Run) -> dict[int, Resources]:
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", WORKERS)
 def test_a_long_run_leaks_nothing(case, tmp_path, workers):
-    """Neither descriptors nor memory, nor threads or processes: what is leaked in an epoch is seen after fifty."""
-    words = [*case.words("train", workers), "--n_epochs", "60"]
+    """Neither descriptors nor memory, nor threads or processes: what is leaked in an epoch is seen after twenty."""
+    words = [*case.words("train", workers), "--n_epochs", "30"]
     run = server().start("train", words, case.folder(tmp_path / "run"))
     seen = watch(run)
     assert run.code == 0, run.err
-    epochs = sorted(epoch for epoch in seen if epoch < 60)
-    early = [seen[epoch] for epoch in epochs if 8 <= epoch < 14]
-    late = [seen[epoch] for epoch in epochs if epoch >= 55]
+    epochs = sorted(epoch for epoch in seen if epoch < 30)
+    early = [seen[epoch] for epoch in epochs if 4 <= epoch < 8]
+    late = [seen[epoch] for epoch in epochs if epoch >= 26]
     assert early, epochs
     assert late, epochs
     for name in ("descriptors", "threads", "processes"):
         least = min(getattr(one, name) for one in late)
         assert least <= max(getattr(one, name) for one in early), (name, seen)
-    assert min(one.memory for one in late) < 1.02 * max(one.memory for one in early), seen
+    assert min(one.memory for one in late) < 1.01 * max(one.memory for one in early), seen

@@ -1,8 +1,5 @@
 """Several processes share a run: each sample once, the same result as one process, no hang."""
 
-import os
-import subprocess
-import sys
 from collections import Counter
 
 import numpy as np
@@ -11,14 +8,14 @@ import torch
 from helpers import write_hmdb51
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import PATIENCE, ROOT, Case, checkpoints, one, server, unlike, wait_for
+from runs import Case, one, server, unlike, wait_for
 
 from datasets import RGB, build_loader
 from datasets.loading.loader import EpochBatches
 from engine import checkpoint
 from engine.training.loop import evaluate
-from models import ARCHITECTURE, Classify, load_stream
-from opts import adopt, parse_opts
+from models import Classify, load_stream
+from opts import ARCHITECTURE, adopt, parse_opts
 
 BATCHES, WORLDS = st.integers(1, 9), st.integers(1, 8)
 SIZES = st.tuples(st.integers(1, 200), BATCHES, WORLDS)  # samples, samples per batch, processes
@@ -93,11 +90,6 @@ def test_in_evaluation_every_sample_comes_once(sizes):
     assert max(lengths) - min(lengths) <= 1
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory) -> Case:
-    return Case(tmp_path_factory.mktemp("world"))
-
-
 def trained(case: Case, folder, world: int, script: str = "train", *more: str):
     """The folder of a run of several ranks, each of which notes its videos."""
     ranks = server().ranks(
@@ -118,7 +110,7 @@ def validated(case: Case, folder, path, *more: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("world", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_ranks_train_together_on_each_video_once_an_epoch(case, tmp_path, world):
-    folder = trained(case, tmp_path / "run", world)
+    folder = case.pair() if world == 2 else trained(case, tmp_path / "run", world)
     seen = [(folder / f"videos.{rank}").read_text().splitlines() for rank in range(world)]
     assert max(Counter(line for rank in seen for line in rank).values()) == 1
     assert len({len(rank) for rank in seen}) == 1
@@ -128,34 +120,30 @@ def test_ranks_train_together_on_each_video_once_an_epoch(case, tmp_path, world)
 
 
 @pytest.mark.parametrize(
-    "more", [pytest.param((), id="ema"), pytest.param(("--ema", "0"), id="plain", marks=pytest.mark.slow)]
+    "more",
+    [
+        pytest.param((), id="ema"),
+        pytest.param(("--ema", "0", "--iter_size", "2", "--save_steps", "1"), id="plain", marks=pytest.mark.slow),
+    ],
 )
 def test_the_validation_of_all_ranks_is_that_of_the_checkpoint(case, tmp_path, more):
     """Running statistics differ between ranks, and only those of rank 0 are saved."""
-    folder = trained(case, tmp_path / "run", 2, "train", *more)
+    folder = trained(case, tmp_path / "run", 2, "train", *more) if more else case.pair()
     path = one(folder, "*varLR3.pth")
-    alone = validated(case, folder, path)
+    alone = validated(case, folder, path, *more)
     for name, value in checkpoint.load(path)["metrics"].items():
         assert value == pytest.approx(alone[name], rel=1e-6), name
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 3])
-def test_students_are_distilled_by_several_ranks(case, tmp_path, world):
-    folder = trained(case, tmp_path / "run", world, "STS_train")
-    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
-
-
-@pytest.mark.slow
-def test_accumulated_batches_are_shared_as_well(case, tmp_path):
-    folder = trained(case, tmp_path / "run", 2, "train", "--iter_size", "2", "--save_steps", "1")
+def test_students_are_distilled_by_several_ranks(case, tmp_path):
+    folder = trained(case, tmp_path / "run", 3, "STS_train")
     assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
 
 
 @pytest.mark.slow
 def test_frozen_layers_are_trained_by_several_ranks(case, tmp_path):
-    start = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
-    more = ("--pretrain_path", str(start), "--ft_begin_index", "4", "--freeze_BN")
+    more = ("--pretrain_path", str(case.best()), "--ft_begin_index", "4", "--freeze_BN")
     folder = trained(case, tmp_path / "run", 2, "train", *more)
     assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
 
@@ -168,16 +156,21 @@ def test_fewer_videos_than_ranks_are_refused_by_all(case, tmp_path):
     assert "1 training videos are fewer than the 2 processes" in ranks[0].err
 
 
-def scored(case: Case, folder, world: int, batch: int, workers: int) -> dict[str, np.ndarray]:
+SCRIPTS = ("test_single_stream", "test_two_stream")
+
+
+def scored(case: Case, folder, script: str, world: int = 1, batch: int = 4, workers: int = 0) -> dict[str, np.ndarray]:
     """Scores of a test by several ranks."""
-    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
     data = f"--frame_dir {case.data}/frames --annotation_path {case.data}/labels --result_path results".split()
-    words = [*data, "--resume_path1", path, "--scores_path", "scores.npz", "--device", "cpu"]
-    sizes = ["--clips_per_batch", batch, "--n_workers", workers]
+    words = [*data, "--resume_path1", case.best(), "--scores_path", "scores.npz", "--device", "cpu"]
+    words += ["--clips_per_batch", batch, "--n_workers", workers]
+    if script == "test_two_stream":
+        words += ["--modality", "RGB_Flow", "--resume_path2", "flow.pth"]
+    case.folder(folder)
     if world == 1:
-        server().run("test_single_stream", [*words, *sizes], folder)
+        server().run(script, words, folder)
     else:
-        ranks = server().ranks(world, "test_single_stream", [*words, *sizes], folder)
+        ranks = server().ranks(world, script, words, folder)
         assert [rank.wait(60) for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
     printed = "".join(path.read_text() for path in folder.glob("*.out"))
     assert printed.count("Video accuracy") == 1
@@ -185,29 +178,44 @@ def scored(case: Case, folder, world: int, batch: int, workers: int) -> dict[str
         return dict(scores)
 
 
-def same_scores(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
-    assert len(set(one["video"].tolist())) == len(one["video"]) == 6
-    for name in ("video", "label", "clips"):
-        assert one[name].tolist() == other[name].tolist()
-    for name in ("logits", "fused"):
-        np.testing.assert_allclose(one[name], other[name], rtol=0, atol=1e-6)
-
-
 @pytest.fixture(scope="module")
-def alone(case, tmp_path_factory) -> dict[str, np.ndarray]:
-    return scored(case, tmp_path_factory.mktemp("alone") / "run", 1, 4, 0)
+def alone(case, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
+    folder = tmp_path_factory.mktemp("alone")
+    return {script: scored(case, folder / script, script) for script in SCRIPTS}
 
 
-def test_two_ranks_score_as_one(case, alone, tmp_path):
-    same_scores(scored(case, tmp_path / "run", 2, 4, 0), alone)
+SHARES = [
+    (1, 1, 2),
+    (1, 7, 0),
+    (2, 1, 0),
+    (2, 4, 2),
+    (2, 7, 2),
+    (3, 1, 2),
+    (3, 4, 0),
+    (3, 7, 2),
+]  # every pair of values
+FUSED_SHARES = [(2, 1, 2), (3, 7, 0)]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("batch", [1, 4, 7])
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_scores_depend_on_neither_ranks_nor_batches_nor_workers(case, alone, tmp_path, world, batch, workers):
-    same_scores(scored(case, tmp_path / "run", world, batch, workers), alone)
+@pytest.mark.parametrize(
+    ("script", "share"),
+    [
+        *((script, (2, 4, 0)) for script in SCRIPTS),
+        *(pytest.param(SCRIPTS[0], share, marks=pytest.mark.slow) for share in SHARES),
+        *(pytest.param(SCRIPTS[1], share, marks=pytest.mark.slow) for share in FUSED_SHARES),
+    ],
+)
+def test_scores_depend_on_neither_ranks_nor_batches_nor_workers(case, alone, tmp_path, script, share):
+    """A share is the number of ranks, of clips in a batch, and of workers; any two of their values meet in one."""
+    together = scored(case, tmp_path / "run", script, *share)
+    assert together.keys() == alone[script].keys()
+    assert len(set(together["video"].tolist())) == len(together["video"]) == 6
+    assert together["logits"].shape[:2] == (1 + (script == "test_two_stream"), 6)
+    for name, values in alone[script].items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(together[name], values, rtol=0, atol=1e-6, err_msg=name)
+        elif values.dtype.kind == "i" or name in ("video", "streams", "class_names"):
+            assert together[name].tolist() == values.tolist(), name
 
 
 @pytest.mark.slow
@@ -217,8 +225,7 @@ def test_a_rank_without_a_video_waits_for_none(case, tmp_path):
     labels = tmp_path / "data" / "labels"
     for file in labels.iterdir():
         file.write_text(file.read_text().replace(" 1 ", " 2 ") if "catch" not in file.name else file.read_text())
-    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
-    words = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", labels, "--resume_path1", path]
+    words = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", labels, "--resume_path1", case.best()]
     sampling = ["--test_sampling", "spaced", "--num_clips", "1", "--device", "cpu", "--n_workers", "0"]
     ranks = server().ranks(3, "test_single_stream", [*words, *sampling], tmp_path / "run")
     assert [rank.wait(60) for rank in ranks] == [0, 0, 0], "\n".join(rank.err for rank in ranks)
@@ -233,10 +240,11 @@ def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
         image.write_bytes(b"no image")
     for image in sorted((tmp_path / "data" / "frames" / "catch").glob("film3*/0*.jpg")):
         image.write_bytes(b"no image")
-    path = next(path for path in checkpoints(case.whole("train")) if "best" in path.name)
     data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
     words = [*data, "--device", "cpu", "--n_workers", "0", "--layout", "sts", "--clips_per_batch", "1"]
-    words += ["--resume_path1", path] if script.startswith("test") else [*case.words("train", "no workers"), *data]
+    words += (
+        ["--resume_path1", case.best()] if script.startswith("test") else [*case.words("train", "no workers"), *data]
+    )
     ranks = server().ranks(2, script, words, tmp_path / "run")
     codes = [rank.wait(60) for rank in ranks]
     assert 2 in codes
@@ -245,7 +253,6 @@ def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
 
 @pytest.mark.slow
 def test_a_killed_rank_is_not_waited_for_and_the_run_goes_on_to_the_same_bits(case, tmp_path):
-    whole = trained(case, tmp_path / "whole", 2)
     folder = case.folder(tmp_path / "run")
     words = case.words("train", "no workers")
     ranks = server().ranks(2, "train", words, folder, before="slow_steps")
@@ -256,18 +263,5 @@ def test_a_killed_rank_is_not_waited_for_and_the_run_goes_on_to_the_same_bits(ca
     ranks[0].wait()
     again = server().ranks(2, "train", words, folder)
     assert [rank.wait() for rank in again] == [0, 0], again[0].err
-    found = unlike(folder / "results", whole / "results")
+    found = unlike(folder / "results", case.pair() / "results")
     assert not found, "\n".join(found)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("world", [2, 3])
-def test_torchrun_starts_it(case, tmp_path, world):
-    folder = case.folder(tmp_path / "run")
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={world}"]
-    command = [*torchrun, ROOT / "train.py", *case.words("train", "threads")]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, timeout=PATIENCE, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("epoch 3/3") == 1  # rank 0 speaks for all
-    assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3

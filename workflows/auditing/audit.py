@@ -3,7 +3,8 @@
 import logging
 import os
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -19,10 +20,10 @@ from datasets.streams import MODALITIES
 from sts_common import cores, counted
 from sts_common.files import write_text
 
-from .checks import Job, Problem, VideoCheck, files_of
+from ..shared.processes import SharedCounters, map_unordered
+from .checks import Job, Problem, VideoCheck, check_video, files_of
 from .findings import Report, as_json, as_table, as_text, count_used, sort_problems
 from .lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
-from .spread import check_all
 
 AUDIT = "audit.tsv"
 
@@ -97,6 +98,34 @@ def check_videos(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list
     return [by_path[path] for path in paths]
 
 
+def check_all(jobs: Sequence[Job], processes: int) -> Iterator[VideoCheck]:
+    """Run the jobs; a video that crashes a process is found by checking the last ones alone."""
+    left = {job.path: job for job in jobs}
+    while left:
+        try:
+            for check in map_unordered(
+                check_video, list(left.values()), SharedCounters(len(left), processes, processes)
+            ):
+                del left[check.path]
+                yield check
+        except ValueError as error:
+            if not isinstance(error.__cause__, BrokenProcessPool):
+                raise
+            for job in list(left.values())[: 2 * processes]:
+                del left[job.path]
+                yield check_alone(job)
+
+
+def check_alone(job: Job) -> VideoCheck:
+    """Run one job in a process of its own."""
+    try:
+        return next(iter(map_unordered(check_video, [job], SharedCounters(1, 2, 1))))
+    except ValueError as error:
+        if not isinstance(error.__cause__, BrokenProcessPool):
+            raise
+        return VideoCheck(job.path, None, [Problem("crash", job.path, f"{job.path}: crashes the decoder")])
+
+
 def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
     """Return the streams that some videos have, "rgb" if none can be detected."""
     there = set()
@@ -123,12 +152,8 @@ def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, checks: S
             there = counted(frames, "frame")
             problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
     used = count_used(lists, sound.keys())
-    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), decoded(opt.deep))
-
-
-def decoded(deep: bool) -> str:
-    """Describe which frames of every video were decoded."""
-    return "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
+    looked_at = "every frame decoded" if opt.deep else "three frames of each stream decoded; all with --deep"
+    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), looked_at)
 
 
 def places_of(store: Store, check: VideoCheck) -> list[Path]:

@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from datasets.decoding import pixels
-from datasets.decoding.video.sizes import MAX_SIDE
 
 HEAD = 2048  # bytes in which the size of an image usually stands
 LONG_HEAD = 1 << 20  # and those in which it must: cameras put pictures before it
 TAIL = 1024  # bytes in which a JPEG must end
 START, END = b"\xff\xd8", b"\xff\xd9"
-SIZE_MARKERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
-BARE_MARKERS = {0x01, *range(0xD0, 0xD8)}  # they have no length
 NO_SIZE = (0, 0)
 
 
@@ -51,7 +48,7 @@ def check_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
 def decode_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     """Do the same as `check_image` by decoding a format that has no end marker."""
     try:
-        height, width = pixels.decode(pixels.read_file(path), 3, path).shape[:2]
+        height, width = pixels.read_image(path, 3).shape[:2]
     except (OSError, ValueError) as error:
         return Fault("undecodable", str(error).removeprefix(f"{path}: ")), NO_SIZE
     return None, (width, height)
@@ -69,22 +66,16 @@ def check_content_of(file: int, length: int) -> tuple[Fault | None, tuple[int, i
         return Fault("truncated", "ends in the middle of the image"), size or NO_SIZE
     if size is None or 0 in size:
         return Fault("undecodable", "its header is damaged"), NO_SIZE
-    if max(size) > MAX_SIDE:
-        return Fault("undecodable", f"{size[0]}x{size[1]}, more than {MAX_SIDE}x{MAX_SIDE}"), size
+    if max(size) > (most := pixels.MOST_PIXELS):
+        return Fault("undecodable", f"{size[0]}x{size[1]}, more than {most}x{most}"), size
     return None, size
 
 
 def jpeg_size(head: bytes) -> tuple[int, int] | None:
     """Return the width and height that the beginning of a JPEG file states, None if it does not."""
-    place = len(START)
-    while place + 9 <= len(head) and head[place] == 0xFF:
-        marker = head[place + 1]
-        if marker in SIZE_MARKERS:
-            return int.from_bytes(head[place + 7 : place + 9]), int.from_bytes(head[place + 5 : place + 7])
-        if marker == 0xFF:  # padding
-            place += 1
-        elif marker in BARE_MARKERS:
-            place += 2
-        else:
-            place += 2 + int.from_bytes(head[place + 2 : place + 4])
-    return None
+    try:
+        segments = pixels.segments(memoryview(head), "")
+        begin = next(begin for marker, begin, _ in segments if marker in pixels.FRAME_MARKERS)
+    except (ValueError, StopIteration):
+        return None
+    return pixels.stated_size(head, begin) if begin + 5 <= len(head) else None

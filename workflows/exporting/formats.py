@@ -18,7 +18,8 @@ from engine.checkpoint import tensor_file
 from models import fuse, load_stream
 from sts_common.json_text import as_json
 
-from .plan import ABOUT, DTYPES, STREAMS, Clips, Export
+from ..predicting.agreement import STREAMS
+from .plan import ABOUT, DTYPES, Clips, Export
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
 EXAMPLES = 2  # clips with which a network is traced; of one, torch would take the batch for fixed

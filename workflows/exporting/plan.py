@@ -9,18 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets import FLOW, RGB
 from engine import checkpoint
 from models import StreamNetwork, fuse, load_stream, stream_weights
 from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
-from ..predicting.agreement import common_recipe
+from ..predicting.agreement import STREAMS, common_recipe, load_states
 from ..testing.fusing import ALONE, check_distinct
 
-STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in safetensors files
 
 Clips = dict[str, Tensor]
@@ -112,15 +109,7 @@ def build_export(opt: Namespace) -> Export:
     """
     check_distinct(opt.checkpoints, ALONE)
     weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
-    states = [checkpoint.load(path) for path in opt.checkpoints]
-    for path, state in zip(opt.checkpoints, states, strict=True):
-        if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
-            raise ValueError(
-                f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
-                "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
-            )
-        if state["class_names"] != states[0]["class_names"]:
-            raise ValueError(f"{path}: its classes are not those of {opt.checkpoints[0]}: they cannot be one model")
+    states = load_states(opt.checkpoints)
     models = [
         load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).eval().requires_grad_(False)
         for path, state in zip(opt.checkpoints, states, strict=True)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from datasets.decoding.video.outline import outline
+from datasets.decoding.video.rates import is_even, mean_rate
 from datasets.decoding.video.reading import read_video
-from datasets.decoding.video.steps import is_even, mean_rate
 from sts_common import counted, size_in_words
 
 from ..shared.processes import SharedCounters, Worker, map_unordered, single_threaded_libraries

@@ -12,7 +12,7 @@ import numpy as np
 from cv2.typing import MatLike
 from numpy.typing import NDArray
 
-from datasets.stores.frames import read_image
+from datasets.decoding.pixels import read_image
 from datasets.stores.layouts import LAYOUTS
 
 from .extraction_recipe import FLOW_QUALITY, Recipe
@@ -81,7 +81,7 @@ class ImageFolder:
     def read_grey(self, numbers: Sequence[int]) -> Grey:
         """Read frames as the flow's input: from the JPEG files, as the published tools do."""
         paths = [self.folder / RGB.format(number) for number in numbers]
-        return [np.asarray(read_image(path, cv2.IMREAD_GRAYSCALE), np.uint8) for path in paths]
+        return [read_image(path, 1)[..., 0] for path in paths]
 
     def write_flow(self, first: int, before: "Future[Grey] | None", batch: "Future[Grey]", solver: Solver) -> None:
         """Write the flow, from number `first` on, that leads to each image of a batch from the one before."""

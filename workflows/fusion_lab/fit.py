@@ -15,8 +15,8 @@ from engine.evaluation.calibration import (
     negative_log_likelihood,
 )
 from models import FUSIONS, fuse
+from opts import PROTOCOL
 
-from ..testing.fusing import PROTOCOL
 from .systems import Bootstrap, Row, measure, right_on
 
 STEPS = {1: 1, 2: 20, 3: 10, 4: 5}  # of a weight from 0 to 1, by number of streams

@@ -6,14 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from datasets.lists.entries import Entry
+from datasets.lists.source_groups import ungroup_single_sources
 from sts_common import counted
 
 log = logging.getLogger(__name__)
-
-
-def hashed(name: str) -> int:
-    """Hash a name, whose bytes need not be UTF-8, to a number."""
-    return zlib.crc32(name.encode("utf-8", "surrogateescape"))
 
 
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
@@ -40,7 +36,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     targets = {label: max(1, round(fraction * total)) for label, total in totals.items()}
     held: Counter[int] = Counter()
     chosen: set[str] = set()
-    order = sorted(sizes, key=lambda group: (hashed(f"{seed} {group}"), group))
+    order = sorted(sizes, key=lambda group: (zlib.crc32(f"{seed} {group}".encode("utf-8", "surrogateescape")), group))
     for slack in (0, max(totals.values())):  # first what fits, then what a class without a test video needs
         for group in order:
             labels = sizes[group]
@@ -60,15 +56,13 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
 
 def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
     """Make every video of a class with a single group its own group, with a warning: they may look alike."""
-    groups: dict[int, set[str]] = defaultdict(set)
-    for entry in entries:
-        groups[entry.label].add(entry.group)
-    for label, names in sorted(groups.items()):
-        if len(names) == 1:
-            log.warning(
-                "class %r: all videos seem to be cut from one (%s); they are split one by one, so if they do come "
-                "from one the test is too easy. --group_by says what tells the sources apart",
-                class_names[label],
-                min(names),
-            )
-    return [e if len(groups[e.label]) > 1 else e._replace(group=e.path) for e in entries]
+    apart = ungroup_single_sources(entries)
+    single = {old.label: old.group for old, new in zip(entries, apart, strict=True) if old.group != new.group}
+    for label, group in sorted(single.items()):
+        log.warning(
+            "class %r: all videos seem to be cut from one (%s); they are split one by one, so if they do come "
+            "from one the test is too easy. --group_by says what tells the sources apart",
+            class_names[label],
+            group,
+        )
+    return apart

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from datasets.decoding.video.outline import outline
-from datasets.decoding.video.steps import is_even, mean_rate
+from datasets.decoding.video.rates import is_even, mean_rate
 from datasets.lists.class_folders import IMAGES
 from datasets.lists.entries import Entry
 from datasets.stores.detect import open_store

@@ -4,6 +4,7 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cache, partial
+from operator import itemgetter
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ ENOUGH = 1.1  # times as fast as now is worth changing something
 Row = dict[str, Any]
 
 Setting = dict[str, Any]
+
+speed: Callable[[Row], float] = itemgetter("clips_per_second")
 
 
 def main(opt: Namespace) -> dict[str, Any]:
@@ -133,11 +136,6 @@ def advice(rows: Sequence[Row], cold: float | None, warm: float) -> str:
     elif slowest == "decode":
         text.append("frames kept by --cache are decoded only once")
     return "; ".join(text)
-
-
-def speed(row: Row) -> float:
-    """Return clips per second."""
-    return float(row["clips_per_second"])
 
 
 def words(row: Row) -> str:

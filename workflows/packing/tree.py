@@ -127,7 +127,8 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     """
     streams = [stream for stream in ("rgb", "flow") if begins(store, folder, stream)]
     counts = store.counts(folder, set(streams))
-    paths = {stream: store.paths(video_at(folder), stream, range(1, counts[stream] + 1)) for stream in streams}
+    video = Video(folder.name, folder, 0, 0)
+    paths = {stream: store.paths(video, stream, range(1, counts[stream] + 1)) for stream in streams}
     packed = {path for planes in paths.values() for path in chain(*planes)}
     try:
         rate = store.rate(folder)
@@ -143,11 +144,6 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
         by_frame = list(chain(*zip(*paths[stream], strict=True)))
         found.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
     return found
-
-
-def video_at(folder: Path) -> Video:
-    """Return a whole video."""
-    return Video(folder.name, folder, 0, 0)
 
 
 def pack_video(job: Job, _: Worker) -> Outcome:

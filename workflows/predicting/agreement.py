@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from datasets import FLOW
+from datasets import FLOW, RGB
 from datasets.stores.provenance import NOT_STATED, show
 from engine import checkpoint
 
-NEEDED = {"options", "class_names", "recipe", "stream"}
+NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
+STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
 
 def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -19,10 +20,13 @@ def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
     """
     states = [checkpoint.load(path) for path in paths]
     for path, state in zip(paths, states, strict=True):
-        if not state.keys() >= NEEDED:
-            raise ValueError(f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do")
+        if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
+            raise ValueError(
+                f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
+                "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
+            )
         if state["class_names"] != states[0]["class_names"]:
-            raise ValueError(f"{path}: its classes are not those of {paths[0]}")
+            raise ValueError(f"{path}: its classes are not those of {paths[0]}: they cannot be used together")
     return states
 
 

@@ -4,16 +4,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets.decoding.pixels import read_image
 from datasets.decoding.video.frames import timed_frames
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.pictures import Pictures
 from datasets.decoding.video.sizes import resize
-from datasets.stores.frames import read_image
 
+from ..shared.captions import fitted
 from ..shared.films import Picture, Timed, write_film
 from .video_streams import frame_files
 
@@ -31,7 +31,7 @@ def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
         fps: Rate of a folder of frames.
     """
     if path.is_dir():
-        return fps, ((i / fps, read_image(file, cv2.IMREAD_COLOR_RGB)) for i, file in enumerate(frame_files(path)))
+        return fps, ((i / fps, read_image(file, 3)) for i, file in enumerate(frame_files(path)))
     index = outline(path)
     picture = Pictures(path, index.size)
     return 1 / index.period, ((seconds, picture(frame)) for seconds, frame in timed_frames(path))
@@ -76,24 +76,16 @@ def draw_panel(top: tuple[Named, ...], height: int, width: int) -> Image.Image:
     tall = min(height, large + (small + gap) * len(top) + 3 * gap)
     panel = Image.new("RGBA", (wide, tall), DARK)
     draw = ImageDraw.Draw(panel)
-    draw.text((gap, gap), fitted(draw, top[0][0], wide - 2 * gap, large), INK, ImageFont.load_default(large))
+    draw.text(
+        (gap, gap), fitted(draw, top[0][0], wide - 2 * gap, large, keep="start"), INK, ImageFont.load_default(large)
+    )
     number = draw.textlength("100 %", ImageFont.load_default(small)) + gap
     for row, (name, probability) in enumerate(top):
         y = 2 * gap + large + row * (small + gap)
         length = (wide - 2 * gap - number) * min(max(probability, 0.0), 1.0)
         draw.rectangle((gap, y, gap + length, y + small), BAR)
-        text = fitted(draw, name, int(wide - 3 * gap - number), small)
+        text = fitted(draw, name, int(wide - 3 * gap - number), small, keep="start")
         draw.text((2 * gap, y + small / 2), text, PALE, ImageFont.load_default(small), anchor="lm")
         share = f"{100 * probability:.0f} %"
         draw.text((wide - gap, y + small / 2), share, INK, ImageFont.load_default(small), anchor="rm")
     return panel
-
-
-def fitted(draw: ImageDraw.ImageDraw, text: str, width: int, size: int) -> str:
-    """Shorten `text` to one line, cut at its end if it is wider than so many pixels."""
-    font, text = ImageFont.load_default(size), " ".join(text.split())
-    whole = text
-    while text and draw.textlength(text, font) > width:
-        whole = whole[:-1]
-        text = f"{whole}..." if whole else ""
-    return text

@@ -19,13 +19,13 @@ from sts_common.json_text import as_json
 from ..shared.films import FILMS
 from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE, check_distinct
-from .agreement import common_recipe, load_states
+from .agreement import STREAMS, common_recipe, load_states
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets
 from .live import Answer, FrameReader, show, watch
 from .live_sources import at_rate, live_frames
-from .predictor import STREAMS, Prediction, Predictor, predict_video, share_cores
+from .predictor import Prediction, Predictor, predict_video, share_cores
 from .timeline import PICTURES, Lookup, best, draw_timeline
 
 log = logging.getLogger(__name__)

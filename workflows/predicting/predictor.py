@@ -11,16 +11,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datasets import FLOW, RGB
+from datasets import FLOW
 from datasets.decoding.video.outline import outline
-from datasets.decoding.video.steps import mean_rate
+from datasets.decoding.video.rates import mean_rate
 from engine.evaluation.metrics import check_scores
 from models import fuse
 
+from .agreement import STREAMS
 from .timeline import Timeline
 from .video_streams import Picture, Sample, Windows, add_flow, batched, crop_samples, flow_of, frames_of, one_ahead
-
-STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,10 @@ from torch import Tensor
 from datasets import FLOW, RGB, loop, read_video
 from datasets.clips.crops import CenterCrop
 from datasets.decoding.images import resample_frames
+from datasets.decoding.pixels import read_image
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.sizes import Scaler
-from datasets.stores.frames import count_usable_frames, read_image
+from datasets.stores.frames import count_usable_frames
 from datasets.stores.layouts import LAYOUTS
 from datasets.stores.provenance import FRAMES_FILE, show
 from flow import encode, rebuild_flow, recorded_encoding
@@ -51,7 +52,7 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
             raise ValueError(
                 f"{path}: frames at {show(there)} fps, but the network saw {show(fps)}; give the video file"
             )
-        images = (read_image(file, cv2.IMREAD_COLOR_RGB) for file in frame_files(path))
+        images = (read_image(file, 3) for file in frame_files(path))
         yield from map(np.asarray, map(Scaler(short_side, path), images))
     else:
         for note in outline(path).notes:

@@ -10,10 +10,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from ..shared.templates import percent
 from .accuracies import TOP
 from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
 from .group_report import GroupReport
-from .plain_forms import METRICS, percent, shown
+from .plain_forms import METRICS, shown
 from .score_files import NOT_STATED
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")

@@ -1,18 +1,15 @@
 """Plain forms of a report: tables for programs (CSV) and a short page for repositories (Markdown)."""
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from sts_common import counted
-from sts_common.files import encoded
-
-from .accuracies import TOP, Result
-from .details import Details
+from ..shared.templates import as_csv, load_template
+from .accuracies import TOP
 from .group_report import GroupReport
 
+TEMPLATE = Path(__file__).with_name("report.md.jinja")
 METRICS = ("top1", "top5", "mean_class")
 PAIR_COLUMNS = ("system", "true", "predicted", "videos", "share", "other_way_round")
 SHOWN = 10  # pairs of a short page
@@ -114,16 +111,11 @@ TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
 }
 
 
-def as_csv(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[GroupReport]) -> bytes:
-    """Format rows of all groups, with the number of each; numbers with six decimals, empty where unknown."""
-    text = io.StringIO(newline="")
+def table_text(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[GroupReport]) -> str:
+    """Format rows of all groups as CSV, with the number of each; numbers with six decimals, empty where unknown."""
     rows = [{"group": report.group.number} | row for report in reports for row in make(report)]
     columns = list(rows[0]) if rows else ["group", *PAIR_COLUMNS]  # all right: no pairs, but every other table has rows
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: f"{value:.6f}" if isinstance(value, float) else value for name, value in row.items()})
-    return encoded(text.getvalue())
+    return as_csv([columns, *([row[name] for name in columns] for row in rows)])
 
 
 def shown(text: object) -> str:
@@ -137,62 +129,7 @@ def escaped(text: object) -> str:
     return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", shown(text))
 
 
-def percent(value: float, digits: int = 1) -> str:
-    """Format a fraction as a percentage without its sign."""
-    return f"{100 * value:.{digits}f}"
-
-
 def as_markdown(reports: Sequence[GroupReport]) -> str:
     """Format the results of all groups, and of each file its confused classes and disagreeing streams."""
-    lines = ["# Test results"]
-    for report in reports:
-        lines += ["", f"## {escaped(report.group.title)}: {counted(len(report.group.scores.video), 'video')}", ""]
-        lines += [f"* {number}: {escaped(file.label)}" for number, file in enumerate(report.group.files, 1)]
-        lines += [f"* **{escaped(notice)}**" for notice in report.notices]
-        lines += ["", *results_table(report)]
-        for details in report.details:
-            lines += ["", f"### {escaped(details.main.name)}", "", *details_lines(details)]
-    return "\n".join(lines) + "\n"
-
-
-def results_table(report: GroupReport) -> list[str]:
-    """Tabulate accuracies in percent, and the test protocol of each system."""
-    tested = list(report.results[0].protocol)
-    head = ["system", "video top-1", "95 %", "video top-5", "video mean class", "clip top-1", "clip top-5"]
-    head += ["clip mean class", *tested, "clips", "videos"]
-    lines = ["| " + " | ".join(head) + " |", "|---" * len(head) + "|"]
-    for result in report.results:
-        cells = [*accuracies(result), *(escaped(result.protocol[name]) for name in tested), f"{result.clips:,}"]
-        cells.append(f"{result.videos:,} of {result.listed:,}")
-        lines.append(f"| {escaped(result.system.name)} | " + " | ".join(cells) + " |")
-    return lines
-
-
-def accuracies(result: Result) -> list[str]:
-    """Format a result: over videos with the interval, then over clips; "-" where unknown or of no meaning."""
-    few = result.system.scores.shape[1] <= TOP
-    video, clip = (
-        ["-" if name not in part or (few and name == "top5") else percent(part[name]) for name in METRICS]
-        for part in (result.video, result.clip)
-    )
-    low, high = map(percent, result.interval)
-    return [video[0], f"{low} to {high}", *video[1:], *clip]
-
-
-def details_lines(details: Details) -> list[str]:
-    """Format confused pairs, streams that disagree, calibration."""
-    names = details.file.scores.class_names
-    lines = ["Taken for another class most often:", ""] if details.pairs else ["No video is wrong."]
-    lines += [
-        f"* {escaped(names[pair.true])} for {escaped(names[pair.predicted])}: {counted(pair.videos, 'video')}, "
-        f"{percent(pair.share, 0)} %"
-        for pair in details.pairs[:SHOWN]
-    ]
-    if found := details.disagreement:
-        streams = [escaped(stream.stream) for stream in found.streams]
-        lines += ["", "| " + " | ".join([*streams, "videos", "fused right"]) + " |", "|---" * (len(streams) + 2) + "|"]
-        for outcome in found.outcomes:
-            marks = ["right" if hit else "wrong" for hit in outcome.right]
-            lines.append("| " + " | ".join([*marks, f"{outcome.videos:,}", f"{outcome.fused:,}"]) + " |")
-    errors = ", ".join(f"{escaped(s.stream)} {percent(s.reliability.error)} %" for s in details.systems)
-    return [*lines, "", f"Expected calibration error: {errors}."]
+    template = load_template(TEMPLATE, escaped=escaped)
+    return template.render(reports=reports, metrics=METRICS, top=TOP, shown=SHOWN)

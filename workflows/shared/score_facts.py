@@ -11,17 +11,11 @@ from datasets.lists.entries import Listing
 from datasets.records.clip_recipe import images_made
 from datasets.records.fingerprint import list_sha256
 from engine.checkpoint import finished_epochs
+from opts import STATED
 from sts_common.files import sha256
 from sts_common.json_text import as_json
 
 log = logging.getLogger(__name__)
-
-# What was scored, and where the data are.
-STATED = (
-    *("frame_dir", "layout", "annotation_path", "modality", "sample_size", "sample_duration", "clip_stride"),
-    *("short_side", "test_sampling", "num_clips", "num_crops", "tail", "sampling", "video_fps", "only_RGB", "amp"),
-    *("missing", "val_fraction", "manual_seed", "normalisation"),
-)
 
 
 class Source(Protocol):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.stores.frames import count_usable_frames, read_image
+from datasets.decoding.pixels import read_image
+from datasets.stores.frames import count_usable_frames
 from datasets.stores.layouts import LAYOUTS
 from datasets.stores.numbering import list_names, numbers_of
 from datasets.stores.provenance import FLOW_FILE, read_record
@@ -73,7 +73,7 @@ def flow_files(folder: Path) -> list[tuple[Path, ...]]:
 
 def read_levels(files: Sequence[Path]) -> NDArray[np.uint8]:
     """Read a pair of images as (H, W, 2)."""
-    x, y = (read_image(path, cv2.IMREAD_GRAYSCALE) for path in files)
+    x, y = (read_image(path, 1)[..., 0] for path in files)
     if x.shape != y.shape:
         raise ValueError(f"{files[1]}: its size is not that of {files[0].name}; extract the video again")
     return np.stack([x, y], -1)

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from datasets.decoding.pixels import read_image
 from datasets.decoding.video.outline import outline
+from datasets.decoding.video.rates import mean_rate
 from datasets.decoding.video.reading import read_video
 from datasets.decoding.video.sizes import resize
-from datasets.decoding.video.steps import mean_rate
-from datasets.stores.frames import read_image
 from datasets.stores.layouts import LAYOUTS
 from flow import build_flow
 from flow.colour import colour_wheel, flow_to_image
@@ -64,7 +64,7 @@ class StoredVideo:
         """Yield the chosen flows, counted from 1."""
         for number in numbers:
             path = self.folder / RGB.format(number)
-            frame = read_image(path, cv2.IMREAD_COLOR_RGB) if path.exists() else None
+            frame = read_image(path, 3) if path.exists() else None
             yield Pair(number, frame, read_flow(self.files[number - 1], self.encoding))
 
 

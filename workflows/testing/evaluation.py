@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from datasets import CLIP_OPTIONS, FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
+from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
 from datasets.builders import list_tested
 from engine import (
     ScoreAccumulator,
@@ -27,9 +27,9 @@ from engine import (
 )
 from engine.evaluation.metrics import check_scores
 from engine.evaluation.result_file import accuracies
-from models import ARCHITECTURE, FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
+from models import FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
 from models.weights import shape_of, weights_of
-from opts import adopt
+from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 
 from ..shared.score_facts import check_held_out, state_scored
@@ -164,7 +164,7 @@ def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec
     Raises:
         ValueError: If the given ones exclude a stream.
     """
-    opt = adopt(opt, state, (*ARCHITECTURE, *CLIP_OPTIONS, *(["val_fraction"] if opt.test_subset == "val" else [])))
+    opt = as_trained(opt, state, ["val_fraction"] if opt.test_subset == "val" else [])
     read = {spec.stream for spec in specs}
     fitting = [name for name, streams in MODALITIES.items() if read <= set(streams)]
     modality = opt.modality if "modality" in opt.given else fitting[0]
@@ -172,7 +172,7 @@ def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec
     if misfit and misfit.stream:
         raise ValueError(f"--modality {modality}: {misfit.path} reads {misfit.stream.name}; leave --modality out")
     if opt.stream and opt.only_RGB and FLOW in read:
-        raise ValueError("--only_RGB counts frames without flow, but a checkpoint of --stream reads flow: leave it out")
+        raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
     return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, specs)})
 
 

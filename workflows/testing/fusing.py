@@ -15,16 +15,12 @@ from datasets.stores.provenance import COMPARED, NOT_STATED, differences, show
 from engine import Scores, video_metrics
 from engine.evaluation import scores
 from models import FUSIONS, MODELS, combine, fuse
+from opts import PROTOCOL
 from sts_common import counted
 
 log = logging.getLogger(__name__)
 
 PAIRS = ((1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))  # weights of two streams; 1 to 1.5 is the two-stream papers'
-# What makes two accuracies unlike; the number of frames of a clip is part of it, also where streams need unlike ones.
-PROTOCOL = (
-    *("sample_size", "sample_duration", "clip_stride", "short_side", "test_sampling", "num_clips", "num_crops"),
-    *("tail", "sampling", "only_RGB", "amp"),
-)
 NAMED = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options, and their names in a score file
 ALONE = (  # of a checkpoint that is fused with itself
     "a network fused with itself says what it says alone: name another checkpoint, or weigh this one with "

@@ -8,13 +8,12 @@ from typing import Any, NamedTuple
 from datasets import ClipLoader, VideoDataset, num_listed
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, find_start, fit, is_main, resumed_options
-from engine.checkpoint.resuming import HERE
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
 from engine.training.run import check_is_newest
-from models import ARCHITECTURE, StreamNetwork, compiled, estimate
+from models import StreamNetwork, compiled, estimate
 from models.analysis.flops import Costs
-from opts import adopt, parse_opts
+from opts import ARCHITECTURE, FREE, HERE, adopt, parse_opts
 
 from .next_step import next_lines
 
@@ -53,7 +52,7 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
     opt = adopt(opt, pretrained, ARCHITECTURE)
     state, source = find_start(resume, files_of(opt))
     if source:
-        opt = resumed_options(state, opt, source)
+        opt = resumed_options(state, opt, source, HERE, FREE)
         if resume != "auto":
             check_is_newest(state, source, files_of(opt))
         return Start(opt, state, source, True)

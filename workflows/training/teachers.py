@@ -5,9 +5,9 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from models import ARCHITECTURE, MODELS
+from models import MODELS
 from models.weights import strip_prefix
-from opts import adopt
+from opts import ARCHITECTURE, adopt
 
 from ..shared.command_lines import words_of
 

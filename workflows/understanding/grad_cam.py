@@ -1,7 +1,5 @@
 """Grad-CAM of networks over a video, as pictures and as a film."""
 
-import csv
-import io
 from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +22,7 @@ from sts_common.files import write_atomically, write_text
 from ..predicting.agreement import common_recipe, load_states
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
+from ..shared.templates import as_csv
 from ..stored_flow.show import Pair, choose_scale
 from ..testing.evaluation import stream_of
 from ..testing.fusing import check_distinct
@@ -125,10 +124,10 @@ def write_all(
         write_atomically(folder / f"clip_{number + 1:04d}.png", partial(strip.save, format="PNG"))
     pictures = ((i / subject.fps, picture) for i, picture in enumerate(draw_film(tracks, subject)))
     write_film(folder / "video.mp4", pictures, subject.fps)
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["frame", "seconds", *(f"{t.name} {what}" for t in tracks for what in ("evidence", "probability"))])
+    rows: list[list[Any]] = [
+        ["frame", "seconds", *(f"{t.name} {what}" for t in tracks for what in ("evidence", "probability"))]
+    ]
     for i in range(len(tracks[0].curve)):
-        values = [f"{value:.4f}" for t in tracks for value in (t.curve[i], t.probability[i])]
-        rows.writerow([i + 1, f"{i / subject.fps:.3f}", *values])
-    write_text(folder / "evidence.csv", text.getvalue())
+        values = (float(value) for t in tracks for value in (t.curve[i], t.probability[i]))
+        rows.append([i + 1, f"{i / subject.fps:.3f}", *values])
+    write_text(folder / "evidence.csv", as_csv(rows, digits=4))

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import CLIP_OPTIONS, FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
+from datasets import FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
 from engine import checkpoint, setup
-from models import ARCHITECTURE, LEVELS, StreamNetwork, load_stream
+from models import LEVELS, StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
 from models.distill.review import as_map
-from opts import adopt
+from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 from sts_common.json_text import as_json
 
@@ -41,7 +41,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     states = {role: checkpoint.load(path) for role, path in paths.items()}
     streams = {role: stream_of(states[role], path) for role, path in paths.items()}
     modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
-    data = adopt(Namespace(**vars(opt) | {"modality": modality}), states["student"], CLIP_OPTIONS)
+    data = as_trained(Namespace(**vars(opt) | {"modality": modality}), states["student"])
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():

@@ -1,7 +1,5 @@
 """Similarity of layers as a table, a CSV file and a picture."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -17,7 +15,9 @@ from models.analysis.similarity import LinearCKA, standard_error
 from sts_common.files import write_atomically, write_text
 
 from ..shared.plots import new_figure
+from ..shared.templates import as_csv, load_template
 
+TEMPLATE = Path(__file__).with_name("similarity.md.jinja")
 PAIRS = (("student", "teacher"), ("baseline", "teacher"), ("student", "baseline"))
 FEW = 100  # clips, below which a table says so
 WIDTH = 1.96  # standard errors: a normal 95 % interval
@@ -83,21 +83,17 @@ def plain(value: float) -> float | None:
 
 def as_table(report: Mapping[str, Any]) -> str:
     """Tabulate equal levels of each pair in Markdown, with a baseline also the student's gain over it."""
-    lines = [f"{role}: {path}" for role, path in report["networks"].items()]
-    lines.append(f"linear CKA on {report['clips']:,} clips, {KINDS[report['features']]}; 1 is the same, 0 unrelated")
-    lines.append("± 1.96 standard errors, by leaving out clips (jackknife)")
     columns = [("z.3f", values, report["errors"][pair]) for pair, values in report["pairs"].items()]
     header = ["layer", *report["pairs"]]
     if "nearer" in report:
         columns.append(("+.3f", report["nearer"], report["nearer_errors"]))
         header.append("student nearer by")
-    lines += ["", f"| {' | '.join(header)} |", f"|---|{'--:|' * (len(header) - 1)}"]
-    for level in LEVELS:
-        cells = [with_error(values[level], errors[level], form) for form, values, errors in columns]
-        lines.append(f"| {' | '.join([level, *cells])} |")
-    if report["clips"] < FEW:
-        lines += ["", f"These are few clips: differences within the errors mean nothing; take {FEW} --clips or more"]
-    return "\n".join(lines)
+    rows = [
+        [level, *(with_error(values[level], errors[level], form) for form, values, errors in columns)]
+        for level in LEVELS
+    ]
+    kind = KINDS[report["features"]]
+    return load_template(TEMPLATE).render(report, kind=kind, header=header, rows=rows, few=FEW).rstrip()
 
 
 def with_error(value: float | None, error: float | None, form: str) -> str:
@@ -109,12 +105,8 @@ def with_error(value: float | None, error: float | None, form: str) -> str:
 
 def write_matrix(path: Path, report: Mapping[str, Any]) -> None:
     """Write the similarity of every two levels of all networks, as CSV; empty where there is none."""
-    text = io.StringIO(newline="")
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["", *report["names"]])
-    for name, values in zip(report["names"], report["matrix"], strict=True):
-        rows.writerow([name, *("" if value is None else f"{value:.6f}" for value in values)])
-    write_text(path, text.getvalue())
+    rows = ([name, *values] for name, values in zip(report["names"], report["matrix"], strict=True))
+    write_text(path, as_csv([["", *report["names"]], *rows]))
 
 
 def write_picture(path: Path, report: Mapping[str, Any]) -> None:

@@ -9,11 +9,12 @@ from typing import Any, NamedTuple
 from datasets import RGB, clip_starts
 from datasets.records.clip_recipe import provenance
 from datasets.stores.provenance import NOT_STATED, differences, show
+from opts import VALIDATION, VIEWS
 from sts_common import counted
 
 from .image_facts import jpeg_quality
 from .measure import Comparison
-from .subject import SEEN, VIEWS, System
+from .subject import System
 from .video_lists import about_lists
 
 LIKELY, POSSIBLE, UNKNOWN, NO = "likely", "possible", "not known", "no"
@@ -150,7 +151,7 @@ def about_options(system: System, comparison: Comparison) -> Cause:
     name, opt = "other clips: options that were given", system.options(comparison.part)
     tested = system.state.get("tested", {}).get("options", {}) if comparison.part == "test" else {}
     stored = {**system.state.get("options", {}), **tested}
-    names = SEEN if comparison.part == "val" else (*SEEN, *(VIEWS if tested else ()))
+    names = VALIDATION if comparison.part == "val" else (*VALIDATION, *(VIEWS if tested else ()))
     changed = [
         f"--{n} {getattr(opt, n)} here, {stored[n]} in the checkpoint"
         for n in names

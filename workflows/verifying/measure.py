@@ -81,6 +81,18 @@ class Comparison:
             allowed = max(allowed, 1 / self.measured.data["videos"])
         return abs(metrics[self.key] - self.expected[self.key]) <= allowed + 1e-9
 
+    def as_plain(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        return {
+            "part": self.part,
+            "source": self.source,
+            "equal": self.equal,
+            "exact": self.exact,
+            "expected": dict(self.expected),
+            "measured": self.measured.metrics,
+            "data": self.measured.data,
+        }
+
 
 def measure(system: System, part: str) -> Measurement:
     """Score all videos of a part, "val" by the loop of the training, "test" as the test scripts do."""

@@ -5,11 +5,10 @@ from typing import Any
 
 from engine import checkpoint
 from engine.checkpoint import tensor_file
+from opts import TESTED
 
 from .measure import Measurement
-from .subject import SEEN, VIEWS, System
-
-NOT_OF_A_TEST = ("val_sampling", "ce_weight", "batch_size", "manual_seed")
+from .subject import System
 
 
 def record(system: System, measured: Measurement) -> dict[str, Any]:
@@ -25,8 +24,7 @@ def record(system: System, measured: Measurement) -> dict[str, Any]:
     Raises:
         ValueError: If the file holds what a checkpoint may not.
     """
-    names = [name for name in (*SEEN, *VIEWS) if name not in NOT_OF_A_TEST]
-    options = {name: getattr(system.test_opt, name) for name in names}
+    options = {name: getattr(system.test_opt, name) for name in TESTED}
     entry = {**measured.metrics, "clips": measured.clips, "data": measured.data, "options": options}
     state = dict(system.state) if "state_dict" in system.state else {"state_dict": dict(system.state)}
     path = Path(system.file)

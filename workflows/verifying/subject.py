@@ -7,21 +7,14 @@ from typing import Any
 
 import torch
 
-from datasets import CLIP_OPTIONS, Stream, check_data, class_names
+from datasets import Stream, check_data, class_names
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
-from models import ARCHITECTURE, StreamNetwork, load_stream
+from models import StreamNetwork, load_stream
+from opts import VALIDATION, VIEWS, as_trained
 
 from ..testing.evaluation import stream_of
 
-# What the validation of a run depends on, and its test as well.
-SEEN = (
-    *ARCHITECTURE,
-    *CLIP_OPTIONS,
-    *("dataset", "split", "modality", "only_RGB", "flow_source", "sampling", "val_sampling", "short_side"),
-    *("val_fraction", "missing", "video_fps", "manual_seed", "batch_size", "amp", "ce_weight"),
-)
-VIEWS = ("test_sampling", "num_clips", "num_crops", "tail")  # of a test, which a record states
 MODALITY = {"rgb": "RGB", "flow": "Flow"}
 
 
@@ -77,12 +70,12 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), SEEN)
+    validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), VALIDATION)
     test = merged(
-        opt,
+        as_trained(opt, state),
         stream,
         stored_options(state, opt, file) | stored_options(recorded, opt, file),
-        (*SEEN, *VIEWS) if recorded["options"] else SEEN,
+        (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION,
     )
     model = load_stream(validation, stream, state, file).to(device)
     check_data(validation, state, file, stream, class_names(validation, "test"))

@@ -2,17 +2,18 @@
 
 import sys
 from argparse import Namespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sts_common.json_text import as_json
 
-from .causes import LIKELY, causes
+from .causes import LIKELY, Cause, causes
 from .measure import Comparison, Measurement, measure
 from .record import record
 from .subject import System, load_system
-from .verdict import NAMES, as_plain, as_text, verdict
 
 DIFFERENT = 1
+NAMES = {"val": "validation clips", "test": "test videos"}
 
 
 def main(opt: Namespace) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def main(opt: Namespace) -> dict[str, Any]:
         "verdict": verdict(
             comparisons, why, tested if opt.record else None, {part: list_of(system, part) for part in NAMES}
         ),
-        "comparisons": [as_plain(comparison) for comparison in comparisons],
+        "comparisons": [comparison.as_plain() for comparison in comparisons],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
         "notes": [f"{cause.name}: {cause.evidence}" for cause in likely],
         "recorded": recorded,
@@ -81,6 +82,47 @@ def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measureme
         elif not opt.record:
             comparisons.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, opt.tolerance))
     return comparisons, tested
+
+
+def verdict(
+    comparisons: Sequence[Comparison],
+    why: dict[str, list[Cause]],
+    recorded: Measurement | None,
+    lists: Mapping[str, str],
+) -> str:
+    """Return the verdict in one line.
+
+    Args:
+        comparisons: What was compared.
+        why: Causes of the differences, by part.
+        recorded: What a test measured that is to be recorded.
+        lists: Data set and split by part.
+    """
+    texts = []
+    for comparison in comparisons:
+        measured, expected = comparison.measured.metrics[comparison.key], comparison.expected[comparison.key]
+        part = comparison.part
+        numbers = f"{NAMES[part]} {measured:.4f} ({lists[part]}), {comparison.source} says {expected:.4f}"
+        if "loss" in comparison.expected:
+            numbers += f" (loss {comparison.measured.metrics['loss']:.6g}, {comparison.expected['loss']:.6g})"
+        if comparison.equal:
+            texts.append(f"{numbers}: equal{' to the last bit' if comparison.exact else ''}")
+            continue
+        likely = " and ".join(cause.name for cause in why[part] if cause.verdict == LIKELY)
+        texts.append(f"{numbers}: different; {f'likely: {likely}' if likely else 'no likely cause seen'}")
+    if recorded:
+        said = "not recorded" if why else "recorded"
+        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {said}")
+    return f"{'DIFFERENT' if why else 'equal'}: {'; '.join(texts)}"
+
+
+def as_text(report: dict[str, Any]) -> str:
+    """Format the report for people."""
+    lines = [report["verdict"], *(f"although {note}" for note in report["notes"])]
+    for part, rows in report["causes"].items():
+        lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]
+        lines += [f"| {row['name']} | {row['verdict']} | {row['evidence']} |" for row in rows]
+    return "\n".join(lines)
 
 
 def script(opt: Namespace) -> None:

@@ -6,8 +6,7 @@ outline      when each frame is on the screen
 frames       the frames in their order, from the beginning or from anywhere
 index        the times of all frames, also where only decoding tells them
 pictures     a decoded frame as RGB, upright
-rates        constant rates
-steps        whether a constant rate suits the frames of a file
+rates        constant rates, and whether one suits the frames of a file
 video        a file at a constant rate and a given size, as it is extracted, or some of its frames, as training reads it
 sizes        sizes of frames
 """

@@ -1,4 +1,4 @@
-"""Resampling to a constant frame rate: which frame is on the screen at each tick."""
+"""Resampling to a constant frame rate: which frame is on the screen at each tick, and how evenly that takes them."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .index import index_video
-from .outline import KEPT, state_of
+from .outline import KEPT, VideoIndex, state_of
 
 MAX_GAP = 60.0  # seconds; damaged timestamps would otherwise fill the disk with copies of one frame
+
+UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 29.97 for 30 frames per second
 
 Item = TypeVar("Item")
 
@@ -72,3 +74,25 @@ def positions_at(seconds: Sequence[float], fps: float, last: float, path: Path) 
     """Return the frame that each tick of a rate shows, by the times of the frames; arguments as `resample`."""
     runs = list(resample(zip(seconds, count()), fps, last, path))
     return np.repeat(*np.array(runs, np.int64).T)
+
+
+def mean_rate(index: VideoIndex) -> float:
+    """Compute frames per second: their number over the length, where their times are known."""
+    return len(index.seconds) / index.length if len(index.seconds) else 1 / index.period
+
+
+def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
+    """Count the frames of the file from each tick of a rate to the next: 0 where a frame is repeated.
+
+    Raises:
+        ValueError: The times of the file cannot be right.
+    """
+    seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
+    return np.diff(positions_at(seconds, fps, index.last, path))
+
+
+def is_even(path: Path, index: VideoIndex, fps: float) -> bool:
+    """Whether a rate takes every frame of a file, every second one, and so on; raises as `steps_at`."""
+    steps = steps_at(path, index, fps)
+    usual = np.median(steps) if len(steps) else 1
+    return bool(usual >= 1 and np.count_nonzero(steps != usual) <= UNEVEN * len(steps))

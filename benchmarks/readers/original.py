@@ -14,7 +14,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from benchmarks.clips import FLOW_NAMES, RGB_NAME
+from benchmarks.synthetic.videos import FLOW_NAMES, RGB_NAME
 from datasets.clips.views import Placement, View
 
 MEANS = {"rgb": (114.7748, 107.7354, 99.4750), "flow": (127.5, 127.5)}  # levels of 255; the scale is 1

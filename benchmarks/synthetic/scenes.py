@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from benchmarks.textures import TEXTURES, Image, Points, bicubic
+from benchmarks.synthetic.textures import TEXTURES, Image, Points, bicubic
 from flow import encode
 
 OBJECTS = 3

@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from benchmarks.tables import Record, markdown
+from benchmarks.common.report import Record, markdown, ratios, spread
 
 ORIGINAL, FLOOR = "original", "floor"
 TITLES = {
@@ -17,16 +17,6 @@ TITLES = {
 }
 
 
-def ratios(rows: Record, name: str, to: str) -> list[float]:
-    """Return the time of `to` over that of `name`, round by round."""
-    return [a / b for a, b in zip(rows[to]["cpu_s"], rows[name]["cpu_s"], strict=True)]
-
-
-def spread(values: list[float]) -> str:
-    """Return the median, and the smallest and largest."""
-    return f"{median(values):.2f} ({min(values):.2f}-{max(values):.2f})"
-
-
 def speed_table(record: Record) -> str:
     """Tabulate CPU time, ratios and differing pixels of every form, a table for each subject."""
     text = []
@@ -34,26 +24,15 @@ def speed_table(record: Record) -> str:
         header = [subject, "CPU ms", "times as fast", "over mere decoding", "differing pixels", "mean", "largest"]
         lines = []
         for name, row in rows.items():
-            over = f"{median(row_over_floor(rows, name)):.2f}" if FLOOR in rows else ""
-            lines.append(
-                [
-                    TITLES[name],
-                    f"{1000 * median(row['cpu_s']):.2f}",
-                    spread(ratios(rows, name, ORIGINAL)),
-                    over,
-                    *pixels(row),
-                ]
-            )
+            seconds = row["cpu_s"]
+            over = f"{median(ratios(seconds, rows[FLOOR]['cpu_s'])):.2f}" if FLOOR in rows else ""
+            times = spread(ratios(rows[ORIGINAL]["cpu_s"], seconds))
+            lines.append([TITLES[name], f"{1000 * median(seconds):.2f}", times, over, *pixels(row)])
         text.append(markdown(header, lines))
     if not text:
         return ""
     where = f"{record['environment']['cpu']}, one core, files in the system's memory, {record['rounds']} rounds\n\n"
     return where + "\n".join(text)
-
-
-def row_over_floor(rows: Record, name: str) -> list[float]:
-    """Return the row of a form's time over that of decoding alone."""
-    return [1 / ratio for ratio in ratios(rows, name, FLOOR)]
 
 
 def pixels(row: dict[str, Any]) -> list[str]:
@@ -85,10 +64,7 @@ def workers_table(record: Record) -> str:
     text = []
     for name, rates in record.get("workers", {}).items():
         base = next(iter(rates.values()))
-        rows = [
-            [kind, f"{median(rate):.0f}", spread([a / b for a, b in zip(rate, base, strict=True)])]
-            for kind, rate in rates.items()
-        ]
+        rows = [[kind, f"{median(rate):.0f}", spread(ratios(rate, base))] for kind, rate in rates.items()]
         text.append(markdown([f"{name}, by the clock", "clips/s", "times as fast"], rows))
     return "\n".join(text)
 

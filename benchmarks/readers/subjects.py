@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.clips import FLOW_NAMES, RGB_NAME
-from benchmarks.original_loader import OriginalLoader, levels
+from benchmarks.readers.original import OriginalLoader, levels
+from benchmarks.synthetic.videos import FLOW_NAMES, RGB_NAME
 from datasets.clips.crops import TestCrops
 from datasets.clips.random_crops import MultiScaleCornerCrop
 from datasets.clips.windows import Geometry

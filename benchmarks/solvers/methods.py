@@ -5,11 +5,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.common.report import holds
+from benchmarks.synthetic.scenes import end_point_error, grey_difference
 from flow import build_flow
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
+from sts_common.timing import cpu_seconds
 
 Solver = Any
+Flow = NDArray[np.float32]
+Errors = Callable[[Flow, Flow, Any], dict[str, float]]
 Builders = dict[str, Callable[[], Solver]]
 
 REFERENCE = "cv2 tvl1"
@@ -46,12 +54,6 @@ GPU: Builders = {
 }
 
 
-def check(wanted: Sequence[str]) -> None:
-    """Raise ValueError unless some solver's name holds one of `wanted`, or none is."""
-    if wanted and not any(text in name for text in wanted for name in (*CPU, *GPU)):
-        raise ValueError(f"no solver's name holds {' or '.join(wanted)}; there are {', '.join((*CPU, *GPU))}")
-
-
 def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[dict[str, Solver], dict[str, str]]:
     """Return the solvers whose name holds one of `wanted` (all without), each called once with `images` to warm up.
 
@@ -63,7 +65,7 @@ def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[d
     solvers: dict[str, Solver] = {}
     missing: dict[str, str] = {}
     for name, build in builders.items():
-        if wanted and name != REFERENCE and not any(text in name for text in wanted):
+        if wanted and name != REFERENCE and not holds(name, wanted):
             continue
         try:
             solver = build()
@@ -74,3 +76,39 @@ def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[d
         else:
             solvers[name] = solver
     return solvers, missing
+
+
+def measure(pairs: Sequence[Any], wanted: Sequence[str], errors: Errors) -> tuple[dict[str, Any], list[Flow]]:
+    """Measure CPU time and errors of each solver of `CPU` whose name holds one of `wanted`, pair by pair.
+
+    Args:
+        pairs: At least one; grey images (H, W) `previous` and `following`, and what `errors` wants to know.
+        wanted: As `workable` takes it.
+        errors: Gives the errors of a flow, given `REFERENCE`'s and the pair.
+
+    Returns:
+        Rows by solver in "cpu", why others were left out in "missing"; and `REFERENCE`'s flow of each pair.
+
+    Raises:
+        ValueError: `REFERENCE` does not work here.
+    """
+    solvers, missing = workable(CPU, wanted, pairs[0].previous, pairs[0].following)
+    if REFERENCE in missing:
+        raise ValueError(missing[REFERENCE])
+    rows: dict[str, Any] = {name: {"description": solver.description, "pairs": []} for name, solver in solvers.items()}
+    references = []
+    for number, pair in enumerate(pairs, 1):
+        timed = {name: cpu_seconds(partial(solver, pair.previous, pair.following)) for name, solver in solvers.items()}
+        seconds, reference = timed[REFERENCE]
+        for name, (spent, flow) in timed.items():
+            row = {"cpu_s": spent, "ratio": seconds / spent, **errors(flow, reference, pair)}
+            rows[name]["pairs"].append(row)
+        references.append(reference)
+        log.info("%d of %d pairs", number, len(pairs))
+    return {"cpu": rows, "missing": missing}, references
+
+
+def distance(flow: Flow, reference: Flow) -> dict[str, float]:
+    """Compute the distance of two flows in pixels and in stored grey levels."""
+    levels, within = grey_difference(flow, reference)
+    return {"px": end_point_error(flow, reference), "levels": levels, "within_1": within}

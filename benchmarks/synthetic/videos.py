@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.textures import Image, leaves, noise
+from benchmarks.synthetic.textures import Image, leaves, noise
 
 WIDTH, HEIGHT = 341, 256
 SIZES = ((2 * HEIGHT, 2 * WIDTH), (HEIGHT, WIDTH), (HEIGHT, WIDTH))  # of the textures

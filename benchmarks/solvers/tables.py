@@ -1,59 +1,21 @@
-"""Measurements as Markdown tables and JSON."""
+"""Tables of speed and accuracy of flow solvers."""
 
-import os
-import platform
-from pathlib import Path
 from statistics import mean, median
-from typing import Any
 
-import cv2
-import numpy as np
-import torch
-
-from benchmarks.methods import REFERENCE
-from sts_common.json_text import as_json
-
-Record = dict[str, Any]
+from benchmarks.common.report import Record, markdown, spread
+from benchmarks.solvers.methods import REFERENCE
 
 CLOSENESS = ("EPE all", "EPE visible", "px to cv2", "levels to cv2", "within 1")
-
-
-def environment() -> dict[str, Any]:
-    """Return the processor, cores, GPU and versions of this machine."""
-    return {
-        "cpu": cpu_model(),
-        "cores": os.cpu_count(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "python": platform.python_version(),
-        "opencv": cv2.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-    }
-
-
-def cpu_model() -> str:
-    """Return the name of the processor."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text("utf-8").splitlines() if info.exists() else []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
-
-
-def save(path: Path, record: Record) -> None:
-    """Write the JSON, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(as_json(record, indent=1) + "\n", "utf-8")
-
-
-def markdown(header: list[str], rows: list[list[str]]) -> str:
-    """Format a table whose first column is text and the others numbers."""
-    rule = ["---", *["--:"] * (len(header) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows)) + "\n"
 
 
 def column(rows: list[dict[str, float]], key: str) -> list[float]:
     """Return a number of every pair."""
     return [row[key] for row in rows]
+
+
+def timing(pairs: list[dict[str, float]], digits: int = 0) -> list[str]:
+    """Return the median CPU time in milliseconds, and how many times as fast as OpenCV."""
+    return [f"{1000 * median(column(pairs, 'cpu_s')):.{digits}f}", spread(column(pairs, "ratio"), 1)]
 
 
 def closeness(pairs: list[dict[str, float]]) -> list[str]:
@@ -68,15 +30,7 @@ def flow_table(record: Record) -> str:
     rows = []
     for name, entry in record["cpu"].items():
         pairs = entry["pairs"]
-        ratios = column(pairs, "ratio")
-        rows.append(
-            [
-                name,
-                f"{1000 * median(column(pairs, 'cpu_s')):.1f}",
-                f"{median(ratios):.1f} ({min(ratios):.1f}-{max(ratios):.1f})",
-                *closeness(pairs),
-            ]
-        )
+        rows.append([name, *timing(pairs, 1), *closeness(pairs)])
     where, (width, height) = record["environment"], record["size"]
     title = f"{where['cpu']}, OpenCV {where['opencv']}, torch {where['torch']}, {len(record['pairs'])} pairs"
     return f"{title} of {width}x{height}\n\n{markdown(header, rows)}"
@@ -123,3 +77,24 @@ def scaling_line(record: Record) -> str:
         f"{100 * median(b.cpu / a.cpu - 1 for a, b in zip(one, two, strict=True)):+.0f} % CPU time and had "
         f"{median(times.cpu / times.wall for times in two):.2f} cores to themselves.\n"
     )
+
+
+def truth_table(record: Record) -> str:
+    """Tabulate for each solver and pair: pixels to OpenCV's flow, EPE, and the EPE relative to OpenCV's."""
+    rows = []
+    for name, entry in record["cpu"].items():
+        cells = [f"{row['px']:.3f}; {row['epe']:.3f} ({100 * row['epe_change']:+.1f} %)" for row in entry["pairs"]]
+        rows.append([name, *timing(entry["pairs"]), *cells])
+    return markdown(["px to cv2; EPE", "ms per pair", "times as fast", *record["pairs"]], rows)
+
+
+def video_table(record: Record) -> str:
+    """Tabulate for each solver the distance to OpenCV's flow in pixels and levels: mean and worst pair."""
+    rows = []
+    for name, entry in record["cpu"].items():
+        pairs = entry["pairs"]
+        px, levels, within = (column(pairs, key) for key in ("px", "levels", "within_1"))
+        cells = [f"{median(px):.3f}", f"{mean(px):.3f}", f"{max(px):.3f}", f"{mean(levels):.3f}", f"{max(levels):.3f}"]
+        rows.append([name, *timing(pairs), *cells, f"{100 * mean(within):.1f} %"])
+    header = ["px: median pair", "mean", "worst", "levels: mean", "worst", "within 1"]
+    return markdown(["to cv2 tvl1", "ms per pair", "times as fast", *header], rows)

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.clips import RGB_NAME
+from benchmarks.synthetic.videos import RGB_NAME
 from datasets.lists.entries import Entry
 from datasets.records.lookup import find_videos
 from datasets.records.manifest import Facts, read_manifest, write_manifest

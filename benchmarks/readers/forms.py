@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import mean
 from typing import NamedTuple
 
-from benchmarks.clips import HEIGHT, WIDTH
+from benchmarks.synthetic.videos import HEIGHT, WIDTH
 from datasets.decoding.jpeg import native
 from datasets.stores.cache import RAM, DecodedCache
 from datasets.stores.frames import FrameFolders

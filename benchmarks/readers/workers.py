@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from benchmarks.loading_subjects import SUBJECTS, Draw, Subject, draw_clips
+from benchmarks.readers.subjects import SUBJECTS, Draw, Subject, draw_clips
 from datasets.decoding.jpeg import native
 from datasets.loading.loader import ClipLoader
 from datasets.loading.workers import worker_context
@@ -71,7 +71,7 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
         worker_init_fn=single,
     )
     decoder = "python" if native.missing() else "native"
-    store = FrameFolders(videos_root(draws), "sts", "exact", decoder)
+    store = FrameFolders(draws[0].video.folder.parents[1], "sts", "exact", decoder)
     clips = Clips(subject, draws, store)
 
     def ours(kind: str, workers: int) -> Loader:
@@ -84,11 +84,6 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
         f"{decoder}, 1 thread": ours("threads", 1),
         f"{decoder}, {WORKERS} threads": ours("threads", WORKERS),
     }
-
-
-def videos_root(draws: Sequence[Draw]) -> Any:
-    """Return the folder above the class of the videos."""
-    return draws[0].video.folder.parents[1]
 
 
 def single(worker: int) -> None:

@@ -1,0 +1,1 @@
+"""Running networks: the configurations under comparison."""

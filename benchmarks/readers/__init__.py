@@ -1,0 +1,1 @@
+"""Loading clips: the published loader, storage forms, worker processes, and their tables."""

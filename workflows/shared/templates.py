@@ -1,0 +1,49 @@
+"""Reports as text: templates of Jinja beside the code that fills them, numbers in them, and tables as CSV."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+
+from sts_common import counted
+
+
+@cache
+def environment(folder: Path) -> Environment:
+    """Return the environment of the templates in a folder, in which tags leave no lines of their own."""
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
+    return made
+
+
+def load_template(path: Path, **filters: Callable[..., Any]) -> Template:
+    """Load a template of plain text, with filters of its own."""
+    environment(path.parent).filters.update(filters)
+    return environment(path.parent).get_template(path.name)
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """Format a fraction as a percentage without its sign."""
+    return f"{100 * value:.{digits}f}"
+
+
+def cell(text: object) -> str:
+    """Format text for a cell of a Markdown table: on one line, with its bars escaped."""
+    return " ".join(str(text).split()).replace("|", "\\|")
+
+
+def as_csv(rows: Iterable[Iterable[Any]], digits: int = 6) -> str:
+    """Format rows as a CSV file: floats with so many decimals, None as nothing."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([f"{value:.{digits}f}" if isinstance(value, float) else value for value in row] for row in rows)
+    return text.getvalue()
