@@ -261,7 +261,7 @@ COMMANDS = {
     "export": lambda w, film, bad, flow: build_export(export.parse_args([bad, "--format", "pt2"])),
     "grad_cam": lambda w, film, bad, flow: grad_cam.main(grad_cam.parse_args([str(film), "--weights", bad])),
     "layer_similarity": lambda w, film, bad, flow: layer_similarity.main(
-        layer_similarity.parse_args(["--student", bad, "--teacher", flow, *w])
+        layer_similarity.parse_args(["--student", bad, "--teacher", flow, *w[:6]])
     ),
     "verify": lambda w, film, bad, flow: verify_weights(verify.parse_args([bad, *w[1:4]])),
     "--export_published": lambda w, film, bad, flow: print_card(parse_card([bad, "--export_published", "out.pth"])),

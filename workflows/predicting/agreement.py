@@ -1,6 +1,6 @@
 """Consistency of checkpoints that are used together on a video: metadata, classes and preprocessing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import FLOW, RGB
@@ -8,6 +8,8 @@ from datasets.stores.provenance import NOT_STATED, show
 from engine import checkpoint
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
+SLIDING = {"test_sampling": "all"}
+CUT = {"short_side": None, "sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
 
@@ -42,6 +44,7 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
         stated = state["recipe"]
         needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
         needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
+        needs |= {f"--{key}": tuple(part.get(key, usual) for part in (stated, recipe)) for key, usual in CUT.items()}
         keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
         needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
@@ -52,3 +55,8 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
                     f"{path}: made with {key} {show(here)}, {paths[first]} with {show(there)}; they cannot be fused"
                 )
     return recipe
+
+
+def spread_over(recipe: Mapping[str, Any]) -> bool:
+    """Return whether the frames of a clip are spread over a whole video, as in segments, and no sliding window."""
+    return bool(recipe.get("test", SLIDING)["test_sampling"] == "segments")

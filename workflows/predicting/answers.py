@@ -78,7 +78,7 @@ def document(
         "checkpoints": list(predictor.about),
         "fusion": {"method": predictor.fusion, "weights": predictor.weights},
         "classes": list(predictor.names),
-        "recipe": predictor.recipe | {"clip_stride": predictor.stride},
+        "recipe": predictor.recipe | ({} if predictor.stride is None else {"clip_stride": predictor.stride}),
         "videos": list(videos),
         "errors": [{"input": path, "error": problem} for path, problem in problems.items()],
         "versions": {

@@ -3,8 +3,9 @@
 import logging
 import math
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from sts_common.json_text import as_json
 from ..shared.films import FILMS
 from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE, check_distinct
-from .agreement import STREAMS, common_recipe, load_states
+from .agreement import STREAMS, common_recipe, load_states, spread_over
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets
@@ -51,7 +52,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         networks,
         names=states[0]["class_names"],
         recipe=recipe,
-        stride=opt.frame_stride or recipe.get("clip_stride", 1),
+        stride=frame_stride(opt, recipe, live),
         fusion=opt.fusion,
         weights=opt.fusion_weights,
         device=device,
@@ -65,6 +66,23 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
     if opt.compile != "off":
         predictor.warm_up()
     return predictor
+
+
+def frame_stride(opt: Namespace, recipe: Mapping[str, Any], live: bool) -> int | None:
+    """Return frames from one of a clip to the next; None where clips are spread over the video, as in training.
+
+    Raises:
+        ValueError: If what is asked for needs windows.
+    """
+    if opt.frame_stride or not spread_over(recipe):
+        return opt.frame_stride or int(recipe.get("clip_stride", 1))
+    if live or opt.window_stride:
+        problem = "a camera has no whole" if live else "--window_stride is for windows"
+        raise ValueError(
+            f"{opt.weights[0]}: trained on frames spread over whole videos, and {problem}: give --frame_stride, frames "
+            "from one of a window to the next"
+        )
+    return None
 
 
 def predict_files(opt: Namespace, predictor: Predictor, inputs: Sequence[Input]) -> list[Prediction]:

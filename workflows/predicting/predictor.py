@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datasets import FLOW
+from datasets import FLOW, TEST_SAMPLERS
+from datasets.clips.sampling_compat import COMPAT_TEST_SAMPLERS
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
 from engine.evaluation.metrics import check_scores
@@ -19,7 +20,21 @@ from models import fuse
 
 from .agreement import STREAMS
 from .timeline import Timeline
-from .video_streams import Picture, Sample, Windows, add_flow, batched, crop_samples, flow_of, frames_of, one_ahead
+from .video_streams import (
+    Picture,
+    Sample,
+    SpreadClips,
+    Windows,
+    add_flow,
+    batched,
+    count_samples,
+    crop_samples,
+    flow_of,
+    frames_of,
+    one_ahead,
+)
+
+SPREAD = 10  # clips of a video whose frames are spread over it; the default of --num_clips
 
 
 @dataclass(frozen=True)
@@ -30,7 +45,7 @@ class Predictor:
         networks: Of S streams, in eval mode.
         names: Of the K classes.
         recipe: How their clips are made, as in a checkpoint.
-        stride: Frames from one of a clip to the next.
+        stride: Frames from one of a clip to the next; None where the frames of a clip are spread over a whole video.
         fusion: One of `FUSIONS`.
         weights: Of the streams; None for equal ones.
         device: Where the networks are.
@@ -42,7 +57,7 @@ class Predictor:
     networks: Sequence[Any]
     names: Sequence[str]
     recipe: dict[str, Any]
-    stride: int
+    stride: int | None
     fusion: str
     weights: Sequence[float] | None
     device: torch.device
@@ -58,7 +73,7 @@ class Predictor:
     @property
     def span(self) -> int:
         """Number of frames from the first to the last of a clip, and one more where flow leads to it."""
-        return (self.recipe["sample_duration"] - 1) * self.stride + 1 + (FLOW.name in self.streams)
+        return (self.recipe["sample_duration"] - 1) * (self.stride or 1) + 1 + (FLOW.name in self.streams)
 
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream.
@@ -89,8 +104,28 @@ class Predictor:
 
     def windows(self, images: Iterable[Sample], step: int | None = None) -> Windows:
         """Return the clips of the frames and flow of a video, `step` frames from one to the next."""
-        samples = crop_samples(images, self.recipe["sample_size"], self.streams)
-        return Windows(samples, self.recipe["sample_duration"], self.stride, step)
+        tail = "drop" if self.recipe.get("sampling") == "compat" else "overlap"
+        return Windows(self.cropped(images), self.recipe["sample_duration"], self.stride or 1, step, tail)
+
+    def cropped(self, images: Iterable[Sample]) -> Iterable[Sample]:
+        """Crop the frames and flow of a video to what the networks see."""
+        return crop_samples(images, self.recipe["sample_size"], self.streams, self.recipe.get("short_side"))
+
+    def clips_of(self, path: Path, step: int | None = None) -> Windows | SpreadClips:
+        """Return the clips of a video: those of a test of these networks with its default options.
+
+        Args:
+            path: A file or a folder of frames.
+            step: Frames from clip to clip; None for those of a clip.
+        """
+        provenance, with_flow = self.recipe["provenance"], FLOW.name in self.streams
+        images = frames_of(path, provenance, with_flow)
+        if self.stride is not None:
+            return self.windows(images, step)
+        samplers = COMPAT_TEST_SAMPLERS if self.recipe.get("sampling") == "compat" else TEST_SAMPLERS
+        frames = count_samples(path, provenance, with_flow)
+        clips = samplers["segments"](frames, self.recipe["sample_duration"], 1, SPREAD) if frames else []
+        return SpreadClips(self.cropped(images), clips, frames)
 
     def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:
         """Return a function from a clip's frames to probabilities (K,); fewer frames than `span` are looped."""
@@ -154,20 +189,24 @@ def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> 
         ValueError: If it is damaged.
     """
     began, provenance = time.perf_counter(), predictor.recipe["provenance"]
-    windows = predictor.windows(frames_of(path, provenance, FLOW.name in predictor.streams), step)
+    windows = predictor.clips_of(path, step)
     timeline = Timeline(predictor.names, rate_of(path, provenance), windows.span)
-    total = torch.zeros(len(predictor.networks), 1, len(predictor.names), dtype=torch.float64)
+    total, scored = torch.zeros(len(predictor.networks), 1, len(predictor.names), dtype=torch.float64), 0
     with tqdm(desc=path.name, unit=" frames", disable=None, leave=False) as bar:
         for batch in one_ahead(batched(windows, predictor.clips)):
             logits = predictor.logits([window.clip for window in batch])
             total += logits.double().sum(1, keepdim=True)
+            scored += len(batch)
             for window, probabilities in zip(batch, predictor.probabilities(logits), strict=True):
-                timeline.add(window.start, probabilities)
+                if predictor.stride is not None:
+                    timeline.add(window.start, probabilities)
             bar.update(windows.frames - bar.n)
-    if not timeline.starts:
+    if not scored:
         raise ValueError(f"{path}: a single frame has no flow")
     timeline.frames = windows.frames
-    mean = (total / len(timeline.starts)).float()
+    mean = (total / scored).float()
+    if predictor.stride is None:  # each clip is of the whole video, so there is one answer in its course
+        timeline.add(0, predictor.probabilities(mean)[0])
     return Prediction(path, mean[:, 0], predictor.probabilities(mean)[0], timeline, time.perf_counter() - began)
 
 

@@ -18,7 +18,9 @@ from datasets import FLOW, RGB, loop, read_video
 from datasets.clips.crops import CenterCrop
 from datasets.decoding.images import resample_frames
 from datasets.decoding.pixels import read_image
+from datasets.decoding.video.index import index_video
 from datasets.decoding.video.outline import outline
+from datasets.decoding.video.rates import ticks_of
 from datasets.decoding.video.sizes import Scaler
 from datasets.stores.frames import count_usable_frames
 from datasets.stores.layouts import LAYOUTS
@@ -94,15 +96,18 @@ def flow_of(provenance: dict) -> Solve:
     return lambda previous, following: encode(solver(previous, following), **encoding)
 
 
-def crop_samples(images: Iterable[Sample], size: int, wanted: Sequence[str]) -> Iterator[Sample]:
+def crop_samples(
+    images: Iterable[Sample], size: int, wanted: Sequence[str], short_side: int | None = None
+) -> Iterator[Sample]:
     """Crop the centre of each frame, (C, 1, size, size), and of the flow that leads from it to the next one.
 
     Args:
         images: As `add_flow` gives them.
         size: Side in pixels.
+        short_side: What frames are resized to before; `size` if not given.
         wanted: Streams; with flow among them, the last frame, which none leads away from, is left out.
     """
-    placement, rgb = CenterCrop(size)(np.random.default_rng(0)), None
+    placement, rgb = CenterCrop(size, short_side)(np.random.default_rng(0)), None
     for image in images:
         crops = {
             name: resample_frames(image[name][None], placement(*image[name].shape[:2]))
@@ -139,13 +144,16 @@ class Windows:
         length: Frames of a clip.
         stride: Steps from one frame of a clip to the next.
         step: Frames from one start to the next; `length` * `stride` if not given.
+        tail: What becomes of frames after the last whole clip, see `datasets.clip_starts`.
 
     Attributes:
         frames: Samples that have come so far.
     """
 
-    def __init__(self, samples: Iterable[Sample], length: int, stride: int = 1, step: int | None = None) -> None:
-        self.samples, self.length, self.stride = samples, length, stride
+    def __init__(
+        self, samples: Iterable[Sample], length: int, stride: int = 1, step: int | None = None, tail: str = "overlap"
+    ) -> None:
+        self.samples, self.length, self.stride, self.tail = samples, length, stride, tail
         self.step, self.span, self.frames = step or length * stride, (length - 1) * stride + 1, 0
 
     def __iter__(self) -> Iterator[Window]:
@@ -157,14 +165,46 @@ class Windows:
             if start >= 0 and start % self.step == 0:
                 yield Window(start, self.clip(recent))
         left = self.frames - self.span
-        if self.frames and (left < 0 or left % self.step):
+        if self.frames and (left < 0 or (left % self.step and self.tail == "overlap")):
             yield Window(max(left, 0), self.clip(recent))
 
     def clip(self, recent: Sequence[Sample]) -> dict[str, Tensor]:
         """Return the frames of a clip that begins with the first of the recent ones."""
-        chosen = [recent[number - 1] for number in loop(0, len(recent), self.length, self.stride)]
-        # By numpy: torch would start threads of its own in whatever thread this runs.
-        return {name: torch.from_numpy(np.concatenate([sample[name] for sample in chosen], 1)) for name in chosen[0]}
+        return joined([recent[number - 1] for number in loop(0, len(recent), self.length, self.stride)])
+
+
+class SpreadClips:
+    """Clips whose frames are spread over a whole video; only the frames that some clip shows are kept.
+
+    Args:
+        samples: Of one frame each, as `crop_samples` gives them.
+        clips: Numbers of the frames of each, from 1.
+        frames: Samples that will come.
+    """
+
+    def __init__(self, samples: Iterable[Sample], clips: Sequence[Sequence[int]], frames: int) -> None:
+        self.samples, self.clips, self.frames, self.span = samples, clips, frames, frames
+
+    def __iter__(self) -> Iterator[Window]:
+        shown = {number for clip in self.clips for number in clip}
+        kept = {number: sample for number, sample in enumerate(self.samples, 1) if number in shown}
+        for clip in self.clips:
+            yield Window(0, joined([kept[number] for number in clip]))
+
+
+def joined(samples: Sequence[Sample]) -> dict[str, Tensor]:
+    """Join samples along time, (C, T, S, S) by stream; by numpy, for torch would start threads in whatever thread."""
+    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in samples[0]}
+
+
+def count_samples(path: Path, provenance: dict, with_flow: bool) -> int:
+    """Count the samples of a video file or folder, as `frames_of` and `crop_samples` give them."""
+    if path.is_dir():
+        frames = len(frame_files(path))
+    else:
+        fps = provenance.get("fps", 25.0)
+        frames = len(index_video(path).seconds if fps is None else ticks_of(path, fps))
+    return frames - with_flow
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

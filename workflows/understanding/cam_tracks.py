@@ -11,7 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from datasets import loop
-from datasets.clips.sampling import last_start
+from datasets.clips.sampling import last_start, segment_clips
 from models import StreamNetwork
 from models.analysis.gradcam import evidence, stretch
 
@@ -76,6 +76,11 @@ def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> l
         covered = [start + i for i in range(reach)] if last else [number - 1 for number in loop(0, frames, reach)]
         clips.append(Clip([n - 1 for n in loop(start, frames, length, stride)], [n for n in covered if n < frames]))
     return clips
+
+
+def spread(frames: int, length: int) -> list[Clip]:
+    """Return the one clip of a network that sees the middle frames of equal segments: it stands for the whole video."""
+    return [Clip([number - 1 for number in segment_clips(frames, length, 1, 1)[0]], list(range(frames)))]
 
 
 def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:

@@ -19,7 +19,7 @@ from flow.colour import flow_to_image
 from models import load_stream
 from sts_common.files import write_atomically, write_text
 
-from ..predicting.agreement import common_recipe, load_states
+from ..predicting.agreement import common_recipe, load_states, spread_over
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
 from ..shared.templates import as_csv
@@ -27,7 +27,7 @@ from ..stored_flow.show import Pair, choose_scale
 from ..testing.evaluation import stream_of
 from ..testing.fusing import check_distinct
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
-from .cam_tracks import Track, cut, predicted, track
+from .cam_tracks import Track, cut, predicted, spread, track
 
 SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
 
@@ -50,13 +50,14 @@ def main(opt: Namespace) -> list[Track]:
     chosen = find_class(opt.target, class_names) if opt.target else None
     video = read_whole(opt.video, recipe, list(dict.fromkeys(network.stream for network in networks)))
     shape = len(next(iter(video.values()))[0]), recipe["sample_duration"], recipe.get("clip_stride", 1)
-    clips = cut(*shape, opt.step)
+    drawn = spread(*shape[:2]) if spread_over(recipe) else cut(*shape)
+    clips = cut(*shape, opt.step) if opt.step else drawn
     target = predicted(networks, video, clips) if chosen is None else chosen
     tracks = [track(*named, video, clips, target, opt.layer) for named in zip(names, networks, strict=True)]
     fps = recipe["provenance"].get("fps") or 25.0
     pictures = {name: pictures_of(name, x, recipe["provenance"]) for name, x in video.items()}
     subject = Subject(opt.video.name, class_names[target], pictures, fps)
-    write_all(opt.out or Path(f"{opt.video.stem}_cam"), tracks, subject, [c.covered for c in cut(*shape)], opt.strips)
+    write_all(opt.out or Path(f"{opt.video.stem}_cam"), tracks, subject, [c.covered for c in drawn], opt.strips)
     for found in tracks:
         likely, sure = class_names[int(found.logits.argmax())], float(found.logits.softmax(0)[target])
         print(f"{found.name} at {found.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
@@ -97,7 +98,7 @@ def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dic
         ValueError: If it is damaged, or has no flow for being a single frame.
     """
     images = frames_of(path, recipe["provenance"], FLOW.name in wanted)
-    samples = list(crop_samples(images, recipe["sample_size"], wanted))
+    samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
         raise ValueError(f"{path}: a single frame has no flow")
     return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}

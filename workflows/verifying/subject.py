@@ -11,7 +11,7 @@ from datasets import Stream, check_data, class_names
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
-from opts import VALIDATION, VIEWS, as_trained
+from opts import HERE, VALIDATION, VIEWS, as_trained
 
 from ..testing.evaluation import stream_of
 
@@ -70,11 +70,13 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    validation = merged(opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file), VALIDATION)
+    validation = merged(
+        opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file, HERE), VALIDATION
+    )
     test = merged(
         as_trained(opt, state),
         stream,
-        stored_options(state, opt, file) | stored_options(recorded, opt, file),
+        stored_options(state, opt, file, HERE) | stored_options(recorded, opt, file),
         (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION,
     )
     model = load_stream(validation, stream, state, file).to(device)
