@@ -43,7 +43,10 @@ def raft(
         ValueError: No weights given, a file that is not such a state dict, a parameter out of range.
     """
     if weights is None:
-        raise ValueError(f"raft needs trained weights: give --flow_weights PATH; to get them: {HOW_TO_GET}")
+        raise ValueError(
+            "raft needs trained weights, which extract_frames_flows.py and show_flow.py read with --flow_weights PATH; "
+            f"to get them: {HOW_TO_GET}"
+        )
     for name, value in (("iterations", iterations), ("batch_size", batch_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"raft needs {name} >= 1, a whole number, got {value!r}")

@@ -53,6 +53,7 @@ __all__ = [
     "check",
     "named_checkpoints",
     "parse_opts",
+    "parse_with",
 ]
 
 log = logging.getLogger(__name__)
@@ -90,14 +91,7 @@ def parse_opts(
         Values of the options of all scripts, those of others at their defaults. `given` names the options that were
         set; the others may come from a checkpoint, see `adopt`.
     """
-    parser = build_parser(script, description, also)
-    try:
-        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
-        for name, value in wanted(opt).items():
-            setattr(opt, name, value)
-        check(opt)
-    except (ValueError, OSError) as error:
-        parser.error(cli.one_line(error))
+    opt = parse_with(build_parser(script, description, also), argv)
     for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
         if getattr(opt, name) is None:
             setattr(opt, name, value)
@@ -105,6 +99,18 @@ def parse_opts(
                 log.info(
                     "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
                 )
+    return opt
+
+
+def parse_with(parser: cli.ArgumentParser, argv: Sequence[str] | None = None) -> Namespace:
+    """Parse as `parse_opts` does, with a parser that may have more options."""
+    try:
+        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
+        for name, value in wanted(opt).items():
+            setattr(opt, name, value)
+        check(opt)
+    except (ValueError, OSError) as error:
+        parser.error(cli.one_line(error))
     return opt
 
 
@@ -237,5 +243,7 @@ def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str
         also: Names of further options to take from it.
     """
     recipe = checkpoint.get("recipe", {})
-    seen = {**checkpoint.get("options", {}), **recipe, "test_sampling": "all", **recipe.get("test", {})}
+    seen = {**checkpoint.get("options", {}), **recipe}
+    seen.pop("test_sampling", None)  # of the training's own command, where it meant nothing
+    seen |= recipe.get("test", {})
     return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also))

@@ -12,18 +12,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from opts import TRAIN, parse_opts
+from opts import TRAIN, build_parser, parse_with
 from workflows.measuring.loading import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this script; those of training are the namespace `training`."""
-    parser = cli.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="for each setting, beside its start")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    opt, words = parser.parse_known_args(argv)
-    return Namespace(**vars(opt), training=parse_opts(words, TRAIN))
+    """Parse the options of this script, and those of training."""
+    parser = build_parser(TRAIN, __doc__)
+    parser.usage = "%(prog)s --dataset DATASET --frame_dir FRAME_DIR [options]"
+    add = parser.add_argument_group("measurement").add_argument
+    add("--seconds", type=float, default=4.0, help="for each setting, beside its start")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    return parse_with(parser, argv)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Compare the features of a student and its teacher, layer by layer, on validation clips (linear CKA).
+r"""Compare the features of a student and its teacher, layer by layer, on validation clips (linear CKA).
 
     python utils1/layer_similarity.py --student sfs.pth --teacher flow.pth --baseline rgb.pth --dataset HMDB51 \
         --frame_dir ... --annotation_path ... --out similarity
@@ -15,28 +15,29 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from models.analysis.similarity import FEATURES
-from opts import SINGLE, parse_opts
+from opts import SINGLE, build_parser, parse_with
 from workflows.understanding.layer_similarity import main
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this script; those of the data are the namespace `data`."""
-    parser = cli.ArgumentParser(description=__doc__)
-    parser.add_argument("--student", required=True, help="checkpoint")
-    parser.add_argument("--teacher", required=True, help="checkpoint")
-    parser.add_argument("--baseline", help="checkpoint of a network that was trained without the teacher")
-    parser.add_argument("--clips", type=int, default=256, help="at most; evenly spaced over the validation videos")
-    parser.add_argument(
+    """Parse the options of this script, and those of test_single_stream.py."""
+    parser = build_parser(SINGLE, __doc__, also=["flow_source"])
+    parser.usage = "%(prog)s --student STUDENT --teacher TEACHER [options]"
+    parser.set_defaults(modality="RGB_Flow")
+    add = parser.add_argument_group("similarity").add_argument
+    add("--student", required=True, help="checkpoint")
+    add("--teacher", required=True, help="checkpoint")
+    add("--baseline", help="checkpoint of a network that was trained without the teacher")
+    add("--clips", type=int, default=256, help="at most; evenly spaced over the validation videos")
+    add(
         "--features",
         default="pooled",
         choices=FEATURES,
         help="pooled: the mean of each channel; flattened: where and when as well",
     )
-    parser.add_argument("--out", type=Path, help="folder for every layer against every other, as .csv and .png")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    opt, words = parser.parse_known_args(argv)
-    return Namespace(**vars(opt), data=parse_opts(["--modality", "RGB_Flow", *words], SINGLE, also=["flow_source"]))
+    add("--out", type=Path, help="folder for every layer against every other, as .csv and .png")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    return parse_with(parser, argv)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
-from engine.command import cli, config
-from opts import SINGLE, build_parser, check
+from engine.command import cli
+from opts import SINGLE, build_parser, parse_with
 from workflows.verifying.verify import script
 
 
@@ -33,12 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--part", choices=("all", "val", "test"), default="all", help="what is scored: validation clips, test videos")
     add("--record", action="store_true", help="write what the test measures into the checkpoint")
     add("--json", action="store_true", help="print JSON instead of a table")
-    try:
-        opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
-        check(opt)
-    except (ValueError, OSError) as error:
-        parser.error(cli.one_line(error))
-    return opt
+    return parse_with(parser, argv)
 
 
 def accuracy(text: str) -> float:

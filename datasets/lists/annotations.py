@@ -133,7 +133,7 @@ def check_path(path: str) -> str:
     if "\0" in path or not plain.parts:
         raise ValueError(f"{path!r} names no video")
     if plain.is_absolute() or ".." in plain.parts:
-        raise ValueError(f"{path!r} leads out of the folder of the videos; paths are relative to --frame_dir")
+        raise ValueError(f"{path!r} leads out of the folder of the videos, to which paths are relative")
     return str(plain)
 
 

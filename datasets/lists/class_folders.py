@@ -7,7 +7,7 @@ from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from .annotations import VIDEOS
-from .links import LINKS
+from .links import RECORDS
 
 IMAGES = (".jpg", ".jpeg", ".png")
 SHOWN = 3  # names of what is left out
@@ -60,7 +60,7 @@ class Search:
             for name in files:
                 if name.startswith(".") and name.lower().endswith(VIDEOS):
                     self.leave_out(HIDDEN, folder / name)
-            yield folder, folders, sorted(name for name in files if not name.startswith(".") and name != LINKS)
+            yield folder, folders, sorted(name for name in files if not name.startswith(".") and name not in RECORDS)
 
     def leave_out_unreadable(self, error: OSError) -> None:
         """Count a folder that cannot be listed."""

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 LINKS = "links.txt"
+RECORDS = frozenset({LINKS, "manifest.jsonl", "quarantine.tsv", "audit.tsv"})  # what is written beside the videos
 
 
 def leading_out(root: Path, path: str) -> str:

@@ -65,7 +65,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOpt
     """
     if kind == "auto":
         kind = detect_layout(root, entries)
-        log.info("%s: --layout %s", root, kind)
+        log.info("%s: read as --layout %s", root, kind)
     if kind not in STORES:
         raise ValueError(f"--layout {kind}: is none of auto, {', '.join(STORES)}")
     return STORES[kind](root, options)
@@ -74,7 +74,7 @@ def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOpt
 def detect_layout(root: Path, entries: Sequence[Entry]) -> str:
     """Return the name in `STORES` that fits most of the first videos present; raises as `open_store`."""
     if not root.is_dir():
-        raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or videos")
+        raise FileNotFoundError(f"{root}: no such folder of extracted frames or videos")
     if not entries:
         raise ValueError(f"{root}: no video is listed to look for; name its --layout")
     votes, num_found = Counter[str](), 0

@@ -16,7 +16,11 @@ def absent(root: Path, path: str) -> str:
     """Describe a root without the first listed video: what was expected, what is there, and the cure."""
     expected = root / path
     nearest = next(place for place in (expected, *expected.parents) if place.is_dir())
-    cures = (misplaced(root, PurePosixPath(path)), unextracted(expected), "is --frame_dir right, and all extracted?")
+    cures = (
+        misplaced(root, PurePosixPath(path)),
+        unextracted(expected),
+        "is the folder of the videos right, and all extracted?",
+    )
     return (
         f"{expected}: no such folder of frames, nor a video file of that name; "
         f"{nearest} holds {some(names_in(nearest))}; {next(cure for cure in cures if cure)}"
@@ -27,9 +31,9 @@ def misplaced(root: Path, path: PurePosixPath) -> str:
     """Suggest a cure for videos that are one folder above or below the root; "" if they are not."""
     below = (place for place in islice(root.iterdir(), LOOKED_AT) if place.is_dir())
     if inner := next((place for place in below if (place / path.parts[0]).exists()), None):
-        return f"the root is one folder too high: use --frame_dir {inner}"
+        return f"the root is one folder too high: use {inner}"
     if (root.parent / path).exists() or root.name == path.parts[0]:
-        return f"the root is one folder too low: use --frame_dir {root.parent}"
+        return f"the root is one folder too low: use {root.parent}"
     for start in range(1, len(path.parts)):
         if (place := root.joinpath(*path.parts[start:])).exists():
             missing = "/".join(path.parts[:start])

@@ -192,7 +192,7 @@ def one_line(error: BaseException) -> str:
     if meanings := [meaning for words, meaning in MEANINGS.items() if words in str(error)]:
         return meanings[0]
     if isinstance(error, torch.OutOfMemoryError):
-        return "the GPU is out of memory: use a smaller --batch_size or --clips_per_batch"
+        return "the GPU is out of memory: use a smaller --batch_size (tests: --clips_per_batch)"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"no space left: {error.filename or 'on the disk that is written to'}"
     if isinstance(error, OSError) and error.filename is not None:

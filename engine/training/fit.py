@@ -15,6 +15,7 @@ from sts_common import counted
 from ..checkpoint.lock import Lock, check_is_fresh
 from ..command.signals import Stop, StoppedError
 from ..device.distributed import any_rank, barrier, gather, is_main, world
+from ..device.hardware import contention
 from ..monitor.averages import Averages
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
@@ -86,6 +87,8 @@ def fit(
             run.checkpoints.sweep(run.files.folder, run.files.train_log, run.files.val_log)
             for line in describe(run, train, val, clip_flops=clip_flops, clip_bytes=clip_bytes):
                 log.info(line)
+            if advice := contention(run.device):
+                log.warning(advice)
             if run.writes_logs:
                 logs = RunLogs(run.files, run.info["options"], run.epoch, train_columns)
                 stack.callback(logs.close)

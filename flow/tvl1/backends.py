@@ -22,7 +22,7 @@ from .triton_solver import TritonTVL1
 log = logging.getLogger(__name__)
 
 Parameters = dict[str, Any]
-NO_CUDA = "no CUDA device that this torch can use: check nvidia-smi and the torch build, or use --backend native"
+NO_CUDA = "no CUDA device that this torch can use: check nvidia-smi and the torch build, or use backend native"
 
 # Why a backend cannot be used on this machine and how to change that; "" for one that can.
 MISSING: dict[str, Callable[[], str]] = {

@@ -130,6 +130,7 @@ def test_the_commands_lead_from_video_files_to_the_fused_result(tmp_path, capsys
     assert (rgb.frame_dir, rgb.layout, rgb.modality, rgb.only_RGB) == ("./-my videos", "video", "RGB", True)
     assert flow.frame_dir == sfs.frame_dir == str(extraction.target)
     assert (flow.modality, sfs.modality) == ("Flow", "RGB_Flow")
+    assert [opt.run_name for opt in (rgb, flow, sfs)] == ["rgb", "flow", "flow_sfs"]
     best = [str(single_stream_files(rgb).best), str(distillation_files(sfs).best)]
     assert sfs.resume_path1 == str(single_stream_files(flow).best)
     assert [test.resume_path1, test.resume_path2] == answer.weights == best
@@ -228,6 +229,20 @@ def test_videos_that_all_count_alone_are_warned_of_with_the_pattern_that_groups_
     with caplog.at_level("INFO"):
         main(parse_args(command[2:]))
     assert f"24 videos of {sources} sources, by --group_by" in caplog.messages
+
+
+def test_sources_of_a_known_form_on_both_sides_are_counted_whatever_grouped_the_videos(tmp_path, caplog):
+    names = [f"{c}/film{i // 4}_{c}_f_cm_np1_fr_med_{i % 4}" for c in ("golf", "run") for i in range(16)]
+    root = touch(tmp_path / "videos", *(f"{name}.avi" for name in names))
+    run(root, "--out", tmp_path / "own", "--group_by", r"\d_([a-z]+_f_cm_np1_fr_med_\d)")
+    train, test = sides(tmp_path / "own")
+    films = [{path.split("/")[1].split("_")[0] for path in side} for side in (train, test)]
+    (line,) = [text for text in caplog.messages if "trained on as well" in text]
+    expected = f"{len(films[0] & films[1])} of the {len(films[1])} sources tested on are trained on as well, with "
+    assert line.startswith(f"{expected}{len(test)} of {len(test)} test videos: ")
+    caplog.clear()
+    run(root, "--out", tmp_path / "own", "--force")
+    assert "trained on as well" not in caplog.text
 
 
 def test_a_split_that_is_given_is_checked_for_sources_on_both_sides(tmp_path, caplog):

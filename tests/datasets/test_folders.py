@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from datasets.lists.class_folders import NO_VIDEO, Search, find_tree
+from datasets.lists.links import LINKS
+from datasets.records.manifest import MANIFEST
+from datasets.records.quarantine import QUARANTINE
+from workflows.auditing.audit import AUDIT
 from workflows.auditing.lists_and_folders import check_folder
 from workflows.extracting.extraction import find_videos
 from workflows.listing.own_videos import list_own
@@ -55,7 +59,7 @@ def test_extraction_lists_and_predictions_take_the_same_videos(tmp_path):
 
 def test_what_is_left_out_is_said_with_the_reason_the_count_and_the_first_names(tmp_path, caplog):
     root = lay_out(tmp_path / "videos")
-    touch(root, *(f"walk/{i}.jpg" for i in range(5)))
+    touch(root, *(f"walk/{i}.jpg" for i in range(5)), LINKS, MANIFEST, QUARANTINE, AUDIT)  # no word about ours
     said = list(find_tree(root).search.lines())
     assert [line.removeprefix(f"{root}: ") for line in said] == [
         "2 left out (hidden): '__MACOSX/walk/._a.mp4', 'walk/._a.mp4'",

@@ -302,9 +302,12 @@ def test_a_layout_is_chosen_by_the_streams_of_several_videos(tmp_path):
 @pytest.mark.parametrize(
     ("files", "words"),
     [
-        (["data/c/v/00001.jpg"], [r"c/v: no such folder", "holds data", r"too high: use --frame_dir .*/root/data"]),
+        (["data/c/v/00001.jpg"], [r"c/v: no such folder", "holds data", r"too high: use .*/root/data"]),
         (["v/00001.jpg"], [r"root/v is there: move it into a folder c/"]),
-        (["c/w/00001.jpg", "c/x/00001.jpg"], [r"c/v: no such folder", r"c holds w, x;", "is --frame_dir right"]),
+        (
+            ["c/w/00001.jpg", "c/x/00001.jpg"],
+            [r"c/v: no such folder", r"c holds w, x;", "is the folder of the videos right"],
+        ),
         (["c/v.zip"], [r"v\.zip is no video: unpack or extract it"]),
         (["c/v.avi/00001.jpg"], [r"v\.avi is a folder: take the extension off"]),
         (["c/v/images/00001.jpg"], [r"holds images; its images lie one folder lower, in images"]),
@@ -333,7 +336,7 @@ def test_an_empty_folder_and_a_root_that_is_too_low_are_explained(tmp_path):
     (tmp_path / "c" / "v").mkdir(parents=True)
     with pytest.raises(ValueError, match="holds nothing; extract the video again"):
         detect_layout(tmp_path, [entry("c/v")])
-    with pytest.raises(FileNotFoundError, match=rf"too low: use --frame_dir {tmp_path}$"):
+    with pytest.raises(FileNotFoundError, match=rf"too low: use {tmp_path}$"):
         detect_layout(tmp_path / "c", [entry("c/v")])
     with pytest.raises(FileNotFoundError, match="absent: no such folder"):
         detect_layout(tmp_path / "absent", [entry("c/v")])

@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from engine.device import hardware
+from engine.device.hardware import contention
 from engine.training import summary
 from engine.training.summary import count_parameters, describe, in_count
 from sts_common import size_in_words
@@ -76,3 +78,25 @@ def test_parameters_are_counted_by_whether_they_learn_and_shared_ones_once():
 @pytest.mark.parametrize(("value", "text"), [(0, "0"), (512, "512"), (1500, "1.5 k"), (50.8e9, "50.8 G")])
 def test_counts_are_short(value, text):
     assert in_count(value) == text
+
+
+@pytest.mark.parametrize(
+    ("load", "threads", "policy", "device", "advised"),
+    [
+        (6.1, 2, None, "cpu", True),
+        (1.9, 2, None, "cpu", False),
+        (6.1, 1, None, "cpu", False),
+        (6.1, 2, "passive", "cpu", False),
+        (6.1, 2, "active", "cpu", False),
+        (6.1, 2, None, "cuda", False),
+    ],
+)
+def test_where_others_use_the_cores_threads_are_told_not_to_spin(load, threads, policy, device, advised, monkeypatch):
+    monkeypatch.setattr(hardware, "cores", lambda: 2)
+    monkeypatch.setattr(hardware.os, "getloadavg", lambda: (load, 0.0, 0.0), raising=False)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if policy:
+        monkeypatch.setenv("OMP_WAIT_POLICY", policy)
+    advice = contention(torch.device(device))
+    assert ("load 6.1 on 2" in advice and "OMP_WAIT_POLICY=passive" in advice) if advised else advice == ""

@@ -116,7 +116,7 @@ def test_the_record_of_the_weights_depends_on_their_values_alone(tmp_path, weigh
 
 
 def test_without_weights_it_says_how_to_get_them():
-    with pytest.raises(ValueError, match=r"give --flow_weights PATH; .*Raft_Large_Weights.*torch\.save|torch\.save.*"):
+    with pytest.raises(ValueError, match=r"with --flow_weights PATH; .*Raft_Large_Weights.*torch\.save|torch\.save.*"):
         raft()
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth: no such file; .*Raft_Large_Weights"):
         raft("nowhere.pth")

@@ -321,6 +321,7 @@ def test_networks_of_one_kind_are_numbered(made):
         (("rgb",), ["--names", "a", "b"], "1 --weights, 2 --names"),
         (("rgb",), ["--step", "0"], "--step 0 at least 1"),
         (("rgb",), ["--step", "9"], "--step 9 would leave frames out: clips span 8"),
+        (("rgb", "rgb"), [], "rgb.pth: named twice; its pictures would be the same"),
         (("rgb", "nothing"), [], "nothing.pth: no such checkpoint file"),
         (("rgb", "bare"), [], "bare.pth: does not say how to use it"),
         (("rgb", "other"), [], "other.pth: its classes are not those of"),

@@ -6,6 +6,7 @@ import itertools
 import json
 import logging
 import math
+import shutil
 import sys
 from pathlib import Path
 
@@ -223,8 +224,9 @@ def without_flow(tmp_path) -> Path:
 
 
 def test_a_network_is_like_itself_and_then_flow_need_not_be_there(without_flow, tmp_path, weights, capsys):
-    roles = {"student": "sfs", "teacher": "sfs", "baseline": "rgb"}
-    report = tool.main(parsed(without_flow, tmp_path, weights, roles, "--only_RGB", "--json"))
+    roles = {"student": "sfs", "teacher": "copy", "baseline": "rgb"}
+    known = weights | {"copy": str(shutil.copy(weights["sfs"], tmp_path / "copy.pth"))}
+    report = tool.main(parsed(without_flow, tmp_path, known, roles, "--only_RGB", "--json"))
     assert json.loads(capsys.readouterr().out) == report
     assert [*report["pairs"]["student, teacher"].values()] == pytest.approx([1.0] * len(LEVELS))
     assert all(value < 1 for value in report["pairs"]["baseline, teacher"].values())
@@ -288,6 +290,8 @@ def test_without_matplotlib_there_is_no_picture_and_it_is_said(hmdb51, tmp_path,
         (ALL, ["--features", "flattened", "--batch_size", "3"], "--batch_size 3: similarity of maps needs at least 4"),
         (ALL, ["--frame_dir", "nowhere"], "nowhere: no such folder"),
         ({"student": "none", "teacher": "flow"}, [], "none.pth: no such checkpoint file"),
+        ({"student": "sfs", "teacher": "sfs"}, [], "sfs.pth: named twice; a network is like itself"),
+        (ALL | {"baseline": "sfs"}, [], "sfs.pth: named twice; a network is like itself"),
     ],
 )
 def test_what_cannot_be_measured_is_one_line(roles, words, message, hmdb51, tmp_path, weights, capsys):

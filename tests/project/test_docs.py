@@ -1,10 +1,16 @@
 """The pages: links lead somewhere, the README is short and shows them all."""
 
 import re
+import shlex
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+
+from opts import parse_opts
+from utils1 import init_dataset
+from workflows.listing.looks import VideoProperties
+from workflows.listing.recommended import choose_network, next_commands, shown
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -80,3 +86,33 @@ def test_the_picture_is_an_svg_with_colours_for_dark_pages():
     light, dark = text.split("@media (prefers-color-scheme: dark)")
     coloured = re.compile(r"\.([\w-]+) \{ (?:fill|stroke)")
     assert set(coloured.findall(light)) == set(coloured.findall(dark))
+
+
+def commands_of(page: str) -> list[str]:
+    """The commands of a page, each on one line."""
+    text = (ROOT / "docs" / page).read_text("utf-8")
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    lines = "".join(block for kind, block in blocks if not kind).replace("\\\n  ", "").splitlines()
+    return [line for line in lines if line.startswith("python ")]
+
+
+def test_the_first_hour_has_the_commands_that_are_printed_for_such_videos(tmp_path, monkeypatch):
+    first, *rest = commands_of("first_hour.md")
+    example = Path("my_videos/wave/WeddingCrashers_wave_u_nm_np1_fr_goo_0.avi")
+    videos = VideoProperties("files", example, 160, source_rate=False)
+    assert rest == [*map(shown, next_commands(Path("my_videos"), Path("my_data"), videos, small=True))]
+    script, *words = shlex.split(first)[1:]
+    assert (script, init_dataset.parse_args(words).out) == ("utils1/init_dataset.py", Path("my_data"))
+    config, _ = choose_network(748, videos)
+    (tmp_path / "my_data").mkdir()
+    (tmp_path / "my_data" / "train.yaml").write_text(config)
+    monkeypatch.chdir(tmp_path)
+    trained = [parse_opts(shlex.split(line)[2:]) for line in rest if "train.py" in line]
+    assert [(opt.run_name, opt.n_epochs, opt.sample_size) for opt in trained] == [
+        (name, 30, 64) for name in ("rgb", "flow", "flow_sfs")
+    ]
+
+
+def test_the_numbers_of_a_split_have_their_commands():
+    parsed = [init_dataset.parse_args(shlex.split(line)[2:]) for line in commands_of("data.md") if "by_" in line]
+    assert [(opt.out.name, bool(opt.group_by)) for opt in parsed] == [("by_film", False), ("by_number", True)]

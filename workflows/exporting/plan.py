@@ -15,7 +15,7 @@ from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
 from ..predicting.agreement import STREAMS, common_recipe, load_states
-from ..testing.fusing import check_distinct
+from ..testing.fusing import ALONE, check_distinct
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in safetensors files
@@ -107,7 +107,7 @@ def build_export(opt: Namespace) -> Export:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one does not say how to use it, or they cannot be one model.
     """
-    check_distinct(opt.checkpoints)
+    check_distinct(opt.checkpoints, ALONE)
     weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
     states = load_states(opt.checkpoints)
     models = [

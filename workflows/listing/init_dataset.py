@@ -3,6 +3,7 @@
 import logging
 from argparse import Namespace
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -103,8 +104,25 @@ def report(lists: Lists) -> None:
             "%s on both sides of the split, as far as names tell (%r): the test is too easy",
             *(counted(len(shared), "source"), min(shared)),
         )
+    else:
+        report_known_sources(train, test)
     for names in (*clashes(lists.class_names), *clashes(entry.path for entry in (*train, *test))):
         log.warning("differ in capitals alone, which some disks take for one: %s", ", ".join(map(repr, names)))
+
+
+def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
+    """Report sources on both sides of a split by names of a known form, whatever the videos were grouped by."""
+    for pattern, found in sensible([*train, *test]):
+        tested = found[len(train) :]
+        sources = {entry.group for entry in tested}
+        shared = sources & {entry.group for entry in found[: len(train)]}
+        if pattern.known and shared:
+            log.warning(
+                "%d of the %s tested on are trained on as well, with %d of %s: the test is too easy "
+                "(%s; --group_by %s)",
+                *(len(shared), counted(len(sources), "source"), sum(entry.group in shared for entry in tested)),
+                *(counted(len(tested), "test video"), pattern.what, quoted(pattern.expression)),
+            )
 
 
 def read_source(opt: Namespace) -> tuple[Lists, Path]:
@@ -143,6 +161,7 @@ def main(opt: Namespace) -> list[str]:
     if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
     commands = [shown(command) for command in next_commands(videos, opt.out, properties, bool(network))]
+    log.info("the commands to run, in this order:")
     print("\n".join(commands))  # noqa: T201 - the result
     return commands
 

@@ -1,10 +1,10 @@
 """Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.command.naming import distillation_files, single_stream_files
-from opts import DISTILL, TRAIN, parse_opts
+from engine.command.naming import RunFiles, named_files
 
 from ..shared.command_lines import quoted
 from .looks import VideoProperties
@@ -38,6 +38,7 @@ dkd_alpha: 0.1
 dkd_beta: 0.1
 """
 CONFIG = "train.yaml"
+NAMES = ("rgb", "flow", "flow_sfs")  # runs; a training of flow that ends proposes the third for its student as well
 
 Command = list[str | Path]
 
@@ -83,8 +84,8 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     stored: Command = [*listed, "--frame_dir", frames]
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
-    rgb: Command = [*config, *original, *only_rgb]
-    rgb_best = single_stream_files(parse_opts(words(rgb), TRAIN)).best
+    rgb_best, flow_best, sfs_best = (run_files(results, name).best for name in NAMES)
+    rgb: Command = [*config, *original, *only_rgb, "--run_name", NAMES[0]]
     first: list[Command] = (
         [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
     )
@@ -94,10 +95,9 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
         return [*first, test, report(results, out), predict(properties, rgb_best)]
     if properties.kind == "files":
         first.append(["utils1/extract_frames_flows.py", source, frames, *extraction(properties, small)])
-    flow: Command = [*config, *stored, "--modality", "Flow"]
-    flow_best = single_stream_files(parse_opts(words(flow), TRAIN)).best
-    sfs: Command = [*config, *stored, "--modality", "RGB_Flow", "--resume_path1", flow_best]
-    sfs_best = distillation_files(parse_opts(words(sfs), DISTILL)).best
+    flow: Command = [*config, *stored, "--modality", "Flow", "--run_name", NAMES[1]]
+    distil: Command = ["--modality", "RGB_Flow", "--run_name", NAMES[2], "--resume_path1", flow_best]
+    sfs: Command = [*config, *stored, *distil]
     fused: Command = [*original, *only_rgb, "--resume_path1", rgb_best, "--resume_path2", sfs_best]
     return [
         *first,
@@ -107,6 +107,11 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
         report(results, out),
         predict(properties, rgb_best, sfs_best),
     ]
+
+
+def run_files(results: Path, name: str) -> RunFiles:
+    """Name the files of a run."""
+    return named_files(Namespace(result_path=results, dataset="List", run_name=name))
 
 
 def extraction(properties: VideoProperties, small: bool) -> Command:

@@ -35,10 +35,10 @@ def main(opt: Namespace) -> dict[str, Any]:
     """Print the report; return it."""
     if opt.seconds <= 0:
         raise ValueError(f"--seconds {opt.seconds:g} is not more than 0")
-    if opt.training.flow_source == "online":
+    if opt.flow_source == "online":
         raise ValueError("--flow_source online: its cost is that of flow, see benchmarks/online_flow.py; leave it out")
-    build = cache(partial(build_training, opt.training))
-    cold, warm = disk_seconds(build(opt.training.decode, opt.training.decoder))
+    build = cache(partial(build_training, opt))
+    cold, warm = disk_seconds(build(opt.decode, opt.decoder))
     settings = tqdm([*alternatives()], "settings", leave=False, disable=None)
     rows = [measure(opt, setting, build) for setting in settings]
     report: dict[str, Any] = {"cold_read_ms": cold, "warm_read_ms": warm, "settings": rows}
@@ -68,7 +68,7 @@ def alternatives() -> Iterator[Setting]:
 
 def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoDataset]) -> Row:
     """Measure clips per second with some options changed, and milliseconds per clip by step."""
-    training = Namespace(**vars(opt.training) | setting)
+    training = Namespace(**vars(opt) | setting)
     loader = ClipLoader(
         build(training.decode, training.decoder),
         batch_size=training.batch_size,

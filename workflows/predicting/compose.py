@@ -19,7 +19,7 @@ from sts_common.json_text import as_json
 
 from ..shared.films import FILMS
 from ..testing.evaluation import prepared
-from ..testing.fusing import check_distinct
+from ..testing.fusing import ALONE, check_distinct
 from .agreement import STREAMS, common_recipe, load_states, spread_over
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
@@ -39,7 +39,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
         FileNotFoundError: If one is missing.
         ValueError: If one cannot be used, or not with the others.
     """
-    check_distinct(opt.weights)
+    check_distinct(opt.weights, ALONE)
     stream_weights(opt.fusion_weights, len(opt.weights))
     states = load_states(opt.weights)
     networks = []

@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,13 +76,14 @@ class Frames:
 
 
 def entries_of(scores: Scores, options: dict) -> list[Entry]:
-    """Return the annotation's entry of every video; without annotation a video is located by its name."""
+    """Return the annotation's entry of every video; without one that can be read a video is located by its name."""
     about, place = scores.about, str(options.get("annotation_path") or "")
     listed: dict[str, Entry] = {}
     if place and Path(place).exists() and about.get("dataset") in DATASETS:
         subset = "train" if about.get("subset") == "val" else "test"  # held-out videos are in the list of training
-        listing = DATASETS[about["dataset"]](Path(place), int(about.get("split") or 1), subset)
-        listed = {entry.name: entry for entry in listing.entries}
+        with suppress(OSError, ValueError):
+            listing = DATASETS[about["dataset"]](Path(place), int(about.get("split") or 1), subset)
+            listed = {entry.name: entry for entry in listing.entries}
     labels = scores.label.tolist()
     return [listed.get(name, Entry(name, label, name)) for name, label in zip(scores.video, labels, strict=True)]
 

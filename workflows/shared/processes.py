@@ -106,7 +106,7 @@ def in_processes(
     except BrokenProcessPool as error:
         raise ValueError(
             "a worker process died (out of memory, or a video crashes the decoder); the folders .part-* in DST show "
-            "at which videos: run again with fewer --workers, or without them"
+            "at which videos: run again with fewer worker processes, or without these videos"
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)

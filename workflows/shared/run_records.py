@@ -61,7 +61,9 @@ def run_folders(root: Path) -> list[Path]:
     """
     folders = sorted(path.parent.resolve() for path in root.rglob("metrics.jsonl"))
     if not folders:
-        raise FileNotFoundError(f"{root}: no metrics.jsonl in or below it; give the folder of a run (--log 1)")
+        raise FileNotFoundError(
+            f"{root}: no metrics.jsonl in or below it; give the folder of a run, which train.py writes unless --log 0"
+        )
     return folders
 
 

@@ -33,7 +33,7 @@ from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 
 from ..shared.score_facts import check_held_out, state_scored
-from .fusing import check_distinct, fused_scores, fusion_table, table_lines
+from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, 
     for i, spec in enumerate(specs, 1):
         if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
-    check_distinct([spec.path for spec in specs])
+    check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
     states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
     pairs = zip(specs, states, strict=True)
@@ -172,7 +172,7 @@ def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec
     if misfit and misfit.stream:
         raise ValueError(f"--modality {modality}: {misfit.path} reads {misfit.stream.name}; leave --modality out")
     if opt.stream and opt.only_RGB and FLOW in read:
-        raise ValueError("--only_RGB counts frames without flow, but a checkpoint of --stream reads flow: leave it out")
+        raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
     return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, specs)})
 
 

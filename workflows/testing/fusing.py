@@ -23,6 +23,10 @@ log = logging.getLogger(__name__)
 
 PAIRS = ((1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))  # weights of two streams; 1 to 1.5 is the two-stream papers'
 NAMED = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options, and their names in a score file
+ALONE = (  # of a checkpoint that is fused with itself
+    "a network fused with itself says what it says alone: name another checkpoint, or weigh this one with "
+    "--fusion_weights"
+)
 ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
@@ -125,8 +129,12 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
     return Namespace(**vars(opt) | settings[0]), joined
 
 
-def check_distinct(paths: Sequence[str]) -> None:
+def check_distinct(paths: Sequence[str], cure: str) -> None:
     """Refuse a checkpoint that is named twice.
+
+    Args:
+        paths: Checkpoints.
+        cure: End of the message.
 
     Raises:
         ValueError: Names it.
@@ -134,10 +142,7 @@ def check_distinct(paths: Sequence[str]) -> None:
     files = [Path(path).resolve() for path in paths]
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
-            raise ValueError(
-                f"{path}: named twice; a network fused with itself says what it says alone: name another checkpoint, "
-                "or weigh this one with --fusion_weights"
-            )
+            raise ValueError(f"{path}: named twice; {cure}")
 
 
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:

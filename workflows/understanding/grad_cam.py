@@ -25,6 +25,7 @@ from ..shared.films import write_film
 from ..shared.templates import as_csv
 from ..stored_flow.show import Pair, choose_scale
 from ..testing.evaluation import stream_of
+from ..testing.fusing import check_distinct
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track
 
@@ -35,6 +36,7 @@ def main(opt: Namespace) -> list[Track]:
     """Write the pictures; return the heat of each network."""
     if opt.strips < 0 or (opt.step is not None and opt.step < 1):
         raise ValueError(f"--strips {opt.strips} must be at least 0, --step {opt.step} at least 1")
+    check_distinct(opt.weights, "its pictures would be the same: leave it out once")
     device = setup(0, opt.device)
     states = load_states(opt.weights)
     names, class_names = opt.names or default_names(states), states[0]["class_names"]

@@ -21,6 +21,7 @@ from sts_common import counted
 from sts_common.json_text import as_json
 
 from ..testing.evaluation import stream_of
+from ..testing.fusing import check_distinct
 from ..training.teacher_flow import build_teacher_flow
 from .similarity_report import as_table, describe, write_matrix, write_picture
 
@@ -35,10 +36,13 @@ def main(opt: Namespace) -> dict[str, Any]:
         raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
     roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
     paths = {role: path for role, path in roles.items() if path}
+    check_distinct(
+        [*paths.values()], "a network is like itself: --student, --teacher and --baseline are different ones"
+    )
     states = {role: checkpoint.load(path) for role, path in paths.items()}
     streams = {role: stream_of(states[role], path) for role, path in paths.items()}
     modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
-    data = as_trained(Namespace(**vars(opt.data) | {"modality": modality}), states["student"])
+    data = as_trained(Namespace(**vars(opt) | {"modality": modality}), states["student"])
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():
