@@ -19,7 +19,7 @@ from engine import checkpoint
 from engine.checkpoint.lock import Lock, check_results
 from engine.checkpoint.rolling import Checkpoints
 from engine.command import naming
-from opts import parse_opts
+from opts import DISTILL, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
 
@@ -92,7 +92,8 @@ def test_the_distillation_that_is_proposed_trains_as_its_teacher_did(runs):
     (words,) = commands(said["flow"])
     opt = parse_opts(words[2:])
     taught = checkpoint.load(opt.resume_path1)["options"]
-    same = taught.keys() - next_step.TEACHERS_OWN
+    read = {action.dest for action in build_parser(DISTILL).settable().values()}
+    same = (taught.keys() & read) - next_step.TEACHERS_OWN
     assert {name: getattr(opt, name) for name in same} == {name: taught[name] for name in same}
     assert opt.run_name == "flow_sfs"
 

@@ -36,10 +36,13 @@ def quoted(word: object) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def words_of(opt: Namespace, names: Collection[str]) -> list[str]:
-    """Return the command-line words that set some options as they are, without those at their default."""
+def words_of(opt: Namespace, names: Collection[str], script: str | None = None) -> list[str]:
+    """Return the command-line words that set some options as they are, without those at their default.
+
+    With `script` only those that it takes.
+    """
     words: list[str] = []
-    for action in actions():
+    for action in actions(script):
         value = getattr(opt, action.dest, None)
         if action.dest in names and value is not None and value != action.default:
             words += words_for(action, value)
@@ -47,9 +50,9 @@ def words_of(opt: Namespace, names: Collection[str]) -> list[str]:
 
 
 @cache
-def actions() -> tuple[Action, ...]:
+def actions(script: str | None) -> tuple[Action, ...]:
     """Return the options of the training and test scripts that take a value or are flags, once each."""
-    settable = build_parser().settable().values()
+    settable = build_parser(script).settable().values()
     return tuple({a.dest: a for a in settable if type(a) is not argparse._StoreConstAction}.values())  # no second names
 
 

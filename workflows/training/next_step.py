@@ -9,7 +9,7 @@ import yaml
 
 from datasets import FLOW, MODALITIES, RGB
 from engine.command.naming import RunFiles, result_dir
-from opts import FINE_TUNING
+from opts import DISTILL, FINE_TUNING, FUSED, SINGLE
 
 from ..shared.command_lines import command, words_of
 
@@ -52,21 +52,21 @@ def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
         if flow := newest_best(opt, "Flow"):
             yield f"or distil {flow.name}", distilling(opt, flow)
     elif rgb := newest_best(opt, "RGB"):
-        words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data_words(opt)]
-        yield "next, test it together with the RGB network", command("test_two_stream.py", words)
+        words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data_words(opt, FUSED)]
+        yield "next, test it together with the RGB network", command(FUSED, words)
     else:
         yield "next, test it (and train.py --modality RGB makes the network it is fused with)", testing(opt, best)
 
 
 def testing(opt: Namespace, best: Path) -> str:
     """Return the command that tests an RGB network."""
-    return command("test_single_stream.py", ["--modality", "RGB", "--resume_path1", best, *data_words(opt)])
+    return command(SINGLE, ["--modality", "RGB", "--resume_path1", best, *data_words(opt, SINGLE)])
 
 
-def data_words(opt: Namespace) -> list[str]:
+def data_words(opt: Namespace, script: str) -> list[str]:
     """Return the options of the data; where flow is computed there need be none on the disk."""
     only_rgb = opt.only_RGB or opt.flow_source == "online"
-    return words_of(Namespace(**vars(opt) | {"only_RGB": only_rgb}), DATA)
+    return words_of(Namespace(**vars(opt) | {"only_RGB": only_rgb}), DATA, script)
 
 
 def distilling(opt: Namespace, teacher: Path) -> str:
@@ -74,8 +74,8 @@ def distilling(opt: Namespace, teacher: Path) -> str:
     names = vars(opt).keys() - TEACHERS_OWN
     if opt.pretrain_path:  # the student has no weights to fine-tune: it learns as from scratch
         names -= {name for name, value in FINE_TUNING.items() if getattr(opt, name) == value}
-    words = ["--modality", "RGB_Flow", "--resume_path1", teacher, *words_of(opt, names)]
-    return command("STS_train.py", words + (["--run_name", f"{opt.run_name}_sfs"] if opt.run_name else []))
+    words = ["--modality", "RGB_Flow", "--resume_path1", teacher, *words_of(opt, names, DISTILL)]
+    return command(DISTILL, words + (["--run_name", f"{opt.run_name}_sfs"] if opt.run_name else []))
 
 
 def newest_best(opt: Namespace, modality: str) -> Path | None:
