@@ -46,6 +46,8 @@ def is_number(label: str) -> bool:
 
 def by_name(labels: Set[str], names: list[str], place: Path) -> dict[str, int] | None:
     """Return indices of numeric labels that are class names, None if not all of them are; logged."""
+    if not labels:  # a list with a head alone
+        return {}
     index = {whole_number(name) or name: i for i, name in enumerate(names)}
     plain = {label: whole_number(label) for label in labels}
     if labels <= set(names):  # "1" and "1.0" may be two classes

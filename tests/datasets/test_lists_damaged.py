@@ -11,6 +11,7 @@ from label_files import FORMS, IBM, KINETICS, TAXONOMY, TREES, activity, write
 from datasets.corpora import DATASETS, activitynet
 from datasets.lists import any_list as lists
 from datasets.lists.annotations import SHOWN
+from datasets.lists.entries import Listing
 
 
 @pytest.mark.parametrize(
@@ -82,6 +83,11 @@ def test_labels_outside_the_class_names_are_reported(tmp_path):
     write(tmp_path, {"train.csv": "a,x\nb,z\n"})
     with pytest.raises(ValueError, match=r"train.csv:2: 'z' is not among the 2 class names"):
         lists.list_videos(tmp_path, 1, "train")
+
+
+def test_a_list_that_is_a_head_alone_has_no_videos(tmp_path):
+    write(tmp_path, {"train.csv": "path,label,0\n", "classes.txt": "x\ny\n"})
+    assert lists.list_videos(tmp_path, 1, "train") == Listing([], ["x", "y"])
 
 
 def test_the_first_problems_are_reported_together(tmp_path):
