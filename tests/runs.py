@@ -43,10 +43,13 @@ WIDTH = 8  # bytes of a number that the server tells
 PATIENCE = 120  # seconds that any run may take before it counts as hanging
 
 LOOP = [*"--batch_size 2 --n_epochs 3 --checkpoint 1 --save_steps 2 --keep 2 --resume auto".split(), *TINY]
-RUN = "--device cpu --review_mid 8 --result_path results".split()
+RUN = "--device cpu --result_path results".split()
 OPTIONS = {
     "train": "--modality RGB --mixup 0.2 --augment color_jitter erasing --ema 0.9 --lr_schedule cosine".split(),
-    "STS_train": "--modality RGB_Flow --resume_path1 flow.pth --distill_warmup 2 --lr_schedule onecycle".split(),
+    "STS_train": [
+        *"--modality RGB_Flow --resume_path1 flow.pth --distill_warmup 2".split(),
+        *"--review_mid 8 --lr_schedule onecycle".split(),
+    ],
 }
 WORKERS = {
     "no workers": "--n_workers 0".split(),

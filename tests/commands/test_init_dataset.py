@@ -3,10 +3,12 @@
 import csv
 import logging
 import shlex
+from functools import partial
 from pathlib import Path
 
 import pytest
 from films import write_film
+from helpers import quick
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,9 +112,9 @@ def test_folders_of_frames_are_videos_too(tmp_path):
 
 PROJECT = Path(__file__).parents[2]
 SCRIPTS = {
-    "train.py": (train.main, parse_opts),
-    "STS_train.py": (STS_train.main, parse_opts),
-    "test_two_stream.py": (test_two_stream.main, parse_opts),
+    "train.py": (train.main, partial(parse_opts, script="train.py")),
+    "STS_train.py": (STS_train.main, partial(parse_opts, script="STS_train.py")),
+    "test_two_stream.py": (test_two_stream.main, partial(parse_opts, script="test_two_stream.py")),
     "utils1/extract_frames_flows.py": (extract_frames_flows.main, extract_frames_flows.parse_args),
     "utils1/report.py": (report.main, report.parse_args),
     "predict.py": (predict.main, build_parser().parse_args),
@@ -303,7 +305,7 @@ def test_every_printed_command_runs_in_the_printed_order(tmp_path, capsys):
         assert (PROJECT / script).is_file()
         main_of, parse = SCRIPTS[script]
         capsys.readouterr()
-        main_of(parse([*words, *(QUICK if "train" in script else [])]))
+        main_of(parse([*words, *(quick(script, QUICK) if "train" in script else [])]))
     assert (tmp_path / "own" / "report" / "index.html").is_file()
     said = capsys.readouterr().out
     assert "golf" in said or "swim" in said

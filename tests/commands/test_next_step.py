@@ -77,7 +77,7 @@ def test_every_training_ends_with_its_best_checkpoint_and_commands_that_the_pars
         assert text.startswith(f"best checkpoint: {best[name]} (validation accuracy ")
         for words in commands(text):
             assert words[0] == "python"
-            opt = parse_opts(words[2:])
+            opt = parse_opts(words[2:], words[1])
             assert (opt.frame_dir, opt.annotation_path) == tuple(
                 str(root / "own data" / part) for part in ("frames", "labels")
             )
@@ -90,7 +90,7 @@ def test_every_training_ends_with_its_best_checkpoint_and_commands_that_the_pars
 def test_the_distillation_that_is_proposed_trains_as_its_teacher_did(runs):
     _, said = runs
     (words,) = commands(said["flow"])
-    opt = parse_opts(words[2:])
+    opt = parse_opts(words[2:], words[1])
     taught = checkpoint.load(opt.resume_path1)["options"]
     read = {action.dest for action in build_parser(DISTILL).settable().values()}
     same = (taught.keys() & read) - next_step.TEACHERS_OWN
@@ -102,7 +102,7 @@ def test_proposed_tests_run_as_they_are_and_their_files_have_the_name_of_the_run
     root, said = runs
     for name, module in (("rgb", test_single_stream), ("flow_sfs", test_two_stream)):
         (words,) = commands(said[name])
-        module.main(parse_opts(words[2:]))
+        module.main(parse_opts(words[2:], words[1]))
     made = {path.name for path in (root / "results" / "HMDB51").glob("test_*")}
     assert {"test_rgb.txt", "test_rgb.npz"} <= made
     fused = parse_opts(["--run_name", "ours"])
