@@ -88,6 +88,11 @@ def add_clip_options(table: OptionTable) -> None:
         help="of a validation clip ('random' as published)",
     )
     add("--short_side", type=int, help="validation, tests: frames are resized to this, then cropped; else to the crop")
+
+
+def add_augment_options(table: OptionTable) -> None:
+    """Add options of the crops and the augmentation of training clips."""
+    add = table.group("augmentation", "clip")
     add(
         "--crop",
         scripts=TRAINING,

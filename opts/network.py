@@ -39,6 +39,11 @@ def add_model_options(table: OptionTable) -> None:
         type=int,
         help="outputs of the (pre-trained) network; else as the labels or the weights",
     )
+
+
+def add_weights_options(table: OptionTable) -> None:
+    """Add options of the weights that a network begins with."""
+    add = table.group("weights", "network")
     add(
         "--n_finetune_classes",
         role="run",

@@ -28,6 +28,11 @@ def add_run_options(table: OptionTable) -> None:
         "takes its run's",
     )
     add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
+
+
+def add_device_options(table: OptionTable) -> None:
+    """Add options of the device and the number format, and the refused ones."""
+    add = table.group("device", "machine")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
     add(
         "--amp",

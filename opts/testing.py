@@ -43,6 +43,11 @@ def add_test_options(table: OptionTable) -> None:
     add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
     add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
+
+
+def add_fusion_options(table: OptionTable) -> None:
+    """Add options of the scores: how those of clips and streams are joined, and their files."""
+    add = table.group("fusion", "view", TESTING)
     add(
         "--clip_mean",
         role="fusion",

@@ -40,6 +40,11 @@ def add_training_options(table: OptionTable) -> None:
         type=float,
         help="alpha of CutMix; 0: off; with both, one is drawn per batch",
     )
+
+
+def add_schedule_options(table: OptionTable) -> None:
+    """Add options of the learning rate over the epochs, and of the course of a run."""
+    add = table.group("schedule", "run", TRAINING)
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
     add("--lr_step", default=150, type=int, help="step: epochs between decays of the learning rate")
     add(

@@ -35,8 +35,6 @@ def main(opt: Namespace) -> dict[str, Any]:
     """Print the report; return it."""
     if opt.seconds <= 0:
         raise ValueError(f"--seconds {opt.seconds:g} is not more than 0")
-    if opt.flow_source == "online":
-        raise ValueError("--flow_source online: its cost is that of flow, see benchmarks/online_flow.py; leave it out")
     build = cache(partial(build_training, opt))
     cold, warm = disk_seconds(build(opt.decode, opt.decoder))
     settings = tqdm([*alternatives()], "settings", leave=False, disable=None)
