@@ -1,8 +1,10 @@
 """Installs the packages as sts_net.models, sts_net.datasets, ..., and compiles the TV-L1 kernel and what reads images.
 
 The folders have generic names: installed under them, this project would overwrite Hugging Face's
-`datasets` in site-packages. So what is installed imports `sts_net.datasets` where the sources have `datasets`. Without a C++ compiler, or libjpeg-turbo's headers, the libraries are left out, and
-compiled or replaced by Python when they are needed. Metadata is in pyproject.toml.
+`datasets` in site-packages. So what is installed imports `sts_net.datasets` where the sources have `datasets`.
+
+Without a C++ compiler, or libjpeg-turbo's headers, the libraries are left out, and compiled or replaced by Python when
+they are needed. Metadata is in pyproject.toml.
 """
 
 import re
@@ -52,7 +54,7 @@ class Develop(Command):
 
 
 class BuildPython(build_py):
-    """Puts the scripts of the root beside the packages, where the command `sts` finds them, below one name with them."""
+    """Puts the scripts of the root beside the packages, where `sts` finds them, and all imports below one name."""
 
     def run(self) -> None:
         super().run()
