@@ -84,7 +84,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
         fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
     )
-    ready = [prepared(network.to(device), opt, device) for network in networks]
+    in_form = partial(prepared, device=device, amp=opt.amp, compile_mode=opt.compile, group_width=opt.group_width)
+    ready = [in_form(network.to(device)) for network in networks]
     scored = score_videos(ready, loader, accumulator, device=device, amp=opt.amp)
     for spec, logits in zip(specs, scored.logits, strict=True):
         for video, row in zip(videos, logits, strict=True):
@@ -182,12 +183,22 @@ def tested_run(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamS
     return stored if opt.run_name is None else opt.run_name
 
 
-def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:
-    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
-    dtype = dtype_of(device, opt.amp)
-    if dtype == torch.float32 and opt.compile == "off" and opt.group_width == 1:
+def prepared(
+    network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
+) -> nn.Module:
+    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form.
+
+    Args:
+        network: In eval mode.
+        device: Where it is.
+        amp: A key of `AMP`: number format.
+        compile_mode: A key of `COMPILE`.
+        group_width: Channels to which groups of convolutions are joined.
+    """
+    dtype = dtype_of(device, amp)
+    if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
         return network
-    return inference_ready(network, dtype, compile_mode=opt.compile, group_width=opt.group_width)
+    return inference_ready(network, dtype, compile_mode=compile_mode, group_width=group_width)
 
 
 def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
