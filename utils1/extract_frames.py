@@ -17,7 +17,7 @@ from engine.command import cli
 from workflows.extracting.extraction import extract, preview
 from workflows.extracting.extraction_recipe import Recipe
 from workflows.extracting.machine import Launch
-from workflows.extracting.options import add_arguments, chosen_classes, frame_options
+from workflows.extracting.options import add_arguments, chosen_classes
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -30,8 +30,14 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 def main(opt: Namespace) -> None:
     """Extract the frames of every video of the chosen classes."""
     machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard)
+    recipe = Recipe(
+        fps=opt.fps or None,
+        short_side=opt.short_side or None,
+        quality=opt.quality,
+        allow_short=opt.allow_short,
+    )
     work = preview if opt.estimate else extract
-    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt)), machine)
+    work(opt.source, opt.target, chosen_classes(opt.start, opt.end), recipe, machine)
 
 
 if __name__ == "__main__":

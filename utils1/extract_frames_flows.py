@@ -9,7 +9,7 @@ torchrun starts one process per GPU and shard.
 
 import os
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from workflows.extracting.devices import choose_backend, parse_gpus
 from workflows.extracting.extraction import extract, preview
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.machine import Launch
-from workflows.extracting.options import add_arguments, chosen_classes, frame_options
+from workflows.extracting.options import add_arguments, chosen_classes, parameter
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -49,15 +49,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     return parser.parse_args(argv)
 
 
-def parameter(text: str) -> tuple[str, float]:
-    """Parse a solver parameter, "name=value"."""
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value) if "." in value or "e" in value else int(value)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE with a number") from None
-
-
 def main(opt: Namespace) -> None:
     """Extract frames and flow of every video of the chosen classes."""
     backend, devices = choose_backend(opt.flow, opt.backend, opt.gpus if opt.gpu is None else opt.gpu)
@@ -71,8 +62,15 @@ def main(opt: Namespace) -> None:
         quantisation=opt.quant,
     )
     machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard, devices)
+    recipe = Recipe(
+        fps=opt.fps or None,
+        short_side=opt.short_side or None,
+        quality=opt.quality,
+        allow_short=opt.allow_short,
+        flow=flow,
+    )
     work = preview if opt.estimate else extract
-    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt), flow=flow), machine)
+    work(opt.source, opt.target, chosen_classes(opt.start, opt.end), recipe, machine)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,6 @@ from sts_common.json_text import as_json
 from utils1 import grad_cam, layer_similarity, verify
 from workflows.exporting.plan import build_export
 from workflows.predicting.options import build_parser
-from workflows.verifying.verify import main as verify_weights
 
 NETWORK = "--model resnet --model_depth 10 --width 0.125".split()
 MEAN, STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
@@ -262,7 +261,7 @@ COMMANDS = {
     "layer_similarity": lambda w, film, bad, flow: layer_similarity.main(
         layer_similarity.parse_args(["--student", bad, "--teacher", flow, *w[:6]])
     ),
-    "verify": lambda w, film, bad, flow: verify_weights(verify.parse_args([bad, *w[1:4]])),
+    "verify": lambda w, film, bad, flow: verify.main(verify.parse_args([bad, *w[1:4]])),
     "--export_published": lambda w, film, bad, flow: print_card(parse_card([bad, "--export_published", "out.pth"])),
 }
 

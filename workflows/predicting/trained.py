@@ -108,8 +108,14 @@ def state_of(source: Source) -> dict[str, Any]:
     """Return the content of a checkpoint, or of a network alone what it shows."""
     if isinstance(source, str | Path):
         return checkpoint.load(source)
-    network, stated = (source, {}) if isinstance(source, StreamNetwork) else source
+    network, stated = (source, carried(source)) if isinstance(source, StreamNetwork) else source
     return {"options": {}, **stated, "stream": network.stream}
+
+
+def carried(network: StreamNetwork) -> dict[str, Any]:
+    """Return what a network itself knows of its checkpoint."""
+    values = {name: getattr(network, name, None) for name in ("class_names", "recipe")}
+    return {name: value for name, value in values.items() if value}
 
 
 def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNetwork:
