@@ -187,15 +187,7 @@ def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> st
 def prepared(
     network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
 ) -> nn.Module:
-    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form.
-
-    Args:
-        network: In eval mode.
-        device: Where it is.
-        amp: A key of `AMP`: number format.
-        compile_mode: A key of `COMPILE`.
-        group_width: Channels to which groups of convolutions are joined.
-    """
+    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
     dtype = dtype_of(device, amp)
     if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
         return network
