@@ -15,9 +15,10 @@ from engine import setup
 from engine.command import cli
 from models import FUSIONS
 from sts_common import size_in_words
-from workflows.exporting.formats import FORMATS, check_format, destination
-from workflows.exporting.parity import BATCHES, LIMITS, Parity, measure_latency, write_checked
-from workflows.exporting.plan import DTYPES, build_export
+from workflows.exporting.export import export
+from workflows.exporting.formats import FORMATS
+from workflows.exporting.parity import BATCHES, LIMITS, Parity, measure_latency
+from workflows.exporting.plan import DTYPES
 
 log = logging.getLogger(__name__)
 
@@ -26,23 +27,29 @@ def main(opt: Namespace) -> Parity:
     """Write the file, log its distance from the checkpoints and its speed; return the former."""
     if opt.rounds < 0:
         raise ValueError(f"--rounds must be >= 0, got {opt.rounds}")
-    path = destination(opt.out, opt.format, opt.checkpoints)
-    check_format(opt.format, opt.dtype, len(opt.checkpoints), opt.fusion, opt.softmax)
     setup(0, "cpu")
-    export, kind = build_export(opt), FORMATS[opt.format]
-    limit = LIMITS[opt.dtype] if opt.tolerance is None else opt.tolerance
-    parity = write_checked(export, kind, path, limit)
-    inputs = ", ".join(f"{name} {shape}" for name, shape in export.shapes().items())
+    path, parity, plan, kind = export(
+        opt.checkpoints,
+        opt.out,
+        format=opt.format,
+        dtype=opt.dtype,
+        fusion=opt.fusion,
+        fusion_weights=opt.fusion_weights,
+        softmax=opt.softmax,
+        tolerance=opt.tolerance,
+    )
+    inputs = ", ".join(f"{name} {shape}" for name, shape in plan.shapes().items())
     size = size_in_words(path.stat().st_size)
     log.info("%s: %s, for clips of any number, uint8 (C, T, H, W): %s", path, size, inputs)
+    limit = LIMITS[opt.dtype] if opt.tolerance is None else opt.tolerance
     lines = [
         f"parity on noise in batches of {', '.join(map(str, BATCHES))}: {parity.difference:.1e} of the largest score "
         f"(limit {limit:.0e}), the same first class in {parity.agreeing} of {parity.clips} clips"
     ]
     if opt.rounds and not kind.holds_weights_alone:
-        lines += measure_latency(export, kind, path, opt.rounds)
-    if "flow" in export.shapes():
-        frames = export.recipe["sample_duration"]
+        lines += measure_latency(plan, kind, path, opt.rounds)
+    if "flow" in plan.shapes():
+        frames = plan.recipe["sample_duration"]
         lines.append(
             f"computing flow comes on top, {frames} pairs of frames per clip: docs/flow.md says what they take"
         )

@@ -11,24 +11,37 @@ from argparse import Namespace
 
 from engine import setup
 from engine.command import cli
-from workflows.predicting.compose import build_predictor, predict_files, predict_live
+from workflows.predicting.compose import Answers, LiveAnswers, predict_files, predict_live
 from workflows.predicting.inputs import find_inputs
-from workflows.predicting.options import build_parser, check_options, complete
-from workflows.predicting.timeline import Named, best
+from workflows.predicting.options import build_parser, check_options
+from workflows.predicting.predict import Settings, build_predictor
+from workflows.predicting.timeline import Named
 
 
 def main(opt: Namespace) -> list[Named]:
     """Print the likeliest classes; return those of the first video as (name, probability), best first."""
-    opt = complete(opt)
-    inputs = find_inputs([opt.video, *opt.more])
-    check_options(opt, inputs)
+    words = [opt.video, *opt.more]
+    inputs = find_inputs(words)
+    answers = Answers(top_k=opt.top_k, json=opt.json, logits=opt.logits, out=opt.out, timeline=opt.timeline)
+    live_answers = LiveAnswers(live_stride=opt.live_stride, seconds=opt.seconds, show=opt.show)
+    check_options(opt.video, inputs, answers, live_answers, opt.window_stride)
+    settings = Settings(
+        fusion=opt.fusion,
+        fusion_weights=opt.fusion_weights,
+        frame_stride=opt.frame_stride,
+        window_stride=opt.window_stride,
+        batch_size=opt.batch_size,
+        amp=opt.amp,
+        compile_mode=opt.compile,
+        group_width=opt.group_width,
+    )
     live = inputs[0].live
-    predictor = build_predictor(opt, setup(0, opt.device), live)
+    predictor = build_predictor(opt.weights, settings, device=setup(0, opt.device), live=live)
     if live:
-        predict_live(opt, predictor, inputs[0].path)
+        predict_live(predictor, inputs[0].path, live_answers, top_k=opt.top_k, as_record=bool(opt.json))
         return []
-    first, *_ = predict_files(opt, predictor, inputs)
-    return best(first.probabilities, predictor.names, opt.top_k)
+    first, *_ = predict_files(predictor, inputs, answers, window_stride=opt.window_stride, words=words)
+    return first.top(opt.top_k)
 
 
 def parse_args() -> Namespace:

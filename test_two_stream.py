@@ -21,7 +21,14 @@ from workflows.testing.fusing import read_scores
 def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos with every stream; return "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
     if opt.scores:
-        opt, scores = read_scores(opt)
+        settings, scores = read_scores(
+            opt.scores,
+            use=opt.use,
+            activation=opt.fusion if opt.clip_mean == "after" else None,
+            given={name: getattr(opt, name) for name in opt.given},
+            sample_duration=opt.sample_duration,
+        )
+        opt = Namespace(**vars(opt) | settings)
     else:
         opt, scores = score_streams(opt, stream_specs(opt))
     published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"

@@ -31,12 +31,11 @@ from engine import checkpoint, setup
 from engine.command import cli
 from models import build_model
 from sts_common.timing import alternated
-from workflows.predicting.compose import build_predictor
-from workflows.predicting.options import complete
+from workflows.predicting.predict import Settings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
 
 FPS, CLASSES = 25, 51
-# Name of a row: options of predict.py, and whether the networks run one after the other, each on all cores.
+# Name of a row: settings of the networks, and whether the networks run one after the other, each on all cores.
 WAYS: dict[str, tuple[dict[str, Any], bool]] = {
     "float32, one after the other": ({}, True),
     "float32": ({}, False),
@@ -44,7 +43,7 @@ WAYS: dict[str, tuple[dict[str, Any], bool]] = {
     "bf16": ({"amp": "bf16"}, False),
     "bf16, groups of 16": ({"amp": "bf16", "group_width": 16}, False),
     "bf16, frame stride 2": ({"amp": "bf16", "frame_stride": 2}, False),
-    "bf16, compiled": ({"amp": "bf16", "compile": "default"}, False),
+    "bf16, compiled": ({"amp": "bf16", "compile_mode": "default"}, False),
 }
 
 log = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ def main(opt: Namespace) -> Record:
     if not (width.isdecimal() and height.isdecimal() and min(opt.rounds, opt.streams) > 0 and opt.seconds > 0):
         raise ValueError("--size must be like 640x360, --rounds, --streams and --seconds positive")
     device = setup(0, opt.device)
-    ways = {name: way for name, way in WAYS.items() if not (opt.eager and "compile" in way[0])}
+    ways = {name: way for name, way in WAYS.items() if not (opt.eager and "compile_mode" in way[0])}
     with tempfile.TemporaryDirectory() as place:
         video = Path(place) / "video.mp4"
         write_video(video, int(width), int(height), round(FPS * opt.seconds))
@@ -92,7 +91,7 @@ def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predicto
     """Return the networks in the configuration of a row."""
     log.info("%s", name)
     options, in_turn = WAYS[name]
-    predictor = build_predictor(complete(Namespace(video="", weights=weights, **options)), device)
+    predictor = build_predictor(weights, Settings(**options), device=device)
     return Predictor(**vars(predictor) | ({"pool": None} if in_turn else {}))
 
 

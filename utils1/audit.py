@@ -21,8 +21,30 @@ from datasets.stores.detect import STORES
 from datasets.stores.provenance import frame_rate
 from datasets.streams import MODALITIES
 from engine.command import cli
-from workflows.auditing.audit import main
+from workflows.auditing.audit import audit_videos, refuse_errors
+from workflows.auditing.findings import Report, as_text
 from workflows.auditing.lists_and_folders import SPLITS
+
+
+def main(opt: Namespace) -> Report:
+    """Print and return the report; raises ValueError if there are errors."""
+    report = audit_videos(
+        opt.frame_dir,
+        opt.annotation_path,
+        dataset=opt.dataset,
+        splits=SPLITS if opt.split == "all" else (int(opt.split),),
+        modality=opt.modality,
+        layout=opt.layout,
+        video_fps=opt.video_fps or None,
+        sample_duration=opt.sample_duration,
+        deep=opt.deep,
+        n_workers=opt.n_workers,
+        quarantine=opt.quarantine,
+        json=opt.json,
+    )
+    print(as_text(report))  # noqa: T201 - the result
+    refuse_errors(report, opt.json)
+    return report
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -5,7 +5,6 @@ what is left out is said. Run it again after an interruption: complete videos ar
 DST if their START END or --shard do not overlap. torchrun starts one process per shard.
 """
 
-import os
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -14,10 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine.command import cli
-from workflows.extracting.extraction import extract, preview
+from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import Recipe
-from workflows.extracting.machine import Launch
-from workflows.extracting.options import add_arguments, chosen_classes, frame_options
+from workflows.extracting.options import add_arguments, chosen_classes
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -29,9 +27,21 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 def main(opt: Namespace) -> None:
     """Extract the frames of every video of the chosen classes."""
-    machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard)
-    work = preview if opt.estimate else extract
-    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt)), machine)
+    recipe = Recipe(
+        fps=opt.fps or None,
+        short_side=opt.short_side or None,
+        quality=opt.quality,
+        allow_short=opt.allow_short,
+    )
+    extract_videos(
+        opt.source,
+        opt.target,
+        recipe,
+        classes=chosen_classes(opt.start, opt.end),
+        workers=opt.workers,
+        shard=opt.shard,
+        estimates=opt.estimate,
+    )
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ interruption: complete videos are skipped. Several machines may share DST if the
 torchrun starts one process per GPU and shard.
 """
 
-import os
 import sys
-from argparse import ArgumentTypeError, Namespace
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,11 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
-from workflows.extracting.devices import choose_backend, parse_gpus
-from workflows.extracting.extraction import extract, preview
+from workflows.extracting.devices import parse_gpus
+from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
-from workflows.extracting.machine import Launch
-from workflows.extracting.options import add_arguments, chosen_classes, frame_options
+from workflows.extracting.options import add_arguments, chosen_classes, parameter
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -38,41 +36,39 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--flow_weights", type=Path, metavar="PATH", help="of raft")
     add("--bound", type=float, default=20.0, help="pixels that become grey level 255")
     add("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
-    add(
-        "--flow_parameters",
-        type=parameter,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="of the solver, e.g. warps=3",
-    )
+    solver = "of the solver, e.g. warps=3"
+    add("--flow_parameters", type=parameter, nargs="+", default=[], metavar="NAME=VALUE", help=solver)
     return parser.parse_args(argv)
-
-
-def parameter(text: str) -> tuple[str, float]:
-    """Parse a solver parameter, "name=value"."""
-    name, _, value = text.partition("=")
-    try:
-        return name, float(value) if "." in value or "e" in value else int(value)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE with a number") from None
 
 
 def main(opt: Namespace) -> None:
     """Extract frames and flow of every video of the chosen classes."""
-    backend, devices = choose_backend(opt.flow, opt.backend, opt.gpus if opt.gpu is None else opt.gpu)
     weights = (("weights", str(opt.flow_weights)),) if opt.flow_weights else ()
     flow = FlowRecipe(
         name=opt.flow,
-        backend=backend,
+        backend=opt.backend,
         preset=opt.preset,
         parameters=(*opt.flow_parameters, *weights),
         bound=opt.bound,
         quantisation=opt.quant,
     )
-    machine = Launch.from_environment(os.environ).machine(opt.workers, opt.shard, devices)
-    work = preview if opt.estimate else extract
-    work(opt.source, opt.target, chosen_classes(opt), Recipe(**frame_options(opt), flow=flow), machine)
+    recipe = Recipe(
+        fps=opt.fps or None,
+        short_side=opt.short_side or None,
+        quality=opt.quality,
+        allow_short=opt.allow_short,
+        flow=flow,
+    )
+    extract_videos(
+        opt.source,
+        opt.target,
+        recipe,
+        classes=chosen_classes(opt.start, opt.end),
+        gpus=opt.gpus if opt.gpu is None else opt.gpu,
+        workers=opt.workers,
+        shard=opt.shard,
+        estimates=opt.estimate,
+    )
 
 
 if __name__ == "__main__":

@@ -9,12 +9,27 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from flow.encoding import QUANTISATIONS
 from sts_common import cores
-from workflows.stored_flow.compare import main
+from sts_common.files import write_text
+from sts_common.json_text import as_json
+from workflows.stored_flow.compare import as_csv, as_text, compare_flow, refuse_differences
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Print and write the comparison; return it."""
+    report = compare_flow(opt.a, opt.b, bound=opt.bound, quantisation=opt.quant, workers=opt.workers)
+    if opt.json:
+        write_text(opt.json, as_json(report, indent=2) + "\n")
+    if opt.csv:
+        write_text(opt.csv, as_csv(report))
+    print(as_text(report))  # noqa: T201 - the result
+    refuse_differences(report, opt.max_epe)
+    return report
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

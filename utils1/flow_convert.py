@@ -15,7 +15,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine.command import cli
 from flow.encoding import QUANTISATIONS
 from sts_common import cores
-from workflows.stored_flow.convert import main
+from workflows.stored_flow.convert import convert_tree
+
+
+def main(opt: Namespace) -> None:
+    """Convert every video of SRC."""
+    convert_tree(
+        opt.source,
+        opt.target,
+        to=opt.to,
+        bound=opt.bound,
+        quantisation=opt.quant,
+        from_bound=opt.from_bound,
+        from_quantisation=opt.from_quant,
+        workers=opt.workers,
+    )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

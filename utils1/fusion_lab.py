@@ -14,7 +14,37 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from workflows.fusion_lab.analysis import main
+from sts_common.files import write_text
+from sts_common.json_text import as_json
+from workflows.fusion_lab.analysis import analyse, mean_over_splits
+from workflows.fusion_lab.markdown import as_text
+from workflows.fusion_lab.systems import Bootstrap, Row
+
+
+def main(opt: Namespace) -> Row:
+    """Print the tables; return what `--json` writes."""
+    bootstrap = Bootstrap(resamples=opt.resamples, seed=opt.seed)
+    if bool(opt.scores) == bool(opt.splits):
+        raise ValueError("give score files of the same test videos, or --splits with one of each split")
+    if opt.splits and (opt.fit or opt.compare or opt.fusion_weights or opt.all):
+        raise ValueError(
+            "--splits is the mean over splits alone: no --fit, --compare, --fusion_weights or --all with it"
+        )
+    if opt.splits:
+        report = mean_over_splits(opt.splits, opt.use)
+    else:
+        report = analyse(
+            opt.scores,
+            use=opt.use,
+            fusion_weights=opt.fusion_weights,
+            held_out=opt.fit,
+            compare=opt.compare,
+            bootstrap=bootstrap,
+        )
+    if opt.json:
+        write_text(opt.json, as_json(report, indent=1) + "\n")
+    print(as_text(report, every=opt.all))  # noqa: T201 - the result
+    return report
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

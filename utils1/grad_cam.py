@@ -14,9 +14,30 @@ from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+from engine import setup
 from engine.command import cli
 from models.analysis.gradcam import AUTO
-from workflows.understanding.grad_cam import main
+from workflows.understanding.cam_tracks import Track
+from workflows.understanding.grad_cam import draw_grad_cam
+
+
+def main(opt: Namespace) -> list[Track]:
+    """Write the pictures; return the heat of each network."""
+    _, tracks, target, class_names = draw_grad_cam(
+        opt.video,
+        opt.weights,
+        opt.out,
+        names=opt.names,
+        target=opt.target,
+        layer=opt.layer,
+        step=opt.step,
+        strips=opt.strips,
+        device=setup(0, opt.device),
+    )
+    for found in tracks:
+        likely, sure = class_names[int(found.logits.argmax())], float(found.logits.softmax(0)[target])
+        print(f"{found.name} at {found.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
+    return tracks
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -11,6 +11,7 @@ seed alone. Edit videos.csv where you know better. Links are followed; those tha
 FOLDER/links.txt, so that training follows them too.
 """
 
+import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -18,7 +19,25 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
-from workflows.listing.init_dataset import main
+from workflows.listing.init_dataset import init_dataset
+
+log = logging.getLogger(__name__)
+
+
+def main(opt: Namespace) -> list[str]:
+    """Write the lists; print and return the next commands."""
+    commands = init_dataset(
+        opt.source,
+        opt.out,
+        videos=opt.videos,
+        test_fraction=opt.test_fraction,
+        group_by=opt.group_by,
+        seed=opt.seed,
+        force=opt.force,
+    )
+    log.info("the commands to run, in this order:")
+    print("\n".join(commands))  # noqa: T201 - the result
+    return commands
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -26,7 +26,26 @@ from datasets.lists.forms import SEPARATORS
 from engine.command import cli
 from workflows.listing.frame_markers import MARKERS
 from workflows.listing.list_writers import WRITERS
-from workflows.listing.make_lists import main
+from workflows.listing.make_lists import make_lists
+
+
+def main(opt: Namespace) -> None:
+    """Convert the lists."""
+    make_lists(
+        opt.source,
+        opt.out,
+        form=opt.source_form,
+        to=opt.to,
+        split=opt.split,
+        frame_dir=opt.frame_dir,
+        layout=opt.layout,
+        video_dir=opt.video_dir,
+        streams=opt.streams,
+        separator=opt.separator,
+        first_label=opt.first_label,
+        strip=opt.strip,
+        force=opt.force,
+    )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

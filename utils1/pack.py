@@ -15,7 +15,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from datasets.stores.layouts import LAYOUTS
 from engine.command import cli
 from sts_common import cores
-from workflows.packing.pack import main
+from workflows.packing.pack import pack_tree, unpack_tree, verify_tree
+
+
+def main(opt: Namespace) -> None:
+    """Pack, verify or unpack."""
+    if opt.target is None and (opt.unpack or not opt.verify):
+        raise ValueError("DST is missing: give a folder for the result, or --verify to check SRC")
+    if opt.unpack and opt.verify:
+        raise ValueError("--unpack checks what it writes; leave out --verify")
+    if opt.unpack:
+        unpack_tree(opt.source, opt.target, workers=opt.workers)
+    elif opt.target is None:
+        verify_tree(opt.source, workers=opt.workers)
+    else:
+        pack_tree(opt.source, opt.target, layout=opt.layout, workers=opt.workers)
+        if opt.verify:
+            verify_tree(opt.target, opt.source, workers=opt.workers)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

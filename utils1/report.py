@@ -8,7 +8,6 @@ which needs no other file and no network, report.md, and the tables as CSV. Resu
 same videos were tested, and what was not tested alike is said.
 """
 
-import logging
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -17,35 +16,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from sts_common import counted
-from sts_common.files import write_text
-from workflows.reporting.group_report import GroupReport, report_group
-from workflows.reporting.page import as_html
-from workflows.reporting.plain_forms import TABLES, as_markdown, table_text
-from workflows.reporting.score_files import group_files, read_files
-
-log = logging.getLogger(__name__)
+from workflows.reporting.group_report import GroupReport
+from workflows.reporting.report import write_report
 
 
 def main(opt: Namespace) -> list[GroupReport]:
-    """Write the report; return its content.
-
-    Raises:
-        FileNotFoundError: If there is no score file.
-        ValueError: If one that was named is none.
-    """
-    if opt.worst < 0:
-        raise ValueError(f"--worst {opt.worst}: a number of errors to show, 0 for none")
-    if opt.out.exists() and not opt.out.is_dir():
-        raise ValueError(f"--out {opt.out}: is a file; name a folder")
-    reports = [report_group(group, opt.frame_dir, opt.worst) for group in group_files(read_files(opt.scores))]
-    for report in reports:
-        for details in report.details:
-            if details.errors and details.no_pictures:
-                log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
-    texts = {"index.html": as_html(reports), "report.md": as_markdown(reports)}
-    texts |= {name: table_text(make, reports) for name, make in TABLES.items()}
-    for name, text in texts.items():
-        write_text(opt.out / name, text)
+    """Write the report; return its content."""
+    reports = write_report(opt.scores, opt.out, worst=opt.worst, frame_dir=opt.frame_dir)
     count = sum(len(report.group.files) for report in reports)
     print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports

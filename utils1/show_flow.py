@@ -13,7 +13,25 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from datasets.stores.provenance import frame_rate
 from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
-from workflows.stored_flow.show import main
+from workflows.stored_flow.show import show_flow
+
+
+def main(opt: Namespace) -> None:
+    """Draw the pictures."""
+    show_flow(
+        opt.source,
+        opt.out,
+        frames=opt.frames,
+        full_colour=opt.max,
+        bound=opt.bound,
+        quantisation=opt.quant,
+        flow=opt.flow,
+        backend=opt.backend,
+        preset=opt.preset,
+        flow_weights=opt.flow_weights,
+        fps=opt.fps or None,
+        short_side=opt.short_side or None,
+    )
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -14,11 +14,32 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
 from opts import SINGLE, build_parser, parse_with
-from workflows.verifying.verify import script
+from sts_common.json_text import as_json
+from workflows.verifying.subject import load_system
+from workflows.verifying.verify import NAMES, as_text, verify
+
+DIFFERENT = 1
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Print the verdict and, if numbers differ, possible causes; return them."""
+    given = [name for name in opt.given if name not in ("file", "root")]
+    system = load_system(Namespace(**vars(opt) | {"frame_dir": opt.root, "given": [*given, "frame_dir"]}), opt.file)
+    parts = tuple(NAMES) if opt.part == "all" else (opt.part,)
+    report = verify(system, parts=parts, expect=opt.expect, tolerance=opt.tolerance, writes=opt.record)
+    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
+    return report
+
+
+def script(opt: Namespace) -> None:
+    """Exit with `DIFFERENT` if numbers differ."""
+    if not main(opt)["equal"]:
+        sys.exit(DIFFERENT)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -10,6 +10,27 @@ import torch
 from .distributed import rank, start
 
 
+def choose_device(device: str = "auto") -> torch.device:
+    """Return a device that is here, with denormal numbers flushed to zero.
+
+    Args:
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        ValueError: If it does not exist here.
+    """
+    torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ValueError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
+        raise ValueError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    return chosen
+
+
 def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
@@ -21,15 +42,7 @@ def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> to
     Raises:
         ValueError: If the device does not exist here.
     """
-    torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-    except RuntimeError:
-        raise ValueError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
-    if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
-        raise ValueError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    chosen = choose_device(device)
     chosen = start(chosen)
     seed += rank()  # or all processes would drop the same activations
     random.seed(seed)

@@ -321,9 +321,8 @@ def test_the_parity_is_printed_and_the_latency_of_all_ways(made, tmp_path, capsy
 
 def test_all_that_is_timed_follows_to_another_device(made, exported):
     path, other = exported("pt2", "rgb", "sfs", words=("--softmax",)), torch.device("meta")
-    opt = export.parse_args([str(made["rgb"]), str(made["sfs"]), "--format", "pt2"])
     kind = FORMATS["pt2"]._replace(devices=lambda: ("meta",))
-    calls = export_checks.ways(build_export(opt), kind, path, other)
+    calls = export_checks.ways(build_export([made["rgb"], made["sfs"]]), kind, path, other)
     assert list(calls) == ["checkpoints", "folded", path.name]
     batch = {name: x.to(other) for name, x in clips(2, RGB).items()}
     for name in ("folded", path.name):  # torch has no autocast, which the checkpoints ask about, for this device
@@ -356,7 +355,7 @@ def test_a_file_that_differs_from_its_checkpoints_is_not_left(damage, made, tmp_
     words = [made["rgb"], "--format", "safetensors", "--out"]
     before = run(*words, tmp_path / "x.safetensors").read_bytes()
     worse = FORMATS["safetensors"]._replace(write=write)
-    monkeypatch.setattr(export, "FORMATS", {"safetensors": worse})
+    monkeypatch.setattr("workflows.exporting.export.FORMATS", {"safetensors": worse})
     for name in ("x", "y"):
         message = rf"{name}\.safetensors: not written, it is .* of the largest score away .*: --tolerance accepts it"
         with pytest.raises(ValueError, match=message):

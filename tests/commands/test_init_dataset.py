@@ -24,9 +24,8 @@ from datasets.stores.detect import open_store
 from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
 from utils1 import extract_frames_flows, report
-from utils1.init_dataset import parse_args
+from utils1.init_dataset import main, parse_args
 from workflows.listing.grouped_split import split_groups
-from workflows.listing.init_dataset import main
 from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 from workflows.predicting.options import build_parser

@@ -15,9 +15,9 @@ from datasets.corpora import DATASETS
 from datasets.lists.entries import Entry, Segment
 from engine.command import cli
 from utils1 import make_lists
-from utils1.make_lists import parse_args
+from utils1.make_lists import main, parse_args
 from workflows.listing.list_writers import WRITERS, Lists, as_lines
-from workflows.listing.make_lists import SUBSETS, compare, convert, main, put
+from workflows.listing.make_lists import SUBSETS, compare, convert, put
 
 ENTRIES = {
     "train": [
@@ -36,7 +36,7 @@ def run(*words: str | Path) -> None:
 
 
 def write(form: str, lists: Lists, folder: Path) -> Path:
-    files = convert(parse_args([str(folder), str(folder), "--to", form]), lists)
+    files = convert(lists, form)
     put(files, folder, force=False)
     return folder
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from answering import NAMES, names_in, run, write_weights
 
-import predict
 from benchmarks import predict as benchmark
 from datasets import RGB, clip_starts, loop, read_video
 from datasets.clips.crops import CenterCrop
@@ -21,7 +20,7 @@ from engine import checkpoint
 from engine.command import cli
 from models import FUSIONS, load_stream
 from workflows.predicting.inputs import find_inputs, targets
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict import Settings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video, share_cores
 
 
@@ -140,16 +139,15 @@ def test_a_network_in_half_precision_says_about_the_same(videos, weights, capsys
 def test_what_is_compiled_is_warmed_up_before_the_clock_runs(weights, monkeypatch):
     calls = []
     monkeypatch.setattr(Predictor, "warm_up", lambda self: calls.append(self.clips))
-    monkeypatch.setattr("workflows.predicting.compose.prepared", lambda network, opt, device: network)
-    opt = build_parser().parse_args(["v", "--weights", weights["rgb"], "--compile", "--batch_size", "5"])
-    assert predict.build_predictor(opt, torch.device("cpu")).clips == 5
-    assert predict.build_predictor(opt, torch.device("cpu"), live=True).clips == 1
+    monkeypatch.setattr("workflows.predicting.predict.prepared", lambda network, **_: network)
+    settings = Settings(compile_mode="default", batch_size=5)
+    assert build_predictor([weights["rgb"]], settings, device="cpu").clips == 5
+    assert build_predictor([weights["rgb"]], settings, device="cpu", live=True).clips == 1
     assert calls == [5, 1]
 
 
 def test_warming_up_runs_every_network(weights):
-    opt = build_parser().parse_args(["v", "--weights", weights["rgb"], weights["flow"]])
-    predictor = predict.build_predictor(opt, torch.device("cpu"))
+    predictor = build_predictor([weights["rgb"], weights["flow"]], device="cpu")
     seen = []
     for network in predictor.networks:
         network.register_forward_hook(lambda own, inputs, out: seen.append(own.stream))
@@ -268,8 +266,7 @@ def test_memory_does_not_grow_with_the_video(weights, tmp_path, monkeypatch):
     monkeypatch.setattr("workflows.predicting.predictor.frames_of", lambda *_: ({"rgb": frame} for _ in range(800)))
     monkeypatch.setattr("workflows.predicting.predictor.rate_of", lambda *_: 25.0)
     frame, alive = np.zeros((48, 48, 3), np.uint8), []
-    opt = build_parser().parse_args(["v", "--weights", weights["rgb"]])
-    predictor = predict.build_predictor(opt, torch.device("cpu"))
+    predictor = build_predictor([weights["rgb"]], device="cpu")
     score = Predictor.logits
 
     def counted(self, clips):

@@ -1,7 +1,6 @@
 """A checkpoint knows how it sees: test, prediction and export cut the clips of its training without an option."""
 
 import json
-from argparse import Namespace
 from collections import defaultdict
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def test_test_prediction_and_export_see_the_clips_of_the_training(name, videos, 
     with np.load(scores) as file:
         logits = dict(zip(file["video"].tolist(), torch.from_numpy(file["logits"])[0], strict=True))
     state = checkpoint.load(str(best))
-    exported = build_export(export_options(best)).deployed()
+    exported = build_export([best]).deployed()
     clips = build_dataset(as_trained(tested, state), "test", (RGB,))
     shown = defaultdict(list)
     for place in range(len(clips)):
@@ -78,10 +77,6 @@ def test_test_prediction_and_export_see_the_clips_of_the_training(name, videos, 
         with torch.inference_mode():
             out = exported({"rgb": torch.stack(shown[video])})["logits"]
         torch.testing.assert_close(out.mean(0), expected, atol=2e-5, rtol=1e-4)
-
-
-def export_options(best: Path) -> Namespace:
-    return Namespace(checkpoints=[str(best)], fusion="activno", fusion_weights=None, dtype="float32", softmax=False)
 
 
 def test_an_option_given_by_hand_wins_and_is_said(videos, caplog):

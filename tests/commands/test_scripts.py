@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from answering import run
 from helpers import CLASSES, words_for
 from runs import differences, one
 
-import predict
 import STS_train
 import test_single_stream
 import test_two_stream
@@ -246,9 +246,10 @@ def test_predict_names_the_action_of_a_video_file(trained, tmp_path, capsys):
     for i in range(14):
         writer.write(np.full((40, 48, 3), 10 * i, np.uint8))
     writer.release()
-    opt = Namespace(video=str(tmp_path / "v.avi"), fusion="activno", top_k=2, device="cpu")
     for names in (["sfs"], ["rgb", "sfs"], ["rgb", "flow"]):
-        result = predict.main(Namespace(**vars(opt), weights=[str(trained[name]) for name in names]))
+        result = run(
+            tmp_path / "v.avi", "--weights", *(trained[name] for name in names), "--top_k", 2, "--device", "cpu"
+        )
         assert len(result) == 2
         assert {name for name, _ in result} <= set(CLASSES)
         assert 1 >= result[0][1] >= result[1][1] >= 0

@@ -25,7 +25,6 @@ from utils1 import verify
 from workflows.verifying.causes import about_metric, about_tail
 from workflows.verifying.image_facts import jpeg_quality
 from workflows.verifying.measure import Comparison, Measurement
-from workflows.verifying.verify import main
 
 MADE = {"fps": 25.0, "short_side": 40, "quality": 95, "decoder": "opencv 5"}
 
@@ -74,7 +73,7 @@ def trained(tree) -> dict[str, Path]:
 def verified(file: Path, root: Path, *words: str) -> dict:
     """The report, and the words that were printed are checked to be one verdict first."""
     quick = ["--annotation_path", str(root / "labels"), "--n_workers", "0", "--device", "cpu"]
-    return main(verify.parse_args([str(file), str(root / "frames"), *quick, *words]))
+    return verify.main(verify.parse_args([str(file), str(root / "frames"), *quick, *words]))
 
 
 def verdicts(report: dict, part: str = "val") -> dict[str, str]:

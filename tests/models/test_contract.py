@@ -8,7 +8,6 @@ import torch
 from helpers import TINY, fill, options, words_for
 from torch import Tensor, nn
 
-import export
 import predict
 import STS_train
 import test_single_stream
@@ -447,7 +446,7 @@ def test_the_invented_network_is_trained_resumed_tested_predicted_exported_and_l
     assert 0 <= metrics["top1"] <= 1
     film = next((hmdb51 / "frames").rglob("done")).parent
     predict.main(build_parser().parse_args([str(film), "--weights", str(flat_rgb)]))
-    plan = build_export(export.parse_args([str(flat_rgb), "--format", "pt2"]))
+    plan = build_export([str(flat_rgb)])
     clips = plan.clips(2)
     with torch.inference_mode():
         got = plan.deployed()(clips)["logits"]

@@ -11,7 +11,6 @@ import torch.nn.functional as F
 from helpers import TINY, small, words_for
 from torch import Tensor
 
-import export
 import predict
 import STS_train
 import test_single_stream
@@ -28,7 +27,6 @@ from sts_common.json_text import as_json
 from utils1 import grad_cam, layer_similarity, verify
 from workflows.exporting.plan import build_export
 from workflows.predicting.options import build_parser
-from workflows.verifying.verify import main as verify_weights
 
 NETWORK = "--model resnet --model_depth 10 --width 0.125".split()
 MEAN, STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
@@ -184,7 +182,7 @@ def test_fine_tuning_keeps_what_the_weights_need_and_the_exports_of_it_know(hmdb
     state = checkpoint.load(path)
     assert state["recipe"]["normalisation"]["std"] == pytest.approx([255 * std for std in STD], rel=1e-6)
     assert (state["options"]["conv1_t_size"], state["options"]["conv1_t_stride"]) == (3, 2)
-    model = build_export(export.parse_args([str(path), "--format", "pt2"])).models[0]
+    model = build_export([str(path)]).models[0]
     assert model.network.conv1.stride == (2, 2, 2)
     assert model.normalisation == state["recipe"]["normalisation"]
 
@@ -258,12 +256,12 @@ COMMANDS = {
     "the teacher": lambda w, film, bad, flow: STS_train.main(
         parse_opts([*w, *TINY, "--modality", "RGB_Flow", "--resume_path1", bad])
     ),
-    "export": lambda w, film, bad, flow: build_export(export.parse_args([bad, "--format", "pt2"])),
+    "export": lambda w, film, bad, flow: build_export([bad]),
     "grad_cam": lambda w, film, bad, flow: grad_cam.main(grad_cam.parse_args([str(film), "--weights", bad])),
     "layer_similarity": lambda w, film, bad, flow: layer_similarity.main(
         layer_similarity.parse_args(["--student", bad, "--teacher", flow, *w[:6]])
     ),
-    "verify": lambda w, film, bad, flow: verify_weights(verify.parse_args([bad, *w[1:4]])),
+    "verify": lambda w, film, bad, flow: verify.main(verify.parse_args([bad, *w[1:4]])),
     "--export_published": lambda w, film, bad, flow: print_card(parse_card([bad, "--export_published", "out.pth"])),
 }
 
@@ -318,7 +316,7 @@ def test_a_checkpoint_that_is_named_twice_is_refused(command, trained, hmdb51, t
             parse_opts([*words, "--stream", f"a={rgb}", "--stream", f"b={again}"])
         ),
         "predict": lambda: predict.main(build_parser().parse_args([str(film), "--weights", rgb, again])),
-        "export": lambda: build_export(export.parse_args([rgb, again, "--format", "pt2"])),
+        "export": lambda: build_export([rgb, again]),
     }
     with pytest.raises(ValueError, match=r"best.pth: named twice"):
         call[command]()

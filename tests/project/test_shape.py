@@ -13,6 +13,10 @@ ROOT = Path(__file__).parents[2]
 ISLANDS = ("models", "datasets", "flow", "engine")
 FOLDERS = (*ISLANDS, "sts_common", "opts", "workflows", "utils1", "benchmarks")
 SCRIPTS = [command.script for command in COMMANDS.values()]
+OF_VALUES = (  # workflows whose functions take values by keyword
+    *("auditing", "exporting", "extracting", "fusion_lab", "listing", "measuring", "packing", "plotting", "predicting"),
+    *("reporting", "stored_flow"),
+)
 STORY = "demo.py"  # a script that tells a story, and no thin door
 LEVELS = {"sts_common": 0, **dict.fromkeys(ISLANDS, 1), "opts": 2, "workflows": 3, "utils1": 4, "benchmarks": 4}
 MOST_FILES, MOST_LINES = 16, 260
@@ -92,6 +96,23 @@ def test_benchmarks_are_imported_by_benchmarks_alone():
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != STORY])
 def test_commands_are_thin(script):
     assert len((ROOT / script).read_text("utf-8").splitlines()) < 80
+
+
+def test_commands_alone_read_the_options_of_these_workflows():
+    def takes_options(node: ast.AST) -> bool:
+        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs] if is_function else []
+        return any(a.arg == "opt" or (a.annotation and "Namespace" in ast.unparse(a.annotation)) for a in arguments)
+
+    paths = [path for folder in OF_VALUES for path in (ROOT / "workflows" / folder).glob("*.py")]
+    assert len(paths) > 2 * len(OF_VALUES)
+    found = [
+        f"{path.stem}.{node.name}"
+        for path in paths
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if takes_options(node)
+    ]
+    assert found == []
 
 
 def test_folders_hold_about_a_dozen_files():

@@ -2,8 +2,7 @@
 
 import logging
 import os
-from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from sts_common.files import write_text
 
 from ..shared.processes import SharedCounters, map_unordered
 from .checks import Job, Problem, VideoCheck, check_video, files_of
-from .findings import Report, as_json, as_table, as_text, count_used, sort_problems
+from .findings import Report, as_json, as_table, count_used, sort_problems
 from .lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
 
 AUDIT = "audit.tsv"
@@ -34,45 +33,82 @@ USELESS = {"missing", "outside", "count", "empty", "truncated", "undecodable", "
 log = logging.getLogger(__name__)
 
 
-def main(opt: Namespace) -> Report:
-    """Audit a data set; return the report.
+def audit_videos(  # noqa: PLR0913  an interface of keywords
+    frame_dir: str | Path,
+    annotation_path: str | Path,
+    *,
+    dataset: str = "HMDB51",
+    splits: Sequence[int] = SPLITS,
+    modality: str = "auto",
+    layout: str = "auto",
+    video_fps: float | None = 25.0,
+    sample_duration: int = 16,
+    deep: bool = False,
+    n_workers: int | None = None,
+    quarantine: bool = False,
+    json: str | Path = "",
+) -> Report:
+    """Check every video of a data set, as utils1/audit.py does, and keep what was seen in manifest.jsonl beside them.
+
+    Args:
+        frame_dir: Folder of the frames or videos.
+        annotation_path: Folder of the annotation.
+        dataset: A key of `DATASETS`.
+        splits: Official splits.
+        modality: A key of `MODALITIES`: streams that must be there; "auto" for those that some videos have.
+        layout: A key of `STORES`, or "auto".
+        video_fps: Frames per second that video files are read at; None takes each frame once.
+        sample_duration: Frames per clip, below which a video is short.
+        deep: Whether every frame is decoded.
+        n_workers: Processes; None for one per core.
+        quarantine: Whether unusable videos are listed in quarantine.tsv, so that training leaves them out.
+        json: File for the whole report; without it the folder must be writable.
+
+    Returns:
+        The report, whose `errors` are also in audit.tsv in the folder, if that is writable.
 
     Raises:
         FileNotFoundError: If a folder or all lists are absent.
-        ValueError: If there are errors, which are then in the report.
+        ValueError: If no video is listed, or there is nowhere to write.
     """
-    root = Path(opt.frame_dir)
+    root = Path(frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
     keeps = os.access(root, os.W_OK)
-    if not keeps and not opt.json:
+    if not keeps and not json:
         raise ValueError(f"{root}: not writable, so no manifest can be kept there; for the report alone give --json")
-    splits = SPLITS if opt.split == "all" else (int(opt.split),)
-    lists = read_lists(partial(list_dataset, opt.dataset), Path(opt.annotation_path), splits)
+    lists = read_lists(partial(list_dataset, dataset), Path(annotation_path), splits)
     entries = lists.entries()
     if not entries:
-        raise ValueError(lists.problems[0].text if lists.problems else f"{opt.annotation_path}: lists no videos")
-    layout, store = choose_store(opt, root, entries)
-    checks = check_videos(opt, store, entries)
-    report = summarise(opt, layout, store, lists, checks)
-    if opt.json:
-        write_text(Path(opt.json), as_json(report))
+        raise ValueError(lists.problems[0].text if lists.problems else f"{annotation_path}: lists no videos")
+    layout, store = choose_store(root, entries, layout, video_fps)
+    checks = check_videos(store, [entry.path for entry in entries], modality, deep=deep, n_workers=n_workers)
+    problems = find_problems(dataset, store, lists, checks, sample_duration)
+    used = count_used(lists, {check.path for check in checks if check.facts})
+    looked_at = "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
+    report = Report(dataset, str(root), layout, len(checks), used, problems, looked_at)
+    if json:
+        write_text(Path(json), as_json(report))
     if keeps:
-        keep(opt, layout, root, checks, report)
-    print(as_text(report))  # noqa: T201 - the result
-    if report.errors:
-        where = root / AUDIT if keeps else opt.json
-        raise ValueError(f"{report.root}: errors found: {len(report.errors):,}; all are listed in {where}")
+        keep(root, checks, report)
+        if quarantine:
+            put_into_quarantine(root, checks, report)
     return report
 
 
-def choose_store(opt: Namespace, root: Path, entries: Sequence[Entry]) -> tuple[str, Store]:
+def refuse_errors(report: Report, json: str | Path) -> None:
+    """Raise ValueError if there are errors, naming the file with all of them."""
+    if report.errors:
+        where = Path(report.root) / AUDIT if os.access(report.root, os.W_OK) else json
+        raise ValueError(f"{report.root}: errors found: {len(report.errors):,}; all are listed in {where}")
+
+
+def choose_store(root: Path, entries: Sequence[Entry], layout: str, video_fps: float | None) -> tuple[str, Store]:
     """Return the storage layout, detected where it is "auto", and the videos."""
-    layout = opt.layout
     if layout == "auto":
         some = entries[:: max(1, len(entries) // PROBES)]
         layout = detect_layout(root, [entry for entry in some if stays_inside(root, entry.path)] or some)
-    return layout, open_store(layout, root, entries, ReadOptions(fps=opt.video_fps or None))
+    return layout, open_store(layout, root, entries, ReadOptions(fps=video_fps))
 
 
 def stays_inside(root: Path, path: str) -> bool:
@@ -84,13 +120,14 @@ def stays_inside(root: Path, path: str) -> bool:
     return True
 
 
-def check_videos(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[VideoCheck]:
+def check_videos(
+    store: Store, paths: Sequence[str], modality: str, *, deep: bool, n_workers: int | None
+) -> list[VideoCheck]:
     """Check every listed video, with a progress bar."""
-    paths = [entry.path for entry in entries]
-    wanted = {stream.name for stream in MODALITIES.get(opt.modality, ())}
+    wanted = {stream.name for stream in MODALITIES.get(modality, ())}
     needs = wanted or streams_there(store, paths)
-    jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
-    processes = max(1, min(opt.n_workers or cores(), len(jobs)))
+    jobs = [Job(store, path, frozenset(needs), deep) for path in paths]
+    processes = max(1, min(n_workers or cores(), len(jobs)))
     looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
     log.info("looking at %s (%s) in %s", *looked)
     progress = tqdm(check_all(jobs, processes), total=len(jobs), unit=" videos", disable=None)
@@ -139,21 +176,21 @@ def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
     return there or {"rgb"}
 
 
-def summarise(opt: Namespace, layout: str, store: Store, lists: Lists, checks: Sequence[VideoCheck]) -> Report:
-    """Combine the results of single videos with those of the lists."""
+def find_problems(
+    dataset: str, store: Store, lists: Lists, checks: Sequence[VideoCheck], sample_duration: int
+) -> list[Problem]:
+    """Combine the problems of single videos with those of the lists and of the folder, sorted."""
     sound = {check.path: check.facts for check in checks if check.facts}
     problems = [*lists.problems, *(problem for check in checks for problem in check.problems)]
-    problems += check_lists(lists, opt.dataset)
+    problems += check_lists(lists, dataset)
     problems += check_content(lists, {path: facts.hash for path, facts in sound.items()})
     problems += check_folder(store.root, {place for check in checks for place in places_of(store, check)})
     for path, facts in sound.items():
         frames = min(count for count in (facts.rgb, facts.flow) if count)
-        if frames < opt.sample_duration:
+        if frames < sample_duration:
             there = counted(frames, "frame")
-            problems.append(Problem("short", path, f"{there}, fewer than a clip of {opt.sample_duration}"))
-    used = count_used(lists, sound.keys())
-    looked_at = "every frame decoded" if opt.deep else "three frames of each stream decoded; all with --deep"
-    return Report(opt.dataset, str(store.root), layout, len(checks), used, sort_problems(problems), looked_at)
+            problems.append(Problem("short", path, f"{there}, fewer than a clip of {sample_duration}"))
+    return sort_problems(problems)
 
 
 def places_of(store: Store, check: VideoCheck) -> list[Path]:
@@ -166,17 +203,19 @@ def places_of(store: Store, check: VideoCheck) -> list[Path]:
         return [store.root / check.path]
 
 
-def keep(opt: Namespace, layout: str, root: Path, checks: Iterable[VideoCheck], report: Report) -> None:
-    """Write the manifest, the table of problems and, if asked, the quarantine."""
-    checks = list(checks)
-    path = write_manifest(root, layout, [check.facts for check in checks if check.facts])
+def keep(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
+    """Write the manifest and the table of problems."""
+    path = write_manifest(root, report.layout, [check.facts for check in checks if check.facts])
     write_text(root / AUDIT, as_table(report))
     log.info("written: %s, %s", path, root / AUDIT)
-    if opt.quarantine:
-        bad = {
-            problem.path: f"{problem.kind}: {problem.text}"
-            for problem in reversed(report.problems)
-            if problem.kind in USELESS
-        }
-        count = update_quarantine(root, bad, [check.path for check in checks])
-        log.info("%s in quarantine", counted(count, "video"))
+
+
+def put_into_quarantine(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
+    """List the unusable videos in the quarantine, and take out those that are sound now."""
+    bad = {
+        problem.path: f"{problem.kind}: {problem.text}"
+        for problem in reversed(report.problems)
+        if problem.kind in USELESS
+    }
+    count = update_quarantine(root, bad, [check.path for check in checks])
+    log.info("%s in quarantine", counted(count, "video"))

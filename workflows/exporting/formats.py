@@ -6,7 +6,6 @@ import logging
 import os
 import tempfile
 import warnings
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -15,10 +14,10 @@ import torch
 from torch.export.passes import move_to_device_pass
 
 from engine.checkpoint import tensor_file
-from models import fuse, load_stream
+from models import fuse
 from sts_common.json_text import as_json
 
-from ..predicting.agreement import STREAMS
+from ..predicting.trained import load_network
 from .plan import ABOUT, DTYPES, Clips, Export
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
@@ -77,6 +76,8 @@ def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
     Raises:
         ValueError: If its name does not end as the format's do, or it is one of the checkpoints.
     """
+    if not (out or checkpoints):
+        raise ValueError("no file: name one, for there is no checkpoint beside which it could be")
     path = Path(out) if out else Path(checkpoints[0]).with_suffix(f".{name}")
     if path.suffix != f".{name}":
         raise ValueError(f"--out {path}: its name must end in .{name}")
@@ -88,6 +89,11 @@ def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
 def write_safetensors(export: Export, file: BinaryIO) -> None:
     """Write the trained network; in half precision only its matrices are converted, for the rest is small."""
     state, dtype = export.states[0], DTYPES[export.dtype]
+    if not state["options"]:
+        raise ValueError(
+            f"{export.paths[0]}: the file would not say which network it is: give the checkpoint, or its content with "
+            "the network"
+        )
     weights = export.models[0].network.state_dict()
     if dtype != torch.float32:
         weights = {name: weight.to(dtype) if weight.dim() > 1 else weight for name, weight in weights.items()}
@@ -101,7 +107,7 @@ def write_safetensors(export: Export, file: BinaryIO) -> None:
 def read_safetensors(path: Path, device: torch.device) -> Run:
     """Build the network from the file, as the scripts do."""
     state = tensor_file.read(path)
-    model = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, str(path)).to(device).eval()
+    model = load_network(state, str(path)).to(device)
     return lambda clips: {"logits": fuse(model(clips).logits[None])}
 
 

@@ -1,7 +1,6 @@
 """Plan of an export: the networks of some checkpoints, their fusion, and the metadata of the file."""
 
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,13 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint
-from models import StreamNetwork, fuse, load_stream, stream_weights
+from models import StreamNetwork, fuse, stream_weights
 from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
-from ..predicting.agreement import STREAMS, common_recipe, load_states
-from ..testing.fusing import ALONE, check_distinct
+from ..predicting.agreement import common_recipe
+from ..predicting.trained import Source, distinct_names, listed, load_trained
+from ..testing.fusing import ALONE
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in safetensors files
@@ -28,7 +28,7 @@ class Export:
     """Networks and the form in which they are exported.
 
     Attributes:
-        paths: Checkpoint files.
+        paths: Checkpoint files; of networks that a program held, "network 1".
         states: Their content.
         models: Their networks in eval mode, as they are tested.
         recipe: How clips are made.
@@ -93,26 +93,43 @@ class Export:
         """Return the origin of the networks: file, SHA-256, and the checkpoint's description of its network."""
         kept = ("arch", "stream", "metrics", "data")
         return [
-            {"file": Path(path).name, "sha256": sha256(path)}
+            {"file": Path(path).name}
+            | ({"sha256": sha256(path)} if Path(path).is_file() else {})
             | {name: state[name] for name in kept if name in state}
             | {"epoch": checkpoint.finished_epochs(state), "normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]
 
 
-def build_export(opt: Namespace) -> Export:
-    """Load the networks of `--checkpoints`, checked against each other.
+def build_export(
+    networks: Source | Iterable[Source],
+    *,
+    dtype: str = "float32",
+    fusion: str = "activno",
+    fusion_weights: Sequence[float] | None = None,
+    softmax: bool = False,
+    class_names: Sequence[str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Export:
+    """Load the networks of an export, checked against each other.
+
+    Args:
+        networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
+        dtype: A key of `DTYPES`.
+        fusion: A key of `FUSIONS`.
+        fusion_weights: One per network; None for equal ones.
+        softmax: Whether probabilities are a second result.
+        class_names: Of networks alone.
+        recipe: Of networks alone.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one does not say how to use it, or they cannot be one model.
     """
-    check_distinct(opt.checkpoints, ALONE)
-    weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
-    states = load_states(opt.checkpoints)
-    models = [
-        load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).eval().requires_grad_(False)
-        for path, state in zip(opt.checkpoints, states, strict=True)
-    ]
-    recipe = common_recipe(opt.checkpoints, states)
-    return Export(opt.checkpoints, states, models, recipe, opt.dtype, opt.fusion, weights, opt.softmax)
+    sources = listed(networks)
+    names = distinct_names(sources, ALONE)
+    weights = stream_weights(fusion_weights, len(sources))  # an error now, not after loading
+    trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
+    states = [one.state for one in trained]
+    models = [one.network.requires_grad_(False) for one in trained]
+    return Export(names, states, models, common_recipe(names, states), dtype, fusion, weights, softmax)

@@ -1,6 +1,8 @@
 """Extraction of videos to folders of frames and flow images, for both extraction scripts."""
 
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from datasets.lists.annotations import VIDEOS
@@ -9,13 +11,54 @@ from datasets.stores.provenance import claim
 from sts_common import counted, size_in_words
 
 from ..shared.processes import SharedCounters, map_unordered
+from .devices import choose_backend
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
-from .machine import CPU, Machine
+from .machine import CPU, Launch, Machine
 from .progress import Progress, Totals
 from .video_folder import Job, extract_video, is_complete
 
 log = logging.getLogger(__name__)
+
+
+def extract_videos(  # noqa: PLR0913  an interface of keywords
+    source: str | Path,
+    target: str | Path,
+    recipe: Recipe | None = None,
+    *,
+    classes: slice = slice(None),
+    gpus: tuple[int, ...] | None = None,
+    workers: int | None = None,
+    shard: tuple[int, int] = (0, 1),
+    estimates: bool = False,
+) -> None:
+    """Extract frames, and flow if the recipe has one, as the extraction scripts do.
+
+    Args:
+        source: Folder with one folder of videos per class.
+        target: Where the class/video folders are written; made if missing.
+        recipe: What to write; None for frames alone, as by default. Backend "auto" of its flow is the best one here.
+        classes: Slice of the sorted class folders.
+        gpus: Numbers, () for none, None for all; where torch sees no GPU they are not looked at.
+        workers: Cores to use, >= 1; None for all, in equal parts under torchrun.
+        shard: (i, n): the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
+        estimates: Whether the cost is printed and nothing written.
+
+    Raises:
+        FileNotFoundError: No `source`.
+        ValueError: Nothing to extract, no such GPU, another recipe in `target`, or videos that could not be extracted.
+        OSError: The disk is full or not writable; every folder that is there is complete.
+
+    Example:
+        >>> extract_videos("my_videos", "frames", Recipe(short_side=128, flow=FlowRecipe(bound=15.0)))
+    """
+    recipe, devices = recipe or Recipe(), [CPU]
+    if recipe.flow:
+        backend, devices = choose_backend(recipe.flow.name, recipe.flow.backend, gpus)
+        recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
+    machine = Launch.from_environment(os.environ).machine(workers, shard, devices)
+    work = preview if estimates else extract
+    work(Path(source), Path(target), classes, recipe, machine)
 
 
 def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:

@@ -1,8 +1,7 @@
 """Options of both extraction scripts."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
-from typing import Any
 
 from datasets.stores.provenance import frame_rate
 
@@ -26,22 +25,21 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--debug", action="store_true", help="show the traceback of an error")
 
 
-def chosen_classes(opt: Namespace) -> slice:
+def chosen_classes(start: int | None, end: int | None) -> slice:
     """Return the classes from START to END, all without them.
 
     Raises:
         ValueError: If only START is given.
     """
-    if opt.start is not None and opt.end is None:
-        raise ValueError(f"START {opt.start} without END: give both, or neither for all classes")
-    return slice(opt.start, opt.end)
+    if start is not None and end is None:
+        raise ValueError(f"START {start} without END: give both, or neither for all classes")
+    return slice(start, end)
 
 
-def frame_options(opt: Namespace) -> dict[str, Any]:
-    """Return the part of a `Recipe` that both scripts have; an option of 0 becomes None."""
-    return {
-        "fps": opt.fps or None,
-        "short_side": opt.short_side or None,
-        "quality": opt.quality,
-        "allow_short": opt.allow_short,
-    }
+def parameter(text: str) -> tuple[str, float]:
+    """Parse a solver parameter, "name=value"."""
+    name, _, value = text.partition("=")
+    try:
+        return name, float(value) if "." in value or "e" in value else int(value)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is not NAME=VALUE with a number") from None

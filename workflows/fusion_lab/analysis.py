@@ -2,18 +2,14 @@
 
 import dataclasses
 import logging
-from argparse import Namespace
 from collections.abc import Sequence
 
 from engine import Scores
 from engine.evaluation.scores import join, load
 from models import stream_weights
-from sts_common.files import write_text
-from sts_common.json_text import as_json
 
 from ..testing.fusing import counted_twice, unlike_in
 from .fit import calibration, check_held_out, fit, same_streams
-from .markdown import as_text
 from .splits import load_splits, over_splits
 from .systems import Bootstrap, Row, agreement, comparison, fusions, streams_alone
 
@@ -22,50 +18,56 @@ log = logging.getLogger(__name__)
 ABOUT = ("dataset", "split", "subset")
 
 
-def main(opt: Namespace) -> Row:
-    """Print the tables; returns what `--json` writes."""
-    if opt.resamples < 1:
-        raise ValueError(f"--resamples {opt.resamples}: at least 1")
-    if bool(opt.scores) == bool(opt.splits):
-        raise ValueError("give score files of the same test videos, or --splits with one of each split")
-    if opt.splits and (opt.fit or opt.compare or opt.fusion_weights or opt.all):
-        raise ValueError(
-            "--splits is the mean over splits alone: no --fit, --compare, --fusion_weights or --all with it"
-        )
-    if opt.use and len(set(opt.use)) < len(opt.use):
-        raise ValueError(f"--use {' '.join(opt.use)}: a stream is named twice")
-    report = mean_over_splits(opt) if opt.splits else analyse(opt)
-    if opt.json:
-        write_text(opt.json, as_json(report, indent=1) + "\n")
-    print(as_text(report, every=opt.all))  # noqa: T201 - the result
-    return report
+def analyse(
+    files: Sequence[str],
+    *,
+    use: Sequence[str] | None = None,
+    fusion_weights: Sequence[float] | None = None,
+    held_out: Sequence[str] | None = None,
+    compare: Sequence[Sequence[str]] = (),
+    bootstrap: Bootstrap | None = None,
+) -> Row:
+    """Analyse the fusion of some streams on one list of videos, as utils1/fusion_lab.py does.
 
+    Args:
+        files: Score files of the same test videos.
+        use: Streams to fuse, in this order; None for all of the files.
+        fusion_weights: One more weighting to show, one per stream.
+        held_out: Score files of held-out training videos, on which weights and temperatures are fitted.
+        compare: Pairs of systems, such as ("rgb+sfs", "rgb+flow@softmax").
+        bootstrap: How confidence intervals are found; None for the default one.
 
-def analyse(opt: Namespace) -> Row:
-    """Analyse the fusion of some streams on one list of videos."""
-    bootstrap = Bootstrap(resamples=opt.resamples, seed=opt.seed)
-    every = side_by_side(opt.scores)
-    scores = every.only(opt.use) if opt.use else every
+    Returns:
+        Plain values: "alone", "agreement", "fusions", "calibration", "compare", and "fit" with `held_out`.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the files are not of the same videos, labels and classes, or there is no such stream.
+    """
+    refuse_repeated(use)
+    bootstrap = bootstrap or Bootstrap()
+    every = side_by_side(files)
+    scores = every.only(use) if use else every
     for one, other in counted_twice(scores):
         log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", one, other)
-    if opt.fusion_weights:
-        stream_weights(opt.fusion_weights, len(scores.streams))
-    held = load_held_out(opt.fit, scores) if opt.fit else None  # refused before anything is computed
+    if fusion_weights:
+        stream_weights(fusion_weights, len(scores.streams))
+    held = load_held_out(held_out, scores) if held_out else None  # refused before anything is computed
     report: Row = {
-        "files": opt.scores,
+        "files": list(files),
         "about": {name: scores.about.get(name) for name in ABOUT},
         "videos": len(scores.video),
         "classes": len(scores.class_names),
         "streams": scores.streams,
-        "fusion_weights": opt.fusion_weights,
+        "fusion_weights": fusion_weights,
         "bootstrap": dataclasses.asdict(bootstrap),
-        "compare": [comparison(pair, every, bootstrap) for pair in opt.compare],
+        "compare": [comparison(pair, every, bootstrap) for pair in compare],
         "alone": streams_alone(scores, bootstrap),
         "agreement": list(agreement(scores)),
-        "fusions": fusions(scores, opt.fusion_weights, bootstrap),
+        "fusions": fusions(scores, fusion_weights, bootstrap),
         "calibration": calibration(scores, {}),
     }
-    return report | ({"fit": {"files": opt.fit} | fit(held, scores, bootstrap)} if held else {})
+    return report | ({"fit": {"files": held_out} | fit(held, scores, bootstrap)} if held else {})
 
 
 def side_by_side(paths: Sequence[str]) -> Scores:
@@ -94,13 +96,29 @@ def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
     return same_streams(join(parts), test)
 
 
-def mean_over_splits(opt: Namespace) -> Row:
-    """Average every system over the splits."""
-    files = load_splits(opt.splits, opt.use)
-    about = {name: files[0].about.get(name) for name in ("dataset", "subset")}
+def mean_over_splits(files: Sequence[str], use: Sequence[str] | None = None) -> Row:
+    """Average every system over the splits.
+
+    Args:
+        files: A score file of each split.
+        use: Streams to fuse, in this order; None for all of the files.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the files are not of the splits of one data set, or there is no such stream.
+    """
+    refuse_repeated(use)
+    splits = load_splits(files, use)
+    about = {name: splits[0].about.get(name) for name in ("dataset", "subset")}
     return {
-        "files": opt.splits,
+        "files": list(files),
         "about": about,
-        "splits": [scores.about["split"] for scores in files],
-        "systems": over_splits(files),
+        "splits": [scores.about["split"] for scores in splits],
+        "systems": over_splits(splits),
     }
+
+
+def refuse_repeated(use: Sequence[str] | None) -> None:
+    """Raise ValueError if a stream is named twice."""
+    if use and len(set(use)) < len(use):
+        raise ValueError(f"--use {' '.join(use)}: a stream is named twice")

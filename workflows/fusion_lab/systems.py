@@ -23,7 +23,7 @@ class Bootstrap:
     """Settings of the bootstrap, the same for all systems of a report.
 
     Attributes:
-        resamples: Number of resamples of the videos.
+        resamples: Number of resamples of the videos, >= 1.
         seed: Of the draws.
         level: Coverage of the intervals.
     """
@@ -31,6 +31,10 @@ class Bootstrap:
     resamples: int = 10_000
     seed: int = 1
     level: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.resamples < 1:
+            raise ValueError(f"--resamples {self.resamples}: at least 1")
 
     def add_intervals(self, rows: Sequence[Row], hits: Sequence[Tensor], reference: Tensor) -> list[Row]:
         """Return the rows with "top1", "difference" to the reference, and intervals of both, paired by video.

@@ -1,7 +1,6 @@
 """Make a data set of a folder of videos, or of a CSV file: lists, a split, and the commands that follow."""
 
 import logging
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -35,39 +34,41 @@ def from_csv(path: Path) -> Lists:
     return Lists({"train": train.entries, "test": test.entries}, train.class_names)
 
 
-def divide(lists: Lists, opt: Namespace, again: str) -> Lists:
+def divide(lists: Lists, test_fraction: float, seed: int, group_by: str, again: str) -> Lists:
     """Split the videos into training and test, without a shared source as far as names or `--group_by` tell.
 
     Args:
         lists: All are for training.
-        opt: Options.
+        test_fraction: Of the videos of every class, in (0, 1).
+        seed: Of the split.
+        group_by: Regular expression for what tells sources apart; "" for what names tell.
         again: The command that does it again, to which `--group_by` is added.
 
     Raises:
         ValueError: If a class cannot be on both sides.
     """
     entries = lists.subsets["train"]
-    if opt.group_by:
-        entries, how = grouped(entries, opt.group_by), "by --group_by"
-        held = split_groups(entries, lists.class_names, opt.test_fraction, opt.seed)
+    if group_by:
+        entries, how = grouped(entries, group_by), "by --group_by"
+        held = split_groups(entries, lists.class_names, test_fraction, seed)
     else:
-        entries, held, how = by_names(lists, opt, again)
+        entries, held, how = by_names(lists, test_fraction, seed, again)
     log.info("%s of %s, %s", counted(len(entries), "video"), counted(count_sources(entries), "source"), how)
     train, test = ([entry for entry in entries if (entry.group in held) == side] for side in (False, True))
     return lists._replace(subsets={"train": train, "test": test})
 
 
-def by_names(lists: Lists, opt: Namespace, again: str) -> tuple[list[Entry], set[str], str]:
+def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[list[Entry], set[str], str]:
     """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
     patterns = list(sensible(entries))
     for pattern, found in patterns:
         if pattern.known:
             with suppress(ValueError):  # a class without a source of its own
-                held = split_groups(found, lists.class_names, opt.test_fraction, opt.seed)
+                held = split_groups(found, lists.class_names, test_fraction, seed)
                 return found, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
     apart = group_alone(entries, lists.class_names)
-    held = split_groups(apart, lists.class_names, opt.test_fraction, opt.seed)
+    held = split_groups(apart, lists.class_names, test_fraction, seed)
     if count_sources(apart) == len(apart):
         log.warning(
             "every video counts as a source of its own, for no names differ in a number at their end alone: if several "
@@ -125,48 +126,71 @@ def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
             )
 
 
-def read_source(opt: Namespace) -> tuple[Lists, Path]:
+def read_source(source: Path, videos: Path | None) -> tuple[Lists, Path]:
     """Find the videos and their folder; links to them are allowed for training.
 
     Raises:
         ValueError: If it is not said where those of a list are.
     """
-    if not opt.source.is_file():
-        lists, videos = list_own(opt.source)
-        follow_links(opt.source, videos)
-        return lists, opt.source
-    lists = from_csv(opt.source)
-    if opt.videos is None:
-        raise ValueError(f"{opt.source}: is a list; say where its videos are with --videos")
-    return lists, opt.videos
+    if not source.is_file():
+        lists, files = list_own(source)
+        follow_links(source, files)
+        return lists, source
+    lists = from_csv(source)
+    if videos is None:
+        raise ValueError(f"{source}: is a list; say where its videos are with --videos")
+    return lists, videos
 
 
-def main(opt: Namespace) -> list[str]:
-    """Write the lists; return the next commands."""
-    if opt.source.resolve() in (opt.out / "frames").resolve().parents:
-        raise ValueError(f"--out {opt.out}: lies inside the folder of videos; choose another")
-    if not 0 < opt.test_fraction < 1:
-        raise ValueError(f"--test_fraction must lie between 0 and 1, got {opt.test_fraction}")
-    lists, videos = read_source(opt)
+def init_dataset(
+    source: Path,
+    out: Path,
+    *,
+    videos: Path | None = None,
+    test_fraction: float = 0.2,
+    group_by: str = "",
+    seed: int = 0,
+    force: bool = False,
+) -> list[str]:
+    """Write the lists of a data set of own videos, and the settings of a small network, as utils1/init_dataset.py does.
+
+    Args:
+        source: Folder with one folder of videos per class, or a CSV path,label[,split].
+        out: Folder of the data set.
+        videos: Where the frames or videos of a CSV are.
+        test_fraction: Of the videos of every class, in (0, 1).
+        group_by: Regular expression for what tells sources apart; "" for what names tell.
+        seed: Of the split.
+        force: Whether lists that say something else are replaced.
+
+    Returns:
+        The commands that follow, from training to the fused result.
+
+    Raises:
+        FileNotFoundError: If there are no videos.
+        ValueError: If a class cannot be on both sides, or other lists are there.
+    """
+    if source.resolve() in (out / "frames").resolve().parents:
+        raise ValueError(f"--out {out}: lies inside the folder of videos; choose another")
+    if not 0 < test_fraction < 1:
+        raise ValueError(f"--test_fraction must lie between 0 and 1, got {test_fraction}")
+    lists, root = read_source(source, videos)
     if not lists.subsets["test"]:
-        lists = divide(lists, opt, command_of(opt))
+        lists = divide(lists, test_fraction, seed, group_by, command_of(source, videos, out))
     report(lists)
     train, test = lists.subsets["train"], lists.subsets["test"]
-    properties = inspect_videos(videos, [*train, *test])
+    properties = inspect_videos(root, [*train, *test])
     network, reason = choose_network(len(train), properties)
     texts = {f"labels/{name}": text for name, text in table(lists).items()}
-    for path in put(texts | ({CONFIG: network} if network else {}), opt.out, opt.force):
+    for path in put(texts | ({CONFIG: network} if network else {}), out, force):
         log.info("%s", path)
     log.info("%s", reason)
     if properties.kind == "frames":
-        log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", videos)
-    commands = [shown(command) for command in next_commands(videos, opt.out, properties, bool(network))]
-    log.info("the commands to run, in this order:")
-    print("\n".join(commands))  # noqa: T201 - the result
-    return commands
+        log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", root)
+    return [shown(command) for command in next_commands(root, out, properties, bool(network))]
 
 
-def command_of(opt: Namespace) -> str:
+def command_of(source: Path, videos: Path | None, out: Path) -> str:
     """Return the command with these options, which replaces its lists."""
-    options: list[str | Path] = ["--videos", opt.videos] if opt.videos else []
-    return shown(["utils1/init_dataset.py", opt.source, *options, "--out", opt.out, "--force"])
+    options: list[str | Path] = ["--videos", videos] if videos else []
+    return shown(["utils1/init_dataset.py", source, *options, "--out", out, "--force"])

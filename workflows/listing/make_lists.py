@@ -1,9 +1,10 @@
 """Conversion of lists of videos."""
 
 import logging
-from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from datasets.corpora import DATASETS
 from datasets.lists.any_list import list_videos as read_lists
@@ -24,22 +25,44 @@ NAMELESS = ("kinetics",)  # forms that say no class names: there the folders are
 log = logging.getLogger(__name__)
 
 
-def read(opt: Namespace, split: int) -> Lists:
+class Source(NamedTuple):
+    """Lists to convert.
+
+    Attributes:
+        path: Label folder, list, or folder of the videos.
+        form: A key of `DATASETS`, or "frames" for a folder of videos.
+        first_label: That numbers count from, of "List".
+        strip: Beginning of absolute paths, of "List".
+    """
+
+    path: Path
+    form: str
+    first_label: int = 0
+    strip: str = ""
+
+    def listing(self, split: int, subset: str) -> Listing:
+        """Read one subset."""
+        if self.form == "List":
+            return read_lists(self.path, split, subset, self.first_label, self.strip)
+        return DATASETS[self.form](self.path, split, subset)
+
+
+def read(source: Source, split: int) -> Lists:
     """Read both subsets of SRC; one may be missing.
 
     Raises:
         FileNotFoundError: If both are.
         ValueError: If a list is malformed.
     """
-    if opt.source_form == "frames":
-        lists, videos = list_own(opt.source)
-        follow_links(opt.source, videos)
+    if source.form == "frames":
+        lists, videos = list_own(source.path)
+        follow_links(source.path, videos)
         return lists._replace(split=split)
     listings: dict[str, Listing] = {}
     missing: list[FileNotFoundError] = []
     for subset in SUBSETS:
         try:
-            listings[subset] = listing(opt, split, subset)
+            listings[subset] = source.listing(split, subset)
         except FileNotFoundError as error:  # which names options of train.py
             reason = str(error).partition("; check --")[0]
             missing.append(FileNotFoundError(f"{reason}; check SRC, --from and --split"))
@@ -51,15 +74,8 @@ def read(opt: Namespace, split: int) -> Lists:
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
         count = counted(len(both), "video")
-        log.warning("%s: %s in the training and in the test list, as %r", opt.source, count, min(both))
+        log.warning("%s: %s in the training and in the test list, as %r", source.path, count, min(both))
     return Lists({"train": train, "test": test}, names, split)
-
-
-def listing(opt: Namespace, split: int, subset: str) -> Listing:
-    """Read one subset of SRC."""
-    if opt.source_form == "List":
-        return read_lists(opt.source, split, subset, opt.first_label, opt.strip)
-    return DATASETS[opt.source_form](opt.source, split, subset)
 
 
 def recognise(source: Path, split: int) -> str:
@@ -86,16 +102,25 @@ def recognise(source: Path, split: int) -> str:
     raise FileNotFoundError(f"{source}: no list of a known data set; name it by --from, see --help, and its --split")
 
 
-def convert(opt: Namespace, lists: Lists) -> Files:
-    """Format the lists of one split, by file name, and read them again to be sure."""
-    write, reader = WRITERS[opt.to]
-    files = write(lists, opt.separator) if opt.to == "ibm" else write(lists)
+def convert(lists: Lists, to: str, separator: str = " ") -> Files:
+    """Format the lists of one split, by file name, and read them again to be sure.
+
+    Args:
+        lists: Of the split.
+        to: A key of `WRITERS`.
+        separator: Between the fields of "ibm".
+
+    Raises:
+        ValueError: If the form cannot hold them.
+    """
+    write, reader = WRITERS[to]
+    files = write(lists, separator) if to == "ibm" else write(lists)
     files = {name: text for name, text in files.items() if text}  # a subset without videos has no list
     with TemporaryDirectory() as place:
         for name, text in files.items():
             write_text(Path(place, name), text)
         for subset in SUBSETS:
-            compare(opt.to, lists, subset, DATASETS[reader], Path(place))
+            compare(to, lists, subset, DATASETS[reader], Path(place))
     return files
 
 
@@ -133,24 +158,68 @@ def put(files: Files, folder: Path, force: bool) -> list[Path]:
     return list(paths)
 
 
-def main(opt: Namespace) -> None:
-    """Convert the lists."""
-    if opt.source_form == "auto":
-        form = "List" if opt.strip or opt.first_label else recognise(opt.source, opt.split or 1)
-        opt = Namespace(**vars(opt) | {"source_form": form})
+def make_lists(  # noqa: PLR0913  an interface of keywords
+    source: Path,
+    out: Path | None = None,
+    *,
+    form: str = "auto",
+    to: str = "csv",
+    split: int | None = None,
+    frame_dir: Path | None = None,
+    layout: str = "auto",
+    video_dir: Path | None = None,
+    streams: Sequence[str] = ("rgb",),
+    separator: str = " ",
+    first_label: int = 0,
+    strip: str = "",
+    force: bool = False,
+) -> list[Path]:
+    """Convert lists of videos from one form to another, as utils1/make_lists.py does.
+
+    Args:
+        source: Label folder, list, or folder of the videos.
+        out: Folder for the lists; None for the markers "n_frames" and "fps", which are beside the frames.
+        form: Of the source, a key of `DATASETS`, "frames" for a folder of videos, or "auto".
+        to: A key of `WRITERS` or `MARKERS`.
+        split: Official split; None for all that there are.
+        frame_dir: Extracted frames, where frames are counted.
+        layout: How these are laid out, a key of `STORES`, or "auto".
+        video_dir: Video files, for "fps".
+        streams: Of which "settings" lists are written.
+        separator: Between the fields of "ibm".
+        first_label: That numbers in a "List" count from, 0 or 1.
+        strip: Beginning of absolute paths in a "List".
+        force: Whether files that say something else are replaced.
+
+    Returns:
+        The lists that were written.
+
+    Raises:
+        FileNotFoundError: If there are no lists.
+        ValueError: If a list is malformed or empty, the form cannot hold it, or other files are there.
+    """
+    if form == "auto":
+        form = "List" if strip or first_label else recognise(source, split or 1)
     files: Files = {}
-    splits = [opt.split] if opt.split else SPLITS.get(opt.source_form, (1,))
-    for split in splits:
-        lists = read(opt, split)
+    splits = [split] if split else SPLITS.get(form, (1,))
+    for number in splits:
+        lists = read(Source(source, form, first_label, strip), number)
         entries = [entry for subset in SUBSETS for entry in lists.subsets[subset]]
         if not entries:
-            raise ValueError(f"{opt.source}: lists no video of split {split}")
-        counts = FrameCounts(opt.frame_dir, opt.layout, entries) if opt.frame_dir else None
-        if opt.to in MARKERS:
-            write_marker(opt.to, entries, counts, opt.video_dir, opt.force)
+            raise ValueError(f"{source}: lists no video of split {number}")
+        counts = FrameCounts(frame_dir, layout, entries) if frame_dir else None
+        if to in MARKERS:
+            write_marker(to, entries, counts, video_dir, force)
             continue
-        lists = lists._replace(images=counts, streams=tuple(opt.streams))
-        several = len(splits) > 1 and opt.to in ("ibm", "csv", "kinetics")  # whose names do not say the split
-        files |= {f"split{split}/{name}" if several else name: text for name, text in convert(opt, lists).items()}
-    for path in put(files, opt.out, opt.force) if files else ():
+        lists = lists._replace(images=counts, streams=tuple(streams))
+        several = len(splits) > 1 and to in ("ibm", "csv", "kinetics")  # whose names do not say the split
+        texts = convert(lists, to, separator)
+        files |= {f"split{number}/{name}" if several else name: text for name, text in texts.items()}
+    if not files:
+        return []
+    if out is None:
+        raise ValueError(f"--to {to} needs OUT")
+    written = put(files, out, force)
+    for path in written:
         log.info("%s", path)
+    return written

@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import time
-from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +25,6 @@ from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
 from models.backbones.conv_gradients import left_to_torch, weight_error
 from sts_common import cores
-from sts_common.json_text import as_json
 
 from ..extracting.devices import choose_backend
 from ..shared.processes import single_threaded_libraries
@@ -196,12 +194,10 @@ def as_text(report: dict[str, Any]) -> str:
     return "\n".join([*lines, f"raft needs trained weights and is not measured; this took {report['seconds']} s"])
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the report; return it."""
+def examine() -> dict[str, Any]:
+    """Measure the flow solvers of this machine, and list what it has and lacks, as plain values."""
     start = time.perf_counter()
     with single_threaded_libraries():
         speeds = list(measure_all(start + SECONDS))
     seconds = round(time.perf_counter() - start, 1)
-    report = {"machine": about_machine(), "missing": missing(), "speeds": speeds, "seconds": seconds}
-    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
-    return report
+    return {"machine": about_machine(), "missing": missing(), "speeds": speeds, "seconds": seconds}

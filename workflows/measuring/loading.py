@@ -1,21 +1,18 @@
 """Measurement of clips loaded per second on this machine, with the given options and with alternatives."""
 
 import time
-from argparse import Namespace
 from collections.abc import Callable, Generator, Iterator, Sequence
-from functools import cache, partial
 from operator import itemgetter
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from datasets import ClipLoader, build_dataset
+from datasets import ClipLoader
 from datasets.decoding.jpeg import native
 from datasets.decoding.timing import STEPS
 from datasets.loading.workers import default_workers
 from datasets.video import VideoDataset
-from sts_common.json_text import as_json
 
 from ..shared.page_cache import forget
 from ..shared.processes import single_threaded_libraries
@@ -31,25 +28,36 @@ Setting = dict[str, Any]
 speed: Callable[[Row], float] = itemgetter("clips_per_second")
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the report; return it."""
-    if opt.seconds <= 0:
-        raise ValueError(f"--seconds {opt.seconds:g} is not more than 0")
-    build = cache(partial(build_training, opt))
-    cold, warm = disk_seconds(build(opt.decode, opt.decoder))
-    settings = tqdm([*alternatives()], "settings", leave=False, disable=None)
-    rows = [measure(opt, setting, build) for setting in settings]
-    report: dict[str, Any] = {"cold_read_ms": cold, "warm_read_ms": warm, "settings": rows}
-    report |= {"native": native.missing() or "yes", "advice": advice(rows, cold, warm)}
-    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
-    return report
+def measure_loading(
+    build: Callable[[Setting], ClipLoader], given: Setting, *, seconds: float = 4.0, source: str = "the loader"
+) -> dict[str, Any]:
+    """Measure clips loaded per second, with a setting and with others, as utils1/bench_loader.py does.
 
+    Args:
+        build: Loader of training clips by setting: "loader", "n_workers", "decoder" and "decode", as the options.
+        given: The setting whose alternatives are measured.
+        seconds: For each setting, > 0.
+        source: Folder of the videos, for errors.
 
-def build_training(training: Namespace, decode: str, decoder: str) -> VideoDataset:
-    """Build the dataset of training clips with some options and a decoder."""
-    dataset = build_dataset(Namespace(**vars(training) | {"decode": decode, "decoder": decoder}), "train")
+    Returns:
+        Plain values: "settings" with a row for each, "advice", and the milliseconds of reading a clip's files.
+
+    Raises:
+        ValueError: If no clip could be read.
+    """
+    if seconds <= 0:
+        raise ValueError(f"--seconds {seconds:g} is not more than 0")
+    dataset = build(given).dataset
     assert isinstance(dataset, VideoDataset)
-    return dataset
+    cold, warm = disk_seconds(dataset)
+    rows: list[Row] = []
+    for changed in tqdm([*alternatives()], "settings", leave=False, disable=None):
+        loader = build(given | changed)
+        rate, parts = measure(loader, seconds, source)
+        used = given | changed | {"loader": loader.kind, "n_workers": loader.workers}
+        rows.append({"changed": changed, **used, "clips_per_second": rate, "ms_per_clip": parts})
+    report: dict[str, Any] = {"cold_read_ms": cold, "warm_read_ms": warm, "settings": rows}
+    return report | {"native": native.missing() or "yes", "advice": advice(rows, cold, warm)}
 
 
 def alternatives() -> Iterator[Setting]:
@@ -64,23 +72,13 @@ def alternatives() -> Iterator[Setting]:
         yield {"loader": "processes", "n_workers": counts[-1], "decoder": "python"}
 
 
-def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoDataset]) -> Row:
-    """Measure clips per second with some options changed, and milliseconds per clip by step."""
-    training = Namespace(**vars(opt) | setting)
-    loader = ClipLoader(
-        build(training.decode, training.decoder),
-        batch_size=training.batch_size,
-        train=True,
-        n_workers=training.n_workers,
-        loader=training.loader,
-        seed=training.manual_seed,
-        max_bad=training.max_bad,
-    )
+def measure(loader: ClipLoader, limit: float, source: str) -> tuple[float, dict[str, float]]:
+    """Measure clips per second for some seconds, and milliseconds per clip by step."""
     clips, seconds, wall = 0, torch.zeros(len(STEPS), dtype=torch.float64), 0.0
     batches = endless(loader)
     next(batches)  # workers start
     start = time.perf_counter()
-    while wall < opt.seconds:
+    while wall < limit:
         batch = next(batches)
         wall = time.perf_counter() - start
         clips += len(batch["label"])
@@ -88,11 +86,8 @@ def measure(opt: Namespace, setting: Setting, build: Callable[[str, str], VideoD
             seconds += batch["seconds"].double().sum(0)
     batches.close()
     if not clips:
-        raise ValueError(f"{training.frame_dir}: no clip could be read; utils1/audit.py says what is damaged")
-    settings = {name: getattr(training, name) for name in ("loader", "n_workers", "decoder", "decode")}
-    settings |= {"loader": loader.kind, "n_workers": loader.workers}
-    parts = {step: 1000 * x / clips for step, x in zip(STEPS, seconds.tolist(), strict=True)}
-    return {"changed": setting, **settings, "clips_per_second": clips / wall, "ms_per_clip": parts}
+        raise ValueError(f"{source}: no clip could be read; utils1/audit.py says what is damaged")
+    return clips / wall, {step: 1000 * x / clips for step, x in zip(STEPS, seconds.tolist(), strict=True)}
 
 
 def endless(loader: ClipLoader) -> Generator[dict[str, Any], None, None]:

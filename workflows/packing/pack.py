@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
-from sts_common import counted, size_in_words
+from sts_common import cores, counted, size_in_words
 from sts_common.files import write_atomically
 
 from ..stored_flow.convert import in_parallel
@@ -22,43 +21,30 @@ from .tree import Job, choose_layout, find_folders, pack_video, packed_videos
 log = logging.getLogger(__name__)
 
 
-def main(opt: Namespace) -> None:
-    """Pack, verify or unpack."""
-    check_options(opt)
-    if opt.unpack:
-        unpack_tree(opt)
-    elif opt.target is None:
-        verify_tree(opt.source, None, opt.workers)
-    else:
-        pack_tree(opt)
-        if opt.verify:
-            verify_tree(opt.target, opt.source, opt.workers)
+def pack_tree(source: str | Path, target: str | Path, *, layout: str = "auto", workers: int | None = None) -> None:
+    """Pack the frame folders of every video, as utils1/pack.py does; files that are there are skipped.
 
+    Args:
+        source: Root of the frame folders.
+        target: Folder for the packed clips, made if missing.
+        layout: A key of `LAYOUTS`, or "auto".
+        workers: Processes, >= 1; None for one per core.
 
-def check_options(opt: Namespace) -> None:
-    """Raise ValueError for options that do not go together."""
-    if opt.target is None and (opt.unpack or not opt.verify):
-        raise ValueError("DST is missing: give a folder for the result, or --verify to check SRC")
-    if opt.unpack and opt.verify:
-        raise ValueError("--unpack checks what it writes; leave out --verify")
-    if opt.workers < 1:
-        raise ValueError(f"--workers {opt.workers}: must be at least 1")
-    if opt.target and opt.source.resolve() in (opt.target.resolve(), *opt.target.resolve().parents):
-        raise ValueError(f"{opt.target}: is SRC or lies in it; choose another DST")
-
-
-def pack_tree(opt: Namespace) -> None:
-    """Pack every video of SRC."""
-    layout = choose_layout(opt.source, opt.layout)
-    store = FrameFolders(opt.source, layout)
+    Raises:
+        FileNotFoundError: If there are no frames of that layout.
+        ValueError: If `target` lies in `source` or holds clips of another, or if videos could not be packed.
+    """
+    source, target, workers = checked(source, target, workers)
+    layout = choose_layout(source, layout)
+    store = FrameFolders(source, layout)
     folders = find_folders(store)
     if not folders:
-        raise FileNotFoundError(f"{opt.source}: holds no frames of --layout {layout}")
-    opt.target.mkdir(parents=True, exist_ok=True)
-    claim(opt.target, RECORD, {"version": VERSION, "layout": layout, "flow_lag": store.flow_lag})
-    copy_records(opt.source, opt.target)
-    jobs = [Job(opt.source, layout, f, opt.target / f.relative_to(opt.source)) for f in folders]
-    outcomes = list(in_parallel(pack_video, jobs, opt.workers))
+        raise FileNotFoundError(f"{source}: holds no frames of --layout {layout}")
+    target.mkdir(parents=True, exist_ok=True)
+    claim(target, RECORD, {"version": VERSION, "layout": layout, "flow_lag": store.flow_lag})
+    copy_records(source, target)
+    jobs = [Job(source, layout, f, target / f.relative_to(source)) for f in folders]
+    outcomes = list(in_parallel(pack_video, jobs, workers))
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     done = sum(not o.problem for o in outcomes)
     log.info(f"packed {counted(done, 'video')} ({sum(o.skipped for o in outcomes)} files were there already)")
@@ -67,21 +53,59 @@ def pack_tree(opt: Namespace) -> None:
     fail([o.problem for o in outcomes], "packed")
 
 
-def verify_tree(packed: Path, source: Path | None, workers: int) -> None:
-    """Compare every packed image with its checksum, and with the files of `source`."""
+def verify_tree(packed: str | Path, source: str | Path | None = None, *, workers: int | None = None) -> None:
+    """Compare every packed image with its checksum, and with the files of `source`.
+
+    Args:
+        packed: Root of the packed clips.
+        source: Root of the frame folders that were packed, if these are to be compared.
+        workers: Processes, >= 1; None for one per core.
+
+    Raises:
+        FileNotFoundError: If there are no packed clips.
+        ValueError: If one is not as it was.
+    """
+    packed, workers = Path(packed), checked_workers(workers)
+    source = None if source is None else Path(source)
     counts = on_videos(verify, packed, source, workers, "are sound")
     images = counted(sum(counts), "image")
     log.info(f"verified {images} in {packed}: every byte as in {source or 'the files they were'}")
 
 
-def unpack_tree(opt: Namespace) -> None:
-    """Restore the tree that was packed."""
-    if not any(opt.source.glob(RECORD)):
-        raise FileNotFoundError(f"{opt.source / RECORD}: no such file; SRC must hold packed clips")
-    opt.target.mkdir(parents=True, exist_ok=True)
-    sizes = on_videos(unpack, opt.source, opt.target, opt.workers, "could be unpacked")
-    copy_records(opt.source, opt.target)
+def unpack_tree(source: str | Path, target: str | Path, *, workers: int | None = None) -> None:
+    """Restore the files that were packed, byte for byte.
+
+    Args:
+        source: Root of the packed clips.
+        target: Folder for the frame folders, made if missing.
+        workers: Processes, >= 1; None for one per core.
+
+    Raises:
+        FileNotFoundError: If there are no packed clips.
+        ValueError: If `target` lies in `source`, or if videos could not be unpacked.
+    """
+    source, target, workers = checked(source, target, workers)
+    if not any(source.glob(RECORD)):
+        raise FileNotFoundError(f"{source / RECORD}: no such file; SRC must hold packed clips")
+    target.mkdir(parents=True, exist_ok=True)
+    sizes = on_videos(unpack, source, target, workers, "could be unpacked")
+    copy_records(source, target)
     log.info(f"unpacked {counted(len(sizes), 'video')}, {size_in_words(sum(sizes))} written")
+
+
+def checked(source: str | Path, target: str | Path, workers: int | None) -> tuple[Path, Path, int]:
+    """Return both folders and the number of processes; raises ValueError if the target lies in the source."""
+    count, before, after = checked_workers(workers), Path(source), Path(target)
+    if before.resolve() in (after.resolve(), *after.resolve().parents):
+        raise ValueError(f"{after}: is SRC or lies in it; choose another DST")
+    return before, after, count
+
+
+def checked_workers(workers: int | None) -> int:
+    """Return the number of processes, one per core for None; raises ValueError below 1."""
+    if workers is not None and workers < 1:
+        raise ValueError(f"--workers {workers}: must be at least 1")
+    return workers or cores()
 
 
 def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:

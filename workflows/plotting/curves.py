@@ -1,7 +1,6 @@
 """Curves of one or several runs in one picture: losses, accuracy, learning rate, waiting for data, clips per second."""
 
 import textwrap
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -42,17 +41,38 @@ FAR = 2.0  # times the greatest of the others, from where they are
 FIRST, LAST = ("loss", "acc"), ("lr", "data_wait", "clips_per_second")  # drawn by default, with the loss terms between
 
 
-def main(opt: Namespace) -> Path:
-    """Draw the figure; return its path."""
-    if opt.smooth < 1:
-        raise ValueError(f"--smooth {opt.smooth}: a number of epochs, at least 1")
-    runs = [read_run(run) for run in find_runs(opt.runs)]
-    metrics = choose_metrics(runs, opt.metric)
-    figure = draw(runs, metrics, opt.smooth, cut=not opt.whole_axis)
-    kind = opt.out.suffix.removeprefix(".") or "png"
-    write_atomically(opt.out, lambda file: figure.savefig(file, format=kind, dpi=120))
-    print(f"{opt.out}: {counted(len(metrics), 'metric')} of {counted(len(runs), 'run')}")  # noqa: T201 - the result
-    return opt.out
+def plot_runs(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    metrics: Sequence[str] | None = None,
+    smooth: int = 1,
+    whole_axis: bool = False,
+) -> str:
+    """Draw the curves of runs in one picture, as utils1/plot_run.py does.
+
+    Args:
+        folders: Of runs, or above several, or logs.
+        out: Picture to write: .png, .pdf or .svg.
+        metrics: Such as "loss" and "acc"; None for all that matter.
+        smooth: Epochs over which means are drawn, >= 1.
+        whole_axis: Whether axes end at the greatest value, however far above the rest.
+
+    Returns:
+        Number of metrics and runs, in words.
+
+    Raises:
+        FileNotFoundError: If there is no run.
+        ValueError: If no run has such a metric, or without matplotlib.
+    """
+    if smooth < 1:
+        raise ValueError(f"--smooth {smooth}: a number of epochs, at least 1")
+    runs = [read_run(run) for run in find_runs(folders)]
+    chosen = choose_metrics(runs, metrics)
+    figure = draw(runs, chosen, smooth, cut=not whole_axis)
+    kind = out.suffix.removeprefix(".") or "png"
+    write_atomically(out, lambda file: figure.savefig(file, format=kind, dpi=120))
+    return f"{counted(len(chosen), 'metric')} of {counted(len(runs), 'run')}"
 
 
 def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list[str]:

@@ -5,7 +5,6 @@ from typing import Any
 
 from datasets import FLOW, RGB
 from datasets.stores.provenance import NOT_STATED, show
-from engine import checkpoint
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 SLIDING = {"test_sampling": "all"}
@@ -13,26 +12,27 @@ CUT = {"short_side": None, "sampling": "corrected", "test": SLIDING}  # how clip
 STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
 
-def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Load checkpoints that state their preprocessing, of the same classes.
+def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse checkpoints that do not state their preprocessing, or are of unlike classes.
+
+    Args:
+        names: Of the files, for errors.
+        states: Their content.
 
     Raises:
-        FileNotFoundError: If one is missing.
-        ValueError: If one is damaged, of a published form, or of other classes.
+        ValueError: If one is of a published form, or of other classes.
     """
-    states = [checkpoint.load(path) for path in paths]
-    for path, state in zip(paths, states, strict=True):
+    for name, state in zip(names, states, strict=True):
         if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
             raise ValueError(
-                f"{path}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
+                f"{name}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
                 "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
             )
         if state["class_names"] != states[0]["class_names"]:
-            raise ValueError(f"{path}: its classes are not those of {paths[0]}: they cannot be used together")
-    return states
+            raise ValueError(f"{name}: its classes are not those of {names[0]}: they cannot be used together")
 
 
-def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
+def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Raises:

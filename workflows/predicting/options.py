@@ -1,6 +1,7 @@
 """Options of predict.py, and the checks of them before any work is done."""
 
-from argparse import ArgumentTypeError, Namespace
+import dataclasses
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 
 from engine import AMP
@@ -8,6 +9,7 @@ from engine.command import cli
 from models import COMPILE, FUSIONS
 
 from ..shared.films import FILMS
+from .compose import Answers, LiveAnswers
 from .inputs import Input, targets
 from .live import open_window
 from .timeline import PICTURES, figure_class
@@ -48,26 +50,38 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def complete(opt: Namespace) -> Namespace:
-    """Return `opt` with the defaults of missing options, as callers from Python may leave them out."""
-    return Namespace(**vars(build_parser().parse_args(["", "--weights", ""])) | vars(opt))
+def check_options(
+    video: str, inputs: Sequence[Input], answers: Answers, live_answers: LiveAnswers, window_stride: int | None
+) -> None:
+    """Refuse, before any work, options that mean nothing for these inputs or are unavailable.
 
+    Args:
+        video: The first input as the user named it.
+        inputs: What is found there.
+        answers: Where the results of files go.
+        live_answers: How a camera is watched.
+        window_stride: Frames from clip to clip.
 
-def check_options(opt: Namespace, inputs: Sequence[Input]) -> None:
-    """Refuse, before any work, options that mean nothing for these inputs or are unavailable; raises ValueError."""
+    Raises:
+        ValueError: Names the option.
+    """
     live = inputs[0].live
-    for name in ("out", "timeline", "window_stride", "logits") if live else ("live_stride", "seconds", "show"):
-        if getattr(opt, name) not in (None, False):
-            raise ValueError(f"--{name} is for {'files' if live else 'cameras and pipes'}, which {opt.video} is not")
-    if live and opt.json not in (None, "-"):
-        raise ValueError(f"--json {opt.json}: a camera has no end; use --json - > {opt.json} for a line per answer")
-    if opt.seconds is not None and not opt.seconds > 0:
-        raise ValueError(f"--seconds {opt.seconds} must be more than 0")
-    if opt.logits and not opt.json:
+    of_files = {"out": answers.out, "timeline": answers.timeline, "window_stride": window_stride}
+    idle = of_files | {"logits": answers.logits} if live else dataclasses.asdict(live_answers)
+    for name, value in idle.items():
+        if value not in (None, False):
+            raise ValueError(f"--{name} is for {'files' if live else 'cameras and pipes'}, which {video} is not")
+    if live and answers.json not in (None, "-"):
+        raise ValueError(
+            f"--json {answers.json}: a camera has no end; use --json - > {answers.json} for a line per answer"
+        )
+    if live_answers.seconds is not None and not live_answers.seconds > 0:
+        raise ValueError(f"--seconds {live_answers.seconds} must be more than 0")
+    if answers.logits and not answers.json:
         raise ValueError("--logits is for --json: give it too")
-    targets("--out", opt.out, inputs, FILMS)
-    targets("--timeline", opt.timeline, inputs, PICTURES)
-    if opt.timeline:
+    targets("--out", answers.out, inputs, FILMS)
+    targets("--timeline", answers.timeline, inputs, PICTURES)
+    if answers.timeline:
         figure_class()
-    if opt.show:
+    if live_answers.show:
         open_window()

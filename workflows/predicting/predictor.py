@@ -19,7 +19,7 @@ from engine.evaluation.metrics import check_scores
 from models import fuse
 
 from .agreement import STREAMS
-from .timeline import Timeline
+from .timeline import Named, Timeline, best
 from .video_streams import (
     Picture,
     Sample,
@@ -139,6 +139,11 @@ class Predictor:
 
         return probabilities
 
+    def close(self) -> None:
+        """End the threads; no clip can be scored any more."""
+        if self.pool is not None:
+            self.pool.shutdown()
+
     def warm_up(self) -> None:
         """Score black clips once, so that compiled code is ready."""
         size, length = self.recipe["sample_size"], self.recipe["sample_duration"]
@@ -174,6 +179,15 @@ class Prediction:
     probabilities: Tensor
     timeline: Timeline
     seconds: float
+
+    def top(self, count: int = 5) -> list[Named]:
+        """Return the likeliest classes of the whole video as (name, probability), best first."""
+        return best(self.probabilities, self.timeline.names, count)
+
+    @property
+    def by_class(self) -> dict[str, float]:
+        """Probabilities of the whole video by class name, best first."""
+        return dict(self.top(len(self.timeline.names)))
 
 
 def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> Prediction:

@@ -55,46 +55,47 @@ def state_scored(
         "provenance": images_made(opt, dataset.reader.store),
         "activation": opt.fusion if opt.clip_mean == "after" else "",
         "checkpoints": {
-            source.name: state_checkpoint(opt, source, state) for source, state in zip(sources, states, strict=True)
+            source.name: state_checkpoint(source, state, arch_of(opt))
+            for source, state in zip(sources, states, strict=True)
         },
     }
     return json.loads(as_json(about, default=str, skipkeys=True))  # files of others may hold tensors
 
 
-def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of a checkpoint; a published one has none."""
+def state_checkpoint(source: Source, state: Mapping[str, Any], arch: str) -> dict[str, Any]:
+    """Return the metadata of a checkpoint; a published one has none, and is of the network `arch`."""
     assert source.stream
     return {
         "file": source.path,
         "sha256": sha256(source.path),
         "reads": source.stream.name,
-        "arch": state.get("arch", arch_of(opt)),
+        "arch": state.get("arch", arch),
         "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }
 
 
-def check_held_out(opt: Namespace, state: Mapping[str, Any], source: str) -> None:
-    """Refuse to score with `--test_subset val` a network that was trained on these videos.
+def check_held_out(state: Mapping[str, Any], source: str, *, dataset: str, split: int, val_fraction: float) -> None:
+    """Refuse to score a network on the held-out videos if it was trained on them.
 
     Args:
-        opt: Options.
         state: The checkpoint; of a published one it is not known what it was trained on, and that is said.
         source: Its name, for errors.
+        dataset: Whose videos are scored.
+        split: Of the data set.
+        val_fraction: Of the training list that is held out.
 
     Raises:
         ValueError: If it held out other videos.
     """
-    if opt.test_subset != "val":
-        return
     stored = state.get("options", {})
-    for name in ("dataset", "split", "val_fraction"):
+    for name, here in (("dataset", dataset), ("split", split), ("val_fraction", val_fraction)):
         if name not in stored:
             log.warning("%s: does not say its --%s, so it may have been trained on these videos", source, name)
             return
-        if stored[name] != getattr(opt, name):
+        if stored[name] != here:
             raise ValueError(
-                f"{source}: trained with --{name} {stored[name]}, here it is {getattr(opt, name)}: it has seen videos "
+                f"{source}: trained with --{name} {stored[name]}, here it is {here}: it has seen videos "
                 "that --test_subset val takes for held out"
             )
     if stored["val_fraction"] == 0:

@@ -3,7 +3,6 @@
 import csv
 import io
 import logging
-from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,9 +12,7 @@ from numpy.typing import NDArray
 
 from datasets.stores.provenance import differences, show
 from flow.encoding import encode
-from sts_common import counted
-from sts_common.files import write_text
-from sts_common.json_text import as_json
+from sts_common import cores, counted
 
 from ..shared.processes import Worker
 from .convert import in_parallel
@@ -119,39 +116,62 @@ def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
     return job.name, result, problem
 
 
-def find_jobs(opt: Namespace) -> tuple[list[Job], list[str]]:
+def find_jobs(one: Path, other: Path, bound: float | None, quantisation: str | None) -> tuple[list[Job], list[str]]:
     """Find the videos on both sides, and describe in a line each that one side lacks."""
     folders, encodings = {}, []
-    for side, root in (("A", opt.a), ("B", opt.b)):
+    for side, root in (("A", one), ("B", other)):
         found, is_flo = flow_folders(root)
         folders[side] = {str(folder.relative_to(root)): folder for folder in found}
         record = find_record(root)
-        bound = None if "bound" in record else opt.bound
-        quantisation = None if "quantisation" in record else opt.quant
-        encodings.append(None if is_flo else find_encoding(root, bound, quantisation, "--bound --quant"))
+        known = None if "bound" in record else bound, None if "quantisation" in record else quantisation
+        encodings.append(None if is_flo else find_encoding(root, *known, "--bound --quant"))
     a, b = folders["A"], folders["B"]
     if not a.keys() & b.keys():
-        raise ValueError(f"{opt.a}: has no video with {opt.b} in common, the first are {min(a)} and {min(b)}")
+        raise ValueError(f"{one}: has no video with {other} in common, the first are {min(a)} and {min(b)}")
     # Where neither side has levels, those of the published tools.
-    grey = encodings[0] or encodings[1] or Encoding(opt.bound or 20.0, opt.quant or "truncate")
+    grey = encodings[0] or encodings[1] or Encoding(bound or 20.0, quantisation or "truncate")
     both = (encodings[0], encodings[1])
     jobs = [Job(name, (a[name], b[name]), both, grey) for name in sorted(a.keys() & b.keys())]
     return jobs, [f"{name}: only in {'A' if name in a else 'B'}" for name in sorted(a.keys() ^ b.keys())]
 
 
-def compare(opt: Namespace) -> dict[str, Any]:
-    """Compare two folders; return plain types, as --json writes them."""
-    jobs, problems = find_jobs(opt)
-    a, b = find_record(opt.a), find_record(opt.b)
+def compare_flow(
+    one: str | Path,
+    other: str | Path,
+    *,
+    bound: float | None = None,
+    quantisation: str | None = None,
+    workers: int | None = None,
+) -> dict[str, Any]:
+    """Compare two folders of stored flow, as utils1/flow_compare.py does.
+
+    Args:
+        one: Folder of a video, or root of several; flow is JPEG pairs or .flo files.
+        other: What it is compared with.
+        bound: Pixels of grey level 255 where no flow.json says it; None for 20 of .flo files.
+        quantisation: A key of `QUANTISATIONS`, likewise; None for "truncate" of .flo files.
+        workers: Processes; None for one per core.
+
+    Returns:
+        Plain values: "total" and "videos" with the numbers of `COLUMNS`, "flow_json" with what the records say
+        otherwise, and "problems".
+
+    Raises:
+        FileNotFoundError: If there is no flow.
+        ValueError: If both have no video in common, or nothing says a bound.
+    """
+    one, other = Path(one), Path(other)
+    jobs, problems = find_jobs(one, other, bound, quantisation)
+    a, b = find_record(one), find_record(other)
     unlike = [f"{key}: {show(x)} | {show(y)}" for key, x, y in differences(a, b, sorted(a | b)) if a and b]
     videos, total = {}, no_differences()
-    for name, result, problem in in_parallel(compare_video, jobs, opt.workers):
+    for name, result, problem in in_parallel(compare_video, jobs, cores() if workers is None else workers):
         problems += [f"{name}: {problem}"] if problem else []
         videos[name] = result.summary()
         total += result
     return {
-        "a": str(opt.a),
-        "b": str(opt.b),
+        "a": str(one),
+        "b": str(other),
         "grey": jobs[0].grey._asdict(),
         "flow_json": unlike,
         "problems": sorted(problems),
@@ -177,27 +197,28 @@ def as_text(report: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_reports(opt: Namespace, report: dict[str, Any]) -> None:
-    """Write the files of --json and --csv."""
-    if opt.json:
-        write_text(opt.json, as_json(report, indent=2) + "\n")
-    if opt.csv:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({"video": name} | row for name, row in {**report["videos"], "total": report["total"]}.items())
-        write_text(opt.csv, text.getvalue())
+def as_csv(report: dict[str, Any]) -> str:
+    """Format the numbers as CSV, with a line for each video and the total."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({"video": name} | row for name, row in {**report["videos"], "total": report["total"]}.items())
+    return text.getvalue()
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print and write the comparison; return it."""
-    report = compare(opt)
-    write_reports(opt, report)
-    print(as_text(report))  # noqa: T201 - the result
+def refuse_differences(report: dict[str, Any], max_epe: float | None) -> None:
+    """Refuse a comparison that failed or differs.
+
+    Args:
+        report: Of `compare_flow`.
+        max_epe: Mean end-point difference that is allowed, pixels; None for any.
+
+    Raises:
+        ValueError: If a video could not be compared, or the difference is more.
+    """
     broken = sum(not row["flows"] for row in report["videos"].values())
     if broken:
         raise ValueError(f"{broken} of {counted(len(report['videos']), 'video')} could not be compared (named above)")
     mean = report["total"].get("mean", np.inf)  # infinite if no pixel is known to both
-    if opt.max_epe is not None and not mean <= opt.max_epe:
-        raise ValueError(f"the mean end-point difference, {mean:.4g} pixels, exceeds --max_epe {opt.max_epe:g}")
-    return report
+    if max_epe is not None and not mean <= max_epe:
+        raise ValueError(f"the mean end-point difference, {mean:.4g} pixels, exceeds --max_epe {max_epe:g}")

@@ -3,7 +3,6 @@
 import logging
 import shutil
 import sys
-from argparse import Namespace
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from datasets.stores.numbering import count_frames, list_names
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
 from flow.encoding import check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
-from sts_common import counted
+from sts_common import cores, counted
 
 from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
@@ -118,26 +117,33 @@ def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[Any
     yield from tqdm(map_unordered(function, jobs, counters), total=len(jobs), unit="video", disable=None)
 
 
-def choose_encodings(opt: Namespace, is_flo: bool) -> tuple[Encoding | None, Encoding | None]:
-    """Return the encodings before and after; None is .flo.
+def new_encoding(
+    source: Path, old: Encoding | None, to: str, bound: float | None, quantisation: str | None
+) -> Encoding | None:
+    """Return the encoding after the conversion; None is .flo.
+
+    Args:
+        source: Root of the flow, for errors.
+        old: Encoding before; None is .flo.
+        to: "jpg" or "flo".
+        bound: Pixels that become grey level 255; None as before.
+        quantisation: A key of `QUANTISATIONS`; None as before.
 
     Raises:
         ValueError: Options that do not go together, or say too little.
     """
-    if opt.to == "flo":
-        if is_flo or opt.bound is not None or opt.quant is not None:
-            what = f"{opt.source} holds .flo files already" if is_flo else ".flo files have no --bound and no --quant"
-            raise ValueError(f"--to flo: {what}")
-    elif is_flo and None in (opt.bound, opt.quant):
-        raise ValueError(
-            f"{opt.source}: .flo files have no bound yet; give --bound and --quant, published: 20 truncate"
-        )
-    old = None if is_flo else find_encoding(opt.source, opt.from_bound, opt.from_quant, "--from_bound --from_quant")
-    if opt.to == "flo":
-        return old, None
-    bound = old.bound if opt.bound is None and old else opt.bound
+    if to == "flo":
+        if bound is not None or quantisation is not None:
+            raise ValueError("--to flo: .flo files have no --bound and no --quant")
+        return None
+    if bound is None or quantisation is None:
+        if old is None:
+            raise ValueError(
+                f"{source}: .flo files have no bound yet; give --bound and --quant, published: 20 truncate"
+            )
+        bound, quantisation = old.bound if bound is None else bound, quantisation or old.quantisation
     check_bound(bound)
-    return old, Encoding(bound, opt.quant or (old.quantisation if old else opt.quant))
+    return Encoding(bound, quantisation)
 
 
 def new_record(source: Path, old: Encoding | None, new: Encoding | None) -> dict[str, Any]:
@@ -150,32 +156,75 @@ def new_record(source: Path, old: Encoding | None, new: Encoding | None) -> dict
     return rest | after | {"converted_from": before | (old._asdict() if old else {})}
 
 
-def main(opt: Namespace) -> None:
-    """Convert every video of SRC."""
-    folders, is_flo = flow_folders(opt.source)
-    old, new = choose_encodings(opt, is_flo)
-    if opt.source.resolve() in (opt.target.resolve(), *opt.target.resolve().parents):
-        raise ValueError(f"{opt.target}: is SRC or lies in it; choose another DST")
-    opt.target.mkdir(parents=True, exist_ok=True)
-    claim(opt.target, FLOW_FILE, new_record(opt.source, old, new))
-    if frames := find_record(opt.source, FRAMES_FILE):
-        claim(opt.target, FRAMES_FILE, frames)
-    base = opt.source.parent if folders == [opt.source] else opt.source
-    jobs = [Job(folder, opt.target / folder.relative_to(base), old, new) for folder in folders]
+def convert_tree(  # noqa: PLR0913  an interface of keywords
+    source: str | Path,
+    target: str | Path,
+    *,
+    to: str = "jpg",
+    bound: float | None = None,
+    quantisation: str | None = None,
+    from_bound: float | None = None,
+    from_quantisation: str | None = None,
+    workers: int | None = None,
+) -> None:
+    """Convert the stored flow of every video, as utils1/flow_convert.py does; complete videos are skipped.
+
+    Args:
+        source: Root of folders with flow, JPEG pairs or .flo files.
+        target: Where the same folders are made.
+        to: "jpg" or "flo".
+        bound: Pixels that become grey level 255; None as before.
+        quantisation: A key of `QUANTISATIONS`; None as before.
+        from_bound: Of JPEG pairs without a flow.json.
+        from_quantisation: Likewise.
+        workers: Processes; None for one per core.
+
+    Raises:
+        FileNotFoundError: If there is no flow.
+        ValueError: Arguments that do not go together or say too little, another conversion in `target`, or videos that
+            could not be converted; the rest are complete.
+    """
+    source, target = Path(source), Path(target)
+    folders, is_flo = flow_folders(source)
+    if to == "flo" and is_flo:
+        raise ValueError(f"--to flo: {source} holds .flo files already")
+    given = from_bound, from_quantisation
+    old = None if is_flo else find_encoding(source, *given, "--from_bound --from_quant")
+    new = new_encoding(source, old, to, bound, quantisation)
+    if source.resolve() in (target.resolve(), *target.resolve().parents):
+        raise ValueError(f"{target}: is SRC or lies in it; choose another DST")
+    target.mkdir(parents=True, exist_ok=True)
+    claim(target, FLOW_FILE, new_record(source, old, new))
+    if frames := find_record(source, FRAMES_FILE):
+        claim(target, FRAMES_FILE, frames)
+    base = source.parent if folders == [source] else source
+    jobs = [Job(folder, target / folder.relative_to(base), old, new) for folder in folders]
+    convert_all(jobs, cores() if workers is None else workers)
+
+
+def convert_all(jobs: Sequence[Job], workers: int) -> None:
+    """Convert videos that are not complete, and report what became of all; raises ValueError if some failed."""
     todo = [job for job in jobs if not is_complete(job.target, flow=True)]
     counts, failed = Counter[str](), 0
-    for count, problem in in_parallel(convert_video, todo, opt.workers):
+    for count, problem in in_parallel(convert_video, todo, workers):
         counts.update(count)
         if problem:
             failed += 1
             tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
     complete = f"{len(jobs) - len(todo)} were already complete"
     log.info(f"converted {counted(len(todo) - failed, 'video')}, {complete}, {failed} failed")
-    if new and counts["lost"]:
-        before = old is not None and old.bound < new.bound
-        where = f"already clipped at {old.bound:g} pixels" if old and before else f"clipped at {new.bound:g} pixels"
+    if counts["lost"]:
         share = 100 * counts["lost"] / counts["values"]
-        log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {where}")
+        log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {clipped(jobs[0])}")
     if failed:
         wanted = counted(len(jobs), "video")
         raise ValueError(f"{failed} of {wanted} could not be converted (named above); the rest are complete")
+
+
+def clipped(job: Job) -> str:
+    """Say at which bound a conversion to JPEG loses values."""
+    assert job.new
+    before = job.old is not None and job.old.bound < job.new.bound
+    return (
+        f"already clipped at {job.old.bound:g} pixels" if job.old and before else f"clipped at {job.new.bound:g} pixels"
+    )

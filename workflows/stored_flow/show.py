@@ -1,7 +1,6 @@
 """Frames of a video beside its flow in colours: a sheet of pictures, or a film if --out ends in .mp4."""
 
 import logging
-from argparse import Namespace
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -155,41 +154,72 @@ def film_pictures(pairs: Iterable[Pair], scale: float) -> Iterator[Picture]:
         yield np.asarray(image)
 
 
-def open_source(opt: Namespace) -> StoredVideo | VideoFile:
-    """Open a folder or a video file.
+def show_flow(  # noqa: PLR0913  an interface of keywords
+    source: Path,
+    out: Path | None = None,
+    *,
+    frames: int = 8,
+    full_colour: float | None = None,
+    bound: float | None = None,
+    quantisation: str | None = None,
+    flow: str = "tvl1",
+    backend: str = "auto",
+    preset: str = "opencv",
+    flow_weights: str | None = None,
+    fps: float | None = 25.0,
+    short_side: int | None = 256,
+) -> Path:
+    """Draw frames of a video beside its flow in colours, as utils1/show_flow.py does.
+
+    Args:
+        source: Folder of one extracted video, or a video file.
+        out: .png for a sheet of pictures, .mp4 for a film; None for a .png of the video's name in this folder.
+        frames: Flows on a sheet, evenly spaced over the video, >= 1.
+        full_colour: Pixels per frame, > 0; None for the fastest seen.
+        bound: Pixels of grey level 255, of JPEG pairs that no flow.json describes.
+        quantisation: A key of `QUANTISATIONS`, likewise.
+        flow: A key of `FLOWS`, of a video file as all below.
+        backend: What computes it.
+        preset: A key of `PRESETS`.
+        flow_weights: Of "raft".
+        fps: Frames per second looked at; None takes each once.
+        short_side: Pixels to which the shorter side is scaled; None keeps it.
+
+    Returns:
+        The picture.
 
     Raises:
-        FileNotFoundError: Nothing of that name.
-        ValueError: No flow in it.
+        FileNotFoundError: If nothing is there.
+        ValueError: If there is no flow in it, or nothing says a bound.
     """
-    source: StoredVideo | VideoFile
-    if opt.source.is_dir():
-        source = StoredVideo(opt.source, opt.bound, opt.quant)
-    elif opt.source.exists():
-        parameters = {"weights": opt.flow_weights} if opt.flow_weights else {}
-        solve = build_flow(opt.flow, opt.backend, opt.preset, **parameters)
-        source = VideoFile(opt.source, solve, opt.fps or None, opt.short_side or None)
+    path = out or Path(f"{source.absolute().stem}_flow.png")
+    if path.suffix not in (".png", ".mp4"):
+        raise ValueError(f"--out {path}: must end in .png or .mp4")
+    if frames < 1 or not (full_colour is None or full_colour > 0):
+        raise ValueError(f"--frames {frames} and --max {full_colour} must be positive")
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such folder or video")
+    if source.is_dir():
+        draw_video(StoredVideo(source, bound, quantisation), source, path, frames, full_colour)
     else:
-        raise FileNotFoundError(f"{opt.source}: no such folder or video")
-    if source.count < 1:
-        raise ValueError(f"{opt.source}: a single frame has no flow")
-    return source
+        parameters: dict[str, Any] = {"weights": flow_weights} if flow_weights else {}
+        solve = build_flow(flow, backend, preset, **parameters)
+        draw_video(VideoFile(source, solve, fps, short_side), source, path, frames, full_colour)
+    return path
 
 
-def main(opt: Namespace) -> None:
-    """Draw the pictures."""
-    out = opt.out or Path(f"{opt.source.absolute().stem}_flow.png")
-    if out.suffix not in (".png", ".mp4"):
-        raise ValueError(f"--out {out}: must end in .png or .mp4")
-    if opt.frames < 1 or not (opt.max is None or opt.max > 0):
-        raise ValueError(f"--frames {opt.frames} and --max {opt.max} must be positive")
-    source = open_source(opt)
-    pairs = list(source.pairs(np.unique(np.linspace(1, source.count, opt.frames).round().astype(int)).tolist()))
-    scale = opt.max or choose_scale(pairs)
-    if out.suffix == ".mp4":
-        pictures = film_pictures(source.pairs(range(1, source.count + 1)), scale)
-        write_film(out, ((i / source.fps, picture) for i, picture in enumerate(pictures)), source.fps)
+def draw_video(
+    video: StoredVideo | VideoFile, source: Path, path: Path, frames: int, full_colour: float | None
+) -> None:
+    """Write a sheet or a film of a video; raises ValueError if it has no flow."""
+    if video.count < 1:
+        raise ValueError(f"{source}: a single frame has no flow")
+    pairs = list(video.pairs(np.unique(np.linspace(1, video.count, frames).round().astype(int)).tolist()))
+    scale = full_colour or choose_scale(pairs)
+    if path.suffix == ".mp4":
+        pictures = film_pictures(video.pairs(range(1, video.count + 1)), scale)
+        write_film(path, ((i / video.fps, picture) for i, picture in enumerate(pictures)), video.fps)
     else:
-        sheet = draw_sheet(pairs, scale, str(opt.source), source.made_by)
-        write_atomically(out, lambda file: sheet.save(file, "PNG"))
-    log.info(f"{out}: {source.count if out.suffix == '.mp4' else len(pairs)} of {source.count} flows")
+        sheet = draw_sheet(pairs, scale, str(source), video.made_by)
+        write_atomically(path, lambda file: sheet.save(file, "PNG"))
+    log.info(f"{path}: {video.count if path.suffix == '.mp4' else len(pairs)} of {video.count} flows")

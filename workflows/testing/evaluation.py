@@ -82,9 +82,10 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     accumulator = ScoreAccumulator(
         *(counts, len(networks), num_classes, device),
         activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
-        fuse=partial(fuse, method=method_of(opt), weights=opt.fusion_weights) if len(networks) > 1 else None,
+        fuse=partial(fuse, method=method_of(opt.fusion), weights=opt.fusion_weights) if len(networks) > 1 else None,
     )
-    ready = [prepared(network.to(device), opt, device) for network in networks]
+    in_form = partial(prepared, device=device, amp=opt.amp, compile_mode=opt.compile, group_width=opt.group_width)
+    ready = [in_form(network.to(device)) for network in networks]
     scored = score_videos(ready, loader, accumulator, device=device, amp=opt.amp)
     for spec, logits in zip(specs, scored.logits, strict=True):
         for video, row in zip(videos, logits, strict=True):
@@ -116,14 +117,15 @@ def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, 
     pairs = zip(specs, states, strict=True)
     specs = [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs]
     opt = settled(opt, states[0], specs)
-    for spec, state in zip(specs, states, strict=True):
-        check_held_out(opt, state, spec.path)
+    if opt.test_subset == "val":
+        for spec, state in zip(specs, states, strict=True):
+            check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
     return opt, specs, states
 
 
-def method_of(opt: Namespace) -> str:
+def method_of(fusion: str) -> str:
     """Return the reported fusion; the table of all of them stands beside it."""
-    return "activno" if opt.fusion == "all" else opt.fusion
+    return "activno" if fusion == "all" else fusion
 
 
 def load_networks(
@@ -173,21 +175,23 @@ def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec
         raise ValueError(f"--modality {modality}: {misfit.path} reads {misfit.stream.name}; leave --modality out")
     if opt.stream and opt.only_RGB and FLOW in read:
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
-    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt, state, specs)})
+    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt.run_name, state, len(specs))})
 
 
-def tested_run(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> str | None:
+def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> str | None:
     """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
-    stored = state.get("options", {}).get("run_name") if len(specs) == 1 else None
-    return stored if opt.run_name is None else opt.run_name
+    stored = state.get("options", {}).get("run_name") if networks == 1 else None
+    return stored if given is None else given
 
 
-def prepared(network: StreamNetwork, opt: Namespace, device: torch.device) -> nn.Module:
+def prepared(
+    network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
+) -> nn.Module:
     """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
-    dtype = dtype_of(device, opt.amp)
-    if dtype == torch.float32 and opt.compile == "off" and opt.group_width == 1:
+    dtype = dtype_of(device, amp)
+    if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
         return network
-    return inference_ready(network, dtype, compile_mode=opt.compile, group_width=opt.group_width)
+    return inference_ready(network, dtype, compile_mode=compile_mode, group_width=group_width)
 
 
 def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
@@ -215,7 +219,7 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     Returns:
         "top1", "top5" and "mean_class" of the fused scores, in [0, 1].
     """
-    method = method_of(opt)
+    method = method_of(opt.fusion)
     fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)
     metrics = video_metrics(fused, scores.label)
     if not is_main():  # all processes have the scores, one says so
@@ -233,7 +237,9 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     if opt.log:
         write_result(path, str(opt), lines)
     settings = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
-    save(opt, replace(scores, about=scores.about | settings), fused, path)
+    if opt.log or opt.scores_path:
+        target = Path(opt.scores_path) if opt.scores_path else path.with_suffix(".npz")
+        save(replace(scores, about=scores.about | settings), fused, target, opt.scores or ())
     return metrics
 
 
@@ -245,12 +251,9 @@ def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
         print("\nThe best line of a test list is no result: choose a fusion on --test_subset val.\n")  # noqa: T201
 
 
-def save(opt: Namespace, scores: Scores, fused: torch.Tensor, result: Path) -> None:
+def save(scores: Scores, fused: torch.Tensor, path: Path, were_read: Sequence[str]) -> None:
     """Write the score file, but never over one that was read."""
-    if not (opt.log or opt.scores_path):
-        return
-    path = Path(opt.scores_path) if opt.scores_path else result.with_suffix(".npz")
-    if path.resolve() in [Path(read).resolve() for read in opt.scores or ()]:
+    if path.resolve() in [Path(read).resolve() for read in were_read]:
         log.warning("%s: not written, for it was read; name another file with --scores_path", path)
         return
     scores.save(path, fused)

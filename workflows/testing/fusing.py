@@ -1,8 +1,7 @@
 """Fusion of score files, without data or networks: fused scores, and every fusion in one table."""
 
 import logging
-from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,22 +102,36 @@ def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[
     return lines
 
 
-def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
-    """Read the streams of `--scores`, merged, and the options of the first file in use.
+def read_scores(
+    paths: Sequence[str],
+    *,
+    use: Sequence[str] | None = None,
+    activation: str | None = None,
+    given: Mapping[str, Any] | None = None,
+    sample_duration: int = 16,
+) -> tuple[dict[str, Any], Scores]:
+    """Read the streams of score files, merged, and the options that the first file in use was made with.
 
     Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
+
+    Args:
+        paths: Score files.
+        use: Streams, in this order; None for all.
+        activation: A key of `FUSIONS`, by which clips must have been activated one by one; None for any.
+        given: Options by name that the files must have been made with.
+        sample_duration: Frames of a clip, of files that do not state it.
 
     Raises:
         FileNotFoundError: If a file is missing.
         ValueError: If one is damaged, if they are not of the same videos, labels and classes, or do not have what
             `--use`, `--clip_mean` or another given option asks for.
     """
-    parts = in_use(scores.numbered([(path, scores.load(path)) for path in opt.scores]), opt.use)
-    settings = [made_with(opt, streams, path) for path, streams in parts]
-    for path, streams in parts if opt.clip_mean == "after" else ():
-        activated_by(opt.fusion, streams, path)
+    parts = in_use(scores.numbered([(path, scores.load(path)) for path in paths]), use)
+    settings = [made_with(streams, path, given or {}, sample_duration) for path, streams in parts]
+    for path, streams in parts if activation else ():
+        activated_by(str(activation), streams, path)
     joined = scores.join(parts)
-    joined = replace(joined.only(opt.use or joined.streams), fused_hits=None)  # which may be fused otherwise here
+    joined = replace(joined.only(use or joined.streams), fused_hits=None)  # which may be fused otherwise here
     before = [text for _, streams in parts for text in streams.about.get("unlike", ())]
     unlike = [*dict.fromkeys([*before, *(text for part in parts[1:] for text in unlike_in(parts[0], part))])]
     if unlike:
@@ -126,7 +139,7 @@ def read_scores(opt: Namespace) -> tuple[Namespace, Scores]:
         joined = replace(joined, about=joined.about | {"unlike": unlike})
     for a, b in counted_twice(joined):
         log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", a, b)
-    return Namespace(**vars(opt) | settings[0]), joined
+    return settings[0], joined
 
 
 def check_distinct(paths: Sequence[str], cure: str) -> None:
@@ -160,8 +173,14 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
     return [(path, own.only(names)) for path, names, own in chosen if names]
 
 
-def made_with(opt: Namespace, streams: Scores, source: str) -> dict[str, Any]:
+def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
     """Return the settings that a result's name states, by the scores.
+
+    Args:
+        streams: The scores.
+        source: Their file, for errors.
+        given: Options that they must have been made with.
+        sample_duration: Where they do not state it.
 
     Raises:
         ValueError: If they state what cannot be, or other options were given.
@@ -170,12 +189,12 @@ def made_with(opt: Namespace, streams: Scores, source: str) -> dict[str, Any]:
     settings = {name: about[key] for name, key in NAMED.items() if key in about}
     stated = settings | {name: value for name, value in about.get("options", {}).items() if name in PROTOCOL}
     for name, value in stated.items():
-        if name in opt.given and getattr(opt, name) != value:
+        if name in given and given[name] != value:
             raise ValueError(
-                f"--{name} {getattr(opt, name)}: {source} was made with {show(value)}, which cannot be changed now; "
+                f"--{name} {given[name]}: {source} was made with {show(value)}, which cannot be changed now; "
                 "leave it out"
             )
-    length = stated.get("sample_duration", opt.sample_duration)
+    length = stated.get("sample_duration", sample_duration)
     known = {"dataset": DATASETS, "split": (1, 2, 3), "test_subset": ("test", "val")}
     if any(value not in known[name] for name, value in settings.items()) or type(length) is not int:
         raise ValueError(f"{source}: says that it is of {settings} and clips of {length!r} frames, which cannot be")

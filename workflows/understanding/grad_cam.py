@@ -1,74 +1,123 @@
 """Grad-CAM of networks over a video, as pictures and as a film."""
 
-from argparse import Namespace
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from datasets import FLOW, MODALITIES, RGB
-from engine import setup
 from engine.command import cli
+from engine.device.reproducibility import choose_device
 from flow import decode, recorded_encoding
 from flow.colour import flow_to_image
-from models import load_stream
+from models.analysis.gradcam import AUTO
 from sts_common.files import write_atomically, write_text
 
-from ..predicting.agreement import common_recipe, load_states, spread_over
+from ..predicting.agreement import common_recipe, spread_over
+from ..predicting.trained import Source, distinct_names, listed, load_trained
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
 from ..shared.templates import as_csv
 from ..stored_flow.show import Pair, choose_scale
-from ..testing.evaluation import stream_of
-from ..testing.fusing import check_distinct
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track
 
 SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
 
 
-def main(opt: Namespace) -> list[Track]:
-    """Write the pictures; return the heat of each network."""
-    if opt.strips < 0 or (opt.step is not None and opt.step < 1):
-        raise ValueError(f"--strips {opt.strips} must be at least 0, --step {opt.step} at least 1")
-    check_distinct(opt.weights, "its pictures would be the same: leave it out once")
-    device = setup(0, opt.device)
-    states = load_states(opt.weights)
-    names, class_names = opt.names or default_names(states), states[0]["class_names"]
-    if len(names) != len(states) or len(states) > len(COLOURS):
-        raise ValueError(f"{len(states)} --weights, {len(names)} --names: as many of both, and at most {len(COLOURS)}")
-    recipe = common_recipe(opt.weights, states)
-    networks = [
-        load_stream(Namespace(**state["options"]), stream_of(state, path), state, path).to(device).eval()
-        for path, state in zip(opt.weights, states, strict=True)
-    ]
-    chosen = find_class(opt.target, class_names) if opt.target else None
-    video = read_whole(opt.video, recipe, list(dict.fromkeys(network.stream for network in networks)))
-    shape = len(next(iter(video.values()))[0]), recipe["sample_duration"], recipe.get("clip_stride", 1)
-    drawn = spread(*shape[:2]) if spread_over(recipe) else cut(*shape)
-    clips = cut(*shape, opt.step) if opt.step else drawn
-    target = predicted(networks, video, clips) if chosen is None else chosen
-    tracks = [track(*named, video, clips, target, opt.layer) for named in zip(names, networks, strict=True)]
-    fps = recipe["provenance"].get("fps") or 25.0
-    pictures = {name: pictures_of(name, x, recipe["provenance"]) for name, x in video.items()}
-    subject = Subject(opt.video.name, class_names[target], pictures, fps)
-    write_all(opt.out or Path(f"{opt.video.stem}_cam"), tracks, subject, [c.covered for c in drawn], opt.strips)
-    for found in tracks:
-        likely, sure = class_names[int(found.logits.argmax())], float(found.logits.softmax(0)[target])
-        print(f"{found.name} at {found.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
-    return tracks
+class Pictures(NamedTuple):
+    """Grad-CAM of a video, drawn.
+
+    Attributes:
+        folder: Where strips, film and curves are.
+        tracks: Heat of each network.
+        target: The class, whose evidence it is.
+        class_names: Of the networks.
+    """
+
+    folder: Path
+    tracks: list[Track]
+    target: int
+    class_names: Sequence[str]
 
 
-def default_names(states: Sequence[dict[str, Any]]) -> list[str]:
+def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
+    video: str | Path,
+    networks: Source | Iterable[Source],
+    folder: str | Path | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    target: str | None = None,
+    layer: str = AUTO,
+    step: int | None = None,
+    strips: int = 12,
+    device: str | torch.device = "auto",
+    class_names: Sequence[str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Pictures:
+    """Draw which parts of a video networks look at, as utils1/grad_cam.py does.
+
+    Args:
+        video: A file, or a folder with the frames of a video.
+        networks: Checkpoint files, or networks; see `load_trained`. They are side by side.
+        folder: To write to; None for <video>_cam in the current folder.
+        names: Of the networks; None for RGB, Flow, and SFS for a distilled one.
+        target: Name of the class whose evidence is shown; None for the one that the networks predict together.
+        layer: A stage; "auto" is the deepest with two steps in time.
+        step: Frames from clip to clip, >= 1; None for no overlap.
+        strips: Clips that are drawn, evenly spaced, >= 0; 0 is all of them.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        class_names: Of networks alone, K names; else as their checkpoints state.
+        recipe: How clips are made, of networks alone; else as their checkpoints state.
+
+    Raises:
+        FileNotFoundError: If the video or a checkpoint is missing.
+        ValueError: If one is damaged, if there is no such class or layer, or if the networks cannot be side by side.
+    """
+    if strips < 0 or (step is not None and step < 1):
+        raise ValueError(f"--strips {strips} must be at least 0, --step {step} at least 1")
+    place, path, sources = choose_device(str(device)), Path(video), listed(networks)
+    files = distinct_names(sources, "its pictures would be the same: leave it out once")
+    trained = load_trained(sources, files, class_names=class_names, recipe=recipe)
+    states = [one.state for one in trained]
+    labels = check_names(names or default_names(states), len(states))
+    clip, classes = common_recipe(files, states), states[0]["class_names"]
+    shown = [one.network.to(place) for one in trained]
+    chosen = find_class(target, classes) if target else None
+    frames = read_whole(path, clip, list(dict.fromkeys(network.stream for network in shown)))
+    shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
+    drawn = spread(*shape[:2]) if spread_over(clip) else cut(*shape)
+    clips = cut(*shape, step) if step else drawn
+    wanted = predicted(shown, frames, clips) if chosen is None else chosen
+    tracks = [track(*named, frames, clips, wanted, layer) for named in zip(labels, shown, strict=True)]
+    fps = clip["provenance"].get("fps") or 25.0
+    pictures = {name: pictures_of(name, x, clip["provenance"]) for name, x in frames.items()}
+    out = Path(folder or f"{path.stem}_cam")
+    write_all(out, tracks, Subject(path.name, classes[wanted], pictures, fps), [c.covered for c in drawn], strips)
+    return Pictures(out, tracks, wanted, classes)
+
+
+def check_names(names: Sequence[str], count: int) -> Sequence[str]:
+    """Return the names of networks, if there is one for each and a colour for each.
+
+    Raises:
+        ValueError: If not.
+    """
+    if len(names) != count or count > len(COLOURS):
+        raise ValueError(f"{count} --weights, {len(names)} --names: as many of both, and at most {len(COLOURS)}")
+    return names
+
+
+def default_names(states: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where several."""
     kinds = []
     for state in states:
-        distilled = len(MODALITIES[state["options"]["modality"]]) > 1
+        distilled = len(MODALITIES.get(state["options"].get("modality"), ())) > 1
         kinds.append("SFS" if distilled else {RGB.name: "RGB", FLOW.name: "Flow"}[state["stream"]])
     counts, seen = Counter(kinds), Counter[str]()
     names = []

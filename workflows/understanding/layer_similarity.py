@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
+from datasets import FLOW, MODALITIES, ClipLoader, VideoDataset, build_loader, check_data
 from engine import checkpoint, setup
 from models import StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
@@ -50,8 +50,13 @@ def main(opt: Namespace) -> dict[str, Any]:
         networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
         check_data(data, states[role], path, streams[role], None)
     reader = next((role for role, stream in streams.items() if stream == FLOW), None)
-    flow_state = states[reader] if reader else None
-    loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
+    flow = (
+        build_teacher_flow(data, states[reader], "the checkpoint that reads flow", torch.device("cpu"))
+        if reader
+        else None
+    )
+    whole = build_loader(data, "val", list(dict.fromkeys(streams.values())), flow)
+    loader = choose_clips(whole, opt.clips, data.annotation_path)
     alike = compare(networks, loader, device, opt.features)
     report = describe(alike, paths, levels_of(networks), opt.features)
     if opt.out:
@@ -61,28 +66,23 @@ def main(opt: Namespace) -> dict[str, Any]:
     return report
 
 
-def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
-    """Choose a clip of so many validation videos, evenly spaced over the list, for that is sorted by class.
+def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
+    """Choose a clip of so many videos, evenly spaced over the list, for that is sorted by class.
 
     Args:
-        data: Options of the data.
-        streams: What is read.
-        made: Checkpoint whose flow is computed with `--flow_source online`: on the processor, which will do for a few
-            hundred clips.
+        loader: Of the validation videos.
         count: Clips, fewer if there are not as many videos.
+        source: Their annotation, for errors.
 
     Raises:
-        FileNotFoundError: If a folder, list or video is missing.
-        ValueError: If there are too few videos, or a checkpoint does not say how its flow is made.
+        ValueError: If there are too few videos.
     """
-    flow = build_teacher_flow(data, made, "the checkpoint that reads flow", torch.device("cpu")) if made else None
-    loader = build_loader(data, "val", streams, flow)
     whole = loader.dataset
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
     if count < FEWEST:
         there = counted(count, "validation video")
-        raise ValueError(f"{data.annotation_path}: {there}; similarity needs at least {FEWEST}")
+        raise ValueError(f"{source}: {there}; similarity needs at least {FEWEST}")
     videos = [whole.videos[k * len(whole) // count] for k in range(count)]
     chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
     return replace(loader, dataset=chosen)

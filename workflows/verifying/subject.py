@@ -1,7 +1,7 @@
 """Subject of a verification: a checkpoint, the data at hand, and the options that follow from both."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,22 +70,17 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    validation = merged(
-        opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file, HERE), VALIDATION
-    )
-    test = merged(
-        as_trained(opt, state),
-        stream,
-        stored_options(state, opt, file, HERE) | stored_options(recorded, opt, file),
-        (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION,
-    )
+    stored, tested = stored_options(state, opt, file, HERE), stored_options(recorded, opt, file)
+    names = (*VALIDATION, *VIEWS) if tested else VALIDATION
+    validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
+    test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))
     model = load_stream(validation, stream, state, file).to(device)
     check_data(validation, state, file, stream, class_names(validation, "test"))
     return System(file, state, validation, test, stream, model, device)
 
 
-def merged(opt: Namespace, stream: Stream, stored: Mapping[str, Any], names: tuple[str, ...]) -> Namespace:
-    """Return options in which those of `names` that were not given are as stored; no difference of flow is refused."""
-    taken = {name: stored[name] for name in names if name in stored and name not in opt.given}
-    modality = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
-    return Namespace(**vars(opt) | modality | taken | {"allow_flow_mismatch": True})
+def taken(given: Collection[str], stream: Stream, stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the options of `names` as stored that were not given; no difference of flow is refused."""
+    own = {name: stored[name] for name in names if name in stored and name not in given}
+    modality = {} if "modality" in (*given, *stored) else {"modality": MODALITY[stream.name]}
+    return modality | own | {"allow_flow_mismatch": True}

@@ -1,23 +1,32 @@
 """Verification of a checkpoint: score it again, compare with its stated numbers, and explain differences."""
 
-import sys
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from sts_common.json_text import as_json
 
 from .causes import LIKELY, Cause, causes
 from .measure import Comparison, Measurement, measure
 from .record import record
-from .subject import System, load_system
+from .subject import System
 
-DIFFERENT = 1
 NAMES = {"val": "validation clips", "test": "test videos"}
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the verdict and, if numbers differ, possible causes.
+def verify(
+    system: System,
+    *,
+    parts: Sequence[str] = tuple(NAMES),
+    expect: float | None = None,
+    tolerance: float = 0.002,
+    writes: bool = False,
+) -> dict[str, Any]:
+    """Score a checkpoint again, and explain numbers that differ.
+
+    Args:
+        system: The checkpoint and its data.
+        parts: What is scored: "val" for validation clips, "test" for test videos.
+        expect: Video accuracy on the test list, in [0, 1]; None for what the checkpoint states.
+        tolerance: On accuracies.
+        writes: Whether what the test measures is written into the checkpoint, unless a number differs.
 
     Returns:
         "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
@@ -26,28 +35,24 @@ def main(opt: Namespace) -> dict[str, Any]:
     Raises:
         ValueError: If there is nothing to compare with.
     """
-    given = [name for name in opt.given if name not in ("file", "root")]
-    system = load_system(Namespace(**vars(opt) | {"frame_dir": opt.root, "given": [*given, "frame_dir"]}), opt.file)
-    comparisons, tested = compare(opt, system)
+    comparisons, tested = compare(system, parts, expect, tolerance, measured_anyway=writes)
     different = [comparison for comparison in comparisons if not comparison.equal]
     why = {comparison.part: causes(system, comparison) for comparison in different}
     close = [comparison for comparison in comparisons if comparison.equal and not comparison.exact]
     likely = [cause for comparison in close for cause in causes(system, comparison) if cause.verdict == LIKELY]
     recorded = None
-    if opt.record and tested and not different:
+    if writes and tested and not different:
         recorded = record(system, tested)
-    report = {
+    return {
         "equal": not different,
         "verdict": verdict(
-            comparisons, why, tested if opt.record else None, {part: list_of(system, part) for part in NAMES}
+            comparisons, why, tested if writes else None, {part: list_of(system, part) for part in NAMES}
         ),
         "comparisons": [comparison.as_plain() for comparison in comparisons],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
         "notes": [f"{cause.name}: {cause.evidence}" for cause in likely],
         "recorded": recorded,
     }
-    print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
-    return report
 
 
 def list_of(system: System, part: str) -> str:
@@ -56,8 +61,17 @@ def list_of(system: System, part: str) -> str:
     return f"{opt.dataset} split {opt.split}"
 
 
-def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measurement | None]:
+def compare(
+    system: System, parts: Sequence[str], expect: float | None, tolerance: float, *, measured_anyway: bool
+) -> tuple[list[Comparison], Measurement | None]:
     """Score the parts with a known number; the second value is the test's measurement, if it was scored.
+
+    Args:
+        system: The checkpoint and its data.
+        parts: "val", "test" or both.
+        expect: Video accuracy on the test list; None for what the checkpoint states.
+        tolerance: On accuracies.
+        measured_anyway: Whether the test is scored even if no number is known.
 
     Raises:
         ValueError: If none is known and none is to be recorded.
@@ -66,21 +80,21 @@ def compare(opt: Namespace, system: System) -> tuple[list[Comparison], Measureme
     stored = system.state.get("metrics", {})
     validation = {name: stored[name] for name in ("acc", "loss") if isinstance(stored.get(name), int | float)}
     recorded = system.state.get("tested", {}).get("top1")
-    expected = recorded if opt.expect is None else opt.expect
-    parts = ("val", "test") if opt.part == "all" else (opt.part,)
-    if not ("val" in parts and "acc" in validation) and not ("test" in parts and (expected is not None or opt.record)):
+    expected = recorded if expect is None else expect
+    scores_test = "test" in parts and (expected is not None or measured_anyway)
+    if not ("val" in parts and "acc" in validation) and not scores_test:
         raise ValueError(
-            f"{opt.file}: states no number to compare with: give its video accuracy with --expect, or write what is "
+            f"{system.file}: states no number to compare with: give its video accuracy with --expect, or write what is "
             "measured into it with --record"
         )
     if "val" in parts and "acc" in validation:
-        comparisons.append(Comparison("val", "the checkpoint", validation, measure(system, "val"), opt.tolerance))
-    if "test" in parts and (opt.record or expected is not None):
+        comparisons.append(Comparison("val", "the checkpoint", validation, measure(system, "val"), tolerance))
+    if scores_test:
         tested = measure(system, "test")
-        if opt.expect is not None:
-            comparisons.append(Comparison("test", "--expect", {"top1": opt.expect}, tested, opt.tolerance))
-        elif not opt.record:
-            comparisons.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, opt.tolerance))
+        if expect is not None:
+            comparisons.append(Comparison("test", "--expect", {"top1": expect}, tested, tolerance))
+        elif not measured_anyway:
+            comparisons.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, tolerance))
     return comparisons, tested
 
 
@@ -123,9 +137,3 @@ def as_text(report: dict[str, Any]) -> str:
         lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]
         lines += [f"| {row['name']} | {row['verdict']} | {row['evidence']} |" for row in rows]
     return "\n".join(lines)
-
-
-def script(opt: Namespace) -> None:
-    """Exit with `DIFFERENT` if numbers differ."""
-    if not main(opt)["equal"]:
-        sys.exit(DIFFERENT)

@@ -1,11 +1,10 @@
 """Lists of videos in use, compared with those of the checkpoint."""
 
-from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.builders import list_official
+from datasets.corpora import list_dataset
 from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
 from datasets.records.fingerprint import list_sha256
@@ -39,10 +38,13 @@ def about_lists(system: System, comparison: Comparison) -> Iterator[tuple[str, s
 def other_list(system: System, comparison: Comparison, there: Mapping[str, Any]) -> tuple[str, str]:
     """Return verdict and evidence, once the list is not known to be the same."""
     opt = system.options(comparison.part)
-    known = lists_here(opt)
+    known = lists_here(Path(opt.annotation_path), opt.dataset, opt.val_fraction)
     if there:
         where = [name for name, digest in known.items() if digest == there["sha256"]]
-        if any(name.endswith(f"of split {opt.split}") and kind_of(opt, comparison.part) in name for name in where):
+        if any(
+            name.endswith(f"of split {opt.split}") and kind_of(comparison.part, opt.val_fraction) in name
+            for name in where
+        ):
             return "no", f"the checkpoint's is the whole list of split {opt.split}, which is used"
         if where:
             return "likely", f"the checkpoint's is {', '.join(where)} here; used was split {opt.split}"
@@ -58,27 +60,28 @@ def other_list(system: System, comparison: Comparison, there: Mapping[str, Any])
     return "not known", "the checkpoint does not state which videos the number is of"
 
 
-def kind_of(opt: Namespace, part: str) -> str:
+def kind_of(part: str, val_fraction: float) -> str:
     """Name the list of a part."""
-    return "test" if part == "test" or not opt.val_fraction else "held-out"
+    return "test" if part == "test" or not val_fraction else "held-out"
 
 
-def lists_here(opt: Namespace) -> dict[str, str]:
-    """Return the SHA-256 of every list of every split that is here, by its name."""
+def lists_here(annotation_path: Path, dataset: str, val_fraction: float) -> dict[str, str]:
+    """Return the SHA-256 of every list of every split of a data set that is here, by its name."""
     digests: dict[str, str] = {}
     for split in SPLITS:
-        of_split = Namespace(**vars(opt) | {"split": split})
         try:
-            lists = {name: list_official(of_split, name).entries for name in ("train", "test")}
+            lists = {name: list_dataset(dataset, annotation_path, split, name).entries for name in ("train", "test")}
         except (FileNotFoundError, ValueError):
             continue  # an annotation need not have all splits
-        digests |= {f"the {name} part of split {split}": list_sha256(e) for name, e in parts(opt, lists).items()}
+        digests |= {
+            f"the {name} part of split {split}": list_sha256(e) for name, e in parts(lists, val_fraction).items()
+        }
     return digests
 
 
-def parts(opt: Namespace, lists: Mapping[str, list[Entry]]) -> dict[str, list[Entry]]:
+def parts(lists: Mapping[str, list[Entry]], val_fraction: float) -> dict[str, list[Entry]]:
     """Return the lists of a split, and the parts into which `--val_fraction` divides its training list."""
-    if not 0 < opt.val_fraction < 1:
+    if not 0 < val_fraction < 1:
         return dict(lists)
-    train, held_out = hold_out(lists["train"], opt.val_fraction)
+    train, held_out = hold_out(lists["train"], val_fraction)
     return {**lists, "training": train, "held-out": held_out or train}

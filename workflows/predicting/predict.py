@@ -1,0 +1,185 @@
+"""Prediction of a video by keyword arguments, and the networks that predict.py scores all its videos with."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.checkpoint import finished_epochs
+from engine.device.reproducibility import choose_device
+from models import stream_weights
+
+from ..testing.evaluation import prepared
+from ..testing.fusing import ALONE
+from .agreement import common_recipe, spread_over
+from .predictor import Prediction, Predictor, predict_video, share_cores
+from .trained import Source, distinct_names, listed, load_trained
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """How networks are used on a video, as the options of predict.py of these names.
+
+    Attributes:
+        fusion: A key of `FUSIONS`.
+        fusion_weights: One per network; None for equal ones.
+        frame_stride: Frames from one of a clip to the next, >= 1; None as in training.
+        window_stride: Frames from clip to clip, >= 1; None for those of a clip.
+        batch_size: Clips at a time; None for as many as keep all cores busy, 8 on a GPU.
+        amp: A key of `AMP`: number format.
+        compile_mode: A key of `COMPILE`.
+        group_width: Channels to which groups of convolutions are joined, >= 1.
+    """
+
+    fusion: str = "activno"
+    fusion_weights: Sequence[float] | None = None
+    frame_stride: int | None = None
+    window_stride: int | None = None
+    batch_size: int | None = None
+    amp: str = "auto"
+    compile_mode: str = "off"
+    group_width: int = 1
+
+
+def predict(  # noqa: PLR0913  an interface of keywords
+    video: str | Path,
+    networks: Source | Iterable[Source],
+    *,
+    class_names: Sequence[str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+    fusion: str = "activno",
+    fusion_weights: Sequence[float] | None = None,
+    frame_stride: int | None = None,
+    window_stride: int | None = None,
+    batch_size: int | None = None,
+    device: str | torch.device = "auto",
+    amp: str = "auto",
+) -> Prediction:
+    """Name the action in a video, with the scores of predict.py to the last bit.
+
+    Of several videos the networks need be loaded only once: `predictor = build_predictor([...])`, and
+    `predict_video(predictor, path)` for each.
+
+    Args:
+        video: A file, or a folder with the frames of a video.
+        networks: Checkpoint files, or networks; several are fused. See `load_trained`.
+        class_names: Of networks alone, K names; else as their checkpoints state.
+        recipe: How clips are made, of networks alone; else as their checkpoints state.
+        fusion: As all below, see `Settings`.
+        fusion_weights: One per network.
+        frame_stride: Frames from one of a clip to the next.
+        window_stride: Frames from clip to clip.
+        batch_size: Clips at a time.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        amp: Number format.
+
+    Returns:
+        Its `top()` has the likeliest classes, `by_class` the probabilities of all, `timeline` those over the course of
+        the video.
+
+    Raises:
+        FileNotFoundError: If the video or a checkpoint is missing.
+        ValueError: If one is damaged, or the networks cannot be used, or not with each other.
+
+    Example:
+        >>> answer = predict("film.mp4", ["rgb.pth", "sfs.pth"])
+        >>> answer.top(1)
+        [('clap', 0.97)]
+    """
+    settings = Settings(
+        fusion=fusion,
+        fusion_weights=fusion_weights,
+        frame_stride=frame_stride,
+        window_stride=window_stride,
+        batch_size=batch_size,
+        amp=amp,
+    )
+    predictor = build_predictor(networks, settings, device=device, class_names=class_names, recipe=recipe)
+    try:
+        return predict_video(predictor, Path(video), window_stride)
+    finally:
+        predictor.close()
+
+
+def build_predictor(
+    networks: Source | Iterable[Source],
+    settings: Settings = Settings(),
+    *,
+    device: str | torch.device = "auto",
+    live: bool = False,
+    class_names: Sequence[str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> Predictor:
+    """Build a predictor of some networks, with all that their checkpoints state.
+
+    Args:
+        networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
+        settings: How they are used.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        live: Whether it is for frames of a camera, a clip at a time.
+        class_names: Of networks alone.
+        recipe: Of networks alone.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If one cannot be used, or not with the others.
+    """
+    place, sources = choose_device(str(device)), listed(networks)
+    names = distinct_names(sources, ALONE)
+    stream_weights(settings.fusion_weights, len(sources))  # an error now, not after loading
+    trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
+    in_form = partial(
+        prepared, device=place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
+    )
+    ready = [in_form(one.network.to(place)) for one in trained]
+    clip, gpu = common_recipe(names, [one.state for one in trained]), place.type == "cuda"
+    clips = 1 if live else settings.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(ready)))
+    predictor = Predictor(
+        ready,
+        names=trained[0].state["class_names"],
+        recipe=clip,
+        stride=frame_stride_of(clip, settings, names[0], live=live),
+        fusion=settings.fusion,
+        weights=settings.fusion_weights,
+        device=place,
+        clips=clips,
+        pool=None if gpu else share_cores(len(ready) * clips),
+        about=[
+            {
+                "file": one.name,
+                "arch": one.state.get("arch"),
+                "epoch": finished_epochs(one.state),
+                "stream": one.state["stream"],
+            }
+            for one in trained
+        ],
+    )
+    if settings.compile_mode != "off":
+        predictor.warm_up()
+    return predictor
+
+
+def frame_stride_of(recipe: Mapping[str, Any], settings: Settings, source: str, *, live: bool) -> int | None:
+    """Return frames from one of a clip to the next; None where clips are spread over the video, as in training.
+
+    Args:
+        recipe: How clips are made.
+        settings: May ask for another stride.
+        source: Name of the first network, for errors.
+        live: Whether the frames are a camera's.
+
+    Raises:
+        ValueError: If what is asked for needs windows.
+    """
+    if settings.frame_stride or not spread_over(recipe):
+        return settings.frame_stride or int(recipe.get("clip_stride", 1))
+    if live or settings.window_stride:
+        problem = "a camera has no whole" if live else "--window_stride is for windows"
+        raise ValueError(
+            f"{source}: trained on frames spread over whole videos, and {problem}: give --frame_stride, frames "
+            "from one of a window to the next"
+        )
+    return None

@@ -1,0 +1,137 @@
+"""Trained networks with what is known of them: from checkpoint files, or as a program holds them."""
+
+import copy
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from engine import checkpoint
+from models import StreamNetwork, load_stream
+
+from ..testing.fusing import check_distinct
+from .agreement import STREAMS, check_states
+
+Source = str | Path | StreamNetwork | tuple[StreamNetwork, Mapping[str, Any]]  # the last with its checkpoint's content
+
+
+class Trained(NamedTuple):
+    """A network to use on videos.
+
+    Attributes:
+        network: In eval mode, as it is tested.
+        state: Content of its checkpoint; "stream", "class_names" and "recipe" at least.
+        name: The file, or "network 1" of one that a program holds, for messages.
+    """
+
+    network: StreamNetwork
+    state: Mapping[str, Any]
+    name: str
+
+
+def listed(networks: Source | Iterable[Source]) -> list[Source]:
+    """Return one or several sources as a list."""
+    if isinstance(networks, str | Path | StreamNetwork):
+        return [networks]
+    if isinstance(networks, tuple) and len(networks) == 2 and isinstance(networks[1], Mapping):
+        return [networks]
+    return list(networks)
+
+
+def distinct_names(sources: Sequence[Source], cure: str) -> list[str]:
+    """Return the names of sources for messages: of a file its path, else "network 1".
+
+    Args:
+        sources: Files and networks.
+        cure: End of the message about one that is there twice.
+
+    Raises:
+        ValueError: If there is none, or one twice.
+    """
+    if not sources:
+        raise ValueError("no networks: give at least one checkpoint or network")
+    names = [name_of(source, sources) for source in sources]
+    check_distinct(names, cure)
+    return names
+
+
+def load_trained(
+    sources: Sequence[Source],
+    names: Sequence[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    recipe: Mapping[str, Any] | None = None,
+) -> list[Trained]:
+    """Load networks that are used together, checked against each other.
+
+    Args:
+        sources: Checkpoint files of train.py or STS_train.py, or networks, alone or with the content of their
+            checkpoint. Of networks copies are used, so that they stay as they are.
+        names: Of the sources, for messages, see `distinct_names`.
+        class_names: In place of what the checkpoints state; without it networks alone cannot be used.
+        recipe: How clips are made, likewise: "sample_size" and "sample_duration" at least, as a checkpoint states it.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged, of a published form, or of other classes than the others, or if nothing is said
+            of its classes or clips.
+    """
+    given: dict[str, Any] = {} if class_names is None else {"class_names": list(class_names)}
+    given |= {} if recipe is None else {"recipe": {"provenance": {}, **recipe}}
+    states = [state_of(source) | given for source in sources]
+    for name, source, state in zip(names, sources, states, strict=True):
+        if bare(source) and not state.keys() >= {"class_names", "recipe"}:
+            raise ValueError(f"{name}: its classes and clips are not known: give class_names and recipe, or its file")
+    check_states(names, states)
+    return [
+        Trained(network_of(source, state, name), state, name)
+        for source, state, name in zip(sources, states, names, strict=True)
+    ]
+
+
+def name_of(source: Source, sources: Sequence[Source]) -> str:
+    """Return the file of a network, or its number among the sources: the first one, if it is there twice."""
+    if isinstance(source, str | Path):
+        return str(source)
+    network = bare(source)
+    return f"network {1 + next(i for i, other in enumerate(sources) if bare(other) is network)}"
+
+
+def bare(source: Source) -> StreamNetwork | None:
+    """Return a network without its checkpoint's content; None of a file."""
+    if isinstance(source, str | Path):
+        return None
+    return source if isinstance(source, StreamNetwork) else source[0]
+
+
+def state_of(source: Source) -> dict[str, Any]:
+    """Return the content of a checkpoint, or of a network alone what it shows."""
+    if isinstance(source, str | Path):
+        return checkpoint.load(source)
+    network, stated = (source, carried(source)) if isinstance(source, StreamNetwork) else source
+    return {"options": {}, **stated, "stream": network.stream}
+
+
+def carried(network: StreamNetwork) -> dict[str, Any]:
+    """Return what a network itself knows of its checkpoint."""
+    values = {name: getattr(network, name, None) for name in ("class_names", "recipe")}
+    return {name: value for name, value in values.items() if value}
+
+
+def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNetwork:
+    """Return the network of a source in eval mode; a program's own is copied.
+
+    Raises:
+        ValueError: If it has not one output for each class.
+    """
+    network = bare(source)
+    if network is None:
+        return load_network(state, name)
+    if network.num_classes != len(state["class_names"]):
+        raise ValueError(f"{name}: {network.num_classes} outputs for {len(state['class_names'])} class names")
+    return copy.deepcopy(network).eval()
+
+
+def load_network(state: Mapping[str, Any], source: str) -> StreamNetwork:
+    """Load the network of a checkpoint that states its options and stream, in eval mode."""
+    return load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, source).eval()
