@@ -10,16 +10,14 @@ import torch
 from .distributed import rank, start
 
 
-def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> torch.device:
-    """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
+def choose_device(device: str = "auto") -> torch.device:
+    """Return a device that is here, with denormal numbers flushed to zero.
 
     Args:
-        seed: >= 0.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
 
     Raises:
-        ValueError: If the device does not exist here.
+        ValueError: If it does not exist here.
     """
     torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
     if device == "auto":
@@ -30,11 +28,27 @@ def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> to
         raise ValueError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    return chosen
+
+
+def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
+    """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
+
+    Args:
+        seed: >= 0; None leaves the generators as they are.
+        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
+        deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
+
+    Raises:
+        ValueError: If the device does not exist here.
+    """
+    chosen = choose_device(device)
     chosen = start(chosen)
-    seed += rank()  # or all processes would drop the same activations
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global generator
-    torch.manual_seed(seed)
+    if seed is not None:
+        seed += rank()  # or all processes would drop the same activations
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global generator
+        torch.manual_seed(seed)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses anew, and torch raises
         torch.use_deterministic_algorithms(True)

@@ -140,7 +140,7 @@ def test_a_network_in_half_precision_says_about_the_same(videos, weights, capsys
 def test_what_is_compiled_is_warmed_up_before_the_clock_runs(weights, monkeypatch):
     calls = []
     monkeypatch.setattr(Predictor, "warm_up", lambda self: calls.append(self.clips))
-    monkeypatch.setattr("workflows.predicting.compose.prepared", lambda network, opt, device: network)
+    monkeypatch.setattr("workflows.predicting.compose.prepared", lambda network, device, **speed: network)
     opt = build_parser().parse_args(["v", "--weights", weights["rgb"], "--compile", "--batch_size", "5"])
     assert predict.build_predictor(opt, torch.device("cpu")).clips == 5
     assert predict.build_predictor(opt, torch.device("cpu"), live=True).clips == 1

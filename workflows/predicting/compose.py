@@ -18,8 +18,8 @@ from sts_common import counted
 from sts_common.json_text import as_json
 
 from ..shared.films import FILMS
-from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE, check_distinct
+from ..testing.scoring import prepared
 from .agreement import STREAMS, common_recipe, load_states, spread_over
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
@@ -45,7 +45,7 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
     networks = []
     for path, state in zip(opt.weights, states, strict=True):
         network = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
-        networks.append(prepared(network, opt, device))
+        networks.append(prepared(network, device, amp=opt.amp, compile_mode=opt.compile, group_width=opt.group_width))
     recipe, gpu = common_recipe(opt.weights, states), device.type == "cuda"
     clips = 1 if live else opt.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(networks)))
     predictor = Predictor(

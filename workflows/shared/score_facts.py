@@ -68,7 +68,7 @@ def state_checkpoint(opt: Namespace, source: Source, state: Mapping[str, Any]) -
         "file": source.path,
         "sha256": sha256(source.path),
         "reads": source.stream.name,
-        "arch": state.get("arch", arch_of(opt)),
+        "arch": state.get("arch", arch_of(opt.model, opt.model_depth)),
         "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }

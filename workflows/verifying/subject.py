@@ -70,13 +70,12 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    validation = merged(
-        opt, stream, stored_options(recorded, opt, file) | stored_options(state, opt, file, HERE), VALIDATION
-    )
+    stored, tested = stored_options(state, vars(opt), file, HERE), stored_options(recorded, vars(opt), file)
+    validation = merged(opt, stream, tested | stored, VALIDATION)
     test = merged(
         as_trained(opt, state),
         stream,
-        stored_options(state, opt, file, HERE) | stored_options(recorded, opt, file),
+        stored | tested,
         (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION,
     )
     model = load_stream(validation, stream, state, file).to(device)
