@@ -65,7 +65,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
 def log_columns(opt: Namespace) -> dict[str, str]:
     """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
-    terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt)}": "loss_ce"}
+    terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt.distill)}": "loss_ce"}
     return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
 
 

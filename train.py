@@ -11,7 +11,7 @@ from functools import partial
 from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
-from models import Classify, build_mixing, frozen_norms, parameter_groups, start_stream
+from models import Classify, create_mixing, frozen_norms, parameter_groups, start_stream
 from opts import CLIP, TRAIN, parse_opts
 from workflows.training.session import choose_start, complete, describe_run
 
@@ -36,7 +36,7 @@ def main(opt: Namespace) -> dict[str, float]:
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN)
-    task = Classify(model, frozen, build_mixing(opt), label_smoothing=opt.label_smoothing).to(device)
+    task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
 
     train, val = build_loader(opt, "train"), build_loader(opt, "val")
     groups = parameter_groups(model.network, begin, step_rate(opt))

@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, size
 from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
 from datasets.synthetic import render, write_avi
-from engine import build_stepper, setup
+from engine import build_settings, create_stepper, setup
 from engine.command import cli
 from engine.training.loop import Epoch, train_one_epoch
 from models import Distill, build_distillers, parameter_groups, start_stream
@@ -127,7 +127,7 @@ def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[Clip
     task = Distill(student, teacher, build_distillers(opt, student.network, teacher.network, 0)).to(device)
     groups = parameter_groups(student.network, 0, opt.learning_rate)
     groups.append({"params": list(task.losses.parameters()), "lr": opt.learning_rate})
-    stepper = build_stepper(opt, task, groups, steps, device)
+    stepper = create_stepper(build_settings(opt), task, groups, steps, device)
     return lambda loader: train_one_epoch(task, loader, stepper, device, Epoch("epoch"), amp=opt.amp)
 
 

@@ -12,30 +12,37 @@ from .evaluation.metrics import confusion, video_metrics
 from .evaluation.result_file import result_lines, write_result
 from .evaluation.scores import Scores
 from .evaluation.scoring import ScoreAccumulator, score_videos
-from .training.fit import fit
+from .training.creation import build_run, build_settings, create_run, create_stepper, full_rate, step_rate
+from .training.fit import run_epochs
 from .training.optim import OPTIMIZERS, SCHEDULES
-from .training.run import Run, build_run, build_stepper, find_start, step_rate
+from .training.run import Run, find_start
+from .training.settings import RunSettings, create_settings
 
 __all__ = [
     "AMP",
     "OPTIMIZERS",
     "SCHEDULES",
     "Run",
+    "RunSettings",
     "ScoreAccumulator",
     "Scores",
     "build_run",
-    "build_stepper",
+    "build_settings",
     "check_results",
     "checkpoint",
     "cli",
     "confusion",
+    "create_run",
+    "create_settings",
+    "create_stepper",
     "dtype_of",
     "find_start",
-    "fit",
+    "full_rate",
     "is_main",
     "naming",
     "result_lines",
     "resumed_options",
+    "run_epochs",
     "score_videos",
     "scores",
     "setup",

@@ -21,9 +21,9 @@ from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
 from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
-from .mixing import Mixing, build_mixing
+from .mixing import Mixing, create_mixing
 from .normalisation import NORMALISATIONS
-from .streams import StreamNetwork, load_stream, start_stream
+from .streams import StreamNetwork, load_stream, restore_stream, start_stream
 from .tasks import Classify, Distill
 
 install()
@@ -45,10 +45,10 @@ __all__ = [
     "Output",
     "StreamNetwork",
     "build_distillers",
-    "build_mixing",
     "build_model",
     "combine",
     "compiled",
+    "create_mixing",
     "create_model",
     "estimate",
     "evidence",
@@ -59,6 +59,7 @@ __all__ = [
     "linear_cka",
     "load_stream",
     "parameter_groups",
+    "restore_stream",
     "start_stream",
     "stream_weights",
 ]

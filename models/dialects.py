@@ -1,8 +1,7 @@
 """Origin of a checkpoint, and the defaults of its code that the checkpoint does not state."""
 
 import logging
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .backbones import spec_of
@@ -31,7 +30,7 @@ def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
 
 
 def settle_normalisation(
-    opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str
+    words: Sequence[str], stream: Stream, checkpoint: Mapping[str, Any], source: str, *, model: str, explicit: bool
 ) -> Mapping[str, Sequence[float]]:
     """Choose how the inputs of a checkpoint's network are normalised.
 
@@ -39,19 +38,20 @@ def settle_normalisation(
     said.
 
     Args:
-        opt: Options.
+        words: `--normalisation`.
         stream: What the network reads.
         checkpoint: Content of the file.
         source: Its name.
+        model: The network, a key of `MODELS`.
+        explicit: Whether `--normalisation` was given.
     """
-    stated, explicit = stated_in(checkpoint), "normalisation" in getattr(opt, "given", ())
-    dialect = dialect_of(checkpoint)
-    chosen = normalisation_of(opt, stream, dialect or PUBLISHED)
+    stated, dialect = stated_in(checkpoint), dialect_of(checkpoint)
+    chosen = normalisation_of(words, stream, model=model, assumed=dialect or PUBLISHED)
     if stated:
         if explicit and any(differ(stated[name], chosen[name]) for name in chosen):
             log.warning("%s: states its normalisation, which is used in place of --normalisation", source)
         return stated
-    if getattr(opt, "normalisation", [AUTO]) != [AUTO]:
+    if list(words) != [AUTO]:
         return chosen
     shown = f"mean {in_few(chosen['mean'])}, std {in_few(chosen['std'])} of grey levels"
     if dialect:
@@ -61,12 +61,19 @@ def settle_normalisation(
     return chosen
 
 
-def say_what_is_assumed(opt: Namespace, checkpoint: Mapping[str, Any], source: str) -> None:
-    """Name the options that decide what weights compute, leave no trace in them, and were not given."""
+def say_what_is_assumed(model: str, given: Collection[str], checkpoint: Mapping[str, Any], source: str) -> None:
+    """Name the options that decide what weights compute, leave no trace in them, and were not given.
+
+    Args:
+        model: The network, a key of `MODELS`.
+        given: Names of options.
+        checkpoint: Content of the file.
+        source: Its name.
+    """
     if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
         return
-    taken = {OPTIONS.get(argument) for argument in arguments_of(spec_of(opt.model))}
-    if silent := [name for name in NO_TRACE if name in taken and name not in getattr(opt, "given", ())]:
+    taken = {OPTIONS.get(argument) for argument in arguments_of(spec_of(model))}
+    if silent := [name for name in NO_TRACE if name in taken and name not in given]:
         assumed = ", ".join(f"--{name} {NO_TRACE[name]}" for name in silent)
         log.warning("%s: weights do not show, and so it is assumed: %s", source, assumed)
 

@@ -1,6 +1,5 @@
 """Clips of a batch mixed with one another, and their labels likewise: mixup and CutMix."""
 
-from argparse import Namespace
 from collections.abc import Mapping
 
 import torch
@@ -48,6 +47,6 @@ class Mixing:
         return {**batch, stream: clips.as_subclass(Tensor)}, labels
 
 
-def build_mixing(opt: Namespace) -> Mixing | None:
-    """Build what `--mixup` and `--cutmix` ask for; None if both are 0."""
-    return Mixing(opt.mixup, opt.cutmix) if opt.mixup or opt.cutmix else None
+def create_mixing(mixup: float = 0.0, cutmix: float = 0.0) -> Mixing | None:
+    """Create what mixes clips; None if both parameters are 0. Arguments and errors as `Mixing`."""
+    return Mixing(mixup, cutmix) if mixup or cutmix else None

@@ -1,6 +1,5 @@
 """NORMALISATIONS: means and standard deviations of inputs, by the names of those who trained with them."""
 
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any, Protocol
@@ -60,17 +59,21 @@ def parse_normalisation(words: Sequence[str]) -> str | tuple[list[float], list[f
     return values[:half], values[half:]
 
 
-def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -> dict[str, list[float]]:
+def normalisation_of(
+    words: Sequence[str], stream: Stream, *, model: str, assumed: str = PUBLISHED
+) -> dict[str, list[float]]:
     """Return {"mean", "std"} per channel in grey levels 0-255, for a stream whose weights do not state theirs.
 
     Args:
-        opt: `--normalisation`; values and names of another number of channels than the stream's leave it as published.
+        words: `--normalisation`; values and names of another number of channels than the stream's leave it as
+            published.
         stream: What is normalised.
+        model: A key of `MODELS`.
         assumed: Name that stands for "auto".
     """
-    choice = parse_normalisation(getattr(opt, "normalisation", [AUTO]))
+    choice = parse_normalisation(words)
     values: dict[str, list[float]] | None
-    if choice == AUTO and assumed == PUBLISHED and (wanted := wanted_by(opt, stream)):
+    if choice == AUTO and assumed == PUBLISHED and (wanted := wanted_by(model, stream)):
         values = wanted
     elif isinstance(choice, str):
         values = known_normalisation(assumed if choice == AUTO else choice, stream)
@@ -79,10 +82,10 @@ def normalisation_of(opt: Namespace, stream: Stream, assumed: str = PUBLISHED) -
     return values or {"mean": list(stream.mean), "std": list(stream.std)}
 
 
-def wanted_by(opt: Namespace, stream: Stream) -> dict[str, list[float]]:
+def wanted_by(model: str, stream: Stream) -> dict[str, list[float]]:
     """Return {"mean", "std"} that the network wants for a stream; {} if it takes the stream's own."""
-    spec = MODELS.get(getattr(opt, "model", ""))
-    if spec is None or stream.name not in spec.view.mean:
+    spec = MODELS[model]
+    if stream.name not in spec.view.mean:
         return {}
     values = {"mean": spec.view.mean[stream.name], "std": spec.view.std[stream.name]}
     return {name: [float(value) for value in channels] for name, channels in values.items()}

@@ -1,7 +1,7 @@
 """A network together with the stream it reads: the unit of training, testing and deployment."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,11 +9,12 @@ from torch import Tensor, nn
 
 from sts_common import counted
 
-from .backbones import Backbone, arch_of, build_model, options_in, spec_of
+from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
+from .backbones.arguments import arguments_from
 from .backbones.contract import channels_last
 from .backbones.output import Output
 from .dialects import say_what_is_assumed, settle_normalisation
-from .normalisation import Stream, normalisation_of
+from .normalisation import AUTO, Stream, normalisation_of
 from .weights import load_weights, shape_of, shown_by, weights_of
 
 
@@ -24,6 +25,11 @@ class StreamNetwork(nn.Module):
         network: Takes clips (N, C, T, H, W); brought into the memory format of its rank.
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
         normalisation: {"mean", "std"} in place of the stream's own.
+
+    Attributes:
+        class_names: By label; empty where they are not known, as in published checkpoints.
+        recipe: How the clips that it was trained on were made, see `datasets.build_recipe`; empty likewise.
+        source: The checkpoint that it was loaded from, for messages.
 
     Shape:
         Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
@@ -40,6 +46,9 @@ class StreamNetwork(nn.Module):
         super().__init__()
         channels_last(network)
         self.network, self.stream = network, stream.name
+        self.class_names: list[str] = []
+        self.recipe: dict[str, Any] = {}
+        self.source = ""
         for name, default in (("mean", stream.mean), ("std", stream.std)):
             values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
@@ -52,6 +61,11 @@ class StreamNetwork(nn.Module):
     def classify(self, pooled: Tensor) -> Tensor:
         """Compute the logits (N, K) of pooled features (N, C)."""
         return self.network.classify(pooled)
+
+    def reset_classifier(self, num_classes: int) -> None:
+        """Replace the classifier by a freshly initialised one, whose classes have no names yet."""
+        self.network.reset_classifier(num_classes)
+        self.class_names = []
 
     @property
     def num_classes(self) -> int:
@@ -94,14 +108,50 @@ def load_stream(
     Raises:
         ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
-    shown = {name: value for name, value in shown_by(checkpoint).items() if name not in getattr(opt, "given", ())}
-    told, weights = Namespace(**vars(opt) | shown), weights_of(checkpoint, source)
-    spec = spec_of(told.model)
+    given = getattr(opt, "given", ())
+    told = Namespace(**vars(opt) | {name: value for name, value in shown_by(checkpoint).items() if name not in given})
+    return restore_stream(
+        checkpoint,
+        source,
+        stream,
+        {"name": told.model, "args": arguments_from(told, spec_of(told.model))},
+        normalisation=getattr(opt, "normalisation", [AUTO]),
+        given=given,
+        num_classes=num_classes,
+    )
+
+
+def restore_stream(
+    checkpoint: Mapping[str, Any],
+    source: str,
+    stream: Stream,
+    origin: Mapping[str, Any],
+    *,
+    normalisation: Sequence[str] = (AUTO,),
+    given: Collection[str] = (),
+    num_classes: int | None = None,
+) -> StreamNetwork:
+    """Create the network of a checkpoint, with all that the checkpoint states; logs what it does not.
+
+    Args:
+        checkpoint: Content of the file.
+        source: Its name, for errors.
+        stream: What the network must read.
+        origin: {"name", "args"} of the network, see `weights.origin_of`.
+        normalisation: A key of `NORMALISATIONS`, "auto", or means and then standard deviations, as words; where the
+            checkpoint does not state it.
+        given: Names of the options that were given.
+        num_classes: Outputs it must have; None accepts any.
+
+    Raises:
+        ValueError: As `load_stream`.
+    """
+    weights, spec = weights_of(checkpoint, source), spec_of(origin["name"])
     channels, classes = shape_of(weights, source, spec.build)
-    check_arch(arch_of(told), spec.build, checkpoint, source)
+    check_arch(arch_of(origin["name"], origin["args"].get("depth")), spec.build, checkpoint, source)
     if num_classes not in (None, classes):
         raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
-    network = build_model(told, stream.channels, classes)
+    network = create_model(origin["name"], stream.channels, classes, **origin["args"])
     expected = network.layout.channels(stream.channels)
     if channels != expected:
         raise ValueError(
@@ -109,8 +159,16 @@ def load_stream(
             f"{expected}: check --modality and the order of the checkpoints"
         )
     load_weights(network, weights, source)
-    say_what_is_assumed(opt, checkpoint, source)
-    return StreamNetwork(network, stream, settle_normalisation(opt, stream, checkpoint, source))
+    say_what_is_assumed(origin["name"], given, checkpoint, source)
+    settled = settle_normalisation(
+        *(normalisation, stream, checkpoint, source), model=origin["name"], explicit="normalisation" in given
+    )
+    model = StreamNetwork(network, stream, settled)
+    names, recipe = checkpoint.get("class_names"), checkpoint.get("recipe")
+    model.class_names = list(names) if isinstance(names, list | tuple) else []
+    model.recipe = dict(recipe) if isinstance(recipe, Mapping) else {}
+    model.source = source
+    return model
 
 
 def start_stream(
@@ -135,11 +193,12 @@ def start_stream(
     """
     if not checkpoint:
         num_classes = enough(opt.n_classes, "--n_classes", num_labels)
-        return StreamNetwork(build_model(opt, stream.channels, num_classes), stream, normalisation_of(opt, stream))
+        network = build_model(opt, stream.channels, num_classes)
+        return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     model = load_stream(opt, stream, checkpoint, source, opt.n_classes)
-    model.network.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
+    model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
 
 

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from sts_common import counted
 
-from .backbones import MODELS, Backbone, fitting, stated_options
-from .backbones.arguments import OPTIONS, in_words, split_layout
+from .backbones import MODELS, Backbone, fitting, options_in, spec_of, stated_options
+from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
 from .backbones.contract import FLOW, Weights
 
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
@@ -63,6 +63,23 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str,
         return {}
     own = spec.build.in_dialect(plain) or plain
     return spec.build.shown_by(own, width) if f"{spec.build.first_conv}.weight" in own else {}
+
+
+def origin_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {"name", "args"} of a checkpoint's network, as it states, or else as its options and its weights show.
+
+    Raises:
+        ValueError: If it states a network or an argument that there is not.
+    """
+    options = checkpoint.get("options")
+    values = {"model": next(iter(MODELS)), **options_in(str(checkpoint.get("arch")))}
+    if isinstance(options, Mapping):
+        values |= options
+    elif "width" in (shown := arguments_in(checkpoint)):
+        values["width"] = shown["width"]
+    values |= shown_by(checkpoint)
+    name, spec = values["model"], spec_of(values["model"])
+    return {"name": name, "args": arguments_by(values, name, spec, values.get("model_args") or ())}
 
 
 def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[int, int]:

@@ -13,8 +13,8 @@ from typing import Any
 
 from datasets import MODALITIES
 from engine.command import cli, config, naming
-from models.backbones import check_options, parsed_layout, spec_of
-from models.backbones.arguments import OPTIONS, REQUIRED, arguments_of
+from models.backbones import check_options, spec_of
+from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, split_layout
 from models.normalisation import fits
 from models.weights import shown_by
 
@@ -119,11 +119,12 @@ def wanted(opt: Namespace) -> dict[str, Any]:
 
     Clips are as it wants to see them, its arguments have the defaults of its constructor, and it may have no depth.
     """
-    view = spec_of(opt.model).view
+    spec = spec_of(opt.model)
+    view, (layout, _) = spec.view, split_layout(spec, arguments_from(opt, spec))
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
-    frames = view.frames * parsed_layout(opt).channels(channels) // channels  # a step of flow may be a stack of frames
+    frames = view.frames * layout.channels(channels) // channels  # a step of flow may be a stack of frames
     values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
-    arguments = {"depth": 0} | arguments_of(spec_of(opt.model))
+    arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
     return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
 

@@ -1,7 +1,6 @@
 """Resuming a run: the options that its checkpoint sets, and the changes that would make it another run."""
 
 import logging
-from argparse import Namespace
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -24,8 +23,15 @@ SCALED = frozenset(("batch_size", "iter_size"))  # with --lr_scale_base they cha
 
 
 def resumed_options(
-    state: Mapping[str, Any], opt: Namespace, source: str, here: Collection[str] = (), free: Collection[str] = ()
-) -> Namespace:
+    state: Mapping[str, Any],
+    options: Mapping[str, Any],
+    source: str,
+    *,
+    given: Collection[str],
+    here: Collection[str] = (),
+    free: Collection[str] = (),
+    anyway: bool = False,
+) -> dict[str, Any]:
     """Return the options of a run that goes on from a checkpoint.
 
     Options that were not given are as in the checkpoint, except those of this machine and this call. Published
@@ -33,39 +39,48 @@ def resumed_options(
 
     Args:
         state: The checkpoint.
-        opt: Options now; `given` names those that were set. With `resume_anyway` a changed one is only reported.
+        options: Options now, by name.
         source: Name of the checkpoint.
+        given: Names of those that were set.
         here: Options of this machine and this call.
         free: Options of the run that may differ from then on; all others are fixed.
+        anyway: Whether a changed one is only reported.
 
     Raises:
         ValueError: Lists the given options that would make it another run.
     """
-    stored = stored_options(state, opt, source, here)
-    if changed := changed_options(stored, opt, free):
+    stored = stored_options(state, options, source, here)
+    check_same_options(stored, {name: options[name] for name in given}, source, free=free, anyway=anyway)
+    inherited = {name: value for name, value in stored.items() if name not in given}
+    # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
+    equal = {name: value for name, value in stored.items() if value == options[name]}
+    return {**options, **inherited, **equal}
+
+
+def check_same_options(
+    stored: Mapping[str, Any], given: Mapping[str, Any], source: str, *, free: Collection[str], anyway: bool
+) -> None:
+    """Refuse to go on with options that would make it another run; raises as `resumed_options`."""
+    if changed := changed_options(stored, given, free):
         message = f"{source}: made with other options: {'; '.join(changed)}"
-        if not opt.resume_anyway:
+        if not anyway:
             raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
         log.warning("%s; going on with the new ones", message)
-    inherited = {name: value for name, value in stored.items() if name not in opt.given}
-    # What is given and equal is also taken: 50 and 50.0 are one weight, but two file names.
-    equal = {name: value for name, value in stored.items() if value == getattr(opt, name)}
-    return Namespace(**vars(opt) | inherited | equal)
 
 
-def changed_options(stored: Mapping[str, Any], opt: Namespace, free: Collection[str] = ()) -> list[str]:
+def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
     """Return options that may not differ from the run's and do, as "batch_size 32 in the checkpoint, 16 now".
 
     Args:
         stored: Options in the checkpoint.
-        opt: Options now; those that were not given are no change, they are taken from the checkpoint.
+        given: Options that were set now; all others are taken from the checkpoint.
         free: Options that may differ; not the last epoch where a schedule was made for it.
     """
     shaping = {"n_epochs"} if stored.get("lr_schedule") in TO_THE_LAST_EPOCH else set()
     return [
-        f"{name} {shown(stored[name])} in the checkpoint, {shown(getattr(opt, name))} now"
-        for name in sorted(set(opt.given) - (set(free) - shaping))
-        if name in stored and differ(name, stored[name], getattr(opt, name))
+        f"{name} {shown(stored[name])} in the checkpoint, {shown(given[name])} now"
+        for name in sorted(given.keys() - (set(free) - shaping))
+        if name in stored and differ(name, stored[name], given[name])
     ]
 
 
@@ -125,8 +140,16 @@ def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: st
         log.warning("%s; going on with those that are here", message)
 
 
-def stored_options(state: Mapping[str, Any], opt: Namespace, source: str, here: Collection[str] = ()) -> dict[str, Any]:
+def stored_options(
+    state: Mapping[str, Any], options: Mapping[str, Any], source: str, here: Collection[str] = ()
+) -> dict[str, Any]:
     """Return the options in a checkpoint that exist today, without those of `here`.
+
+    Args:
+        state: The checkpoint.
+        options: Options now, by name.
+        source: Name of the checkpoint.
+        here: Options of this machine and this call.
 
     Raises:
         ValueError: If one has a value that it cannot have.
@@ -134,11 +157,11 @@ def stored_options(state: Mapping[str, Any], opt: Namespace, source: str, here: 
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    options = {name: stored[name] for name in vars(opt) if name in stored and name not in here}
-    for name, value in options.items():
-        if kind(value) != kind(getattr(opt, name)) and None not in (value, getattr(opt, name)):
+    taken = {name: stored[name] for name in options if name in stored and name not in here}
+    for name, value in taken.items():
+        if kind(value) != kind(options[name]) and None not in (value, options[name]):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return options
+    return taken
 
 
 def kind(value: Any) -> type:

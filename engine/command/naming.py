@@ -2,7 +2,7 @@
 
 import re
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,11 +28,6 @@ class RunFiles(NamedTuple):
     folder: Path
 
 
-def result_dir(opt: Namespace) -> Path:
-    """Return `{result_path}/{dataset}`."""
-    return Path(opt.result_path) / opt.dataset
-
-
 def checked_name(name: object) -> str:
     """Return a name of a run that can begin file names; refuse any other.
 
@@ -48,9 +43,9 @@ def checked_name(name: object) -> str:
     return text
 
 
-def named_files(opt: Namespace) -> RunFiles:
-    """Name the files of a run with `--run_name`, whichever script it is of."""
-    stem = result_dir(opt) / checked_name(opt.run_name)
+def named_files(folder: Path, name: object) -> RunFiles:
+    """Name the files of a run by its own name, such as `--run_name`; raises as `checked_name`."""
+    stem = folder / checked_name(name)
     return RunFiles(
         checkpoint=f"{stem}_{{}}.pth",
         best=Path(f"{stem}_best.pth"),
@@ -72,65 +67,77 @@ def published_files(root: Path, stem: Callable[[str], str], epoch: str, log_pref
     )
 
 
-def network_name(opt: Namespace) -> str:
+def network_name(model: str, depth: int | None) -> str:
     """Return the network as names of files have it, like "resnext101"; some have no depth."""
-    return f"{opt.model}{opt.model_depth or ''}"
+    return f"{model}{depth or ''}"
 
 
 def single_stream_files(opt: Namespace) -> RunFiles:
     """Name the files of `train.py`."""
+    folder = Path(opt.result_path) / opt.dataset
     if opt.run_name is not None:
-        return named_files(opt)
+        return named_files(folder, opt.run_name)
     prefix = "PreKin_" if opt.pretrain_path else ""
+    network = network_name(opt.model, opt.model_depth)
 
     def stem(subset: str) -> str:
         return (
             f"{prefix}{opt.dataset}_{opt.split}_{opt.modality}_{subset}_batch{opt.batch_size}"
             f"_sample{opt.sample_size}_clip{opt.sample_duration}_nest{opt.nesterov}_damp{opt.dampening}"
-            f"_weight_decay{opt.weight_decay}_manualseed{opt.manual_seed}_model{network_name(opt)}"
+            f"_weight_decay{opt.weight_decay}_manualseed{opt.manual_seed}_model{network}"
             f"_ftbeginidx{opt.ft_begin_index}_varLR"
         )
 
-    return published_files(result_dir(opt), stem, "{}")
+    return published_files(folder, stem, "{}")
 
 
-def student_name(opt: Namespace) -> str:
-    """Return the published code's word for a student, in the names of files and of log columns."""
-    return "MERS" if "mers" in opt.distill else "SFS"
+def student_name(losses: Collection[str]) -> str:
+    """Return the published code's word for a student of these losses, in the names of files and of log columns."""
+    return "MERS" if "mers" in losses else "SFS"
 
 
 def distillation_files(opt: Namespace) -> RunFiles:
     """Name the files of `STS_train.py`; logs carry the prefix of a pre-trained run, checkpoints do not."""
+    folder = Path(opt.result_path) / opt.dataset
     if opt.run_name is not None:
-        return named_files(opt)
+        return named_files(folder, opt.run_name)
+    student, network = student_name(opt.distill), network_name(opt.model, opt.model_depth)
     layer = (opt.output_layers or ["avgpool"])[0]
 
     def stem(subset: str) -> str:
         return (
-            f"{student_name(opt)}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
+            f"{student}_{opt.dataset}_{opt.split}_{subset}_batch{opt.batch_size}_sample{opt.sample_size}"
             f"_clip{opt.sample_duration}_lr{opt.learning_rate}_nesterov{opt.nesterov}_manualseed{opt.manual_seed}"
-            f"_model{network_name(opt)}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
+            f"_model{network}_ftbeginidx{opt.ft_begin_index}_layer{layer}_alpha{opt.SFS_alpha}"
         )
 
-    return published_files(result_dir(opt), stem, "_{}", "PreKin_" if opt.pretrain_path else "")
+    return published_files(folder, stem, "_{}", "PreKin_" if opt.pretrain_path else "")
 
 
 def single_test_file(opt: Namespace) -> Path:
     """Name the result file of `test_single_stream.py`."""
-    network = f"{network_name(opt)}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
-    name = network if opt.run_name is None else checked_name(opt.run_name)
-    return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
+    network = network_name(opt.model, opt.model_depth)
+    name = f"{network}_{opt.dataset}_{opt.split}_{opt.modality}_{opt.sample_duration}"
+    return file_of_test(Path(opt.result_path) / opt.dataset, opt.run_name, name, opt.test_subset)
 
 
 def fused_test_file(opt: Namespace, streams: str) -> Path:
     """Name the result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
     streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
-    name = f"{streams}_{network_name(opt)}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
-    if opt.run_name is not None:
-        name = f"{checked_name(opt.run_name)}_{streams}"
-    return result_dir(opt) / f"test_{name}{of_subset(opt)}.txt"
+    network = network_name(opt.model, opt.model_depth)
+    name = f"{streams}_{network}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
+    return file_of_test(Path(opt.result_path) / opt.dataset, opt.run_name, name, opt.test_subset, f"_{streams}")
 
 
-def of_subset(opt: Namespace) -> str:
-    """Return the part of a result file's name that says whose videos it has, other than the test list's."""
-    return "" if opt.test_subset == "test" else f"_{opt.test_subset}"
+def file_of_test(folder: Path, run_name: object, published: str, subset: str, streams: str = "") -> Path:
+    """Name a result file.
+
+    Args:
+        folder: Where it lies.
+        run_name: The name of the run, with which it begins; None if it has none.
+        published: What it is called without one.
+        subset: Whose videos it has; "test", the test list's, needs no mention.
+        streams: Comes after the name of the run.
+    """
+    name = published if run_name is None else f"{checked_name(run_name)}{streams}"
+    return folder / f"test_{name}{'' if subset == 'test' else f'_{subset}'}.txt"

@@ -50,7 +50,7 @@ class Loader(Protocol):
     def set_epoch(self, epoch: int, step: int = 0) -> None: ...
 
 
-def fit(
+def run_epochs(
     run: Run,
     train: Loader,
     val: Loader,

@@ -2,13 +2,13 @@
 
 import logging
 import math
-from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch.optim import SGD, AdamW, Optimizer
 
 from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
+from .settings import OptimizerSettings, ScheduleSettings
 from .stepper import steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -16,25 +16,45 @@ log = logging.getLogger(__name__)
 Groups = list[dict[str, Any]]
 
 
-def build_sgd(opt: Namespace, groups: Groups) -> Optimizer:
-    """Build SGD with momentum. Dampening 0.9 makes a steady step lr times the gradient, not 10 lr, as lr 0.1 needs."""
+def create_sgd(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+    """Create SGD with momentum."""
     return SGD(
         groups,
-        lr=opt.learning_rate,
-        momentum=opt.momentum,
-        dampening=0.0 if opt.nesterov else opt.dampening,
-        weight_decay=opt.weight_decay,
-        nesterov=opt.nesterov,
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        dampening=0.0 if settings.nesterov else settings.dampening,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.nesterov,
         fused=fuses(groups),
     )
 
 
-def build_adamw(opt: Namespace, groups: Groups) -> Optimizer:
-    """Build AdamW with its usual moments."""
-    return AdamW(groups, lr=opt.learning_rate, weight_decay=opt.weight_decay, fused=fuses(groups))
+def create_adamw(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+    """Create AdamW with its usual moments."""
+    return AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
 
 
-OPTIMIZERS: dict[str, Callable[[Namespace, Groups], Optimizer]] = {"sgd": build_sgd, "adamw": build_adamw}
+OPTIMIZERS: dict[str, Callable[[Groups, OptimizerSettings], Optimizer]] = {"sgd": create_sgd, "adamw": create_adamw}
+
+
+def create_optimizer(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+    """Create the optimiser that the settings name.
+
+    Args:
+        groups: Parameter groups, with learning rates of their own where they have any.
+        settings: Its settings.
+
+    Raises:
+        ValueError: If there is none of this name.
+    """
+    return entry("optimizer", OPTIMIZERS, settings.optimizer)(groups, settings)
+
+
+def entry(option: str, table: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
+    """Return an entry of a table; raises ValueError, which names all of them."""
+    if name not in table:
+        raise ValueError(f"--{option} {name}: choose one of {', '.join(table)}")
+    return table[name]
 
 
 def fuses(groups: Groups) -> bool | None:
@@ -42,66 +62,67 @@ def fuses(groups: Groups) -> bool | None:
     return all(p.device.type == "cuda" for group in groups for p in group["params"]) or None
 
 
-def build_plateau(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Build a schedule that takes a tenth of the rate after `--lr_patience` epochs without a better validation loss."""
-    return Plateau(optimizer, warmup, opt.lr_patience)
+def create_plateau(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Create a schedule that takes a tenth of the rate after `lr_patience` epochs without a better validation loss."""
+    return Plateau(optimizer, warmup, settings.lr_patience)
 
 
-def build_step(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Build a schedule that multiplies the rate by `--lr_gamma` after every `--lr_step` epochs."""
-    if opt.lr_step < 1:
-        raise ValueError(f"--lr_step must be >= 1 epoch, got {opt.lr_step}")
-    boundaries = range(opt.lr_step * steps, opt.n_epochs * steps + 1, opt.lr_step * steps)
-    return StepDecay(optimizer, warmup, boundaries, opt.lr_gamma)
+def create_step(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Create a schedule that multiplies the rate by `lr_gamma` after every `lr_step` epochs."""
+    if settings.lr_step < 1:
+        raise ValueError(f"--lr_step must be >= 1 epoch, got {settings.lr_step}")
+    every = settings.lr_step * steps
+    return StepDecay(optimizer, warmup, range(every, settings.n_epochs * steps + 1, every), settings.lr_gamma)
 
 
-def build_multistep(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Build a schedule that multiplies the rate by `--lr_gamma` after each of the epochs `--lr_milestones`."""
-    epochs = sorted(set(opt.lr_milestones))
-    if not epochs or epochs != list(opt.lr_milestones) or epochs[0] < 1:
-        raise ValueError(f"--lr_milestones must be ascending epochs >= 1, got {opt.lr_milestones}")
-    return StepDecay(optimizer, warmup, [epoch * steps for epoch in epochs], opt.lr_gamma)
+def create_multistep(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Create a schedule that multiplies the rate by `lr_gamma` after each of the epochs `lr_milestones`."""
+    milestones = list(settings.lr_milestones)
+    if not milestones or milestones != sorted(set(milestones)) or milestones[0] < 1:
+        raise ValueError(f"--lr_milestones must be ascending epochs >= 1, got {settings.lr_milestones}")
+    return StepDecay(optimizer, warmup, [epoch * steps for epoch in milestones], settings.lr_gamma)
 
 
-def build_cosine(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Build half a cosine from the learning rate to zero over the whole run."""
-    return Cosine(optimizer, warmup, steps * opt.n_epochs)
+def create_cosine(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Create half a cosine from the learning rate to zero over the whole run."""
+    return Cosine(optimizer, warmup, steps * settings.n_epochs)
 
 
-def build_onecycle(opt: Namespace, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Build a schedule that goes up to the learning rate and down again over the whole run."""
-    return OneCycle(optimizer, warmup, steps * opt.n_epochs)
+def create_onecycle(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
+    """Create a schedule that goes up to the learning rate and down again over the whole run."""
+    return OneCycle(optimizer, warmup, steps * settings.n_epochs)
 
 
-SCHEDULES: dict[str, Callable[[Namespace, Optimizer, int, Warmup], Schedule]] = {
-    "plateau": build_plateau,
-    "step": build_step,
-    "multistep": build_multistep,
-    "cosine": build_cosine,
-    "onecycle": build_onecycle,
+SCHEDULES: dict[str, Callable[[ScheduleSettings, Optimizer, int, Warmup], Schedule]] = {
+    "plateau": create_plateau,
+    "step": create_step,
+    "multistep": create_multistep,
+    "cosine": create_cosine,
+    "onecycle": create_onecycle,
 }
 
 
-def build_schedule(opt: Namespace, optimizer: Optimizer, batches: int) -> Schedule:
-    """Build the schedule that `--lr_schedule` names, after a warm-up.
+def create_schedule(settings: ScheduleSettings, optimizer: Optimizer, batches: int, *, iter_size: int = 1) -> Schedule:
+    """Create the schedule that the settings name, after a warm-up.
 
     Args:
-        opt: Options.
+        settings: Its settings.
         optimizer: Its groups have their full rates.
-        batches: Batches per epoch, of one process; `--iter_size` of them make a step.
+        batches: Batches per epoch, of one process.
+        iter_size: So many of them make a step.
 
     Raises:
-        ValueError: If an option is out of range.
+        ValueError: If there is none of this name, or a setting is out of range.
     """
-    steps = steps_per_epoch(batches, opt.iter_size)
-    if not 0 <= opt.lr_warmup < opt.n_epochs:
-        raise ValueError(f"--lr_warmup must be >= 0 and below --n_epochs {opt.n_epochs}, got {opt.lr_warmup}")
-    if not 0 < opt.lr_warmup_factor <= 1:
-        raise ValueError(f"--lr_warmup_factor must be in (0, 1], got {opt.lr_warmup_factor}")
-    if not 0 < opt.lr_gamma <= 1:
-        raise ValueError(f"--lr_gamma must be in (0, 1], got {opt.lr_gamma}")
-    warmup = Warmup(math.ceil(opt.lr_warmup * steps), opt.lr_warmup_factor)
-    return SCHEDULES[opt.lr_schedule](opt, optimizer, steps, warmup)
+    create, steps = entry("lr_schedule", SCHEDULES, settings.lr_schedule), steps_per_epoch(batches, iter_size)
+    if not 0 <= settings.lr_warmup < settings.n_epochs:
+        raise ValueError(f"--lr_warmup must be >= 0 and below --n_epochs {settings.n_epochs}, got {settings.lr_warmup}")
+    if not 0 < settings.lr_warmup_factor <= 1:
+        raise ValueError(f"--lr_warmup_factor must be in (0, 1], got {settings.lr_warmup_factor}")
+    if not 0 < settings.lr_gamma <= 1:
+        raise ValueError(f"--lr_gamma must be in (0, 1], got {settings.lr_gamma}")
+    warmup = Warmup(math.ceil(settings.lr_warmup * steps), settings.lr_warmup_factor)
+    return create(settings, optimizer, steps, warmup)
 
 
 def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: int, base_batch: int) -> float:

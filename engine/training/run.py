@@ -1,7 +1,6 @@
 """A training run: its state, and its checkpoints. Stopped anywhere and resumed, it gives the same bits."""
 
 import logging
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,13 +14,10 @@ from ..checkpoint.resuming import changed_settings, check_same_data
 from ..checkpoint.rolling import Checkpoints
 from ..command.naming import RunFiles
 from ..device.distributed import gather, is_main, rank, world
-from ..device.precision import scaler
 from ..device.reproducibility import rng_state, set_rng_state
 from ..monitor.averages import Averages
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
-from .ema import Ema
-from .optim import OPTIMIZERS, Groups, build_schedule, scaled_rate
 from .stepper import Stepper
 
 log = logging.getLogger(__name__)
@@ -196,54 +192,3 @@ def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> N
                 f"{path}: is newer than {source}; move it away, or use another --result_path or --run_name"
             )
         return
-
-
-def step_rate(opt: Namespace) -> float:
-    """Return the learning rate, scaled to the clips of a step where `--lr_scale_base` is given."""
-    return scaled_rate(opt.learning_rate, opt.batch_size, opt.iter_size, world(), opt.lr_scale_base)
-
-
-def build_stepper(opt: Namespace, task: nn.Module, groups: Groups, batches: int, device: torch.device) -> Stepper:
-    """Build optimiser, schedule and the rest of a step from the options; arguments as `build_run`."""
-    optimizer = OPTIMIZERS[opt.optimizer](opt, groups)
-    return Stepper(
-        task,
-        optimizer,
-        build_schedule(opt, optimizer, batches),
-        iter_size=opt.iter_size,
-        clip_grad=opt.clip_grad,
-        scaler=scaler(device, opt.amp),
-        ema=Ema(task.get_submodule("model.network"), opt.ema) if opt.ema else None,
-    )
-
-
-def build_run(
-    opt: Namespace, task: nn.Module, groups: Groups, batches: int, *, files: RunFiles, device: torch.device, info: dict
-) -> Run:
-    """Build a run: optimiser and schedule from the options.
-
-    Args:
-        opt: Options; the run stores them as plain values.
-        task: What is trained, on its device.
-        groups: Parameter groups with their learning rates.
-        batches: Batches per epoch.
-        files: Names of what is written.
-        device: Where the task is.
-        info: Further entries of every checkpoint, e.g. the class names.
-    """
-    return Run(
-        task,
-        build_stepper(opt, task, groups, batches, device),
-        files,
-        device,
-        epochs=opt.n_epochs,
-        checkpoint_every=opt.checkpoint,
-        save_steps=opt.save_steps,
-        keep=opt.keep,
-        sync_bn=opt.sync_bn,
-        writes_logs=bool(opt.log),
-        amp=opt.amp,
-        profile_steps=opt.profile,
-        info={"arch": f"{opt.model}-{opt.model_depth}"} | info | {"options": vars(opt)},
-        epoch=opt.begin_epoch,
-    )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, split_layout
-from .contract import Backbone, Layout, ModelSpec, Weights
+from .contract import Backbone, ModelSpec, Weights
 from .resnet import ResNet
 from .resnext import ResNeXt
 
@@ -17,7 +17,7 @@ MODELS: dict[str, ModelSpec] = {
 
 __all__ = [
     *("MODELS", "Backbone", "ModelSpec", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
-    *("check_options", "options_in", "parsed_layout", "spec_of", "stated_options"),
+    *("check_options", "options_in", "spec_of", "stated_options"),
 ]
 
 
@@ -57,12 +57,6 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> Backbone:
     return create_model(opt.model, in_channels, num_classes, **arguments_from(opt, spec_of(opt.model)))
 
 
-def parsed_layout(opt: Namespace) -> Layout:
-    """Return the arrangement of channels that the options ask for; raises as `create_model`."""
-    spec = spec_of(opt.model)
-    return split_layout(spec, arguments_from(opt, spec))[0]
-
-
 def check_options(opt: Namespace) -> None:
     """Refuse options that the network has no argument for, unless they are as they would be without.
 
@@ -85,9 +79,9 @@ def clip_shape(network: Backbone) -> tuple[int, int, int, int]:
     return replace(spec, view=replace(spec.view, layout=layout)).clip_shape(network.in_channels)
 
 
-def arch_of(opt: Namespace) -> str:
-    """Return the name of a network with its depth, if it has one, like "resnext-101"."""
-    return f"{opt.model}-{opt.model_depth}" if "depth" in arguments_of(spec_of(opt.model)) else opt.model
+def arch_of(model: str, depth: int | None) -> str:
+    """Return the name of a network with its depth, if it has one, like "resnext-101"; raises as `spec_of`."""
+    return f"{model}-{depth}" if "depth" in arguments_of(spec_of(model)) else model
 
 
 def options_in(arch: str) -> dict[str, Any]:

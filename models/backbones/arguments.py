@@ -99,9 +99,15 @@ def arguments_from(opt: Namespace, spec: ModelSpec) -> dict[str, Any]:
 
     A checkpoint from before one of these options was made with its default.
     """
+    values = {option: getattr(opt, option) for _, option in OPTIONS.items() if hasattr(opt, option)}
+    return arguments_by(values, opt.model, spec, getattr(opt, "model_args", ()))
+
+
+def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: Sequence[str]) -> dict[str, Any]:
+    """Return the arguments that options, by name, and the words of `--model_args` give; raises as `parse_arguments`."""
     taken = arguments_of(spec)
-    given = {name: getattr(opt, option) for name, option in OPTIONS.items() if name in taken and hasattr(opt, option)}
-    return given | parse_arguments(opt.model, spec, getattr(opt, "model_args", ()))
+    given = {argument: values[option] for argument, option in OPTIONS.items() if argument in taken and option in values}
+    return given | parse_arguments(name, spec, words)
 
 
 def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[Layout, dict[str, Any]]:

@@ -349,7 +349,7 @@ def test_a_test_runs_in_half_precision_with_nearly_the_same_scores(trained, hmdb
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_is_scored(trained, hmdb51, tmp_path, monkeypatch):
-    monkeypatch.setattr("workflows.testing.evaluation.score_videos", lambda *_, **__: pytest.fail("scored"))
+    monkeypatch.setattr("workflows.testing.scoring.score_videos", lambda *_, **__: pytest.fail("scored"))
     pair = ["--resume_path1", str(trained["rgb"]), "--resume_path2", str(trained["sfs"])]
     words = [*data_words(hmdb51, tmp_path), *pair, "--fusion_weights", "1", "2", "3"]
     with pytest.raises(ValueError, match="--fusion_weights"):

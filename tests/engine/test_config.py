@@ -263,7 +263,14 @@ def options_of(*words: str) -> Namespace:
 
 
 def resumed(state: dict, opt: Namespace, source: str) -> Namespace:
-    return differences.resumed_options(state, opt, source, HERE, FREE)
+    options = differences.resumed_options(
+        *(state, vars(opt), source), given=opt.given, here=HERE, free=FREE, anyway=opt.resume_anyway
+    )
+    return Namespace(**options)
+
+
+def given(opt: Namespace) -> dict:
+    return {name: getattr(opt, name) for name in opt.given}
 
 
 def state_of(*words: str) -> dict:
@@ -298,7 +305,7 @@ def test_what_was_not_given_is_as_in_the_checkpoint_but_this_machine_is_not():
 )
 def test_what_would_be_another_run_is_refused_unless_one_insists(before, now, said, caplog):
     state, opt = state_of(*before.split()), options_of(*now.split())
-    assert differences.changed_options(state["options"], opt, FREE | HERE) == [said]
+    assert differences.changed_options(state["options"], given(opt), FREE | HERE) == [said]
     with pytest.raises(ValueError, match=r"a\.pth: made with other options: .*--resume_anyway") as raised:
         resumed(state, opt, "a.pth")
     assert said in str(raised.value)
@@ -311,7 +318,7 @@ def test_what_would_be_another_run_is_refused_unless_one_insists(before, now, sa
 
 def test_all_differences_are_listed():
     opt = options_of("--batch_size", "3", "--manual_seed", "5", "--sample_size", "64", "--momentum", "0.9")
-    changed = differences.changed_options(state_of()["options"], opt, FREE | HERE)
+    changed = differences.changed_options(state_of()["options"], given(opt), FREE | HERE)
     assert [line.split()[0] for line in changed] == ["batch_size", "manual_seed", "sample_size"]
 
 

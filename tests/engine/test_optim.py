@@ -1,28 +1,30 @@
 """Optimisers and learning-rate schedules, against closed formulas and against torch's own."""
 
 import math
-from argparse import Namespace
+from dataclasses import asdict
 
 import pytest
 import torch
 from torch import nn
 
-from engine.training.optim import OPTIMIZERS, SCHEDULES, build_schedule, learning_rate, scaled_rate
+from engine import RunSettings, build_settings, create_settings
+from engine.training.optim import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule, learning_rate, scaled_rate
+from opts import parse_opts
 
 STEPS, EPOCHS, RATE = 5, 8, 0.4
 
 
-def options(**changes) -> Namespace:
-    values = {"learning_rate": RATE, "momentum": 0.9, "dampening": 0.9, "weight_decay": 0.0, "nesterov": False}
-    plan = {"lr_schedule": "plateau", "lr_patience": 2, "lr_step": 3, "lr_milestones": [2, 5], "lr_gamma": 0.5}
-    warmup = {"lr_warmup": 0.0, "lr_warmup_factor": 0.1, "n_epochs": EPOCHS, "iter_size": 1}
-    return Namespace(**values | plan | warmup | changes)
+PLAN = {"lr_patience": 2, "lr_step": 3, "lr_milestones": (2, 5), "lr_gamma": 0.5, "n_epochs": EPOCHS}
+
+
+def settings(**changes) -> RunSettings:
+    return RunSettings(**{"learning_rate": RATE, "weight_decay": 0.0, **PLAN} | changes)
 
 
 def make(optimizer: str = "sgd", rates: tuple[float, ...] = (RATE,), **changes):
     groups = [{"params": [nn.Parameter(torch.zeros(2))], "lr": rate} for rate in rates]
-    made = OPTIMIZERS[optimizer](options(**changes), groups)
-    return made, build_schedule(options(**changes), made, STEPS)
+    made = create_optimizer(groups, settings(optimizer=optimizer, **changes))
+    return made, create_schedule(settings(**changes), made, STEPS)
 
 
 def rates_of(schedule: str, **changes) -> list[float]:
@@ -78,8 +80,9 @@ def test_the_plateau_counts_from_the_end_of_its_warm_up():
 @pytest.mark.parametrize("total", [2, 3, 10, 40])
 def test_one_cycle_is_torchs_to_the_last_bit(optimizer, total):
     ours, _ = make(optimizer, (RATE, 0.0))
-    plan = build_schedule(options(lr_schedule="onecycle", n_epochs=1), ours, total)
-    theirs = OPTIMIZERS[optimizer](options(), [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)])
+    plan = create_schedule(settings(lr_schedule="onecycle", n_epochs=1), ours, total)
+    groups = [{"params": [nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    theirs = create_optimizer(groups, settings(optimizer=optimizer))
     reference = torch.optim.lr_scheduler.OneCycleLR(theirs, [RATE, 0.0], total_steps=total)
     for step in range(total):
         for a, b in zip(ours.param_groups, theirs.param_groups, strict=True):
@@ -114,7 +117,7 @@ def test_steps_are_counted_in_groups_of_batches():
     rates = []
     for batches, iter_size in ((5, 1), (10, 2), (9, 2), (13, 3)):
         made, _ = make()
-        plan = build_schedule(options(lr_schedule="cosine", iter_size=iter_size), made, batches)
+        plan = create_schedule(settings(lr_schedule="cosine"), made, batches, iter_size=iter_size)
         rates.append([plan.step() or learning_rate(made) for _ in range(TOTAL)])
     assert rates[0] == rates[1] == rates[2] == rates[3]
 
@@ -167,6 +170,8 @@ def test_another_optimiser_keeps_its_own_rates_at_the_same_position():
         ({"lr_schedule": "multistep", "lr_milestones": [5, 2]}, "--lr_milestones"),
         ({"lr_schedule": "multistep", "lr_milestones": []}, "--lr_milestones"),
         ({"lr_schedule": "multistep", "lr_milestones": [0]}, "--lr_milestones"),
+        ({"lr_schedule": "linear"}, "--lr_schedule linear: choose one of plateau, step, multistep, cosine, onecycle"),
+        ({"optimizer": "lion"}, "--optimizer lion: choose one of sgd, adamw"),
     ],
 )
 def test_options_out_of_range_are_named(changes, message):
@@ -176,7 +181,7 @@ def test_options_out_of_range_are_named(changes, message):
 
 def test_dampening_makes_the_steady_step_the_rate_times_the_gradient():
     weight = nn.Parameter(torch.zeros(1))
-    optimizer = OPTIMIZERS["sgd"](options(), [{"params": [weight], "lr": 0.1}])
+    optimizer = create_optimizer([{"params": [weight], "lr": 0.1}], settings())
     for _ in range(200):
         weight.grad = torch.ones(1)
         optimizer.step()
@@ -205,3 +210,15 @@ def test_a_rate_is_scaled_only_when_asked_and_says_so(caplog):
     assert "640 clips" in caplog.text
     with pytest.raises(ValueError, match="--lr_scale_base"):
         scaled_rate(0.1, 20, 4, 8, -1)
+
+
+def test_settings_are_the_options_with_their_defaults():
+    defaults = parse_opts([])
+    for name, value in asdict(RunSettings()).items():
+        assert getattr(defaults, name) == (list(value) if isinstance(value, tuple) else value), name
+    assert build_settings(defaults) == create_settings(lr_milestones=[200, 300])
+
+
+def test_a_setting_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match=r"^rate=0\.1: no setting of a training; there are .*learning_rate"):
+        create_settings(rate=0.1)

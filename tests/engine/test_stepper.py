@@ -1,15 +1,14 @@
 """From losses to weights: accumulation, clipping, loss scaling, and going on in the middle of an epoch."""
 
-from argparse import Namespace
 from collections import OrderedDict
 
 import pytest
 import torch
 from torch import nn
 
-from engine import OPTIMIZERS, SCHEDULES, checkpoint
+from engine import OPTIMIZERS, SCHEDULES, RunSettings, checkpoint
 from engine.training.ema import Ema
-from engine.training.optim import build_schedule, learning_rate
+from engine.training.optim import create_optimizer, create_schedule, learning_rate
 from engine.training.stepper import Stepper, steps_per_epoch
 
 BATCHES, EPOCHS = 7, 4
@@ -32,19 +31,17 @@ class Task(nn.Module):
         return {"loss": nn.functional.cross_entropy(self.model["network"](batch[0]), batch[1])}
 
 
-def options(**changes) -> Namespace:
-    values = {"learning_rate": 0.1, "momentum": 0.9, "dampening": 0.9, "weight_decay": 1e-3, "nesterov": False}
-    plan = {"lr_schedule": "plateau", "lr_patience": 0, "lr_step": 1, "lr_milestones": [1, 2], "lr_gamma": 0.5}
-    warmup = {"lr_warmup": 0.6, "lr_warmup_factor": 0.1, "n_epochs": EPOCHS, "iter_size": 1}
-    return Namespace(**values | plan | warmup | {"optimizer": "sgd"} | changes)
+PLAN = {"lr_patience": 0, "lr_step": 1, "lr_milestones": (1, 2), "lr_gamma": 0.5, "lr_warmup": 0.6, "n_epochs": EPOCHS}
 
 
 def make(task: nn.Module, ema: bool = False, scaler=None, clip_grad: float = 0.0, **changes) -> Stepper:
-    opt = options(**changes)
-    optimizer = OPTIMIZERS[opt.optimizer](opt, [{"params": list(task.parameters()), "lr": opt.learning_rate}])
+    settings = RunSettings(**PLAN | changes)
+    optimizer = create_optimizer([{"params": list(task.parameters()), "lr": settings.learning_rate}], settings)
+    schedule = create_schedule(settings, optimizer, BATCHES, iter_size=settings.iter_size)
     average = Ema(task.model["network"], 0.9) if ema else None
-    schedule = build_schedule(opt, optimizer, BATCHES)
-    return Stepper(task, optimizer, schedule, iter_size=opt.iter_size, clip_grad=clip_grad, scaler=scaler, ema=average)
+    return Stepper(
+        task, optimizer, schedule, iter_size=settings.iter_size, clip_grad=clip_grad, scaler=scaler, ema=average
+    )
 
 
 def batch(seed: int, size: int = 4, dtype: torch.dtype = torch.float32):

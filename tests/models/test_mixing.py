@@ -1,12 +1,10 @@
 """Mixup and CutMix: clips and labels are mixed by the same weights."""
 
-from argparse import Namespace
-
 import pytest
 import torch
 from torch.nn import functional as F
 
-from models.mixing import Mixing, build_mixing
+from models.mixing import Mixing, create_mixing
 
 CLASSES = 5
 
@@ -66,8 +64,8 @@ def test_a_soft_target_with_one_class_costs_what_the_class_costs():
 
 
 def test_options_build_it_or_nothing():
-    assert build_mixing(Namespace(mixup=0.0, cutmix=0.0)) is None
-    assert len(build_mixing(Namespace(mixup=0.2, cutmix=1.0)).transforms) == 2
+    assert create_mixing(0.0, 0.0) is None
+    assert len(create_mixing(0.2, 1.0).transforms) == 2
     for arguments in ((-1.0, 0.5), (0.5, -1.0), (0.0, 0.0)):
         with pytest.raises(ValueError, match="--mixup and --cutmix"):
             Mixing(*arguments)

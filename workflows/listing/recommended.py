@@ -1,6 +1,5 @@
 """Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
-from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
 
 def run_files(results: Path, name: str) -> RunFiles:
     """Name the files of a run."""
-    return named_files(Namespace(result_path=results, dataset="List", run_name=name))
+    return named_files(results / "List", name)
 
 
 def extraction(properties: VideoProperties, small: bool) -> Command:

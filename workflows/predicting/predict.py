@@ -12,8 +12,8 @@ from engine.checkpoint import finished_epochs
 from engine.device.reproducibility import choose_device
 from models import stream_weights
 
-from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE
+from ..testing.scoring import prepared
 from .agreement import common_recipe, spread_over
 from .predictor import Prediction, Predictor, predict_video, share_cores
 from .trained import Source, distinct_names, listed, load_trained

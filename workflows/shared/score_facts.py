@@ -55,7 +55,7 @@ def state_scored(
         "provenance": images_made(opt, dataset.reader.store),
         "activation": opt.fusion if opt.clip_mean == "after" else "",
         "checkpoints": {
-            source.name: state_checkpoint(source, state, arch_of(opt))
+            source.name: state_checkpoint(source, state, arch_of(opt.model, opt.model_depth))
             for source, state in zip(sources, states, strict=True)
         },
     }

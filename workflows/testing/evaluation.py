@@ -4,36 +4,22 @@ import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
 from datasets.builders import list_tested
-from engine import (
-    ScoreAccumulator,
-    Scores,
-    checkpoint,
-    dtype_of,
-    is_main,
-    result_lines,
-    score_videos,
-    setup,
-    video_metrics,
-    write_result,
-)
-from engine.evaluation.metrics import check_scores
+from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
-from models import FUSIONS, StreamNetwork, fuse, inference_ready, load_stream, stream_weights
+from models import StreamNetwork, load_stream, stream_weights
 from models.weights import stream_channels, weights_of
 from opts import ARCHITECTURE, adopt, as_trained
-from sts_common import counted
 
 from ..shared.score_facts import check_held_out, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
+from .scoring import same_classes, score
 
 log = logging.getLogger(__name__)
 
@@ -74,36 +60,23 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     opt, specs, states = load_specs(opt, specs)
     listing = list_tested(opt)
     networks = load_networks(opt, specs, states, listing.class_names)
-    num_classes = networks[0].num_classes
     loader = build_loader(opt, "test", list(dict.fromkeys(spec.stream for spec in specs if spec.stream)))
     assert isinstance(loader.dataset, ClipDataset)
-    about = state_scored(opt, loader.dataset, listing, specs, states)
-    videos, counts = loader.dataset.videos, loader.dataset.clip_counts
-    accumulator = ScoreAccumulator(
-        *(counts, len(networks), num_classes, device),
-        activation=FUSIONS[opt.fusion] if opt.clip_mean == "after" else None,
-        fuse=partial(fuse, method=method_of(opt.fusion), weights=opt.fusion_weights) if len(networks) > 1 else None,
-    )
-    in_form = partial(prepared, device=device, amp=opt.amp, compile_mode=opt.compile, group_width=opt.group_width)
-    ready = [in_form(network.to(device)) for network in networks]
-    scored = score_videos(ready, loader, accumulator, device=device, amp=opt.amp)
-    for spec, logits in zip(specs, scored.logits, strict=True):
-        for video, row in zip(videos, logits, strict=True):
-            check_scores(row, f"{spec.path}: {video.name}")
-    return opt, Scores(
-        video=[video.name for video in videos],
-        label=torch.tensor([video.label for video in videos]),
-        class_names=[*listing.class_names, *(f"class {i}" for i in range(len(listing.class_names), num_classes))],
-        streams=[spec.name for spec in specs],
-        logits=scored.logits,
-        clips=scored.clips.expand(len(networks), -1),
+    scores = score(
+        {spec.name: network for spec, network in zip(specs, networks, strict=True)},
+        loader,
+        class_names=listing.class_names,
         listed=len(listing.entries),
-        clip_top1=scored.clip_top1,
-        clip_top5=scored.clip_top5,
-        activated=scored.activated,
-        fused_hits=scored.fused_hits,
-        about=about,
+        fusion=method_of(opt.fusion),
+        fusion_weights=opt.fusion_weights,
+        clip_mean=opt.clip_mean,
+        device=device,
+        amp=opt.amp,
+        compile_mode=opt.compile,
+        group_width=opt.group_width,
+        about=state_scored(opt, loader.dataset, listing, specs, states),
     )
+    return opt, scores
 
 
 def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, list[StreamSpec], list[dict[str, Any]]]:
@@ -182,30 +155,6 @@ def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> st
     """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
     stored = state.get("options", {}).get("run_name") if networks == 1 else None
     return stored if given is None else given
-
-
-def prepared(
-    network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
-) -> nn.Module:
-    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form."""
-    dtype = dtype_of(device, amp)
-    if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
-        return network
-    return inference_ready(network, dtype, compile_mode=compile_mode, group_width=group_width)
-
-
-def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
-    """Refuse networks that cannot be fused, or cannot name all labels.
-
-    Raises:
-        ValueError: If their numbers of classes differ, or are fewer than the labels.
-    """
-    counts = [network.num_classes for network in networks]
-    for path, count in zip(paths, counts, strict=True):
-        if count != counts[0]:
-            raise ValueError(f"{path}: {counted(count, 'class')}, but {paths[0]} has {counts[0]}; they cannot be fused")
-        if count < num_labels:
-            raise ValueError(f"{path}: {counted(count, 'class')}, but the annotation has {num_labels}")
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:

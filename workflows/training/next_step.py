@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from datasets import FLOW, MODALITIES, RGB
-from engine.command.naming import RunFiles, result_dir
+from engine.command.naming import RunFiles
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE
 
 from ..shared.command_lines import command, words_of
@@ -81,7 +81,7 @@ def distilling(opt: Namespace, teacher: Path) -> str:
 def newest_best(opt: Namespace, modality: str) -> Path | None:
     """Find the best checkpoint of the newest run of another kind on the same split, beside this one's."""
     found = []
-    for file in result_dir(opt).glob("*/options.yaml"):
+    for file in (Path(opt.result_path) / opt.dataset).glob("*/options.yaml"):
         best, options = file.parent.with_name(f"{file.parent.name}_best.pth"), read_options(file)
         if best.exists() and options.get("modality") == modality and options.get("split") == opt.split:
             found.append(best)

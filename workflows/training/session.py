@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from datasets import ClipLoader, VideoDataset, num_listed
 from datasets.records.fingerprint import describe_videos
-from engine import Run, checkpoint, find_start, fit, is_main, resumed_options
+from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
 from engine.training.run import check_is_newest
@@ -52,7 +52,10 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
     opt = adopt(opt, pretrained, ARCHITECTURE)
     state, source = find_start(resume, files_of(opt))
     if source:
-        opt = resumed_options(state, opt, source, HERE, FREE)
+        options = resumed_options(
+            *(state, vars(opt), source), given=opt.given, here=HERE, free=FREE, anyway=opt.resume_anyway
+        )
+        opt = Namespace(**options)
         if resume != "auto":
             check_is_newest(state, source, files_of(opt))
         return Start(opt, state, source, True)
@@ -76,31 +79,60 @@ def describe_run(
         loaders: Batches of "train" and "val".
 
     Returns:
-        "stream", "class_names", "network", its {"name", "args"}, "arch", "recipe", "parameters", "macs" of a clip,
-        "data", see `describe_videos`, by subset, and "defaults", those of the options that differ from them; options of
-        this machine and this call have none.
+        As `run_info`.
     """
-    costs, options, data = costs_of(opt, model), vars(opt), {}
+    data = {}
     on_test_list = {"val": "test"} if opt.val_fraction == 0 else {}  # as was said where it was built
     for subset, loader in loaders.items():
         assert isinstance(loader.dataset, VideoDataset)
         data[subset] = describe_videos(loader.dataset, num_listed(opt, on_test_list.get(subset, subset)))
+    return run_info(model, names, recipe, data=data, options=vars(opt))
+
+
+def run_info(
+    model: StreamNetwork,
+    names: Sequence[str],
+    recipe: Mapping[str, Any],
+    *,
+    data: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the metadata of a run for its checkpoints, in plain values.
+
+    Args:
+        model: The network that learns.
+        names: Class names.
+        recipe: How the clips were made; "sample_duration" and "sample_size" at least.
+        data: Description of the videos by subset, see `describe_videos`.
+        options: Of the run, by name; all of them or some.
+
+    Returns:
+        "arch", "stream", "class_names", "network", its {"name", "args"}, "recipe", "parameters", "macs" of a clip,
+        "data", and "defaults", those of the options that differ from them; options of this machine and this call have
+        none.
+    """
+    costs, defaults = costs_of(model, recipe), vars(parse_opts([]))
     return {
+        "arch": model.network.arch,
         "stream": model.stream,
         "class_names": list(names),
         "network": dict(model.network.origin),
-        "arch": model.network.arch,
         "recipe": {**recipe, "normalisation": model.normalisation},
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,
-        "data": data,
-        "defaults": {n: value for n, value in vars(parse_opts([])).items() if n not in HERE and options[n] != value},
+        "data": dict(data),
+        "defaults": {
+            name: value
+            for name, value in defaults.items()
+            if name not in HERE and name in options and options[name] != value
+        },
     }
 
 
-def costs_of(opt: Namespace, model: StreamNetwork) -> Costs:
-    """Count the cost of a clip."""
-    return estimate(model.network, (model.mean.numel(), opt.sample_duration, opt.sample_size, opt.sample_size))
+def costs_of(model: StreamNetwork, recipe: Mapping[str, Any]) -> Costs:
+    """Count the cost of a clip of this recipe."""
+    side = recipe["sample_size"]
+    return estimate(model.network, (model.mean.numel(), recipe["sample_duration"], side, side))
 
 
 def complete(
@@ -111,7 +143,7 @@ def complete(
     val: Loader,
     columns: Mapping[str, str] = TRAIN_COLUMNS,
 ) -> dict[str, float]:
-    """Train to the last epoch; log the cost of a clip at the start, and the next commands at the end.
+    """Train to the last epoch, see `train_to_end`, and log the next commands.
 
     Args:
         opt: Options.
@@ -124,10 +156,23 @@ def complete(
     Returns:
         "acc", the best validation accuracy, in [0, 1].
     """
-    costs = costs_of(opt, model)
-    compiled(model, opt.compile)
-    fit(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)
+    train_to_end(run, model, train, val, columns, compile_mode=opt.compile)
     if is_main():
         for line in next_lines(opt, run.files, run.best[0]):
             log.info(line)
     return {"acc": run.best[0]}
+
+
+def train_to_end(
+    run: Run,
+    model: StreamNetwork,
+    train: Loader,
+    val: Loader,
+    columns: Mapping[str, str] = TRAIN_COLUMNS,
+    *,
+    compile_mode: str = "off",
+) -> None:
+    """Train to the last epoch, with the cost of a clip in the log; arguments as `complete`, and a key of `COMPILE`."""
+    costs = costs_of(model, run.info["recipe"])
+    compiled(model, compile_mode)
+    run_epochs(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)

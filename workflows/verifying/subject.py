@@ -70,7 +70,7 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    stored, tested = stored_options(state, opt, file, HERE), stored_options(recorded, opt, file)
+    stored, tested = stored_options(state, vars(opt), file, HERE), stored_options(recorded, vars(opt), file)
     names = (*VALIDATION, *VIEWS) if tested else VALIDATION
     validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
     test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))

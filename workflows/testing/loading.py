@@ -1,0 +1,64 @@
+"""Networks from checkpoint files, by keyword arguments."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from datasets import Stream
+from engine import checkpoint
+from models import StreamNetwork, restore_stream
+from models.backbones.arguments import OPTIONS
+from models.weights import origin_of
+
+from .evaluation import stream_of
+
+
+def load_checkpoint(
+    file: str | Path,
+    *,
+    stream: Stream | None = None,
+    model: str | None = None,
+    normalisation: str | Sequence[float] = "auto",
+    **arguments: Any,
+) -> StreamNetwork:
+    """Load the network of a checkpoint in eval mode, on the CPU, with all that the file states.
+
+    Those of training, of the published code and of 3D-ResNets state their network or show it by their weights; what
+    leaves no trace in weights is assumed, and that is said.
+
+    Args:
+        file: Checkpoint, .pth or .safetensors.
+        stream: What the network reads, where the file does not state it; None: as its first convolution shows.
+        model: A key of `MODELS`, where the file does not show it.
+        normalisation: Of inputs, where the file does not state it: a key of `NORMALISATIONS`, the mean of each channel
+            and then the standard deviations, in grey levels, or "auto", by whose weights they are.
+        arguments: Of the constructor of the network, as of `create_model`, in place of those that the file shows.
+
+    Returns:
+        The network; its `class_names` and `recipe` are empty where the file does not state them, `stream`,
+        `normalisation` and `network.origin` never are.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is damaged, holds no network, or one of other arguments or of another stream.
+
+    Examples:
+        >>> network = load_checkpoint("results/HMDB51/rgb_best.pth")
+        >>> kinetics = load_checkpoint("RGB_Kinetics_16f.pth", depth=101)
+        >>> kinetics.reset_classifier(51)
+    """
+    state, source = checkpoint.load(file), str(file)
+    words = [normalisation] if isinstance(normalisation, str) else list(map(str, normalisation))
+    given = {OPTIONS.get(name, "model_args") for name in arguments}
+    given |= {"normalisation"} if words != ["auto"] else set()
+    origin = origin_of(state)
+    if model not in (None, origin["name"]):
+        origin = {"name": model, "args": {}}
+    return restore_stream(
+        state,
+        source,
+        stream or stream_of(state, source),
+        {"name": origin["name"], "args": origin["args"] | arguments},
+        normalisation=words,
+        given=given,
+    ).eval()
