@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
-from datasets.builders import list_tested
+from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_annotation, build_loader, check_data
 from engine import (
     ScoreAccumulator,
     Scores,
@@ -72,10 +71,12 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     opt, specs, states = load_specs(opt, specs)
-    listing = list_tested(opt)
+    annotation = build_annotation(opt)
+    listing = annotation.list_subset(opt.test_subset, scored=True)
     networks = load_networks(opt, specs, states, listing.class_names)
     num_classes = networks[0].num_classes
-    loader = build_loader(opt, "test", list(dict.fromkeys(spec.stream for spec in specs if spec.stream)))
+    read = list(dict.fromkeys(spec.stream for spec in specs if spec.stream))
+    loader = build_loader(opt, "test", read, annotation=annotation)
     assert isinstance(loader.dataset, ClipDataset)
     about = state_scored(opt, loader.dataset, listing, specs, states)
     videos, counts = loader.dataset.videos, loader.dataset.clip_counts

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.builders import list_official
+from datasets import Annotation
 from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
 from datasets.records.fingerprint import list_sha256
@@ -67,9 +67,9 @@ def lists_here(opt: Namespace) -> dict[str, str]:
     """Return the SHA-256 of every list of every split that is here, by its name."""
     digests: dict[str, str] = {}
     for split in SPLITS:
-        of_split = Namespace(**vars(opt) | {"split": split})
         try:
-            lists = {name: list_official(of_split, name).entries for name in ("train", "test")}
+            annotation = Annotation(opt.annotation_path, dataset=opt.dataset, split=split)
+            lists = {name: annotation.read(name).entries for name in ("train", "test")}
         except (FileNotFoundError, ValueError):
             continue  # an annotation need not have all splits
         digests |= {f"the {name} part of split {split}": list_sha256(e) for name, e in parts(opt, lists).items()}
