@@ -27,15 +27,13 @@ RULES = ("corrected", "compat")
 FLIPS = ("auto", "always", "never")
 MODES = ("train", "val", "test")
 
-# Of a recipe in a checkpoint -> of `ClipOptions`; the rate of video files is one of `open_videos`.
+# Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
 RECIPE = {
     "sample_size": "size",
     "sample_duration": "length",
     "clip_stride": "stride",
     "sampling": "sampling",
     "short_side": "short_side",
-    "train_sampling": "train_sampling",
-    "test_sampling": "test_sampling",
 }
 
 
@@ -114,14 +112,15 @@ class ClipOptions:
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any], **options: Any) -> "ClipOptions":
-        """Return the options by which the clips of a checkpoint were cut, and its test cuts them.
+        """Return the options by which the clips of a checkpoint were cut, and by which its test cuts them.
 
         Args:
-            recipe: Of the checkpoint; {} has the defaults, as published ones.
+            recipe: Of the checkpoint, see `make_recipe`; {} has the defaults, which are right for published ones.
             options: Of this class, instead of the recipe's.
         """
         stated = {**recipe, **recipe.get("test", {})}
-        return cls(**{name: stated[option] for option, name in RECIPE.items() if option in stated} | options)
+        names = RECIPE | {name: name for name in ("train_sampling", "test_sampling")}
+        return cls(**{name: stated[option] for option, name in names.items() if option in stated} | options)
 
 
 def check_stride(option: str, sampling: str, stride: int) -> None:
