@@ -9,7 +9,7 @@ Examples:
 from argparse import Namespace
 from functools import partial
 
-from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
+from datasets import FLOW, MODALITIES, RGB, build_annotation, build_loader, build_recipe, check_data
 from engine import build_run, check_results, checkpoint, setup, step_rate
 from engine.command import cli, naming
 from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, parameter_groups, start_stream
@@ -29,7 +29,8 @@ def main(opt: Namespace) -> dict[str, float]:
         raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
     if not opt.resume_path1:
         raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
-    names = class_names(opt, "train")
+    annotation = build_annotation(opt)
+    names = annotation.class_names("train")
 
     teacher_checkpoint = checkpoint.load(opt.resume_path1)
     taught = teacher_options(opt, teacher_checkpoint)
@@ -51,7 +52,8 @@ def main(opt: Namespace) -> dict[str, float]:
         label_smoothing=opt.label_smoothing,
     ).to(device)
 
-    train, val = build_loader(opt, "train", flow=flow), build_loader(opt, "val", (RGB,))
+    train = build_loader(opt, "train", flow=flow, annotation=annotation)
+    val = build_loader(opt, "val", (RGB,), annotation=annotation)
     groups = parameter_groups(student.network, begin, rate := step_rate(opt))
     if connectors := list(task.losses.parameters()):
         groups.append({"params": connectors, "lr": rate})

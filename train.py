@@ -8,7 +8,7 @@ Examples:
 from argparse import Namespace
 from functools import partial
 
-from datasets import MODALITIES, build_loader, build_recipe, check_data, class_names
+from datasets import MODALITIES, build_annotation, build_loader, build_recipe, check_data
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
 from models import Classify, create_mixing, frozen_norms, parameter_groups, start_stream
@@ -29,7 +29,8 @@ def main(opt: Namespace) -> dict[str, float]:
     if len(MODALITIES[opt.modality]) != 1:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
     (stream,) = MODALITIES[opt.modality]
-    names = class_names(opt, "train")
+    annotation = build_annotation(opt)
+    names = annotation.class_names("train")
 
     model = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     check_data(opt, state, source, stream, names if resuming else None)
@@ -38,7 +39,7 @@ def main(opt: Namespace) -> dict[str, float]:
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN)
     task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
 
-    train, val = build_loader(opt, "train"), build_loader(opt, "val")
+    train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
     groups = parameter_groups(model.network, begin, step_rate(opt))
     info = describe_run(opt, model, names, build_recipe(opt, train, CLIP), {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -1,6 +1,8 @@
 """Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips.
 
-builders.py  from the options to batches;  streams.py  RGB and FLOW;  video.py  clips of the videos of a list
+builders.py  from the options to batches, by what takes values:
+opening.py   open_videos: which videos of an annotation.py there are, a subset.py;  streams.py  RGB and FLOW
+cutting.py   ClipOptions: how they are cut into clips, a video.py of them;  loaders.py  make_loader: batches
 corpora/     DATASETS: from annotation files to a list of entries, a data set a file;  lists/  forms of annotation files
 stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
 clips/       SAMPLERS, CROPS: frames that are chosen, their part that is seen, augmentation
@@ -11,20 +13,25 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 `sts_net.datasets`.
 """
 
-from .builders import build_dataset, build_loader, class_names, num_listed
+from .annotation import Annotation
+from .builders import build_annotation, build_clips, build_dataset, build_loader
 from .clips.augment import AUGMENTS
 from .clips.crops import TEST_CROPS
 from .clips.random_crops import CROPS
 from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, clip_starts, loop
 from .corpora import DATASETS, SIDED
+from .cutting import ClipOptions, make_dataset
 from .decoding.images import DECODERS
 from .decoding.video.reading import read_video
+from .loaders import make_loader
 from .loading.loader import LOADERS, ClipLoader
 from .loading.online_flow import FLOW_SOURCES, OnlineFlow
-from .records.clip_recipe import build_recipe, check_data
+from .opening import open_videos
+from .records.clip_recipe import build_recipe, check_data, make_recipe
 from .records.lookup import MISSING
 from .stores.detect import STORES
 from .streams import FLOW, MODALITIES, RGB, Stream
+from .subset import Videos
 from .video import ClipDataset, Video, VideoDataset
 
 __all__ = [
@@ -44,19 +51,26 @@ __all__ = [
     "TAILS",
     "TEST_CROPS",
     "TEST_SAMPLERS",
+    "Annotation",
     "ClipDataset",
     "ClipLoader",
+    "ClipOptions",
     "OnlineFlow",
     "Stream",
     "Video",
     "VideoDataset",
+    "Videos",
+    "build_annotation",
+    "build_clips",
     "build_dataset",
     "build_loader",
     "build_recipe",
     "check_data",
-    "class_names",
     "clip_starts",
     "loop",
-    "num_listed",
+    "make_dataset",
+    "make_loader",
+    "make_recipe",
+    "open_videos",
     "read_video",
 ]

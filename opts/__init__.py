@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
+from datasets.cutting import check_stride
 from engine.command import cli, config, naming
 from models.backbones import check_options, spec_of
 from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, split_layout
@@ -148,8 +149,7 @@ def check(opt: Namespace) -> None:
     check_streams(opt)
     check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
-        if opt.clip_stride > 1 and getattr(opt, name).startswith("segment"):
-            raise ValueError(f"--{name} {getattr(opt, name)} spans the video: leave out --clip_stride")
+        check_stride(name, getattr(opt, name), opt.clip_stride)
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 

@@ -1,4 +1,6 @@
-"""Numbers in messages."""
+"""Numbers and choices in messages."""
+
+from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
@@ -18,3 +20,13 @@ def size_in_words(size: float) -> str:
         if size >= unit:
             return f"{size / unit:.1f} {name}"
     return f"{size:.0f} bytes"
+
+
+def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
+    """Refuse a value that is none of the choices of an option.
+
+    Raises:
+        ValueError: Names the option, the value and the choices.
+    """
+    if value not in (allowed := tuple(choices)):
+        raise ValueError(f"{option} {value}: is none of {', '.join(allowed)}")

@@ -7,7 +7,6 @@ The kernels are torchvision's. Its transforms are not used: they draw from torch
 draws would be other, and depend on the streams and on workers; and they do not turn flow vectors with the picture.
 """
 
-from argparse import Namespace
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -184,14 +183,9 @@ def check_probability(p: float, option: str) -> float:
     return p
 
 
-AUGMENTS: dict[str, Callable[[Namespace], Augment]] = {
-    "color_jitter": lambda opt: ColourJitter(*opt.color_jitter),
-    "grayscale": lambda opt: Grayscale(opt.grayscale),
-    "randaugment": lambda opt: RandAugment(*opt.randaugment),
-    "erasing": lambda opt: RandomErasing(opt.erasing),
+AUGMENTS: dict[str, Callable[..., Augment]] = {
+    "color_jitter": ColourJitter,
+    "grayscale": Grayscale,
+    "randaugment": RandAugment,
+    "erasing": RandomErasing,
 }
-
-
-def build_augments(opt: Namespace) -> list[Augment]:
-    """Build the augmentations that `--augment` names, in its order."""
-    return [AUGMENTS[name](opt) for name in opt.augment]

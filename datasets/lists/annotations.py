@@ -5,6 +5,8 @@ import io
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -24,15 +26,36 @@ BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` wr
 Row = TypeVar("Row")
 
 log = logging.getLogger(__name__)
+kept: ContextVar[dict[Path, str] | None] = ContextVar("kept", default=None)
+
+
+@contextmanager
+def keep_texts(texts: dict[Path, str]) -> Iterator[None]:
+    """Read each file once while this is open: `read_text` puts its text into `texts`, and takes it from there."""
+    token = kept.set(texts)
+    try:
+        yield
+    finally:
+        kept.reset(token)
 
 
 def read_text(path: Path) -> str:
-    """Read a text file.
+    """Read a text file, unless it is among the texts that are kept.
 
     Raises:
         FileNotFoundError: If there is no such file.
         ValueError: If it is not text.
     """
+    texts = kept.get()
+    if texts is None:
+        return decode_text(path)
+    if path not in texts:
+        texts[path] = decode_text(path)
+    return texts[path]
+
+
+def decode_text(path: Path) -> str:
+    """Read a text file from the disk; raises as `read_text`."""
     try:
         data = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

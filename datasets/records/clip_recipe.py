@@ -8,12 +8,14 @@ from typing import Any
 
 from sts_common import counted
 
+from ..cutting import RECIPE, ClipOptions
 from ..loading.loader import ClipLoader
 from ..stores.cache import DecodedCache
 from ..stores.provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from ..stores.store import Store
 from ..stores.video_files import VideoFiles
 from ..streams import FLOW, Stream
+from ..subset import Videos
 from ..video import VideoDataset
 
 log = logging.getLogger(__name__)
@@ -26,42 +28,74 @@ TEST_SAMPLING = {"segments": "segments"}
 def build_recipe(
     opt: Namespace, loader: ClipLoader, names: Sequence[str], flow: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Describe how the clips were made, as plain values. Normalisation is in the network's metadata.
+    """Describe how the clips were made, as `make_recipe`.
 
     Args:
         opt: Describes the data.
         loader: Reads them.
         names: Options that shape a clip of a test, too.
         flow: Content of `flow.json`, where flow is computed.
-
-    Returns:
-        These options, as a test takes them; the rate of video files is that of the images in use, whatever they are.
-        "train_sampling", and "test", its counterpart, see `opts.as_trained`; "provenance" of the images.
     """
     assert isinstance(loader.dataset, VideoDataset)
-    images = images_made(opt, loader.dataset.reader.store)
+    settings = {name: getattr(opt, name) for name in names}
+    images = images_made(loader.dataset.reader.store, opt.flow_source)
+    return state_recipe(settings, opt.train_sampling, images, flow)
+
+
+def make_recipe(videos: Videos, clips: ClipOptions, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Describe how training clips are made, as plain values. Normalisation is in the network's metadata.
+
+    Args:
+        videos: The training videos.
+        clips: How they are cut.
+        flow: Content of `flow.json`, where flow is computed.
+
+    Returns:
+        The options that shape a clip of a test, too, by the names that they have on a command line; the rate of video
+        files is that of the images in use, whatever they are. "train_sampling", and "test", its counterpart, see
+        `ClipOptions.from_recipe`; "provenance" of the images.
+    """
+    settings = {option: getattr(clips, name) for option, name in RECIPE.items()}
+    settings["video_fps"] = videos.video_fps or 0.0
+    return state_recipe(settings, clips.train_sampling, images_made(videos.store, videos.flow_source), flow)
+
+
+def state_recipe(
+    settings: Mapping[str, Any], train_sampling: str, images: Mapping[str, Any], flow: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return a recipe of options, the metadata of the images, and those of flow that is computed."""
     rate = {"video_fps": images["fps"] or 0.0} if "fps" in images else {}
     return {
-        **{name: getattr(opt, name) for name in names},
+        **settings,
         **rate,
-        "train_sampling": opt.train_sampling,
-        "test": {"test_sampling": TEST_SAMPLING.get(opt.train_sampling, "all")},
-        "provenance": images | dict(flow or {}),
+        "train_sampling": train_sampling,
+        "test": {"test_sampling": TEST_SAMPLING.get(train_sampling, "all")},
+        "provenance": {**images, **(flow or {})},
     }
 
 
-def images_made(opt: Namespace, store: Store) -> dict[str, Any]:
-    """Return the metadata of a store's images; video files are read at `--video_fps` and their own size."""
+def images_made(store: Store, flow_source: str = "files") -> dict[str, Any]:
+    """Return the metadata of a store's images; video files are read at the store's rate and their own size."""
     source = store.store if isinstance(store, DecodedCache) else store
-    return {"fps": source.fps, "short_side": None} if isinstance(source, VideoFiles) else provenance(opt)
+    if isinstance(source, VideoFiles):
+        return {"fps": source.fps, "short_side": None}
+    return provenance(source.root, flow_source=flow_source)
 
 
-def provenance(opt: Namespace) -> dict[str, Any]:
-    """Return the metadata of the images in use; stored flow is not in use where flow is computed."""
-    root = Path(opt.frame_dir)
-    if opt.layout == "video":
-        return {"fps": opt.video_fps or None, "short_side": None}
-    return read_record(root / FRAMES_FILE) if opt.flow_source == "online" else read_provenance(root)
+def provenance(
+    root: Path, *, layout: str = "auto", video_fps: float | None = None, flow_source: str = "files"
+) -> dict[str, Any]:
+    """Return the metadata of the images in use, without a look at them.
+
+    Args:
+        root: Folder of all videos.
+        layout: As in `open_videos`; "video" are read at `video_fps` and their own size.
+        video_fps: Frames per second, None or 0 for those of each file.
+        flow_source: "online": stored flow is not in use.
+    """
+    if layout == "video":
+        return {"fps": video_fps or None, "short_side": None}
+    return read_record(root / FRAMES_FILE) if flow_source == "online" else read_provenance(root)
 
 
 def check_data(
@@ -79,20 +113,54 @@ def check_data(
     Raises:
         ValueError: If classes, clip geometry or the encoding of flow differ.
     """
-    stored = checkpoint.get("class_names")
-    if stored and class_names is not None and list(stored) != list(class_names):
-        raise ValueError(
-            f"{source}: trained on {counted(len(stored), 'class')} ({', '.join(stored[:3])}, ...), but "
-            f"{opt.annotation_path} has {len(class_names)} ({', '.join(class_names[:3])}, ...)"
-        )
     recipe = checkpoint.get("recipe", {})
+    if class_names is not None:
+        check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
     for name in sorted(recipe.keys() & vars(opt).keys() - ELSEWHERE):
         if recipe[name] != getattr(opt, name):
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
     if stream == FLOW:
-        differences = flow_mismatch(provenance(opt), recipe.get("provenance", {}))
-        if differences and not opt.allow_flow_mismatch:
-            raise ValueError(
-                f"{source}: saw other flow than {opt.frame_dir} gives: {'; '.join(differences)}. Extract the "
-                f"{'frames' if opt.flow_source == 'online' else 'flow'} again, or go on with --allow_flow_mismatch"
-            )
+        root, online = Path(opt.frame_dir), opt.flow_source
+        images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
+        check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)
+
+
+def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: str, where: Path | str) -> None:
+    """Refuse class names of the data that are not those of a checkpoint.
+
+    Args:
+        stored: Those of the checkpoint, if it has any.
+        names: Those of the data.
+        source: Name of the checkpoint, for errors.
+        where: Place of the annotation, likewise.
+
+    Raises:
+        ValueError: If they differ.
+    """
+    if stored and list(stored) != list(names):
+        raise ValueError(
+            f"{source}: trained on {counted(len(stored), 'class')} ({', '.join(stored[:3])}, ...), but "
+            f"{where} has {len(names)} ({', '.join(names[:3])}, ...)"
+        )
+
+
+def check_flow(
+    images: Mapping[str, Any], recipe: Mapping[str, Any], source: str, where: Path | str, flow_source: str = "files"
+) -> None:
+    """Refuse flow that a network would misread.
+
+    Args:
+        images: Metadata of the images in use, see `provenance`.
+        recipe: Of the checkpoint.
+        source: Name of the checkpoint, for errors.
+        where: Folder of the images, likewise.
+        flow_source: "files" or "online".
+
+    Raises:
+        ValueError: If the encoding of flow or its frames differ.
+    """
+    if differences := flow_mismatch(dict(images), recipe.get("provenance", {})):
+        raise ValueError(
+            f"{source}: saw other flow than {where} gives: {'; '.join(differences)}. Extract the "
+            f"{'frames' if flow_source == 'online' else 'flow'} again, or go on with --allow_flow_mismatch"
+        )

@@ -7,6 +7,7 @@ from typing import Any
 from ..clips.views import Placement, whole
 from ..lists.entries import Entry
 from ..stores.store import Video
+from ..subset import Videos
 from ..video import ClipDataset, VideoDataset
 
 
@@ -21,22 +22,22 @@ def list_sha256(videos: Iterable[Entry | Video]) -> str:
     return digest.hexdigest()
 
 
-def describe_videos(dataset: VideoDataset | ClipDataset, listed: int) -> dict[str, Any]:
+def describe_videos(dataset: VideoDataset | ClipDataset) -> dict[str, Any]:
     """Return the fingerprint of a data set's videos, as plain values.
 
     Args:
-        dataset: The videos that are used.
-        listed: Number of those that are listed.
+        dataset: The videos that are used, of `open_videos` or any others.
 
     Returns:
         "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of the
         first video's images, None where the first one cannot be read.
     """
+    videos = dataset.videos
     return {
-        "videos": len(dataset.videos),
-        "listed": listed,
-        "sha256": list_sha256(dataset.videos),
-        "frames": sum(video.num_frames for video in dataset.videos),
+        "videos": len(videos),
+        "listed": videos.listed if isinstance(videos, Videos) else len(videos),
+        "sha256": list_sha256(videos),
+        "frames": sum(video.num_frames for video in videos),
         "image": image_size(dataset),
     }
 

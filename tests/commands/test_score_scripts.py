@@ -16,8 +16,7 @@ from runs import server
 import test_single_stream
 import test_two_stream
 import train
-from datasets import FLOW, RGB, build_dataset
-from datasets.builders import list_official
+from datasets import FLOW, RGB, build_annotation, build_dataset
 from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
 from engine.evaluation.result_file import result_lines
@@ -173,7 +172,7 @@ def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
         two(data, path, *words, "--short_side", "36")
     said = about(path)
     opt = parse_opts(data)
-    lines = "".join(f"{entry.name} {entry.label}\n" for entry in list_official(opt, "test").entries)
+    lines = "".join(f"{entry.name} {entry.label}\n" for entry in build_annotation(opt).read("test").entries)
     assert said["list_sha256"] == hashlib.sha256(lines.encode()).hexdigest()
     assert {name: said[name] for name in ("subset", "dataset", "split", "fusion", "fusion_weights", "activation")} == {
         "subset": "test",

@@ -16,7 +16,7 @@ from PIL import Image
 
 import STS_train
 import train
-from datasets.builders import list_subset
+from datasets import build_annotation
 from engine import checkpoint
 from engine.checkpoint import tensor_file
 from engine.command import cli
@@ -265,7 +265,7 @@ def test_videos_in_quarantine_are_missing_and_counted(trained, copied):
 
 def held_out_videos(file: Path, root: Path) -> list[str]:
     stored = checkpoint.load(file)["options"] | {"annotation_path": str(root / "labels")}
-    return [entry.path for entry in list_subset(Namespace(**stored), "val")]
+    return [entry.path for entry in build_annotation(Namespace(**stored)).list_subset("val").entries]
 
 
 def test_another_split_is_recognised_by_its_list(trained, copied):

@@ -1,18 +1,21 @@
 """Augmentation of clips: one draw for all frames and streams, colours of RGB alone."""
 
-from argparse import Namespace
-
 import numpy as np
 import pytest
 import torch
 from torchvision.transforms.v2 import functional as TF
 
+from datasets import RGB, build_clips
 from datasets.clips import augment as A
 from datasets.clips import image_ops as pictures
+from opts import parse_opts
 
-OPTIONS = Namespace(
-    augment=list(A.AUGMENTS), color_jitter=[0.4, 0.4, 0.4, 0.1], grayscale=0.5, randaugment=[2, 20], erasing=0.5
-)
+STRONG = {
+    "color_jitter": A.ColourJitter(hue=0.1),
+    "grayscale": A.Grayscale(0.5),
+    "randaugment": A.RandAugment(2, 20),
+    "erasing": A.RandomErasing(0.5),
+}
 GEOMETRIC = A.OPERATIONS[1:6]
 
 
@@ -33,7 +36,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("name", A.AUGMENTS)
 def test_clips_keep_their_form_and_their_source(name):
-    augment, clip = A.AUGMENTS[name](OPTIONS), noise()
+    augment, clip = STRONG[name], noise()
     before, changed = {stream: x.clone() for stream, x in clip.items()}, 0
     for seed in range(40):
         out = augment(clip, rng(seed))
@@ -46,7 +49,7 @@ def test_clips_keep_their_form_and_their_source(name):
 
 @pytest.mark.parametrize("name", A.AUGMENTS)
 def test_results_follow_the_generator_alone_whichever_streams_are_there(name):
-    augment, clip = A.AUGMENTS[name](OPTIONS), noise()
+    augment, clip = STRONG[name], noise()
     for seed in range(25):
         torch.manual_seed(seed)
         draws = [rng(seed) for _ in range(3)]
@@ -60,7 +63,7 @@ def test_results_follow_the_generator_alone_whichever_streams_are_there(name):
 
 @pytest.mark.parametrize("name", A.AUGMENTS)
 def test_all_frames_of_a_clip_are_changed_alike(name):
-    augment, clip = A.AUGMENTS[name](OPTIONS), noise(frames=1)
+    augment, clip = STRONG[name], noise(frames=1)
     clip = {stream: x.repeat(1, 4, 1, 1) for stream, x in clip.items()}
     for seed in range(40):
         assert all(torch.equal(x, x[:, :1].expand_as(x)) for x in augment(clip, rng(seed)).values())
@@ -202,9 +205,10 @@ def test_erased_boxes_are_where_drawn_and_alike_in_all_streams():
 
 
 def test_augmentations_are_built_in_the_order_asked_for():
-    opt = Namespace(**vars(OPTIONS) | {"augment": ["erasing", "color_jitter"]})
-    assert [type(a) for a in A.build_augments(opt)] == [A.RandomErasing, A.ColourJitter]
-    assert A.build_augments(Namespace(augment=[])) == []
+    words = "--augment erasing color_jitter grayscale --grayscale 0.5 --color_jitter 0 0.1 0.2 0.3"
+    erasing, jitter, grey = build_clips(parse_opts(words.split()), [RGB]).augment
+    assert (type(erasing), erasing.p, jitter.strengths, grey.p) == (A.RandomErasing, 0.25, (0, 0.1, 0.2, 0.3), 0.5)
+    assert build_clips(parse_opts([]), [RGB]).augment == []
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from corpora import TREES, make_kinetics
 from helpers import words_for, write_hmdb51
 from PIL import Image
 
-from datasets import DATASETS, build_dataset, build_loader, class_names
+from datasets import DATASETS, build_annotation, build_dataset, build_loader
 from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
 from datasets.stores.frames import FrameFolders
@@ -33,7 +33,7 @@ def folder_of(root: Path) -> Path:
 def test_every_data_set_reads_its_tree(dataset, tmp_path):
     make, names, train, test = TREES[dataset]
     opt = options(make(tmp_path), dataset, "--modality", "RGB_Flow", "--val_fraction", "0")
-    assert class_names(opt, "train") == class_names(opt, "test") == names
+    assert [build_annotation(opt).class_names(subset) for subset in ("train", "test")] == [names, names]
     videos = build_dataset(opt, "train")
     assert len(videos) == train
     assert [video.label for video in videos.videos] == sorted(video.label for video in videos.videos)
@@ -126,7 +126,7 @@ def test_a_test_needs_no_training_list(tmp_path):
     root = make_kinetics(tmp_path)
     (root / "labels" / "Kinetics_train_labels.txt").unlink()
     opt = options(root, "Kinetics")
-    assert class_names(opt, "test") == ["abseiling", "air drumming"]
+    assert build_annotation(opt).class_names("test") == ["abseiling", "air drumming"]
     assert len(build_dataset(opt, "test").videos) == 4
     with pytest.raises(FileNotFoundError, match=r"Kinetics_train_labels.txt: no such file"):
         build_dataset(opt, "train")
@@ -136,7 +136,7 @@ def test_training_needs_no_test_list_unless_it_steers_by_it(tmp_path):
     root = make_kinetics(tmp_path)
     (root / "labels" / "Kinetics_val_labels.txt").unlink()
     opt = options(root, "Kinetics", "--val_fraction", "0.5")
-    assert class_names(opt, "train") == ["abseiling", "air drumming"]
+    assert build_annotation(opt).class_names("train") == ["abseiling", "air drumming"]
     assert len(build_dataset(opt, "train")) == len(build_dataset(opt, "val")) == 2
     with pytest.raises(FileNotFoundError, match=r"Kinetics_val_labels.txt: no such file"):
         build_dataset(options(root, "Kinetics", "--val_fraction", "0"), "val")

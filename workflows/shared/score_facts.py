@@ -52,7 +52,7 @@ def state_scored(
         "split": opt.split,
         "list_sha256": list_sha256(listing.entries),
         "options": {name: getattr(opt, name) for name in STATED},
-        "provenance": images_made(opt, dataset.reader.store),
+        "provenance": images_made(dataset.reader.store, opt.flow_source),
         "activation": opt.fusion if opt.clip_mean == "after" else "",
         "checkpoints": {
             source.name: state_checkpoint(source, state, arch_of(opt.model, opt.model_depth))

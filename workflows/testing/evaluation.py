@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_loader, check_data
-from datasets.builders import list_tested
+from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_annotation, build_loader, check_data
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
 from models import StreamNetwork, load_stream, stream_weights
@@ -58,9 +57,11 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     opt, specs, states = load_specs(opt, specs)
-    listing = list_tested(opt)
+    annotation = build_annotation(opt)
+    listing = annotation.list_subset(opt.test_subset, scored=True)
     networks = load_networks(opt, specs, states, listing.class_names)
-    loader = build_loader(opt, "test", list(dict.fromkeys(spec.stream for spec in specs if spec.stream)))
+    read = list(dict.fromkeys(spec.stream for spec in specs if spec.stream))
+    loader = build_loader(opt, "test", read, annotation=annotation)
     assert isinstance(loader.dataset, ClipDataset)
     scores = score(
         {spec.name: network for spec, network in zip(specs, networks, strict=True)},

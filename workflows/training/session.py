@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datasets import ClipLoader, VideoDataset, num_listed
+from datasets import ClipLoader, VideoDataset
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
@@ -82,10 +82,9 @@ def describe_run(
         As `run_info`.
     """
     data = {}
-    on_test_list = {"val": "test"} if opt.val_fraction == 0 else {}  # as was said where it was built
     for subset, loader in loaders.items():
         assert isinstance(loader.dataset, VideoDataset)
-        data[subset] = describe_videos(loader.dataset, num_listed(opt, on_test_list.get(subset, subset)))
+        data[subset] = describe_videos(loader.dataset)
     return run_info(model, names, recipe, data=data, options=vars(opt))
 
 

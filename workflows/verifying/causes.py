@@ -4,6 +4,7 @@ Every cause is asked for its evidence, the likeliest first; what cannot be seen 
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import RGB, clip_starts
@@ -44,7 +45,8 @@ def causes(system: System, comparison: Comparison) -> list[Cause]:
 
 def about_images(system: System, comparison: Comparison) -> Iterator[Cause]:
     """Yield causes in the extraction of the images."""
-    here, there = provenance(system.options(comparison.part)), system.state.get("recipe", {}).get("provenance", {})
+    opt, there = system.options(comparison.part), system.state.get("recipe", {}).get("provenance", {})
+    here = provenance(Path(opt.frame_dir), layout=opt.layout, video_fps=opt.video_fps, flow_source=opt.flow_source)
     others = tuple(sorted((here | there).keys() - {*FLOW_KEYS, *GEOMETRY}))
     if system.stream.name != "flow":
         others = tuple(name for name in others if name != "library")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from datasets import ClipDataset, Video, VideoDataset, build_loader, num_listed
+from datasets import ClipDataset, Video, VideoDataset, build_loader
 from datasets.records.fingerprint import describe_videos
 from engine import video_metrics
 from engine.training.loop import evaluate
@@ -101,9 +101,7 @@ def measure(system: System, part: str) -> Measurement:
         loader = build_loader(opt, "val", [system.stream])
         assert isinstance(loader.dataset, VideoDataset)
         metrics = evaluate(task_of(system), loader, system.device, amp=opt.amp)
-        # Without a held-out part it is the test list, which was said when it was built.
-        listed = num_listed(opt, "val" if opt.val_fraction else "test")
-        return Measurement(metrics, describe_videos(loader.dataset, listed), len(loader.dataset), loader.dataset.videos)
+        return Measurement(metrics, describe_videos(loader.dataset), len(loader.dataset), loader.dataset.videos)
     used, scores = score_streams(opt, [StreamSpec(name=system.stream.name, path=system.file, stream=system.stream)])
     assert scores.clip_top1 is not None
     assert scores.clip_top5 is not None
@@ -112,7 +110,7 @@ def measure(system: System, part: str) -> Measurement:
     metrics |= {"clip_top1": int(scores.clip_top1.sum()) / clips, "clip_top5": int(scores.clip_top5.sum()) / clips}
     dataset = build_loader(used, "test", [system.stream]).dataset
     assert isinstance(dataset, ClipDataset)
-    return Measurement(metrics, describe_videos(dataset, scores.listed), clips, dataset.videos)
+    return Measurement(metrics, describe_videos(dataset), clips, dataset.videos)
 
 
 def task_of(system: System) -> Classify | Distill:

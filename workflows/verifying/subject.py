@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from datasets import Stream, check_data, class_names
+from datasets import Stream, build_annotation, check_data
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
@@ -75,7 +75,7 @@ def load_system(opt: Namespace, file: str) -> System:
     validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
     test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))
     model = load_stream(validation, stream, state, file).to(device)
-    check_data(validation, state, file, stream, class_names(validation, "test"))
+    check_data(validation, state, file, stream, build_annotation(validation).class_names("test"))
     return System(file, state, validation, test, stream, model, device)
 
 

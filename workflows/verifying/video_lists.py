@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from datasets.corpora import list_dataset
+from datasets import Annotation
 from datasets.lists.entries import Entry
 from datasets.lists.holdout import hold_out
 from datasets.records.fingerprint import list_sha256
@@ -70,7 +70,8 @@ def lists_here(annotation_path: Path, dataset: str, val_fraction: float) -> dict
     digests: dict[str, str] = {}
     for split in SPLITS:
         try:
-            lists = {name: list_dataset(dataset, annotation_path, split, name).entries for name in ("train", "test")}
+            annotation = Annotation(annotation_path, dataset=dataset, split=split)
+            lists = {name: annotation.read(name).entries for name in ("train", "test")}
         except (FileNotFoundError, ValueError):
             continue  # an annotation need not have all splits
         digests |= {

@@ -1,0 +1,85 @@
+"""Annotation of a data set: its lists, and the parts into which a held-out fraction divides the training list."""
+
+import logging
+from functools import cached_property
+from pathlib import Path
+
+from sts_common import check_choice
+
+from .corpora import DATASETS, list_dataset
+from .lists.annotations import keep_texts
+from .lists.entries import Entry, Listing
+from .lists.holdout import hold_out
+
+log = logging.getLogger(__name__)
+
+SPLITS = (1, 2, 3)
+
+
+class Annotation:
+    """Lists of a data set. A list is read when it is first asked for, each of its files once, and kept.
+
+    Args:
+        path: Folder of the official label files, or one list.
+        dataset: A key of `DATASETS`.
+        split: Official split, 1, 2 or 3; data sets with a single one ignore it.
+        val_fraction: Fraction of the training videos held out for validation, in [0, 1); 0: the test list validates.
+
+    Raises:
+        FileNotFoundError: If there is no such path.
+        ValueError: If there is no such data set or split.
+    """
+
+    def __init__(self, path: Path | str, *, dataset: str = "HMDB51", split: int = 1, val_fraction: float = 0.1) -> None:
+        check_choice("--dataset", dataset, DATASETS)
+        check_choice("--split", str(split), map(str, SPLITS))
+        self.path, self.dataset, self.split, self.val_fraction = Path(path), dataset, split, val_fraction
+        if not self.path.exists():
+            raise FileNotFoundError(f"{self.path}: no such folder; --annotation_path must hold the label files")
+        self.texts: dict[Path, str] = {}
+        self.official: dict[str, Listing] = {}
+
+    def read(self, subset: str) -> Listing:
+        """Return the official "train" or "test" list; raises as `ListVideos`."""
+        if subset not in self.official:
+            with keep_texts(self.texts):
+                self.official[subset] = list_dataset(self.dataset, self.path, self.split, subset)
+        return self.official[subset]
+
+    def class_names(self, subset: str) -> list[str]:
+        """Return the class names by label index, as known from the official "train" or "test" list."""
+        return self.read(subset).class_names
+
+    @cached_property
+    def divided(self) -> tuple[list[Entry], list[Entry]]:
+        """The training list without the held-out entries, and these; raises as `hold_out`."""
+        return hold_out(self.read("train").entries, self.val_fraction)
+
+    def list_subset(self, subset: str, *, scored: bool = False) -> Listing:
+        """List the entries of a subset, also those whose video cannot be used.
+
+        Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
+        videos that the result is reported on. The original did so, and it is said aloud.
+
+        Args:
+            subset: "train", "val" or "test".
+            scored: Whether a test scores them; then "val" is what is held out, and nothing in its place.
+
+        Raises:
+            FileNotFoundError: If a file is missing.
+            ValueError: If a line is malformed, `val_fraction` is outside [0, 1), or none can be held out to be scored.
+        """
+        if subset == "test":
+            return self.read("test")
+        if subset == "val" and not scored and self.val_fraction == 0:
+            log.warning("--val_fraction 0: the schedule and the best model are chosen on the test list")
+            return self.read("test")
+        if subset == "train" and self.val_fraction == 0:
+            return self.read("train")
+        train, held_out = self.divided
+        if subset == "val" and not held_out:
+            if scored:
+                raise ValueError(f"{self.path}: --test_subset val: too few training videos to hold any out")
+            log.warning("too few videos to hold any out: validating on the training videos")
+        entries = held_out if subset == "val" and held_out else train
+        return self.read("train")._replace(entries=entries)

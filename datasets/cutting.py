@@ -1,0 +1,208 @@
+"""Cutting of videos into clips: which frames of a video, which part of them, and how they look."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from sts_common import check_choice, counted
+
+from .clips.augment import AUGMENTS, Augment
+from .clips.crops import TEST_CROPS, CenterCrop
+from .clips.random_crops import CROPS
+from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, Sampler, TestSampler
+from .clips.sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
+from .clips.windows import Geometry
+from .corpora import SIDED
+from .loading.online_flow import OnlineFlow, OnlineReader, PairReader
+from .stores.cache import DecodedCache
+from .streams import FLOW, Stream
+from .subset import Videos, find_streams
+from .video import ClipDataset, ClipReader, VideoDataset
+
+log = logging.getLogger(__name__)
+
+RULES = ("corrected", "compat")
+FLIPS = ("auto", "always", "never")
+MODES = ("train", "val", "test")
+
+# Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
+RECIPE = {
+    "sample_size": "size",
+    "sample_duration": "length",
+    "clip_stride": "stride",
+    "sampling": "sampling",
+    "short_side": "short_side",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions:
+    """How clips are cut from videos. One serves training, validation and test: each reads what concerns it.
+
+    Attributes:
+        streams: Streams to read, or their names; None: those that the videos were opened with.
+        length: Frames per clip, >= 1.
+        size: Side of the clip, in pixels, >= 1.
+        stride: Steps from one frame of a clip to the next, >= 1; 1 where frames are chosen by segments.
+        sampling: "corrected", or "compat", by the rules of the publications with their slips.
+        train_sampling: Frames of a training clip, a key of `SAMPLERS`.
+        val_sampling: Frames of a validation clip, a key of `SAMPLERS`.
+        test_sampling: Clips of a test video, a key of `TEST_SAMPLERS`.
+        num_clips: Clips per test video, >= 1, unless all are taken.
+        tail: Last frames of a test video, one of `TAILS`.
+        num_crops: Crops per test clip, a key of `TEST_CROPS`.
+        short_side: Short side that frames of validation and test are resized to, in pixels; None: `size`.
+        crop: Crop of a training clip, a key of `CROPS`.
+        crop_scales: Of the crop: sides over the short side, or the ends of a range; None: those of its publication.
+        flip: "always" mirrors half of the training clips, "never" none; "auto" is "never" where labels have a side.
+        augment: Further augmentation of training clips, in order: keys of `AUGMENTS`, or objects.
+        seed: Of the draws and of the order of the videos, in [0, 2**31).
+
+    Raises:
+        ValueError: If a value is outside its limits.
+    """
+
+    streams: Sequence[Stream | str] | None = None
+    length: int = 16
+    size: int = 112
+    stride: int = 1
+    sampling: str = "corrected"
+    train_sampling: str = "random"
+    val_sampling: str = "center"
+    test_sampling: str = "all"
+    num_clips: int = 10
+    tail: str = "overlap"
+    num_crops: str | int = 1
+    short_side: int | None = None
+    crop: str = "corners"
+    crop_scales: Sequence[float] | None = None
+    flip: str = "auto"
+    augment: Sequence[str | Augment] = ()
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        for option, number in (
+            *(("sample_size", self.size), ("sample_duration", self.length)),
+            *(("clip_stride", self.stride), ("num_clips", self.num_clips)),
+        ):
+            if number < 1:
+                raise ValueError(f"--{option} must be >= 1, got {number}")
+        if not 0 <= self.seed < 2**31:
+            raise ValueError(f"--manual_seed must be in [0, 2**31), got {self.seed}")
+        for option, value, choices in self.choices():
+            check_choice(option, value, choices)
+        for option in ("train_sampling", "val_sampling", "test_sampling"):
+            check_stride(option, getattr(self, option), self.stride)
+
+    def choices(self) -> Sequence[tuple[str, str, Sequence[str] | Mapping[str, Any]]]:
+        """Return option, value and choices of everything that is named."""
+        return (
+            ("--sampling", self.sampling, RULES),
+            ("--train_sampling", self.train_sampling, SAMPLERS),
+            ("--val_sampling", self.val_sampling, SAMPLERS),
+            ("--test_sampling", self.test_sampling, TEST_SAMPLERS),
+            ("--tail", self.tail, TAILS),
+            ("--num_crops", str(self.num_crops), TEST_CROPS),
+            ("--crop", self.crop, CROPS),
+            ("--flip", self.flip, FLIPS),
+            *(("--augment", augment, AUGMENTS) for augment in self.augment if isinstance(augment, str)),
+        )
+
+    @classmethod
+    def from_recipe(cls, recipe: Mapping[str, Any], **options: Any) -> "ClipOptions":
+        """Return the options by which the clips of a checkpoint were cut, and by which its test cuts them.
+
+        Args:
+            recipe: Of the checkpoint, see `make_recipe`; {} has the defaults, which are right for published ones.
+            options: Of this class, instead of the recipe's.
+        """
+        stated = {**recipe, **recipe.get("test", {})}
+        names = RECIPE | {name: name for name in ("train_sampling", "test_sampling")}
+        return cls(**{name: stated[option] for option, name in names.items() if option in stated} | options)
+
+
+def check_stride(option: str, sampling: str, stride: int) -> None:
+    """Refuse a stride where frames are chosen by segments.
+
+    Raises:
+        ValueError: Names the option.
+    """
+    if stride > 1 and sampling.startswith("segment"):
+        raise ValueError(f"--{option} {sampling} spans the video: leave out --clip_stride")
+
+
+def make_dataset(
+    videos: Videos, clips: ClipOptions | None = None, *, mode: str | None = None, flow: OnlineFlow | None = None
+) -> VideoDataset | ClipDataset:
+    """Cut videos into clips.
+
+    Args:
+        videos: What is cut, see `open_videos`.
+        clips: How; None has the defaults.
+        mode: "train" or "val", one clip of each video, or "test", every clip that a test scores; None: what the videos
+            are the subset of.
+        flow: Computes the flow stream in place of its files.
+
+    Raises:
+        ValueError: If there is no such mode or stream, the crops of a test do not fit, flow is to be computed and is
+            not, or the decoded frames do not fit into a cache.
+    """
+    clips, mode = clips or ClipOptions(), mode or videos.subset
+    check_choice("mode", mode, MODES)
+    streams = videos.streams if clips.streams is None else find_streams(clips.streams)
+    if isinstance(videos.store, DecodedCache):
+        videos.store.prepare(videos, streams)
+    log.info("%s %s: %s", videos.dataset, mode, counted(len(videos), "video"))
+    read = partial(make_reader, videos, streams, flow)
+    if mode == "test":
+        crops = TEST_CROPS[str(clips.num_crops)](clips.size, short_side=clips.short_side)
+        return ClipDataset(videos, read(crops), crops, sample=choose_test_sampler(clips), length=clips.length)
+    if mode == "val":
+        reader, name = read(CenterCrop(clips.size, clips.short_side)), clips.val_sampling
+    else:
+        augments = [AUGMENTS[augment]() if isinstance(augment, str) else augment for augment in clips.augment]
+        reader, name = read(train_geometry(clips, videos.dataset), augments), clips.train_sampling
+    sample = choose_sampler(name, clips.sampling, clips.stride)
+    return VideoDataset(videos, reader, sample=sample, length=clips.length, seed=clips.seed)
+
+
+def make_reader(
+    videos: Videos,
+    streams: Sequence[Stream],
+    flow: OnlineFlow | None,
+    geometry: Geometry,
+    augments: Sequence[Augment] = (),
+) -> ClipReader:
+    """Make the reader of clips: from files, or with flow that is computed.
+
+    Raises:
+        ValueError: If flow is to be computed by a script that cannot.
+    """
+    if FLOW not in streams or videos.flow_source == "files":
+        return ClipReader(streams, videos.store, geometry, augments)
+    if flow is None:
+        raise ValueError("--flow_source online is for STS_train.py; here flow is read from files: leave it out")
+    if flow.device:
+        return PairReader(streams, videos.store, geometry, augments)
+    return OnlineReader(streams, videos.store, flow, geometry, augments)
+
+
+def train_geometry(clips: ClipOptions, dataset: str) -> Geometry:
+    """Return the geometry of training clips, which are not mirrored where labels say "left" and "right"."""
+    still = clips.flip == "never" or (clips.flip == "auto" and dataset in SIDED)
+    return CROPS[clips.crop](clips.size, clips.crop_scales, 0.0 if still else 0.5)
+
+
+def choose_sampler(name: str, rules: str, stride: int) -> Sampler:
+    """Return the sampler of one clip of a video."""
+    return partial((COMPAT_SAMPLERS if rules == "compat" else SAMPLERS)[name], stride=stride)
+
+
+def choose_test_sampler(clips: ClipOptions) -> TestSampler:
+    """Return the sampler of every clip of a video."""
+    samplers = COMPAT_TEST_SAMPLERS if clips.sampling == "compat" else TEST_SAMPLERS
+    sample = samplers[clips.test_sampling]
+    tail: dict[str, Any] = {"tail": clips.tail} if sample is TEST_SAMPLERS["all"] else {}
+    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail)
