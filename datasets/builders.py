@@ -144,6 +144,8 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
     needs = {stream.name for stream in MODALITIES[opt.modality]}
     if not opt.only_RGB:
         needs |= {FLOW.name} & store.streams
+    if opt.flow_source == "online":
+        needs |= {FLOW.name}  # a teacher's, also where --modality names the student's stream alone
     on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
     if manifest:
         manifest.check(store, seed=opt.manual_seed)

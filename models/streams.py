@@ -25,8 +25,11 @@ class StreamNetwork(nn.Module):
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
         normalisation: {"mean", "std"} in place of the stream's own.
 
+    Attributes:
+        view: Key of the batch that it reads, the stream's name unless it is set to that of another size.
+
     Shape:
-        Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
+        Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out.
     """
 
     mean: Tensor
@@ -39,7 +42,7 @@ class StreamNetwork(nn.Module):
     ) -> None:
         super().__init__()
         channels_last(network)
-        self.network, self.stream = network, stream.name
+        self.network, self.stream, self.view = network, stream.name, stream.name
         for name, default in (("mean", stream.mean), ("std", stream.std)):
             values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
@@ -59,7 +62,7 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.stream]
+        clips = batch[self.view]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
