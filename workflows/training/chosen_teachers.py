@@ -48,9 +48,15 @@ def choose_teachers(opt: Namespace) -> dict[str, str]:
     special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
     if not opt.teacher:
         if MODALITIES[opt.modality] != (RGB, FLOW):
-            raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
+            raise ValueError(
+                f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow, or name "
+                "teachers with --teacher"
+            )
         if not opt.resume_path1:
-            raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
+            raise ValueError(
+                "--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow); or name "
+                "teachers with --teacher"
+            )
         if special:
             raise ValueError(
                 f"--teacher_losses {next(iter(special))}: needs --teacher {next(iter(special))}=CHECKPOINT"
