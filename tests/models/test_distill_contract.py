@@ -1,6 +1,7 @@
 """What distillation losses say of themselves: arguments, labels, shapes of features, projectors, optimisers."""
 
 import logging
+from argparse import Namespace
 
 import pytest
 import torch
@@ -13,8 +14,6 @@ from models.distill import Distiller, LossSpec, OptimizerSettings, OutputShapes,
 from models.distill.arguments import parse_loss_args
 from models.distill.projector import Projector, resizing
 from opts import parse_opts
-
-NARROW = {"width": 0.0625}
 
 
 class Stream:
@@ -90,13 +89,38 @@ def test_every_argument_of_a_loss_is_an_option_or_one_of_loss_args(name):
     assert set(spec.rare) == set(spec.arguments) - set(spec.options)
 
 
+OTHER = {"layers": ["layer2"], "levels": ["layer3", "avgpool"], "norm": "variance", "time_kernel": 3}
+OF_OPTIONS = [(name, argument) for name, spec in DISTILLERS.items() for argument in spec.options]
+
+
+@pytest.mark.parametrize(("name", "argument"), OF_OPTIONS)
+def test_every_option_of_a_loss_changes_it(name, argument):
+    network, found = small("resnet"), []
+    opt = parse_opts(["--modality", "RGB_Flow", "--distill", name])
+    option = DISTILLERS[name].options[argument]
+    for changes in ({}, {option: OTHER.get(argument) or 2 * getattr(opt, option)}):
+        torch.manual_seed(0)
+        changed = Namespace(**vars(opt) | changes)
+        (loss,) = build_distillers(changed, network, network, 0)
+        student, teacher = random_output(network, 1), random_output(network, 2)
+        terms = loss(student, teacher, torch.tensor([0, 1, 2, 3]))
+        found.append({key: loss.warmup(1) * term.item() for key, term in terms.items()})
+    assert found[0] != found[1]
+
+
+def random_output(network: nn.Module, seed: int) -> Output:
+    generator = torch.Generator().manual_seed(seed)
+    features = {
+        name: torch.randn(4, *shape, generator=generator) for name, shape in shapes(network)[0].features.items()
+    }
+    return Output(torch.randn(4, 5, generator=generator), features)
+
+
 @pytest.mark.parametrize("name", DISTILLERS)
 def test_a_loss_that_needs_no_labels_works_without_them(name):
     network = small("resnet")
     loss = create_distiller(name, *shapes(network, network))
-    generator = torch.Generator().manual_seed(1)
-    features = {key: torch.randn(4, *shape, generator=generator) for key, shape in shapes(network)[0].features.items()}
-    out = Output(torch.randn(4, 5, generator=generator), features)
+    out = random_output(network, 1)
     if not loss.needs_labels:
         assert all(term.isfinite() for term in loss(out, out, None).values())
     else:
