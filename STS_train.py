@@ -1,22 +1,32 @@
-"""Train SFS, an RGB student that learns motion from a frozen flow teacher.
+"""Train SFS, an RGB student that learns motion from a frozen flow teacher, or a student of several teachers.
 
 Examples:
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --distill mse     # MARS
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --flow_source online     # needs no stored flow
+    python STS_train.py --teacher flow=flow.pth --teacher rgb=large.pth --teacher_losses rgb=dkd*0.5 --project auto
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 
-from datasets import FLOW, MODALITIES, RGB, build_annotation, build_loader, build_recipe, check_data
-from engine import build_run, check_results, checkpoint, setup, step_rate
+from datasets import build_annotation, build_loader, build_recipe, check_data
+from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
-from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, parameter_groups, start_stream
+from models import parameter_groups, start_stream
 from opts import CLIP, DISTILL, parse_opts
+from workflows.training.chosen_teachers import (
+    build_task,
+    choose_teachers,
+    flow_readers,
+    load_teachers,
+    read_by,
+    reads_flow,
+)
 from workflows.training.session import choose_start, complete, describe_run
-from workflows.training.teacher_flow import build_teacher_flow
-from workflows.training.teachers import teacher_options, tell_student
+from workflows.training.teacher_flow import shared_flow
+from workflows.training.teachers import tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -25,49 +35,41 @@ def main(opt: Namespace) -> dict[str, float]:
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)
     check_results(files, resuming=resuming)
-    if MODALITIES[opt.modality] != (RGB, FLOW):
-        raise ValueError(f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow")
-    if not opt.resume_path1:
-        raise ValueError("--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow)")
+    chosen = choose_teachers(opt)
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 
-    teacher_checkpoint = checkpoint.load(opt.resume_path1)
-    taught = teacher_options(opt, teacher_checkpoint)
-    teacher = load_stream(taught, FLOW, teacher_checkpoint, opt.resume_path1)
-    check_data(opt, teacher_checkpoint, opt.resume_path1, FLOW, names if COMPARE_LOGITS & set(opt.distill) else None)
-    flow = build_teacher_flow(opt, teacher_checkpoint, opt.resume_path1, device)
+    teachers = load_teachers(opt, chosen, names)
+    read, views = read_by(opt, teachers)
+    flow = shared_flow(opt, flow_readers(teachers), device)
 
-    student = start_stream(opt, RGB, state, source, len(names), resuming=resuming)
-    tell_student(opt, taught, source)
-    check_data(opt, state, source, RGB, names if resuming else None)
+    student = start_stream(opt, views[0], state, source, len(names), resuming=resuming)
+    for teacher in teachers:
+        tell_student(opt, teacher.opt, source, teacher.name)
+    check_data(opt, state, source, views[0], names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    frozen = frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN)
-    losses = build_distillers(opt, student.network, teacher.network, begin)
-    task = Distill(
-        *(student, teacher, losses),
-        ce_weight=opt.ce_weight,
-        frozen_norms=frozen,
-        label_smoothing=opt.label_smoothing,
-    ).to(device)
-
-    train = build_loader(opt, "train", flow=flow, annotation=annotation)
-    val = build_loader(opt, "val", (RGB,), annotation=annotation)
+    task = build_task(opt, student, teachers, begin).to(device)
+    train = build_loader(read, "train", views, flow, annotation)
+    val = build_loader(read, "val", views[:1], flow if reads_flow(views[0]) else None, annotation)
     groups = parameter_groups(student.network, begin, rate := step_rate(opt))
-    if connectors := list(task.losses.parameters()):
-        groups.append({"params": connectors, "lr": rate})
+    if learnable := task.loss_parameters():
+        groups.append({"params": learnable, "lr": rate})
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(opt, run, student, train, val, log_columns(opt))
+    return complete(read, run, student, train, val, log_columns(naming.student_name(opt.distill), task.names))
 
 
-def log_columns(opt: Namespace) -> dict[str, str]:
-    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy."""
-    terms = {"loss": "loss", "loss_MSE": "loss_mse", f"loss_{naming.student_name(opt.distill)}": "loss_ce"}
+def log_columns(student: str, teachers: Sequence[str]) -> dict[str, str]:
+    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy.
+
+    Where teachers have names, all terms of each are in the place of the feature loss.
+    """
+    taught = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
+    terms = {"loss": "loss", **taught, f"loss_{student}": "loss_ce"}
     return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
 
 

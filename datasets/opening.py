@@ -134,6 +134,8 @@ def streams_needed(
     needs = {stream.name for stream in streams}
     if not only_rgb:
         needs |= {FLOW.name} & store.streams
+    if flow_source == "online":
+        needs |= {FLOW.name}  # a teacher's, also where the student's stream alone is named
     on_disk = needs - ({FLOW.name} if flow_source == "online" else set())
     return on_disk, len(needs - on_disk)
 

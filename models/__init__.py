@@ -4,7 +4,7 @@ backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 distill/    DISTILLERS: losses between the Outputs of student and teacher
-tasks.py    Classify and Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
+tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
 inference/  networks compiled, folded, with wider groups, and as one module to export
 analysis/   MACs, Grad-CAM, similarity of features
@@ -17,19 +17,19 @@ from .backbones import MODELS, build_model, create_model
 from .backbones.conv_gradients import install
 from .backbones.output import Output
 from .backbones.resnet import SHORTCUTS
-from .distill import COMPARE_LOGITS, DISTILLERS, LEVELS, NORMS, build_distillers
+from .distill import DISTILLERS, LEVELS, NORMS, PROJECT, build_distillers, create_distiller, output_shapes
+from .distillation import Distill
 from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, create_mixing
 from .normalisation import NORMALISATIONS
 from .streams import StreamNetwork, load_stream, restore_stream, start_stream
-from .tasks import Classify, Distill
+from .tasks import Classify
 
 install()
 
 __all__ = [
-    "COMPARE_LOGITS",
     "COMPILE",
     "DISTILLERS",
     "FUSIONS",
@@ -37,6 +37,7 @@ __all__ = [
     "MODELS",
     "NORMALISATIONS",
     "NORMS",
+    "PROJECT",
     "SHORTCUTS",
     "Classify",
     "Distill",
@@ -48,6 +49,7 @@ __all__ = [
     "build_model",
     "combine",
     "compiled",
+    "create_distiller",
     "create_mixing",
     "create_model",
     "estimate",
@@ -58,6 +60,7 @@ __all__ = [
     "inference_ready",
     "linear_cka",
     "load_stream",
+    "output_shapes",
     "parameter_groups",
     "restore_stream",
     "start_stream",

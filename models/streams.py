@@ -30,9 +30,10 @@ class StreamNetwork(nn.Module):
         class_names: By label; empty where they are not known, as in published checkpoints.
         recipe: How the clips that it was trained on were made, see `datasets.build_recipe`; empty likewise.
         source: The checkpoint that it was loaded from, for messages.
+        view: Key of the batch that it reads, the stream's name unless it is set to that of another size.
 
     Shape:
-        Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
+        Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out.
     """
 
     mean: Tensor
@@ -45,7 +46,7 @@ class StreamNetwork(nn.Module):
     ) -> None:
         super().__init__()
         channels_last(network)
-        self.network, self.stream = network, stream.name
+        self.network, self.stream, self.view = network, stream.name, stream.name
         self.class_names: list[str] = []
         self.recipe: dict[str, Any] = {}
         self.source = ""
@@ -73,7 +74,7 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.stream]
+        clips = batch[self.view]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)

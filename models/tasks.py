@@ -1,16 +1,14 @@
 """Training tasks: a batch goes in, named losses come out.
 
-The training loop knows only `task(batch)["loss"]`, so distillation needs no loop of its own.
+The training loop lowers `task(batch)["loss"]`, and with it "own_loss_*", of losses with optimisers of their own. It
+knows none of them by name, so distillation needs no loop of its own.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .distill.distiller import Distiller
 from .mixing import Mixing
 from .streams import StreamNetwork
 
@@ -77,60 +75,6 @@ class Classify(Task):
         if target.is_floating_point():
             out["acc"] = (logits.argmax(1) == target.argmax(1)).float().mean()
         return out
-
-
-class Distill(Task):
-    """Cross-entropy of an RGB student plus distillation from a frozen flow teacher.
-
-    Only the student is meant to be deployed: learnable parts of a loss stay in `losses`. Outside training the
-    teacher is not run, so validation needs no flow.
-
-    Args:
-        student: Trained.
-        teacher: Frozen, always in eval mode.
-        losses: Distillation terms.
-        ce_weight: Factor on the cross-entropy.
-        frozen_norms: As in `Task`.
-        label_smoothing: Of the cross-entropy alone, see `Classify`.
-    """
-
-    def __init__(
-        self,
-        student: StreamNetwork,
-        teacher: StreamNetwork,
-        losses: Iterable[Distiller],
-        *,
-        ce_weight: float = 1.0,
-        frozen_norms: Iterable[nn.Module] = (),
-        label_smoothing: float = 0.0,
-    ) -> None:
-        super().__init__(student, frozen_norms)
-        self.label_smoothing = check_smoothing(label_smoothing)
-        self.teacher, self.ce_weight = teacher.requires_grad_(False), ce_weight
-        self.losses = nn.ModuleList(losses)
-        self.trains_head_only_by_ce = any(loss.detaches_head for loss in losses)
-
-    def train(self, mode: bool = True) -> "Distill":
-        super().train(mode)
-        self.teacher.eval()  # frozen running statistics as well as frozen weights
-        return self
-
-    def forward(self, batch: Batch) -> dict[str, Tensor]:
-        student, target = self.model(batch), batch["label"]
-        logits = student.logits
-        if self.training and self.trains_head_only_by_ce:
-            logits = self.model.classify(student.features["avgpool"].detach())
-        smoothing = self.label_smoothing if self.training else 0.0
-        terms = {"loss_ce": self.ce_weight * F.cross_entropy(logits.float(), target, label_smoothing=smoothing)}
-        watched = {}
-        if self.training:
-            with torch.inference_mode():
-                teacher = self.teacher(batch)
-            watched["acc_teacher"] = (teacher.logits.argmax(1) == target).float().mean()
-            for loss in cast(Iterable[Distiller], self.losses):
-                weight = loss.warmup(self.epoch)
-                terms |= {name: weight * term for name, term in loss(student, teacher, target).items()}
-        return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}
 
 
 def check_smoothing(value: float) -> float:

@@ -132,7 +132,7 @@ def wanted(opt: Namespace) -> dict[str, Any]:
 
 def fine_tunes(opt: Namespace) -> bool:
     """Return whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
-    distils = len(MODALITIES[opt.modality]) > 1
+    distils = len(MODALITIES[opt.modality]) > 1 or bool(opt.teacher)
     return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
 
 
@@ -175,7 +175,7 @@ def check_streams(opt: Namespace) -> None:
         )
     if not opt.stream and not fits(opt.normalisation, streams):
         raise ValueError(f"--normalisation {' '.join(opt.normalisation)}: has no values for --modality {opt.modality}")
-    if opt.flow_source == "online" and len(streams) == 1:
+    if opt.flow_source == "online" and len(streams) == 1 and not opt.teacher:
         raise ValueError(
             f"--flow_source online is for STS_train.py --modality RGB_Flow; --modality {opt.modality} reads files: "
             "leave it out"
@@ -205,8 +205,8 @@ def check_tests(opt: Namespace) -> None:
         raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out")
 
 
-def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
-    """Parse checkpoint files by stream, in order, from words like "rgb=a.pth".
+def named_checkpoints(words: Sequence[str], option: str = "--stream") -> dict[str, str]:
+    """Parse checkpoint files by stream, in order, from words of an option like "rgb=a.pth".
 
     Raises:
         ValueError: If a word is none of these, or a name comes twice.
@@ -215,9 +215,9 @@ def named_checkpoints(words: Sequence[str]) -> dict[str, str]:
     for word in words:
         name, _, path = word.partition("=")
         if not name.strip() or not path:
-            raise ValueError(f"--stream {word}: expected NAME=CHECKPOINT, like rgb=rgb.pth")
+            raise ValueError(f"{option} {word}: expected NAME=CHECKPOINT, like rgb=rgb.pth")
         if name in named:
-            raise ValueError(f"--stream {word}: there is {name}={named[name]} already; choose another name")
+            raise ValueError(f"{option} {word}: there is {name}={named[name]} already; choose another name")
         named[name] = path
     return named
 

@@ -1,7 +1,7 @@
 """Options of the optimisation and of distillation."""
 
 from engine import OPTIMIZERS, SCHEDULES
-from models import DISTILLERS, LEVELS, NORMS
+from models import DISTILLERS, LEVELS, NORMS, PROJECT
 
 from .option import DISTILL, SCRIPTS, TRAIN, TRAINING, OptionTable
 
@@ -92,6 +92,32 @@ def add_distillation_options(table: OptionTable) -> None:
         nargs="+",
         choices=DISTILLERS,
         help="losses; mse alone is MARS, mers MERS",
+    )
+    add(
+        "--teacher",
+        role="machine",
+        action="append",
+        metavar="NAME=CHECKPOINT",
+        help="a teacher, repeatable, in place of --resume_path1; the checkpoint says what it reads",
+    )
+    add(
+        "--teacher_losses",
+        action="append",
+        metavar="NAME=LOSS,LOSS*FACTOR",
+        help="losses of one of them, repeatable, in place of --distill",
+    )
+    add(
+        "--project",
+        default="off",
+        choices=PROJECT,
+        help="auto: features that differ in shape from the teacher's are projected",
+    )
+    add(
+        "--loss_args",
+        default=[],
+        nargs="*",
+        metavar="LOSS.KEY=VALUE",
+        help="further arguments of losses; LOSS.optimizer.KEY, of a loss's own optimiser",
     )
     add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
     add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")

@@ -24,6 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser = build_parser(SINGLE, __doc__, also=["flow_source"])
     parser.usage = "%(prog)s --student STUDENT --teacher TEACHER [options]"
     parser.set_defaults(modality="RGB_Flow")
+    parser.conflict_handler = "resolve"  # its --teacher is another than STS_train.py's
     add = parser.add_argument_group("similarity").add_argument
     add("--student", required=True, help="checkpoint")
     add("--teacher", required=True, help="checkpoint")

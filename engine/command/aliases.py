@@ -48,7 +48,6 @@ ALIASES = {
     "sched": ("lr_schedule",),
     "scheduler": ("lr_schedule",),
     "student": ("SFS_resume_path",),
-    "teacher": ("resume_path1",),
     "threads": ("n_workers", "workers"),
     "wd": ("weight_decay",),
     "workers": ("n_workers",),

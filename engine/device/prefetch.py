@@ -24,6 +24,12 @@ ADVICE = {
 }
 
 
+def num_clips(batch: Batch) -> int:
+    """Count the clips of a batch: its labels, or else what its tensors hold."""
+    counted = batch["label"] if "label" in batch else next((x for x in batch.values() if isinstance(x, Tensor)), ())
+    return len(counted)
+
+
 class Feed:
     """The batches of a loader, on a device, and the time that the loop waited for them.
 

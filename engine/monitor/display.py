@@ -17,7 +17,7 @@ from sts_common import size_in_words
 
 from ..device.distributed import is_main, world
 from ..device.hardware import device_name, memory_used
-from ..device.prefetch import Feed
+from ..device.prefetch import Feed, num_clips
 from .averages import Averages
 from .pace import Pace, in_time
 
@@ -39,7 +39,7 @@ class Display:
     Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere.
 
     Args:
-        feed: Batches, with "label" (N,) if clips are to be counted.
+        feed: Batches, whose clips are counted.
         label: What is gone through.
         averages: Means to show: "loss", "acc" and terms "loss_*", of this process alone.
         first: Batches that are done already and that `feed` leaves out.
@@ -94,7 +94,7 @@ class Display:
         self.marks[0] = (self.begin, self.done, 0)
         for batch in self.feed:
             yield batch
-            self.count(len(batch.get("label", ())))
+            self.count(num_clips(batch))
 
     def count(self, clips: int) -> None:
         """Count a batch of so many clips."""

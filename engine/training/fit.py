@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
+from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -209,11 +210,11 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
     log.info(
         "%s  lr %.2g  loss %.4f  acc %.3f  val loss %.4f  val acc %.3f",
-        *(label, lr, trained["loss"], trained["acc"], tested["loss"], tested["acc"]),
+        *(label, lr, trained["loss"], trained.get("acc", nan), tested["loss"], tested.get("acc", nan)),
     )
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
-    if (score := (tested["acc"], -tested["loss"])) > run.best:
+    if (score := (tested.get("acc", 0.0), -tested["loss"])) > run.best:  # without labels the loss alone decides
         run.best = score
         saving.save(run.files.best, tested)
     if epoch % run.checkpoint_every == 0 or epoch == run.epochs:

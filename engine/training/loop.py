@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from ..device.distributed import any_rank, sum_over_ranks, world
 from ..device.precision import autocast
-from ..device.prefetch import Batch, Feed
+from ..device.prefetch import Batch, Feed, num_clips
 from ..evaluation.metrics import top1
 from ..monitor.averages import Averages
 from ..monitor.display import Display
@@ -54,16 +54,16 @@ def train_one_epoch(
 
     Args:
         task: See `models.tasks.Task`; may be wrapped for several processes.
-        loader: Batches with "label" (N,) and the streams that the task reads, from batch `epoch.first` on. One of
-            N = 0 counts, so that batches have the same numbers with and without bad videos, but nothing is learnt.
+        loader: Batches of what the task reads, from batch `epoch.first` on. One of no clips counts, so that batches
+            have the same numbers with and without bad videos, but nothing is learnt.
         stepper: Learns from a loss.
         device: Where the task is.
         epoch: What is left to do.
         amp: See `precision.autocast`.
 
     Returns:
-        Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], and how long it
-        waited for data and why, and its speed, see `Display.speed`.
+        Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], where they have a
+        "label" (N,), and how long it waited for data and why, and its speed, see `Display.speed`.
 
     Raises:
         FloatingPointError: If the loss is not finite. On a CPU that is before the step.
@@ -75,7 +75,8 @@ def train_one_epoch(
     with Display(Feed(loader, device), epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
-            if epoch.leaves_out(not len(batch["label"])):
+            clips = num_clips(batch)
+            if epoch.leaves_out(not clips):
                 finite.note(torch.zeros((), device=device))
                 if last:
                     share_gradients(task)
@@ -83,9 +84,10 @@ def train_one_epoch(
                 with keep_gradients(task, last):
                     with autocast(device, amp):
                         out = task(batch)
-                    finite.note(out["loss"], batch.get("video", ()))
-                    stepper.backward(out["loss"], stepper.group(done - 1, batches))
-                epoch.averages.update(scalars(out, batch), len(batch["label"]))
+                    loss = lowered(out)
+                    finite.note(loss, batch.get("video", ()))
+                    stepper.backward(loss, stepper.group(done - 1, batches))
+                epoch.averages.update(scalars(out, batch), clips)
             if last:
                 finish_step(stepper)
                 if epoch.profile:
@@ -142,7 +144,7 @@ def evaluate(
         for batch in display:
             with autocast(device, amp):
                 out = task(batch)
-            averages.update(scalars(out, batch), len(batch["label"]))
+            averages.update(scalars(out, batch), num_clips(batch))
             if stopped():
                 break
     return averages.result()
@@ -196,6 +198,13 @@ def check_weights(task: nn.Module, label: str) -> None:
         )
 
 
+def lowered(out: Mapping[str, Tensor]) -> Tensor:
+    """Return what is lowered: "loss", and with it what optimisers of losses lower, which has gradients of its own."""
+    own = [value for name, value in out.items() if name.startswith("own_loss")]
+    return torch.stack([out["loss"], *own]).sum() if own else out["loss"]
+
+
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Return the means to log: every scalar of the task, and the accuracy."""
-    return {"acc": top1(out["logits"], batch["label"])} | {k: v for k, v in out.items() if v.dim() == 0}
+    """Return the means to log: every scalar of the task, and the accuracy where there are labels."""
+    accuracy = {"acc": top1(out["logits"], batch["label"])} if "label" in batch else {}
+    return accuracy | {name: value for name, value in out.items() if value.dim() == 0}

@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -28,8 +28,9 @@ class Stepper:
     """Optimiser of a task: one step for every `iter_size` batches.
 
     Args:
-        task: What learns; `task.model.network` is deployed.
-        optimizer: Of the task's parameters.
+        task: What learns; `task.model.network` is deployed. Optimisers that `task.own_optimizers()` gives by name step
+            whenever `optimizer` does, at a rate of their own; their parameters are not clipped.
+        optimizer: Of all other parameters of the task.
         schedule: Told of every step.
         iter_size: Batches whose gradients make a step.
         clip_grad: Max gradient norm; 0: no clipping.
@@ -56,6 +57,8 @@ class Stepper:
             raise ValueError(f"--iter_size must be >= 1 and --clip_grad >= 0, got {iter_size} and {clip_grad}")
         self.task, self.optimizer, self.schedule = task, optimizer, schedule
         self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
+        build: Callable[[], dict[str, Optimizer]] = getattr(task, "own_optimizers", dict)
+        self.own = build()
         self.pending = 0
 
     def group(self, index: int, batches: int) -> int:
@@ -79,22 +82,30 @@ class Stepper:
         Returns:
             Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
         """
-        norm = None
+        optimizers, norm = (self.optimizer, *self.own.values()), None
         if self.scaler:
-            self.scaler.unscale_(self.optimizer)
+            for optimizer in optimizers:
+                self.scaler.unscale_(optimizer)
         if self.clip_grad:
-            norm = nn.utils.clip_grad_norm_(list(self.task.parameters()), self.clip_grad)
+            norm = nn.utils.clip_grad_norm_(self.clipped(), self.clip_grad)
+        for optimizer in optimizers:
+            if self.scaler:
+                self.scaler.step(optimizer)  # each is left out for infinities of its own gradients alone
+            else:
+                optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         if self.scaler:
-            self.scaler.step(self.optimizer)
             self.scaler.update()
-        else:
-            self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         self.pending = 0
         self.schedule.step()
         if self.ema:
             self.ema.update()
         return norm
+
+    def clipped(self) -> list[nn.Parameter]:
+        """Return the parameters whose gradients are clipped: those with an optimiser of their own are not."""
+        own = {id(p) for optimizer in self.own.values() for group in optimizer.param_groups for p in group["params"]}
+        return [parameter for parameter in self.task.parameters() if id(parameter) not in own]
 
     def averaged(self) -> AbstractContextManager[None]:
         """Put the weights that are deployed into the network within the block: the EMA, if there is one."""
@@ -107,6 +118,8 @@ class Stepper:
         """
         assert not self.pending, "a checkpoint within a step would lose its gradients"
         state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
+        if self.own:
+            state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.own.items()}
         if self.scaler:
             state["scaler"] = self.scaler.state_dict()
         if self.ema:
@@ -128,12 +141,21 @@ class Stepper:
         same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
         if not same:
             log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
+        self.load_own(state.get("own_optimizers"), source)
         self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
         if self.scaler and state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         elif self.scaler:
             log.warning("%s: holds no loss scale, which starts afresh", source)
         self.load_weights(state, source)
+
+    def load_own(self, states: Any, source: str) -> None:
+        """Restore the optimisers of losses; their settings are those of the losses here."""
+        for name, optimizer in self.own.items():
+            settings = [setting for group in optimizer.param_groups for setting in group if setting != "params"]
+            state = states.get(name) if isinstance(states, Mapping) else None
+            if not load_optimizer(optimizer, state, settings):
+                log.warning("%s: its optimizer state of %s does not fit this run and starts afresh", source, name)
 
     def load_schedule(self, state: Any, source: str, *, rates: bool) -> None:
         """Restore the schedule, with its full rates if the optimiser was restored as well."""

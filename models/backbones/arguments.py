@@ -84,14 +84,16 @@ def parse_arguments(name: str, spec: ModelSpec, words: Sequence[str]) -> dict[st
     return arguments
 
 
-def value_of(word: str, text: str, default: Any) -> Any:
-    """Return a text as a value of the type of `default`; raises as `parse_arguments`."""
+def value_of(word: str, text: str, default: Any, option: str = "--model_args") -> Any:
+    """Return a text as a value of the type of `default`, tuples with commas; raises as `parse_arguments`."""
+    if isinstance(default, tuple):
+        return tuple(value_of(word, part, default[0], option) for part in text.split(","))
     try:
         if isinstance(default, bool):
             return BOOLEANS[text.lower()]
         return type(default)(text) if isinstance(default, int | float) else text
     except (KeyError, ValueError):
-        raise ValueError(f"--model_args {word}: expected a value like {default}") from None
+        raise ValueError(f"{option} {word}: expected a value like {default}") from None
 
 
 def arguments_from(opt: Namespace, spec: ModelSpec) -> dict[str, Any]:

@@ -1,91 +1,157 @@
 """Distillation losses: `loss(student: Output, teacher: Output, target) -> {"loss_*": weighted scalar}`.
 
-A new loss is one file plus one line in `DISTILLERS`. An entry builds the loss from the options and from the
-channels of the two networks' features.
+A new loss is one file plus one line in `DISTILLERS`.
 """
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
-from ..backbones.contract import POOLED, Backbone, without_numbers
-from .decoupled import build_dkd, decoupled_kd
-from .distiller import LEVELS, NORMS, Distiller, counterpart, reviewed
-from .feature_mse import build_mers, build_mse
-from .logit_kd import build_kd, logit_kd
-from .review import ABF, build_review, hierarchical_context_loss
+from ..backbones.contract import Backbone
+from .arguments import LossSpec, check_arguments, losses_for, parse_loss_args, parse_teacher_losses
+from .decoupled import DecoupledKD, decoupled_kd
+from .distiller import LEVELS, NORMS, Distiller, reviewed
+from .feature_mse import FeatureMSE, FeatureOnly
+from .logit_kd import LogitKD, logit_kd
+from .own_optimizer import OptimizerSettings
+from .projector import fit_features
+from .review import ABF, Review, hierarchical_context_loss
+from .shapes import OutputShapes, output_shapes
 
 log = logging.getLogger(__name__)
 
-DISTILLERS: dict[str, Callable[[Namespace, dict[str, int], dict[str, int]], Distiller]] = {
-    "mse": build_mse,
-    "review": build_review,
-    "dkd": build_dkd,
-    "kd": build_kd,
-    "mers": build_mers,
+MATCHED = {"layers": "output_layers", "weight": "SFS_alpha", "norm": "distill_norm"}
+DISTILLERS: dict[str, LossSpec] = {
+    "mse": LossSpec(FeatureMSE, MATCHED),
+    "review": LossSpec(
+        Review,
+        {
+            "levels": "review_layers",
+            "weight": "review_weight",
+            "mid_channels": "review_mid",
+            "time_kernel": "review_time_kernel",
+            "norm": "distill_norm",
+            "warmup_epochs": "distill_warmup",
+        },
+    ),
+    "dkd": LossSpec(
+        DecoupledKD,
+        {
+            "alpha": "dkd_alpha",
+            "beta": "dkd_beta",
+            "temperature": "dkd_temperature",
+            "warmup_epochs": "distill_warmup",
+        },
+    ),
+    "kd": LossSpec(
+        LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", "warmup_epochs": "distill_warmup"}
+    ),
+    "mers": LossSpec(FeatureOnly, MATCHED),
 }
-COMPARE_LOGITS = {"dkd", "kd"}
+PROJECT = ("off", "auto")
 
 __all__ = [
     "ABF",
-    "COMPARE_LOGITS",
     "DISTILLERS",
     "LEVELS",
     "NORMS",
+    "PROJECT",
     "Distiller",
+    "LossSpec",
+    "OptimizerSettings",
+    "OutputShapes",
     "build_distillers",
+    "create_distiller",
     "decoupled_kd",
     "hierarchical_context_loss",
     "logit_kd",
+    "losses_for",
+    "output_shapes",
+    "parse_teacher_losses",
 ]
 
 
-def build_distillers(opt: Namespace, student: Backbone, teacher: Backbone, begin_index: int) -> list[Distiller]:
-    """Build the losses that `--distill` names.
+def create_distiller(
+    name: str,
+    student: OutputShapes,
+    teacher: OutputShapes,
+    *,
+    factor: float = 1.0,
+    project: bool = False,
+    optimizer: Mapping[str, Any] | None = None,
+    **arguments: Any,
+) -> Distiller:
+    """Build a loss between two networks.
+
+    Args:
+        name: A key of `DISTILLERS`.
+        student: Of the network that learns, see `output_shapes`.
+        teacher: Of the network that it learns from.
+        factor: On all terms, >= 0.
+        project: Whether features that differ in shape may have projectors, which learn with the student.
+        optimizer: Settings that replace those of the loss's own optimiser.
+        arguments: Those of its constructor.
+
+    Raises:
+        ValueError: If there is no such loss or argument, a value is out of range, or the networks' classes or shapes of
+            features are not those that it can compare.
+    """
+    if name not in DISTILLERS:
+        raise ValueError(f"--distill {name}: choose among {', '.join(DISTILLERS)}")
+    spec = DISTILLERS[name]
+    check_arguments(name, spec, arguments)
+    classes = student.num_classes, teacher.num_classes
+    if spec.build.compares_logits and classes[0] != classes[1]:
+        raise ValueError(
+            f"--distill {name} compares logits, but the student has {classes[0]} classes and the teacher "
+            f"{classes[1]}: use a teacher of the same data set"
+        )
+    networks: dict[str, Any] = {"student": student, "teacher": teacher}
+    loss = spec.build(**{given: networks[given] for given in spec.given}, **arguments)
+    loss.name, loss.factor = name, factor
+    if optimizer:
+        if loss.optimizer is None:
+            raise ValueError(f"{name}: has no optimiser of its own, but settings of one: {', '.join(optimizer)}")
+        loss.optimizer = replace(loss.optimizer, **optimizer)
+    fit_features(loss, student, teacher, project=project)
+    return loss
+
+
+def build_distillers(
+    opt: Namespace, student: Backbone, teacher: Backbone, begin_index: int, *, name: str = "", size: int | None = None
+) -> list[Distiller]:
+    """Build the losses between a student and one teacher as the options say.
 
     Args:
         opt: Options.
         student: Network that learns.
         teacher: Network that it learns from.
         begin_index: First stage of the student that learns.
+        name: Of the teacher, whose losses `--teacher_losses` may name in place of `--distill`.
+        size: Side of what the teacher sees, pixels; None is that of the student.
 
     Raises:
-        ValueError: If logits are compared whose classes differ, or maps whose sizes do, or an option does not fit.
+        ValueError: As `create_distiller`, or if an option does not fit.
     """
-    names = list(dict.fromkeys(opt.distill))
-    outputs = [network.num_classes for network in (student, teacher)]
-    if COMPARE_LOGITS & set(names) and outputs[0] != outputs[1]:
-        raise ValueError(
-            f"--distill {' '.join(names)} compares logits, but the student has {outputs[0]} classes and the teacher "
-            f"{outputs[1]}: use a teacher of the same data set"
-        )
-    check_sizes(opt, names, student, teacher)
+    special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
+    chosen = losses_for(name, opt.distill, special)
+    used = {*opt.distill, *(loss for losses in special.values() for loss, _ in losses)}
+    rare = parse_loss_args(opt.loss_args, {loss: spec for loss, spec in DISTILLERS.items() if loss in used})
+    sides = (student, opt.sample_size), (teacher, size or opt.sample_size)
+    shapes = [output_shapes(network, (network.in_channels, opt.sample_duration, s, s)) for network, s in sides]
     levels = reviewed(opt.review_layers, student.feature_channels)
-    if "review" in names and (useless := [level for level in levels if student.stage_of(level) < begin_index]):
+    frozen = [level for level in levels if student.stage_of(level) < begin_index]
+    if frozen and "review" in dict(chosen):
         log.warning(
             "--ft_begin_index %d freezes %s: reviewing these levels trains the connectors alone; "
             "--ft_begin_index 0 lets the student learn from them",
-            *(begin_index, ", ".join(useless)),
+            *(begin_index, ", ".join(frozen)),
         )
-    return [DISTILLERS[name](opt, student.feature_channels, teacher.feature_channels) for name in names]
-
-
-def check_sizes(opt: Namespace, names: Sequence[str], student: Backbone, teacher: Backbone) -> None:
-    """Refuse to compare maps of other sizes; raises as `build_distillers`."""
-    features = {*(reviewed(opt.review_layers, student.feature_channels) if "review" in names else ())}
-    features |= {*(opt.output_layers or ())} if {"mse", "mers"} & {*names} else set()
-    maps = [name for name in student.feature_channels if name in features - {POOLED}]
-    if not maps:
-        return
-    size = (opt.sample_duration, opt.sample_size, opt.sample_size)
-    ours, theirs = (without_numbers(n, (n.in_channels, *size)).features for n in (student, teacher))
-    for name in maps:
-        other = counterpart(name, student.feature_channels, teacher.feature_channels)
-        sizes = [feature.shape[2:] for feature in (ours[name], theirs[other])]
-        if sizes[0] != sizes[1]:
-            shown = ["x".join(map(str, size)) for size in sizes]
-            raise ValueError(
-                f"--distill {' '.join(names)}: {name} of the student has {shown[0]} places in time, height and width, "
-                f"{other} of the teacher {shown[1]}: choose networks and stems (--conv1_t_stride, --no_max_pool) with "
-                f"maps of one size, or compare {POOLED} and logits alone"
-            )
+    losses = []
+    for loss, factor in chosen:
+        arguments = {key: getattr(opt, option) for key, option in DISTILLERS[loss].options.items()}
+        arguments |= rare.get(loss, {})
+        losses.append(create_distiller(loss, *shapes, factor=factor, project=opt.project == "auto", **arguments))
+    return losses

@@ -1,7 +1,5 @@
 """Decoupled knowledge distillation (Zhao et al., CVPR 2022, https://arxiv.org/abs/2203.08679)."""
 
-from argparse import Namespace
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -53,18 +51,19 @@ class DecoupledKD(Distiller):
         warmup_epochs: As in `Distiller`.
     """
 
-    def __init__(self, alpha: float = 1.0, beta: float = 1.0, temperature: float = 2.0, warmup_epochs: int = 0) -> None:
+    compares_logits = True
+    needs_labels = True
+
+    def __init__(
+        self, *, alpha: float = 1.0, beta: float = 1.0, temperature: float = 2.0, warmup_epochs: int = 0
+    ) -> None:
         super().__init__(warmup_epochs)
         if temperature <= 0:
             raise ValueError(f"--dkd_temperature must be > 0, got {temperature}")
         self.alpha, self.beta = check_weight("--dkd_alpha", alpha), check_weight("--dkd_beta", beta)
         self.temperature = temperature
 
-    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
+        assert target is not None
         tckd, nckd = decoupled_kd(student.logits, teacher.logits, target, self.temperature)
         return {"loss_tckd": self.alpha * tckd, "loss_nckd": self.beta * nckd}
-
-
-def build_dkd(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> DecoupledKD:
-    """Build decoupled distillation from the options."""
-    return DecoupledKD(opt.dkd_alpha, opt.dkd_beta, opt.dkd_temperature, opt.distill_warmup)

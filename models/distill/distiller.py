@@ -1,13 +1,15 @@
-"""Base class and checks of all distillation losses."""
+"""Base class of all distillation losses, which says what a loss needs, and the checks that they share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 
 from ..backbones import MODELS
 from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
+from .own_optimizer import OptimizerSettings
 
 NORMS = ("none", "variance")
 LEVELS = (*next(iter(MODELS.values())).build.stages, POOLED)  # of the network that is the default
@@ -16,27 +18,73 @@ LEVELS = (*next(iter(MODELS.values())).build.stages, POOLED)  # of the network t
 class Distiller(nn.Module):
     """A term of the distillation loss: `loss(student, teacher, target) -> {"loss_*": weighted scalar}`.
 
+    A subclass whose constructor has arguments `student` and `teacher` is given both networks' `OutputShapes`. Its other
+    arguments are by keyword, with plain values. Parameters are trained with the student, unless it has an `optimizer`.
+
     Args:
         warmup_epochs: The weight rises linearly over this many epochs; 0 starts in full.
+        compared: Features of the student -> those of the teacher that must have their shape.
 
     Attributes:
+        compares_logits: Whether both networks must have the same classes.
+        needs_labels: Whether `target` is read.
         detaches_head: Whether cross-entropy may train the classifier only (MERS).
+        equal_channels: Whether `compared` features must have equal channels, and not time, height and width alone.
+        optimizer: Of its own parameters, as an adversary's; None trains them with the student.
+        name: What it is called in logs.
+        factor: On all terms.
+        projectors: By feature of the student; they are trained with it.
     """
 
+    compares_logits = False
+    needs_labels = False
     detaches_head = False
+    equal_channels = True
+    optimizer: OptimizerSettings | None = None
 
-    def __init__(self, warmup_epochs: int = 0) -> None:
+    def __init__(self, warmup_epochs: int = 0, compared: Mapping[str, str] | None = None) -> None:
         super().__init__()
         if warmup_epochs < 0:
             raise ValueError(f"--distill_warmup must be >= 0 epochs, got {warmup_epochs}")
-        self.warmup_epochs = warmup_epochs
+        self.warmup_epochs, self.compared = warmup_epochs, dict(compared or {})
+        self.name, self.factor, self.projectors = type(self).__name__, 1.0, nn.ModuleDict()
 
     def warmup(self, epoch: int) -> float:
         """Return the factor in (0, 1] of an epoch counted from 1."""
         return min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
 
-    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
+        """Compute the terms for the student; `target` is None where a batch has no labels."""
         raise NotImplementedError
+
+    def own_loss(self, student: Output, teacher: Output, target: Tensor | None) -> Tensor:
+        """Compute what its own optimiser lowers, a scalar; nothing of the student or the teacher has a gradient."""
+        raise NotImplementedError
+
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """Return the parameters of its own optimiser, by name; {} without one."""
+        if self.optimizer is None:
+            return {}
+        return {name: p for name, p in self.named_parameters() if not name.startswith("projectors.")}
+
+    def terms(self, student: Output, teacher: Output, target: Tensor | None) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Return the terms for the student, and what its own optimiser lowers; None without one.
+
+        No parameter has a gradient from both, so that their sum can be lowered in one backward pass.
+        """
+        student = self.projected(student)
+        own = self.own_parameters()
+        if not own:
+            return self(student, teacher, target), None
+        fixed = {name: parameter.detach() for name, parameter in own.items()}
+        terms = functional_call(self, fixed, (student, teacher, target))
+        constant = Output(student.logits.detach(), {name: x.detach() for name, x in student.features.items()})
+        return terms, self.own_loss(constant, teacher, target)
+
+    def projected(self, student: Output) -> Output:
+        """Return the student's output with features in the shape of the teacher's, where there are projectors."""
+        shaped = {name: projector(student.features[name]) for name, projector in self.projectors.items()}
+        return Output(student.logits, {**student.features, **shaped}) if shaped else student
 
 
 def check_weight(option: str, value: float) -> float:
@@ -50,15 +98,24 @@ def check_weight(option: str, value: float) -> float:
     return value
 
 
-def check_levels(
-    option: str, levels: Sequence[str], student: Mapping[str, int], teacher: Mapping[str, int]
-) -> dict[str, str]:
+def check_norm(norm: str) -> str:
+    """Return `norm`, if there is one of this name.
+
+    Raises:
+        ValueError: If not.
+    """
+    if norm not in NORMS:
+        raise ValueError(f"--distill_norm {norm}: choose one of {', '.join(NORMS)}")
+    return norm
+
+
+def check_levels(option: str, levels: Sequence[str], student: Iterable[str], teacher: Iterable[str]) -> dict[str, str]:
     """Return the teacher's feature for each level of the student.
 
     Args:
         option: Names the levels.
         levels: Features of the student.
-        student: Those that there are, with their channels.
+        student: Those that there are.
         teacher: Likewise.
 
     Raises:
@@ -106,8 +163,5 @@ def spread(teacher: Tensor, norm: str) -> Tensor | float:
 
 
 def at_least_float32(x: Tensor) -> Tensor:
-    """Return `x` in float32, or as it is if it is more precise: losses on half-precision logits overflow.
-
-    What a teacher made in inference mode is copied, as autograd does not keep such tensors.
-    """
-    return x.to(torch.promote_types(x.dtype, torch.float32), copy=x.is_inference())
+    """Return `x` in float32, or as it is if it is more precise: losses on half-precision logits overflow."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,7 +1,5 @@
 """Knowledge distillation on logits (Hinton et al., 2015, https://arxiv.org/abs/1503.02531)."""
 
-from argparse import Namespace
-
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,18 +23,21 @@ def logit_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
 
 
 class LogitKD(Distiller):
-    """Weighted `logit_kd` as a module."""
+    """Weighted `logit_kd` as a module.
 
-    def __init__(self, weight: float = 0.9, temperature: float = 4.0, warmup_epochs: int = 0) -> None:
+    Args:
+        weight: >= 0.
+        temperature: > 0.
+        warmup_epochs: As in `Distiller`.
+    """
+
+    compares_logits = True
+
+    def __init__(self, *, weight: float = 0.9, temperature: float = 4.0, warmup_epochs: int = 0) -> None:
         super().__init__(warmup_epochs)
         if temperature <= 0:
             raise ValueError(f"--kd_temperature must be > 0, got {temperature}")
         self.weight, self.temperature = check_weight("--kd_weight", weight), temperature
 
-    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         return {"loss_kd": self.weight * logit_kd(student.logits, teacher.logits, self.temperature)}
-
-
-def build_kd(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> LogitKD:
-    """Build logit distillation from the options."""
-    return LogitKD(opt.kd_weight, opt.kd_temperature, opt.distill_warmup)

@@ -11,8 +11,7 @@ loss, HCL). The paper is 2D; here kernels, resizing and pooling grids are (T, H,
     the one before it --> ABF -> ...
 """
 
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +20,8 @@ from torch import Tensor, nn
 from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 from ..backbones.pooling import grid_means
-from .distiller import Distiller, at_least_float32, check_levels, check_weight, counterpart, reviewed, spread
+from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, reviewed, spread
+from .shapes import OutputShapes
 
 GRIDS = (4, 2, 1)
 
@@ -95,8 +95,8 @@ class Review(Distiller):
     Stage maps are taken before their last ReLU, where networks have them. Each level has the teacher's `counterpart`.
 
     Args:
-        student_channels: Channels of each of the student's features.
-        teacher_channels: Channels of each of the teacher's features.
+        student: Of the network that learns.
+        teacher: Of the other.
         levels: Features of the student to review; None is every stage and the pooled vector.
         weight: Factor on every level, >= 0.
         mid_channels: Width of the fusion modules.
@@ -105,10 +105,12 @@ class Review(Distiller):
         warmup_epochs: As in `Distiller`.
     """
 
+    equal_channels = False  # the connectors convert them
+
     def __init__(
         self,
-        student_channels: Mapping[str, int],
-        teacher_channels: Mapping[str, int],
+        student: OutputShapes,
+        teacher: OutputShapes,
         *,
         levels: Sequence[str] | None = None,
         weight: float = 1.0,
@@ -117,30 +119,30 @@ class Review(Distiller):
         norm: str = "none",
         warmup_epochs: int = 0,
     ) -> None:
-        super().__init__(warmup_epochs)
+        ours, theirs = student.features, teacher.features
+        known = {level: ours[level] for level in reviewed((), ours)}
+        wanted = check_levels("--review_layers", reviewed(levels or (), ours), known, theirs)
+        pairs = {level: wanted[level] for level in ours if level in wanted}  # forward order, each once
+        super().__init__(
+            warmup_epochs, {map_name(ours, level): map_name(theirs, other) for level, other in pairs.items()}
+        )
         if mid_channels < 1:
             raise ValueError(f"--review_mid must be >= 1 channel, got {mid_channels}")
-        wanted = reviewed(levels or (), student_channels)
-        self.levels = {  # forward order, each once
-            level: counterpart(level, student_channels, teacher_channels)
-            for level in student_channels
-            if level in wanted
-        }
-        self.weight, self.norm = check_weight("--review_weight", weight), norm
+        self.levels, self.weight, self.norm = pairs, check_weight("--review_weight", weight), check_norm(norm)
         self.connectors = nn.ModuleDict(
             {
                 level: ABF(
-                    student_channels[level],
+                    ours[level][0],
                     mid_channels,
-                    teacher_channels[other],
-                    fuses=level != next(reversed(self.levels)),
+                    theirs[other][0],
+                    fuses=level != next(reversed(pairs)),
                     time_kernel=time_kernel,
                 )
-                for level, other in self.levels.items()
+                for level, other in pairs.items()
             }
         )
 
-    def forward(self, student: Output, teacher: Output, target: Tensor) -> dict[str, Tensor]:
+    def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         terms, residual = {}, None
         for level, other in reversed(self.levels.items()):
             fused, residual = self.connectors[level](as_map(student, level), residual)
@@ -150,24 +152,12 @@ class Review(Distiller):
         return terms
 
 
+def map_name(features: Iterable[str], level: str) -> str:
+    """Return the name of the feature to review at a level: before its last ReLU, where there is that."""
+    return level + PREACT if level + PREACT in features else level
+
+
 def as_map(output: Output, level: str) -> Tensor:
     """Return a feature to review, (N, C, T, H, W): a stage's map, if there before its last ReLU, or the vector."""
-    if level == POOLED:
-        return output.features[level][:, :, None, None, None]
-    return output.features[level + PREACT if level + PREACT in output.features else level]
-
-
-def build_review(opt: Namespace, student: dict[str, int], teacher: dict[str, int]) -> Review:
-    """Build review distillation from the options."""
-    levels, reviewable = reviewed(opt.review_layers, student), reviewed((), student)
-    check_levels("--review_layers", levels, {level: student[level] for level in reviewable}, teacher)
-    return Review(
-        student,
-        teacher,
-        levels=levels,
-        weight=opt.review_weight,
-        mid_channels=opt.review_mid,
-        time_kernel=opt.review_time_kernel,
-        norm=opt.distill_norm,
-        warmup_epochs=opt.distill_warmup,
-    )
+    feature = output.features[map_name(output.features, level)]
+    return feature[:, :, None, None, None] if level == POOLED else feature

@@ -24,6 +24,7 @@ from engine import checkpoint
 from flow import build_flow, encode
 from opts import parse_opts
 from utils1 import extract_frames_flows
+from workflows.training import teacher_flow
 from workflows.training.teacher_flow import build_teacher_flow
 
 CPU = torch.device("cpu")
@@ -283,7 +284,7 @@ def test_the_training_process_can_compute_the_flow_of_a_whole_run(frames_only, t
     def build(*arguments):
         return in_this_process(build_teacher_flow(*arguments))
 
-    monkeypatch.setattr(STS_train, "build_teacher_flow", build)
+    monkeypatch.setattr(teacher_flow, "build_teacher_flow", build)
     assert distil(frames_only, teacher, tmp_path, "--n_workers", "2").exists()
 
 

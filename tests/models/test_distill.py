@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from helpers import reference, small
 from torch import nn
 
-from models import DISTILLERS, Distill, Output, StreamNetwork, build_distillers
-from models.distill import ABF, decoupled_kd, hierarchical_context_loss, logit_kd
+from models import DISTILLERS, Distill, Output, StreamNetwork, build_distillers, create_distiller, output_shapes
+from models.distill import ABF, OutputShapes, decoupled_kd, hierarchical_context_loss, logit_kd
 from models.distill.feature_mse import FeatureMSE
 from models.distill.review import Review
 from opts import parse_opts
@@ -15,6 +15,10 @@ from opts import parse_opts
 
 def defaults(*words: str):
     return parse_opts([*words, "--modality", "RGB_Flow"])
+
+
+def shapes(*networks: nn.Module) -> list[OutputShapes]:
+    return [output_shapes(network, (network.in_channels, 8, 32, 32)) for network in networks]
 
 
 def random_output(network: nn.Module, seed: int, scale: float = 1.0) -> Output:
@@ -90,7 +94,8 @@ def test_attention_based_fusion_has_its_reference_values():
 def test_the_mars_loss_has_its_reference_value():
     ref = reference("kd_losses.pth")["mars"]
     student, teacher = (Output(ref["logits"], {"avgpool": ref[key]}) for key in ("feat_s", "feat_t"))
-    (term,) = FeatureMSE(weight=ref["alpha"])(student, teacher, ref["target"]).values()
+    shapes = OutputShapes({"avgpool": tuple(ref["feat_s"].shape[1:])}, ref["logits"].shape[1])
+    (term,) = FeatureMSE(shapes, shapes, weight=ref["alpha"])(student, teacher, ref["target"]).values()
     torch.testing.assert_close(term, torch.as_tensor(ref["loss_mse_weighted"]))
 
 
@@ -131,7 +136,7 @@ def test_pooling_grids_never_exceed_the_frames(frames, monkeypatch):
 
 def test_dividing_by_the_variance_makes_feature_losses_scale_free():
     network = small("resnet")
-    loss = FeatureMSE(("layer2", "avgpool"), 1.0, "variance")
+    loss = create_distiller("mse", *shapes(network, network), layers=["layer2", "avgpool"], weight=1.0, norm="variance")
     terms = [
         loss(random_output(network, 1, scale), random_output(network, 2, scale), torch.zeros(4, dtype=torch.long))
         for scale in (1.0, 100.0)
@@ -142,7 +147,7 @@ def test_dividing_by_the_variance_makes_feature_losses_scale_free():
 
 def test_review_connects_networks_of_different_width():
     student, teacher = small("resnet"), small("resnet", width=0.25)
-    review = Review(student.feature_channels, teacher.feature_channels, mid_channels=8)
+    review = create_distiller("review", *shapes(student, teacher), mid_channels=8)
     x = torch.randn(2, 3, 8, 32, 32)
     assert len(review(student(x), teacher(x), torch.zeros(2, dtype=torch.long))) == 5
 
@@ -150,8 +155,9 @@ def test_review_connects_networks_of_different_width():
 @pytest.mark.parametrize("time_kernel", [1, 3])
 def test_review_connectors_have_the_size_of_the_paper_lifted_to_3d(time_kernel):
     channels = {"layer1": 256, "layer2": 512, "layer3": 1024, "layer4": 2048, "avgpool": 2048}
+    shapes = OutputShapes({name: (n, *((1, 1, 1) if name != "avgpool" else ())) for name, n in channels.items()}, 5)
     with torch.device("meta"):
-        review = Review(channels, channels, mid_channels=512, time_kernel=time_kernel)
+        review = Review(shapes, shapes, mid_channels=512, time_kernel=time_kernel)
     millions = sum(p.numel() for p in review.parameters()) / 1e6
     assert millions == pytest.approx({1: 30.1, 3: 84.4}[time_kernel], abs=0.1)
 
@@ -230,12 +236,12 @@ def test_terms_warm_up_by_epoch_but_mse_does_not():
 
 def test_the_teacher_stays_as_it_is():
     task = make_task("--distill", "mse", "dkd").train()
-    before = {k: v.clone() for k, v in task.teacher.state_dict().items()}
+    before = {k: v.clone() for k, v in task.teachers[0].state_dict().items()}
     optimizer = torch.optim.SGD([p for p in task.parameters() if p.requires_grad], lr=0.1)
     task(make_batch())["loss"].backward()
     optimizer.step()
-    assert all(torch.equal(before[k], v) for k, v in task.teacher.state_dict().items())
-    assert all(p.grad is None for p in task.teacher.parameters())
+    assert all(torch.equal(before[k], v) for k, v in task.teachers[0].state_dict().items())
+    assert all(p.grad is None for p in task.teachers[0].parameters())
 
 
 def test_validation_needs_no_flow_and_runs_no_teacher():

@@ -17,7 +17,7 @@ from opts import parse_opts
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
-TITLES = r"^## (A network|A distillation loss|A data set)\n(.*?)(?=^## )"
+TITLES = r"^## (A network|A distillation loss|A loss with its own optimiser|A data set)\n(.*?)(?=^## )"
 EXAMPLES = dict(re.findall(TITLES, PAGE, re.DOTALL | re.MULTILINE))
 FILE = re.compile(r"^\*\*`(\S+)`\*\*\n\n```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CHECK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -101,12 +101,19 @@ def test_the_network_of_the_page_keeps_the_contract_and_trains(copy, folder):
 
 
 @pytest.mark.slow
-def test_the_loss_of_the_page_trains_a_student(copy, folder):
+@pytest.mark.parametrize(
+    ("title", "terms"),
+    [
+        ("A distillation loss", [f"loss_at_layer{i}" for i in range(1, 5)]),
+        ("A loss with its own optimiser", ["loss_adversary", "own_loss_adversary"]),
+    ],
+)
+def test_the_losses_of_the_page_train_a_student(copy, folder, title, terms):
     teacher = build_model(parse_opts(TINY), 2, 3)
     torch.save({"arch": "resnet-10", "state_dict": teacher.state_dict()}, folder / "flow.pth")
-    try_example("A distillation loss", copy, folder, TINY)
+    try_example(title, copy, folder, TINY)
     (metrics,) = folder.glob("results/HMDB51/*/metrics.jsonl")
-    assert all(f'loss_at_layer{i}"' in metrics.read_text() for i in range(1, 5))
+    assert all(f'"train_{term}"' in metrics.read_text() for term in terms)
 
 
 @pytest.mark.slow
@@ -120,5 +127,5 @@ def test_the_data_set_of_the_page_is_listed_and_trained_on(copy, tmp_path):
 def test_every_code_block_of_the_page_is_part_of_an_example_that_runs():
     blocks = re.findall(r"^```(\w*)$", PAGE, re.MULTILINE)[::2]
     tried = [kind for _, kind, _ in FILE.findall("".join(EXAMPLES.values()))] + ["python", ""] * len(EXAMPLES)
-    assert len(EXAMPLES) == 3
+    assert len(EXAMPLES) == 4
     assert sorted(blocks) == sorted([*tried, "", ""])  # and the map of the code, and a line of the table

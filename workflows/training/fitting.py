@@ -150,9 +150,7 @@ def describe_data(train: ClipLoader, val: ClipLoader) -> dict[str, Any]:
     """Return the description of the videos in use by subset; {} for data sets that are not of videos."""
     datasets = {"train": train.dataset, "val": val.dataset}
     return {
-        subset: describe_videos(dataset)
-        for subset, dataset in datasets.items()
-        if isinstance(dataset, VideoDataset)
+        subset: describe_videos(dataset) for subset, dataset in datasets.items() if isinstance(dataset, VideoDataset)
     }
 
 

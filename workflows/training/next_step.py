@@ -22,7 +22,16 @@ DATA = (
 TEACHERS_OWN = frozenset(
     (
         *("modality", "only_RGB", "run_name", "resume", "resume_path1", "SFS_resume_path", "resume_anyway", "config"),
-        *("pretrain_path", "ft_begin_index", "freeze_BN", "partial_BN", "n_classes", "n_finetune_classes"),
+        *(
+            "teacher",
+            "teacher_losses",
+            "pretrain_path",
+            "ft_begin_index",
+            "freeze_BN",
+            "partial_BN",
+            "n_classes",
+            "n_finetune_classes",
+        ),
         *("input_channels", "begin_epoch", "mixup", "cutmix", "profile", "debug", "given"),
     )
 )

@@ -44,3 +44,29 @@ def build_teacher_flow(
     return OnlineFlow(
         build, partial(encode, **encoding), record=description | encoding, device=device if on_gpu else None
     )
+
+
+def shared_flow(opt: Namespace, readers: Mapping[str, Mapping[str, Any]], device: torch.device) -> OnlineFlow | None:
+    """Build the flow that all teachers which read flow have seen; arguments, value and errors as `build_teacher_flow`.
+
+    Args:
+        opt: Says whether flow is computed at all.
+        readers: Content of their checkpoints, by file.
+        device: Where the networks are.
+
+    Raises:
+        ValueError: If there are none, or two of them saw unlike flow.
+    """
+    if opt.flow_source == "files":
+        return None
+    if not readers:
+        raise ValueError("--flow_source online: no teacher reads flow: leave it out")
+    built = {path: build_teacher_flow(opt, checkpoint, path, device) for path, checkpoint in readers.items()}
+    (first, flow), *others = ((path, flow) for path, flow in built.items() if flow)
+    for path, other in others:
+        if unlike := [name for name in flow.record if flow.record[name] != other.record.get(name)]:
+            raise ValueError(
+                f"{path}: saw flow with {unlike[0]} {other.record.get(unlike[0])}, and {first} with "
+                f"{flow.record[unlike[0]]}, but --flow_source online computes one flow: leave out one of the teachers"
+            )
+    return flow

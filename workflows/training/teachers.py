@@ -38,19 +38,21 @@ def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
     return options_in(str(checkpoint.get("arch"))) | ({"width": shown["width"]} if "width" in shown else {})
 
 
-def tell_student(opt: Namespace, teacher: Namespace, source: str) -> None:
+def tell_student(opt: Namespace, teacher: Namespace, source: str, name: str = "") -> None:
     """Report differences of the student's network from its teacher's that were not asked for.
 
     Args:
         opt: Options, with the architecture of the student.
         teacher: Those with the architecture of the teacher.
         source: The checkpoint that the student begins with, "" for none.
+        name: Of the teacher, "" where there is one.
     """
-    differing = [name for name in ARCHITECTURE if getattr(opt, name) != getattr(teacher, name)]
+    whose = f"its teacher {name}" if name else "its teacher"
+    differing = [option for option in ARCHITECTURE if getattr(opt, option) != getattr(teacher, option)]
     if not differing:
         return
-    lines = (f"{name} {getattr(opt, name)}, its teacher {getattr(teacher, name)}" for name in differing)
+    lines = (f"{option} {getattr(opt, option)}, {whose} {getattr(teacher, option)}" for option in differing)
     log.info("the student has %s", "; ".join(lines))
-    if unasked := [] if source else [name for name in differing if name not in opt.given]:
+    if unasked := [] if source else [option for option in differing if option not in opt.given]:
         same = " ".join(words_of(teacher, unasked))
-        log.warning("not given, so the student's is the default: %s; for its teacher's: %s", ", ".join(unasked), same)
+        log.warning("not given, so the student's is the default: %s; for %s's: %s", ", ".join(unasked), whose, same)

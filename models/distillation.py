@@ -1,0 +1,168 @@
+"""Task of distillation: a student, its frozen teachers, and the losses between them."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from .backbones.contract import POOLED
+from .backbones.output import Output
+from .distill.distiller import Distiller
+from .streams import StreamNetwork
+from .tasks import Batch, Task, check_smoothing
+
+
+class Distill(Task):
+    """Cross-entropy of a student plus distillation from frozen teachers.
+
+    Only the student is meant to be deployed: learnable parts of losses stay in `losses`. Outside training no teacher is
+    run, so validation needs none of their views. Terms of several teachers are called "loss_<teacher>_*", their
+    accuracies "acc_teacher_<teacher>".
+
+    Args:
+        student: Trained.
+        teachers: One, or several by name; frozen, always in eval mode.
+        losses: Distillation terms of the one teacher, or of each by name.
+        ce_weight: Factor on the cross-entropy, >= 0. With 0, and losses that need none, batches need no "label".
+        frozen_norms: As in `Task`.
+        label_smoothing: Of the cross-entropy alone, see `Classify`.
+        other_classes: Names of teachers, "" of the one, whose classes are others than the student's: they have no
+            accuracy. So has none with another number of classes.
+
+    Raises:
+        ValueError: If the names of teachers and losses differ, or two losses of a name have optimisers of their own.
+    """
+
+    def __init__(
+        self,
+        student: StreamNetwork,
+        teachers: StreamNetwork | Mapping[str, StreamNetwork],
+        losses: Iterable[Distiller] | Mapping[str, Iterable[Distiller]],
+        *,
+        ce_weight: float = 1.0,
+        frozen_norms: Iterable[nn.Module] = (),
+        label_smoothing: float = 0.0,
+        other_classes: Collection[str] = (),
+    ) -> None:
+        super().__init__(student, frozen_norms)
+        self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), ce_weight
+        named, terms = by_name(teachers, losses)
+        self.names = tuple(named)
+        self.teachers = nn.ModuleList(teacher.requires_grad_(False) for teacher in named.values())
+        lists = [nn.ModuleList(terms[name]) for name in named]
+        # With one teacher the names of learnable parts are those of before there could be several.
+        self.losses = nn.ModuleList(lists) if isinstance(teachers, Mapping) else lists[0]
+        self.rated = [
+            name not in other_classes and teacher.num_classes == student.num_classes for name, teacher in named.items()
+        ]
+        every = [loss for _, _, own in self.lessons() for loss in own]
+        self.trains_head_only_by_ce = any(loss.detaches_head for loss in every)
+        self.need_labels = [loss.name for loss in every if loss.needs_labels]
+        self.need_labels += [f"cross-entropy (ce_weight {ce_weight})"] if ce_weight > 0 else []
+        adversaries = [label for label, _ in self.with_optimizers()]
+        if twice := [label for label in adversaries if adversaries.count(label) > 1]:
+            raise ValueError(f"two losses called {twice[0]} have optimisers of their own: give them other names")
+
+    def lessons(self) -> list[tuple[str, StreamNetwork, list[Distiller]]]:
+        """Return each teacher's name, network and losses."""
+        lists = self.losses if self.names != ("",) else [self.losses]
+        return [
+            (name, cast(StreamNetwork, teacher), list(cast(Iterable[Distiller], own)))
+            for name, teacher, own in zip(self.names, self.teachers, lists, strict=True)
+        ]
+
+    def with_optimizers(self) -> list[tuple[str, Distiller]]:
+        """Return the losses that have an optimiser of their own, with what it is called."""
+        pairs = ((prefix(name), loss) for name, _, losses in self.lessons() for loss in losses)
+        return [(begin + loss.name, loss) for begin, loss in pairs if loss.own_parameters()]
+
+    def own_optimizers(self) -> dict[str, Optimizer]:
+        """Build the optimisers that losses bring, to be stepped with the student's; by what each is called."""
+        built = {}
+        for label, loss in self.with_optimizers():
+            assert loss.optimizer
+            built[label] = loss.optimizer.build(loss.own_parameters().values())
+        return built
+
+    def loss_parameters(self) -> list[nn.Parameter]:
+        """Return the learnable parts of the losses that are trained with the student: without those with optimisers."""
+        own = {id(p) for _, loss in self.with_optimizers() for p in loss.own_parameters().values()}
+        return [parameter for parameter in self.losses.parameters() if id(parameter) not in own]
+
+    def train(self, mode: bool = True) -> "Distill":
+        super().train(mode)
+        self.teachers.eval()  # frozen running statistics as well as frozen weights
+        return self
+
+    def forward(self, batch: Batch) -> dict[str, Tensor]:
+        """Compute the loss and its terms, and the "own_loss_*" of losses with optimisers, to be lowered with it.
+
+        Raises:
+            ValueError: If there are no labels, and they are needed.
+        """
+        student, target = self.model(batch), self.target(batch)
+        logits = student.logits
+        if self.training and self.trains_head_only_by_ce:
+            logits = self.model.classify(student.features[POOLED].detach())
+        terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
+        watched = {}
+        if self.training:
+            for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
+                with torch.no_grad():
+                    taught = teacher(batch)
+                if rated and target is not None:
+                    accuracy = (taught.logits.argmax(1) == target).float().mean()
+                    watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
+                for loss in losses:
+                    found, own = self.terms(loss, name, (student, taught), target)
+                    terms, watched = terms | found, watched | own
+        return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}
+
+    def target(self, batch: Batch) -> Tensor | None:
+        """Return the labels of a batch, None if it has none; raises as `forward`."""
+        if "label" not in batch and self.need_labels:
+            raise ValueError(
+                f"the batch has no labels, which {' and '.join(self.need_labels)} need: give them as 'label', or train "
+                "with ce_weight 0 and losses that need none"
+            )
+        return batch.get("label")
+
+    def cross_entropy(self, logits: Tensor, target: Tensor | None) -> Tensor:
+        """Compute the cross-entropy; without labels it is 0, with the gradient that a weight of 0 gives with them."""
+        if target is None:
+            return logits.sum() * 0
+        return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing if self.training else 0.0)
+
+    def terms(
+        self, loss: Distiller, teacher: str, outputs: tuple[Output, Output], target: Tensor | None
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the terms of a loss, weighted, and what its own optimiser lowers, by their names in logs."""
+        terms, own = loss.terms(*outputs, target)
+        weight, begin = loss.factor * loss.warmup(self.epoch), prefix(teacher)
+        weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
+        return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+def by_name(
+    teachers: StreamNetwork | Mapping[str, StreamNetwork],
+    losses: Iterable[Distiller] | Mapping[str, Iterable[Distiller]],
+) -> tuple[Mapping[str, StreamNetwork], Mapping[str, Iterable[Distiller]]]:
+    """Return teachers and their losses by name, which is "" for a single one.
+
+    Raises:
+        ValueError: If the names differ.
+    """
+    if not isinstance(teachers, Mapping) and not isinstance(losses, Mapping):
+        return {"": teachers}, {"": losses}
+    names = [sorted(given) if isinstance(given, Mapping) else ["(no names)"] for given in (teachers, losses)]
+    if not isinstance(teachers, Mapping) or not isinstance(losses, Mapping) or names[0] != names[1] or "" in teachers:
+        raise ValueError(f"teachers and losses have other names: {', '.join(names[0])} and {', '.join(names[1])}")
+    return teachers, losses
+
+
+def prefix(teacher: str) -> str:
+    """Return what the names of a teacher's terms begin with."""
+    return f"{teacher}_" if teacher else ""

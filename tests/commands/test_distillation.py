@@ -1,0 +1,227 @@
+"""Distillation through STS_train.py: losses with optimisers of their own, projectors, and several teachers."""
+
+import csv
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from helpers import words_for
+from runs import differences
+from torch import nn
+
+import export
+import STS_train
+import train
+from engine import checkpoint
+from models import DISTILLERS
+from models.distill import Distiller, LossSpec, OptimizerSettings, OutputShapes
+from opts import parse_opts
+from opts.option import DISTILL, TRAIN
+from workflows.exporting.plan import build_export
+from workflows.training.chosen_teachers import choose_teachers, load_teachers, read_by
+
+STEPS = "--n_epochs 2 --batch_size 2 --checkpoint 1 --save_steps 1 --keep 9 --learning_rate 0.001".split()
+
+
+class Judge(Distiller):
+    """An adversary with statistics of its own, which a resumed run needs as well."""
+
+    optimizer = OptimizerSettings(lr=0.01, betas=(0.5, 0.999))
+
+    def __init__(self, student: OutputShapes, teacher: OutputShapes, *, hidden: int = 4) -> None:
+        super().__init__(compared={"avgpool": "avgpool"})
+        channels = teacher.features["avgpool"][0]
+        self.judge = nn.Sequential(nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 1))
+
+    def forward(self, student, teacher, target):
+        return {"loss_judge": F.softplus(-self.judge(student.features["avgpool"])).mean()}
+
+    def own_loss(self, student, teacher, target):
+        real, fake = (self.judge(output.features["avgpool"]) for output in (teacher, student))
+        return (F.softplus(-real) + F.softplus(fake)).mean()
+
+
+@pytest.fixture
+def judge(monkeypatch):
+    monkeypatch.setitem(DISTILLERS, "judge", LossSpec(Judge))
+
+
+@pytest.fixture(scope="module")
+def teachers(hmdb51, tmp_path_factory) -> dict[str, str]:
+    """Best checkpoints of an RGB and a flow network, and of a flow network of twice the width."""
+    runs = {"rgb": ("RGB",), "flow": ("Flow",), "wide": ("Flow", "--width", "0.125")}
+    found = {}
+    for name, (modality, *more) in runs.items():
+        folder = tmp_path_factory.mktemp(name)
+        train.main(parse_opts([*words_for(hmdb51, folder, script=TRAIN), "--modality", modality, *more], TRAIN))
+        found[name] = str(next(folder.rglob("*_best.pth")))
+    return found
+
+
+def distil(root: Path, folder: Path, *words: str) -> Path:
+    """Results of a run that is called s."""
+    STS_train.main(parse_opts([*words_for(root, folder, script=DISTILL), "--run_name", "s", *words], DISTILL))
+    return folder / "HMDB51"
+
+
+def resumed(root: Path, folder: Path, whole: Path, position: str, *words: str) -> list[str]:
+    """Differences of a run that went on from a checkpoint of another from the other."""
+    parts = distil(root, folder, *words, "--resume", str(whole / f"s_{position}.pth"))
+    ends = []
+    for results in (whole, parts):
+        state = checkpoint.load(results / "s_2.pth")
+        state["options"] = {n: v for n, v in state["options"].items() if n not in ("result_path", "given", "resume")}
+        ends.append(state)
+    return differences(*ends)
+
+
+def metrics(results: Path) -> list[dict]:
+    return [json.loads(line) for line in (results / "s" / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_an_adversary_is_trained_and_resumed_within_an_epoch_to_the_same_bits(judge, hmdb51, teachers, tmp_path):
+    words = ["--modality", "RGB_Flow", "--resume_path1", teachers["flow"], "--distill", "mse", "judge", *STEPS]
+    words += "--clip_grad 0.1 --iter_size 2 --loss_args judge.hidden=3 judge.optimizer.lr=0.02".split()
+    whole = distil(hmdb51, tmp_path / "whole", *words)
+    states = [checkpoint.load(whole / f"s_{name}.pth") for name in ("1_step2", "2")]
+    for state in states:
+        assert set(state["own_optimizers"]) == {"judge"}
+        (group,) = state["own_optimizers"]["judge"]["param_groups"]
+        assert (group["lr"], group["betas"], len(group["params"])) == (0.02, (0.5, 0.999), 6)
+        assert [len(group["params"]) for group in state["optimizer"]["param_groups"]] == [len(parameters(state))]
+        assert not any("judge" in name for name in state["state_dict"])
+    first, last = (state["losses"]["1.judge.0.weight"] for state in states)
+    assert first.shape[0] == 3
+    assert not torch.equal(first, last)
+    assert all({"train_loss_judge", "train_own_loss_judge"} <= row.keys() for row in metrics(whole))
+    for position in ("1_step2", "1"):
+        assert resumed(hmdb51, tmp_path / position, whole, position, *words) == []
+
+
+def parameters(state: dict) -> list[str]:
+    """Names of the parameters among the deployed weights."""
+    return [name for name in state["state_dict"] if not name.endswith(("mean", "var", "tracked"))]
+
+
+def test_an_adversary_whose_state_is_missing_starts_afresh_and_that_is_said(judge, hmdb51, teachers, tmp_path, caplog):
+    words = ["--modality", "RGB_Flow", "--resume_path1", teachers["flow"], "--distill", "judge", *STEPS]
+    whole = distil(hmdb51, tmp_path / "whole", *words)
+    state = checkpoint.load(whole / "s_1.pth")
+    del state["own_optimizers"]
+    checkpoint.save(tmp_path / "bare.pth", state)
+    distil(hmdb51, tmp_path / "bare", *words, "--resume", str(tmp_path / "bare.pth"))
+    assert "bare.pth: its optimizer state of judge does not fit this run and starts afresh" in caplog.text
+    with pytest.raises(ValueError, match=r"loss_args not set in the checkpoint, judge.hidden=3 now"):
+        distil(hmdb51, tmp_path / "other", *words, "--loss_args", "judge.hidden=3", "--resume", str(whole / "s_1.pth"))
+
+
+def test_several_teachers_are_distilled_and_resumed_to_the_same_bits(judge, hmdb51, teachers, tmp_path):
+    named = [f"{name}={teachers[name]}" for name in ("flow", "rgb")]
+    words = ["--teacher", named[0], "--teacher", named[1], "--teacher_losses", "flow=review,judge", *STEPS]
+    words += ["--teacher_losses", "rgb=mse,dkd*0.5"]
+    whole = distil(hmdb51, tmp_path / "whole", *words)
+    terms = {name.removeprefix("train_") for name in metrics(whole)[0] if "loss_" in name or "acc_" in name}
+    review = {f"loss_flow_review_layer{i}" for i in range(1, 5)} | {"loss_flow_review_avgpool"}
+    assert terms - {"val_loss_ce"} == review | {
+        *("loss_ce", "loss_flow_judge", "own_loss_flow_judge", "acc_teacher_flow"),
+        *("loss_rgb_mse_avgpool", "loss_rgb_tckd", "loss_rgb_nckd", "acc_teacher_rgb"),
+    }
+    rows = list(csv.DictReader((whole / "s_train.log").read_text().splitlines(), delimiter="\t"))
+    assert list(rows[0]) == ["epoch", "loss", "loss_flow", "loss_rgb", "loss_SFS", "acc", "lr"]
+    parts = [float(rows[0][name]) for name in ("loss_flow", "loss_rgb", "loss_SFS")]
+    assert float(rows[0]["loss"]) == pytest.approx(sum(parts))
+    assert min(parts) > 0
+    state = checkpoint.load(whole / "s_2.pth")
+    assert state["stream"] == "rgb"
+    assert {name.split(".")[0] for name in state["losses"]} == {"0"}  # those of rgb learn nothing
+    assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words) == []
+
+
+def test_a_teacher_by_name_teaches_what_it_does_without(hmdb51, teachers, tmp_path):
+    words = ["--distill", "mse", "review"]
+    alone = distil(hmdb51, tmp_path / "a", "--modality", "RGB_Flow", "--resume_path1", teachers["flow"], *words)
+    named = distil(hmdb51, tmp_path / "b", "--teacher", f"f={teachers['flow']}", *words)
+    a, b = (checkpoint.load(results / "s_best.pth") for results in (alone, named))
+    for key in ("state_dict", "optimizer", "rng", "best", "metrics"):
+        assert differences(a[key], b[key]) == [], key
+    renamed = {f"0.{name}": value for name, value in a["losses"].items()}
+    assert differences(renamed, b["losses"]) == []
+
+
+def test_a_file_may_teach_twice_and_a_flow_network_may_learn_from_rgb(hmdb51, teachers, tmp_path):
+    twice = ["--modality", "Flow", "--teacher", f"a={teachers['rgb']}", "--teacher", f"b={teachers['rgb']}"]
+    results = distil(hmdb51, tmp_path, *twice, "--distill", "kd")
+    assert checkpoint.load(results / "s_best.pth")["stream"] == "flow"
+    (row,) = metrics(results)
+    assert row["train_loss_a_kd"] == row["train_loss_b_kd"] > 0
+
+
+def test_a_wide_teacher_needs_a_projector_which_is_not_deployed(hmdb51, teachers, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    words = ["--modality", "RGB_Flow", "--resume_path1", teachers["wide"], "--distill", "mse"]
+    shown = "avgpool of the student has 32 channels, avgpool of the teacher 64 channels"
+    with pytest.raises(ValueError, match=f"--distill mse: {shown}: --project auto"):
+        distil(hmdb51, tmp_path / "off", *words)
+    assert not (tmp_path / "off").exists()
+    assert "video" not in caplog.text  # no data had been looked for
+    whole = distil(hmdb51, tmp_path / "auto", *words, "--project", "auto", *STEPS)
+    assert f"projector for mse: {shown}" in caplog.text
+    state = checkpoint.load(whole / "s_2.pth")
+    assert set(state["losses"]) == {f"0.projectors.avgpool.channels.{name}" for name in ("weight", "bias")}
+    assert not any("projector" in name for name in state["state_dict"])
+    assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words, "--project", "auto", *STEPS) == []
+    plan = build_export(export.parse_args([str(whole / "s_best.pth"), "--format", "pt2"]))
+    assert not any("projector" in name for name in plan.deployed().state_dict())
+
+
+def test_a_teacher_of_other_classes_teaches_features_alone(hmdb51, teachers, tmp_path):
+    state = checkpoint.load(teachers["flow"])
+    state["class_names"] = ["kick", "jump", "wave"]
+    checkpoint.save(tmp_path / "other.pth", state)
+    for words in (
+        ["--modality", "RGB_Flow", "--resume_path1", str(tmp_path / "other.pth")],
+        ["--teacher", f"x={tmp_path / 'other.pth'}"],
+    ):
+        with pytest.raises(ValueError, match=r"other.pth: trained on 3 classes \(kick"):
+            distil(hmdb51, tmp_path / "dkd", *words, "--distill", "mse", "dkd")
+        results = distil(hmdb51, tmp_path / words[0], *words, "--distill", "mse")
+        assert not any("acc_teacher" in name for name in metrics(results)[0])
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--teacher", "flow"], "--teacher flow: expected NAME=CHECKPOINT"),
+        (["--teacher", "f=a.pth", "--teacher", "f=b.pth"], "--teacher f=b.pth: there is f=a.pth already"),
+        (["--teacher", "f_1=a.pth"], "--teacher f_1: a name has letters, digits and -"),
+        (["--teacher", "ce=a.pth"], "--teacher ce: .* is not ce"),
+        (["--teacher", "f=a.pth", "--resume_path1", "b.pth"], "--teacher and --resume_path1 both name teachers"),
+        (["--teacher", "f=a.pth", "--teacher_losses", "g=mse"], "--teacher_losses g: there is no such .* among f"),
+        (["--modality", "RGB_Flow", "--resume_path1", "a.pth", "--teacher_losses", "g=mse"], "needs --teacher g="),
+        (["--resume_path1", "a.pth"], "--modality RGB: .* --modality RGB_Flow, or name teachers with --teacher"),
+    ],
+)
+def test_contradictory_teachers_are_refused(words, match):
+    with pytest.raises(ValueError, match=match):
+        choose_teachers(parse_opts(words, DISTILL))
+
+
+def test_streams_follow_from_student_and_teachers(hmdb51, teachers, tmp_path):
+    def views(*words: str) -> tuple[str, list[str]]:
+        opt = parse_opts([*words_for(hmdb51, tmp_path, script=DISTILL), "--distill", "mse", *words], DISTILL)
+        loaded = load_teachers(opt, choose_teachers(opt), ["brush_hair", "cartwheel", "catch"])
+        read, views = read_by(opt, loaded)
+        return read.modality, [getattr(view, "name", view) for view in views]
+
+    rgb, flow = (["--teacher", f"{name}={teachers[name]}"] for name in ("rgb", "flow"))
+    assert views(*rgb) == ("RGB", ["rgb"])
+    assert views(*flow) == ("RGB_Flow", ["rgb", "flow"])
+    assert views(*flow, *rgb, "--modality", "RGB_Flow") == ("RGB_Flow", ["rgb", "flow"])
+    assert views(*flow, "--modality", "Flow") == ("Flow", ["flow"])
+    assert views(*rgb, "--modality", "Flow") == ("RGB_Flow", ["flow", "rgb"])
+    assert views(*flow, *rgb, "--sample_size", "24") == ("RGB_Flow", ["rgb", "flow@32", "rgb@32"])
+    with pytest.raises(ValueError, match="--modality RGB_Flow: no teacher reads flow: leave it out"):
+        views(*rgb, "--modality", "RGB_Flow")

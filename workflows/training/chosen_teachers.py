@@ -1,0 +1,170 @@
+"""Teachers that the options of a distillation choose, each with its network, its view of the clips, and its losses."""
+
+import re
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from datasets import FLOW, MODALITIES, RGB, Stream, check_data
+from engine import checkpoint
+from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
+from models.distill import losses_for, parse_teacher_losses
+from opts import named_checkpoints
+
+from ..testing.evaluation import stream_of
+from .teachers import teacher_options
+
+NAME = re.compile(r"(?!ce$)[A-Za-z0-9-]+")  # terms are called after teachers, and one of them is loss_ce
+
+
+class Teacher(NamedTuple):
+    """A teacher.
+
+    Attributes:
+        name: What its terms are called after; "" of the one of `--resume_path1`.
+        path: Of its checkpoint.
+        checkpoint: Content of it.
+        stream: What it reads.
+        opt: Options, with the architecture of its checkpoint, and the size of what it sees.
+        network: Loaded.
+        other_classes: Whether it states classes that are not those of the data.
+    """
+
+    name: str
+    path: str
+    checkpoint: Mapping[str, Any]
+    stream: Stream
+    opt: Namespace
+    network: StreamNetwork
+    other_classes: bool
+
+
+def choose_teachers(opt: Namespace) -> dict[str, str]:
+    """Return the checkpoints of the teachers by name, "" for the flow teacher of `--resume_path1`.
+
+    Raises:
+        ValueError: If there is none, options contradict each other, or a name cannot be part of those of terms.
+    """
+    special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
+    if not opt.teacher:
+        if MODALITIES[opt.modality] != (RGB, FLOW):
+            raise ValueError(
+                f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow, or name "
+                "teachers with --teacher"
+            )
+        if not opt.resume_path1:
+            raise ValueError(
+                "--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow); or name "
+                "teachers with --teacher"
+            )
+        if special:
+            raise ValueError(
+                f"--teacher_losses {next(iter(special))}: needs --teacher {next(iter(special))}=CHECKPOINT"
+            )
+        return {"": opt.resume_path1}
+    if opt.resume_path1:
+        raise ValueError("--teacher and --resume_path1 both name teachers: use --teacher for all of them")
+    named = named_checkpoints(opt.teacher, "--teacher")
+    if bad := [name for name in named if not NAME.fullmatch(name)]:
+        raise ValueError(f"--teacher {bad[0]}: a name has letters, digits and -, and is not ce")
+    if unknown := [name for name in special if name not in named]:
+        raise ValueError(f"--teacher_losses {unknown[0]}: there is no such teacher, choose among {', '.join(named)}")
+    return named
+
+
+def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str]) -> list[Teacher]:
+    """Load the teachers, and check that they fit the data.
+
+    A named one reads the stream that its checkpoint states, at its own size, see `StreamNetwork.view`.
+
+    Args:
+        opt: Options.
+        chosen: Checkpoints by name.
+        class_names: Of the data.
+
+    Raises:
+        FileNotFoundError: If a checkpoint is missing.
+        ValueError: If one is damaged, or saw other flow or, where logits are compared, other classes.
+    """
+    special, teachers = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS), []
+    for name, path in chosen.items():
+        state = checkpoint.load(path)
+        stream, own = (stream_of(state, path), state.get("recipe", {})) if name else (FLOW, {})
+        size = {"sample_size": own.get("sample_size", opt.sample_size)}
+        taught = Namespace(**vars(teacher_options(opt, state)) | size)
+        network = load_stream(taught, stream, state, path)
+        if taught.sample_size != opt.sample_size:
+            network.view = f"{stream.name}@{taught.sample_size}"
+        compares = any(DISTILLERS[loss].build.compares_logits for loss, _ in losses_for(name, opt.distill, special))
+        seen = Namespace(**vars(opt) | size)
+        check_data(seen, state, path, stream, class_names if compares else None)
+        others = state.get("class_names", class_names) != list(class_names)
+        teachers.append(Teacher(name, path, state, stream, taught, network, others))
+    return teachers
+
+
+def read_by(opt: Namespace, teachers: Sequence[Teacher]) -> tuple[Namespace, list[Any]]:
+    """Return options whose `--modality` has every stream that is read, and what is read, the student's stream first.
+
+    Args:
+        opt: Options; the first stream of `--modality` is the student's.
+        teachers: All.
+
+    Returns:
+        The options, and streams, or names of views of another size.
+
+    Raises:
+        ValueError: If the modality has a stream that nobody reads.
+    """
+    streams = MODALITIES[opt.modality]
+    read = {streams[0], *(teacher.stream for teacher in teachers)}
+    if idle := [stream.name for stream in streams if stream not in read]:
+        raise ValueError(f"--modality {opt.modality}: no teacher reads {idle[0]}: leave it out")
+    sources = {source_of(stream) for stream in read}
+    fitting = [name for name, known in MODALITIES.items() if {*known} == read]
+    fitting += [name for name, known in MODALITIES.items() if {stream.name for stream in known} == sources]
+    views = [t.stream if t.network.view == t.stream.name else t.network.view for t in teachers]
+    return Namespace(**vars(opt) | {"modality": fitting[0]}), list(dict.fromkeys([streams[0], *views]))
+
+
+def source_of(stream: Stream) -> str:
+    """Return the name of the stored stream that a stream is made of."""
+    return getattr(stream, "source", stream.name)
+
+
+def reads_flow(stream: Stream) -> bool:
+    """Return whether a stream is made of flow."""
+    return source_of(stream) == FLOW.name
+
+
+def flow_readers(teachers: Iterable[Teacher]) -> dict[str, Mapping[str, Any]]:
+    """Return the checkpoints of teachers that read flow, by path."""
+    return {teacher.path: teacher.checkpoint for teacher in teachers if reads_flow(teacher.stream)}
+
+
+def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teacher], begin: int) -> Distill:
+    """Build the task, with the losses between the student and each teacher.
+
+    Args:
+        opt: Options.
+        student: Learns.
+        teachers: All.
+        begin: Its first stage that learns.
+
+    Raises:
+        ValueError: As `build_distillers`.
+    """
+    frozen = list(frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN))
+    networks = {teacher.name: teacher.network for teacher in teachers}
+    losses = {
+        name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.opt.sample_size)
+        for teacher, (name, network) in zip(teachers, networks.items(), strict=True)
+    }
+    pair = (networks, losses) if all(networks) else (networks[""], losses[""])
+    return Distill(
+        *(student, *pair),
+        ce_weight=opt.ce_weight,
+        frozen_norms=frozen,
+        label_smoothing=opt.label_smoothing,
+        other_classes=[teacher.name for teacher in teachers if teacher.other_classes],
+    )
