@@ -11,6 +11,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
+from datasets import FLOW, parse_view
 from engine import setup
 from engine.command import cli
 from models import FUSIONS
@@ -41,7 +42,7 @@ def main(opt: Namespace) -> Parity:
     ]
     if opt.rounds and not kind.holds_weights_alone:
         lines += measure_latency(export, kind, path, opt.rounds)
-    if "flow" in export.shapes():
+    if any(parse_view(name).stream == FLOW for name in export.shapes()):
         frames = export.recipe["sample_duration"]
         lines.append(
             f"computing flow comes on top, {frames} pairs of frames per clip: docs/flow.md says what they take"

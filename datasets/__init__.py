@@ -1,6 +1,6 @@
-"""Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips.
+"""Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips, each a view of one draw.
 
-builders.py  from the options to batches;  streams.py  RGB and FLOW;  video.py  clips of the videos of a list
+builders.py  from the options to batches;  streams.py  STREAMS and their views;  video.py  clips of the videos of a list
 corpora/     DATASETS: from annotation files to a list of entries, a data set a file;  lists/  forms of annotation files
 stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
 clips/       SAMPLERS, CROPS: frames that are chosen, their part that is seen, augmentation
@@ -24,7 +24,19 @@ from .loading.online_flow import FLOW_SOURCES, OnlineFlow
 from .records.clip_recipe import build_recipe, check_data
 from .records.lookup import MISSING
 from .stores.detect import STORES
-from .streams import FLOW, MODALITIES, RGB, Stream
+from .streams import (
+    FLOW,
+    MODALITIES,
+    RGB,
+    RGB_DIFF,
+    SINGLE_STREAMS,
+    STREAMS,
+    ClipView,
+    Stream,
+    modality_of,
+    parse_view,
+    views_of,
+)
 from .video import ClipDataset, Video, VideoDataset
 
 __all__ = [
@@ -38,14 +50,18 @@ __all__ = [
     "MISSING",
     "MODALITIES",
     "RGB",
+    "RGB_DIFF",
     "SAMPLERS",
     "SIDED",
+    "SINGLE_STREAMS",
     "STORES",
+    "STREAMS",
     "TAILS",
     "TEST_CROPS",
     "TEST_SAMPLERS",
     "ClipDataset",
     "ClipLoader",
+    "ClipView",
     "OnlineFlow",
     "Stream",
     "Video",
@@ -57,6 +73,9 @@ __all__ = [
     "class_names",
     "clip_starts",
     "loop",
+    "modality_of",
     "num_listed",
+    "parse_view",
     "read_video",
+    "views_of",
 ]

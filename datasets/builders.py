@@ -28,7 +28,7 @@ from .records.quarantine import read_quarantine
 from .stores.cache import DecodedCache
 from .stores.detect import ReadOptions, open_store
 from .stores.store import Store, Video
-from .streams import FLOW, MODALITIES, Stream
+from .streams import FLOW, MODALITIES, ClipView, Stream, sources_of, views_of
 from .video import ClipDataset, ClipReader, VideoDataset
 
 log = logging.getLogger(__name__)
@@ -87,19 +87,23 @@ def class_names(opt: Namespace, subset: str) -> list[str]:
 
 
 def build_dataset(
-    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+    opt: Namespace,
+    subset: str,
+    streams: Sequence[Stream | ClipView | str] | None = None,
+    flow: OnlineFlow | None = None,
 ) -> VideoDataset | ClipDataset:
     """Build the "train", "val" or "test" subset that `opt` describes; `--test_subset` says what is tested.
 
-    `streams` are read, by default those of `--modality`; `flow` computes the flow stream in place of its files. Which
-    frames count does not depend on the streams, so that each is cut into the same clips with and without the others:
-    those that have a flow, or, with `--only_RGB` and for video files, which both are without flow, all.
+    `streams` are read, or views of them like "rgb@224", by default those of `--modality`; `flow` computes the flow
+    stream in place of its files. Which frames count does not depend on the streams, so that each is cut into the same
+    clips with and without the others: those that have a flow, or, with `--only_RGB` and for video files, which both are
+    without flow, all, but for the last one where differences are read.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
         ValueError: If the subset is empty or a video damaged.
     """
-    streams = streams or MODALITIES[opt.modality]
+    views = views_of(streams or MODALITIES[opt.modality])
     entries = list_tested(opt).entries if subset == "test" else list_subset(opt, subset)
     if not entries:
         raise ValueError(f"{opt.annotation_path}: lists no {subset} videos of {opt.dataset} split {opt.split}")
@@ -107,18 +111,18 @@ def build_dataset(
     store = build_store(opt, entries, manifest, opt.decode if subset == "train" else "exact")
     strict = subset == "test" or (subset == "val" and opt.val_fraction == 0)
     entries = without_quarantined(entries, read_quarantine(Path(opt.frame_dir)), strict=strict, missing=opt.missing)
-    videos = find_listed(opt, entries, store, manifest)
+    videos = find_listed(opt, entries, store, manifest, views)
     if isinstance(store, DecodedCache):
-        store.prepare(videos, streams)
+        store.prepare(videos, sources_of(views))
     log.info("%s %s: %s", opt.dataset, subset, counted(len(videos), "video"))
     if subset == "test":
         crops = TEST_CROPS[opt.num_crops](opt.sample_size, short_side=opt.short_side)
-        reader = build_reader(opt, streams, store, crops, (), flow)
+        reader = build_reader(opt, views, store, crops, (), flow)
         return ClipDataset(videos, reader, crops, sample=build_test_sampler(opt), length=opt.sample_duration)
     training = subset == "train"
     reader = build_reader(
         opt,
-        streams,
+        views,
         store,
         train_geometry(opt) if training else CenterCrop(opt.sample_size, opt.short_side),
         build_augments(opt) if training else (),
@@ -139,12 +143,20 @@ def build_store(opt: Namespace, entries: Sequence[Entry], manifest: Manifest | N
     return store if opt.cache == "none" else DecodedCache(store, opt.cache, decoder=opt.decoder)
 
 
-def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest: Manifest | None) -> list[Video]:
+def find_listed(
+    opt: Namespace,
+    entries: Sequence[Entry],
+    store: Store,
+    manifest: Manifest | None,
+    views: Sequence[ClipView] = (),
+) -> list[Video]:
     """Find the videos that can be used, by the manifest of an audit where there is one."""
-    needs = {stream.name for stream in MODALITIES[opt.modality]}
+    streams = {*MODALITIES[opt.modality], *(view.stream for view in views)}
+    needs = {stream.source for stream in streams}
     if not opt.only_RGB:
         needs |= {FLOW.name} & store.streams
     on_disk = needs - ({FLOW.name} if opt.flow_source == "online" else set())
+    pairs = any(stream.of_pair for stream in streams) and not (FLOW.name in on_disk and store.flow_lag)
     if manifest:
         manifest.check(store, seed=opt.manual_seed)
         log.info("%s: %s as audited on %s", store.root, counted(len(manifest.rows), "video"), manifest.made)
@@ -153,14 +165,14 @@ def find_listed(opt: Namespace, entries: Sequence[Entry], store: Store, manifest
         store,
         needs=on_disk,
         missing=opt.missing,
-        spare=len(needs - on_disk),  # computed flow leads from the last usable frame to one more
+        spare=int(pairs or needs != on_disk),  # what is made of pairs, as computed flow, takes one frame more
         located=manifest.located if manifest else None,
     )
 
 
 def build_reader(
     opt: Namespace,
-    streams: Sequence[Stream],
+    views: Sequence[ClipView],
     store: Store,
     geometry: Geometry,
     augments: Sequence[Augment],
@@ -171,13 +183,13 @@ def build_reader(
     Raises:
         ValueError: If flow is to be computed by a script that cannot.
     """
-    if FLOW not in streams or opt.flow_source == "files":
-        return ClipReader(streams, store, geometry, augments)
+    if FLOW not in sources_of(views) or opt.flow_source == "files":
+        return ClipReader(views, store, geometry, augments)
     if flow is None:
         raise ValueError("--flow_source online is for STS_train.py; here flow is read from files: leave it out")
     if flow.device:
-        return PairReader(streams, store, geometry, augments)
-    return OnlineReader(streams, store, flow, geometry, augments)
+        return PairReader(views, store, geometry, augments)
+    return OnlineReader(views, store, flow, geometry, augments)
 
 
 def train_geometry(opt: Namespace) -> Geometry:
@@ -200,7 +212,10 @@ def build_test_sampler(opt: Namespace) -> TestSampler:
 
 
 def build_loader(
-    opt: Namespace, subset: str, streams: Sequence[Stream] | None = None, flow: OnlineFlow | None = None
+    opt: Namespace,
+    subset: str,
+    streams: Sequence[Stream | ClipView | str] | None = None,
+    flow: OnlineFlow | None = None,
 ) -> ClipLoader:
     """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
     slow = opt.decoder == "python" or (flow and not flow.device)  # threads would wait for each other

@@ -1,5 +1,6 @@
 """A network together with the stream it reads: the unit of training, testing and deployment."""
 
+import logging
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +17,8 @@ from .dialects import say_what_is_assumed, settle_normalisation
 from .normalisation import Stream, normalisation_of
 from .weights import load_weights, shape_of, shown_by, weights_of
 
+log = logging.getLogger(__name__)
+
 
 class StreamNetwork(nn.Module):
     """A network with the stream it reads and how that stream is normalised.
@@ -24,9 +27,14 @@ class StreamNetwork(nn.Module):
         network: Takes clips (N, C, T, H, W); brought into the memory format of its rank.
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
         normalisation: {"mean", "std"} in place of the stream's own.
+        view: Key of the batch that it reads, like "rgb@224"; by default the name of the stream.
+
+    Attributes:
+        stream: Name of the stream.
+        view: As above; whoever makes the batch may set it.
 
     Shape:
-        Batch {stream name: uint8 (N, C, T, H, W), ...} in, `Output` out.
+        Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out.
     """
 
     mean: Tensor
@@ -35,11 +43,15 @@ class StreamNetwork(nn.Module):
     network: Backbone
 
     def __init__(
-        self, network: Backbone, stream: Stream, normalisation: Mapping[str, Sequence[float]] | None = None
+        self,
+        network: Backbone,
+        stream: Stream,
+        normalisation: Mapping[str, Sequence[float]] | None = None,
+        view: str | None = None,
     ) -> None:
         super().__init__()
         channels_last(network)
-        self.network, self.stream = network, stream.name
+        self.network, self.stream, self.view = network, stream.name, view or stream.name
         for name, default in (("mean", stream.mean), ("std", stream.std)):
             values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
@@ -59,7 +71,7 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.stream]
+        clips = batch[self.view]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
@@ -108,6 +120,8 @@ def load_stream(
             f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
             f"{expected}: check --modality and the order of the checkpoints"
         )
+    if (stated := checkpoint.get("stream", stream.name)) != stream.name:
+        raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
     say_what_is_assumed(opt, checkpoint, source)
     return StreamNetwork(network, stream, settle_normalisation(opt, stream, checkpoint, source))
@@ -138,9 +152,22 @@ def start_stream(
         return StreamNetwork(build_model(opt, stream.channels, num_classes), stream, normalisation_of(opt, stream))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
-    model = load_stream(opt, stream, checkpoint, source, opt.n_classes)
+    model = load_stream(opt, stream, as_pretrained(opt, stream, checkpoint, source), source, opt.n_classes)
     model.network.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
+
+
+def as_pretrained(opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Return a checkpoint to fine-tune on a stream, which may have learned another one of as many channels.
+
+    So TSN begins RGB differences with weights of RGB (Wang et al., ECCV 2016). The normalisation is the new stream's.
+    """
+    stated = checkpoint.get("stream", stream.name)
+    if stated == stream.name:
+        return checkpoint
+    log.info("%s: pre-trained on %s, and goes on with %s", source, stated, stream.name)
+    recipe = {**checkpoint.get("recipe", {}), "normalisation": normalisation_of(opt, stream)}
+    return {**checkpoint, "stream": stream.name, "recipe": recipe}
 
 
 def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any], source: str) -> None:

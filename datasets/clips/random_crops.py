@@ -92,13 +92,18 @@ class FixedCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
         offset = FIXED[rng.integers(len(FIXED))]
-        place = partial(place_fixed, size=self.size, ratios=pair, offset=offset)
+        place = partial(place_fixed, size=self.size, near=self.size, ratios=pair, offset=offset)
         return Placement(place, draw_flip(rng, self.flip))
 
 
-def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
-    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
-    tall, wide = (snap(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
+def place_fixed(
+    height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int], near: int | None = None
+) -> View:
+    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right.
+
+    Sides near `near` are made so, by default near `size`.
+    """
+    tall, wide = (snap(int(min(height, width) * ratio), near or size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
@@ -168,7 +173,7 @@ class RandomShortSideCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
         down, right = rng.random(2).tolist()
-        place = partial(place_window, size=self.size, short_side=short, place=(down, right))
+        place = partial(place_window, size=self.size, zoom=short / self.size, place=(down, right))
         return Placement(place, draw_flip(rng, self.flip))
 
 

@@ -18,7 +18,7 @@ from ..video import VideoDataset
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = {"train_sampling", "normalisation", "video_fps"}  # may differ, or are compared where they count
+ELSEWHERE = {"train_sampling", "normalisation", "video_fps", "stream"}  # may differ, or are compared where they count
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
 TEST_SAMPLING = {"segments": "segments"}
 
@@ -89,7 +89,7 @@ def check_data(
     for name in sorted(recipe.keys() & vars(opt).keys() - ELSEWHERE):
         if recipe[name] != getattr(opt, name):
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
-    if stream == FLOW:
+    if stream.source == FLOW.name:
         differences = flow_mismatch(provenance(opt), recipe.get("provenance", {}))
         if differences and not opt.allow_flow_mismatch:
             raise ValueError(

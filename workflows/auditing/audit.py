@@ -87,7 +87,7 @@ def stays_inside(root: Path, path: str) -> bool:
 def check_videos(opt: Namespace, store: Store, entries: Sequence[Entry]) -> list[VideoCheck]:
     """Check every listed video, with a progress bar."""
     paths = [entry.path for entry in entries]
-    wanted = {stream.name for stream in MODALITIES.get(opt.modality, ())}
+    wanted = {stream.source for stream in MODALITIES.get(opt.modality, ())}
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), opt.deep) for path in paths]
     processes = max(1, min(opt.n_workers or cores(), len(jobs)))

@@ -14,11 +14,11 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch.export.passes import move_to_device_pass
 
+from datasets import STREAMS
 from engine.checkpoint import tensor_file
 from models import fuse, load_stream
 from sts_common.json_text import as_json
 
-from ..predicting.agreement import STREAMS
 from .plan import ABOUT, DTYPES, Clips, Export
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it

@@ -3,14 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import FLOW, RGB
+from datasets import FLOW, STREAMS
 from datasets.stores.provenance import NOT_STATED, show
 from engine import checkpoint
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 SLIDING = {"test_sampling": "all"}
 CUT = {"short_side": None, "sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
-STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
 
 
 def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -32,20 +31,25 @@ def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
     return states
 
 
+def reads_flow(state: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint's network reads what is made of flow."""
+    return STREAMS[state["stream"]].source == FLOW.name
+
+
 def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Raises:
         ValueError: If they need different clips or flow.
     """
-    first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
+    first = max(range(len(states)), key=lambda i: reads_flow(states[i]))
     recipe = states[first]["recipe"]
     for path, state in zip(paths, states, strict=True):
         stated = state["recipe"]
         needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
         needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
         needs |= {f"--{key}": tuple(part.get(key, usual) for part in (stated, recipe)) for key, usual in CUT.items()}
-        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
+        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if reads_flow(state) else ()))
         needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
             # Frames of their own size are scaled like any others; their own rate is a rate.

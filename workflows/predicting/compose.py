@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from datasets import STREAMS
 from datasets.decoding.video.sizes import Scaler
 from engine.checkpoint import finished_epochs
 from engine.command import cli
@@ -20,7 +21,7 @@ from sts_common.json_text import as_json
 from ..shared.films import FILMS
 from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE, check_distinct
-from .agreement import STREAMS, common_recipe, load_states, spread_over
+from .agreement import common_recipe, load_states, spread_over
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets

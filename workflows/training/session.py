@@ -90,7 +90,7 @@ def describe_run(
         "class_names": list(names),
         "network": dict(model.network.origin),
         "arch": model.network.arch,
-        "recipe": {**recipe, "normalisation": model.normalisation},
+        "recipe": {**recipe, "stream": model.stream, "view": model.view, "normalisation": model.normalisation},
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,
         "data": data,

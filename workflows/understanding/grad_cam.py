@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import FLOW, MODALITIES, RGB
+from datasets import FLOW, MODALITIES, SINGLE_STREAMS, parse_view
 from engine import setup
 from engine.command import cli
 from flow import decode, recorded_encoding
@@ -29,7 +29,9 @@ from ..testing.fusing import check_distinct
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track
 
-SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
+SAMPLED = 100  # frames whose flow or differences set the scale of its colours, at most
+OUTSIDE = 0.01  # share of the levels of differences beyond that scale
+MID_GREY = 127.5
 
 
 def main(opt: Namespace) -> list[Track]:
@@ -48,7 +50,7 @@ def main(opt: Namespace) -> list[Track]:
         for path, state in zip(opt.weights, states, strict=True)
     ]
     chosen = find_class(opt.target, class_names) if opt.target else None
-    video = read_whole(opt.video, recipe, list(dict.fromkeys(network.stream for network in networks)))
+    video = read_whole(opt.video, recipe, list(dict.fromkeys(network.view for network in networks)))
     shape = len(next(iter(video.values()))[0]), recipe["sample_duration"], recipe.get("clip_stride", 1)
     drawn = spread(*shape[:2]) if spread_over(recipe) else cut(*shape)
     clips = cut(*shape, opt.step) if opt.step else drawn
@@ -65,11 +67,11 @@ def main(opt: Namespace) -> list[Track]:
 
 
 def default_names(states: Sequence[dict[str, Any]]) -> list[str]:
-    """Return RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where several."""
+    """Return the modality, or SFS for a network that was trained on one stream of two; numbered where several."""
     kinds = []
     for state in states:
         distilled = len(MODALITIES[state["options"]["modality"]]) > 1
-        kinds.append("SFS" if distilled else {RGB.name: "RGB", FLOW.name: "Flow"}[state["stream"]])
+        kinds.append("SFS" if distilled else next(n for n, s in SINGLE_STREAMS.items() if s.name == state["stream"]))
     counts, seen = Counter(kinds), Counter[str]()
     names = []
     for kind in kinds:
@@ -91,28 +93,41 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
 
 
 def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """Read the networks' input of a video, uint8 (C, F, S, S) by stream.
+    """Read the networks' input of a video, uint8 (C, F, S, S) by view.
 
     Raises:
         FileNotFoundError: No such video.
-        ValueError: If it is damaged, or has no flow for being a single frame.
+        ValueError: If it is damaged, or has no flow or difference for being a single frame.
     """
-    images = frames_of(path, recipe["provenance"], FLOW.name in wanted)
+    streams = [parse_view(view).stream for view in wanted]
+    images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams))
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
-        raise ValueError(f"{path}: a single frame has no flow")
+        leading = dict.fromkeys(stream.name for stream in streams if stream.leads)
+        raise ValueError(f"{path}: a single frame has no {' and no '.join(leading)}")
     return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}
 
 
-def pictures_of(stream: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
-    """Convert frames (C, F, S, S) of a stream to RGB pictures (S, S, 3): flow as colours, all to one scale."""
-    images = list(frames.permute(1, 2, 3, 0).numpy())
-    if stream != FLOW.name:
-        return images
+def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
+    """Convert frames (C, F, S, S) of a view to RGB pictures (S, S, 3): flow as colours, all to one scale.
+
+    Differences are about grey, and amplified so that few of the video reach the ends of the scale.
+    """
+    stream, images = parse_view(view).stream, list(frames.permute(1, 2, 3, 0).numpy())
+    if not stream.vectors:
+        return amplified(images) if stream.of_pair else images
     encoding = recorded_encoding(provenance)
     some = images[:: -(-len(images) // SAMPLED)]
     scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in some)
     return [flow_to_image(decode(levels, **encoding), scale) for levels in images]
+
+
+def amplified(images: Sequence[Picture]) -> list[Picture]:
+    """Stretch pictures about mid-grey by one factor, >= 1, so that all but `OUTSIDE` of their levels stay in range."""
+    some = np.stack(images[:: -(-len(images) // SAMPLED)])
+    widest = np.quantile(np.abs(some - MID_GREY), 1 - OUTSIDE)
+    factor = MID_GREY / max(float(widest), 1.0)
+    return [np.clip((image - MID_GREY) * factor + MID_GREY, 0, 255).astype(np.uint8) for image in images]
 
 
 def write_all(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, MODALITIES, ClipLoader, Stream, VideoDataset, build_loader, check_data
+from datasets import FLOW, ClipLoader, Stream, VideoDataset, build_loader, check_data, modality_of
 from engine import checkpoint, setup
 from models import StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
@@ -41,15 +41,14 @@ def main(opt: Namespace) -> dict[str, Any]:
     )
     states = {role: checkpoint.load(path) for role, path in paths.items()}
     streams = {role: stream_of(states[role], path) for role, path in paths.items()}
-    modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
-    data = as_trained(Namespace(**vars(opt) | {"modality": modality}), states["student"])
+    data = as_trained(Namespace(**vars(opt) | {"modality": modality_of(streams.values())}), states["student"])
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():
         options = adopt(data, states[role], ARCHITECTURE)
         networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
         check_data(data, states[role], path, streams[role], None)
-    reader = next((role for role, stream in streams.items() if stream == FLOW), None)
+    reader = next((role for role, stream in streams.items() if stream.source == FLOW.name), None)
     flow_state = states[reader] if reader else None
     loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
     alike = compare(networks, loader, device, opt.features)

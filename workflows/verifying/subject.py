@@ -7,15 +7,13 @@ from typing import Any
 
 import torch
 
-from datasets import Stream, check_data, class_names
+from datasets import Stream, check_data, class_names, modality_of
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
 from opts import HERE, VALIDATION, VIEWS, as_trained
 
 from ..testing.evaluation import stream_of
-
-MODALITY = {"rgb": "RGB", "flow": "Flow"}
 
 
 @dataclass(frozen=True)
@@ -87,5 +85,5 @@ def load_system(opt: Namespace, file: str) -> System:
 def merged(opt: Namespace, stream: Stream, stored: Mapping[str, Any], names: tuple[str, ...]) -> Namespace:
     """Return options in which those of `names` that were not given are as stored; no difference of flow is refused."""
     taken = {name: stored[name] for name in names if name in stored and name not in opt.given}
-    modality = {} if "modality" in (*opt.given, *stored) else {"modality": MODALITY[stream.name]}
+    modality = {} if "modality" in (*opt.given, *stored) else {"modality": modality_of([stream])}
     return Namespace(**vars(opt) | modality | taken | {"allow_flow_mismatch": True})
