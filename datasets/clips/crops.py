@@ -128,6 +128,14 @@ class TwoStreamCrops(TestCrops):
         return [*corners, (top, left + round(2 * size / self.size))]
 
 
+def short_side_for(side: int, size: int, short_side: int | None) -> int | None:
+    """Return the short side of frames of which crops of `side` show what those of `size` show of `short_side`.
+
+    None, for frames as large as the crops, stays None.
+    """
+    return short_side and round(side * (short_side / size))
+
+
 def place_union(height: int, width: int, *, size: int, zoom: float, crops: int) -> View:
     """Return the view of the smallest window that holds all crops of a frame of this size; see `place_window`."""
     if crops == 1:

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datasets import STREAMS, parse_view
+from datasets import parse_view
 from engine import checkpoint
-from models import StreamNetwork, fuse, load_stream, stream_weights
+from models import StreamNetwork, fuse, stream_weights
 from models.inference.deployed import Deployed
 from sts_common.files import sha256
 
-from ..predicting.agreement import common_recipe, load_states
+from ..predicting.agreement import common_recipe, load_networks, load_states
 from ..testing.fusing import ALONE, check_distinct
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -112,9 +112,6 @@ def build_export(opt: Namespace) -> Export:
     check_distinct(opt.checkpoints, ALONE)
     weights = stream_weights(opt.fusion_weights, len(opt.checkpoints))  # an error now, not after loading
     states = load_states(opt.checkpoints)
-    models = [
-        load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).eval().requires_grad_(False)
-        for path, state in zip(opt.checkpoints, states, strict=True)
-    ]
     recipe = common_recipe(opt.checkpoints, states)
+    models = [model.requires_grad_(False) for model in load_networks(opt.checkpoints, states, recipe)]
     return Export(opt.checkpoints, states, models, recipe, opt.dtype, opt.fusion, weights, opt.softmax)

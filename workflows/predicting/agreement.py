@@ -1,15 +1,18 @@
 """Consistency of checkpoints that are used together on a video: metadata, classes and preprocessing."""
 
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import FLOW, STREAMS
+from datasets import FLOW, STREAMS, ClipView
+from datasets.clips.crops import short_side_for
 from datasets.stores.provenance import NOT_STATED, show
 from engine import checkpoint
+from models import StreamNetwork, load_stream
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 SLIDING = {"test_sampling": "all"}
-CUT = {"short_side": None, "sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
+CUT = {"sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
 
 
 def load_states(paths: Sequence[str]) -> list[dict[str, Any]]:
@@ -39,6 +42,8 @@ def reads_flow(state: Mapping[str, Any]) -> bool:
 def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
+    Only the side of the input may differ: it is the first one's, and others see the same part of a frame at theirs.
+
     Raises:
         ValueError: If they need different clips or flow.
     """
@@ -46,9 +51,11 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
     recipe = states[first]["recipe"]
     for path, state in zip(paths, states, strict=True):
         stated = state["recipe"]
-        needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        needs = {"sample_duration": (stated["sample_duration"], recipe["sample_duration"])}
         needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
         needs |= {f"--{key}": tuple(part.get(key, usual) for part in (stated, recipe)) for key, usual in CUT.items()}
+        short_side = short_side_for(stated["sample_size"], recipe["sample_size"], recipe.get("short_side"))
+        needs["--short_side"] = stated.get("short_side"), short_side
         keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if reads_flow(state) else ()))
         needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
@@ -59,6 +66,26 @@ def common_recipe(paths: Sequence[str], states: Sequence[dict]) -> dict:
                     f"{path}: made with {key} {show(here)}, {paths[first]} with {show(there)}; they cannot be fused"
                 )
     return recipe
+
+
+def load_networks(
+    paths: Sequence[str], states: Sequence[Mapping[str, Any]], recipe: Mapping[str, Any]
+) -> list[StreamNetwork]:
+    """Load the networks of checkpoints that agree, in eval mode, each to read the view of its own size.
+
+    Args:
+        paths: Files.
+        states: Their content.
+        recipe: See `common_recipe`.
+    """
+    networks = []
+    for path, state in zip(paths, states, strict=True):
+        stream, side = STREAMS[state["stream"]], state["recipe"]["sample_size"]
+        network = load_stream(Namespace(**state["options"]), stream, state, path)
+        if side != recipe["sample_size"]:
+            network.view = ClipView(stream, side).name
+        networks.append(network.eval())
+    return networks
 
 
 def spread_over(recipe: Mapping[str, Any]) -> bool:

@@ -10,18 +10,17 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets import STREAMS
 from datasets.decoding.video.sizes import Scaler
 from engine.checkpoint import finished_epochs
 from engine.command import cli
-from models import load_stream, stream_weights
+from models import stream_weights
 from sts_common import counted
 from sts_common.json_text import as_json
 
 from ..shared.films import FILMS
 from ..testing.evaluation import prepared
 from ..testing.fusing import ALONE, check_distinct
-from .agreement import common_recipe, load_states, spread_over
+from .agreement import common_recipe, load_networks, load_states, spread_over
 from .annotate import BARS, label, original_frames, write_annotated
 from .answers import document, record, speed, text, write_json
 from .inputs import Input, targets
@@ -43,11 +42,9 @@ def build_predictor(opt: Namespace, device: torch.device, live: bool = False) ->
     check_distinct(opt.weights, ALONE)
     stream_weights(opt.fusion_weights, len(opt.weights))
     states = load_states(opt.weights)
-    networks = []
-    for path, state in zip(opt.weights, states, strict=True):
-        network = load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, path).to(device).eval()
-        networks.append(prepared(network, opt, device))
     recipe, gpu = common_recipe(opt.weights, states), device.type == "cuda"
+    loaded = load_networks(opt.weights, states, recipe)
+    networks = [prepared(network.to(device), opt, device) for network in loaded]
     clips = 1 if live else opt.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(networks)))
     predictor = Predictor(
         networks,

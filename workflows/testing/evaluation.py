@@ -13,6 +13,7 @@ from torch import nn
 
 from datasets import FLOW, MODALITIES, STREAMS, ClipDataset, ClipView, Stream, build_loader, check_data, modality_of
 from datasets.builders import list_tested
+from datasets.clips.crops import short_side_for
 from engine import (
     ScoreAccumulator,
     Scores,
@@ -151,7 +152,7 @@ def at_own_size(opt: Namespace, state: Mapping[str, Any]) -> Namespace:
     side = state.get("recipe", {}).get("sample_size", opt.sample_size)
     if "sample_size" in opt.given or side == opt.sample_size:
         return opt
-    short_side = opt.short_side and round(opt.short_side * side / opt.sample_size)
+    short_side = short_side_for(side, opt.sample_size, opt.short_side)
     return Namespace(**vars(opt) | {"sample_size": side, "short_side": short_side})
 
 

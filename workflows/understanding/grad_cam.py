@@ -16,15 +16,13 @@ from engine import setup
 from engine.command import cli
 from flow import decode, recorded_encoding
 from flow.colour import flow_to_image
-from models import load_stream
 from sts_common.files import write_atomically, write_text
 
-from ..predicting.agreement import common_recipe, load_states, spread_over
+from ..predicting.agreement import common_recipe, load_networks, load_states, spread_over
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
 from ..shared.templates import as_csv
 from ..stored_flow.show import Pair, choose_scale
-from ..testing.evaluation import stream_of
 from ..testing.fusing import check_distinct
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track
@@ -45,10 +43,7 @@ def main(opt: Namespace) -> list[Track]:
     if len(names) != len(states) or len(states) > len(COLOURS):
         raise ValueError(f"{len(states)} --weights, {len(names)} --names: as many of both, and at most {len(COLOURS)}")
     recipe = common_recipe(opt.weights, states)
-    networks = [
-        load_stream(Namespace(**state["options"]), stream_of(state, path), state, path).to(device).eval()
-        for path, state in zip(opt.weights, states, strict=True)
-    ]
+    networks = [network.to(device) for network in load_networks(opt.weights, states, recipe)]
     chosen = find_class(opt.target, class_names) if opt.target else None
     video = read_whole(opt.video, recipe, list(dict.fromkeys(network.view for network in networks)))
     shape = len(next(iter(video.values()))[0]), recipe["sample_duration"], recipe.get("clip_stride", 1)
