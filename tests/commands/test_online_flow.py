@@ -167,6 +167,20 @@ def test_a_device_of_the_training_process_makes_the_clips_of_the_loader_processe
             assert difference.mean().abs() < 0.05
 
 
+def test_all_views_of_a_clip_are_of_one_draw_wherever_flow_is_computed(frames_only):
+    opt = options(frames_only, "--augment", "erasing", "randaugment", "--erasing", "0.5")
+    flow, views = flow_for(opt), ("rgb", "flow", "flow@64", "rgbdiff", "rgb@64")
+    loaders = [build_loader(opt, "train", views, made) for made in (flow, in_this_process(flow))]
+    loaders.append(build_loader(opt, "train", flow=flow))
+    for a, b, pair in zip(*loaders, strict=True):
+        assert {name: x.shape[1:] for name, x in a.items() if name in views} == {
+            name: (2 if "flow" in name else 3, 8, *(64 if "@" in name else 32,) * 2) for name in views
+        }
+        for name in views:
+            assert (a[name].int() - b[name].int()).abs().max() <= ("flow" in name)
+        assert all(torch.equal(a[name], pair[name]) for name in ("rgb", "flow"))
+
+
 @pytest.mark.parametrize("where", [lambda flow: flow, in_this_process], ids=["loader processes", "training process"])
 def test_batches_do_not_depend_on_the_number_of_loader_processes(where, frames_only):
     made = []

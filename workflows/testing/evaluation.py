@@ -135,23 +135,26 @@ def load_networks(
     for (_, path, stream), state in zip(specs, states, strict=True):
         assert stream
         network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes)
-        own = at_own_size(opt, state)
-        if own.sample_size != opt.sample_size:
-            network.view = ClipView(stream, own.sample_size).name
+        check_data(at_own_size(network, opt, state), state, path, stream, class_names)
         networks.append(network)
-        check_data(own, state, path, stream, class_names)
     same_classes(networks, [spec.path for spec in specs], len(class_names))
     return networks
 
 
-def at_own_size(opt: Namespace, state: Mapping[str, Any]) -> Namespace:
-    """Return the options with the side of the input of a checkpoint's training, unless it is given.
+def at_own_size(network: StreamNetwork, opt: Namespace, state: Mapping[str, Any]) -> Namespace:
+    """Let a network read its stream at the side of its training, unless one is given; return the options for that.
 
     The short side of the frames is in proportion, so that all networks see the same part of them.
+
+    Args:
+        network: Its `view` is set.
+        opt: Options of the clips.
+        state: The network's checkpoint; a published one states no side.
     """
     side = state.get("recipe", {}).get("sample_size", opt.sample_size)
     if "sample_size" in opt.given or side == opt.sample_size:
         return opt
+    network.view = ClipView(STREAMS[network.stream], side).name
     short_side = short_side_for(side, opt.sample_size, opt.short_side)
     return Namespace(**vars(opt) | {"sample_size": side, "short_side": short_side})
 

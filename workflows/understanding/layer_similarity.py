@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, ClipLoader, Stream, VideoDataset, build_loader, check_data, modality_of
+from datasets import FLOW, ClipLoader, VideoDataset, build_loader, check_data, modality_of
 from engine import checkpoint, setup
 from models import StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
@@ -20,7 +20,7 @@ from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 from sts_common.json_text import as_json
 
-from ..testing.evaluation import stream_of
+from ..testing.evaluation import at_own_size, stream_of
 from ..testing.fusing import check_distinct
 from ..training.teacher_flow import build_teacher_flow
 from .similarity_report import as_table, describe, write_matrix, write_picture
@@ -46,11 +46,12 @@ def main(opt: Namespace) -> dict[str, Any]:
     networks = []
     for role, path in paths.items():
         options = adopt(data, states[role], ARCHITECTURE)
-        networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
-        check_data(data, states[role], path, streams[role], None)
+        network = load_stream(options, streams[role], states[role], path).to(device).eval()
+        check_data(at_own_size(network, data, states[role]), states[role], path, streams[role], None)
+        networks.append(network)
     reader = next((role for role, stream in streams.items() if stream.source == FLOW.name), None)
     flow_state = states[reader] if reader else None
-    loader = choose_clips(data, list(dict.fromkeys(streams.values())), flow_state, opt.clips)
+    loader = choose_clips(data, [network.view for network in networks], flow_state, opt.clips)
     alike = compare(networks, loader, device, opt.features)
     report = describe(alike, paths, levels_of(networks), opt.features)
     if opt.out:
@@ -60,12 +61,12 @@ def main(opt: Namespace) -> dict[str, Any]:
     return report
 
 
-def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
+def choose_clips(data: Namespace, views: Sequence[str], made: Mapping[str, Any] | None, count: int) -> ClipLoader:
     """Choose a clip of so many validation videos, evenly spaced over the list, for that is sorted by class.
 
     Args:
         data: Options of the data.
-        streams: What is read.
+        views: What is read.
         made: Checkpoint whose flow is computed with `--flow_source online`: on the processor, which will do for a few
             hundred clips.
         count: Clips, fewer if there are not as many videos.
@@ -75,7 +76,7 @@ def choose_clips(data: Namespace, streams: Sequence[Stream], made: Mapping[str, 
         ValueError: If there are too few videos, or a checkpoint does not say how its flow is made.
     """
     flow = build_teacher_flow(data, made, "the checkpoint that reads flow", torch.device("cpu")) if made else None
-    loader = build_loader(data, "val", streams, flow)
+    loader = build_loader(data, "val", views, flow)
     whole = loader.dataset
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
@@ -92,7 +93,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
 
     Args:
         networks: In eval mode, on `device`.
-        loader: Clips of their streams.
+        loader: Clips of their views.
         device: Where they are.
         kind: A key of `FEATURES`.
     """
