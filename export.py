@@ -11,6 +11,7 @@ import logging
 from argparse import Namespace
 from collections.abc import Sequence
 
+from datasets import FLOW, parse_view
 from engine import setup
 from engine.command import cli
 from models import FUSIONS
@@ -48,7 +49,7 @@ def main(opt: Namespace) -> Parity:
     ]
     if opt.rounds and not kind.holds_weights_alone:
         lines += measure_latency(plan, kind, path, opt.rounds)
-    if "flow" in plan.shapes():
+    if any(parse_view(name).stream == FLOW for name in plan.shapes()):
         frames = plan.recipe["sample_duration"]
         lines.append(
             f"computing flow comes on top, {frames} pairs of frames per clip: docs/flow.md says what they take"

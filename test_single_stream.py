@@ -8,7 +8,7 @@ Examples:
 from argparse import Namespace
 from functools import partial
 
-from datasets import MODALITIES
+from datasets import SINGLE_STREAMS
 from engine.command import cli, naming
 from opts import SINGLE, parse_opts
 from workflows.testing.evaluation import StreamSpec, report, score_streams
@@ -18,9 +18,10 @@ def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos; return "top1", "top5" and "mean_class", in [0, 1]."""
     if opt.stream or opt.scores:
         raise ValueError("--stream and --scores are for test_two_stream.py, which takes a single stream as well")
-    if len(MODALITIES[opt.modality]) != 1:
-        raise ValueError(f"--modality {opt.modality}: one stream, RGB or Flow; two are for test_two_stream.py")
-    (stream,) = MODALITIES[opt.modality]
+    if opt.modality not in SINGLE_STREAMS:
+        single = " or ".join(SINGLE_STREAMS)
+        raise ValueError(f"--modality {opt.modality}: one stream, {single}; two are for test_two_stream.py")
+    stream = SINGLE_STREAMS[opt.modality]
     opt, scores = score_streams(opt, [StreamSpec(stream.name, opt.resume_path1, stream)])
     return report(opt, scores, naming.single_test_file(opt))
 

@@ -8,7 +8,7 @@ Examples:
 from argparse import Namespace
 from functools import partial
 
-from datasets import MODALITIES, build_annotation, build_loader, build_recipe, check_data
+from datasets import SINGLE_STREAMS, build_annotation, build_loader, build_recipe, check_data
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
 from models import Classify, create_mixing, frozen_norms, parameter_groups, start_stream
@@ -26,9 +26,10 @@ def main(opt: Namespace) -> dict[str, float]:
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.single_stream_files(opt)
     check_results(files, resuming=resuming)
-    if len(MODALITIES[opt.modality]) != 1:
-        raise ValueError(f"--modality {opt.modality}: train.py trains one stream, RGB or Flow; STS_train.py takes both")
-    (stream,) = MODALITIES[opt.modality]
+    if opt.modality not in SINGLE_STREAMS:
+        single = " or ".join(SINGLE_STREAMS)
+        raise ValueError(f"--modality {opt.modality}: train.py trains one stream, {single}; STS_train.py takes both")
+    stream = SINGLE_STREAMS[opt.modality]
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 

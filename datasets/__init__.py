@@ -1,7 +1,7 @@
-"""Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips.
+"""Video datasets, read as {"rgb": ..., "flow": ..., "label": ...} samples of uint8 clips, each a view of one draw.
 
 builders.py  from the options to batches, by what takes values:
-opening.py   open_videos: which videos of an annotation.py there are, a subset.py;  streams.py  RGB and FLOW
+opening.py   open_videos: which videos of an annotation.py there are, a subset.py;  streams.py  STREAMS and their views
 cutting.py   ClipOptions: how they are cut into clips, a video.py of them;  loaders.py  make_loader: batches
 corpora/     DATASETS: from annotation files to a list of entries, a data set a file;  lists/  forms of annotation files
 stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
@@ -30,7 +30,19 @@ from .opening import open_videos
 from .records.clip_recipe import build_recipe, check_data, make_recipe
 from .records.lookup import MISSING
 from .stores.detect import STORES
-from .streams import FLOW, MODALITIES, RGB, Stream
+from .streams import (
+    FLOW,
+    MODALITIES,
+    RGB,
+    RGB_DIFF,
+    SINGLE_STREAMS,
+    STREAMS,
+    ClipView,
+    Stream,
+    modality_of,
+    parse_view,
+    views_of,
+)
 from .subset import Videos
 from .video import ClipDataset, Video, VideoDataset
 
@@ -45,9 +57,12 @@ __all__ = [
     "MISSING",
     "MODALITIES",
     "RGB",
+    "RGB_DIFF",
     "SAMPLERS",
     "SIDED",
+    "SINGLE_STREAMS",
     "STORES",
+    "STREAMS",
     "TAILS",
     "TEST_CROPS",
     "TEST_SAMPLERS",
@@ -55,6 +70,7 @@ __all__ = [
     "ClipDataset",
     "ClipLoader",
     "ClipOptions",
+    "ClipView",
     "OnlineFlow",
     "Stream",
     "Video",
@@ -71,6 +87,9 @@ __all__ = [
     "make_dataset",
     "make_loader",
     "make_recipe",
+    "modality_of",
     "open_videos",
+    "parse_view",
     "read_video",
+    "views_of",
 ]

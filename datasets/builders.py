@@ -12,7 +12,7 @@ from .loaders import load_clips
 from .loading.loader import ClipLoader
 from .loading.online_flow import OnlineFlow
 from .opening import open_videos
-from .streams import MODALITIES, Stream
+from .streams import MODALITIES, ClipView, Stream, views_of
 from .video import ClipDataset, VideoDataset
 
 
@@ -21,8 +21,8 @@ def build_annotation(opt: Namespace) -> Annotation:
     return Annotation(opt.annotation_path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
 
 
-def build_clips(opt: Namespace, streams: Sequence[Stream]) -> ClipOptions:
-    """Return how the options cut clips of some streams."""
+def build_clips(opt: Namespace, views: Sequence[ClipView]) -> ClipOptions:
+    """Return how the options cut clips of some views."""
     strengths = {
         "color_jitter": opt.color_jitter,
         "grayscale": [opt.grayscale],
@@ -31,7 +31,7 @@ def build_clips(opt: Namespace, streams: Sequence[Stream]) -> ClipOptions:
     }
     augments: list[Augment] = [AUGMENTS[name](*strengths[name]) for name in opt.augment]
     return ClipOptions(
-        streams=streams,
+        streams=views,
         length=opt.sample_duration,
         size=opt.sample_size,
         stride=opt.clip_stride,
@@ -54,24 +54,26 @@ def build_clips(opt: Namespace, streams: Sequence[Stream]) -> ClipOptions:
 def build_dataset(
     opt: Namespace,
     subset: str,
-    streams: Sequence[Stream] | None = None,
+    streams: Sequence[Stream | ClipView | str] | None = None,
     flow: OnlineFlow | None = None,
     annotation: Annotation | None = None,
 ) -> VideoDataset | ClipDataset:
     """Build the "train", "val" or "test" subset that `opt` describes; `--test_subset` says what is tested.
 
-    `streams` are read, by default those of `--modality`, which decides which frames count, see `open_videos`; `flow`
-    computes the flow stream in place of its files; an `annotation` that is there already is not read again.
+    `streams` are read, or views of them like "rgb@224", by default those of `--modality`, which decides which frames
+    count, see `open_videos`; `flow` computes the flow stream in place of its files; an `annotation` that is there
+    already is not read again.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
         ValueError: If the subset is empty or a video damaged.
     """
+    views = views_of(streams or MODALITIES[opt.modality])
     videos = open_videos(
         annotation or build_annotation(opt),
         opt.frame_dir,
         subset=opt.test_subset if subset == "test" else subset,
-        streams=MODALITIES[opt.modality],
+        streams=[*MODALITIES[opt.modality], *(view.stream for view in views)],
         only_rgb=opt.only_RGB,
         flow_source=opt.flow_source,
         layout=opt.layout,
@@ -83,13 +85,13 @@ def build_dataset(
         cache=opt.cache,
         seed=opt.manual_seed,
     )
-    return make_dataset(videos, build_clips(opt, streams or MODALITIES[opt.modality]), mode=subset, flow=flow)
+    return make_dataset(videos, build_clips(opt, views), mode=subset, flow=flow)
 
 
 def build_loader(
     opt: Namespace,
     subset: str,
-    streams: Sequence[Stream] | None = None,
+    streams: Sequence[Stream | ClipView | str] | None = None,
     flow: OnlineFlow | None = None,
     annotation: Annotation | None = None,
 ) -> ClipLoader:

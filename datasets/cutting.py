@@ -17,8 +17,8 @@ from .clips.windows import Geometry
 from .corpora import SIDED
 from .loading.online_flow import OnlineFlow, OnlineReader, PairReader
 from .stores.cache import DecodedCache
-from .streams import FLOW, Stream
-from .subset import Videos, find_streams
+from .streams import FLOW, ClipView, Stream, sources_of, views_of
+from .subset import Videos
 from .video import ClipDataset, ClipReader, VideoDataset
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class ClipOptions:
     """How clips are cut from videos. One serves training, validation and test: each reads what concerns it.
 
     Attributes:
-        streams: Streams to read, or their names; None: those that the videos were opened with.
+        streams: Streams to read, or views of them, like "rgb@224"; None: the streams that the videos were opened with.
         length: Frames per clip, >= 1.
         size: Side of the clip, in pixels, >= 1.
         stride: Steps from one frame of a clip to the next, >= 1; 1 where frames are chosen by segments.
@@ -64,7 +64,7 @@ class ClipOptions:
         ValueError: If a value is outside its limits.
     """
 
-    streams: Sequence[Stream | str] | None = None
+    streams: Sequence[Stream | ClipView | str] | None = None
     length: int = 16
     size: int = 112
     stride: int = 1
@@ -151,11 +151,11 @@ def make_dataset(
     """
     clips, mode = clips or ClipOptions(), mode or videos.subset
     check_choice("mode", mode, MODES)
-    streams = videos.streams if clips.streams is None else find_streams(clips.streams)
+    views = views_of(videos.streams if clips.streams is None else clips.streams)
     if isinstance(videos.store, DecodedCache):
-        videos.store.prepare(videos, streams)
+        videos.store.prepare(videos, sources_of(views))
     log.info("%s %s: %s", videos.dataset, mode, counted(len(videos), "video"))
-    read = partial(make_reader, videos, streams, flow)
+    read = partial(make_reader, videos, views, flow)
     if mode == "test":
         crops = TEST_CROPS[str(clips.num_crops)](clips.size, short_side=clips.short_side)
         return ClipDataset(videos, read(crops), crops, sample=choose_test_sampler(clips), length=clips.length)
@@ -170,7 +170,7 @@ def make_dataset(
 
 def make_reader(
     videos: Videos,
-    streams: Sequence[Stream],
+    views: Sequence[ClipView],
     flow: OnlineFlow | None,
     geometry: Geometry,
     augments: Sequence[Augment] = (),
@@ -180,13 +180,13 @@ def make_reader(
     Raises:
         ValueError: If flow is to be computed by a script that cannot.
     """
-    if FLOW not in streams or videos.flow_source == "files":
-        return ClipReader(streams, videos.store, geometry, augments)
+    if FLOW not in sources_of(views) or videos.flow_source == "files":
+        return ClipReader(views, videos.store, geometry, augments)
     if flow is None:
         raise ValueError("--flow_source online is for STS_train.py; here flow is read from files: leave it out")
     if flow.device:
-        return PairReader(streams, videos.store, geometry, augments)
-    return OnlineReader(streams, videos.store, flow, geometry, augments)
+        return PairReader(views, videos.store, geometry, augments)
+    return OnlineReader(views, videos.store, flow, geometry, augments)
 
 
 def train_geometry(clips: ClipOptions, dataset: str) -> Geometry:

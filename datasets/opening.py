@@ -125,19 +125,20 @@ def open_source(
 
 
 def streams_needed(
-    streams: Sequence[Stream], store: Store, *, only_rgb: bool, flow_source: str
+    streams: Collection[Stream], store: Store, *, only_rgb: bool, flow_source: str
 ) -> tuple[Collection[str], int]:
     """Return the streams that a video must have on disk, and the frames it must have after the last usable one.
 
-    Computed flow leads from the last usable frame to one more.
+    What is made of pairs of frames, as computed flow and differences, takes one frame more.
     """
-    needs = {stream.name for stream in streams}
+    needs = {stream.source for stream in streams}
     if not only_rgb:
         needs |= {FLOW.name} & store.streams
     if flow_source == "online":
         needs |= {FLOW.name}  # a teacher's, also where the student's stream alone is named
     on_disk = needs - ({FLOW.name} if flow_source == "online" else set())
-    return on_disk, len(needs - on_disk)
+    pairs = any(stream.of_pair for stream in streams) and not (FLOW.name in on_disk and store.flow_lag)
+    return on_disk, int(pairs or needs != on_disk)
 
 
 def find_listed(

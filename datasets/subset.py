@@ -7,7 +7,7 @@ from typing import overload
 from sts_common import check_choice
 
 from .stores.store import Store, Video
-from .streams import MODALITIES, Stream
+from .streams import STREAMS, Stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +55,7 @@ def find_streams(streams: Sequence[Stream | str] | str) -> tuple[Stream, ...]:
     Raises:
         ValueError: If there is none of a name, or no name.
     """
-    known = {stream.name: stream for streams in MODALITIES.values() for stream in streams}
     names = [x.name if isinstance(x, Stream) else x for x in ([streams] if isinstance(streams, str) else streams)]
     for name in names or [""]:
-        check_choice("stream", name, known)
-    return tuple(known[name] for name in names)
+        check_choice("stream", name, STREAMS)
+    return tuple(STREAMS[name] for name in dict.fromkeys(names))

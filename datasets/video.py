@@ -1,6 +1,6 @@
 """Clips cut from videos, the same for every corpus."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,13 @@ from torch.utils.data import Dataset
 
 from .clips.augment import Augment
 from .clips.crops import TestCrops
+from .clips.pairs import Pairs
 from .clips.sampling import Sampler, TestSampler
 from .clips.views import Placement, reverse_x
 from .clips.windows import Geometry
 from .decoding.timing import spent, take
 from .stores.store import Store, Video
-from .streams import FLOW, Stream
+from .streams import STREAMS, ClipView, Stream, views_of
 
 __all__ = ["ClipDataset", "ClipReader", "Sample", "Video", "VideoDataset"]
 
@@ -26,36 +27,77 @@ class ClipReader:
     """Reader of clips of a video.
 
     Args:
-        streams: Streams to read.
+        views: Views to read, as in `views_of`.
         store: Source of the frames.
-        geometry: Draws what is seen of all streams of a clip.
+        geometry: Draws what is seen of all views of a clip.
         augments: Applied in order to the clip that is seen.
 
     Returns:
-        {stream.name: uint8 (C, T, H, W), ..., "label": int, "video": str, "seconds": float32 (3,)}, the last being
-        the time spent on each of `timing.STEPS`.
+        {view name: uint8 (C, T, H, W), ..., "label": int, "video": str, "seconds": float32 (3,)}, the last being
+        the time spent on each of `timing.STEPS`. What a view holds does not depend on the others.
     """
 
     def __init__(
-        self, streams: Sequence[Stream], store: Store, geometry: Geometry, augments: Sequence[Augment] = ()
+        self,
+        views: Iterable[Stream | ClipView | str],
+        store: Store,
+        geometry: Geometry,
+        augments: Sequence[Augment] = (),
     ) -> None:
-        self.streams, self.store, self.geometry = tuple(streams), store, geometry
+        self.views, self.store, self.geometry = views_of(views), store, geometry
         self.augments = tuple(augments)
 
     def __call__(self, video: Video, numbers: Sequence[int], rng: np.random.Generator) -> Sample:
         take()
         placement = self.geometry(rng)
-        clip = {stream.name: self.read(video, stream, numbers, placement) for stream in self.streams}
-        if placement.flip and FLOW.name in clip:
-            reverse_x(clip[FLOW.name])
+        clip = self.read(video, numbers, placement)
+        for view in self.views:
+            if placement.flip and view.stream.vectors:
+                reverse_x(clip[view.name])
         with spent("transform"):
             for augment in self.augments:
                 clip = augment(clip, rng)
+            clip = {view.name: completed(clip[view.name], view.stream, numbers) for view in self.views}
         return {**clip, "label": video.label, "video": video.name, "seconds": torch.tensor(take())}
 
-    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
-        """Read frames of one stream as they are seen, uint8 (C, T, H, W)."""
+    def read(self, video: Video, numbers: Sequence[int], placement: Placement) -> dict[str, Tensor]:
+        """Read the frames that each view is made of, as they are seen, uint8 (C, T, H, W).
+
+        Those that are made of pairs have the frames of `Pairs`, which the other views of their source and size share.
+        """
+        clip: dict[str, Tensor] = {}
+        alike: dict[tuple[str, int | None], list[ClipView]] = {}
+        for view in self.views:
+            alike.setdefault((view.stream.source, view.side), []).append(view)
+        for (source, side), views in alike.items():
+            pairs = Pairs.of(numbers) if any(view.stream.of_pair for view in views) else None
+            seen = placement.at(side) if side else placement
+            frames = self.frames(video, STREAMS[source], pairs.frames if pairs else numbers, seen)
+            for view in views:
+                clip[view.name] = frames[:, pairs.clip] if pairs and not view.stream.of_pair else frames
+        return clip
+
+    def frames(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
+        """Read frames of a stored stream as they are seen, uint8 (C, T, H, W)."""
         return torch.from_numpy(self.store.read(video, stream, numbers, placement))
+
+
+def completed(frames: Tensor, stream: Stream, numbers: Sequence[int]) -> Tensor:
+    """Return the clip of a stream.
+
+    Args:
+        frames: As `ClipReader.read` gives them, uint8 (C, M, H, W).
+        stream: What is made of them.
+        numbers: Frames of the clip.
+
+    Returns:
+        uint8 (C, T, H, W); each pair is made once.
+    """
+    if stream.of_pair is None:
+        return frames
+    pairs, levels = Pairs.of(numbers), frames.numpy()
+    made = stream.of_pair(levels[:, pairs.first], levels[:, [first + 1 for first in pairs.first]])
+    return torch.from_numpy(made[:, pairs.order])
 
 
 class VideoDataset(Dataset[Sample]):

@@ -28,12 +28,12 @@ class Mixing:
         kinds = ((v2.MixUp, mixup), (v2.CutMix, cutmix))
         self.transforms = [kind(alpha=alpha, num_classes=None) for kind, alpha in kinds if alpha > 0]
 
-    def __call__(self, batch: Mapping[str, Tensor], stream: str, num_classes: int) -> tuple[dict[str, Tensor], Tensor]:
+    def __call__(self, batch: Mapping[str, Tensor], view: str, num_classes: int) -> tuple[dict[str, Tensor], Tensor]:
         """Mix a batch.
 
         Args:
-            batch: Clips (N, C, T, H, W) under the name of the stream, and "label" (N,).
-            stream: Which clips are mixed.
+            batch: Clips (N, C, T, H, W) under the name of the view, and "label" (N,).
+            view: Which clips are mixed.
             num_classes: Labels are below it.
 
         Returns:
@@ -43,8 +43,8 @@ class Mixing:
 
         which = int(torch.randint(len(self.transforms), ()))
         labels = torch.nn.functional.one_hot(batch["label"], num_classes).float()
-        clips, labels = self.transforms[which](Video(batch[stream].float()), labels)
-        return {**batch, stream: clips.as_subclass(Tensor)}, labels
+        clips, labels = self.transforms[which](Video(batch[view].float()), labels)
+        return {**batch, view: clips.as_subclass(Tensor)}, labels
 
 
 def create_mixing(mixup: float = 0.0, cutmix: float = 0.0) -> Mixing | None:

@@ -21,20 +21,27 @@ class Stream(Protocol):
 
 
 AUTO, PUBLISHED = "auto", "sts"
-# Mean and standard deviation of each channel in grey levels, by the number of channels.
-NORMALISATIONS: dict[str, Mapping[int, tuple[Sequence[float], Sequence[float]]]] = {
+EVERY = "every stream"  # a mean and a standard deviation for all channels of any
+# Mean and standard deviation of each channel in grey levels, by stream: those of a data set's colours are of no other.
+NORMALISATIONS: dict[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]] = {
     PUBLISHED: {},  # a stream's own: STS-Net, MARS and 3D-ResNets of 2018
-    "3d-resnets": {3: ((110.7975, 103.3005, 96.2625), (70.584, 69.1815, 69.7935))},  # of 2020: Kinetics
-    "kinetics": {3: ((110.63541, 103.160643, 96.29023), (38.7568578, 37.88248729, 40.02898126))},
-    "imagenet": {3: ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))},
-    "half": {3: ((127.5,) * 3, (127.5,) * 3), 2: ((127.5,) * 2, (127.5,) * 2)},  # -1 to 1
-    "unit": {3: ((0.0,) * 3, (255.0,) * 3), 2: ((0.0,) * 2, (255.0,) * 2)},  # 0 to 1
+    "3d-resnets": {"rgb": ((110.7975, 103.3005, 96.2625), (70.584, 69.1815, 69.7935))},  # of 2020: Kinetics
+    "kinetics": {"rgb": ((110.63541, 103.160643, 96.29023), (38.7568578, 37.88248729, 40.02898126))},
+    "imagenet": {"rgb": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))},
+    "half": {EVERY: ((127.5,), (127.5,))},  # -1 to 1
+    "unit": {EVERY: ((0.0,), (255.0,))},  # 0 to 1
 }
 
 
 def known_normalisation(name: str, stream: Stream) -> dict[str, list[float]] | None:
-    """Return {"mean", "std"} of an entry of `NORMALISATIONS`; None if it has none for this many channels."""
-    values = (stream.mean, stream.std) if name == PUBLISHED else NORMALISATIONS[name].get(stream.channels)
+    """Return {"mean", "std"} of an entry of `NORMALISATIONS`; None if it has none for this stream."""
+    if name == PUBLISHED:
+        return {"mean": list(stream.mean), "std": list(stream.std)}
+    entry = NORMALISATIONS[name]
+    if EVERY in entry:
+        mean, std = entry[EVERY]
+        return {"mean": [*mean] * stream.channels, "std": [*std] * stream.channels}
+    values = entry.get(stream.name)
     return values and {"mean": list(values[0]), "std": list(values[1])}
 
 
@@ -65,7 +72,7 @@ def normalisation_of(
     """Return {"mean", "std"} per channel in grey levels 0-255, for a stream whose weights do not state theirs.
 
     Args:
-        words: `--normalisation`; values and names of another number of channels than the stream's leave it as
+        words: `--normalisation`; values of another number of channels, and names of other streams, leave it as
             published.
         stream: What is normalised.
         model: A key of `MODELS`.
@@ -96,8 +103,7 @@ def fits(words: Sequence[str], streams: Sequence[Stream]) -> bool:
     choice = parse_normalisation(words)
     if not isinstance(choice, str):
         return any(len(choice[0]) == stream.channels for stream in streams)
-    entry = NORMALISATIONS.get(choice)
-    return not entry or any(stream.channels in entry for stream in streams)
+    return choice == AUTO or any(known_normalisation(choice, stream) for stream in streams)
 
 
 def stated_in(checkpoint: Mapping[str, Any]) -> Mapping[str, Sequence[float]] | None:

@@ -1,5 +1,6 @@
 """A network together with the stream it reads: the unit of training, testing and deployment."""
 
+import logging
 from argparse import Namespace
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -17,6 +18,8 @@ from .dialects import say_what_is_assumed, settle_normalisation
 from .normalisation import AUTO, Stream, normalisation_of
 from .weights import load_weights, shape_of, shown_by, weights_of
 
+log = logging.getLogger(__name__)
+
 
 class StreamNetwork(nn.Module):
     """A network with the stream it reads and how that stream is normalised.
@@ -25,12 +28,14 @@ class StreamNetwork(nn.Module):
         network: Takes clips (N, C, T, H, W); brought into the memory format of its rank.
         stream: Its name is a key of the batch; mean and std are per channel, in grey levels 0-255.
         normalisation: {"mean", "std"} in place of the stream's own.
+        view: Key of the batch that it reads, like "rgb@224"; by default the name of the stream.
 
     Attributes:
+        stream: Name of the stream.
+        view: As above; whoever makes the batch may set it.
         class_names: By label; empty where they are not known, as in published checkpoints.
         recipe: How the clips that it was trained on were made, see `datasets.build_recipe`; empty likewise.
         source: The checkpoint that it was loaded from, for messages.
-        view: Key of the batch that it reads, the stream's name unless it is set to that of another size.
 
     Shape:
         Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out.
@@ -42,11 +47,15 @@ class StreamNetwork(nn.Module):
     network: Backbone
 
     def __init__(
-        self, network: Backbone, stream: Stream, normalisation: Mapping[str, Sequence[float]] | None = None
+        self,
+        network: Backbone,
+        stream: Stream,
+        normalisation: Mapping[str, Sequence[float]] | None = None,
+        view: str | None = None,
     ) -> None:
         super().__init__()
         channels_last(network)
-        self.network, self.stream, self.view = network, stream.name, stream.name
+        self.network, self.stream, self.view = network, stream.name, view or stream.name
         self.class_names: list[str] = []
         self.recipe: dict[str, Any] = {}
         self.source = ""
@@ -159,6 +168,8 @@ def restore_stream(
             f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "
             f"{expected}: check --modality and the order of the checkpoints"
         )
+    if (stated := checkpoint.get("stream", stream.name)) != stream.name:
+        raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
     say_what_is_assumed(origin["name"], given, checkpoint, source)
     settled = settle_normalisation(
@@ -198,9 +209,25 @@ def start_stream(
         return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
-    model = load_stream(opt, stream, checkpoint, source, opt.n_classes)
+    model = load_stream(opt, stream, as_pretrained(opt, stream, checkpoint, source), source, opt.n_classes)
     model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
+
+
+def as_pretrained(opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+    """Return a checkpoint to fine-tune on a stream, which may have learned another one of as many channels.
+
+    So TSN begins RGB differences with weights of RGB (Wang et al., ECCV 2016). The normalisation is the new stream's.
+    """
+    stated = checkpoint.get("stream", stream.name)
+    if stated == stream.name:
+        return checkpoint
+    log.info("%s: pre-trained on %s, and goes on with %s", source, stated, stream.name)
+    recipe = {
+        **checkpoint.get("recipe", {}),
+        "normalisation": normalisation_of(opt.normalisation, stream, model=opt.model),
+    }
+    return {**checkpoint, "stream": stream.name, "recipe": recipe}
 
 
 def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any], source: str) -> None:

@@ -68,7 +68,7 @@ class Classify(Task):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         target = batch["label"]
         if self.mixing and self.training:
-            batch, target = self.mixing(batch, self.model.stream, self.model.num_classes)
+            batch, target = self.mixing(batch, self.model.view, self.model.num_classes)
         logits = self.model(batch).logits.float()
         smoothing = self.label_smoothing if self.training else 0.0
         out = {"loss": F.cross_entropy(logits, target, label_smoothing=smoothing), "logits": logits}

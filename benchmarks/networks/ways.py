@@ -105,7 +105,7 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     """
     training = kind == "training"
     own = prepared(way, model, training, device)
-    batch = {model.stream: clips}
+    batch = {model.view: clips}
     floats = ((clips - model.mean) / model.std).contiguous()
     labels = torch.arange(len(clips), device=device) % model.num_classes
 

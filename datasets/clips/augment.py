@@ -1,7 +1,8 @@
 """Photometric and geometric augmentation of training clips after their crop: `augment(clip, rng) -> clip`.
 
-One draw counts for all frames and streams of a clip, and it is the same whichever streams are read: the generator
-decides it and nothing else. Colours change in RGB alone. Clips are uint8 (C, T, H, W), and stay as they were.
+One draw counts for all frames and views of a clip, and it is the same whichever views are read: the generator decides
+it and nothing else. Colours change in RGB alone. Clips are uint8 (C, T, H, W) by view, and stay as they were; what is
+made of several frames, as differences are, is made afterwards, so that here are the frames.
 
 The kernels are torchvision's. Its transforms are not used: they draw from torch's global generator, so that what a seed
 draws would be other, and depend on the streams and on workers; and they do not turn flow vectors with the picture.
@@ -13,6 +14,7 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
+from ..streams import RGB, parse_view
 from .image_ops import PHOTOMETRIC, bend, still
 from .windows import draw_boxes, fitting_box
 
@@ -46,9 +48,10 @@ class ColourJitter:
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         order, draws = rng.permutation(4), rng.uniform(-1, 1, 4)
-        if "rgb" not in clip:
-            return clip
-        rgb = clip["rgb"]
+        return in_colour(clip, lambda rgb: self.jitter(rgb, order, draws))
+
+    def jitter(self, rgb: Tensor, order: np.ndarray, draws: np.ndarray) -> Tensor:
+        """Jitter an RGB clip by draws in [-1, 1), one for each of `NAMES`, in an order of these."""
         for i in order.tolist():
             if strength := self.strengths[i]:
                 shift = strength * float(draws[i])
@@ -56,7 +59,7 @@ class ColourJitter:
                     low = max(1 - strength, 0)
                     shift = low + (1 + strength - low) * (float(draws[i]) + 1) / 2
                 rgb = PHOTOMETRIC[self.NAMES[i]](rgb, shift)
-        return {**clip, "rgb": rgb}
+        return rgb
 
 
 class Grayscale:
@@ -70,15 +73,15 @@ class Grayscale:
         self.p = check_probability(p, "--grayscale")
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
-        if rng.random() >= self.p or "rgb" not in clip:
+        if rng.random() >= self.p:
             return clip
-        return {**clip, "rgb": PHOTOMETRIC["saturation"](clip["rgb"], 0.0)}
+        return in_colour(clip, lambda rgb: PHOTOMETRIC["saturation"](rgb, 0.0))
 
 
 class RandAugment:
     """RandAugment (Cubuk et al., 2020): a few random operations of one strength, with the ranges of torchvision's.
 
-    Shearing, shifting and turning move all streams alike, and flow vectors are sheared and turned with the picture;
+    Shearing, shifting and turning move all views alike, and flow vectors are sheared and turned with the picture;
     what comes in from outside is black in RGB and no motion in flow. The other operations change RGB alone.
 
     Args:
@@ -104,21 +107,25 @@ class RandAugment:
 Operation = Callable[[Clip, float, int], Clip]
 
 
+def in_colour(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
+    """Change the views that are made of RGB frames."""
+    return {name: change(x) if parse_view(name).stream.source == RGB.name else x for name, x in clip.items()}
+
+
 def identity(clip: Clip, strength: float, sign: int) -> Clip:
     """Return the clip as it is."""
     return clip
 
 
 def move(clip: Clip, strength: float, sign: int, *, kind: str, most: float) -> Clip:
-    """Shear, shift or turn all streams, by up to `most`."""
-    return {name: bend(x, kind, sign * strength * most, flow=name == "flow") for name, x in clip.items()}
+    """Shear, shift or turn all views, by up to `most`."""
+    amount = sign * strength * most
+    return {name: bend(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
 
 
 def recolour(clip: Clip, strength: float, sign: int, *, kind: str, amount: Callable[[float], float]) -> Clip:
     """Change the colours of RGB by `amount` of the signed strength."""
-    if "rgb" not in clip:
-        return clip
-    return {**clip, "rgb": PHOTOMETRIC[kind](clip["rgb"], amount(sign * strength))}
+    return in_colour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, amount(sign * strength)))
 
 
 def factor(strength: float) -> float:
@@ -155,7 +162,7 @@ OPERATIONS: Sequence[Operation] = (
 
 
 class RandomErasing:
-    """Random erasing (Zhong et al., 2020): a box of all streams made grey and motionless, with probability `p`.
+    """Random erasing (Zhong et al., 2020): a box of all views made grey and motionless, with probability `p`.
 
     Args:
         p: Probability, in [0, 1].

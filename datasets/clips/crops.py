@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..streams import FLOW
+from ..streams import parse_view
 from .views import Box, Placement, View, reverse_x
 from .windows import place_window, scaled
 
@@ -26,7 +26,7 @@ class CenterCrop:
     """
 
     def __init__(self, size: int, short_side: int | None = None) -> None:
-        self.placement = Placement(partial(place_window, size=size, short_side=short_side or size))
+        self.placement = Placement(partial(place_window, size=size, zoom=(short_side or size) / size))
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         return self.placement
@@ -55,14 +55,20 @@ class TestCrops:
         if short_side < size:
             raise ValueError(f"--short_side {short_side} is less than --sample_size {size}: crops would not fit")
         self.size, self.crops = size, crops
-        self.placement = Placement(partial(place_union, size=size, short_side=short_side, crops=crops))
+        self.placement = Placement(partial(place_union, size=size, zoom=short_side / size, crops=crops))
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         return self.placement
 
-    def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
-        """Return top and left of the crops, without mirrored ones, in the picture (height, width) that holds them."""
-        down, right = height - self.size, width - self.size
+    def offsets(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
+        """Return top and left of the crops, without mirrored ones, in the picture (height, width) that holds them.
+
+        Args:
+            height: Of the picture.
+            width: Of the picture.
+            size: Side of the crops.
+        """
+        down, right = height - size, width - size
         centre = (down // 2, right // 2)
         if self.crops <= 3:  # the picture is as narrow as they are
             return [(0, 0), (down, right), centre][: self.crops]
@@ -72,24 +78,25 @@ class TestCrops:
         """Cut the decoded picture into the crops.
 
         Args:
-            sample: Clips (..., C, T, h, w) of every stream, seen through this geometry; the rest is handed on.
+            sample: Clips (..., C, T, h, w) of every view, seen through this geometry; the rest is handed on.
 
         Returns:
-            Samples of clips (..., C, T, size, size), one per crop.
+            Samples of clips (..., C, T, size, size), one per crop; views that state a side have that.
         """
-        streams = {name: x for name, x in sample.items() if isinstance(x, Tensor) and x.dim() >= 4}
+        views = {name: x for name, x in sample.items() if isinstance(x, Tensor) and x.dim() >= 4}
         crops = []
-        for k in range(len(self.offsets(self.size, self.size))):
-            crop = {name: self.cut(x, k) for name, x in streams.items()}
+        for k in range(len(self.offsets(self.size, self.size, self.size))):
+            crop = {name: self.cut(x, k, parse_view(name).side or self.size) for name, x in views.items()}
             crops.append({**sample, **crop})
             if self.crops == 10:
                 crops.append({**sample, **mirror(crop)})
         return crops
 
-    def cut(self, x: Tensor, k: int) -> Tensor:
-        """Return crop `k` of the clips of a stream; streams may differ in size."""
-        top, left = self.offsets(*x.shape[-2:])[k]
-        return x[..., top : top + self.size, left : left + self.size]
+    def cut(self, x: Tensor, k: int, size: int) -> Tensor:
+        """Return crop `k`, of a side in pixels, of the clips of a view; views may differ in size."""
+        height, width = x.shape[-2:]
+        top, left = self.offsets(height, width, size)[k]
+        return x[..., top : top + size, left : left + size]
 
 
 class TwoStreamCrops(TestCrops):
@@ -112,18 +119,28 @@ class TwoStreamCrops(TestCrops):
         if short_side not in (None, self.FRAME[0]):
             raise ValueError(f"--short_side {short_side}: these crops resize frames to 340x256; leave it out")
         super().__init__(size, 10, self.FRAME[0])
-        self.placement = Placement(partial(place_stretched, size=self.FRAME))
+        self.placement = Placement(
+            partial(place_stretched, size=size, zoom=(self.FRAME[0] / size, self.FRAME[1] / size))
+        )
 
-    def offsets(self, height: int, width: int) -> list[tuple[int, int]]:
-        *corners, (top, left) = super().offsets(height, width)
-        return [*corners, (top, left + 2)]
+    def offsets(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
+        *corners, (top, left) = super().offsets(height, width, size)
+        return [*corners, (top, left + round(2 * size / self.size))]
 
 
-def place_union(height: int, width: int, *, size: int, short_side: int, crops: int) -> View:
-    """Return the view of the smallest window that holds all crops of a frame of this size."""
+def short_side_for(side: int, size: int, short_side: int | None) -> int | None:
+    """Return the short side of frames of which crops of `side` show what those of `size` show of `short_side`.
+
+    None, for frames as large as the crops, stays None.
+    """
+    return short_side and round(side * (short_side / size))
+
+
+def place_union(height: int, width: int, *, size: int, zoom: float, crops: int) -> View:
+    """Return the view of the smallest window that holds all crops of a frame of this size; see `place_window`."""
     if crops == 1:
-        return place_window(height, width, size=size, short_side=short_side)
-    tall, wide = scaled(height, width, short_side)
+        return place_window(height, width, size=size, zoom=zoom)
+    tall, wide = scaled(height, width, round(size * zoom))
     down, right = (tall - size) // 4, (wide - size) // 4
     window = Box(0, 0, 4 * down + size, 4 * right + size)
     if crops == 3:
@@ -132,14 +149,16 @@ def place_union(height: int, width: int, *, size: int, short_side: int, crops: i
     return View(Box(0, 0, height, width), (tall, wide), window)
 
 
-def place_stretched(height: int, width: int, *, size: tuple[int, int]) -> View:
-    """Return the view of the whole frame, resized to a height and width."""
-    return View(Box(0, 0, height, width), size, Box(0, 0, *size))
+def place_stretched(height: int, width: int, *, size: int, zoom: tuple[float, float]) -> View:
+    """Return the view of the whole frame, resized to a height and width, `zoom` times `size`."""
+    tall, wide = (round(size * n) for n in zoom)
+    return View(Box(0, 0, height, width), (tall, wide), Box(0, 0, tall, wide))
 
 
 def mirror(clip: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Mirror clips (..., C, T, H, W) left-right, and turn round the horizontal motion of "flow"."""
-    return {name: reverse_x(x.flip(-1)) if name == FLOW.name else x.flip(-1) for name, x in clip.items()}
+    """Mirror clips (..., C, T, H, W) of some views left-right, and turn round the horizontal motion of vectors."""
+    turned = {name: parse_view(name).stream.vectors for name in clip}
+    return {name: reverse_x(x.flip(-1)) if turned[name] else x.flip(-1) for name, x in clip.items()}
 
 
 TEST_CROPS: dict[str, Callable[..., TestCrops]] = {

@@ -49,7 +49,7 @@ PHOTOMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
-def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tensor:
+def bend(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Tensor:
     """Shear, shift or turn a clip.
 
     Args:
@@ -57,10 +57,10 @@ def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tenso
         kind: "shear_x", "shear_y" about the top left corner, by pixels per pixel; "shift_x", "shift_y" by parts of
             the width or height; "turn" clockwise about the centre, by degrees.
         amount: Strength of the operation.
-        flow: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
+        vectors: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
 
     Returns:
-        Of the same shape. What comes in is 0, with `flow` no motion.
+        Of the same shape. What comes in is 0, with `vectors` no motion.
     """
     height, width = clip.shape[-2:]
     shear = math.degrees(math.atan(amount))
@@ -71,10 +71,10 @@ def bend(clip: Tensor, kind: str, amount: float, *, flow: bool = False) -> Tenso
         scale=1.0,
         shear=[shear * (kind == "shear_x"), shear * (kind == "shear_y")],
         center=None if kind == "turn" else [0, 0],
-        fill=[float(NO_MOTION)] * 2 if flow else None,
+        fill=[float(NO_MOTION)] * 2 if vectors else None,
     )
     bent = frame_by_frame(bent).contiguous()
-    return turn_vectors(bent, kind, amount) if flow else bent
+    return turn_vectors(bent, kind, amount) if vectors else bent
 
 
 def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:

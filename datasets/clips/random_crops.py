@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from .views import Box, Placement, View
-from .windows import Geometry, draw_boxes, fitting_box, place_window, resized, square
+from .windows import Geometry, draw_boxes, fitting_box, resized, scaled, square
 
 SCALES = tuple(2 ** (-i / 4) for i in range(5))  # 1, 0.84, 0.71, 0.59, 0.5
 POSITIONS = ("c", "tl", "tr", "bl", "br")
@@ -92,13 +92,18 @@ class FixedCornerCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
         offset = FIXED[rng.integers(len(FIXED))]
-        place = partial(place_fixed, size=self.size, ratios=pair, offset=offset)
+        place = partial(place_fixed, size=self.size, near=self.size, ratios=pair, offset=offset)
         return Placement(place, draw_flip(rng, self.flip))
 
 
-def place_fixed(height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int]) -> View:
-    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right."""
-    tall, wide = (snap(int(min(height, width) * ratio), size, min(height, width)) for ratio in ratios)
+def place_fixed(
+    height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int], near: int | None = None
+) -> View:
+    """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right.
+
+    Sides near `near` are made so, by default near `size`.
+    """
+    tall, wide = (snap(int(min(height, width) * ratio), near or size, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
@@ -168,8 +173,35 @@ class RandomShortSideCrop:
     def __call__(self, rng: np.random.Generator) -> Placement:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
         down, right = rng.random(2).tolist()
-        place = partial(place_window, size=self.size, short_side=short, place=(down, right))
+        place = partial(place_jittered, size=self.size, base=self.size, short_side=short, place=(down, right))
         return Placement(place, draw_flip(rng, self.flip))
+
+
+def place_jittered(
+    height: int, width: int, *, size: int, base: int, short_side: int, place: tuple[float, float]
+) -> View:
+    """Return a square window of the resized frame.
+
+    Args:
+        height: Of the frame.
+        width: Of the frame.
+        size: Side of the result.
+        base: Side of the window in the resized frame; another `size` is of what it shows, to a pixel of the frame.
+        short_side: Of the resized frame, >= `base`.
+        place: Where the window is, down and right in [0, 1).
+    """
+    tall, wide = scaled(height, width, short_side)
+    top, left = int(place[0] * (tall - base + 1)), int(place[1] * (wide - base + 1))
+    if size == base:
+        return View(Box(0, 0, height, width), (tall, wide), Box(top, left, size, size))
+    (top, rows), (left, columns) = shown(top, base, height / tall), shown(left, base, width / wide)
+    return resized(Box(top, left, rows, columns), size)
+
+
+def shown(start: int, side: int, scale: float) -> tuple[int, int]:
+    """Return the first pixel of a frame, and their number, that a window of the resized frame shows in a direction."""
+    first = int(start * scale)
+    return first, max(round((start + side) * scale), first + 1) - first
 
 
 CROPS: dict[str, Callable[..., Geometry]] = {

@@ -1,6 +1,7 @@
 """Views: which part of a frame is seen and how large, decided before decoding, so that only that part is decoded."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch.nn.functional as F
@@ -36,15 +37,21 @@ class Placement(NamedTuple):
     """One draw of a geometry, for frames of any size. All streams of a clip share it.
 
     Attributes:
-        place: Height and width of a frame -> view without mirroring.
+        place: Height and width of a frame -> view without mirroring; where it has a keyword `size`, the side of the
+            window in pixels, views of other sizes show the same part.
         flip: Whether the clip is mirrored.
     """
 
-    place: Callable[[int, int], View]
+    place: Callable[..., View]
     flip: bool = False
 
     def __call__(self, height: int, width: int) -> View:
-        return self.place(height, width)._replace(flip=self.flip)
+        view: View = self.place(height, width)
+        return view._replace(flip=self.flip)
+
+    def at(self, side: int) -> "Placement":
+        """Return the placement that shows the same part of a frame with windows of another side."""
+        return self._replace(place=partial(self.place, size=side))
 
 
 def whole(height: int, width: int) -> View:

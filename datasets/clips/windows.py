@@ -25,14 +25,10 @@ def square(height: int, width: int, side: int, position: str) -> tuple[int, int,
     return (0 if position[0] == "t" else height - side), (0 if position[1] == "l" else width - side), side
 
 
-def place_window(
-    height: int, width: int, *, size: int, short_side: int, place: tuple[float, float] | None = None
-) -> View:
-    """Return a square window of the frame resized to `short_side`: the centre, or `place` in [0, 1) down and right."""
-    tall, wide = scaled(height, width, short_side)
+def place_window(height: int, width: int, *, size: int, zoom: float) -> View:
+    """Return the central square of side `size` of the frame resized so that its short side is `zoom` times that."""
+    tall, wide = scaled(height, width, round(size * zoom))
     top, left = round((tall - size) / 2), round((wide - size) / 2)
-    if place:
-        top, left = int(place[0] * (tall - size + 1)), int(place[1] * (wide - size + 1))
     return View(Box(0, 0, height, width), (tall, wide), Box(top, left, size, size))
 
 

@@ -8,7 +8,7 @@ import copy
 import math
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,11 +18,12 @@ from torch import Tensor
 from torch.utils.data import default_collate
 
 from ..clips.augment import Augment
+from ..clips.pairs import Pairs
 from ..clips.views import Placement, resample, reverse_x
 from ..clips.windows import Geometry
 from ..decoding.timing import spent
 from ..stores.store import Store, Video
-from ..streams import FLOW, Stream
+from ..streams import FLOW, ClipView, Stream, views_of
 from ..video import ClipDataset, ClipReader, Sample, VideoDataset
 from .loader import ClipLoader
 
@@ -32,30 +33,9 @@ Solve = Callable[[Tensor, Tensor], Tensor]
 Encode = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Frame pairs of a clip's flow. Each frame is read, and each flow computed, once.
-
-    Attributes:
-        frames: Numbers of the frames, ascending.
-        first: Index in `frames` at which each pair begins; its other frame is the next one.
-        order: Which pair each frame of the clip takes; a short video is looped, and takes some again.
-    """
-
-    frames: list[int]
-    first: list[int]
-    order: list[int]
-
-    @classmethod
-    def of(cls, numbers: Sequence[int]) -> "Pairs":
-        """Make the pairs of a clip; flow k leads from frame k to k + 1."""
-        begins = sorted(set(numbers))
-        frames = sorted({*begins, *(number + 1 for number in begins)})
-        return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])
-
-    def read(self, video: Video, store: Store) -> Tensor:
-        """Read the frames, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
-        return torch.from_numpy(store.grey(video, self.frames))
+def read_grey(video: Video, store: Store, pairs: Pairs) -> Tensor:
+    """Read the frames of pairs, uint8 (M, H, W), as the extraction sees them: decoded as grey images."""
+    return torch.from_numpy(store.grey(video, pairs.frames))
 
 
 class OnlineFlow:
@@ -95,7 +75,7 @@ class OnlineFlow:
         """Compute the flow images of a clip.
 
         Args:
-            grey: Frames that `pairs` read, on any device.
+            grey: Frames of `pairs`, on any device.
             pairs: Of the clip.
 
         Returns:
@@ -111,20 +91,20 @@ class OnlineReader(ClipReader):
 
     def __init__(
         self,
-        streams: Sequence[Stream],
+        views: Iterable[Stream | ClipView | str],
         store: Store,
         flow: OnlineFlow,
         geometry: Geometry,
         augments: Sequence[Augment] = (),
     ) -> None:
-        super().__init__(streams, store, geometry, augments)
+        super().__init__(views, store, geometry, augments)
         self.flow = flow
 
-    def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
+    def frames(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Tensor:
         if stream != FLOW:
-            return super().read(video, stream, numbers, placement)
+            return super().frames(video, stream, numbers, placement)
         pairs = Pairs.of(numbers)
-        grey = pairs.read(video, self.store)
+        grey = read_grey(video, self.store, pairs)
         with spent("transform"):
             flow = self.flow(grey, pairs)
             return resample(flow, placement(*flow.shape[-2:])).transpose(0, 1).contiguous()
@@ -137,7 +117,7 @@ class PendingFlow:
     Attributes:
         pairs: Of the clip.
         shape: (M, H, W) of its grey frames.
-        draws: Generator as it was before the other streams were transformed.
+        draws: Generator as it was before the other views were transformed.
     """
 
     pairs: Pairs
@@ -146,17 +126,27 @@ class PendingFlow:
 
 
 class PairReader(ClipReader):
-    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from."""
+    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from.
+
+    Attributes:
+        flow_views: Views that are left to the loader.
+    """
 
     def __init__(
-        self, streams: Sequence[Stream], store: Store, geometry: Geometry, augments: Sequence[Augment] = ()
+        self,
+        views: Iterable[Stream | ClipView | str],
+        store: Store,
+        geometry: Geometry,
+        augments: Sequence[Augment] = (),
     ) -> None:
-        super().__init__([stream for stream in streams if stream != FLOW], store, geometry, augments)
+        every = views_of(views)
+        super().__init__([view for view in every if view.stream != FLOW], store, geometry, augments)
+        self.flow_views = [view for view in every if view.stream == FLOW]
 
     def __call__(self, video: Video, numbers: Sequence[int], rng: np.random.Generator) -> Sample:
         draws, pairs = copy.deepcopy(rng), Pairs.of(numbers)
         sample = super().__call__(video, numbers, rng)
-        grey = pairs.read(video, self.store)
+        grey = read_grey(video, self.store, pairs)
         return {**sample, "grey": grey, "unfinished": PendingFlow(pairs, tuple(grey.shape), draws)}
 
 
@@ -179,6 +169,7 @@ class OnlineLoader(ClipLoader):
 
     def __init__(self, dataset: VideoDataset | ClipDataset, *, flow: OnlineFlow, **options: Any) -> None:
         super().__init__(dataset, collate=collate, **options)
+        assert isinstance(dataset.reader, PairReader)
         self.flow, self.reader = flow, dataset.reader
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -189,14 +180,17 @@ class OnlineLoader(ClipLoader):
             grey, clips = batch.pop("grey").to(self.flow.device, non_blocking=True), batch.pop("unfinished")
             parts = grey.split([math.prod(clip.shape) for clip in clips])
             flows = [self.finish(part.view(clip.shape), clip) for part, clip in zip(parts, clips, strict=True)]
-            yield batch | {FLOW.name: torch.stack(flows)}
+            yield batch | {name: torch.stack([flow[name] for flow in flows]) for name in flows[0]}
 
-    def finish(self, grey: Tensor, clip: PendingFlow) -> Tensor:
-        """Compute the flow of a clip, uint8 (2, T, S, S), placed, mirrored and augmented as its other streams were."""
+    def finish(self, grey: Tensor, clip: PendingFlow) -> dict[str, Tensor]:
+        """Compute the flow of a clip, uint8 (2, T, S, S) by view, as its other views were placed and augmented."""
         placement = self.reader.geometry(clip.draws)
         levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only
-        flow = resample(levels, placement(*levels.shape[-2:])).round().to(torch.uint8).transpose(0, 1).contiguous()
-        sample = {FLOW.name: reverse_x(flow) if placement.flip else flow}
+        sample = {}
+        for view in self.reader.flow_views:
+            seen = (placement.at(view.side) if view.side else placement)(*levels.shape[-2:])
+            flow = resample(levels, seen).round().to(torch.uint8).transpose(0, 1).contiguous()
+            sample[view.name] = reverse_x(flow) if placement.flip else flow
         for augment in self.reader.augments:
             sample = augment(sample, clip.draws)
-        return sample[FLOW.name]
+        return sample

@@ -20,7 +20,7 @@ from ..video import VideoDataset
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = {"train_sampling", "normalisation", "video_fps"}  # may differ, or are compared where they count
+ELSEWHERE = {"train_sampling", "normalisation", "video_fps", "stream"}  # may differ, or are compared where they count
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
 TEST_SAMPLING = {"segments": "segments"}
 
@@ -119,7 +119,7 @@ def check_data(
     for name in sorted(recipe.keys() & vars(opt).keys() - ELSEWHERE):
         if recipe[name] != getattr(opt, name):
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
-    if stream == FLOW:
+    if stream.source == FLOW.name:
         root, online = Path(opt.frame_dir), opt.flow_source
         images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
         check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)

@@ -7,6 +7,7 @@ from typing import Any
 from ..clips.views import Placement, whole
 from ..lists.entries import Entry
 from ..stores.store import Video
+from ..streams import sources_of
 from ..subset import Videos
 from ..video import ClipDataset, VideoDataset
 
@@ -46,7 +47,7 @@ def image_size(dataset: VideoDataset | ClipDataset) -> list[int] | None:
     """Return height and width of the first image; None if it is damaged, which is for the loader to report."""
     reader = dataset.reader
     try:
-        frame = reader.store.read(dataset.videos[0], reader.streams[0], [1], Placement(whole))
+        frame = reader.store.read(dataset.videos[0], sources_of(reader.views)[0], [1], Placement(whole))
     except (OSError, ValueError):
         return None
     return list(frame.shape[-2:])

@@ -50,7 +50,7 @@ def find_videos(
         store: Source of the videos.
         needs: Streams that every video must have.
         missing: "error" stops if a video cannot be used; "skip" leaves such videos out, and says so.
-        spare: Frames after the last usable one: 1 where flow to the next frame is computed.
+        spare: Frames after the last usable one: 1 where something is made of a frame and the next one.
         located: Facts of a manifest, by the path of an entry; other videos are looked for on the disk.
 
     Raises:
@@ -141,7 +141,7 @@ def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[
     before, last = bounds(entry.segment, last, rate, folder)
     last -= spare
     if last <= before:
-        raise ValueError(f"{folder}: a single frame has no flow")
+        raise ValueError(f"{folder}: a single frame has no flow, nor a difference from the next one")
     return Video(entry.name, folder, entry.label, last - before, before)
 
 

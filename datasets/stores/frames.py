@@ -15,7 +15,7 @@ from .alike import find_alike
 from .layouts import FPS, LAYOUTS, Layout
 from .numbering import Plane, count_numbers, list_names, number_in, numbers_of, stated_counts
 from .provenance import FRAMES_FILE, read_record
-from .store import Video, inside, usable_frames
+from .store import Video, counted_streams, inside, usable_frames
 
 
 class FrameFolders:
@@ -68,7 +68,7 @@ class FrameFolders:
         listed: dict[Path, set[str]] = {folder: list_names(folder)}
         stated = stated_counts(folder, listed[folder])
         counts = {}
-        for stream in ("rgb", "flow") if "flow" in needs else ("rgb",):
+        for stream in counted_streams(needs):
             planes = self.planes(folder, stream)
             for plane in planes:
                 if plane.folder not in listed:
@@ -145,7 +145,7 @@ def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) ->
     Args:
         folder: Folder of one video.
         layout: File names of the streams.
-        needs: Streams that must be there, "rgb", "flow" or both.
+        needs: Stored streams that must be there.
 
     Raises:
         FileNotFoundError: If there is no folder, or a stream has no images.

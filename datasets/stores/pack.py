@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from ..clips.views import Placement, whole
 from ..decoding.images import Decode
-from ..streams import FLOW, RGB, Stream
+from ..streams import RGB, STORED, Stream
 from .alike import find_alike
 from .layouts import LAYOUTS
 from .pack_file import PackFile
 from .pack_format import RECORD, SUFFIX
 from .provenance import read_record
-from .store import Video, inside
+from .store import Video, counted_streams, inside
 
 OPEN = 64  # files that a process keeps open
 
@@ -38,7 +38,7 @@ class PackedVideos:
         record = read_record(root / RECORD)
         self.flow_lag = int(record.get("flow_lag", 1))
         self.layout = LAYOUTS.get(record.get("layout", ""))
-        self.streams = frozenset(self.layout.images if self.layout else (RGB.name, FLOW.name))
+        self.streams = frozenset(self.layout.images if self.layout else STORED)
         self.open = lru_cache(OPEN)(PackFile)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -53,7 +53,7 @@ class PackedVideos:
         inside(self.root, path)
         places = self.layout.places(path) if self.layout else [path]
         for place in places:
-            for stream in (RGB.name, FLOW.name):
+            for stream in STORED:
                 file = find_alike(self.root, f"{place}.{stream}{SUFFIX}")
                 if file.is_file():
                     inside(self.root, file.relative_to(self.root).as_posix())
@@ -63,7 +63,7 @@ class PackedVideos:
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
         """Count images by stream, from the heads of the files."""
         counts = {}
-        for stream in ("rgb", "flow") if "flow" in needs else ("rgb",):
+        for stream in counted_streams(needs):
             if file_of(folder, stream).is_file():
                 counts[stream] = self.open(file_of(folder, stream)).count
             elif stream in needs:
@@ -74,7 +74,7 @@ class PackedVideos:
 
     def rate(self, folder: Path) -> float:
         """Return frames per second of the folder that was packed."""
-        file = next(file for stream in ("rgb", "flow") if (file := file_of(folder, stream)).is_file())
+        file = next(file for stream in STORED if (file := file_of(folder, stream)).is_file())
         rate = self.open(file).description.rate
         if rate is None:
             raise ValueError(f"{file}: nothing said how many frames a second has when this was packed")

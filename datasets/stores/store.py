@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..clips.views import Placement
 from ..lists.links import LINKS, followed, leading_out
-from ..streams import Stream
+from ..streams import RGB, STORED, Stream
 
 
 class Video(NamedTuple):
@@ -93,6 +93,11 @@ def inside(root: Path, path: str) -> Path:
             f"allow it by a line {link} in {root / LINKS}"
         )
     return root / path
+
+
+def counted_streams(needs: Collection[str]) -> tuple[str, ...]:
+    """Return the stored streams that are counted: the frames, and of the others those that are needed."""
+    return tuple(name for name in STORED if name == RGB.name or name in needs)
 
 
 def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:

@@ -57,7 +57,7 @@ def evidence(
 
     Args:
         network: In eval mode: a `StreamNetwork`, or a network of `MODELS`.
-        batch: What it takes: {stream name: uint8 (N, C, T, H, W), ...}, or normalised clips (N, C, T, H, W).
+        batch: What it takes: {view: uint8 (N, C, T, H, W), ...}, or normalised clips (N, C, T, H, W).
         target: Class, one of each clip (N,) or one of all; None is what each clip is taken for.
         layer: A map of `Output.features`; "auto" is that of `choose_layer`.
 
@@ -71,7 +71,7 @@ def evidence(
     with torch.inference_mode(False), torch.enable_grad():
         copied = clips.detach().clone() if clips.is_floating_point() else clips.float()
         copied.requires_grad_()  # behind frozen weights there would be no gradient
-        logits, features = network(copied if isinstance(batch, Tensor) else {**batch, str(network.stream): copied})
+        logits, features = network(copied if isinstance(batch, Tensor) else {**batch, str(network.view): copied})
         name = choose_layer(features) if layer == AUTO else layer
         if name not in maps_of(features):
             raise ValueError(f"layer {layer!r}: this network has {', '.join(maps_of(features))}")
@@ -108,7 +108,7 @@ def stretch(maps: Tensor, size: tuple[int, int, int] | torch.Size) -> Tensor:
 
 def clips_of(network: nn.Module, batch: Tensor | Mapping[str, Tensor]) -> Tensor:
     """Return the clips (N, C, T, H, W) that the network reads."""
-    return batch if isinstance(batch, Tensor) else batch[str(network.stream)]
+    return batch if isinstance(batch, Tensor) else batch[str(network.view)]
 
 
 def check_target(target: Tensor | int | None, logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ class Deployed(nn.Module):
     """Networks of one or several streams as one function of clips, fused, with normalisation inside.
 
     Clips are bytes, as decoders give them: nobody can normalise twice or not at all, and a quarter of the memory is
-    moved. Several networks may read the same stream, which is then one input.
+    moved. Several networks may read the same view, which is then one input.
 
     Args:
         models: Copied, their batch norms folded into convolutions; their classes are the same.
@@ -27,7 +27,7 @@ class Deployed(nn.Module):
         channels_last: Whether activations have their channels last in memory, which torch prefers; others do not.
 
     Shape:
-        Clips {stream name: uint8 (N, C, T, H, W), ...} in, {"logits": (N, K)} out; with another fusion than "activno"
+        Clips {view: uint8 (N, C, T, H, W), ...} in, {"logits": (N, K)} out; with another fusion than "activno"
         "scores" in its place.
 
     Raises:
@@ -71,5 +71,5 @@ class Deployed(nn.Module):
 
     def logits(self, model: StreamNetwork, clips: Mapping[str, Tensor]) -> Tensor:
         """Compute the logits of one network in float32, shape (N, K)."""
-        normalised = normalise(clips[model.stream], model.mean, model.std, self.dtype)
+        normalised = normalise(clips[model.view], model.mean, model.std, self.dtype)
         return model.network(normalised.contiguous(memory_format=self.layout)).logits.float()

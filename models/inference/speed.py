@@ -70,12 +70,12 @@ class FullBatches(nn.Module):
     """Runs a network in eval mode on batches of one size, that of the largest so far, by repeating the last clip.
 
     Args:
-        model: Takes batches of its stream.
+        model: Takes batches of its view.
     """
 
     def __init__(self, model: StreamNetwork) -> None:
         super().__init__()
-        self.model, self.stream, self.clips = model, model.stream, 0
+        self.model, self.stream, self.view, self.clips = model, model.stream, model.view, 0
 
     @property
     def num_classes(self) -> int:
@@ -83,10 +83,10 @@ class FullBatches(nn.Module):
         return self.model.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.stream]
+        clips = batch[self.view]
         count = len(clips)
         self.clips = max(self.clips, count)
         if missing := self.clips - count:
             clips = torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])])
-        out = self.model({self.stream: clips})
+        out = self.model({self.view: clips})
         return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})

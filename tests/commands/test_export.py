@@ -371,7 +371,7 @@ def test_a_file_that_differs_from_its_checkpoints_is_not_left(damage, made, tmp_
     ("changes", "message"),
     [
         ({"class_names": ["run", "jump", "sit"]}, r"b\.pth: its classes are not those of .*rgb\.pth"),
-        ({"recipe": {"sample_size": 40}}, r"b\.pth: made with sample_size 40, .* with 32; they cannot be fused"),
+        ({"recipe": {"short_side": 40}}, r"b\.pth: made with --short_side 40, .* with source; they cannot be fused"),
         ({"recipe": {"sample_duration": 16}}, r"b\.pth: made with sample_duration 16"),
         ({"recipe": {"clip_stride": 2}}, r"b\.pth: made with clip_stride 2, .* with 1; they cannot be fused"),
         ({"recipe": {"provenance": {"fps": 10.0}}}, r"b\.pth: made with fps 10\.0"),

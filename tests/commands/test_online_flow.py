@@ -15,8 +15,9 @@ import STS_train
 import test_two_stream
 import train
 from datasets import FLOW, RGB, build_dataset, build_loader
+from datasets.clips.pairs import Pairs
 from datasets.clips.views import Placement, whole
-from datasets.loading.online_flow import OnlineFlow, Pairs
+from datasets.loading.online_flow import OnlineFlow, read_grey
 from datasets.stores.frames import FrameFolders
 from datasets.synthetic import render, write_avi
 from datasets.video import Video
@@ -117,7 +118,7 @@ def test_computed_flow_is_stored_flow_but_for_the_jpeg(tree):
         numbers = list(range(1, count + 1))
         video, store, pairs = Video("", folder, 0, count), FrameFolders(tree / "frames"), Pairs.of(numbers)
         stored = torch.from_numpy(store.read(video, FLOW, numbers, Placement(whole))).transpose(0, 1)
-        computed = flow(pairs.read(video, store), pairs)
+        computed = flow(read_grey(video, store, pairs), pairs)
         assert computed.shape == stored.shape
         assert computed.dtype == torch.uint8
         differences.append((computed.int() - stored.int()).abs().flatten())
@@ -167,6 +168,20 @@ def test_a_device_of_the_training_process_makes_the_clips_of_the_loader_processe
             assert difference.mean().abs() < 0.05
 
 
+def test_all_views_of_a_clip_are_of_one_draw_wherever_flow_is_computed(frames_only):
+    opt = options(frames_only, "--augment", "erasing", "randaugment", "--erasing", "0.5")
+    flow, views = flow_for(opt), ("rgb", "flow", "flow@64", "rgbdiff", "rgb@64")
+    loaders = [build_loader(opt, "train", views, made) for made in (flow, in_this_process(flow))]
+    loaders.append(build_loader(opt, "train", flow=flow))
+    for a, b, pair in zip(*loaders, strict=True):
+        assert {name: x.shape[1:] for name, x in a.items() if name in views} == {
+            name: (2 if "flow" in name else 3, 8, *(64 if "@" in name else 32,) * 2) for name in views
+        }
+        for name in views:
+            assert (a[name].int() - b[name].int()).abs().max() <= ("flow" in name)
+        assert all(torch.equal(a[name], pair[name]) for name in ("rgb", "flow"))
+
+
 @pytest.mark.parametrize("where", [lambda flow: flow, in_this_process], ids=["loader processes", "training process"])
 def test_batches_do_not_depend_on_the_number_of_loader_processes(where, frames_only):
     made = []
@@ -188,7 +203,7 @@ def test_flow_is_computed_as_the_teacher_saw_it(frames_only):
     folder, pairs = videos_of(frames_only)[0], Pairs.of([1, 2, 3, 4])
     grey = np.stack([cv2.imread(str(folder / f"{i:05d}.jpg"), cv2.IMREAD_GRAYSCALE) for i in range(1, 6)])
     expected = encode(build_flow("dis", **parameters)(grey[:-1], grey[1:]), 5.0, "round")
-    computed = flow(pairs.read(Video("", folder, 0, 4), FrameFolders(frames_only / "frames")), pairs)
+    computed = flow(read_grey(Video("", folder, 0, 4), FrameFolders(frames_only / "frames"), pairs), pairs)
     np.testing.assert_array_equal(computed.permute(0, 2, 3, 1).numpy(), expected)
     assert {key: flow.record[key] for key in ("algorithm", "bound", "quantisation")}.items() <= made.items()
     assert parameters.items() <= flow.record["parameters"].items()
@@ -227,7 +242,7 @@ def test_without_the_native_kernel_torch_computes_nearly_the_same(frames_only, m
     opt = options(frames_only)
     made = {"recipe": {"provenance": build_flow("tvl1").description}}
     folder, pairs = videos_of(frames_only)[0], Pairs.of([1, 2])
-    grey = pairs.read(Video("", folder, 0, 2), FrameFolders(frames_only / "frames"))
+    grey = read_grey(Video("", folder, 0, 2), FrameFolders(frames_only / "frames"), pairs)
     native_flow = flow_for(opt, made)
     native = native_flow(grey, pairs)
     monkeypatch.setattr("flow.tvl1.backends.kernel.missing", lambda: "there is no compiler")

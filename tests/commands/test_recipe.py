@@ -12,7 +12,7 @@ from helpers import TINY, quick
 
 import test_single_stream
 import train
-from datasets import RGB, build_dataset
+from datasets import STREAMS, build_dataset, modality_of
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from opts import SINGLE, TRAIN, as_trained, parse_opts
@@ -28,6 +28,8 @@ UNUSUAL = {
     "stride": "--clip_stride 2",
     "the published slips": "--sampling compat",
     "normalisation": "--normalisation 90 100 110 40 50 60",
+    "differences": "--modality RGBDiff --clip_stride 2",
+    "differences of segments": "--modality RGBDiff --train_sampling segments --val_sampling segment_centers",
     "all at once": "--video_fps 12.5 --short_side 40 --clip_stride 2 --normalisation 3d-resnets",
 }
 
@@ -59,23 +61,25 @@ def best_of(root: Path, name: str, settings: str) -> Path:
 def test_test_prediction_and_export_see_the_clips_of_the_training(name, videos, tmp_path, capsys):
     best = best_of(videos, "".join(c for c in name if c.isalpha()), UNUSUAL[name])
     scores, answer = tmp_path / "scores.npz", tmp_path / "answer.json"
-    tested = parse_opts(words(videos, SINGLE, "--resume_path1", str(best), "--scores_path", str(scores)), SINGLE)
+    state = checkpoint.load(str(best))
+    stream = STREAMS[state["stream"]]
+    paths = ["--resume_path1", str(best), "--scores_path", str(scores)]
+    tested = parse_opts(words(videos, SINGLE, "--modality", modality_of([stream]), *paths), SINGLE)
     test_single_stream.main(tested)
     with np.load(scores) as file:
         logits = dict(zip(file["video"].tolist(), torch.from_numpy(file["logits"])[0], strict=True))
-    state = checkpoint.load(str(best))
     exported = build_export([best]).deployed()
-    clips = build_dataset(as_trained(tested, state), "test", (RGB,))
+    clips = build_dataset(as_trained(tested, state), "test", (stream,))
     shown = defaultdict(list)
     for place in range(len(clips)):
         for item in clips[place]:  # one crop
-            shown[clips.videos[item["index"]].name].append(item["rgb"])
+            shown[clips.videos[item["index"]].name].append(item[stream.name])
     for video, expected in logits.items():
         run(videos / "videos" / f"{video}.avi", "--weights", best, "--logits", "--json", answer)
         (predicted,) = json.loads(answer.read_text())["videos"]
         torch.testing.assert_close(torch.tensor(predicted["logits"][0]["values"]), expected, atol=2e-5, rtol=1e-4)
         with torch.inference_mode():
-            out = exported({"rgb": torch.stack(shown[video])})["logits"]
+            out = exported({stream.name: torch.stack(shown[video])})["logits"]
         torch.testing.assert_close(out.mean(0), expected, atol=2e-5, rtol=1e-4)
 
 

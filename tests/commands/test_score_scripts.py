@@ -268,7 +268,9 @@ def test_a_checkpoint_whose_stream_nothing_tells_is_refused(weights, data, tmp_p
     del state["stream"]
     stacked = {n: w.repeat(1, 10, 1, 1, 1) if n == "conv1.weight" else w for n, w in state["state_dict"].items()}
     checkpoint.save(tmp_path / "a.pth", state | {"state_dict": stacked})
-    problem = r"a\.pth: cannot tell its stream: its first convolution has 20 input channels \(rgb has 3, flow 2\)"
+    problem = (
+        r"a\.pth: cannot tell its stream: its first convolution has 20 input channels \(rgb 3, flow 2, rgbdiff 3\)"
+    )
     with pytest.raises(ValueError, match=problem):
         test_two_stream.main(parse_opts([*data, "--stream", f"a={tmp_path / 'a.pth'}"]))
 

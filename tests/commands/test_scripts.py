@@ -178,6 +178,7 @@ RUNS = {
     "sgd and plateau": (train, ["--modality", "RGB"]),
     "adamw and onecycle": (train, "--modality Flow --optimizer adamw --lr_schedule onecycle".split()),
     "fine-tuning with loader processes": (train, ["--modality", "RGB", "--n_workers", "2", "--ft_begin_index", "3"]),
+    "differences": (train, "--modality RGBDiff --only_RGB --mixup 0.2 --augment color_jitter".split()),
     "distillation": (STS_train, ["--modality", "RGB_Flow", "--learning_rate", "0.001"]),
 }  # fmt: skip
 

@@ -129,7 +129,7 @@ def test_with_another_normalisation_they_would_say_something_else(clips):
     ("state", "words", "mean", "said"),
     [
         (lambda w: w, [], RGB.mean, "does not say how inputs are normalised"),
-        (lambda w: {"state_dict": w, "arch": "resnet-10"}, [], NORMALISATIONS["3d-resnets"][3][0], "of 2020"),
+        (lambda w: {"state_dict": w, "arch": "resnet-10"}, [], NORMALISATIONS["3d-resnets"]["rgb"][0], "of 2020"),
         (lambda w: {"state_dict": {f"module.{k}": v for k, v in w.items()}, "arch": "resnet-10"}, [], RGB.mean, "MARS"),
         (lambda w: w, ["--normalisation", "half"], (127.5,) * 3, ""),
         (lambda w: w, ["--normalisation", "1", "2", "3", "4", "5", "6"], (1.0, 2.0, 3.0), ""),
@@ -201,7 +201,7 @@ def test_an_exported_network_of_others_stays_known_as_theirs(name, tmp_path, cap
     print_card(parse_card([str(tmp_path / "r3d.pth"), "--export", str(tmp_path / "r3d.safetensors")]))
     loaded = checkpoint.load(tmp_path / "r3d.safetensors") | {"arch": "resnet-10"}
     model = load_stream(parse_opts(NETWORK), RGB, loaded, "r3d")
-    assert model.normalisation["mean"] == pytest.approx(NORMALISATIONS["3d-resnets"][3][0])
+    assert model.normalisation["mean"] == pytest.approx(NORMALISATIONS["3d-resnets"]["rgb"][0])
 
 
 def test_maps_of_unlike_stems_are_not_compared():

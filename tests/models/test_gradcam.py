@@ -194,7 +194,7 @@ def test_a_track_is_the_mean_of_its_clips_over_the_greatest_of_the_video():
     np.testing.assert_allclose(made.heat[:, 1, 2], expected, atol=1e-6)
     np.testing.assert_allclose(made.curve, expected, atol=1e-6)
     assert made.heat.sum() == pytest.approx(float(expected.sum()))
-    assert (made.stream, made.layer) == ("rgb", "layer4")
+    assert (made.view, made.layer) == ("rgb", "layer4")
     means = [video[0, first : first + 4].float().mean() for first in (0, 2)]
     sure = [float(torch.tensor([3 + mean, 3.0]).softmax(0)[0]) for mean in means]
     np.testing.assert_allclose(made.probability, [sure[0]] * 2 + [sum(sure) / 2] * 2 + [sure[1]] * 2, rtol=1e-5)

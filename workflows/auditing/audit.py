@@ -124,7 +124,7 @@ def check_videos(
     store: Store, paths: Sequence[str], modality: str, *, deep: bool, n_workers: int | None
 ) -> list[VideoCheck]:
     """Check every listed video, with a progress bar."""
-    wanted = {stream.name for stream in MODALITIES.get(modality, ())}
+    wanted = {stream.source for stream in MODALITIES.get(modality, ())}
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), deep) for path in paths]
     processes = max(1, min(n_workers or cores(), len(jobs)))

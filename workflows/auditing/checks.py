@@ -20,7 +20,7 @@ from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.store import Store, Video, usable_frames
 from datasets.stores.video_files import VideoFiles
-from datasets.streams import FLOW, RGB
+from datasets.streams import FLOW, RGB, STORED
 
 from ..shared.processes import Worker
 from .jpeg_ends import Fault, check_image
@@ -117,7 +117,7 @@ def finding(kind: str, path: str) -> Iterator[None]:
 def files_of(store: Store, folder: Path) -> list[Path]:
     """Return the files of a located video: a folder, a file, or a packed file for each stream."""
     if isinstance(store, PackedVideos):
-        packed = [file_of(folder, stream) for stream in (RGB.name, FLOW.name)]
+        packed = [file_of(folder, stream) for stream in STORED]
         return [file for file in packed if file.is_file()]
     return [folder]
 

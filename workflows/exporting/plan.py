@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datasets import parse_view
 from engine import checkpoint
 from models import StreamNetwork, fuse, stream_weights
 from models.inference.deployed import Deployed
@@ -64,9 +65,10 @@ class Export:
             return fuse(torch.stack([model(clips).logits.float() for model in self.models]), self.fusion, self.weights)
 
     def shapes(self) -> dict[str, tuple[int, int, int, int]]:
-        """Return the shape (C, T, H, W) of a clip of each input."""
-        frames, side = self.recipe["sample_duration"], self.recipe["sample_size"]
-        return {model.stream: (model.mean.numel(), frames, side, side) for model in self.models}
+        """Return the shape (C, T, H, W) of a clip of each input, by the name of its view."""
+        frames, size = self.recipe["sample_duration"], self.recipe["sample_size"]
+        sides = {model.view: parse_view(model.view).side or size for model in self.models}
+        return {model.view: (model.mean.numel(), frames, *(sides[model.view],) * 2) for model in self.models}
 
     def clips(self, count: int, seed: int = 0) -> Clips:
         """Draw a batch of noise, uint8 (count, C, T, H, W)."""

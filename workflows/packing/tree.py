@@ -16,6 +16,7 @@ from datasets.stores.pack import file_of
 from datasets.stores.pack_file import PackFile
 from datasets.stores.pack_format import RECORD, SUFFIX, Description, write_pack
 from datasets.stores.store import Video
+from datasets.streams import STORED
 from sts_common.files import write_atomically
 
 from ..shared.processes import Worker
@@ -125,7 +126,7 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     Raises:
         ValueError: If an image is missing.
     """
-    streams = [stream for stream in ("rgb", "flow") if begins(store, folder, stream)]
+    streams = [stream for stream in STORED if begins(store, folder, stream)]
     counts = store.counts(folder, set(streams))
     video = Video(folder.name, folder, 0, 0)
     paths = {stream: store.paths(video, stream, range(1, counts[stream] + 1)) for stream in streams}

@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import FLOW, RGB
+from datasets import FLOW, STREAMS
+from datasets.clips.crops import short_side_for
 from datasets.stores.provenance import NOT_STATED, show
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 SLIDING = {"test_sampling": "all"}
-CUT = {"short_side": None, "sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
-STREAMS = {stream.name: stream for stream in (RGB, FLOW)}
+CUT = {"sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
 
 
 def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> None:
@@ -32,20 +32,29 @@ def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> N
             raise ValueError(f"{name}: its classes are not those of {names[0]}: they cannot be used together")
 
 
+def reads_flow(state: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint's network reads what is made of flow."""
+    return STREAMS[state["stream"]].source == FLOW.name
+
+
 def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
+
+    Only the side of the input may differ: it is the first one's, and others see the same part of a frame at theirs.
 
     Raises:
         ValueError: If they need different clips or flow.
     """
-    first = max(range(len(states)), key=lambda i: states[i]["stream"] == FLOW.name)
+    first = max(range(len(states)), key=lambda i: reads_flow(states[i]))
     recipe = states[first]["recipe"]
     for path, state in zip(paths, states, strict=True):
         stated = state["recipe"]
-        needs = {key: (stated[key], recipe[key]) for key in ("sample_size", "sample_duration")}
+        needs = {"sample_duration": (stated["sample_duration"], recipe["sample_duration"])}
         needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
         needs |= {f"--{key}": tuple(part.get(key, usual) for part in (stated, recipe)) for key, usual in CUT.items()}
-        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if state["stream"] == FLOW.name else ()))
+        short_side = short_side_for(stated["sample_size"], recipe["sample_size"], recipe.get("short_side"))
+        needs["--short_side"] = stated.get("short_side"), short_side
+        keys = ("fps", "short_side", *(("algorithm", "bound", "quantisation") if reads_flow(state) else ()))
         needs |= {key: tuple(part["provenance"].get(key, NOT_STATED) for part in (stated, recipe)) for key in keys}
         for key, (here, there) in needs.items():
             # Frames of their own size are scaled like any others; their own rate is a rate.

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datasets import FLOW, TEST_SAMPLERS
+from datasets import FLOW, TEST_SAMPLERS, parse_view
 from datasets.clips.sampling_compat import COMPAT_TEST_SAMPLERS
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
 from engine.evaluation.metrics import check_scores
 from models import fuse
 
-from .agreement import STREAMS
 from .timeline import Named, Timeline, best
 from .video_streams import (
     Picture,
@@ -66,17 +65,28 @@ class Predictor:
     about: Sequence[dict[str, Any]] = ()
 
     @property
-    def streams(self) -> list[str]:
-        """Names of the streams that are read."""
-        return list(dict.fromkeys(network.stream for network in self.networks))
+    def views(self) -> list[str]:
+        """Names of the views that are read."""
+        return list(dict.fromkeys(network.view for network in self.networks))
+
+    @property
+    def reads_flow(self) -> bool:
+        """Whether flow is computed for them."""
+        return any(parse_view(view).stream.source == FLOW.name for view in self.views)
+
+    @property
+    def leading(self) -> list[str]:
+        """Names of the streams that lead from a frame to the next one."""
+        streams = (parse_view(view).stream for view in self.views)
+        return list(dict.fromkeys(stream.name for stream in streams if stream.leads))
 
     @property
     def span(self) -> int:
-        """Number of frames from the first to the last of a clip, and one more where flow leads to it."""
-        return (self.recipe["sample_duration"] - 1) * (self.stride or 1) + 1 + (FLOW.name in self.streams)
+        """Number of frames from the first to the last of a clip, and one more where something leads to it."""
+        return (self.recipe["sample_duration"] - 1) * (self.stride or 1) + 1 + bool(self.leading)
 
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by stream.
+        """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by view.
 
         Raises:
             ValueError: If some are no numbers.
@@ -109,7 +119,7 @@ class Predictor:
 
     def cropped(self, images: Iterable[Sample]) -> Iterable[Sample]:
         """Crop the frames and flow of a video to what the networks see."""
-        return crop_samples(images, self.recipe["sample_size"], self.streams, self.recipe.get("short_side"))
+        return crop_samples(images, self.recipe["sample_size"], self.views, self.recipe.get("short_side"))
 
     def clips_of(self, path: Path, step: int | None = None) -> Windows | SpreadClips:
         """Return the clips of a video: those of a test of these networks with its default options.
@@ -118,23 +128,23 @@ class Predictor:
             path: A file or a folder of frames.
             step: Frames from clip to clip; None for those of a clip.
         """
-        provenance, with_flow = self.recipe["provenance"], FLOW.name in self.streams
-        images = frames_of(path, provenance, with_flow)
+        provenance = self.recipe["provenance"]
+        images = frames_of(path, provenance, self.reads_flow)
         if self.stride is not None:
             return self.windows(images, step)
         samplers = COMPAT_TEST_SAMPLERS if self.recipe.get("sampling") == "compat" else TEST_SAMPLERS
-        frames = count_samples(path, provenance, with_flow)
+        frames = count_samples(path, provenance, self.views)
         clips = samplers["segments"](frames, self.recipe["sample_duration"], 1, SPREAD) if frames else []
         return SpreadClips(self.cropped(images), clips, frames)
 
     def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:
         """Return a function from a clip's frames to probabilities (K,); fewer frames than `span` are looped."""
-        solver = flow_of(self.recipe["provenance"]) if FLOW.name in self.streams else None
+        solver = flow_of(self.recipe["provenance"]) if self.reads_flow else None
 
         def probabilities(frames: list[Picture]) -> Tensor:
             clips = [window.clip for window in self.windows(add_flow(iter(frames), solver))]
             if not clips:
-                raise ValueError(f"{source}: a single frame has no flow")
+                raise ValueError(f"{source}: a single frame has no {' and no '.join(self.leading)}")
             return self.probabilities(self.logits(clips[-1:]))[0]
 
         return probabilities
@@ -147,7 +157,8 @@ class Predictor:
     def warm_up(self) -> None:
         """Score black clips once, so that compiled code is ready."""
         size, length = self.recipe["sample_size"], self.recipe["sample_duration"]
-        shapes = {name: (STREAMS[name].channels, length, size, size) for name in self.streams}
+        views = {name: parse_view(name) for name in self.views}
+        shapes = {name: (v.stream.channels, length, *(v.side or size,) * 2) for name, v in views.items()}
         self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
 
 
@@ -216,7 +227,7 @@ def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> 
                     timeline.add(window.start, probabilities)
             bar.update(windows.frames - bar.n)
     if not scored:
-        raise ValueError(f"{path}: a single frame has no flow")
+        raise ValueError(f"{path}: a single frame has no {' and no '.join(predictor.leading)}")
     timeline.frames = windows.frames
     mean = (total / scored).float()
     if predictor.stride is None:  # each clip is of the whole video, so there is one answer in its course

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from datasets import STREAMS, ClipView
 from engine import checkpoint
 from models import StreamNetwork, load_stream
 
 from ..testing.fusing import check_distinct
-from .agreement import STREAMS, check_states
+from .agreement import check_states, common_recipe
 
 Source = str | Path | StreamNetwork | tuple[StreamNetwork, Mapping[str, Any]]  # the last with its checkpoint's content
 
@@ -62,7 +63,7 @@ def load_trained(
     class_names: Sequence[str] | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> list[Trained]:
-    """Load networks that are used together, checked against each other.
+    """Load networks that are used together, checked against each other, each to read the view of its own size.
 
     Args:
         sources: Checkpoint files of train.py or STS_train.py, or networks, alone or with the content of their
@@ -73,8 +74,8 @@ def load_trained(
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, of a published form, or of other classes than the others, or if nothing is said
-            of its classes or clips.
+        ValueError: If one is damaged, of a published form, or of other classes or clips than the others, or if nothing
+            is said of its classes or clips.
     """
     given: dict[str, Any] = {} if class_names is None else {"class_names": list(class_names)}
     given |= {} if recipe is None else {"recipe": {"provenance": {}, **recipe}}
@@ -83,10 +84,13 @@ def load_trained(
         if bare(source) and not state.keys() >= {"class_names", "recipe"}:
             raise ValueError(f"{name}: its classes and clips are not known: give class_names and recipe, or its file")
     check_states(names, states)
-    return [
-        Trained(network_of(source, state, name), state, name)
-        for source, state, name in zip(sources, states, names, strict=True)
-    ]
+    side, trained = common_recipe(names, states)["sample_size"], []
+    for source, state, name in zip(sources, states, names, strict=True):
+        network = network_of(source, state, name)
+        if (own := state["recipe"]["sample_size"]) != side:
+            network.view = ClipView(STREAMS[network.stream], own).name
+        trained.append(Trained(network, state, name))
+    return trained
 
 
 def name_of(source: Source, sources: Sequence[Source]) -> str:

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datasets import FLOW, RGB, loop, read_video
+from datasets import RGB, ClipView, loop, read_video, views_of
 from datasets.clips.crops import CenterCrop
+from datasets.clips.views import Placement
 from datasets.decoding.images import resample_frames
 from datasets.decoding.pixels import read_image
 from datasets.decoding.video.index import index_video
@@ -37,7 +38,7 @@ FRAME = LAYOUTS["sts"]["rgb"][0]
 Item = TypeVar("Item")
 Picture = NDArray[np.uint8]  # (H, W, C)
 Solve = Callable[[Picture, Picture], Picture]
-Sample = dict[str, Picture]  # of one frame, by stream
+Sample = dict[str, Picture]  # of one frame, by stream, or of what networks see, by view
 
 
 def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
@@ -99,26 +100,46 @@ def flow_of(provenance: dict) -> Solve:
 def crop_samples(
     images: Iterable[Sample], size: int, wanted: Sequence[str], short_side: int | None = None
 ) -> Iterator[Sample]:
-    """Crop the centre of each frame, (C, 1, size, size), and of the flow that leads from it to the next one.
+    """Crop the centre of each frame, (C, 1, size, size), and of what leads from it to the next one.
 
     Args:
         images: As `add_flow` gives them.
         size: Side in pixels.
         short_side: What frames are resized to before; `size` if not given.
-        wanted: Streams; with flow among them, the last frame, which none leads away from, is left out.
+        wanted: Names of views; with flow or differences among them, the last frame, which none leads away from, is left
+            out.
     """
-    placement, rgb = CenterCrop(size, short_side)(np.random.default_rng(0)), None
+    views, placement = views_of(wanted), CenterCrop(size, short_side)(np.random.default_rng(0))
+    parts, leads, before = {part_of(view): view for view in views}, any(view.stream.leads for view in views), None
     for image in images:
-        crops = {
-            name: resample_frames(image[name][None], placement(*image[name].shape[:2]))
-            for name in wanted
-            if name in image
-        }
-        if FLOW.name not in wanted:
-            yield crops
-        elif FLOW.name in crops:
-            yield {FLOW.name: crops[FLOW.name]} | ({} if rgb is None else {RGB.name: rgb})
-        rgb = crops.get(RGB.name)
+        crops = {part: cropped(image, view, placement) for part, view in parts.items() if part[0] in image}
+        if not leads:
+            yield {view.name: crops[part_of(view)] for view in views}
+        elif before is not None:
+            yield {view.name: frame_of(view, before, crops) for view in views}
+        before = crops
+
+
+Crops = dict[tuple[str, int | None], Picture]  # (C, 1, S, S) by source and side
+
+
+def part_of(view: ClipView) -> tuple[str, int | None]:
+    """Return the source and the side of a view, by which views share their crops."""
+    return view.stream.source, view.side
+
+
+def cropped(image: Sample, view: ClipView, placement: Placement) -> Picture:
+    """Crop the source of a view in an image, (C, 1, side, side)."""
+    frame, seen = image[view.stream.source], placement.at(view.side) if view.side else placement
+    return resample_frames(frame[None], seen(*frame.shape[:2]))
+
+
+def frame_of(view: ClipView, crops: Crops, following: Crops) -> Picture:
+    """Return a frame of a view by its crops and the next frame's, with which comes the flow that leads there."""
+    part = part_of(view)
+    if view.stream.of_pair:
+        return view.stream.of_pair(crops[part], following[part])
+    return (following if view.stream.vectors else crops)[part]
 
 
 class Window(NamedTuple):
@@ -126,7 +147,7 @@ class Window(NamedTuple):
 
     Attributes:
         start: Its first frame, from 0.
-        clip: uint8 (C, T, S, S) by stream.
+        clip: uint8 (C, T, S, S) by view.
     """
 
     start: int
@@ -193,18 +214,18 @@ class SpreadClips:
 
 
 def joined(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """Join samples along time, (C, T, S, S) by stream; by numpy, for torch would start threads in whatever thread."""
+    """Join samples along time, (C, T, S, S) by view; by numpy, for torch would start threads in whatever thread."""
     return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in samples[0]}
 
 
-def count_samples(path: Path, provenance: dict, with_flow: bool) -> int:
-    """Count the samples of a video file or folder, as `frames_of` and `crop_samples` give them."""
+def count_samples(path: Path, provenance: dict, wanted: Sequence[str]) -> int:
+    """Count the samples of views of a video file or folder, as `frames_of` and `crop_samples` give them."""
     if path.is_dir():
         frames = len(frame_files(path))
     else:
         fps = provenance.get("fps", 25.0)
         frames = len(index_video(path).seconds if fps is None else ticks_of(path, fps))
-    return frames - with_flow
+    return frames - any(view.stream.leads for view in views_of(wanted))
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:

@@ -9,7 +9,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import FLOW, MODALITIES, RGB, ClipDataset, Stream, build_annotation, build_loader, check_data
+from datasets import (
+    FLOW,
+    MODALITIES,
+    STREAMS,
+    ClipDataset,
+    ClipView,
+    Stream,
+    build_annotation,
+    build_loader,
+    check_data,
+    modality_of,
+)
+from datasets.clips.crops import short_side_for
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
 from models import StreamNetwork, load_stream, stream_weights
@@ -42,7 +54,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
 
     The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come
     in the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given
-    are those of the first checkpoint.
+    are those of the first checkpoint, but for the side of the input: each network has its own, unless it is given.
 
     Args:
         opt: Options; those not given are taken from the first checkpoint.
@@ -60,8 +72,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
     networks = load_networks(opt, specs, states, listing.class_names)
-    read = list(dict.fromkeys(spec.stream for spec in specs if spec.stream))
-    loader = build_loader(opt, "test", read, annotation=annotation)
+    loader = build_loader(opt, "test", [network.view for network in networks], annotation=annotation)
     assert isinstance(loader.dataset, ClipDataset)
     scores = score(
         {spec.name: network for spec, network in zip(specs, networks, strict=True)},
@@ -109,10 +120,29 @@ def load_networks(
     networks = []
     for (_, path, stream), state in zip(specs, states, strict=True):
         assert stream
-        networks.append(load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes))
-        check_data(opt, state, path, stream, class_names)
+        network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes)
+        check_data(at_own_size(network, opt, state), state, path, stream, class_names)
+        networks.append(network)
     same_classes(networks, [spec.path for spec in specs], len(class_names))
     return networks
+
+
+def at_own_size(network: StreamNetwork, opt: Namespace, state: Mapping[str, Any]) -> Namespace:
+    """Let a network read its stream at the side of its training, unless one is given; return the options for that.
+
+    The short side of the frames is in proportion, so that all networks see the same part of them.
+
+    Args:
+        network: Its `view` is set.
+        opt: Options of the clips.
+        state: The network's checkpoint; a published one states no side.
+    """
+    side = state.get("recipe", {}).get("sample_size", opt.sample_size)
+    if "sample_size" in opt.given or side == opt.sample_size:
+        return opt
+    network.view = ClipView(STREAMS[network.stream], side).name
+    short_side = short_side_for(side, opt.sample_size, opt.short_side)
+    return Namespace(**vars(opt) | {"sample_size": side, "short_side": short_side})
 
 
 def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,17 +151,18 @@ def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
-    """Return the stream of a checkpoint's network; of a published one it follows from the first convolution.
+    """Return the stream of a checkpoint's network; of a published one it is the first with as many channels.
 
     Raises:
-        ValueError: If it is neither RGB nor flow.
+        ValueError: If there is no such stream, or its channels are others.
     """
     channels = stream_channels(state, weights_of(state, source), source)
-    for stream in (RGB, FLOW):
+    for stream in STREAMS.values():
         if state.get("stream", stream.name) == stream.name and channels == stream.channels:
             return stream
     problem = f"states stream {state['stream']}, but" if "stream" in state else "cannot tell its stream:"
-    raise ValueError(f"{source}: {problem} its first convolution has {channels} input channels (rgb has 3, flow 2)")
+    known = ", ".join(f"{stream.name} {stream.channels}" for stream in STREAMS.values())
+    raise ValueError(f"{source}: {problem} its first convolution has {channels} input channels ({known})")
 
 
 def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> Namespace:
@@ -141,13 +172,13 @@ def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec
         ValueError: If the given ones exclude a stream.
     """
     opt = as_trained(opt, state, ["val_fraction"] if opt.test_subset == "val" else [])
-    read = {spec.stream for spec in specs}
-    fitting = [name for name, streams in MODALITIES.items() if read <= set(streams)]
-    modality = opt.modality if "modality" in opt.given else fitting[0]
-    misfit = next((spec for spec in specs if spec.stream not in MODALITIES[modality]), None)
-    if misfit and misfit.stream:
-        raise ValueError(f"--modality {modality}: {misfit.path} reads {misfit.stream.name}; leave --modality out")
-    if opt.stream and opt.only_RGB and FLOW in read:
+    read = {spec.path: spec.stream for spec in specs if spec.stream}
+    modality = opt.modality if "modality" in opt.given else modality_of(read.values())
+    there = {stream.source for stream in MODALITIES[modality]}
+    for path, stream in read.items():
+        if stream.source not in there:
+            raise ValueError(f"--modality {modality}: {path} reads {stream.name}; leave --modality out")
+    if opt.stream and opt.only_RGB and any(stream.source == FLOW.name for stream in read.values()):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
     return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt.run_name, state, len(specs))})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from datasets import FLOW, MODALITIES, RGB
+from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS
 from engine.command.naming import RunFiles
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE
 
@@ -60,6 +60,11 @@ def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
         yield "next, test it", testing(opt, best)
         if flow := newest_best(opt, "Flow"):
             yield f"or distil {flow.name}", distilling(opt, flow)
+    elif opt.modality in SINGLE_STREAMS:
+        yield "next, test it", testing(opt, best)
+        if rgb := newest_best(opt, "RGB"):
+            both = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data_words(opt, FUSED)]
+            yield "or test it together with the RGB network", command(FUSED, both)
     elif rgb := newest_best(opt, "RGB"):
         words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data_words(opt, FUSED)]
         yield "next, test it together with the RGB network", command(FUSED, words)
@@ -68,8 +73,9 @@ def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
 
 
 def testing(opt: Namespace, best: Path) -> str:
-    """Return the command that tests an RGB network."""
-    return command(SINGLE, ["--modality", "RGB", "--resume_path1", best, *data_words(opt, SINGLE)])
+    """Return the command that tests a network; one that had a teacher reads RGB."""
+    modality = opt.modality if opt.modality in SINGLE_STREAMS else "RGB"
+    return command(SINGLE, ["--modality", modality, "--resume_path1", best, *data_words(opt, SINGLE)])
 
 
 def data_words(opt: Namespace, script: str) -> list[str]:

@@ -116,7 +116,7 @@ def run_info(
         "stream": model.stream,
         "class_names": list(names),
         "network": dict(model.network.origin),
-        "recipe": {**recipe, "normalisation": model.normalisation},
+        "recipe": {**recipe, "stream": model.stream, "view": model.view, "normalisation": model.normalisation},
         "parameters": costs.parameters,
         "macs": costs.flops_forward // 2,
         "data": dict(data),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets import FLOW
+from datasets import parse_view
 from datasets.decoding.video.sizes import resize
 
 from ..shared.captions import fitted
@@ -38,7 +38,7 @@ class Subject:
     Attributes:
         title: The video.
         class_name: The class that evidence is for.
-        pictures: RGB (S, S, 3) by stream, of every frame.
+        pictures: RGB (S, S, 3) by view, of every frame.
         fps: Frames per second.
     """
 
@@ -80,8 +80,8 @@ def scale_colours(values: NDArray[np.float32]) -> Picture:
 
 def looked_at(track: Track, subject: Subject, i: int) -> Picture:
     """Draw a network's heat on a frame, counted from 0."""
-    show = lit if track.stream == FLOW.name else heated
-    return show(subject.pictures[track.stream][i], track.heat[i])
+    show = lit if parse_view(track.view).stream.vectors else heated
+    return show(subject.pictures[track.view][i], track.heat[i])
 
 
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:

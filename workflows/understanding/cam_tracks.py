@@ -36,7 +36,7 @@ class Track:
 
     Attributes:
         name: Of the network.
-        stream: What it reads.
+        view: What it reads.
         layer: Where the maps are from.
         heat: Evidence by frame and place, float32 (F, h, w) in [0, 1]; 1 is the greatest of the video.
         curve: Evidence by frame, its mean over the picture, float32 (F,) in [0, 1]; 1 is the greatest of the video.
@@ -45,7 +45,7 @@ class Track:
     """
 
     name: str
-    stream: str
+    view: str
     layer: str
     heat: NDArray[np.float32]
     curve: NDArray[np.float32]
@@ -88,7 +88,7 @@ def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], cl
 
     Args:
         networks: In eval mode.
-        video: uint8 (C, F, S, S) by stream.
+        video: uint8 (C, F, S, S) by view.
         clips: Of the video.
     """
     with torch.inference_mode():
@@ -106,7 +106,7 @@ def track(
     Args:
         name: Of the network.
         network: In eval mode.
-        video: uint8 (C, F, S, S) by stream.
+        video: uint8 (C, F, S, S) by view.
         clips: Of the video; every frame is covered by one.
         target: The class that evidence is for.
         layer: As for `evidence`.
@@ -116,7 +116,7 @@ def track(
     """
     found = [evidence(network, batch, target, layer) for batch in batches(network, video, clips)]
     maps, logits = (torch.cat([getattr(part, kind) for part in found]).cpu() for kind in ("maps", "logits"))
-    frames, places = video[network.stream].shape[1], maps.shape[2:]
+    frames, places = video[network.view].shape[1], maps.shape[2:]
     heat, probability, counts = torch.zeros(frames, *places), torch.zeros(frames), torch.zeros(frames)
     for clip, coarse, own in zip(clips, maps, logits.softmax(1)[:, target], strict=True):
         numbers = torch.tensor(clip.covered)
@@ -127,7 +127,7 @@ def track(
     heat /= counts[:, None, None]
     return Track(
         name=name,
-        stream=network.stream,
+        view=network.view,
         layer=found[0].layer,
         heat=over_greatest(heat),
         curve=over_greatest(heat.mean((1, 2))),
@@ -138,10 +138,10 @@ def track(
 
 def batches(network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip]) -> Iterator[dict[str, Tensor]]:
     """Yield the clips as the network takes them, on its device, a few at a time."""
-    frames = video[network.stream]
+    frames = video[network.view]
     for first in tqdm(range(0, len(clips), BATCH), "clips", leave=False, disable=None):
         numbers = torch.tensor([clip.seen for clip in clips[first : first + BATCH]])
-        yield {network.stream: frames[:, numbers].transpose(0, 1).to(network.mean.device)}
+        yield {network.view: frames[:, numbers].transpose(0, 1).to(network.mean.device)}
 
 
 def over_greatest(values: Tensor) -> NDArray[np.float32]:

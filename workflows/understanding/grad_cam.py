@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import FLOW, MODALITIES, RGB
+from datasets import FLOW, MODALITIES, SINGLE_STREAMS, parse_view
 from engine.command import cli
 from engine.device.reproducibility import choose_device
 from flow import decode, recorded_encoding
@@ -27,7 +27,9 @@ from ..stored_flow.show import Pair, choose_scale
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track
 
-SAMPLED = 100  # frames whose flow sets the scale of its colours, at most
+SAMPLED = 100  # frames whose flow or differences set the scale of its colours, at most
+OUTSIDE = 0.01  # share of the levels of differences beyond that scale
+MID_GREY = 127.5
 
 
 class Pictures(NamedTuple):
@@ -89,7 +91,7 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     clip, classes = common_recipe(files, states), states[0]["class_names"]
     shown = [one.network.to(place) for one in trained]
     chosen = find_class(target, classes) if target else None
-    frames = read_whole(path, clip, list(dict.fromkeys(network.stream for network in shown)))
+    frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)))
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
     drawn = spread(*shape[:2]) if spread_over(clip) else cut(*shape)
     clips = cut(*shape, step) if step else drawn
@@ -114,11 +116,11 @@ def check_names(names: Sequence[str], count: int) -> Sequence[str]:
 
 
 def default_names(states: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return RGB, Flow, or SFS for a network that was trained on one stream of two; numbered where several."""
+    """Return the modality, or SFS for a network that was trained on one stream of two; numbered where several."""
     kinds = []
     for state in states:
         distilled = len(MODALITIES.get(state["options"].get("modality"), ())) > 1
-        kinds.append("SFS" if distilled else {RGB.name: "RGB", FLOW.name: "Flow"}[state["stream"]])
+        kinds.append("SFS" if distilled else next(n for n, s in SINGLE_STREAMS.items() if s.name == state["stream"]))
     counts, seen = Counter(kinds), Counter[str]()
     names = []
     for kind in kinds:
@@ -140,28 +142,41 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
 
 
 def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """Read the networks' input of a video, uint8 (C, F, S, S) by stream.
+    """Read the networks' input of a video, uint8 (C, F, S, S) by view.
 
     Raises:
         FileNotFoundError: No such video.
-        ValueError: If it is damaged, or has no flow for being a single frame.
+        ValueError: If it is damaged, or has no flow or difference for being a single frame.
     """
-    images = frames_of(path, recipe["provenance"], FLOW.name in wanted)
+    streams = [parse_view(view).stream for view in wanted]
+    images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams))
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
-        raise ValueError(f"{path}: a single frame has no flow")
+        leading = dict.fromkeys(stream.name for stream in streams if stream.leads)
+        raise ValueError(f"{path}: a single frame has no {' and no '.join(leading)}")
     return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}
 
 
-def pictures_of(stream: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
-    """Convert frames (C, F, S, S) of a stream to RGB pictures (S, S, 3): flow as colours, all to one scale."""
-    images = list(frames.permute(1, 2, 3, 0).numpy())
-    if stream != FLOW.name:
-        return images
+def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
+    """Convert frames (C, F, S, S) of a view to RGB pictures (S, S, 3): flow as colours, all to one scale.
+
+    Differences are about grey, and amplified so that few of the video reach the ends of the scale.
+    """
+    stream, images = parse_view(view).stream, list(frames.permute(1, 2, 3, 0).numpy())
+    if not stream.vectors:
+        return amplified(images) if stream.of_pair else images
     encoding = recorded_encoding(provenance)
     some = images[:: -(-len(images) // SAMPLED)]
     scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in some)
     return [flow_to_image(decode(levels, **encoding), scale) for levels in images]
+
+
+def amplified(images: Sequence[Picture]) -> list[Picture]:
+    """Stretch pictures about mid-grey by one factor, >= 1, so that all but `OUTSIDE` of their levels stay in range."""
+    some = np.stack(images[:: -(-len(images) // SAMPLED)])
+    widest = np.quantile(np.abs(some - MID_GREY), 1 - OUTSIDE)
+    factor = MID_GREY / max(float(widest), 1.0)
+    return [np.clip((image - MID_GREY) * factor + MID_GREY, 0, 255).astype(np.uint8) for image in images]
 
 
 def write_all(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, MODALITIES, ClipLoader, VideoDataset, build_loader, check_data
+from datasets import FLOW, ClipLoader, VideoDataset, build_loader, check_data, modality_of
 from engine import checkpoint, setup
 from models import StreamNetwork, load_stream
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
@@ -20,7 +20,7 @@ from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 from sts_common.json_text import as_json
 
-from ..testing.evaluation import stream_of
+from ..testing.evaluation import at_own_size, stream_of
 from ..testing.fusing import check_distinct
 from ..training.teacher_flow import build_teacher_flow
 from .similarity_report import as_table, describe, write_matrix, write_picture
@@ -41,21 +41,21 @@ def main(opt: Namespace) -> dict[str, Any]:
     )
     states = {role: checkpoint.load(path) for role, path in paths.items()}
     streams = {role: stream_of(states[role], path) for role, path in paths.items()}
-    modality = next(name for name, read in MODALITIES.items() if {*read} == {*streams.values()})
-    data = as_trained(Namespace(**vars(opt) | {"modality": modality}), states["student"])
+    data = as_trained(Namespace(**vars(opt) | {"modality": modality_of(streams.values())}), states["student"])
     device = setup(data.manual_seed, data.device)
     networks = []
     for role, path in paths.items():
         options = adopt(data, states[role], ARCHITECTURE)
-        networks.append(load_stream(options, streams[role], states[role], path).to(device).eval())
-        check_data(data, states[role], path, streams[role], None)
-    reader = next((role for role, stream in streams.items() if stream == FLOW), None)
+        network = load_stream(options, streams[role], states[role], path).to(device).eval()
+        check_data(at_own_size(network, data, states[role]), states[role], path, streams[role], None)
+        networks.append(network)
+    reader = next((role for role, stream in streams.items() if stream.source == FLOW.name), None)
     flow = (
         build_teacher_flow(data, states[reader], "the checkpoint that reads flow", torch.device("cpu"))
         if reader
         else None
     )
-    whole = build_loader(data, "val", list(dict.fromkeys(streams.values())), flow)
+    whole = build_loader(data, "val", [network.view for network in networks], flow)
     loader = choose_clips(whole, opt.clips, data.annotation_path)
     alike = compare(networks, loader, device, opt.features)
     report = describe(alike, paths, levels_of(networks), opt.features)
@@ -93,7 +93,7 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
 
     Args:
         networks: In eval mode, on `device`.
-        loader: Clips of their streams.
+        loader: Clips of their views.
         device: Where they are.
         kind: A key of `FEATURES`.
     """

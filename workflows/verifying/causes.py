@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from datasets import RGB, clip_starts
+from datasets import FLOW, RGB, clip_starts
 from datasets.records.clip_recipe import provenance
 from datasets.stores.provenance import NOT_STATED, differences, show
 from opts import VALIDATION, VIEWS
@@ -48,12 +48,12 @@ def about_images(system: System, comparison: Comparison) -> Iterator[Cause]:
     opt, there = system.options(comparison.part), system.state.get("recipe", {}).get("provenance", {})
     here = provenance(Path(opt.frame_dir), layout=opt.layout, video_fps=opt.video_fps, flow_source=opt.flow_source)
     others = tuple(sorted((here | there).keys() - {*FLOW_KEYS, *GEOMETRY}))
-    if system.stream.name != "flow":
+    if system.stream.source != FLOW.name:
         others = tuple(name for name in others if name != "library")
     yield Cause("other extractor, decoder or library", *compared(here, there, others or ("decoder",), POSSIBLE))
     yield Cause("frames per second", *seen(system, comparison, "frames", *compared(here, there, ("fps",))))
     yield Cause("size of the images", *seen(system, comparison, "image", *compared(here, there, ("short_side",))))
-    if system.stream.name == "flow":
+    if system.stream.source == FLOW.name:
         yield Cause("flow algorithm, bound or quantisation", *compared(here, there, FLOW_KEYS))
     yield about_quality(system, comparison, here, there)
 
@@ -96,7 +96,7 @@ def about_quality(system: System, comparison: Comparison, here: dict[str, Any], 
     """Compare the JPEG quality: stated, or read from the tables of a file."""
     name = "JPEG quality"
     verdict, evidence = compared(here, there, ("quality",))
-    measured = jpeg_quality(comparison.measured.videos[0].folder) if system.stream == RGB else None
+    measured = jpeg_quality(comparison.measured.videos[0].folder) if system.stream.source == RGB.name else None
     stated = None if "algorithm" in there else there.get("quality")  # where both are stated, that of the flow counts
     if measured is None or verdict == LIKELY:
         return Cause(name, verdict, evidence)

@@ -7,15 +7,13 @@ from typing import Any
 
 import torch
 
-from datasets import Stream, build_annotation, check_data
+from datasets import Stream, build_annotation, check_data, modality_of
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
 from opts import HERE, VALIDATION, VIEWS, as_trained
 
 from ..testing.evaluation import stream_of
-
-MODALITY = {"rgb": "RGB", "flow": "Flow"}
 
 
 @dataclass(frozen=True)
@@ -82,5 +80,5 @@ def load_system(opt: Namespace, file: str) -> System:
 def taken(given: Collection[str], stream: Stream, stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the options of `names` as stored that were not given; no difference of flow is refused."""
     own = {name: stored[name] for name in names if name in stored and name not in given}
-    modality = {} if "modality" in (*given, *stored) else {"modality": MODALITY[stream.name]}
+    modality = {} if "modality" in (*given, *stored) else {"modality": modality_of([stream])}
     return modality | own | {"allow_flow_mismatch": True}

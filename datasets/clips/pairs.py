@@ -1,0 +1,31 @@
+"""Pairs of successive frames, of which flow is computed and differences are taken."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs of frames k and k + 1 for the frames k of a clip. Each frame is read, and each pair made, once.
+
+    Attributes:
+        frames: Numbers of the frames, ascending.
+        first: Index in `frames` at which each pair begins; its other frame is the next one.
+        order: Which pair each frame of the clip takes; a short video is looped, and takes some again.
+    """
+
+    frames: list[int]
+    first: list[int]
+    order: list[int]
+
+    @classmethod
+    def of(cls, numbers: Sequence[int]) -> "Pairs":
+        """Make the pairs of a clip."""
+        begins = sorted(set(numbers))
+        frames = sorted({*begins, *(number + 1 for number in begins)})
+        return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])
+
+    @property
+    def clip(self) -> list[int]:
+        """Return where the frames of the clip are in `frames`."""
+        return [self.first[pair] for pair in self.order]
