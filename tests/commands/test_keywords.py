@@ -126,6 +126,8 @@ def test_networks_that_cannot_be_used_are_refused_with_the_cure(weights, video, 
         predict(video, network, class_names=["a", "b"], recipe=RECIPE)
     with pytest.raises(ValueError, match="network 1: named twice; a network fused with itself"):
         predict(video, [network, network], class_names=NAMES, recipe=RECIPE)
+    with pytest.raises(ValueError, match="recipe: sample_duration is missing; give sample_size and sample_duration"):
+        predict(video, network, class_names=NAMES, recipe={"sample_size": 32})
     with pytest.raises(ValueError, match="no networks: give at least one"):
         predict(video, [])
     other = write_weights(tmp_path / "other.pth", names=("a", "b", "c"))
