@@ -63,13 +63,24 @@ class Stages:
 
 
 def main(opt: Namespace) -> dict:
-    """Run the demo; returns what it writes to summary.json."""
-    out = Path(opt.out).resolve() / ("quick" if opt.quick else "")  # other videos, so another folder
+    """Run the demo as the options say."""
+    return run_demo(Path(opt.out), seeds=opt.seeds, first_seed=opt.seed, quick=opt.quick)
+
+
+def run_demo(folder: Path, *, seeds: int = 1, first_seed: int = 1, quick: bool = False) -> dict:
+    """Run the demo; returns what it writes to summary.json.
+
+    Args:
+        folder: For everything.
+        seeds: Training seeds to average over, >= 1.
+        first_seed: The first of them.
+        quick: Whether few videos and epochs do, which learns little.
+    """
+    out = folder.resolve() / ("quick" if quick else "")  # other videos, so another folder
     stages = Stages()
-    make_data(out, opt.quick, stages)
-    seeds = range(opt.seed, opt.seed + opt.seeds)
-    runs = {seed: run_seed(out, seed, opt.quick, stages) for seed in seeds}
-    first = out / f"seed{opt.seed}"
+    make_data(out, quick, stages)
+    runs = {seed: run_seed(out, seed, quick, stages) for seed in range(first_seed, first_seed + seeds)}
+    first = out / f"seed{first_seed}"
     plot_curves({name: first / name for name in ("RGB", "Flow", "SFS")}, out / "curves.png")
     plot_confusion(first / "RGB+SFS.npz", out / "confusion.png")
     video = sorted((out / "videos" / CLASSES[0]).glob("*.avi"))[-1]
@@ -82,8 +93,8 @@ def main(opt: Namespace) -> dict:
         "runs": [{"seed": seed, "accuracy": run} for seed, run in runs.items()],
         "gap_closed": gap_closed(mean),
         "seconds": stages.seconds | {"total": round(sum(stages.seconds.values()), 1)},
-        "seed": opt.seed,
-        "quick": opt.quick,
+        "seed": first_seed,
+        "quick": quick,
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),

@@ -14,7 +14,7 @@ from engine.command import cli
 from workflows.predicting.compose import Answers, LiveAnswers, predict_files, predict_live
 from workflows.predicting.inputs import find_inputs
 from workflows.predicting.options import build_parser, check_options
-from workflows.predicting.predict import Settings, build_predictor
+from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.timeline import Named
 
 
@@ -25,7 +25,7 @@ def main(opt: Namespace) -> list[Named]:
     answers = Answers(top_k=opt.top_k, json=opt.json, logits=opt.logits, out=opt.out, timeline=opt.timeline)
     live_answers = LiveAnswers(live_stride=opt.live_stride, seconds=opt.seconds, show=opt.show)
     check_options(opt.video, inputs, answers, live_answers, opt.window_stride)
-    settings = Settings(
+    settings = PredictorSettings(
         fusion=opt.fusion,
         fusion_weights=opt.fusion_weights,
         frame_stride=opt.frame_stride,

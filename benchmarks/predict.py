@@ -31,7 +31,7 @@ from engine import checkpoint, setup
 from engine.command import cli
 from models import build_model
 from sts_common.timing import alternated
-from workflows.predicting.predict import Settings, build_predictor
+from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
 
 FPS, CLASSES = 25, 51
@@ -91,7 +91,7 @@ def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predicto
     """Return the networks in the configuration of a row."""
     log.info("%s", name)
     options, in_turn = WAYS[name]
-    predictor = build_predictor(weights, Settings(**options), device=device)
+    predictor = build_predictor(weights, PredictorSettings(**options), device=device)
     return Predictor(**vars(predictor) | ({"pool": None} if in_turn else {}))
 
 

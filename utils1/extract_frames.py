@@ -40,7 +40,7 @@ def main(opt: Namespace) -> None:
         classes=chosen_classes(opt.start, opt.end),
         workers=opt.workers,
         shard=opt.shard,
-        estimates=opt.estimate,
+        estimate_only=opt.estimate,
     )
 
 

@@ -67,7 +67,7 @@ def main(opt: Namespace) -> None:
         gpus=opt.gpus if opt.gpu is None else opt.gpu,
         workers=opt.workers,
         shard=opt.shard,
-        estimates=opt.estimate,
+        estimate_only=opt.estimate,
     )
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from engine.command import cli
+from sts_common import counted
 from workflows.plotting.curves import plot_runs
 
 
 def main(opt: Namespace) -> Path:
     """Draw the figure; return its path."""
-    content = plot_runs(opt.runs, opt.out, metrics=opt.metric, smooth=opt.smooth, whole_axis=opt.whole_axis)
-    print(f"{opt.out}: {content}")  # noqa: T201 - the result
+    metrics, runs = plot_runs(opt.runs, opt.out, metrics=opt.metric, smooth=opt.smooth, whole_axis=opt.whole_axis)
+    print(f"{opt.out}: {counted(len(metrics), 'metric')} of {counted(len(runs), 'run')}")  # noqa: T201 - the result
     return opt.out
 
 

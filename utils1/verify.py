@@ -31,7 +31,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     given = [name for name in opt.given if name not in ("file", "root")]
     system = load_system(Namespace(**vars(opt) | {"frame_dir": opt.root, "given": [*given, "frame_dir"]}), opt.file)
     parts = tuple(NAMES) if opt.part == "all" else (opt.part,)
-    report = verify(system, parts=parts, expect=opt.expect, tolerance=opt.tolerance, writes=opt.record)
+    report = verify(system, parts=parts, expect=opt.expect, tolerance=opt.tolerance, writes_record=opt.record)
     print(as_json(report, indent=2) if opt.json else as_text(report))  # noqa: T201 - the result
     return report
 

@@ -349,7 +349,7 @@ def test_a_dead_worker_is_one_error(source, target, monkeypatch):
 )
 def test_the_numbers_of_classes_may_be_left_out_or_stand_behind_options(words, classes, gpus):
     opt = extract_frames_flows.parse_args(words.split())
-    assert extract_frames.chosen_classes(opt) == slice(*classes)
+    assert extract_frames.chosen_classes(opt.start, opt.end) == slice(*classes)
     assert (opt.gpus if opt.gpu is None else opt.gpu) == gpus
 
 

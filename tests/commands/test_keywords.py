@@ -1,7 +1,10 @@
 """What the commands do, from Python by keyword arguments, without a parsed command line."""
 
 import json
+import re
+import shutil
 from argparse import Namespace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from workflows.predicting.predict import predict
 from workflows.predicting.trained import listed
 from workflows.understanding.grad_cam import draw_grad_cam
 
+PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
 RECIPE = {"sample_size": 32, "sample_duration": 8, "provenance": {"fps": 25.0, "short_side": 40}}
 
 
@@ -70,6 +74,18 @@ def test_a_prediction_is_that_of_the_command_to_the_last_bit(names, settings, we
     assert capsys.readouterr().out == ""
 
 
+def test_the_example_of_the_page_runs(weights, video, tmp_path, monkeypatch, capsys):
+    (code,) = re.findall(r"^```python\n(.*?)^```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    for name, file in (("rgb.pth", weights["rgb"]), ("sfs.pth", weights["student"]), ("video.avi", video)):
+        shutil.copy(file, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    names = {"videos": [video]}
+    exec(code, names)
+    (answer,) = names["answers"]
+    assert torch.equal(answer.logits, names["answer"].logits)
+    assert capsys.readouterr().out.splitlines() == [f"{p:.3f}  {name}" for name, p in answer.top()]
+
+
 def test_networks_of_a_program_are_used_like_their_files_and_stay_as_they_are(weights, video):
     files = [weights["rgb"], weights["flow"]]
     rgb, flow = network_in(files[0]), network_in(files[1], FLOW)
@@ -110,6 +126,8 @@ def test_networks_that_cannot_be_used_are_refused_with_the_cure(weights, video, 
         predict(video, network, class_names=["a", "b"], recipe=RECIPE)
     with pytest.raises(ValueError, match="network 1: named twice; a network fused with itself"):
         predict(video, [network, network], class_names=NAMES, recipe=RECIPE)
+    with pytest.raises(ValueError, match="recipe: sample_duration is missing; give sample_size and sample_duration"):
+        predict(video, network, class_names=NAMES, recipe={"sample_size": 32})
     with pytest.raises(ValueError, match="no networks: give at least one"):
         predict(video, [])
     other = write_weights(tmp_path / "other.pth", names=("a", "b", "c"))

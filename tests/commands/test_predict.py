@@ -20,7 +20,7 @@ from engine import checkpoint
 from engine.command import cli
 from models import FUSIONS, load_stream
 from workflows.predicting.inputs import find_inputs, targets
-from workflows.predicting.predict import Settings, build_predictor
+from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video, share_cores
 
 
@@ -140,7 +140,7 @@ def test_what_is_compiled_is_warmed_up_before_the_clock_runs(weights, monkeypatc
     calls = []
     monkeypatch.setattr(Predictor, "warm_up", lambda self: calls.append(self.clips))
     monkeypatch.setattr("workflows.predicting.predict.prepared", lambda network, **_: network)
-    settings = Settings(compile_mode="default", batch_size=5)
+    settings = PredictorSettings(compile_mode="default", batch_size=5)
     assert build_predictor([weights["rgb"]], settings, device="cpu").clips == 5
     assert build_predictor([weights["rgb"]], settings, device="cpu", live=True).clips == 1
     assert calls == [5, 1]

@@ -30,7 +30,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
     gpus: tuple[int, ...] | None = None,
     workers: int | None = None,
     shard: tuple[int, int] = (0, 1),
-    estimates: bool = False,
+    estimate_only: bool = False,
 ) -> None:
     """Extract frames, and flow if the recipe has one, as the extraction scripts do.
 
@@ -42,7 +42,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         gpus: Numbers, () for none, None for all; where torch sees no GPU they are not looked at.
         workers: Cores to use, >= 1; None for all, in equal parts under torchrun.
         shard: (i, n): the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
-        estimates: Whether the cost is printed and nothing written.
+        estimate_only: Whether the cost is printed and nothing written.
 
     Raises:
         FileNotFoundError: No `source`.
@@ -57,7 +57,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         backend, devices = choose_backend(recipe.flow.name, recipe.flow.backend, gpus)
         recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
     machine = Launch.from_environment(os.environ).machine(workers, shard, devices)
-    work = preview if estimates else extract
+    work = preview if estimate_only else extract
     work(Path(source), Path(target), classes, recipe, machine)
 
 

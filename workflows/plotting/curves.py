@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sts_common import counted
 from sts_common.files import write_atomically
 
 from ..shared.run_records import Curve, Record, curves_of, find_runs, labels, read_run
@@ -48,7 +47,7 @@ def plot_runs(
     metrics: Sequence[str] | None = None,
     smooth: int = 1,
     whole_axis: bool = False,
-) -> str:
+) -> tuple[list[str], list[Record]]:
     """Draw the curves of runs in one picture, as utils1/plot_run.py does.
 
     Args:
@@ -59,7 +58,7 @@ def plot_runs(
         whole_axis: Whether axes end at the greatest value, however far above the rest.
 
     Returns:
-        Number of metrics and runs, in words.
+        The metrics and the runs that are drawn.
 
     Raises:
         FileNotFoundError: If there is no run.
@@ -72,7 +71,7 @@ def plot_runs(
     figure = draw(runs, chosen, smooth, cut=not whole_axis)
     kind = out.suffix.removeprefix(".") or "png"
     write_atomically(out, lambda file: figure.savefig(file, format=kind, dpi=120))
-    return f"{counted(len(chosen), 'metric')} of {counted(len(runs), 'run')}"
+    return chosen, runs
 
 
 def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list[str]:

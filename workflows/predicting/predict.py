@@ -20,7 +20,7 @@ from .trained import Source, distinct_names, listed, load_trained
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class PredictorSettings:
     """How networks are used on a video, as the options of predict.py of these names.
 
     Attributes:
@@ -68,7 +68,7 @@ def predict(  # noqa: PLR0913  an interface of keywords
         networks: Checkpoint files, or networks; several are fused. See `load_trained`.
         class_names: Of networks alone, K names; else as their checkpoints state.
         recipe: How clips are made, of networks alone; else as their checkpoints state.
-        fusion: As all below, see `Settings`.
+        fusion: As all below, see `PredictorSettings`.
         fusion_weights: One per network.
         frame_stride: Frames from one of a clip to the next.
         window_stride: Frames from clip to clip.
@@ -89,7 +89,7 @@ def predict(  # noqa: PLR0913  an interface of keywords
         >>> answer.top(1)
         [('clap', 0.97)]
     """
-    settings = Settings(
+    settings = PredictorSettings(
         fusion=fusion,
         fusion_weights=fusion_weights,
         frame_stride=frame_stride,
@@ -106,7 +106,7 @@ def predict(  # noqa: PLR0913  an interface of keywords
 
 def build_predictor(
     networks: Source | Iterable[Source],
-    settings: Settings = Settings(),
+    settings: PredictorSettings = PredictorSettings(),
     *,
     device: str | torch.device = "auto",
     live: bool = False,
@@ -162,7 +162,7 @@ def build_predictor(
     return predictor
 
 
-def frame_stride_of(recipe: Mapping[str, Any], settings: Settings, source: str, *, live: bool) -> int | None:
+def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:
     """Return frames from one of a clip to the next; None where clips are spread over the video, as in training.
 
     Args:

@@ -14,6 +14,7 @@ from ..testing.fusing import check_distinct
 from .agreement import check_states, common_recipe
 
 Source = str | Path | StreamNetwork | tuple[StreamNetwork, Mapping[str, Any]]  # the last with its checkpoint's content
+CLIP = ("sample_size", "sample_duration")  # without which nobody can cut clips for a network
 
 
 class Trained(NamedTuple):
@@ -77,6 +78,8 @@ def load_trained(
         ValueError: If one is damaged, of a published form, or of other classes or clips than the others, or if nothing
             is said of its classes or clips.
     """
+    if missing := [] if recipe is None else [name for name in CLIP if name not in recipe]:
+        raise ValueError(f"recipe: {missing[0]} is missing; give {' and '.join(CLIP)} of the clips of its training")
     given: dict[str, Any] = {} if class_names is None else {"class_names": list(class_names)}
     given |= {} if recipe is None else {"recipe": {"provenance": {}, **recipe}}
     states = [state_of(source) | given for source in sources]

@@ -69,7 +69,7 @@ def load_system(opt: Namespace, file: str) -> System:
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
     stored, tested = stored_options(state, vars(opt), file, HERE), stored_options(recorded, vars(opt), file)
-    names = (*VALIDATION, *VIEWS) if tested else VALIDATION
+    names = (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION
     validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
     test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))
     model = load_stream(validation, stream, state, file).to(device)

@@ -17,7 +17,7 @@ def verify(
     parts: Sequence[str] = tuple(NAMES),
     expect: float | None = None,
     tolerance: float = 0.002,
-    writes: bool = False,
+    writes_record: bool = False,
 ) -> dict[str, Any]:
     """Score a checkpoint again, and explain numbers that differ.
 
@@ -26,7 +26,7 @@ def verify(
         parts: What is scored: "val" for validation clips, "test" for test videos.
         expect: Video accuracy on the test list, in [0, 1]; None for what the checkpoint states.
         tolerance: On accuracies.
-        writes: Whether what the test measures is written into the checkpoint, unless a number differs.
+        writes_record: Whether what the test measures is written into the checkpoint, unless a number differs.
 
     Returns:
         "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
@@ -35,18 +35,18 @@ def verify(
     Raises:
         ValueError: If there is nothing to compare with.
     """
-    comparisons, tested = compare(system, parts, expect, tolerance, measured_anyway=writes)
+    comparisons, tested = compare(system, parts, expect, tolerance, measured_anyway=writes_record)
     different = [comparison for comparison in comparisons if not comparison.equal]
     why = {comparison.part: causes(system, comparison) for comparison in different}
     close = [comparison for comparison in comparisons if comparison.equal and not comparison.exact]
     likely = [cause for comparison in close for cause in causes(system, comparison) if cause.verdict == LIKELY]
     recorded = None
-    if writes and tested and not different:
+    if writes_record and tested and not different:
         recorded = record(system, tested)
     return {
         "equal": not different,
         "verdict": verdict(
-            comparisons, why, tested if writes else None, {part: list_of(system, part) for part in NAMES}
+            comparisons, why, tested if writes_record else None, {part: list_of(system, part) for part in NAMES}
         ),
         "comparisons": [comparison.as_plain() for comparison in comparisons],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
