@@ -27,7 +27,7 @@ from .loaders import make_loader
 from .loading.loader import LOADERS, ClipLoader
 from .loading.online_flow import FLOW_SOURCES, OnlineFlow
 from .opening import open_videos
-from .records.clip_recipe import build_recipe, check_data, make_recipe
+from .records.clip_recipe import build_recipe, check_data, check_videos, make_recipe
 from .records.lookup import MISSING
 from .stores.detect import STORES
 from .streams import (
@@ -82,6 +82,7 @@ __all__ = [
     "build_loader",
     "build_recipe",
     "check_data",
+    "check_videos",
     "clip_starts",
     "loop",
     "make_dataset",

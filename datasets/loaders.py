@@ -50,6 +50,10 @@ def make_loader(  # noqa: PLR0913 - what the options of loading say, by keyword
         >>> test = make_loader(open_videos("HMDB51_labels", "HMDB51", subset="test"), clips, batch_size=16)
     """
     clips, mode = clips or ClipOptions(), mode or videos.subset
+    if batch_size < 1 or max_bad < 0:
+        raise ValueError(f"--batch_size must be >= 1, --max_bad >= 0, got {batch_size} and {max_bad}")
+    if n_workers != "auto" and not str(n_workers).isdecimal():
+        raise ValueError(f"--n_workers {n_workers}: is neither a number >= 0 nor auto")
     return load_clips(
         make_dataset(videos, clips, mode=mode, flow=flow),
         batch_size=batch_size,

@@ -55,9 +55,13 @@ def make_recipe(videos: Videos, clips: ClipOptions, flow: Mapping[str, Any] | No
         files is that of the images in use, whatever they are. "train_sampling", and "test", its counterpart, see
         `ClipOptions.from_recipe`; "provenance" of the images.
     """
-    settings = {option: getattr(clips, name) for option, name in RECIPE.items()}
-    settings["video_fps"] = videos.video_fps or 0.0
+    settings = cut_by(clips) | {"video_fps": videos.video_fps or 0.0}
     return state_recipe(settings, clips.train_sampling, images_made(videos.store, videos.flow_source), flow)
+
+
+def cut_by(clips: ClipOptions) -> dict[str, Any]:
+    """Return what shapes a clip of a test, too, by the names that it has in a recipe."""
+    return {option: getattr(clips, name) for option, name in RECIPE.items()}
 
 
 def state_recipe(
@@ -116,13 +120,47 @@ def check_data(
     recipe = checkpoint.get("recipe", {})
     if class_names is not None:
         check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
-    for name in sorted(recipe.keys() & vars(opt).keys() - ELSEWHERE):
-        if recipe[name] != getattr(opt, name):
-            log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], getattr(opt, name))
+    report_other_clips(recipe, {name: getattr(opt, name) for name in recipe.keys() & vars(opt).keys()}, source)
     if stream.source == FLOW.name:
         root, online = Path(opt.frame_dir), opt.flow_source
         images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
         check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)
+
+
+def check_videos(
+    videos: Videos,
+    clips: ClipOptions,
+    checkpoint: Mapping[str, Any],
+    source: str,
+    *,
+    stream: Stream,
+    allow_flow_mismatch: bool = False,
+) -> None:
+    """Refuse videos that a checkpoint's network would misread, as `check_data` does for those of the options.
+
+    Args:
+        videos: What it is to read.
+        clips: How they are cut; differences from the checkpoint's clips are reported.
+        checkpoint: Its content.
+        source: Its name, for errors.
+        stream: Stream that the network reads.
+        allow_flow_mismatch: Use flow that differs from what the network saw.
+
+    Raises:
+        ValueError: If classes or the encoding of flow differ.
+    """
+    recipe, images = checkpoint.get("recipe", {}), images_made(videos.store, videos.flow_source)
+    check_classes(checkpoint.get("class_names"), videos.class_names, source, videos.dataset)
+    report_other_clips(recipe, cut_by(clips), source)
+    if stream == FLOW and not allow_flow_mismatch:
+        check_flow(images, recipe, source, videos.store.root, videos.flow_source)
+
+
+def report_other_clips(recipe: Mapping[str, Any], settings: Mapping[str, Any], source: str) -> None:
+    """Log in which settings of both the clips in use differ from those of a recipe."""
+    for name in sorted(recipe.keys() & settings.keys() - ELSEWHERE):
+        if recipe[name] != settings[name]:
+            log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], settings[name])
 
 
 def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: str, where: Path | str) -> None:

@@ -14,7 +14,7 @@ import benchmarks.online_flow as benchmark
 import STS_train
 import test_two_stream
 import train
-from datasets import FLOW, RGB, build_dataset, build_loader
+from datasets import FLOW, RGB, ClipOptions, build_dataset, build_loader, make_loader, open_videos
 from datasets.clips.pairs import Pairs
 from datasets.clips.views import Placement, whole
 from datasets.loading.online_flow import OnlineFlow, read_grey
@@ -140,6 +140,22 @@ def test_clips_with_computed_flow_are_those_with_stored_flow(tree):
             assert a["flow"].shape == (2, 8, 32, 32)
             difference = (a["flow"].int() - b["flow"].int()).abs()
             assert (difference <= 1).float().mean() > 0.98
+
+
+def test_computed_flow_is_the_same_by_keyword_arguments(frames_only):
+    opt = options(frames_only, "--n_workers", "2", "--loader", "threads")
+    videos = open_videos(
+        *(frames_only / "labels", frames_only / "frames"), val_fraction=0, streams=(RGB, FLOW), flow_source="online"
+    )
+    for where in (flow_for, lambda opt: in_this_process(flow_for(opt))):
+        clips, loading = ClipOptions(size=32, length=8), {"n_workers": 2, "loader": "threads", "batch_size": 4}
+        loader = make_loader(videos, clips, flow=where(opt), **loading)
+        expected = build_loader(opt, "train", flow=where(opt))
+        assert type(loader) is type(expected)
+        for a, b in zip(loader, expected, strict=True):
+            assert a["video"] == b["video"]
+            assert torch.equal(a["rgb"], b["rgb"])
+            assert torch.equal(a["flow"], b["flow"])
 
 
 def test_computed_flow_needs_no_files_and_ignores_those_that_are_there(tree, frames_only):

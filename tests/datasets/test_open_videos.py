@@ -18,6 +18,8 @@ from datasets import (
     VideoDataset,
     build_loader,
     build_recipe,
+    check_data,
+    check_videos,
     make_dataset,
     make_loader,
     make_recipe,
@@ -264,6 +266,44 @@ def test_flow_that_is_to_be_computed_needs_what_computes_it(hmdb51):
     videos = open_videos(hmdb51 / "labels", hmdb51 / "frames", streams=["rgb", "flow"], flow_source="online")
     with pytest.raises(ValueError, match="--flow_source online"):
         make_loader(videos)
+
+
+@pytest.mark.parametrize(
+    ("loading", "message"),
+    [
+        ({"batch_size": 0}, "--batch_size must be >= 1, --max_bad >= 0, got 0 and 0"),
+        ({"max_bad": -1}, "--batch_size must be >= 1, --max_bad >= 0, got 20 and -1"),
+        ({"n_workers": "all"}, "--n_workers all: is neither a number >= 0 nor auto"),
+        ({"n_workers": -1}, "--n_workers -1: is neither a number >= 0 nor auto"),
+        ({"loader": "fibres"}, "--loader fibres: there are auto, threads, processes"),
+    ],
+)
+def test_an_impossible_value_of_loading_is_named(hmdb51, loading, message):
+    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make_loader(videos, **loading)
+
+
+def test_videos_that_a_network_would_misread_are_refused_as_by_the_options(own_hmdb51, caplog):
+    (own_hmdb51 / "frames" / "flow.json").write_text('{"bound": 15.0}')
+    opt = parse_opts([*words_for(own_hmdb51, own_hmdb51 / "results"), "--modality", "Flow"])
+    videos = open_videos(own_hmdb51 / "labels", own_hmdb51 / "frames", streams=["flow"])
+    clips, recipe = ClipOptions(**SMALL), {"sample_size": 64, "provenance": {"bound": 20.0}}
+
+    def said(call) -> str:
+        caplog.clear()
+        with pytest.raises(ValueError, match=r".") as refused:
+            call()
+        return caplog.text + str(refused.value)
+
+    names = videos.class_names
+    for state in ({"recipe": recipe}, {"recipe": recipe, "class_names": ["jump"]}):
+        by_keyword = said(lambda state=state: check_videos(videos, clips, state, "x.pth", stream=FLOW))
+        by_option = said(lambda state=state: check_data(opt, state, "x.pth", FLOW, names))
+        assert by_keyword.replace("but HMDB51 has", f"but {opt.annotation_path} has") == by_option
+    check_videos(videos, clips, {"recipe": recipe}, "x.pth", stream=FLOW, allow_flow_mismatch=True)
+    assert "x.pth: trained with --sample_size 64, used with 32" in caplog.text
+    check_videos(videos, clips, {"recipe": recipe, "class_names": names}, "x.pth", stream=RGB)
 
 
 def test_subsets_share_an_annotation_and_its_warnings_come_once(hmdb51, caplog):
