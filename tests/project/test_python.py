@@ -1,0 +1,71 @@
+"""docs/python.md: its code, run from its text, block after block; and what `sts_net` offers."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import sts_net
+from datasets.synthetic import CLASSES, render, video_name, write_avi, write_labels
+from engine import scores
+
+PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+SMALLER = {
+    "short_side=128": "short_side=32",
+    "length=16, size=112": "length=8, size=32",
+    "depth=18": "depth=10, width=0.125",
+    "n_epochs=30": "n_epochs=1",
+}
+
+
+def write_tree() -> None:
+    """Videos and lists of two classes, in the current folder."""
+    for index, name in enumerate(CLASSES[:2]):
+        sources = range(3 * index, 3 * index + 3)
+        write_labels(Path("labels"), name, sources, test_sources=1)
+        for source in sources:
+            for clip in range(2):
+                pixels, _ = render(name, source, clip, size=32, frames=10)
+                write_avi(Path("videos", name, video_name(name, source, clip)), pixels)
+
+
+@pytest.mark.slow
+def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_tree()
+    code = "\n".join(BLOCKS)
+    for long, short in SMALLER.items():
+        assert long in code
+        code = code.replace(long, short)
+    names: dict = {}
+    exec(compile(code, "docs/python.md", "exec"), names)
+    printed = capsys.readouterr().out.splitlines()
+    assert "4 of 4 videos, 2 classes" in printed
+    assert "{'rgb': (2, 3, 8, 32, 32), 'flow': (2, 2, 8, 32, 32)}" in printed
+    assert any(re.fullmatch(r"results/rgb_best\.pth: [01]\.\d{3} on the validation videos", line) for line in printed)
+    assert any(re.fullmatch(rf"{CLASSES[0]} [01]\.\d{{3}}", line) for line in printed)
+    assert names["scores"].streams == ["rgb", "sfs"]
+    assert names["student"].network.state_dict().keys() == names["networks"]["sfs"].network.state_dict().keys()
+    assert {path.name for path in Path("results").glob("*_best.pth")} == {
+        "rgb_best.pth",
+        "flow_best.pth",
+        "sfs_best.pth",
+    }
+    assert Path("sts.pt2").is_file()
+    names["scores"].save(tmp_path / "scores.npz", names["fused"])
+    assert scores.load(tmp_path / "scores.npz").video == names["scores"].video
+
+
+def test_every_function_of_the_page_is_offered_and_says_what_it_takes():
+    named = set(re.findall(r"sts_net\.(\w+)\b(?!\.\w+\()", "\n".join(BLOCKS)))
+    named |= set(re.findall(r"`(\w+)\(", PAGE.partition("## And more")[2]))
+    assert named <= set(dir(sts_net))
+    for name in dir(sts_net):
+        offered = getattr(sts_net, name)
+        assert not callable(offered) or offered.__doc__, name
+
+
+def test_what_is_not_offered_is_said_by_name():
+    with pytest.raises(AttributeError, match=r"module 'sts_net' has no attribute 'Predict': see sts_net\.api"):
+        _ = sts_net.Predict
