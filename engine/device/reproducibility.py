@@ -31,11 +31,11 @@ def choose_device(device: str = "auto") -> torch.device:
     return chosen
 
 
-def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> torch.device:
+def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
     Args:
-        seed: >= 0.
+        seed: >= 0; None leaves the generators as they are.
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
         deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
 
@@ -44,10 +44,11 @@ def setup(seed: int, device: str = "auto", *, deterministic: bool = False) -> to
     """
     chosen = choose_device(device)
     chosen = start(chosen)
-    seed += rank()  # or all processes would drop the same activations
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global generator
-    torch.manual_seed(seed)
+    if seed is not None:
+        seed += rank()  # or all processes would drop the same activations
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - for libraries that draw from the global generator
+        torch.manual_seed(seed)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses anew, and torch raises
         torch.use_deterministic_algorithms(True)
