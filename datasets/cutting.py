@@ -45,7 +45,7 @@ class ClipOptions:
         streams: Streams to read, or views of them, like "rgb@224"; None: the streams that the videos were opened with.
         length: Frames per clip, >= 1.
         size: Side of the clip, in pixels, >= 1.
-        stride: Steps from one frame of a clip to the next, >= 1; 1 where frames are chosen by segments.
+        stride: Steps from one frame of a clip to the next, >= 1; segments of a test video know none.
         sampling: "corrected", or "compat", by the rules of the publications with their slips.
         train_sampling: Frames of a training clip, a key of `SAMPLERS`.
         val_sampling: Frames of a validation clip, a key of `SAMPLERS`.
@@ -93,8 +93,6 @@ class ClipOptions:
             raise ValueError(f"--manual_seed must be in [0, 2**31), got {self.seed}")
         for option, value, choices in self.choices():
             check_choice(option, value, choices)
-        for option in ("train_sampling", "val_sampling", "test_sampling"):
-            check_stride(option, getattr(self, option), self.stride)
 
     def choices(self) -> Sequence[tuple[str, str, Sequence[str] | Mapping[str, Any]]]:
         """Return option, value and choices of everything that is named."""
@@ -146,8 +144,8 @@ def make_dataset(
         flow: Computes the flow stream in place of its files.
 
     Raises:
-        ValueError: If there is no such mode or stream, the crops of a test do not fit, flow is to be computed and is
-            not, or the decoded frames do not fit into a cache.
+        ValueError: If there is no such mode or stream, segments are to have a stride, the crops of a test do not fit,
+            flow is to be computed and is not, or the decoded frames do not fit into a cache.
     """
     clips, mode = clips or ClipOptions(), mode or videos.subset
     check_choice("mode", mode, MODES)
@@ -164,6 +162,7 @@ def make_dataset(
     else:
         augments = [AUGMENTS[augment]() if isinstance(augment, str) else augment for augment in clips.augment]
         reader, name = read(train_geometry(clips, videos.dataset), augments), clips.train_sampling
+    check_stride(f"{mode}_sampling", name, clips.stride)
     sample = choose_sampler(name, clips.sampling, clips.stride)
     return VideoDataset(videos, reader, sample=sample, length=clips.length, seed=clips.seed)
 

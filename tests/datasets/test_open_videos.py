@@ -199,14 +199,14 @@ def test_what_is_wrong_is_said_in_the_words_of_the_options(hmdb51, words, opened
         ("--clip_stride 0", {"stride": 0}),
         ("--num_clips 0", {"num_clips": 0}),
         ("--clip_stride 2 --train_sampling segments", {"stride": 2, "train_sampling": "segments"}),
-        ("--clip_stride 2 --test_sampling segments", {"stride": 2, "test_sampling": "segments"}),
     ],
 )
-def test_impossible_clips_are_refused_in_the_words_of_the_parser(words, cut, capsys):
+def test_impossible_clips_are_refused_in_the_words_of_the_parser(hmdb51, words, cut, capsys):
     with pytest.raises(SystemExit):
         parse_opts(words.split())
+    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
     with pytest.raises(ValueError, match=r".") as actual:
-        ClipOptions(**cut)
+        make_dataset(videos, ClipOptions(**cut))
     assert capsys.readouterr().err == f"error: {actual.value} (see --help)\n"
 
 
@@ -252,6 +252,12 @@ def test_an_impossible_value_of_the_videos_is_named_with_the_possible_ones(own_h
 def test_an_impossible_value_of_a_clip_is_named_with_the_possible_ones(cut, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         ClipOptions(**cut)
+
+
+def test_a_network_of_strided_clips_may_be_tested_on_segments(hmdb51):
+    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames", subset="test")
+    clips = ClipOptions(**SMALL, stride=2, test_sampling="segments", num_clips=1)
+    assert_same(*(make_loader(videos, replace(clips, stride=stride), n_workers=0) for stride in (1, 2)))
 
 
 def test_a_mode_or_stream_of_a_clip_that_there_is_not_is_named(hmdb51):
