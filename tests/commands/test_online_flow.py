@@ -25,7 +25,7 @@ from flow import build_flow, encode
 from opts import parse_opts
 from utils1 import extract_frames_flows
 from workflows.training import teacher_flow
-from workflows.training.teacher_flow import build_teacher_flow
+from workflows.training.teacher_flow import build_teacher_flow, shared_flow
 
 CPU = torch.device("cpu")
 SIZES = ((60, 76, 12), (72, 60, 12), (60, 76, 6), (60, 76, 12))  # height, width and frames of a class's videos
@@ -269,6 +269,28 @@ def test_a_student_is_trained_from_frames_alone_to_the_same_bits_by_any_number_o
         assert torch.equal(value, states[1]["state_dict"][name]), name
     made = states[0]["recipe"]["provenance"]
     assert (made["algorithm"], made["bound"], made["short_side"]) == ("tvl1", 20.0, 60)
+
+
+def test_teachers_by_name_may_read_computed_flow(frames_only, teacher, tmp_path):
+    words = [*words_for(frames_only, tmp_path / "named"), *ONLINE[ONLINE.index("--flow_source") :]]
+    named = [*words, "--learning_rate", "0.001", "--teacher", f"f={teacher}", "--run_name", "s"]
+    STS_train.main(parse_opts(named))
+    alone = distil(frames_only, teacher, tmp_path / "alone")
+    a, b = (checkpoint.load(path) for path in (alone, tmp_path / "named" / "HMDB51" / "s_1.pth"))
+    assert a["recipe"] == b["recipe"]
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_teachers_of_unlike_flow_cannot_read_the_same(frames_only):
+    opt = options(frames_only)
+    made = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 20.0}}}
+    other = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 15.0}}}
+    with pytest.raises(ValueError, match=r"b.pth: saw flow with bound 15.0, and a.pth with 20.0, but --flow_source"):
+        shared_flow(opt, {"a.pth": made, "b.pth": other}, CPU)
+    assert shared_flow(opt, {"a.pth": made, "b.pth": dict(made)}, CPU).record["bound"] == 20.0
+    with pytest.raises(ValueError, match="--flow_source online: no teacher reads flow: leave it out"):
+        shared_flow(opt, {}, CPU)
 
 
 def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher, tmp_path):
