@@ -282,15 +282,14 @@ def test_teachers_by_name_may_read_computed_flow(frames_only, teacher, tmp_path)
         assert torch.equal(value, b["state_dict"][name]), name
 
 
-def test_teachers_of_unlike_flow_cannot_read_the_same(frames_only):
-    opt = options(frames_only)
+def test_teachers_of_unlike_flow_cannot_read_the_same():
     made = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 20.0}}}
     other = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 15.0}}}
     with pytest.raises(ValueError, match=r"b.pth: saw flow with bound 15.0, and a.pth with 20.0, but --flow_source"):
-        shared_flow(opt, {"a.pth": made, "b.pth": other}, CPU)
-    assert shared_flow(opt, {"a.pth": made, "b.pth": dict(made)}, CPU).record["bound"] == 20.0
+        shared_flow({"a.pth": made, "b.pth": other}, CPU, in_workers=False)
+    assert shared_flow({"a.pth": made, "b.pth": dict(made)}, CPU, in_workers=False).record["bound"] == 20.0
     with pytest.raises(ValueError, match="--flow_source online: no teacher reads flow: leave it out"):
-        shared_flow(opt, {}, CPU)
+        shared_flow({}, CPU, in_workers=False)
 
 
 def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher, tmp_path):
@@ -303,10 +302,8 @@ def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher,
 
 
 def test_the_training_process_can_compute_the_flow_of_a_whole_run(frames_only, teacher, tmp_path, monkeypatch):
-    def build(*arguments):
-        return in_this_process(build_teacher_flow(*arguments))
-
-    monkeypatch.setattr(teacher_flow, "build_teacher_flow", build)
+    build = teacher_flow.flow_seen
+    monkeypatch.setattr(teacher_flow, "flow_seen", lambda *a, **named: in_this_process(build(*a, **named)))
     assert distil(frames_only, teacher, tmp_path, "--n_workers", "2").exists()
 
 
