@@ -35,13 +35,16 @@ def main(opt: Namespace) -> dict[str, float]:
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)
     check_results(files, resuming=resuming)
-    chosen = choose_teachers(opt)
+    chosen = choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 
     teachers = load_teachers(opt, chosen, names)
-    read, views = read_by(opt, teachers)
-    flow = shared_flow(opt, flow_readers(teachers), device)
+    modality, views = read_by(opt.modality, teachers)
+    read = Namespace(**vars(opt) | {"modality": modality})  # the run's own options say what its student reads
+    flow = None
+    if opt.flow_source == "online":
+        flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers))
 
     student = start_stream(opt, views[0], state, source, len(names), resuming=resuming)
     for teacher in teachers:

@@ -206,15 +206,19 @@ def test_a_teacher_of_other_classes_teaches_features_alone(hmdb51, teachers, tmp
 )
 def test_contradictory_teachers_are_refused(words, match):
     with pytest.raises(ValueError, match=match):
-        choose_teachers(parse_opts(words, DISTILL))
+        chosen(parse_opts(words, DISTILL))
+
+
+def chosen(opt) -> dict[str, str]:
+    return choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
 
 
 def test_streams_follow_from_student_and_teachers(hmdb51, teachers, tmp_path):
     def views(*words: str) -> tuple[str, list[str]]:
         opt = parse_opts([*words_for(hmdb51, tmp_path, script=DISTILL), "--distill", "mse", *words], DISTILL)
-        loaded = load_teachers(opt, choose_teachers(opt), ["brush_hair", "cartwheel", "catch"])
-        read, views = read_by(opt, loaded)
-        return read.modality, [getattr(view, "name", view) for view in views]
+        loaded = load_teachers(opt, chosen(opt), ["brush_hair", "cartwheel", "catch"])
+        modality, views = read_by(opt.modality, loaded)
+        return modality, [getattr(view, "name", view) for view in views]
 
     rgb, flow = (["--teacher", f"{name}={teachers[name]}"] for name in ("rgb", "flow"))
     assert views(*rgb) == ("RGB", ["rgb"])

@@ -26,7 +26,7 @@ from flow import build_flow, encode
 from opts import parse_opts
 from utils1 import extract_frames_flows
 from workflows.training import teacher_flow
-from workflows.training.teacher_flow import build_teacher_flow
+from workflows.training.teacher_flow import build_teacher_flow, shared_flow
 
 CPU = torch.device("cpu")
 SIZES = ((60, 76, 12), (72, 60, 12), (60, 76, 6), (60, 76, 12))  # height, width and frames of a class's videos
@@ -302,6 +302,27 @@ def test_a_student_is_trained_from_frames_alone_to_the_same_bits_by_any_number_o
     assert (made["algorithm"], made["bound"], made["short_side"]) == ("tvl1", 20.0, 60)
 
 
+def test_teachers_by_name_may_read_computed_flow(frames_only, teacher, tmp_path):
+    words = [*words_for(frames_only, tmp_path / "named"), *ONLINE[ONLINE.index("--flow_source") :]]
+    named = [*words, "--learning_rate", "0.001", "--teacher", f"f={teacher}", "--run_name", "s"]
+    STS_train.main(parse_opts(named))
+    alone = distil(frames_only, teacher, tmp_path / "alone")
+    a, b = (checkpoint.load(path) for path in (alone, tmp_path / "named" / "HMDB51" / "s_1.pth"))
+    assert a["recipe"] == b["recipe"]
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
+def test_teachers_of_unlike_flow_cannot_read_the_same():
+    made = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 20.0}}}
+    other = {"recipe": {"provenance": {"algorithm": "tvl1", "bound": 15.0}}}
+    with pytest.raises(ValueError, match=r"b.pth: saw flow with bound 15.0, and a.pth with 20.0, but --flow_source"):
+        shared_flow({"a.pth": made, "b.pth": other}, CPU, in_workers=False)
+    assert shared_flow({"a.pth": made, "b.pth": dict(made)}, CPU, in_workers=False).record["bound"] == 20.0
+    with pytest.raises(ValueError, match="--flow_source online: no teacher reads flow: leave it out"):
+        shared_flow({}, CPU, in_workers=False)
+
+
 def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher, tmp_path):
     whole = distil(frames_only, teacher, tmp_path / "whole", "--n_epochs", "2", "--checkpoint", "1")
     first = whole.with_name(whole.name.replace("_2.pth", "_1.pth"))
@@ -312,10 +333,8 @@ def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher,
 
 
 def test_the_training_process_can_compute_the_flow_of_a_whole_run(frames_only, teacher, tmp_path, monkeypatch):
-    def build(*arguments):
-        return in_this_process(build_teacher_flow(*arguments))
-
-    monkeypatch.setattr(teacher_flow, "build_teacher_flow", build)
+    build = teacher_flow.flow_seen
+    monkeypatch.setattr(teacher_flow, "flow_seen", lambda *a, **named: in_this_process(build(*a, **named)))
     assert distil(frames_only, teacher, tmp_path, "--n_workers", "2").exists()
 
 

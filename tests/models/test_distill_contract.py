@@ -5,9 +5,11 @@ from argparse import Namespace
 
 import pytest
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from helpers import small
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from models import DISTILLERS, Distill, Output, StreamNetwork, build_distillers, create_distiller, output_shapes
 from models.distill import Distiller, LossSpec, OptimizerSettings, OutputShapes, parse_teacher_losses
@@ -392,6 +394,27 @@ def test_a_teacher_of_other_classes_has_no_accuracy():
     student, flow = streams({})
     assert "acc_teacher" not in Distill(student, flow, [], other_classes=[""]).train()(make_batch())
     assert "acc_teacher" in Distill(student, flow, []).train()(make_batch())
+
+
+@pytest.mark.parametrize("without", [(), ("label",)])
+def test_processes_share_the_gradients_of_adversaries_and_projectors(judge, without):
+    """DistributedDataParallel refuses a second step if a parameter had no gradient in the first."""
+    task = make_task("judge", {"width": 0.25}, ce_weight=0, project=True)
+    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+    try:
+        shared, found = DistributedDataParallel(task), []
+        for module in (shared, task, shared):
+            task.zero_grad(set_to_none=True)
+            torch.manual_seed(4)
+            out = module(make_batch(*without))
+            (out["loss"] + out["own_loss_judge"]).backward()
+            found.append(gradients(task))
+    finally:
+        dist.destroy_process_group()
+    assert found[0].keys() == {name for name, p in task.named_parameters() if p.requires_grad}
+    for name, gradient in found[1].items():
+        torch.testing.assert_close(found[0][name], gradient)
+        torch.testing.assert_close(found[2][name], gradient)
 
 
 def test_teachers_keep_weights_statistics_and_mode():

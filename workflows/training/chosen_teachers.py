@@ -39,37 +39,54 @@ class Teacher(NamedTuple):
     other_classes: bool
 
 
-def choose_teachers(opt: Namespace) -> dict[str, str]:
+def choose_teachers(
+    words: Sequence[str], resume_path1: str, modality: str, losses: Sequence[str] = ()
+) -> dict[str, str]:
     """Return the checkpoints of the teachers by name, "" for the flow teacher of `--resume_path1`.
+
+    Args:
+        words: Of `--teacher`, each a name and a checkpoint.
+        resume_path1: The flow teacher, where there are none.
+        modality: Streams that are asked for.
+        losses: Of `--teacher_losses`.
 
     Raises:
         ValueError: If there is none, options contradict each other, or a name cannot be part of those of terms.
     """
-    special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
-    if not opt.teacher:
-        if MODALITIES[opt.modality] != (RGB, FLOW):
-            raise ValueError(
-                f"--modality {opt.modality}: distillation reads both streams; use --modality RGB_Flow, or name "
-                "teachers with --teacher"
-            )
-        if not opt.resume_path1:
-            raise ValueError(
-                "--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow); or name "
-                "teachers with --teacher"
-            )
+    special = parse_teacher_losses(losses, DISTILLERS)
+    if words and resume_path1:
+        raise ValueError("--teacher and --resume_path1 both name teachers: use --teacher for all of them")
+    if not words:
+        check_flow_teacher(resume_path1, modality)
         if special:
             raise ValueError(
                 f"--teacher_losses {next(iter(special))}: needs --teacher {next(iter(special))}=CHECKPOINT"
             )
-        return {"": opt.resume_path1}
-    if opt.resume_path1:
-        raise ValueError("--teacher and --resume_path1 both name teachers: use --teacher for all of them")
-    named = named_checkpoints(opt.teacher, "--teacher")
+        return {"": resume_path1}
+    named = named_checkpoints(words, "--teacher")
     if bad := [name for name in named if not NAME.fullmatch(name)]:
         raise ValueError(f"--teacher {bad[0]}: a name has letters, digits and -, and is not ce")
     if unknown := [name for name in special if name not in named]:
         raise ValueError(f"--teacher_losses {unknown[0]}: there is no such teacher, choose among {', '.join(named)}")
     return named
+
+
+def check_flow_teacher(path: str, modality: str) -> None:
+    """Refuse to distil without a teacher, or without the streams of an RGB student and its flow teacher.
+
+    Raises:
+        ValueError: Names the option that is missing or wrong.
+    """
+    if MODALITIES[modality] != (RGB, FLOW):
+        raise ValueError(
+            f"--modality {modality}: distillation reads both streams; use --modality RGB_Flow, or name teachers with "
+            "--teacher"
+        )
+    if not path:
+        raise ValueError(
+            "--resume_path1 is missing: the checkpoint of the flow teacher (train.py --modality Flow); or name "
+            "teachers with --teacher"
+        )
 
 
 def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str]) -> list[Teacher]:
@@ -103,28 +120,28 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
     return teachers
 
 
-def read_by(opt: Namespace, teachers: Sequence[Teacher]) -> tuple[Namespace, list[Any]]:
-    """Return options whose `--modality` has every stream that is read, and what is read, the student's stream first.
+def read_by(modality: str, teachers: Sequence[Teacher]) -> tuple[str, list[Any]]:
+    """Return the modality of every stream that is read, and what is read, the student's stream first.
 
     Args:
-        opt: Options; the first stream of `--modality` is the student's.
+        modality: Its first stream is the student's.
         teachers: All.
 
     Returns:
-        The options, and streams, or names of views of another size.
+        A key of `MODALITIES`, and streams, or names of views of another size.
 
     Raises:
         ValueError: If the modality has a stream that nobody reads.
     """
-    streams = MODALITIES[opt.modality]
+    streams = MODALITIES[modality]
     read = {streams[0], *(teacher.stream for teacher in teachers)}
     if idle := [stream.name for stream in streams if stream not in read]:
-        raise ValueError(f"--modality {opt.modality}: no teacher reads {idle[0]}: leave it out")
+        raise ValueError(f"--modality {modality}: no teacher reads {idle[0]}: leave it out")
     sources = {source_of(stream) for stream in read}
     fitting = [name for name, known in MODALITIES.items() if {*known} == read]
     fitting += [name for name, known in MODALITIES.items() if {stream.name for stream in known} == sources]
     views = [t.stream if t.network.view == t.stream.name else t.network.view for t in teachers]
-    return Namespace(**vars(opt) | {"modality": fitting[0]}), list(dict.fromkeys([streams[0], *views]))
+    return fitting[0], list(dict.fromkeys([streams[0], *views]))
 
 
 def source_of(stream: Stream) -> str:

@@ -98,7 +98,12 @@ def newest_best(opt: Namespace, modality: str) -> Path | None:
     found = []
     for file in (Path(opt.result_path) / opt.dataset).glob("*/options.yaml"):
         best, options = file.parent.with_name(f"{file.parent.name}_best.pth"), read_options(file)
-        if best.exists() and options.get("modality") == modality and options.get("split") == opt.split:
+        if (
+            best.exists()
+            and options.get("modality") == modality
+            and not options.get("teacher")
+            and options.get("split") == opt.split
+        ):
             found.append(best)
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 

@@ -14,27 +14,27 @@ from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
 def build_teacher_flow(
     opt: Namespace, checkpoint: Mapping[str, Any], source: str, device: torch.device
 ) -> OnlineFlow | None:
-    """Build flow with the solver and encoding of the teacher's checkpoint, or those of published ones.
+    """Build the flow that a teacher has seen, see `flow_seen`; None where `--flow_source` reads it from files."""
+    return None if opt.flow_source == "files" else flow_seen(checkpoint, source, device, in_workers=bool(opt.n_workers))
+
+
+def flow_seen(checkpoint: Mapping[str, Any], source: str, device: torch.device, *, in_workers: bool) -> OnlineFlow:
+    """Build flow with the solver and encoding of a teacher's checkpoint, or those of published ones.
 
     A GPU that can compute it does; otherwise the loader processes do, on a core each.
 
     Args:
-        opt: Says whether flow is computed at all.
         checkpoint: Content of the teacher's.
         source: Its name, for errors.
         device: Where the networks are.
-
-    Returns:
-        None where flow is read from files.
+        in_workers: Whether there are loader processes.
 
     Raises:
         ValueError: If the checkpoint does not say enough, or what it states cannot be computed here.
     """
-    if opt.flow_source == "files":
-        return None
     recipe = checkpoint.get("recipe", {}).get("provenance", {})
     on_gpu = device.type == "cuda" and suits_gpu(recipe)
-    threads = 1 if opt.n_workers else None
+    threads = 1 if in_workers else None
     build = partial(rebuild_flow, recipe, device=str(device) if on_gpu else None, threads=threads)
     encoding = recorded_encoding(recipe)
     try:
@@ -46,23 +46,21 @@ def build_teacher_flow(
     )
 
 
-def shared_flow(opt: Namespace, readers: Mapping[str, Mapping[str, Any]], device: torch.device) -> OnlineFlow | None:
-    """Build the flow that all teachers which read flow have seen; arguments, value and errors as `build_teacher_flow`.
+def shared_flow(readers: Mapping[str, Mapping[str, Any]], device: torch.device, *, in_workers: bool) -> OnlineFlow:
+    """Build the flow that all teachers which read flow have seen.
 
     Args:
-        opt: Says whether flow is computed at all.
         readers: Content of their checkpoints, by file.
         device: Where the networks are.
+        in_workers: Whether there are loader processes.
 
     Raises:
-        ValueError: If there are none, or two of them saw unlike flow.
+        ValueError: If there are none, two of them saw unlike flow, or as `flow_seen`.
     """
-    if opt.flow_source == "files":
-        return None
-    if not readers:
+    built = [(path, flow_seen(state, path, device, in_workers=in_workers)) for path, state in readers.items()]
+    if not built:
         raise ValueError("--flow_source online: no teacher reads flow: leave it out")
-    built = {path: build_teacher_flow(opt, checkpoint, path, device) for path, checkpoint in readers.items()}
-    (first, flow), *others = ((path, flow) for path, flow in built.items() if flow)
+    (first, flow), *others = built
     for path, other in others:
         if unlike := [name for name in flow.record if flow.record[name] != other.record.get(name)]:
             raise ValueError(
