@@ -54,8 +54,8 @@ def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
     elif opt.modality in SINGLE_STREAMS:
         yield "next, test it", testing(opt, best)
         if rgb := newest_best(opt, "RGB"):
-            words = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data_words(opt, FUSED)]
-            yield "or test it together with the RGB network", command(FUSED, words)
+            pair = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data_words(opt, FUSED)]
+            yield "or test it together with the RGB network", command(FUSED, pair)
     elif rgb := newest_best(opt, "RGB"):
         words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data_words(opt, FUSED)]
         yield "next, test it together with the RGB network", command(FUSED, words)
