@@ -135,6 +135,8 @@ def load_networks(
         assert stream
         network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes)
         check_data(at_own_size(network, opt, state), state, path, stream, class_names)
+        if network.view != stream.name:
+            log.info("%s: reads %s, at the side of its training", path, network.view)
         networks.append(network)
     same_classes(networks, [spec.path for spec in specs], len(class_names))
     return networks
