@@ -67,6 +67,8 @@ RGB_DIFF = Stream("rgbdiff", 3, (127.5,) * 3, (0.5,) * 3, source=RGB.name, of_pa
 STREAMS = {stream.name: stream for stream in (RGB, FLOW, RGB_DIFF)}
 STORED = tuple(name for name, stream in STREAMS.items() if stream.source == name)
 MODALITIES = {"RGB": (RGB,), "Flow": (FLOW,), "RGB_Flow": (RGB, FLOW), "RGBDiff": (RGB_DIFF,)}
+# Modalities that need no flow, in words.
+FRAMES_ALONE = " or ".join(n for n, streams in MODALITIES.items() if {s.source for s in streams} == {RGB.name})
 SINGLE_STREAMS = {name: streams[0] for name, streams in MODALITIES.items() if len(streams) == 1}
 
 

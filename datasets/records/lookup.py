@@ -13,6 +13,7 @@ from sts_common import counted
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
 from ..stores.store import Store, Video, usable_frames
+from ..streams import FLOW, FRAMES_ALONE, RGB
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +134,7 @@ def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[
     for stream in needs:
         if not counts.get(stream):
             raise FileNotFoundError(f"{folder}: no {stream} images")
-    counts = counts if "flow" in needs else {"rgb": counts["rgb"]}
+    counts = counts if FLOW.name in needs else {RGB.name: counts[RGB.name]}
     try:
         last = usable_frames(counts, store.flow_lag)
     except ValueError as error:
@@ -169,8 +170,8 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Pat
 
 def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> str:
     """Return advice on videos that cannot be used; a file that is damaged cannot be extracted either."""
-    tool = "extract_frames_flows.py" if "flow" in needs else "extract_frames.py"
-    hint = ", or read frames alone with --modality RGB --only_RGB" if "flow" in needs else ""
+    tool = "extract_frames_flows.py" if FLOW.name in needs else "extract_frames.py"
+    hint = f", or read frames alone with --modality {FRAMES_ALONE} --only_RGB" if FLOW.name in needs else ""
     extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "
     return (
         f"({len(problems):,} of {counted(total, 'video')} cannot be used): {extract}see all problems with "

@@ -16,7 +16,7 @@ from ..decoding.video.pictures import Picture
 from ..decoding.video.rates import check_rate, mean_rate, ticks_of
 from ..decoding.video.reading import read_positions
 from ..lists.annotations import VIDEOS, without_extension
-from ..streams import RGB, Stream
+from ..streams import FRAMES_ALONE, RGB, Stream
 from .alike import alike, find_alike, only
 from .store import Video, inside
 
@@ -61,7 +61,7 @@ class VideoFiles:
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
-                "alone with --modality RGB"
+                f"alone with --modality {FRAMES_ALONE}"
             )
         for note in index_video(folder).notes:
             log.warning("%s: %s", folder, note)

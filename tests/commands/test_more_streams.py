@@ -21,10 +21,14 @@ from datasets import FLOW, RGB, RGB_DIFF, build_dataset
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from models import load_stream
+from models.normalisation import normalisation_of
 from opts import FUSED, SINGLE, TRAIN, parse_opts
-from utils1 import audit, grad_cam, layer_similarity, verify
+from utils1 import audit, grad_cam, layer_similarity, pack, verify
 from workflows.exporting.formats import FORMATS
-from workflows.testing.evaluation import stream_of
+from workflows.predicting.compose import build_predictor
+from workflows.predicting.options import build_parser, complete
+from workflows.predicting.video_streams import read_frames
+from workflows.testing.inputs import stream_of
 from workflows.understanding.grad_cam import pictures_of
 from workflows.verifying.verify import main as verify_main
 
@@ -105,6 +109,38 @@ def test_differences_may_begin_with_weights_of_colours(runs, hmdb51, tmp_path, c
         train.main(parse_opts([*words, "--modality", "Flow", "--pretrain_path", str(runs["rgb"])], TRAIN))
 
 
+def test_the_statistics_of_colours_are_not_those_of_differences():
+    for name, stream, mean in (
+        ("imagenet", RGB, (123.675, 116.28, 103.53)),
+        ("imagenet", RGB_DIFF, RGB_DIFF.mean),
+        ("imagenet", FLOW, FLOW.mean),
+        ("half", RGB_DIFF, (127.5,) * 3),
+        ("half", FLOW, (127.5,) * 2),
+        ("sts", RGB_DIFF, RGB_DIFF.mean),
+    ):
+        assert normalisation_of(Namespace(normalisation=[name]), stream)["mean"] == list(mean), (name, stream.name)
+    assert normalisation_of(Namespace(normalisation=["half"]), RGB_DIFF)["std"] == [127.5] * 3
+    assert parse_opts(["--modality", "RGBDiff", "--normalisation", "unit"])
+
+
+def test_a_normalisation_without_values_for_the_stream_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_opts(["--modality", "RGBDiff", "--normalisation", "imagenet"])
+    assert "--normalisation imagenet: has no values for --modality RGBDiff" in capsys.readouterr().err
+
+
+def test_packed_videos_give_the_same_differences(own_hmdb51):
+    pack.main(pack.parse_args([str(own_hmdb51 / "frames"), str(own_hmdb51 / "packed"), "--workers", "1"]))
+    words = [*words_for(own_hmdb51, own_hmdb51), "--modality", "RGBDiff", "--val_fraction", "0"]
+    names = ["rgbdiff", "flow", "rgb@20"]
+    folders, packs = (
+        build_dataset(parse_opts([*words, "--frame_dir", str(own_hmdb51 / root)]), "train", names)
+        for root in ("frames", "packed")
+    )
+    for name in names:
+        assert torch.equal(folders[1, 2][name], packs[1, 2][name])
+
+
 def test_checkpoints_state_stream_and_view(runs):
     for name, stream in (("rgb", RGB), ("flow", FLOW), ("diff", RGB_DIFF)):
         state = checkpoint.load(str(runs[name]))
@@ -165,6 +201,17 @@ def test_a_prediction_of_networks_of_several_sizes_is_each_ones_own(film, of_vid
     checkpoint.save(of_videos[2], dict(state) | {"recipe": state["recipe"] | {"short_side": 30}})
     with pytest.raises(ValueError, match=r"small\.pth: made with --short_side 30, .*rgb\.pth with source"):
         answered(film, [of_videos[0], of_videos[2]], tmp_path / "d.json")
+
+
+def test_a_camera_is_watched_with_a_frame_more_than_a_clip_has(film, of_videos):
+    opt = complete(build_parser().parse_args([str(film), "--weights", *map(str, of_videos), "--device", "cpu"]))
+    predictor = build_predictor(opt, torch.device("cpu"))
+    frames = list(read_frames(film, predictor.recipe["provenance"]))[: predictor.span]
+    assert len(frames) == 8 + 1
+    first = next(iter(predictor.clips_of(film)))
+    expected = predictor.probabilities(predictor.logits([first.clip]))[0]
+    torch.testing.assert_close(predictor.newest(film)(frames), expected)
+    predictor.warm_up()
 
 
 def test_a_single_frame_has_no_difference_to_predict_from(of_videos, tmp_path):

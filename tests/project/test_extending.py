@@ -17,7 +17,7 @@ from opts import parse_opts
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
-TITLES = r"^## (A network|A distillation loss|A loss with its own optimiser|A data set)\n(.*?)(?=^## )"
+TITLES = r"^## (A network|A distillation loss|A loss with its own optimiser|A data set|A stream)\n(.*?)(?=^## )"
 EXAMPLES = dict(re.findall(TITLES, PAGE, re.DOTALL | re.MULTILINE))
 FILE = re.compile(r"^\*\*`(\S+)`\*\*\n\n```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CHECK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
@@ -124,8 +124,13 @@ def test_the_data_set_of_the_page_is_listed_and_trained_on(copy, tmp_path):
     try_example("A data set", copy, tmp_path, TINY)
 
 
+@pytest.mark.slow
+def test_the_stream_of_the_page_is_read_at_any_size_and_trained_on(copy, folder):
+    try_example("A stream", copy, folder, TINY)
+
+
 def test_every_code_block_of_the_page_is_part_of_an_example_that_runs():
     blocks = re.findall(r"^```(\w*)$", PAGE, re.MULTILINE)[::2]
     tried = [kind for _, kind, _ in FILE.findall("".join(EXAMPLES.values()))] + ["python", ""] * len(EXAMPLES)
-    assert len(EXAMPLES) == 4
+    assert len(EXAMPLES) == 5
     assert sorted(blocks) == sorted([*tried, "", ""])  # and the map of the code, and a line of the table

@@ -9,6 +9,7 @@ from datasets.stores.provenance import NOT_STATED, show
 
 NEEDED = {"options", "class_names", "recipe", "stream"}  # entries of a checkpoint without which nobody can use it
 SLIDING = {"test_sampling": "all"}
+OWN = ("stream", "view")  # entries of the recipe of each network
 CUT = {"sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a recipe says other
 
 
@@ -63,7 +64,7 @@ def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> 
                 raise ValueError(
                     f"{path}: made with {key} {show(here)}, {paths[first]} with {show(there)}; they cannot be fused"
                 )
-    return recipe
+    return {name: value for name, value in recipe.items() if name not in OWN}
 
 
 def spread_over(recipe: Mapping[str, Any]) -> bool:

@@ -9,27 +9,15 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import (
-    FLOW,
-    MODALITIES,
-    STREAMS,
-    ClipDataset,
-    ClipView,
-    Stream,
-    build_annotation,
-    build_loader,
-    check_data,
-    modality_of,
-)
-from datasets.clips.crops import short_side_for
+from datasets import FLOW, MODALITIES, ClipDataset, Stream, build_annotation, build_loader, check_data, modality_of
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
 from models import StreamNetwork, load_stream, stream_weights
-from models.weights import stream_channels, weights_of
 from opts import ARCHITECTURE, adopt, as_trained
 
 from ..shared.score_facts import check_held_out, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
+from .inputs import at_own_size, stream_of
 from .scoring import same_classes, score
 
 log = logging.getLogger(__name__)
@@ -122,47 +110,16 @@ def load_networks(
         assert stream
         network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes)
         check_data(at_own_size(network, opt, state), state, path, stream, class_names)
+        if network.view != stream.name:
+            log.info("%s: reads %s, at the side of its training", path, network.view)
         networks.append(network)
     same_classes(networks, [spec.path for spec in specs], len(class_names))
     return networks
 
 
-def at_own_size(network: StreamNetwork, opt: Namespace, state: Mapping[str, Any]) -> Namespace:
-    """Let a network read its stream at the side of its training, unless one is given; return the options for that.
-
-    The short side of the frames is in proportion, so that all networks see the same part of them.
-
-    Args:
-        network: Its `view` is set.
-        opt: Options of the clips.
-        state: The network's checkpoint; a published one states no side.
-    """
-    side = state.get("recipe", {}).get("sample_size", opt.sample_size)
-    if "sample_size" in opt.given or side == opt.sample_size:
-        return opt
-    network.view = ClipView(STREAMS[network.stream], side).name
-    short_side = short_side_for(side, opt.sample_size, opt.short_side)
-    return Namespace(**vars(opt) | {"sample_size": side, "short_side": short_side})
-
-
 def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a checkpoint without its training state: those of many streams would fill the memory."""
     return {name: value for name, value in state.items() if name != "optimizer"}
-
-
-def stream_of(state: Mapping[str, Any], source: str) -> Stream:
-    """Return the stream of a checkpoint's network; of a published one it is the first with as many channels.
-
-    Raises:
-        ValueError: If there is no such stream, or its channels are others.
-    """
-    channels = stream_channels(state, weights_of(state, source), source)
-    for stream in STREAMS.values():
-        if state.get("stream", stream.name) == stream.name and channels == stream.channels:
-            return stream
-    problem = f"states stream {state['stream']}, but" if "stream" in state else "cannot tell its stream:"
-    known = ", ".join(f"{stream.name} {stream.channels}" for stream in STREAMS.values())
-    raise ValueError(f"{source}: {problem} its first convolution has {channels} input channels ({known})")
 
 
 def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> Namespace:

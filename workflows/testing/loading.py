@@ -10,7 +10,7 @@ from models import StreamNetwork, restore_stream
 from models.backbones.arguments import OPTIONS
 from models.weights import origin_of
 
-from .evaluation import stream_of
+from .inputs import stream_of
 
 
 def load_checkpoint(

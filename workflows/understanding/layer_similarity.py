@@ -20,8 +20,8 @@ from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
 from sts_common.json_text import as_json
 
-from ..testing.evaluation import at_own_size, stream_of
 from ..testing.fusing import check_distinct
+from ..testing.inputs import at_own_size, stream_of
 from ..training.teacher_flow import build_teacher_flow
 from .similarity_report import as_table, describe, write_matrix, write_picture
 

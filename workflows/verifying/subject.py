@@ -13,7 +13,7 @@ from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
 from opts import HERE, VALIDATION, VIEWS, as_trained
 
-from ..testing.evaluation import stream_of
+from ..testing.inputs import stream_of
 
 
 @dataclass(frozen=True)
