@@ -12,9 +12,9 @@ from functools import partial
 from datasets import FLOW, MODALITIES, RGB, build_loader, build_recipe, check_data, class_names
 from engine import build_run, check_results, checkpoint, setup, step_rate
 from engine.command import cli, naming
-from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, parameter_groups, start_stream
+from models import COMPARE_LOGITS, Distill, build_distillers, frozen_norms, load_stream, start_stream
 from opts import CLIP, DISTILL, parse_opts
-from workflows.training.session import choose_start, complete, describe_run
+from workflows.training.session import choose_start, complete, describe_run, task_groups
 from workflows.training.teacher_flow import build_teacher_flow
 from workflows.training.teachers import teacher_options, tell_student
 
@@ -52,9 +52,7 @@ def main(opt: Namespace) -> dict[str, float]:
     ).to(device)
 
     train, val = build_loader(opt, "train", flow=flow), build_loader(opt, "val", (RGB,))
-    groups = parameter_groups(student.network, begin, rate := step_rate(opt))
-    if connectors := list(task.losses.parameters()):
-        groups.append({"params": connectors, "lr": rate})
+    groups = task_groups(task, begin, step_rate(opt))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -39,6 +39,10 @@ class Task(nn.Module):
         # Names, for conversion to SyncBatchNorm puts other modules in their place.
         self.frozen_norms = tuple(name for name, module in model.named_modules() if id(module) in frozen)
 
+    def loss_parameters(self) -> list[nn.Parameter]:
+        """Return the learnable parts of the losses, which are trained with the model."""
+        return []
+
     def train(self, mode: bool = True) -> "Task":
         super().train(mode)
         for name in self.frozen_norms:
@@ -109,6 +113,9 @@ class Distill(Task):
         self.teacher, self.ce_weight = teacher.requires_grad_(False), ce_weight
         self.losses = nn.ModuleList(losses)
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in losses)
+
+    def loss_parameters(self) -> list[nn.Parameter]:
+        return list(self.losses.parameters())
 
     def train(self, mode: bool = True) -> "Distill":
         super().train(mode)
