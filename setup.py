@@ -1,10 +1,13 @@
 """Installs the packages as sts_net.models, sts_net.datasets, ..., and compiles the TV-L1 kernel and what reads images.
 
 The folders have generic names: installed under them, this project would overwrite Hugging Face's
-`datasets` in site-packages. Without a C++ compiler, or libjpeg-turbo's headers, the libraries are left out, and
-compiled or replaced by Python when they are needed. Metadata is in pyproject.toml.
+`datasets` in site-packages. So what is installed imports `sts_net.datasets` where the sources have `datasets`.
+
+Without a C++ compiler, or libjpeg-turbo's headers, the libraries are left out, and compiled or replaced by Python when
+they are needed. Metadata is in pyproject.toml.
 """
 
+import re
 import runpy
 import shutil
 import subprocess
@@ -22,6 +25,7 @@ from sts_common.commands import COMMANDS  # noqa: E402
 
 FOLDERS = ("models", "datasets", "engine", "flow", "opts", "workflows", "utils1")
 PACKAGES = [name for name in find_packages(str(ROOT)) if name.split(".")[0] in FOLDERS]
+IMPORT = re.compile(rf"^(\s*from )(?=(?:{'|'.join(FOLDERS)})[.\w]* import )", re.MULTILINE)
 SCRIPTS = [command.script for command in COMMANDS.values() if "/" not in command.script]
 NATIVE = {
     package: runpy.run_path(str(ROOT / package.replace(".", "/") / "build.py"))["LIBRARIES"]
@@ -50,13 +54,18 @@ class Develop(Command):
 
 
 class BuildPython(build_py):
-    """Puts the scripts of the root beside the packages, where the command `sts` finds them."""
+    """Puts the scripts of the root beside the packages, where `sts` finds them, and all imports below one name."""
 
     def run(self) -> None:
         super().run()
-        if not self.editable_mode:
-            for script in SCRIPTS:
-                shutil.copy(ROOT / script, Path(self.build_lib) / "sts_net" / script)
+        if self.editable_mode:
+            return
+        installed = Path(self.build_lib) / "sts_net"
+        for script in SCRIPTS:
+            shutil.copy(ROOT / script, installed / script)
+        for file in installed.rglob("*.py"):
+            text = file.read_text("utf-8")
+            file.write_text(IMPORT.sub(r"\1sts_net.", text), "utf-8")
 
 
 def extension(package: str, library: Any) -> Extension:
@@ -76,8 +85,8 @@ def extension(package: str, library: Any) -> Extension:
 
 setup(
     # sts_common has a name that nobody else uses.
-    packages=["sts_common", "sts_net.configs", *(f"sts_net.{name}" for name in PACKAGES)],
-    package_dir={"sts_common": "sts_common", "sts_net.configs": "configs"}
+    packages=["sts_common", "sts_net", "sts_net.configs", *(f"sts_net.{name}" for name in PACKAGES)],
+    package_dir={"sts_common": "sts_common", "sts_net": "sts_net", "sts_net.configs": "configs"}
     | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
     | {f"sts_net.workflows.{name}": ["*.jinja"] for name in ("fusion_lab", "reporting", "understanding")}

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parents[1]
-ROOT = HERE / "sts_net" if (HERE / "sts_net").is_dir() else HERE  # of what is installed, or of the sources
+INSTALLED = (HERE / "sts_net" / "train.py").is_file()
+ROOT = HERE / "sts_net" if INSTALLED else HERE  # of what is installed, or of the sources
 UNKNOWN = 2
 
 
@@ -63,8 +64,8 @@ def main() -> None:
     if name not in COMMANDS:
         sys.stderr.write(f"error: {name!r} is none of the commands {', '.join(COMMANDS)} (see sts --help)\n")
         sys.exit(UNKNOWN)
-    # The packages have generic names; here they are those of this project, whatever else is installed.
-    sys.path.insert(0, str(ROOT))
+    if not INSTALLED:  # the packages have generic names; here they are those of this project, whatever else there is
+        sys.path.insert(0, str(ROOT))
     sys.argv = [f"sts {name}", *words]
     script = ROOT / COMMANDS[name].script
     # As runpy.run_path, which would put the path in place of the name of the command.

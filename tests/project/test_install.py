@@ -1,5 +1,6 @@
 """Installing: the packages appear below sts_net with their libraries compiled, and no top-level `datasets` does."""
 
+import re
 import shutil
 import site
 import subprocess
@@ -64,6 +65,11 @@ def test_a_wheel_holds_all_that_the_commands_need(tmp_path):
     shutil.rmtree(copy)
     library = next((tmp_path / "venv" / "lib").glob("python*/site-packages"))
     assert output(python, "-c", f"ROOT = {str(library)!r}" + CODE, cwd=tmp_path) == COMPILED
+    code = (
+        "import sts_net; print(sts_net.create_model('resnet', 3, 2, depth=10).num_classes, 'predict' in dir(sts_net))"
+    )
+    assert output(python, "-c", code, cwd=tmp_path) == "2 False\n"
+    assert re.search(rb"^from sts_net.datasets import", (library / "sts_net" / "train.py").read_bytes(), re.MULTILINE)
     sts = python.with_name("sts")
     assert all(f"  {name}" in output(sts, "--help", cwd=tmp_path) for name in COMMANDS)
 
