@@ -14,7 +14,7 @@ from functools import partial
 from datasets import build_annotation, build_loader, build_recipe, check_data
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
-from models import parameter_groups, start_stream
+from models import start_stream
 from opts import CLIP, DISTILL, parse_opts
 from workflows.training.chosen_teachers import (
     build_task,
@@ -24,7 +24,7 @@ from workflows.training.chosen_teachers import (
     read_by,
     reads_flow,
 )
-from workflows.training.session import choose_start, complete, describe_run
+from workflows.training.session import choose_start, complete, describe_run, task_groups
 from workflows.training.teacher_flow import shared_flow
 from workflows.training.teachers import tell_student
 
@@ -55,9 +55,7 @@ def main(opt: Namespace) -> dict[str, float]:
     task = build_task(opt, student, teachers, begin).to(device)
     train = build_loader(read, "train", views, flow, annotation)
     val = build_loader(read, "val", views[:1], flow if reads_flow(views[0]) else None, annotation)
-    groups = parameter_groups(student.network, begin, rate := step_rate(opt))
-    if learnable := task.loss_parameters():
-        groups.append({"params": learnable, "lr": rate})
+    groups = task_groups(task, begin, step_rate(opt))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -11,9 +11,9 @@ from functools import partial
 from datasets import SINGLE_STREAMS, build_annotation, build_loader, build_recipe, check_data
 from engine import build_run, check_results, setup, step_rate
 from engine.command import cli, naming
-from models import Classify, create_mixing, frozen_norms, parameter_groups, start_stream
+from models import Classify, create_mixing, frozen_norms, start_stream
 from opts import CLIP, TRAIN, parse_opts
-from workflows.training.session import choose_start, complete, describe_run
+from workflows.training.session import choose_start, complete, describe_run, task_groups
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -41,7 +41,7 @@ def main(opt: Namespace) -> dict[str, float]:
     task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
-    groups = parameter_groups(model.network, begin, step_rate(opt))
+    groups = task_groups(task, begin, step_rate(opt))
     info = describe_run(opt, model, names, build_recipe(opt, train, CLIP), {"train": train, "val": val})
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:

@@ -37,6 +37,10 @@ class Task(nn.Module):
         # Names, for conversion to SyncBatchNorm puts other modules in their place.
         self.frozen_norms = tuple(name for name, module in model.named_modules() if id(module) in frozen)
 
+    def loss_parameters(self) -> list[nn.Parameter]:
+        """Return the learnable parts of the losses, which are trained with the model."""
+        return []
+
     def train(self, mode: bool = True) -> "Task":
         super().train(mode)
         for name in self.frozen_norms:

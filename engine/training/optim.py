@@ -8,7 +8,7 @@ from typing import Any
 from torch.optim import SGD, AdamW, Optimizer
 
 from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
-from .settings import OptimizerSettings, ScheduleSettings
+from .settings import ScheduleSettings, StepSettings
 from .stepper import steps_per_epoch
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 Groups = list[dict[str, Any]]
 
 
-def create_sgd(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+def create_sgd(groups: Groups, settings: StepSettings) -> Optimizer:
     """Create SGD with momentum."""
     return SGD(
         groups,
@@ -29,15 +29,15 @@ def create_sgd(groups: Groups, settings: OptimizerSettings) -> Optimizer:
     )
 
 
-def create_adamw(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+def create_adamw(groups: Groups, settings: StepSettings) -> Optimizer:
     """Create AdamW with its usual moments."""
     return AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
 
 
-OPTIMIZERS: dict[str, Callable[[Groups, OptimizerSettings], Optimizer]] = {"sgd": create_sgd, "adamw": create_adamw}
+OPTIMIZERS: dict[str, Callable[[Groups, StepSettings], Optimizer]] = {"sgd": create_sgd, "adamw": create_adamw}
 
 
-def create_optimizer(groups: Groups, settings: OptimizerSettings) -> Optimizer:
+def create_optimizer(groups: Groups, settings: StepSettings) -> Optimizer:
     """Create the optimiser that the settings name.
 
     Args:

@@ -6,8 +6,8 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class OptimizerSettings:
-    """Settings of the optimiser.
+class StepSettings:
+    """Settings of an optimiser step.
 
     Attributes:
         optimizer: A key of `OPTIMIZERS`.
@@ -16,6 +16,11 @@ class OptimizerSettings:
         momentum: Of SGD.
         dampening: Of SGD. 0.9 makes a steady step lr times the gradient, not 10 lr, as lr 0.1 needs; 0 with `nesterov`.
         nesterov: Whether the momentum of SGD is Nesterov's.
+        lr_scale_base: Clips per step that the learning rate is for, see `scaled_rate`; 0 leaves it as it is.
+        iter_size: Batches per step, >= 1.
+        clip_grad: Max gradient norm; 0: no clipping.
+        ema: EMA decay of the weights, in [0, 1); 0: no EMA.
+        amp: One of `AMP`.
     """
 
     optimizer: str = "sgd"
@@ -24,6 +29,11 @@ class OptimizerSettings:
     momentum: float = 0.9
     dampening: float = 0.9
     nesterov: bool = False
+    lr_scale_base: int = 0
+    iter_size: int = 1
+    clip_grad: float = 0.0
+    ema: float = 0.0
+    amp: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -52,15 +62,10 @@ class ScheduleSettings:
 
 
 @dataclass(frozen=True)
-class RunSettings(OptimizerSettings, ScheduleSettings):
-    """Settings of a whole training: those of its optimiser and schedule, and its course.
+class RunSettings(StepSettings, ScheduleSettings):
+    """Settings of a training: those of its steps and learning rate, and its course.
 
     Attributes:
-        lr_scale_base: Clips per step that the learning rate is for, see `scaled_rate`; 0 leaves it as it is.
-        iter_size: Batches per step, >= 1.
-        clip_grad: Max gradient norm; 0: no clipping.
-        ema: EMA decay of the weights, in [0, 1); 0: no EMA.
-        amp: One of `AMP`.
         sync_bn: Whether processes share the statistics of their batches, on GPUs.
         begin_epoch: First epoch of a fresh run.
         checkpoint: Epochs between checkpoints, >= 1; the last epoch and the best one are saved as well.
@@ -70,11 +75,6 @@ class RunSettings(OptimizerSettings, ScheduleSettings):
         profile: Steps to trace; 0: none.
     """
 
-    lr_scale_base: int = 0
-    iter_size: int = 1
-    clip_grad: float = 0.0
-    ema: float = 0.0
-    amp: str = "auto"
     sync_bn: bool = False
     begin_epoch: int = 1
     checkpoint: int = 2

@@ -1,6 +1,7 @@
 """Training, loading and scoring by keyword arguments, as in a notebook: the files, bits and errors of the scripts."""
 
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from helpers import CLASSES, fill, small, words_for
 
 import predict
+import STS_train
 import test_single_stream
 import test_two_stream
 import train
@@ -74,7 +76,7 @@ def epoch_of(result: FitResult, epoch: int) -> dict:
 @pytest.fixture(scope="module")
 def trained(opt, tmp_path_factory) -> FitResult:
     task = classify()
-    result = run(opt, task, tmp_path_factory.mktemp("fit"), name="rgb", n_epochs=2, learning_rate=0.05, ema=0.9)
+    result = run(opt, task, tmp_path_factory.mktemp("fit"), run_name="rgb", n_epochs=2, learning_rate=0.05, ema=0.9)
     assert task.model.class_names == list(CLASSES)
     assert task.model.recipe["sample_size"] == 32
     return result
@@ -86,7 +88,7 @@ def test_a_run_gives_the_bits_and_files_of_the_script(opt, hmdb51, tmp_path):
     accuracy = train.main(parse_opts(words))["acc"]
     torch.manual_seed(1)
     settings = {"n_epochs": 2, "lr_schedule": "cosine", "lr_warmup": 0.5, "clip_grad": 1.0}
-    result = run(parse_opts(words), Classify(network()), tmp_path, name="rgb", **settings)
+    result = run(parse_opts(words), Classify(network()), tmp_path, run_name="rgb", **settings)
     assert result.accuracy == accuracy
     assert result.best == tmp_path / "rgb_best.pth"
     script = tmp_path / "script" / "HMDB51"
@@ -109,25 +111,43 @@ def test_fine_tuning_gives_the_bits_of_the_script(opt, hmdb51, trained, tmp_path
     assert model.class_names == []
     task = Classify(model, frozen_norms(model.network, 3))
     settings = {"n_epochs": 1, "learning_rate": 0.001, "weight_decay": 1e-5, "ft_begin_index": 3}
-    result = run(opt, task, tmp_path, name="rgb", **settings)
+    result = run(opt, task, tmp_path, run_name="rgb", **settings)
     theirs = checkpoint.load(tmp_path / "script" / "HMDB51" / "rgb_best.pth")
+    assert differing(theirs, checkpoint.load(result.best)) <= OWN
+
+
+def test_distillation_gives_the_bits_of_the_script(opt, hmdb51, tmp_path):
+    flow = run(opt, Classify(network(FLOW)), tmp_path, run_name="flow", n_epochs=1)
+    words = [*words_for(hmdb51, tmp_path / "script", script="STS_train.py"), "--modality", "RGB_Flow"]
+    STS_train.main(parse_opts([*words, "--resume_path1", str(flow.best), "--run_name", "sfs"]))
+    torch.manual_seed(1)
+    teacher, student = load_checkpoint(flow.best), network()
+    task = Distill(student, teacher, build_distillers(opt, student.network, teacher.network, 0))
+    result = run(opt, task, tmp_path, run_name="sfs", n_epochs=1)
+    theirs = checkpoint.load(tmp_path / "script" / "HMDB51" / "sfs_best.pth")
     assert differing(theirs, checkpoint.load(result.best)) <= OWN
 
 
 @pytest.mark.parametrize("kind", ["classify", "distill"])
 def test_an_epoch_resumed_equals_two_to_the_last_bit(opt, kind, tmp_path):
     make: Callable = classify if kind == "classify" else lambda: distill(opt)
-    settings = {"optimizer": "adamw", "learning_rate": 1e-3, "lr_schedule": "step", "lr_step": 1, "save_steps": 1}
+    settings = {"optimizer": "adamw", "learning_rate": 1e-3, "lr_schedule": "step", "lr_step": 1}
     whole = run(opt, make(), tmp_path / "whole", n_epochs=2, **settings)
     run(opt, make(), tmp_path / "parts", n_epochs=1, resume="auto", **settings)
     torch.manual_seed(77)  # what is drawn here plays no part
     parts = run(opt, make(), tmp_path / "parts", n_epochs=2, resume="auto", **settings)
     assert differing(epoch_of(whole, 2), epoch_of(parts, 2)) == set()
     assert (parts.accuracy, parts.best.name) == (whole.accuracy, whole.best.name)
-    middle = Path(whole.files.checkpoint.format("2_step1"))
-    if middle.exists():
-        again = run(opt, make(), tmp_path / "middle", n_epochs=2, resume=middle, **settings)
-        assert differing(epoch_of(whole, 2), epoch_of(again, 2)) == set()
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(opt, tmp_path):
+    opt = Namespace(**vars(opt) | {"batch_size": 2})
+    settings = {"n_epochs": 1, "save_steps": 1, "lr_schedule": "onecycle"}
+    whole = run(opt, classify(), tmp_path / "whole", **settings)
+    assert len(build_loader(opt, "train")) == 3
+    middle = tmp_path / "whole" / "run_1_step3.pth"
+    again = run(opt, classify(), tmp_path / "again", resume=middle, **settings)
+    assert differing(epoch_of(whole, 1), epoch_of(again, 1)) == set()
 
 
 def test_its_checkpoint_is_tested_and_used_with_the_same_logits(opt, hmdb51, trained, tmp_path, monkeypatch):
@@ -152,7 +172,7 @@ def test_its_checkpoint_is_tested_and_used_with_the_same_logits(opt, hmdb51, tra
 
 
 def test_fused_scores_are_those_of_the_script(opt, hmdb51, trained, tmp_path):
-    flow = run(opt, Classify(network(FLOW)), tmp_path, name="flow", n_epochs=1)
+    flow = run(opt, Classify(network(FLOW)), tmp_path, run_name="flow", n_epochs=1)
     paths = ["--resume_path1", str(trained.best), "--resume_path2", str(flow.best)]
     words = [*words_for(hmdb51, tmp_path, network=()), "--modality", "RGB_Flow", *paths]
     test_two_stream.main(parse_opts([*words, *"--fusion softmax --fusion_weights 1 3 --clip_mean after".split()]))
@@ -186,7 +206,7 @@ def test_what_cannot_be_scored_is_refused(opt, trained):
         ({"class_names": ["a"] * 4}, "class_names: 4 names for 3 outputs"),
         ({"class_names": []}, "class_names: 0 names for 3 outputs"),
         ({"recipe": {"sample_size": 32}}, "recipe: lacks sample_duration"),
-        ({"name": "a/b"}, "use letters, digits"),
+        ({"run_name": "a/b"}, "use letters, digits"),
         ({"ft_begin_index": 7}, "--ft_begin_index 7"),
         ({"resume": "none.pth"}, r"none\.pth"),
     ],
@@ -205,7 +225,7 @@ def test_a_network_that_does_not_know_itself_is_refused(opt, tmp_path):
 
 
 def test_another_run_is_no_continuation(opt, trained, tmp_path, caplog):
-    folder, settings = trained.best.parent, {"name": "rgb", "n_epochs": 2, "learning_rate": 0.05, "ema": 0.9}
+    folder, settings = trained.best.parent, {"run_name": "rgb", "n_epochs": 2, "learning_rate": 0.05, "ema": 0.9}
 
     def go_on(task=None, **changes):
         return run(opt, task or classify(), folder, **settings | {"resume": "auto"} | changes)

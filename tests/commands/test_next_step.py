@@ -263,6 +263,6 @@ def test_a_run_of_another_split_or_with_damaged_options_is_not_proposed(tmp_path
         (tmp_path / "HMDB51" / name).mkdir(parents=True)
         (tmp_path / "HMDB51" / name / "options.yaml").write_text(text)
         torch.save({}, tmp_path / "HMDB51" / f"{name}_best.pth")
-    opt = parse_opts(["--result_path", str(tmp_path)])
-    assert next_step.newest_best(opt, "Flow") == tmp_path / "HMDB51" / "c_best.pth"
-    assert next_step.newest_best(opt, "RGB") is None
+    folder = tmp_path / "HMDB51"
+    assert next_step.newest_best(folder, "Flow", 1) == folder / "c_best.pth"
+    assert next_step.newest_best(folder, "RGB", 1) is None

@@ -13,14 +13,13 @@ from engine import RunSettings, check_results, create_run, create_settings, find
 from engine.checkpoint.resuming import check_same_options, stored_options
 from engine.command.naming import RunFiles, named_files
 from engine.training.fit import TRAIN_COLUMNS
-from engine.training.optim import Groups
 from engine.training.run import check_is_newest
-from models import StreamNetwork, parameter_groups
+from models import StreamNetwork
 from models.tasks import Task
 from models.weights import load_weights, weights_of
 from opts import FREE
 
-from .session import run_info, train_to_end
+from .session import run_info, task_groups, train_to_end
 
 CLIP = ("sample_duration", "sample_size")  # without which nobody can cut clips for a network
 
@@ -47,7 +46,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     folder: str | Path,
     class_names: Sequence[str],
     recipe: Mapping[str, Any],
-    name: str = "run",
+    run_name: str = "run",
     resume: str | Path | None = None,
     resume_anyway: bool = False,
     ft_begin_index: int = 0,
@@ -59,17 +58,18 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     """Train a task; stopped anywhere and resumed, it gives the same bits.
 
     It writes what the training scripts write, so that its checkpoints can be tested, used and resumed like theirs. No
-    generator is seeded here: `torch.manual_seed` before the network is made makes a run repeatable.
+    generator is seeded here: `torch.manual_seed` before the network is made makes a run repeatable. An interrupt ends
+    it after the step under way, with a checkpoint from which `resume="auto"` goes on.
 
     Args:
         task: `Classify` or `Distill`; `task.model` learns, and is left with the weights of the last epoch.
         train: Training batches.
         val: Validation batches.
-        folder: Files go to `folder/name_*.pth`, `folder/name/` and two logs.
+        folder: Files go to `folder/<run_name>_*.pth`, `folder/<run_name>/` and two logs.
         class_names: By label.
         recipe: How the clips are made, which a test of the checkpoint takes from it, see `make_recipe`;
             "sample_duration" and "sample_size" at least.
-        name: What the names of the files begin with.
+        run_name: What the names of the files begin with.
         resume: "auto" for the newest good checkpoint of this run, if there is one, or the path of one; None for a fresh
             run, which is refused where there is one of this name.
         resume_anyway: Whether a run goes on though its settings or videos are others now.
@@ -100,13 +100,15 @@ def fit(  # noqa: PLR0913 - an interface of keywords
         ... )
         >>> network = load_checkpoint(result.best)
     """
-    chosen, files, model = create_settings(**settings), named_files(Path(folder), name), task.model
+    chosen, files, model = create_settings(**settings), named_files(Path(folder), run_name), task.model
     check_facts(model, class_names, recipe)
     place = device if isinstance(device, torch.device) else setup(None, device)
     state, source = find_start(str(resume or ""), files)
     check_results(files, resuming=bool(source))
-    model.class_names, model.recipe = list(class_names), {**recipe, "normalisation": model.normalisation}
-    options = options_of(chosen, train) | {"run_name": name, "ft_begin_index": ft_begin_index, "compile": compile_mode}
+    options = options_of(chosen, train)
+    options |= {"run_name": run_name, "ft_begin_index": ft_begin_index, "compile": compile_mode}
+    info = run_info(model, class_names, recipe, data=describe_data(train, val), options=options)
+    model.class_names, model.recipe = info["class_names"], info["recipe"]
     if source:
         if resume != "auto":
             check_is_newest(state, source, files)
@@ -117,8 +119,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
         *(chosen, task, task_groups(task, ft_begin_index, full_rate(chosen, train.batch_size)), len(train)),
         files=files,
         device=place,
-        info=run_info(model, class_names, recipe, data=describe_data(train, val), options=options)
-        | {"options": options | {"resume_anyway": resume_anyway}},
+        info=info | {"options": options | {"resume_anyway": resume_anyway}},
     )
     if source:
         run.resume(state, source)
@@ -152,15 +153,6 @@ def describe_data(train: ClipLoader, val: ClipLoader) -> dict[str, Any]:
     return {
         subset: describe_videos(dataset) for subset, dataset in datasets.items() if isinstance(dataset, VideoDataset)
     }
-
-
-def task_groups(task: Task, begin_index: int, learning_rate: float) -> Groups:
-    """Return the parameter groups of a task: of the network, see `parameter_groups`, and of its losses."""
-    groups = parameter_groups(task.model.network, begin_index, learning_rate)
-    losses = getattr(task, "losses", None)
-    if learned := [] if losses is None else list(losses.parameters()):
-        groups.append({"params": learned, "lr": learning_rate})
-    return groups
 
 
 def take_weights(model: StreamNetwork, state: Mapping[str, Any], source: str) -> None:

@@ -1,13 +1,13 @@
 """Next steps after a training: its best checkpoint, and the commands that use it."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS
+from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS, Stream
 from engine.command.naming import RunFiles
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE
 
@@ -47,62 +47,81 @@ def next_lines(opt: Namespace, files: RunFiles, accuracy: float) -> list[str]:
     """
     if not files.best.exists():
         return []
+    only_rgb = opt.only_RGB or opt.flow_source == "online"  # where flow is computed there need be none on the disk
+    used, folder = Namespace(**vars(opt) | {"only_RGB": only_rgb}), Path(opt.result_path) / opt.dataset
+    steps = next_steps(
+        MODALITIES[opt.modality],
+        files.best,
+        {modality: newest_best(folder, modality, opt.split) for modality in ("RGB", "Flow")},
+        data={script: words_of(used, DATA, script) for script in (SINGLE, FUSED)},
+        student=student_words(opt),
+    )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
-    return lines + [f"{aim}: {line}" for aim, line in next_steps(opt, files.best)]
+    return lines + [f"{aim}: {line}" for aim, line in steps]
 
 
-def next_steps(opt: Namespace, best: Path) -> Iterator[tuple[str, str]]:
-    """Return aims and the commands for them."""
-    streams = MODALITIES[opt.modality]
-    if streams == (FLOW,):
-        yield "next, distil it into an RGB network", distilling(opt, best)
-    elif streams == (RGB,):
-        yield "next, test it", testing(opt, best)
-        if flow := newest_best(opt, "Flow"):
-            yield f"or distil {flow.name}", distilling(opt, flow)
-    elif opt.modality in SINGLE_STREAMS:
-        yield "next, test it", testing(opt, best)
-        if rgb := newest_best(opt, "RGB"):
-            both = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data_words(opt, FUSED)]
-            yield "or test it together with the RGB network", command(FUSED, both)
-    elif rgb := newest_best(opt, "RGB"):
-        words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data_words(opt, FUSED)]
-        yield "next, test it together with the RGB network", command(FUSED, words)
-    else:
-        yield "next, test it (and train.py --modality RGB makes the network it is fused with)", testing(opt, best)
-
-
-def testing(opt: Namespace, best: Path) -> str:
-    """Return the command that tests a network; one that had a teacher reads RGB."""
-    modality = opt.modality if opt.modality in SINGLE_STREAMS else "RGB"
-    return command(SINGLE, ["--modality", modality, "--resume_path1", best, *data_words(opt, SINGLE)])
-
-
-def data_words(opt: Namespace, script: str) -> list[str]:
-    """Return the options of the data; where flow is computed there need be none on the disk."""
-    only_rgb = opt.only_RGB or opt.flow_source == "online"
-    return words_of(Namespace(**vars(opt) | {"only_RGB": only_rgb}), DATA, script)
-
-
-def distilling(opt: Namespace, teacher: Path) -> str:
-    """Return the command that distils a flow network into an RGB network like it, trained in the same way."""
+def student_words(opt: Namespace) -> list[str]:
+    """Return the words of STS_train.py for a network like the one of these options, trained in the same way."""
     names = vars(opt).keys() - TEACHERS_OWN
     if opt.pretrain_path:  # the student has no weights to fine-tune: it learns as from scratch
         names -= {name for name, value in FINE_TUNING.items() if getattr(opt, name) == value}
-    words = ["--modality", "RGB_Flow", "--resume_path1", teacher, *words_of(opt, names, DISTILL)]
-    return command(DISTILL, words + (["--run_name", f"{opt.run_name}_sfs"] if opt.run_name else []))
+    words = words_of(opt, names, DISTILL)
+    return words + (["--run_name", f"{opt.run_name}_sfs"] if opt.run_name else [])
 
 
-def newest_best(opt: Namespace, modality: str) -> Path | None:
-    """Find the best checkpoint of the newest run of another kind on the same split, beside this one's."""
+def next_steps(
+    streams: Sequence[Stream],
+    best: Path,
+    others: Mapping[str, Path | None],
+    *,
+    data: Mapping[str, Sequence[str]],
+    student: Sequence[str],
+) -> Iterator[tuple[str, str]]:
+    """Return aims and the commands for them.
+
+    Args:
+        streams: What the training read.
+        best: Its best checkpoint.
+        others: Best checkpoint of the newest other run of a modality, if there is one.
+        data: Words of the data by test script.
+        student: Words of a student of the network.
+    """
+    single = next((name for name, stream in SINGLE_STREAMS.items() if streams == (stream,)), None)
+    # One that had a teacher reads RGB.
+    test = command(SINGLE, ["--modality", single or "RGB", "--resume_path1", best, *data[SINGLE]])
+    if streams == (FLOW,):
+        yield "next, distil it into an RGB network", distilling(best, student)
+    elif streams == (RGB,):
+        yield "next, test it", test
+        if flow := others["Flow"]:
+            yield f"or distil {flow.name}", distilling(flow, student)
+    elif single:
+        yield "next, test it", test
+        if rgb := others["RGB"]:
+            both = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data[FUSED]]
+            yield "or test it together with the RGB network", command(FUSED, both)
+    elif rgb := others["RGB"]:
+        words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data[FUSED]]
+        yield "next, test it together with the RGB network", command(FUSED, words)
+    else:
+        yield "next, test it (and train.py --modality RGB makes the network it is fused with)", test
+
+
+def distilling(teacher: Path, student: Sequence[str]) -> str:
+    """Return the command that distils a flow network into a student of these words."""
+    return command(DISTILL, ["--modality", "RGB_Flow", "--resume_path1", teacher, *student])
+
+
+def newest_best(folder: Path, modality: str, split: int) -> Path | None:
+    """Find the best checkpoint of the newest run of a modality on a split, whose files lie in a folder."""
     found = []
-    for file in (Path(opt.result_path) / opt.dataset).glob("*/options.yaml"):
+    for file in folder.glob("*/options.yaml"):
         best, options = file.parent.with_name(f"{file.parent.name}_best.pth"), read_options(file)
         if (
             best.exists()
             and options.get("modality") == modality
             and not options.get("teacher")
-            and options.get("split") == opt.split
+            and options.get("split") == split
         ):
             found.append(best)
     return max(found, key=lambda path: path.stat().st_mtime, default=None)

@@ -10,9 +10,11 @@ from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
+from engine.training.optim import Groups
 from engine.training.run import check_is_newest
-from models import StreamNetwork, compiled, estimate
+from models import StreamNetwork, compiled, estimate, parameter_groups
 from models.analysis.flops import Costs
+from models.tasks import Task
 from opts import ARCHITECTURE, FREE, HERE, adopt, parse_opts
 
 from .next_step import next_lines
@@ -60,6 +62,14 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
             check_is_newest(state, source, files_of(opt))
         return Start(opt, state, source, True)
     return Start(opt, pretrained, opt.pretrain_path, False)
+
+
+def task_groups(task: Task, begin_index: int, learning_rate: float) -> Groups:
+    """Return the parameter groups of a task: of its network, see `parameter_groups`, and of its losses."""
+    groups = parameter_groups(task.model.network, begin_index, learning_rate)
+    if learnable := task.loss_parameters():
+        groups.append({"params": learnable, "lr": learning_rate})
+    return groups
 
 
 def describe_run(
