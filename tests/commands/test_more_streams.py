@@ -25,12 +25,10 @@ from models.normalisation import normalisation_of
 from opts import FUSED, SINGLE, TRAIN, parse_opts
 from utils1 import audit, grad_cam, layer_similarity, pack, verify
 from workflows.exporting.formats import FORMATS
-from workflows.predicting.compose import build_predictor
-from workflows.predicting.options import build_parser, complete
+from workflows.predicting.predict import build_predictor
 from workflows.predicting.video_streams import read_frames
 from workflows.testing.inputs import stream_of
 from workflows.understanding.grad_cam import pictures_of
-from workflows.verifying.verify import main as verify_main
 
 SMALL = 24  # side of the input of one of the networks
 TRAINED = {
@@ -204,8 +202,7 @@ def test_a_prediction_of_networks_of_several_sizes_is_each_ones_own(film, of_vid
 
 
 def test_a_camera_is_watched_with_a_frame_more_than_a_clip_has(film, of_videos):
-    opt = complete(build_parser().parse_args([str(film), "--weights", *map(str, of_videos), "--device", "cpu"]))
-    predictor = build_predictor(opt, torch.device("cpu"))
+    predictor = build_predictor(of_videos, device="cpu")
     frames = list(read_frames(film, predictor.recipe["provenance"]))[: predictor.span]
     assert len(frames) == 8 + 1
     first = next(iter(predictor.clips_of(film)))
@@ -251,7 +248,7 @@ def test_an_exported_file_has_an_input_for_each_view(of_videos, tmp_path, capsys
 
 def test_a_checkpoint_of_differences_is_verified_and_compared(runs, hmdb51, tmp_path, capsys, caplog):
     words = [str(runs["diff"]), str(hmdb51 / "frames"), "--annotation_path", str(hmdb51 / "labels"), "--part", "val"]
-    (comparison,) = verify_main(verify.parse_args([*words, "--n_workers", "0", "--json"]))["comparisons"]
+    (comparison,) = verify.main(verify.parse_args([*words, "--n_workers", "0", "--json"]))["comparisons"]
     assert comparison["equal"]
     words = [*words_for(hmdb51, tmp_path, (), SINGLE), "--student", str(runs["diff"]), "--teacher", str(runs["small"])]
     caplog.clear()
