@@ -60,18 +60,19 @@ def build_dataset(
 ) -> VideoDataset | ClipDataset:
     """Build the "train", "val" or "test" subset that `opt` describes; `--test_subset` says what is tested.
 
-    `streams` are read, by default those of `--modality`, which decides which frames count, see `open_videos`; `flow`
+    `streams` are read, by default those of `--modality`; which frames count is what `open_videos` says of both. `flow`
     computes the flow stream in place of its files; an `annotation` that is there already is not read again.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
         ValueError: If the subset is empty or a video damaged.
     """
+    read = streams or MODALITIES[opt.modality]
     videos = open_videos(
         annotation or build_annotation(opt),
         opt.frame_dir,
         subset=opt.test_subset if subset == "test" else subset,
-        streams=MODALITIES[opt.modality],
+        streams=tuple(dict.fromkeys((*MODALITIES[opt.modality], *read))),
         only_rgb=opt.only_RGB,
         flow_source=opt.flow_source,
         layout=opt.layout,
@@ -83,7 +84,7 @@ def build_dataset(
         cache=opt.cache,
         seed=opt.manual_seed,
     )
-    return make_dataset(videos, build_clips(opt, streams or MODALITIES[opt.modality]), mode=subset, flow=flow)
+    return make_dataset(videos, build_clips(opt, read), mode=subset, flow=flow)
 
 
 def build_loader(
