@@ -144,8 +144,8 @@ def make_dataset(
         flow: Computes the flow stream in place of its files.
 
     Raises:
-        ValueError: If there is no such mode, the videos were opened without a stream, segments are to have a stride, the
-            crops of a test do not fit, flow is to be computed and is not, or the decoded frames do not fit into a cache.
+        ValueError: If there is no such mode, a stream is none of the videos', segments are to have a stride, crops of a
+            test do not fit, flow is to be computed and is not, or the decoded frames do not fit into a cache.
     """
     clips, mode = clips or ClipOptions(), mode or videos.subset
     check_choice("mode", mode, MODES)
