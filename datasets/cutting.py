@@ -42,7 +42,8 @@ class ClipOptions:
     """How clips are cut from videos. One serves training, validation and test: each reads what concerns it.
 
     Attributes:
-        streams: Streams to read, or views of them, like "rgb@224"; None: the streams that the videos were opened with.
+        streams: Streams to read, or views of them, like "rgb@224", some of those that the videos were opened with; None:
+            all of them.
         length: Frames per clip, >= 1.
         size: Side of the clip, in pixels, >= 1.
         stride: Steps from one frame of a clip to the next, >= 1; segments of a test video know none.
@@ -144,12 +145,14 @@ def make_dataset(
         flow: Computes the flow stream in place of its files.
 
     Raises:
-        ValueError: If there is no such mode or stream, segments are to have a stride, the crops of a test do not fit,
-            flow is to be computed and is not, or the decoded frames do not fit into a cache.
+        ValueError: If there is no such mode, a stream is none of the videos', segments are to have a stride, crops of a
+            test do not fit, flow is to be computed and is not, or the decoded frames do not fit into a cache.
     """
     clips, mode = clips or ClipOptions(), mode or videos.subset
     check_choice("mode", mode, MODES)
     views = views_of(videos.streams if clips.streams is None else clips.streams)
+    for view in views:
+        check_choice("stream", view.stream.name, [known.name for known in videos.streams])
     if isinstance(videos.store, DecodedCache):
         videos.store.prepare(videos, sources_of(views))
     log.info("%s %s: %s", videos.dataset, mode, counted(len(videos), "video"))
