@@ -42,8 +42,7 @@ class ClipOptions:
     """How clips are cut from videos. One serves training, validation and test: each reads what concerns it.
 
     Attributes:
-        streams: Streams to read, or views of them, like "rgb@224", some of those that the videos were opened with; None:
-            all of them.
+        streams: Streams to read, or views of them, like "rgb@224"; None: all that the videos were opened with.
         length: Frames per clip, >= 1.
         size: Side of the clip, in pixels, >= 1.
         stride: Steps from one frame of a clip to the next, >= 1; segments of a test video know none.

@@ -8,10 +8,7 @@ import sys
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from .api import *  # noqa: F403
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 import engine.training.loop
+import models.distillation
 import models.tasks
 
 
@@ -24,7 +25,7 @@ def wrap(change) -> None:
         kind.forward = lambda self, batch: change(original, self, batch)
 
     hurt(models.tasks.Classify)
-    hurt(models.tasks.Distill)
+    hurt(models.distillation.Distill)
 
 
 def forwards(change) -> None:

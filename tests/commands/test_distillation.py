@@ -12,7 +12,6 @@ from helpers import words_for
 from runs import differences
 from torch import nn
 
-import export
 import STS_train
 import train
 from engine import checkpoint
@@ -173,7 +172,7 @@ def test_a_wide_teacher_needs_a_projector_which_is_not_deployed(hmdb51, teachers
     assert set(state["losses"]) == {f"0.projectors.avgpool.channels.{name}" for name in ("weight", "bias")}
     assert not any("projector" in name for name in state["state_dict"])
     assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words, "--project", "auto", *STEPS) == []
-    plan = build_export(export.parse_args([str(whole / "s_best.pth"), "--format", "pt2"]))
+    plan = build_export([whole / "s_best.pth"])
     assert not any("projector" in name for name in plan.deployed().state_dict())
 
 

@@ -510,4 +510,4 @@ def test_the_commands_of_the_document_can_be_parsed():
     (block,) = re.findall(r"```\n(python export.*?)```", (ROOT / "docs" / "export.md").read_text(), re.DOTALL)
     for line in block.strip().split("\n"):
         opt = export.parse_args(line.split()[2:])
-        assert export.destination(opt.out, opt.format, opt.checkpoints).suffix == f".{opt.format}"
+        assert export_formats.destination(opt.out, opt.format, opt.checkpoints).suffix == f".{opt.format}"

@@ -120,6 +120,7 @@ def test_one_network_or_several_are_listed(weights):
 
 def test_networks_that_cannot_be_used_are_refused_with_the_cure(weights, video, tmp_path):
     network = network_in(weights["rgb"])
+    network.class_names, network.recipe = [], {}
     with pytest.raises(ValueError, match="network 1: its classes and clips are not known: give class_names and recipe"):
         predict(video, network)
     with pytest.raises(ValueError, match="network 1: 3 outputs for 2 class names"):

@@ -116,8 +116,8 @@ def test_the_statistics_of_colours_are_not_those_of_differences():
         ("half", FLOW, (127.5,) * 2),
         ("sts", RGB_DIFF, RGB_DIFF.mean),
     ):
-        assert normalisation_of(Namespace(normalisation=[name]), stream)["mean"] == list(mean), (name, stream.name)
-    assert normalisation_of(Namespace(normalisation=["half"]), RGB_DIFF)["std"] == [127.5] * 3
+        assert normalisation_of([name], stream, model="resnet")["mean"] == list(mean), (name, stream.name)
+    assert normalisation_of(["half"], RGB_DIFF, model="resnet")["std"] == [127.5] * 3
     assert parse_opts(["--modality", "RGBDiff", "--normalisation", "unit"])
 
 

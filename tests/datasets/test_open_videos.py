@@ -264,7 +264,7 @@ def test_a_mode_or_stream_of_a_clip_that_there_is_not_is_named(hmdb51):
     videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
     with pytest.raises(ValueError, match="mode all: is none of train, val, test"):
         make_loader(videos, mode="all")
-    with pytest.raises(ValueError, match="stream depth: is none of rgb, flow"):
+    with pytest.raises(ValueError, match="view 'depth': expected one of rgb, flow"):
         make_loader(videos, ClipOptions(streams=["depth"]))
     with pytest.raises(ValueError, match=r"stream flow: is none of rgb$"):
         make_loader(videos, ClipOptions(streams=["flow"]))

@@ -15,6 +15,7 @@ from models import MODELS
 from models.backbones import conv_gradients
 from models.backbones.conv_gradients import Geometry, by_frames, goes_astray, left_to_torch, weight_error
 from models.backbones.output import Output
+from models.distill import OutputShapes
 from models.distill.review import Review
 
 CPU, BF16 = torch.device("cpu"), torch.bfloat16
@@ -178,8 +179,8 @@ def test_a_transposed_convolution_has_right_gradients_too():
 
 def test_what_distillation_learns_with_has_right_gradients(faulty):
     torch.manual_seed(1)
-    channels = {"layer3": 8, "layer4": 8, "avgpool": 8}
-    review = Review(channels, channels, mid_channels=8, time_kernel=3)
+    shapes = OutputShapes({"layer3": (8, 2, 4, 4), "layer4": (8, 1, 2, 2), "avgpool": (8,)}, 5)
+    review = Review(shapes, shapes, mid_channels=8, time_kernel=3)
 
     def output():
         maps = {"layer3_preact": torch.randn(3, 8, 2, 4, 4), "layer4_preact": torch.randn(3, 8, 1, 2, 2)}
@@ -192,7 +193,7 @@ def test_what_distillation_learns_with_has_right_gradients(faulty):
             terms = review(*pair, torch.zeros(3))
         sum(terms.values()).backward()
         learned.append({name: p.grad.clone() for name, p in review.named_parameters() if "conv2.0" in name})
-    assert set(learned[0]) == {f"connectors.{level}.conv2.0.weight" for level in channels}
+    assert set(learned[0]) == {f"connectors.{level}.conv2.0.weight" for level in shapes.features}
     for name, wanted in learned[1].items():
         assert apart(learned[0][name], wanted) < 0.1
 
