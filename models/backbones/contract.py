@@ -225,9 +225,12 @@ def merge_frames(clips: Tensor) -> Tensor:
     return clips.transpose(1, 2).flatten(0, 1)
 
 
-def split_frames(images: Tensor, clips: int) -> Tensor:
-    """Return the maps (N T, C, H, W) of images as those of `clips` N, (N, C, T, H, W)."""
-    return images.unflatten(0, (clips, -1)).transpose(1, 2)
+def split_frames(images: Tensor, frames: int) -> Tensor:
+    """Return the maps (N T, C, H, W) of images as those of clips of T frames, (N, C, T, H, W).
+
+    The number of clips is not asked for: an exported network would take it for a constant.
+    """
+    return images.unflatten(0, (-1, frames)).transpose(1, 2)
 
 
 def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:

@@ -1,5 +1,6 @@
 """The contract of the networks, over every entry of MODELS and a 2D network that is invented here."""
 
+import logging
 from collections import OrderedDict
 from typing import ClassVar
 
@@ -33,6 +34,7 @@ from models.finetune import parameter_groups
 from models.inference.folding import fold_batch_norms
 from opts import parse_opts
 from utils1 import grad_cam, layer_similarity
+from workflows.exporting.export import export
 from workflows.exporting.plan import build_export
 from workflows.predicting.options import build_parser
 
@@ -56,9 +58,9 @@ class Flat(Backbone):
         self.feature_channels = {"low": channels, "high": 2 * channels, POOLED: 2 * channels}
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
-        clips = len(x)
-        low = split_frames(self.low_norm(self.low(self.entry(merge_frames(x)))).relu(), clips)
-        high = split_frames(self.high(self.before(merge_frames(low))).relu(), clips)
+        frames = x.shape[2]
+        low = split_frames(self.low_norm(self.low(self.entry(merge_frames(x)))).relu(), frames)
+        high = split_frames(self.high(self.before(merge_frames(low))).relu(), frames)
         return {"low": low, "high": high, POOLED: high.mean((2, 3, 4))}
 
 
@@ -497,3 +499,24 @@ def test_it_is_a_teacher_and_a_student(flat_rgb, hmdb51, tmp_path):
         )
     )
     assert list(report["pairs"]["student, teacher"]) == ["low", "high", POOLED]
+
+
+def test_a_network_of_3d_maps_teaches_it_through_projectors(hmdb51, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    train.main(parse_opts([*words_for(hmdb51, tmp_path / "flow"), "--modality", "Flow"]))
+    taught = ["--modality", "RGB_Flow", "--resume_path1", str(newest(tmp_path / "flow"))]
+    clips = ["--sample_duration", "8", "--sample_size", "32", "--distill", "review", "mse", "dkd", "--project", "auto"]
+    STS_train.main(parse_opts(words(hmdb51, tmp_path / "flat", *taught, *clips)))
+    state = checkpoint.load(newest(tmp_path / "flat"))
+    assert state["network"]["name"] == "flat"
+    assert "projector for review: low of the student" in caplog.text  # it resizes, and has nothing to learn
+    assert any(name.startswith("1.projectors.avgpool") for name in state["losses"])
+    assert state["state_dict"].keys() == smallest("flat", num_classes=len(state["class_names"])).state_dict().keys()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the exporter
+def test_it_is_exported_to_onnx(flat_rgb, tmp_path):
+    pytest.importorskip("onnxruntime")
+    done = export([str(flat_rgb)], tmp_path / "flat.onnx")
+    assert done.parity.agreeing == done.parity.clips > 0
