@@ -8,14 +8,13 @@ Examples:
 """
 
 from argparse import Namespace
-from collections.abc import Sequence
 from functools import partial
 
 from datasets import build_annotation, build_loader, build_recipe, check_data
-from engine import build_run, check_results, setup, step_rate
+from engine import build_run, build_settings, check_results, full_rate, setup
 from engine.command import cli, naming
 from models import start_stream
-from opts import CLIP, DISTILL, parse_opts
+from opts import ARCHITECTURE, CLIP, DISTILL, parse_opts
 from workflows.training.chosen_teachers import (
     build_task,
     choose_teachers,
@@ -24,7 +23,7 @@ from workflows.training.chosen_teachers import (
     read_by,
     reads_flow,
 )
-from workflows.training.session import choose_start, complete, describe_run, task_groups
+from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
 from workflows.training.teacher_flow import shared_flow
 from workflows.training.teachers import tell_student
 
@@ -47,31 +46,23 @@ def main(opt: Namespace) -> dict[str, float]:
         flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers))
 
     student = start_stream(opt, views[0], state, source, len(names), resuming=resuming)
+    own = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
-        tell_student(opt, teacher.opt, source, teacher.name)
+        tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
     check_data(opt, state, source, views[0], names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin).to(device)
     train = build_loader(read, "train", views, flow, annotation)
     val = build_loader(read, "val", views[:1], flow if reads_flow(views[0]) else None, annotation)
-    groups = task_groups(task, begin, step_rate(opt))
+    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
-    info = describe_run(opt, student, names, recipe, {"train": train, "val": val})
+    info = run_info(student, names, recipe, data=describe_data(train, val), options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(read, run, student, train, val, log_columns(naming.student_name(opt.distill), task.names))
-
-
-def log_columns(student: str, teachers: Sequence[str]) -> dict[str, str]:
-    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy.
-
-    Where teachers have names, all terms of each are in the place of the feature loss.
-    """
-    taught = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
-    terms = {"loss": "loss", **taught, f"loss_{student}": "loss_ce"}
-    return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
+    columns = log_columns(naming.student_name(opt.distill), task.names)
+    return complete(run, student, train, val, columns, modality=modality, compile_mode=opt.compile)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Examples:
 """
 
 from argparse import Namespace
+from collections.abc import Sequence
 from functools import partial
 
 from datasets import FLOW, MODALITIES, RGB
@@ -30,22 +31,26 @@ def main(opt: Namespace) -> dict[str, float]:
         )
         opt = Namespace(**vars(opt) | settings)
     else:
-        opt, scores = score_streams(opt, stream_specs(opt))
+        paths = (opt.resume_path1, opt.resume_path2, opt.resume_path3)
+        specs = named_specs(opt.stream) if opt.stream else published_specs(opt.modality, *paths)
+        opt, scores = score_streams(opt, specs)
     published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"
     streams = "_".join(scores.streams) if opt.scores or opt.stream else published
     return report(opt, scores, naming.fused_test_file(opt, streams))
 
 
-def stream_specs(opt: Namespace) -> list[StreamSpec]:
-    """Return the streams of `--stream`, or of the published options."""
-    if opt.stream:
-        return [StreamSpec(name, path) for name, path in named_checkpoints(opt.stream).items()]
-    streams = MODALITIES[opt.modality]
+def named_specs(words: Sequence[str]) -> list[StreamSpec]:
+    """Return the streams of `--stream`."""
+    return [StreamSpec(name, path) for name, path in named_checkpoints(words).items()]
+
+
+def published_specs(modality: str, first: str, second: str, third: str = "") -> list[StreamSpec]:
+    """Return the streams of the published options: RGB, then flow or SFS by `--modality`, then SFS if there is one."""
+    streams = MODALITIES[modality]
     if RGB not in streams:
-        raise ValueError(f"--modality {opt.modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
-    second = StreamSpec("sfs" if FLOW not in streams else "flow", opt.resume_path2, streams[-1])
-    third = [StreamSpec("sfs", opt.resume_path3, RGB)] if opt.resume_path3 else []
-    return [StreamSpec("rgb", opt.resume_path1, RGB), second, *third]
+        raise ValueError(f"--modality {modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
+    fused = StreamSpec("sfs" if FLOW not in streams else "flow", second, streams[-1])
+    return [StreamSpec("rgb", first, RGB), fused, *([StreamSpec("sfs", third, RGB)] if third else [])]
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ from argparse import Namespace
 from functools import partial
 
 from datasets import SINGLE_STREAMS, build_annotation, build_loader, build_recipe, check_data
-from engine import build_run, check_results, setup, step_rate
+from engine import build_run, build_settings, check_results, full_rate, setup
 from engine.command import cli, naming
 from models import Classify, create_mixing, frozen_norms, start_stream
 from opts import CLIP, TRAIN, parse_opts
-from workflows.training.session import choose_start, complete, describe_run, task_groups
+from workflows.training.session import choose_start, complete, describe_data, run_info, task_groups
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -41,12 +41,13 @@ def main(opt: Namespace) -> dict[str, float]:
     task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
-    groups = task_groups(task, begin, step_rate(opt))
-    info = describe_run(opt, model, names, build_recipe(opt, train, CLIP), {"train": train, "val": val})
+    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
+    recipe, data = build_recipe(opt, train, CLIP), describe_data(train, val)
+    info = run_info(model, names, recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(opt, run, model, train, val)
+    return complete(run, model, train, val, modality=opt.modality, compile_mode=opt.compile)
 
 
 if __name__ == "__main__":

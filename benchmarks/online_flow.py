@@ -27,7 +27,7 @@ from models import Distill, build_distillers, parameter_groups, start_stream
 from opts import parse_opts
 from sts_common.timing import Seconds, alternated
 from utils1 import extract_frames_flows
-from workflows.training.teacher_flow import build_teacher_flow
+from workflows.training.teacher_flow import flow_seen
 
 QUICK = {"model": "resnet", "model_depth": 18, "width": 0.25, "batch_size": 2, "n_workers": 2, "learning_rate": 1e-4}
 CLASS = "star_sway"
@@ -105,7 +105,9 @@ def write_tree(root: Path, videos: int, frames: int, size: tuple[int, int]) -> N
 
 def loader_of(opt: Namespace, device: torch.device) -> ClipLoader:
     """Build a loader of training batches, with published flow."""
-    return build_loader(opt, "train", flow=build_teacher_flow(opt, {}, "", device))
+    computed = opt.flow_source == "online"
+    flow = flow_seen({}, "", device, in_workers=bool(opt.n_workers)) if computed else None
+    return build_loader(opt, "train", flow=flow)
 
 
 def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:

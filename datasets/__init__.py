@@ -14,7 +14,7 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 """
 
 from .annotation import Annotation
-from .builders import build_annotation, build_clips, build_dataset, build_loader
+from .builders import build_annotation, build_clips, build_dataset, build_loader, build_recipe, check_data
 from .clips.augment import AUGMENTS
 from .clips.crops import TEST_CROPS
 from .clips.random_crops import CROPS
@@ -27,7 +27,7 @@ from .loaders import make_loader
 from .loading.loader import LOADERS, ClipLoader
 from .loading.online_flow import FLOW_SOURCES, OnlineFlow
 from .opening import open_videos
-from .records.clip_recipe import build_recipe, check_data, check_videos, make_recipe
+from .records.clip_recipe import check_videos, make_recipe
 from .records.lookup import MISSING
 from .stores.detect import STORES
 from .streams import (

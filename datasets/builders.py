@@ -1,7 +1,9 @@
 """Adapters from the options to the functions of this package, which take values."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -12,7 +14,8 @@ from .loaders import load_clips
 from .loading.loader import ClipLoader
 from .loading.online_flow import OnlineFlow
 from .opening import open_videos
-from .streams import MODALITIES, ClipView, Stream, views_of
+from .records.clip_recipe import check_classes, check_flow, images_made, provenance, report_other_clips, state_recipe
+from .streams import FLOW, MODALITIES, ClipView, Stream, views_of
 from .video import ClipDataset, VideoDataset
 
 
@@ -108,3 +111,45 @@ def build_loader(
         decoder=opt.decoder,
         flow=flow,
     )
+
+
+def build_recipe(
+    opt: Namespace, loader: ClipLoader, names: Sequence[str], flow: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Describe how the clips were made, as `make_recipe`.
+
+    Args:
+        opt: Describes the data.
+        loader: Reads them.
+        names: Options that shape a clip of a test, too.
+        flow: Content of `flow.json`, where flow is computed.
+    """
+    assert isinstance(loader.dataset, VideoDataset)
+    settings = {name: getattr(opt, name) for name in names}
+    images = images_made(loader.dataset.reader.store, opt.flow_source)
+    return state_recipe(settings, opt.train_sampling, images, flow)
+
+
+def check_data(
+    opt: Namespace, checkpoint: Mapping[str, Any], source: str, stream: Stream, class_names: Sequence[str] | None
+) -> None:
+    """Refuse data that a checkpoint's network would misread.
+
+    Args:
+        opt: Describes the data.
+        checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
+        source: Its name, for errors.
+        stream: Stream that the network reads.
+        class_names: Class names of the data, None where the classifier is about to be replaced.
+
+    Raises:
+        ValueError: If classes, clip geometry or the encoding of flow differ.
+    """
+    recipe = checkpoint.get("recipe", {})
+    if class_names is not None:
+        check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
+    report_other_clips(recipe, {name: getattr(opt, name) for name in recipe.keys() & vars(opt).keys()}, source)
+    if stream.source == FLOW.name:
+        root, online = Path(opt.frame_dir), opt.flow_source
+        images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
+        check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)

@@ -12,7 +12,7 @@ from .evaluation.metrics import confusion, video_metrics
 from .evaluation.result_file import result_lines, write_result
 from .evaluation.scores import Scores
 from .evaluation.scoring import ScoreAccumulator, score_videos
-from .training.creation import build_run, build_settings, create_run, create_stepper, full_rate, step_rate
+from .training.creation import build_run, build_settings, create_run, create_stepper, full_rate
 from .training.fit import run_epochs
 from .training.optim import OPTIMIZERS, SCHEDULES
 from .training.run import Run, find_start
@@ -46,7 +46,6 @@ __all__ = [
     "score_videos",
     "scores",
     "setup",
-    "step_rate",
     "video_metrics",
     "write_result",
 ]

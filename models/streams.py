@@ -209,24 +209,32 @@ def start_stream(
         return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
-    model = load_stream(opt, stream, as_pretrained(opt, stream, checkpoint, source), source, opt.n_classes)
+    pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)
+    model = load_stream(opt, stream, pretrained, source, opt.n_classes)
     model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
 
 
-def as_pretrained(opt: Namespace, stream: Stream, checkpoint: Mapping[str, Any], source: str) -> Mapping[str, Any]:
+def as_pretrained(
+    checkpoint: Mapping[str, Any], source: str, stream: Stream, *, normalisation: Sequence[str], model: str
+) -> Mapping[str, Any]:
     """Return a checkpoint to fine-tune on a stream, which may have learned another one of as many channels.
 
     So TSN begins RGB differences with weights of RGB (Wang et al., ECCV 2016). The normalisation is the new stream's.
+
+    Args:
+        checkpoint: Content of the file.
+        source: Its name, for the log.
+        stream: What it is to read.
+        normalisation: Of another stream than its own, as in `restore_stream`.
+        model: A key of `MODELS`, whose own normalisation "auto" may be.
     """
     stated = checkpoint.get("stream", stream.name)
     if stated == stream.name:
         return checkpoint
     log.info("%s: pre-trained on %s, and goes on with %s", source, stated, stream.name)
-    recipe = {
-        **checkpoint.get("recipe", {}),
-        "normalisation": normalisation_of(opt.normalisation, stream, model=opt.model),
-    }
+    settled = normalisation_of(normalisation, stream, model=model)
+    recipe = {**checkpoint.get("recipe", {}), "normalisation": settled}
     return {**checkpoint, "stream": stream.name, "recipe": recipe}
 
 

@@ -55,6 +55,7 @@ __all__ = [
     "named_checkpoints",
     "parse_opts",
     "parse_with",
+    "stated_in",
 ]
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ AT_LEAST_ONE = (
     *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
     *("checkpoint", "n_epochs", "iter_size"),
 )
+NUMBERS = (*AT_LEAST_ONE, "ft_begin_index", "manual_seed", "max_bad", "video_fps")  # whose range is checked here
 
 
 def parse_opts(
@@ -93,10 +95,12 @@ def parse_opts(
         set; the others may come from a checkpoint, see `adopt`.
     """
     opt = parse_with(build_parser(script, description, also), argv)
-    for name, value in (FINE_TUNING if fine_tunes(opt) else FROM_SCRATCH).items():
+    distils = len(MODALITIES[opt.modality]) > 1 or bool(opt.teacher)
+    fine_tunes = bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")  # as the published scripts did
+    for name, value in (FINE_TUNING if fine_tunes else FROM_SCRATCH).items():
         if getattr(opt, name) is None:
             setattr(opt, name, value)
-            if fine_tunes(opt):
+            if fine_tunes:
                 log.info(
                     "fine-tuning: --%s %s, as in the published scripts (give the option to change it)", name, value
                 )
@@ -130,12 +134,6 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
 
 
-def fine_tunes(opt: Namespace) -> bool:
-    """Return whether the fine-tuning defaults apply: with pre-trained weights, except when distilling on Kinetics."""
-    distils = len(MODALITIES[opt.modality]) > 1 or bool(opt.teacher)
-    return bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")
-
-
 def check(opt: Namespace) -> None:
     """Refuse options that cannot work together.
 
@@ -144,8 +142,9 @@ def check(opt: Namespace) -> None:
     """
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
-    check_numbers(opt)
-    check_options(opt)
+    check_numbers({name: getattr(opt, name) for name in NUMBERS})
+    of_network = {name: getattr(opt, name) for name in OPTIONS.values() if name in opt.given}
+    check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)
     check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
@@ -154,14 +153,14 @@ def check(opt: Namespace) -> None:
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 
 
-def check_numbers(opt: Namespace) -> None:
-    """Refuse numbers out of range; raises as `check`."""
+def check_numbers(numbers: Mapping[str, float]) -> None:
+    """Refuse numbers out of range, the values of `NUMBERS` by name; raises as `check`."""
     for name in AT_LEAST_ONE:
-        if getattr(opt, name) < 1:
-            raise ValueError(f"--{name} must be >= 1, got {getattr(opt, name)}")
-    if opt.ft_begin_index < 0:
-        raise ValueError(f"--ft_begin_index must be >= 0, got {opt.ft_begin_index}")
-    if not 0 <= opt.manual_seed < 2**31 or opt.max_bad < 0 or not 0 <= opt.video_fps < 1000:
+        if numbers[name] < 1:
+            raise ValueError(f"--{name} must be >= 1, got {numbers[name]}")
+    if numbers["ft_begin_index"] < 0:
+        raise ValueError(f"--ft_begin_index must be >= 0, got {numbers['ft_begin_index']}")
+    if not 0 <= numbers["manual_seed"] < 2**31 or numbers["max_bad"] < 0 or not 0 <= numbers["video_fps"] < 1000:
         raise ValueError("--manual_seed must be in [0, 2**31), --max_bad >= 0, --video_fps in (0, 1000) or source")
 
 
@@ -227,9 +226,14 @@ def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -
 
     Published checkpoints store no options; then they stay as they are, but for what the weights show.
     """
-    stored = shown_by(checkpoint) | checkpoint.get("options", {})
-    stated = {n: stored[n] for n in names if n in stored and n not in opt.given and DECLARED[n].allows(stored[n])}
+    stated = stated_in(checkpoint, [name for name in names if name not in opt.given])
     return Namespace(**vars(opt) | stated)
+
+
+def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the values of those options of `names` that a checkpoint states or its weights show."""
+    stored = shown_by(checkpoint) | checkpoint.get("options", {})
+    return {name: stored[name] for name in names if name in stored and DECLARED[name].allows(stored[name])}
 
 
 def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = ()) -> Namespace:

@@ -11,12 +11,34 @@ import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+from datasets import build_loader, modality_of
+from engine import setup
 from engine.command import cli
 from models.analysis.similarity import FEATURES
-from opts import SINGLE, build_parser, parse_with
-from workflows.understanding.layer_similarity import main
+from opts import SINGLE, as_trained, build_parser, parse_with
+from sts_common.json_text import as_json
+from workflows.testing.inputs import load_input
+from workflows.understanding.layer_similarity import check_clips, choose_clips, flow_read, read_networks, similarity
+from workflows.understanding.similarity_report import as_table
+
+
+def main(opt: Namespace) -> dict[str, Any]:
+    """Print the table; return its values."""
+    check_clips(opt.clips)
+    stored = read_networks(opt.student, opt.teacher, opt.baseline)
+    modality = modality_of(network.stream for network in stored.values())
+    data = as_trained(Namespace(**vars(opt) | {"modality": modality}), stored["student"].state)
+    device = setup(data.manual_seed, data.device)
+    networks = {role: load_input(data, *network) for role, network in stored.items()}
+    flow = flow_read(stored.values(), in_workers=bool(data.n_workers)) if data.flow_source == "online" else None
+    whole = build_loader(data, "val", [network.view for network in networks.values()], flow)
+    clips = choose_clips(whole, opt.clips, data.annotation_path)
+    report = similarity(networks, clips, device=device, features=opt.features, out=opt.out)
+    print(as_json(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
+    return report
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -36,12 +36,6 @@ def main(opt: Namespace) -> dict[str, Any]:
     return report
 
 
-def script(opt: Namespace) -> None:
-    """Exit with `DIFFERENT` if numbers differ."""
-    if not main(opt)["equal"]:
-        sys.exit(DIFFERENT)
-
-
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this tool, and those of test_single_stream.py."""
     parser = build_parser(SINGLE, __doc__)
@@ -66,4 +60,4 @@ def accuracy(text: str) -> float:
 
 
 if __name__ == "__main__":
-    cli.run(script, parse_args)
+    sys.exit(0 if cli.run(main, parse_args)["equal"] else DIFFERENT)

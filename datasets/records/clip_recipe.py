@@ -1,7 +1,6 @@
 """Recipe of clips in a checkpoint: how its data were made, and whether other data fit it."""
 
 import logging
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,37 +8,18 @@ from typing import Any
 from sts_common import counted
 
 from ..cutting import RECIPE, ClipOptions
-from ..loading.loader import ClipLoader
 from ..stores.cache import DecodedCache
 from ..stores.provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from ..stores.store import Store
 from ..stores.video_files import VideoFiles
 from ..streams import FLOW, Stream
 from ..subset import Videos
-from ..video import VideoDataset
 
 log = logging.getLogger(__name__)
 
 ELSEWHERE = {"train_sampling", "normalisation", "video_fps", "stream"}  # may differ, or are compared where they count
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
 TEST_SAMPLING = {"segments": "segments"}
-
-
-def build_recipe(
-    opt: Namespace, loader: ClipLoader, names: Sequence[str], flow: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Describe how the clips were made, as `make_recipe`.
-
-    Args:
-        opt: Describes the data.
-        loader: Reads them.
-        names: Options that shape a clip of a test, too.
-        flow: Content of `flow.json`, where flow is computed.
-    """
-    assert isinstance(loader.dataset, VideoDataset)
-    settings = {name: getattr(opt, name) for name in names}
-    images = images_made(loader.dataset.reader.store, opt.flow_source)
-    return state_recipe(settings, opt.train_sampling, images, flow)
 
 
 def make_recipe(videos: Videos, clips: ClipOptions, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -102,31 +82,6 @@ def provenance(
     return read_record(root / FRAMES_FILE) if flow_source == "online" else read_provenance(root)
 
 
-def check_data(
-    opt: Namespace, checkpoint: Mapping[str, Any], source: str, stream: Stream, class_names: Sequence[str] | None
-) -> None:
-    """Refuse data that a checkpoint's network would misread.
-
-    Args:
-        opt: Describes the data.
-        checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
-        source: Its name, for errors.
-        stream: Stream that the network reads.
-        class_names: Class names of the data, None where the classifier is about to be replaced.
-
-    Raises:
-        ValueError: If classes, clip geometry or the encoding of flow differ.
-    """
-    recipe = checkpoint.get("recipe", {})
-    if class_names is not None:
-        check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
-    report_other_clips(recipe, {name: getattr(opt, name) for name in recipe.keys() & vars(opt).keys()}, source)
-    if stream.source == FLOW.name:
-        root, online = Path(opt.frame_dir), opt.flow_source
-        images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
-        check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)
-
-
 def check_videos(
     videos: Videos,
     clips: ClipOptions,
@@ -136,7 +91,7 @@ def check_videos(
     stream: Stream,
     allow_flow_mismatch: bool = False,
 ) -> None:
-    """Refuse videos that a checkpoint's network would misread, as `check_data` does for those of the options.
+    """Refuse videos that a checkpoint's network would misread.
 
     Args:
         videos: What it is to read.

@@ -135,8 +135,8 @@ class EvaluationCountError(RuntimeError):
     """A test did not score every video exactly once."""
 
 
-def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> None:
-    """Call `main(parse())`; turn what a user can cause into one line on stderr and exit.
+def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Any:
+    """Return `main(parse())`; turn what a user can cause into one line on stderr and exit.
 
     Exit codes: 2 bad input, 3 non-finite numbers, 4 evaluation count, 5 disk full, 130 and 143 stopped by a signal.
     With `--debug` the traceback is shown instead of the line.
@@ -145,7 +145,7 @@ def run(main: Callable[[Namespace], Any], parse: Callable[[], Namespace]) -> Non
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     opt = parse()
     try:
-        main(opt)
+        return main(opt)
     except (ValueError, OSError, FloatingPointError, RuntimeError) as error:
         if opt.debug or not is_explained(error):
             raise

@@ -16,11 +16,6 @@ from .settings import RunSettings
 from .stepper import Stepper
 
 
-def step_rate(opt: Namespace) -> float:
-    """Return the learning rate, scaled to the clips of a step where `--lr_scale_base` is given."""
-    return full_rate(build_settings(opt), opt.batch_size)
-
-
 def full_rate(settings: RunSettings, batch_size: int) -> float:
     """Return the learning rate of groups that learn, scaled to the clips of a step where `lr_scale_base` is given."""
     return scaled_rate(settings.learning_rate, batch_size, settings.iter_size, world(), settings.lr_scale_base)

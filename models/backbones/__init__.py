@@ -1,11 +1,11 @@
 """The table of networks, and networks from their names and arguments. A new one is one file plus one line here."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, split_layout
+from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, parse_arguments, split_layout
 from .contract import Backbone, ModelSpec, Weights
 from .resnet import ResNet
 from .resnext import ResNeXt
@@ -57,20 +57,24 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> Backbone:
     return create_model(opt.model, in_channels, num_classes, **arguments_from(opt, spec_of(opt.model)))
 
 
-def check_options(opt: Namespace) -> None:
+def check_options(model: str, given: Mapping[str, Any], words: Sequence[str] = ()) -> None:
     """Refuse options that the network has no argument for, unless they are as they would be without.
+
+    Args:
+        model: A key of `MODELS`.
+        given: Values of the options that were given, by name; those of no argument are passed over.
+        words: Of `--model_args`.
 
     Raises:
         ValueError: Names the option and those that there are.
     """
-    spec = spec_of(opt.model)
+    spec = spec_of(model)
     taken, all_taken = arguments_of(spec), [arguments_of(other) for other in MODELS.values()]
     for name, option in OPTIONS.items():
         defaults = [0 if name == "depth" else arguments[name] for arguments in all_taken if name in arguments]
-        value = getattr(opt, option)
-        if name not in taken and option in opt.given and value not in defaults:
-            check_arguments(opt.model, spec, {name: value})
-    arguments_from(opt, spec)
+        if name not in taken and option in given and given[option] not in defaults:
+            check_arguments(model, spec, {name: given[option]})
+    parse_arguments(model, spec, words)
 
 
 def clip_shape(network: Backbone) -> tuple[int, int, int, int]:

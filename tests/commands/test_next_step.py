@@ -19,7 +19,7 @@ from engine import checkpoint
 from engine.checkpoint.lock import Lock, check_results
 from engine.checkpoint.rolling import Checkpoints
 from engine.command import naming
-from opts import DISTILL, build_parser, parse_opts
+from opts import ARCHITECTURE, DISTILL, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
 
@@ -222,21 +222,22 @@ def test_a_student_of_another_architecture_needs_no_word_about_its_teacher(runs,
 def test_a_student_that_is_told_nothing_says_what_it_is(caplog):
     caplog.set_level(logging.INFO)
     opt = parse_opts(["--model", "resnet"])
-    taught = teachers.teacher_options(opt, {"options": {"model": "resnet", "model_depth": 18, "width": 0.5}})
-    assert (taught.model, taught.model_depth, taught.width) == ("resnet", 18, 0.5)
-    teachers.tell_student(opt, taught, "")
+    student = {option: getattr(opt, option) for option in ARCHITECTURE}
+    stated = {"model": "resnet", "model_depth": 18, "width": 0.5}
+    assert teachers.architecture_in({"options": stated}, opt.width) == stated
+    teachers.tell_student(student, student | stated, "", given=opt.given)
     assert "not given, so the student's is the default: model_depth, width" in caplog.text
     assert "--model_depth 18 --width 0.5" in caplog.text
 
 
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_a_published_teacher_has_the_network_it_names_and_the_width_of_its_weights(prefix):
-    opt = parse_opts("--model resnet --model_depth 10 --width 0.5 --resnet_shortcut A".split())
     weights = {f"{prefix}conv1.weight": torch.zeros(64, 2, 7, 7, 7)}
-    taught = teachers.teacher_options(opt, {"arch": "resnext-101", "state_dict": weights})
-    assert (taught.model, taught.model_depth, taught.width, taught.resnet_shortcut) == ("resnext", 101, 1.0, "A")
-    bare = teachers.teacher_options(opt, {f"{prefix}conv1.weight": torch.zeros(32, 2, 7, 7, 7)})
-    assert (bare.model_depth, bare.width) == (10, 0.5)
+    taught = teachers.architecture_in({"arch": "resnext-101", "state_dict": weights}, 0.5)
+    assert (taught["model"], taught["model_depth"], taught["width"]) == ("resnext", 101, 1.0)
+    assert "resnet_shortcut" not in taught  # nothing shows it, so that it is what the options say
+    bare = teachers.architecture_in({f"{prefix}conv1.weight": torch.zeros(32, 2, 7, 7, 7)}, 0.5)
+    assert not {"model_depth", "width"} & bare.keys()
 
 
 def test_options_become_the_words_that_set_them():
@@ -245,10 +246,9 @@ def test_options_become_the_words_that_set_them():
         "--output_layers avgpool --learning_rate 1e-05 --flip never --video_fps 0.0 --compile max-autotune"
     ).split()
     opt = parse_opts(words)
-    again = parse_opts(words_of(opt, vars(opt).keys() - {"given"}))
+    again = parse_opts(words_of({name: value for name, value in vars(opt).items() if name != "given"}))
     assert vars(again) | {"given": opt.given} == vars(opt)
-    dashed = parse_opts(["--frame_dir=-a b"])
-    assert words_of(dashed, ["frame_dir"]) == ["--frame_dir=-a b"]
+    assert words_of({"frame_dir": "-a b"}) == ["--frame_dir=-a b"]
 
 
 def test_commands_name_scripts_as_seen_from_here(tmp_path, monkeypatch):

@@ -26,7 +26,7 @@ from flow import build_flow, encode
 from opts import parse_opts
 from utils1 import extract_frames_flows
 from workflows.training import teacher_flow
-from workflows.training.teacher_flow import build_teacher_flow, shared_flow
+from workflows.training.teacher_flow import flow_seen, shared_flow
 
 CPU = torch.device("cpu")
 SIZES = ((60, 76, 12), (72, 60, 12), (60, 76, 6), (60, 76, 12))  # height, width and frames of a class's videos
@@ -81,10 +81,8 @@ def options(root: Path, *words: str):
     return parse_opts([*words_for(root, root / "results"), *ONLINE, *words])
 
 
-def flow_for(opt, state=None) -> OnlineFlow:
-    flow = build_teacher_flow(opt, state or {}, "flow.pth", CPU)
-    assert flow is not None
-    return flow
+def flow_for(opt, state=None, device=CPU) -> OnlineFlow:
+    return flow_seen(state or {}, "flow.pth", device, in_workers=bool(opt.n_workers))
 
 
 def in_this_process(flow: OnlineFlow) -> OnlineFlow:
@@ -243,8 +241,7 @@ def test_a_gpu_takes_the_recorded_schedule_and_leaves_opencvs_flows_to_loader_pr
     recorded = {**build_flow("tvl1").description["parameters"], "warps": 3}
     for name, parameters in (("tvl1", recorded), ("dis", {"iterations": 20})):
         state = {"recipe": {"provenance": {"algorithm": name, "parameters": parameters}}}
-        flow = build_teacher_flow(opt, state, "flow.pth", torch.device("cuda:1"))
-        assert flow is not None
+        flow = flow_for(opt, state, torch.device("cuda:1"))
         assert flow.device == (torch.device("cuda:1") if name == "tvl1" else None)
     assert asked == [("opencv", "cuda:1", recorded)]
 
@@ -272,8 +269,7 @@ def test_without_the_native_kernel_torch_computes_nearly_the_same(frames_only, m
 def test_flow_that_only_opencv_has_is_computed_by_opencv(frames_only):
     state = {"recipe": {"provenance": {"algorithm": "tvl1", "parameters": {"gamma": 0.1}}}}
     for device in ("cpu", "cuda"):
-        flow = build_teacher_flow(options(frames_only), state, "flow.pth", torch.device(device))
-        assert flow is not None
+        flow = flow_for(options(frames_only), state, torch.device(device))
         assert flow.device is None
         assert flow.record["library"].startswith("opencv")
 
@@ -342,7 +338,7 @@ def test_the_training_process_can_compute_the_flow_of_a_whole_run(frames_only, t
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_a_gpu_computes_the_flow_of_a_run(frames_only, teacher, tmp_path):
     opt = options(frames_only, "--batch_size", "6")
-    on_gpu = build_teacher_flow(opt, {}, "flow.pth", torch.device("cuda"))
+    on_gpu = flow_for(opt, device=torch.device("cuda"))
     batches = [next(iter(build_loader(opt, "train", flow=flow))) for flow in (flow_for(opt), on_gpu)]
     difference = (batches[0]["flow"].int() - batches[1]["flow"].cpu().int()).abs()
     assert (difference <= 1).float().mean() > 0.95

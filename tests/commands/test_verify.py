@@ -2,7 +2,9 @@
 
 import json
 import re
+import runpy
 import shutil
+import sys
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +21,6 @@ import train
 from datasets import build_annotation
 from engine import checkpoint
 from engine.checkpoint import tensor_file
-from engine.command import cli
 from opts import parse_opts
 from utils1 import verify
 from workflows.verifying.causes import about_metric, about_tail
@@ -429,7 +430,7 @@ def test_an_expectation_in_percent_is_refused(capsys):
     assert "66.7 is not in [0, 1]; 66.7 % is 0.667" in capsys.readouterr().err
 
 
-def test_the_exit_code_says_what_came_out(trained, tree, tmp_path, capsys):
+def test_the_exit_code_says_what_came_out(trained, tree, tmp_path, capsys, monkeypatch):
     words = ["--annotation_path", str(tree / "labels"), "--n_workers", "0", "--device", "cpu", "--part"]
     for file, more, code in (
         (trained["rgb"], ["val", "--json"], 0),
@@ -437,12 +438,10 @@ def test_the_exit_code_says_what_came_out(trained, tree, tmp_path, capsys):
         (tmp_path / "none.pth", ["val"], 2),
         (trained["rgb"], ["val", "--splitt", "2"], 2),
     ):
-        command = [str(file), str(tree / "frames"), *words, *more]
-        try:
-            cli.run(verify.script, lambda command=command: verify.parse_args(command))
-            ended = 0
-        except SystemExit as stopped:
-            ended = stopped.code
+        monkeypatch.setattr(sys, "argv", ["verify.py", str(file), str(tree / "frames"), *words, *more])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(verify.__file__, run_name="__main__")
+        ended = end.value.code
         out, err = capsys.readouterr()
         assert ended == code, err
         assert (code == 2) == ("error: " in err)

@@ -2,6 +2,8 @@
 
 import ast
 from collections import defaultdict
+from fnmatch import fnmatch
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,10 +15,15 @@ ROOT = Path(__file__).parents[2]
 ISLANDS = ("models", "datasets", "flow", "engine")
 FOLDERS = (*ISLANDS, "sts_common", "opts", "workflows", "utils1", "benchmarks")
 SCRIPTS = [command.script for command in COMMANDS.values()]
-OF_VALUES = (  # workflows whose functions take values by keyword
-    *("auditing", "exporting", "extracting", "fusion_lab", "listing", "measuring", "packing", "plotting", "predicting"),
-    *("reporting", "stored_flow"),
+# Where adapters from the options to values may be, beside commands; all else takes values.
+ADAPTERS = (
+    *("opts/*", "datasets/builders.py", "engine/command/*", "engine/training/creation.py"),
+    *("models/backbones/__init__.py", "models/backbones/arguments.py", "models/distill/__init__.py"),
+    *("models/streams.py", "workflows/testing/evaluation.py", "workflows/testing/inputs.py"),
+    *("workflows/training/chosen_teachers.py", "workflows/training/session.py", "workflows/verifying/subject.py"),
 )
+COMMAND_FILES = ("*.py", "utils1/*.py", "engine/checkpoint/__main__.py")
+MOST_ADAPTERS = 59
 STORY = "demo.py"  # a script that tells a story, and no thin door
 LEVELS = {"sts_common": 0, **dict.fromkeys(ISLANDS, 1), "opts": 2, "workflows": 3, "utils1": 4, "benchmarks": 4}
 MOST_FILES, MOST_LINES = 16, 260
@@ -98,21 +105,71 @@ def test_commands_are_thin(script):
     assert len((ROOT / script).read_text("utf-8").splitlines()) < 80
 
 
-def test_commands_alone_read_the_options_of_these_workflows():
-    def takes_options(node: ast.AST) -> bool:
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs] if is_function else []
-        return any(a.arg == "opt" or (a.annotation and "Namespace" in ast.unparse(a.annotation)) for a in arguments)
+def takers_of_options(tree: ast.AST) -> list[str]:
+    """The functions that take the options of a command line, whatever the argument is called."""
+    found = []
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        arguments += [argument for argument in (node.args.vararg, node.args.kwarg) if argument]
+        annotations = [ast.unparse(argument.annotation) for argument in arguments if argument.annotation]
+        if any(argument.arg == "opt" for argument in arguments) or any("Namespace" in text for text in annotations):
+            found.append(node.name)
+    return found
 
-    paths = [path for folder in OF_VALUES for path in (ROOT / "workflows" / folder).glob("*.py")]
-    assert len(paths) > 2 * len(OF_VALUES)
-    found = [
-        f"{path.stem}.{node.name}"
-        for path in paths
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
-        if takes_options(node)
-    ]
-    assert found == []
+
+@cache
+def of_options() -> dict[str, list[str]]:
+    """Functions that take options, by the file they are in."""
+    found = {path.relative_to(ROOT): takers_of_options(ast.parse(path.read_text("utf-8"))) for path in sources()}
+    return {path.as_posix(): names for path, names in found.items() if names and path.parts[0] != "benchmarks"}
+
+
+def is_one_of(path: str, patterns: tuple[str, ...]) -> bool:
+    return any(path.count("/") == pattern.count("/") and fnmatch(path, pattern) for pattern in patterns)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "takes"),
+    [
+        ("opt", True),
+        ("seed, *, opt", True),
+        ("settings: Namespace", True),
+        ("first: argparse.Namespace | None = None, /", True),
+        ("*runs: Namespace", True),
+        ("main: Callable[[Namespace], None]", True),
+        ("options: Mapping[str, Any], given: Collection[str] = ()", False),
+        ("", False),
+    ],
+)
+def test_a_function_that_takes_options_is_seen(arguments, takes):
+    inner = f"class A:\n    def a(self):\n        def b({arguments}): ...\n"
+    assert takers_of_options(ast.parse(inner)) == (["b"] if takes else [])
+
+
+def test_options_end_at_commands_and_adapters():
+    elsewhere = {
+        path: names for path, names in of_options().items() if not is_one_of(path, (*ADAPTERS, *COMMAND_FILES))
+    }
+    assert elsewhere == {}
+
+
+def test_few_functions_take_options():
+    found = of_options()
+    assert len(found) > len(SCRIPTS)  # they are seen at all
+    count = sum(map(len, found.values()))
+    assert count <= MOST_ADAPTERS, f"{count} functions take options: let those of values take values"
+
+
+def test_every_place_of_adapters_has_one():
+    found = of_options()
+    assert [pattern for pattern in ADAPTERS if not any(is_one_of(path, (pattern,)) for path in found)] == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_of_a_command_main_alone_takes_options(script):
+    assert [name for name in of_options().get(script, []) if name != "main"] == []
 
 
 def test_folders_hold_about_a_dozen_files():

@@ -13,11 +13,12 @@ from typing import Any, BinaryIO, NamedTuple
 import torch
 from torch.export.passes import move_to_device_pass
 
+from datasets import STREAMS
 from engine.checkpoint import tensor_file
 from models import fuse
 from sts_common.json_text import as_json
 
-from ..predicting.trained import load_network
+from ..testing.loading import network_in
 from .plan import ABOUT, DTYPES, Clips, Export
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
@@ -107,7 +108,7 @@ def write_safetensors(export: Export, file: BinaryIO) -> None:
 def read_safetensors(path: Path, device: torch.device) -> Run:
     """Build the network from the file, as the scripts do."""
     state = tensor_file.read(path)
-    model = load_network(state, str(path)).to(device)
+    model = network_in(state, str(path), STREAMS[state["stream"]]).to(device)
     return lambda clips: {"logits": fuse(model(clips).logits[None])}
 
 

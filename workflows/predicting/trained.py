@@ -1,16 +1,16 @@
 """Trained networks with what is known of them: from checkpoint files, or as a program holds them."""
 
 import copy
-from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import STREAMS, ClipView
 from engine import checkpoint
-from models import StreamNetwork, load_stream
+from models import StreamNetwork
 
 from ..testing.fusing import check_distinct
+from ..testing.loading import network_in
 from .agreement import check_states, common_recipe
 
 Source = str | Path | StreamNetwork | tuple[StreamNetwork, Mapping[str, Any]]  # the last with its checkpoint's content
@@ -121,7 +121,7 @@ def state_of(source: Source) -> dict[str, Any]:
 
 def carried(network: StreamNetwork) -> dict[str, Any]:
     """Return what a network itself knows of its checkpoint."""
-    values = {name: getattr(network, name, None) for name in ("class_names", "recipe")}
+    values = {"class_names": network.class_names, "recipe": network.recipe}
     return {name: value for name, value in values.items() if value}
 
 
@@ -133,12 +133,7 @@ def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNet
     """
     network = bare(source)
     if network is None:
-        return load_network(state, name)
+        return network_in(state, name, STREAMS[state["stream"]])
     if network.num_classes != len(state["class_names"]):
         raise ValueError(f"{name}: {network.num_classes} outputs for {len(state['class_names'])} class names")
     return copy.deepcopy(network).eval()
-
-
-def load_network(state: Mapping[str, Any], source: str) -> StreamNetwork:
-    """Load the network of a checkpoint that states its options and stream, in eval mode."""
-    return load_stream(Namespace(**state["options"]), STREAMS[state["stream"]], state, source).eval()

@@ -3,8 +3,8 @@
 import argparse
 import os
 import shlex
-from argparse import Action, Namespace
-from collections.abc import Collection, Iterable
+from argparse import Action
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,15 +36,17 @@ def quoted(word: object) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def words_of(opt: Namespace, names: Collection[str], script: str | None = None) -> list[str]:
-    """Return the command-line words that set some options as they are, without those at their default.
+def words_of(values: Mapping[str, Any], script: str | None = None) -> list[str]:
+    """Return the command-line words that set options to values, without those at their default.
 
-    With `script` only those that it takes.
+    Args:
+        values: Of options by name; None is that of one which is not set.
+        script: Only the options that it takes; None: those of all scripts.
     """
     words: list[str] = []
     for action in actions(script):
-        value = getattr(opt, action.dest, None)
-        if action.dest in names and value is not None and value != action.default:
+        value = values.get(action.dest)
+        if value is not None and value != action.default:
             words += words_for(action, value)
     return words
 

@@ -2,17 +2,13 @@
 
 import json
 import logging
-from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Protocol
 
-from datasets import ClipDataset, Stream
+from datasets import Stream
 from datasets.lists.entries import Listing
-from datasets.records.clip_recipe import images_made
 from datasets.records.fingerprint import list_sha256
 from engine.checkpoint import finished_epochs
-from models.backbones import arch_of
-from opts import STATED
 from sts_common.files import sha256
 from sts_common.json_text import as_json
 
@@ -31,33 +27,33 @@ class Source(Protocol):
 
 
 def state_scored(
-    opt: Namespace,
-    dataset: ClipDataset,
     listing: Listing,
-    sources: Sequence[Source],
-    states: Sequence[Mapping[str, Any]],
+    checkpoints: Mapping[str, Mapping[str, Any]],
+    *,
+    subset: str,
+    options: Mapping[str, Any],
+    provenance: Mapping[str, Any],
+    activation: str,
 ) -> dict[str, Any]:
     """Return `Scores.about` as plain values, without the fusion of the streams.
 
     Args:
-        opt: Options as used.
-        dataset: What is scored.
-        listing: What its annotation lists.
-        sources: Streams.
-        states: Their checkpoints.
+        listing: What the annotation lists.
+        checkpoints: Of each stream by name, see `state_checkpoint`.
+        subset: What is scored.
+        options: As used, those of `STATED` by name.
+        provenance: Of the images, see `images_made`.
+        activation: Of clips before their mean is taken, a key of `FUSIONS`; "" for none.
     """
     about = {
-        "subset": opt.test_subset,
-        "dataset": opt.dataset,
-        "split": opt.split,
+        "subset": subset,
+        "dataset": options["dataset"],
+        "split": options["split"],
         "list_sha256": list_sha256(listing.entries),
-        "options": {name: getattr(opt, name) for name in STATED},
-        "provenance": images_made(dataset.reader.store, opt.flow_source),
-        "activation": opt.fusion if opt.clip_mean == "after" else "",
-        "checkpoints": {
-            source.name: state_checkpoint(source, state, arch_of(opt.model, opt.model_depth))
-            for source, state in zip(sources, states, strict=True)
-        },
+        "options": dict(options),
+        "provenance": dict(provenance),
+        "activation": activation,
+        "checkpoints": dict(checkpoints),
     }
     return json.loads(as_json(about, default=str, skipkeys=True))  # files of others may hold tensors
 

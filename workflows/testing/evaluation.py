@@ -2,22 +2,25 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from datasets import FLOW, MODALITIES, ClipDataset, Stream, build_annotation, build_loader, check_data, modality_of
+from datasets import FLOW, MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
+from datasets.records.clip_recipe import images_made
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
-from models import StreamNetwork, load_stream, stream_weights
-from opts import ARCHITECTURE, adopt, as_trained
+from models import StreamNetwork, stream_weights
+from models.backbones import arch_of
+from opts import STATED, as_trained
 
-from ..shared.score_facts import check_held_out, state_scored
+from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
-from .inputs import at_own_size, stream_of
+from .inputs import load_input, stream_of
 from .scoring import same_classes, score
 
 log = logging.getLogger(__name__)
@@ -56,14 +59,35 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         ValueError: If a checkpoint does not fit its stream, the data or the others.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
-    opt, specs, states = load_specs(opt, specs)
+    specs, states = load_specs(specs, opt.fusion_weights)
+    opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [])
+    modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
+    if opt.stream and opt.only_RGB and reads_flow(specs):
+        raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
+    named = {"modality": modality, "run_name": tested_run(opt.run_name, states[0], len(specs))}
+    opt = Namespace(**vars(opt) | named)
+    if opt.test_subset == "val":
+        for spec, state in zip(specs, states, strict=True):
+            check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
-    networks = load_networks(opt, specs, states, listing.class_names)
-    loader = build_loader(opt, "test", [network.view for network in networks], annotation=annotation)
+    networks = load_networks(
+        specs, states, partial(load_input, opt, num_classes=opt.n_classes, class_names=listing.class_names)
+    )
+    same_classes([*networks.values()], [spec.path for spec in specs], len(listing.class_names))
+    loader = build_loader(opt, "test", [network.view for network in networks.values()], annotation=annotation)
     assert isinstance(loader.dataset, ClipDataset)
+    arch = arch_of(opt.model, opt.model_depth)  # of published checkpoints, which state none
+    about = state_scored(
+        listing,
+        {spec.name: state_checkpoint(spec, state, arch) for spec, state in zip(specs, states, strict=True)},
+        subset=opt.test_subset,
+        options={name: getattr(opt, name) for name in STATED},
+        provenance=images_made(loader.dataset.reader.store, opt.flow_source),
+        activation=opt.fusion if opt.clip_mean == "after" else "",
+    )
     scores = score(
-        {spec.name: network for spec, network in zip(specs, networks, strict=True)},
+        networks,
         loader,
         class_names=listing.class_names,
         listed=len(listing.entries),
@@ -74,26 +98,28 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         amp=opt.amp,
         compile_mode=opt.compile,
         group_width=opt.group_width,
-        about=state_scored(opt, loader.dataset, listing, specs, states),
+        about=about,
     )
     return opt, scores
 
 
-def load_specs(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, list[StreamSpec], list[dict[str, Any]]]:
-    """Load checkpoints and complete options and streams from them; raises as `score_streams`."""
+def load_specs(
+    specs: Sequence[StreamSpec], weights: Sequence[float] | None
+) -> tuple[list[StreamSpec], list[dict[str, Any]]]:
+    """Load checkpoints and complete streams from them; raises as `score_streams`.
+
+    Args:
+        specs: Streams.
+        weights: Of their fusion, see `stream_weights`.
+    """
     for i, spec in enumerate(specs, 1):
         if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     check_distinct([spec.path for spec in specs], ALONE)
-    stream_weights(opt.fusion_weights, len(specs))  # an error now, not after hours of scoring
+    stream_weights(weights, len(specs))  # an error now, not after hours of scoring
     states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
     pairs = zip(specs, states, strict=True)
-    specs = [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs]
-    opt = settled(opt, states[0], specs)
-    if opt.test_subset == "val":
-        for spec, state in zip(specs, states, strict=True):
-            check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
-    return opt, specs, states
+    return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
 
 
 def method_of(fusion: str) -> str:
@@ -102,18 +128,23 @@ def method_of(fusion: str) -> str:
 
 
 def load_networks(
-    opt: Namespace, specs: Sequence[StreamSpec], states: Sequence[Mapping[str, Any]], class_names: Sequence[str]
-) -> list[StreamNetwork]:
-    """Load the networks of some checkpoints, and check that they fit; raises as `score_streams`."""
-    networks = []
-    for (_, path, stream), state in zip(specs, states, strict=True):
+    specs: Sequence[StreamSpec],
+    states: Sequence[Mapping[str, Any]],
+    load: Callable[[Mapping[str, Any], str, Stream], StreamNetwork],
+) -> dict[str, StreamNetwork]:
+    """Load the networks of some checkpoints by the names of their streams, and say which have a side of their own.
+
+    Args:
+        specs: Streams.
+        states: Their checkpoints.
+        load: Loads the network of a checkpoint, given its name and the stream that it reads.
+    """
+    networks = {}
+    for (name, path, stream), state in zip(specs, states, strict=True):
         assert stream
-        network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, path, opt.n_classes)
-        check_data(at_own_size(network, opt, state), state, path, stream, class_names)
-        if network.view != stream.name:
-            log.info("%s: reads %s, at the side of its training", path, network.view)
-        networks.append(network)
-    same_classes(networks, [spec.path for spec in specs], len(class_names))
+        networks[name] = load(state, path, stream)
+        if networks[name].view != stream.name:
+            log.info("%s: reads %s, at the side of its training", path, networks[name].view)
     return networks
 
 
@@ -122,22 +153,24 @@ def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in state.items() if name != "optimizer"}
 
 
-def settled(opt: Namespace, state: Mapping[str, Any], specs: Sequence[StreamSpec]) -> Namespace:
-    """Return the options of a test: those not given from its first checkpoint, and `--modality` as the streams.
+def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
+    """Return the key of `MODALITIES` that is tested: the given one, or the streams that are read.
 
     Raises:
-        ValueError: If the given ones exclude a stream.
+        ValueError: If the given one excludes a stream.
     """
-    opt = as_trained(opt, state, ["val_fraction"] if opt.test_subset == "val" else [])
     read = {spec.path: spec.stream for spec in specs if spec.stream}
-    modality = opt.modality if "modality" in opt.given else modality_of(read.values())
+    modality = given or modality_of(read.values())
     there = {stream.source for stream in MODALITIES[modality]}
     for path, stream in read.items():
         if stream.source not in there:
             raise ValueError(f"--modality {modality}: {path} reads {stream.name}; leave --modality out")
-    if opt.stream and opt.only_RGB and any(stream.source == FLOW.name for stream in read.values()):
-        raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
-    return Namespace(**vars(opt) | {"modality": modality, "run_name": tested_run(opt.run_name, state, len(specs))})
+    return modality
+
+
+def reads_flow(specs: Sequence[StreamSpec]) -> bool:
+    """Return whether a network reads what is made of flow."""
+    return any(spec.stream and spec.stream.source == FLOW.name for spec in specs)
 
 
 def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> str | None:

@@ -1,13 +1,14 @@
 """Input of the network of a checkpoint: its stream, and the size at which it is read."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import STREAMS, ClipView, Stream
+from datasets import STREAMS, ClipView, Stream, check_data
 from datasets.clips.crops import short_side_for
-from models import StreamNetwork
+from models import StreamNetwork, load_stream
 from models.weights import stream_channels, weights_of
+from opts import ARCHITECTURE, adopt
 
 
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
@@ -25,19 +26,52 @@ def stream_of(state: Mapping[str, Any], source: str) -> Stream:
     raise ValueError(f"{source}: {problem} its first convolution has {channels} input channels ({known})")
 
 
-def at_own_size(network: StreamNetwork, opt: Namespace, state: Mapping[str, Any]) -> Namespace:
-    """Let a network read its stream at the side of its training, unless one is given; return the options for that.
+def load_input(
+    opt: Namespace,
+    state: Mapping[str, Any],
+    source: str,
+    stream: Stream,
+    *,
+    num_classes: int | None = None,
+    class_names: Sequence[str] | None = None,
+) -> StreamNetwork:
+    """Load the network of a checkpoint in its own architecture, to read its stream at the side of its training.
+
+    A side that is given is the side of all networks.
+
+    Args:
+        opt: Options of the clips, as used.
+        state: Content of the checkpoint; a published one states no side.
+        source: Its name, for errors.
+        stream: What the network reads.
+        num_classes: Outputs it must have; None accepts any.
+        class_names: Of the data, which must be the network's; None accepts any.
+
+    Raises:
+        ValueError: If the checkpoint does not fit its stream or the data.
+    """
+    network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, source, num_classes)
+    side = opt.sample_size if "sample_size" in opt.given else state.get("recipe", {}).get("sample_size")
+    size = own_size(network, side, opt.sample_size, opt.short_side)
+    check_data(Namespace(**vars(opt) | size), state, source, stream, class_names)
+    return network
+
+
+def own_size(network: StreamNetwork, side: int | None, usual: int, short_side: int | None) -> dict[str, int | None]:
+    """Let a network read its stream at a side of its own; return the size of its clips.
 
     The short side of the frames is in proportion, so that all networks see the same part of them.
 
     Args:
         network: Its `view` is set.
-        opt: Options of the clips.
-        state: The network's checkpoint; a published one states no side.
+        side: Of what it reads, pixels; None for the usual one.
+        usual: That of the clips.
+        short_side: To which frames are scaled for that one; None for as they are.
+
+    Returns:
+        "sample_size" and "short_side".
     """
-    side = state.get("recipe", {}).get("sample_size", opt.sample_size)
-    if "sample_size" in opt.given or side == opt.sample_size:
-        return opt
+    if side in (None, usual):
+        return {"sample_size": usual, "short_side": short_side}
     network.view = ClipView(STREAMS[network.stream], side).name
-    short_side = short_side_for(side, opt.sample_size, opt.short_side)
-    return Namespace(**vars(opt) | {"sample_size": side, "short_side": short_side})
+    return {"sample_size": side, "short_side": short_side_for(side, usual, short_side)}

@@ -1,7 +1,8 @@
 """Networks from checkpoint files, by keyword arguments."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from datasets import Stream
@@ -51,14 +52,39 @@ def load_checkpoint(
     words = [normalisation] if isinstance(normalisation, str) else list(map(str, normalisation))
     given = {OPTIONS.get(name, "model_args") for name in arguments}
     given |= {"normalisation"} if words != ["auto"] else set()
-    origin = origin_of(state)
+    read = stream or stream_of(state, source)
+    return network_in(state, source, read, model=model, arguments=arguments, normalisation=words, given=given)
+
+
+def network_in(
+    state: Mapping[str, Any],
+    source: str,
+    stream: Stream,
+    *,
+    model: str | None = None,
+    arguments: Mapping[str, Any] = MappingProxyType({}),
+    normalisation: Sequence[str] | None = None,
+    given: Collection[str] | None = None,
+) -> StreamNetwork:
+    """Return the network of a checkpoint that is read already, as `load_checkpoint`.
+
+    Args:
+        state: Content of the checkpoint.
+        source: Its name, for messages.
+        stream: What the network reads.
+        model: As in `load_checkpoint`.
+        arguments: Likewise.
+        normalisation: As words, see `restore_stream`; None: as the options of its training, else "auto".
+        given: Names of the options that were given; None: those of its training.
+    """
+    origin, options = origin_of(state), state.get("options", {})
     if model not in (None, origin["name"]):
         origin = {"name": model, "args": {}}
     return restore_stream(
         state,
         source,
-        stream or stream_of(state, source),
+        stream,
         {"name": origin["name"], "args": origin["args"] | arguments},
-        normalisation=words,
-        given=given,
+        normalisation=options.get("normalisation", ("auto",)) if normalisation is None else normalisation,
+        given=options.get("given", ()) if given is None else given,
     ).eval()

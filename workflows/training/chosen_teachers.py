@@ -9,10 +9,10 @@ from datasets import FLOW, MODALITIES, RGB, Stream, check_data
 from engine import checkpoint
 from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
 from models.distill import losses_for, parse_teacher_losses
-from opts import named_checkpoints
+from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
-from .teachers import teacher_options
+from .teachers import architecture_in
 
 NAME = re.compile(r"(?!ce$)[A-Za-z0-9-]+")  # terms are called after teachers, and one of them is loss_ce
 
@@ -25,7 +25,8 @@ class Teacher(NamedTuple):
         path: Of its checkpoint.
         checkpoint: Content of it.
         stream: What it reads.
-        opt: Options, with the architecture of its checkpoint, and the size of what it sees.
+        architecture: Values of the options `ARCHITECTURE`, as of its checkpoint.
+        size: Side of what it sees, pixels.
         network: Loaded.
         other_classes: Whether it states classes that are not those of the data.
     """
@@ -34,7 +35,8 @@ class Teacher(NamedTuple):
     path: str
     checkpoint: Mapping[str, Any]
     stream: Stream
-    opt: Namespace
+    architecture: Mapping[str, Any]
+    size: int
     network: StreamNetwork
     other_classes: bool
 
@@ -108,15 +110,16 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
         state = checkpoint.load(path)
         stream, own = (stream_of(state, path), state.get("recipe", {})) if name else (FLOW, {})
         size = {"sample_size": own.get("sample_size", opt.sample_size)}
-        taught = Namespace(**vars(teacher_options(opt, state)) | size)
+        taught = Namespace(**vars(opt) | architecture_in(state, opt.width) | size | {"given": []})
         network = load_stream(taught, stream, state, path)
         if taught.sample_size != opt.sample_size:
             network.view = f"{stream.name}@{taught.sample_size}"
+        architecture = {option: getattr(taught, option) for option in ARCHITECTURE}
         compares = any(DISTILLERS[loss].build.compares_logits for loss, _ in losses_for(name, opt.distill, special))
         seen = Namespace(**vars(opt) | size)
         check_data(seen, state, path, stream, class_names if compares else None)
         others = state.get("class_names", class_names) != list(class_names)
-        teachers.append(Teacher(name, path, state, stream, taught, network, others))
+        teachers.append(Teacher(name, path, state, stream, architecture, taught.sample_size, network, others))
     return teachers
 
 
@@ -174,7 +177,7 @@ def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teache
     frozen = list(frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN))
     networks = {teacher.name: teacher.network for teacher in teachers}
     losses = {
-        name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.opt.sample_size)
+        name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.size)
         for teacher, (name, network) in zip(teachers, networks.items(), strict=True)
     }
     pair = (networks, losses) if all(networks) else (networks[""], losses[""])

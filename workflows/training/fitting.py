@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import ClipLoader, VideoDataset
-from datasets.records.fingerprint import describe_videos
+from datasets import ClipLoader
 from engine import RunSettings, check_results, create_run, create_settings, find_start, full_rate, setup
 from engine.checkpoint.resuming import check_same_options, stored_options
 from engine.command.naming import RunFiles, named_files
@@ -19,7 +18,7 @@ from models.tasks import Task
 from models.weights import load_weights, weights_of
 from opts import FREE
 
-from .session import run_info, task_groups, train_to_end
+from .session import describe_data, run_info, task_groups, train_to_end
 
 CLIP = ("sample_duration", "sample_size")  # without which nobody can cut clips for a network
 
@@ -145,14 +144,6 @@ def options_of(settings: RunSettings, train: ClipLoader) -> dict[str, Any]:
     """Return the settings of a run as the options of its checkpoints, in plain values."""
     plain = {name: list(x) if isinstance(x, tuple) else x for name, x in asdict(settings).items()}
     return plain | {"batch_size": train.batch_size, "manual_seed": train.seed}
-
-
-def describe_data(train: ClipLoader, val: ClipLoader) -> dict[str, Any]:
-    """Return the description of the videos in use by subset; {} for data sets that are not of videos."""
-    datasets = {"train": train.dataset, "val": val.dataset}
-    return {
-        subset: describe_videos(dataset) for subset, dataset in datasets.items() if isinstance(dataset, VideoDataset)
-    }
 
 
 def take_weights(model: StreamNetwork, state: Mapping[str, Any], source: str) -> None:

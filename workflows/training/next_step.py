@@ -1,6 +1,5 @@
 """Next steps after a training: its best checkpoint, and the commands that use it."""
 
-from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,36 +36,38 @@ TEACHERS_OWN = frozenset(
 )
 
 
-def next_lines(opt: Namespace, files: RunFiles, accuracy: float) -> list[str]:
+def next_lines(files: RunFiles, accuracy: float, modality: str, options: Mapping[str, Any]) -> list[str]:
     """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
     Args:
-        opt: Options as used.
         files: Of the run.
         accuracy: Its best on the validation clips, in [0, 1].
+        modality: A key of `MODALITIES`: streams that were read.
+        options: Of the run, by name, as its checkpoints state them.
     """
     if not files.best.exists():
         return []
-    only_rgb = opt.only_RGB or opt.flow_source == "online"  # where flow is computed there need be none on the disk
-    used, folder = Namespace(**vars(opt) | {"only_RGB": only_rgb}), Path(opt.result_path) / opt.dataset
+    data = {name: options[name] for name in DATA}
+    data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
+    folder = Path(options["result_path"]) / options["dataset"]
     steps = next_steps(
-        MODALITIES[opt.modality],
+        MODALITIES[modality],
         files.best,
-        {modality: newest_best(folder, modality, opt.split) for modality in ("RGB", "Flow")},
-        data={script: words_of(used, DATA, script) for script in (SINGLE, FUSED)},
-        student=student_words(opt),
+        {other: newest_best(folder, other, options["split"]) for other in ("RGB", "Flow")},
+        data={script: words_of(data, script) for script in (SINGLE, FUSED)},
+        student=student_words(options),
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
 
 
-def student_words(opt: Namespace) -> list[str]:
-    """Return the words of STS_train.py for a network like the one of these options, trained in the same way."""
-    names = vars(opt).keys() - TEACHERS_OWN
-    if opt.pretrain_path:  # the student has no weights to fine-tune: it learns as from scratch
-        names -= {name for name, value in FINE_TUNING.items() if getattr(opt, name) == value}
-    words = words_of(opt, names, DISTILL)
-    return words + (["--run_name", f"{opt.run_name}_sfs"] if opt.run_name else [])
+def student_words(options: Mapping[str, Any]) -> list[str]:
+    """Return the words of STS_train.py for a network like that of a run with these options, trained in the same way."""
+    own = {name: value for name, value in options.items() if name not in TEACHERS_OWN}
+    if options["pretrain_path"]:  # the student has no weights to fine-tune: it learns as from scratch
+        own = {name: value for name, value in own.items() if (name, value) not in FINE_TUNING.items()}
+    run_name = options["run_name"]
+    return words_of(own, DISTILL) + (["--run_name", f"{run_name}_sfs"] if run_name else [])
 
 
 def next_steps(

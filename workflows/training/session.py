@@ -72,30 +72,12 @@ def task_groups(task: Task, begin_index: int, learning_rate: float) -> Groups:
     return groups
 
 
-def describe_run(
-    opt: Namespace,
-    model: StreamNetwork,
-    names: Sequence[str],
-    recipe: Mapping[str, Any],
-    loaders: Mapping[str, ClipLoader],
-) -> dict[str, Any]:
-    """Return the metadata of a run for its checkpoints, in plain values.
-
-    Args:
-        opt: Options.
-        model: The network that learns.
-        names: Class names.
-        recipe: How the clips were made.
-        loaders: Batches of "train" and "val".
-
-    Returns:
-        As `run_info`.
-    """
-    data = {}
-    for subset, loader in loaders.items():
-        assert isinstance(loader.dataset, VideoDataset)
-        data[subset] = describe_videos(loader.dataset)
-    return run_info(model, names, recipe, data=data, options=vars(opt))
+def describe_data(train: ClipLoader, val: ClipLoader) -> dict[str, Any]:
+    """Return the description of the videos in use by subset; {} for data sets that are not of videos."""
+    datasets = {"train": train.dataset, "val": val.dataset}
+    return {
+        subset: describe_videos(dataset) for subset, dataset in datasets.items() if isinstance(dataset, VideoDataset)
+    }
 
 
 def run_info(
@@ -112,7 +94,7 @@ def run_info(
         model: The network that learns.
         names: Class names.
         recipe: How the clips were made; "sample_duration" and "sample_size" at least.
-        data: Description of the videos by subset, see `describe_videos`.
+        data: Description of the videos by subset, see `describe_data`.
         options: Of the run, by name; all of them or some.
 
     Returns:
@@ -144,30 +126,43 @@ def costs_of(model: StreamNetwork, recipe: Mapping[str, Any]) -> Costs:
     return estimate(model.network, (model.mean.numel(), recipe["sample_duration"], side, side))
 
 
+def log_columns(student: str, teachers: Sequence[str]) -> dict[str, str]:
+    """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy.
+
+    Where teachers have names, all terms of each are in the place of the feature loss.
+    """
+    taught = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
+    terms = {"loss": "loss", **taught, f"loss_{student}": "loss_ce"}
+    return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
+
+
 def complete(
-    opt: Namespace,
     run: Run,
     model: StreamNetwork,
     train: Loader,
     val: Loader,
     columns: Mapping[str, str] = TRAIN_COLUMNS,
+    *,
+    modality: str,
+    compile_mode: str = "off",
 ) -> dict[str, float]:
     """Train to the last epoch, see `train_to_end`, and log the next commands.
 
     Args:
-        opt: Options.
-        run: Fresh, or resumed.
+        run: Fresh, or resumed; it states all its options.
         model: The network that learns.
         train: Training batches.
         val: Validation batches.
         columns: Of the training log, see `TsvLog`.
+        modality: A key of `MODALITIES`: streams that are read.
+        compile_mode: A key of `COMPILE`.
 
     Returns:
         "acc", the best validation accuracy, in [0, 1].
     """
-    train_to_end(run, model, train, val, columns, compile_mode=opt.compile)
+    train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
     if is_main():
-        for line in next_lines(opt, run.files, run.best[0]):
+        for line in next_lines(run.files, run.best[0], modality, run.info["options"]):
             log.info(line)
     return {"acc": run.best[0]}
 
@@ -181,7 +176,7 @@ def train_to_end(
     *,
     compile_mode: str = "off",
 ) -> None:
-    """Train to the last epoch, with the cost of a clip in the log; arguments as `complete`, and a key of `COMPILE`."""
+    """Train to the last epoch, with the cost of a clip in the log; arguments as `complete`."""
     costs = costs_of(model, run.info["recipe"])
     compiled(model, compile_mode)
     run_epochs(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)

@@ -1,6 +1,5 @@
 """Input flow of a teacher, computed while its student trains."""
 
-from argparse import Namespace
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,13 +8,6 @@ import torch
 
 from datasets import OnlineFlow
 from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
-
-
-def build_teacher_flow(
-    opt: Namespace, checkpoint: Mapping[str, Any], source: str, device: torch.device
-) -> OnlineFlow | None:
-    """Build the flow that a teacher has seen, see `flow_seen`; None where `--flow_source` reads it from files."""
-    return None if opt.flow_source == "files" else flow_seen(checkpoint, source, device, in_workers=bool(opt.n_workers))
 
 
 def flow_seen(checkpoint: Mapping[str, Any], source: str, device: torch.device, *, in_workers: bool) -> OnlineFlow:

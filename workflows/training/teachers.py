@@ -1,30 +1,30 @@
 """Networks of a distillation, each in its own architecture."""
 
 import logging
-from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from models.backbones import options_in
 from models.weights import arguments_in
-from opts import ARCHITECTURE, adopt
+from opts import ARCHITECTURE, stated_in
 
 from ..shared.command_lines import words_of
 
 log = logging.getLogger(__name__)
 
 
-def teacher_options(opt: Namespace, checkpoint: Mapping[str, Any]) -> Namespace:
-    """Return options with the architecture of a teacher's checkpoint, whatever the student's is.
+def architecture_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
+    """Return the options of the architecture that a teacher's checkpoint states or shows, whatever the student's are.
 
-    Published checkpoints state network and depth at most, and show the width; else theirs is what the options say.
+    Published checkpoints state network and depth at most, and show the width; for the rest the teacher is as the
+    options say.
 
     Args:
-        opt: Options.
         checkpoint: Content of the teacher's.
+        width: As in `seen_in`.
     """
-    shown = {} if "options" in checkpoint else seen_in(checkpoint, opt.width)
-    return adopt(Namespace(**vars(opt) | shown | {"given": []}), checkpoint, ARCHITECTURE)
+    shown = {} if "options" in checkpoint else seen_in(checkpoint, width)
+    return shown | stated_in(checkpoint, ARCHITECTURE)
 
 
 def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
@@ -38,21 +38,24 @@ def seen_in(checkpoint: Mapping[str, Any], width: float) -> dict[str, Any]:
     return options_in(str(checkpoint.get("arch"))) | ({"width": shown["width"]} if "width" in shown else {})
 
 
-def tell_student(opt: Namespace, teacher: Namespace, source: str, name: str = "") -> None:
+def tell_student(
+    student: Mapping[str, Any], teacher: Mapping[str, Any], source: str, name: str = "", *, given: Collection[str] = ()
+) -> None:
     """Report differences of the student's network from its teacher's that were not asked for.
 
     Args:
-        opt: Options, with the architecture of the student.
-        teacher: Those with the architecture of the teacher.
+        student: Values of the options `ARCHITECTURE`.
+        teacher: The teacher's.
         source: The checkpoint that the student begins with, "" for none.
         name: Of the teacher, "" where there is one.
+        given: Names of the options that were given.
     """
     whose = f"its teacher {name}" if name else "its teacher"
-    differing = [option for option in ARCHITECTURE if getattr(opt, option) != getattr(teacher, option)]
+    differing = [option for option in ARCHITECTURE if student[option] != teacher[option]]
     if not differing:
         return
-    lines = (f"{option} {getattr(opt, option)}, {whose} {getattr(teacher, option)}" for option in differing)
+    lines = (f"{option} {student[option]}, {whose} {teacher[option]}" for option in differing)
     log.info("the student has %s", "; ".join(lines))
-    if unasked := [] if source else [option for option in differing if option not in opt.given]:
-        same = " ".join(words_of(teacher, unasked))
+    if unasked := [] if source else [option for option in differing if option not in given]:
+        same = " ".join(words_of({option: teacher[option] for option in unasked}))
         log.warning("not given, so the student's is the default: %s; for %s's: %s", ", ".join(unasked), whose, same)

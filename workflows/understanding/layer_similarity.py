@@ -1,69 +1,105 @@
 """Similarity of the features of a student and its teacher, layer by layer, on validation clips (linear CKA)."""
 
 import logging
-from argparse import Namespace
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, ClipLoader, VideoDataset, build_loader, check_data, modality_of
-from engine import checkpoint, setup
-from models import StreamNetwork, load_stream
+from datasets import FLOW, ClipLoader, OnlineFlow, Stream, VideoDataset
+from engine import checkpoint
+from models import StreamNetwork
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
 from models.distill.distiller import counterpart, reviewed
 from models.distill.review import as_map
-from opts import ARCHITECTURE, adopt, as_trained
 from sts_common import counted
-from sts_common.json_text import as_json
 
 from ..testing.fusing import check_distinct
-from ..testing.inputs import at_own_size, stream_of
-from ..training.teacher_flow import build_teacher_flow
-from .similarity_report import as_table, describe, write_matrix, write_picture
+from ..testing.inputs import stream_of
+from ..training.teacher_flow import flow_seen
+from .similarity_report import describe, write_matrix, write_picture
 
 GROUP = 256  # clips whose pooled features are compared with each other; maps are by batches, for their size
 
 log = logging.getLogger(__name__)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the table; return its values."""
-    if opt.clips < FEWEST:
-        raise ValueError(f"--clips {opt.clips}: similarity needs at least {FEWEST}")
-    roles = {"student": opt.student, "teacher": opt.teacher, "baseline": opt.baseline}
+class StoredNetwork(NamedTuple):
+    """A network to compare, in its file.
+
+    Attributes:
+        state: Content of the checkpoint.
+        source: The file.
+        stream: What the network reads.
+    """
+
+    state: Mapping[str, Any]
+    source: str
+    stream: Stream
+
+
+def read_networks(student: str, teacher: str, baseline: str | None = None) -> dict[str, StoredNetwork]:
+    """Read the checkpoints of a student, of its teacher and of a network that had none, by their roles.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If one is damaged, or there twice.
+    """
+    roles = {"student": student, "teacher": teacher, "baseline": baseline}
     paths = {role: path for role, path in roles.items() if path}
     check_distinct(
         [*paths.values()], "a network is like itself: --student, --teacher and --baseline are different ones"
     )
     states = {role: checkpoint.load(path) for role, path in paths.items()}
-    streams = {role: stream_of(states[role], path) for role, path in paths.items()}
-    data = as_trained(Namespace(**vars(opt) | {"modality": modality_of(streams.values())}), states["student"])
-    device = setup(data.manual_seed, data.device)
-    networks = []
-    for role, path in paths.items():
-        options = adopt(data, states[role], ARCHITECTURE)
-        network = load_stream(options, streams[role], states[role], path).to(device).eval()
-        check_data(at_own_size(network, data, states[role]), states[role], path, streams[role], None)
-        networks.append(network)
-    reader = next((role for role, stream in streams.items() if stream.source == FLOW.name), None)
-    flow = (
-        build_teacher_flow(data, states[reader], "the checkpoint that reads flow", torch.device("cpu"))
-        if reader
-        else None
-    )
-    whole = build_loader(data, "val", [network.view for network in networks], flow)
-    loader = choose_clips(whole, opt.clips, data.annotation_path)
-    alike = compare(networks, loader, device, opt.features)
-    report = describe(alike, paths, levels_of(networks), opt.features)
-    if opt.out:
-        write_matrix(opt.out / "similarity.csv", report)
-        write_picture(opt.out / "similarity.png", report)
-    print(as_json(report, indent=2) if opt.json else as_table(report))  # noqa: T201 - the result
+    return {role: StoredNetwork(states[role], path, stream_of(states[role], path)) for role, path in paths.items()}
+
+
+def flow_read(stored: Iterable[StoredNetwork], *, in_workers: bool) -> OnlineFlow | None:
+    """Return the flow that the first network which reads flow has seen, to be computed; None if there is none."""
+    state = next((network.state for network in stored if network.stream.source == FLOW.name), None)
+    if state is None:
+        return None
+    return flow_seen(state, "the checkpoint that reads flow", torch.device("cpu"), in_workers=in_workers)
+
+
+def similarity(
+    networks: Mapping[str, StreamNetwork],
+    loader: ClipLoader,
+    *,
+    device: torch.device,
+    features: str = "pooled",
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Compare the features of networks on clips, as utils1/layer_similarity.py does.
+
+    Args:
+        networks: "student" and "teacher", and "baseline" if there is one; brought to the device and into eval mode.
+        loader: Clips of their views.
+        device: Where they are compared.
+        features: A key of `FEATURES`.
+        out: Folder for every layer against every other, as .csv and .png; None for none.
+
+    Returns:
+        As `describe`.
+    """
+    compared = [network.to(device).eval() for network in networks.values()]
+    alike = compare(compared, loader, device, features)
+    paths = {role: network.source for role, network in networks.items()}
+    report = describe(alike, paths, levels_of(compared), features)
+    if out:
+        write_matrix(out / "similarity.csv", report)
+        write_picture(out / "similarity.png", report)
     return report
+
+
+def check_clips(count: int) -> None:
+    """Refuse a number of clips that similarity cannot be measured with."""
+    if count < FEWEST:
+        raise ValueError(f"--clips {count}: similarity needs at least {FEWEST}")
 
 
 def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
