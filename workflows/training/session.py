@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datasets import ClipLoader, VideoDataset
+from datasets import ClipLoader, VideoDataset, parse_view
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
@@ -111,7 +111,8 @@ def run_info(
     Args:
         model: The network that learns.
         names: Class names.
-        recipe: How the clips were made; "sample_duration" and "sample_size" at least.
+        recipe: How the clips were made; "sample_duration" and "sample_size" at least. If the network reads a view of
+            another side, that is its size.
         data: Description of the videos by subset, see `describe_videos`.
         options: Of the run, by name; all of them or some.
 
@@ -120,6 +121,7 @@ def run_info(
         "data", and "defaults", those of the options that differ from them; options of this machine and this call have
         none.
     """
+    recipe = {**recipe, "sample_size": parse_view(model.view).side or recipe["sample_size"]}
     costs, defaults = costs_of(model, recipe), vars(parse_opts([]))
     return {
         "arch": model.network.arch,
