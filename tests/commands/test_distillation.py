@@ -2,7 +2,6 @@
 
 import csv
 import logging
-from pathlib import Path
 
 import pytest
 import torch
