@@ -39,22 +39,22 @@ def main(opt: Namespace) -> dict[str, float]:
     names = annotation.class_names("train")
 
     teachers = load_teachers(opt, chosen, names)
-    modality, views = read_by(opt.modality, teachers)
-    read = Namespace(**vars(opt) | {"modality": modality})  # the run's own options say what its student reads
-    flow = None
-    if opt.flow_source == "online":
+    online = opt.flow_source == "online"
+    views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
+    stream, flow = views[0].stream, None
+    if online:
         flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers))
 
-    student = start_stream(opt, views[0], state, source, len(names), resuming=resuming)
+    student = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     own = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
         tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
-    check_data(opt, state, source, views[0], names if resuming else None)
+    check_data(opt, state, source, stream, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin).to(device)
-    train = build_loader(read, "train", views, flow, annotation)
-    val = build_loader(read, "val", views[:1], flow if reads_flow(views[0]) else None, annotation)
+    train = build_loader(opt, "train", views, flow, annotation)
+    val = build_loader(opt, "val", views[:1], flow if reads_flow(stream) else None, annotation, beside=views)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = run_info(student, names, recipe, data=describe_data(train, val), options=vars(opt))
@@ -62,7 +62,7 @@ def main(opt: Namespace) -> dict[str, float]:
     if resuming:
         run.resume(state, source)
     columns = log_columns(naming.student_name(opt.distill), task.names)
-    return complete(run, student, train, val, columns, modality=modality, compile_mode=opt.compile)
+    return complete(run, student, train, val, columns, compile_mode=opt.compile)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(opt: Namespace) -> dict[str, float]:
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(run, model, train, val, modality=opt.modality, compile_mode=opt.compile)
+    return complete(run, model, train, val, compile_mode=opt.compile)
 
 
 if __name__ == "__main__":

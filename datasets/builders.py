@@ -60,12 +60,13 @@ def build_dataset(
     streams: Sequence[Stream | ClipView | str] | None = None,
     flow: OnlineFlow | None = None,
     annotation: Annotation | None = None,
+    beside: Sequence[ClipView] = (),
 ) -> VideoDataset | ClipDataset:
     """Build the "train", "val" or "test" subset that `opt` describes; `--test_subset` says what is tested.
 
-    `streams` are read, or views of them like "rgb@224", by default those of `--modality`, which decides which frames
-    count, see `open_videos`; `flow` computes the flow stream in place of its files; an `annotation` that is there
-    already is not read again.
+    `streams` are read, or views of them like "rgb@224", by default those of `--modality`. Which frames count is decided
+    by them, those of `--modality` and views that are `beside` them in other subsets of the run, see `open_videos`.
+    `flow` computes the flow stream in place of its files; an `annotation` that is there already is not read again.
 
     Raises:
         FileNotFoundError: If a folder, list or video is missing.
@@ -76,7 +77,7 @@ def build_dataset(
         annotation or build_annotation(opt),
         opt.frame_dir,
         subset=opt.test_subset if subset == "test" else subset,
-        streams=[*MODALITIES[opt.modality], *(view.stream for view in views)],
+        streams=[*MODALITIES[opt.modality], *(view.stream for view in (*views, *beside))],
         only_rgb=opt.only_RGB,
         flow_source=opt.flow_source,
         layout=opt.layout,
@@ -97,10 +98,11 @@ def build_loader(
     streams: Sequence[Stream | ClipView | str] | None = None,
     flow: OnlineFlow | None = None,
     annotation: Annotation | None = None,
+    beside: Sequence[ClipView] = (),
 ) -> ClipLoader:
     """Wrap `build_dataset` in batches: of `--batch_size` videos, in testing of `--clips_per_batch` clips."""
     return load_clips(
-        build_dataset(opt, subset, streams, flow, annotation),
+        build_dataset(opt, subset, streams, flow, annotation, beside),
         batch_size=opt.clips_per_batch if subset == "test" else opt.batch_size,
         train=subset == "train",
         n_workers=opt.n_workers,

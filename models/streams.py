@@ -83,6 +83,9 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
+        if self.view not in batch:
+            there = ", ".join(name for name, value in batch.items() if getattr(value, "ndim", 0) == 5)
+            raise ValueError(f"the batch has no {self.view}, which the network reads, but {there or 'no clips'}")
         clips = batch[self.view]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):

@@ -11,10 +11,14 @@ import time
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from torch import nn
 
 import engine.training.loop
 import models.distillation
 import models.tasks
+from models.backbones.contract import POOLED
+from models.distill import DISTILLERS, Distiller, LossSpec, OptimizerSettings, OutputShapes
 
 
 def wrap(change) -> None:
@@ -183,6 +187,29 @@ def note_weights() -> None:
         return [hashlib.sha256(data).hexdigest()]
 
     notes("weights", digest)
+
+
+class Judge(Distiller):
+    """An adversary with statistics and draws of its own, which a run that goes on needs as well."""
+
+    optimizer = OptimizerSettings(lr=0.01, betas=(0.5, 0.999))
+
+    def __init__(self, student: OutputShapes, teacher: OutputShapes) -> None:
+        super().__init__(compared={POOLED: POOLED})
+        channels = teacher.features[POOLED][0]
+        self.judge = nn.Sequential(nn.Linear(channels, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
+
+    def forward(self, student, teacher, target):
+        return {"loss_judge": F.softplus(-self.judge(student.features[POOLED])).mean()}
+
+    def own_loss(self, student, teacher, target):
+        real, fake = (self.judge(output.features[POOLED]) for output in (teacher, student))
+        return (F.softplus(-real) + F.softplus(fake)).mean()
+
+
+def a_judge() -> None:
+    """`--distill judge` is a loss with an optimiser of its own."""
+    DISTILLERS["judge"] = LossSpec(Judge)
 
 
 def note_videos() -> None:

@@ -74,8 +74,8 @@ def fit_features(loss: Distiller, student: OutputShapes, teacher: OutputShapes, 
         shown = f"{names[0]} of the student has {in_words(given)}, {names[1]} of the teacher {in_words(wanted)}"
         if not project:
             raise ValueError(
-                f"--distill {loss.name}: {shown}: --project auto puts a projector between them; or choose networks and "
-                "stems (--width, --conv1_t_stride, --no_max_pool) with features of one shape"
+                f"--distill {loss.name}: {shown}: --project auto puts a projector between them; or choose networks, "
+                "stems and sizes (--width, --conv1_t_stride, --no_max_pool, --sample_size) with features of one shape"
             )
         loss.projectors[ours] = Projector(given, wanted, converts_channels=loss.equal_channels)
         log.info("projector for %s: %s", loss.name, shown)

@@ -1,18 +1,16 @@
 """Distillation through STS_train.py: losses with optimisers of their own, projectors, and several teachers."""
 
 import csv
-import json
 import logging
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from distilling import STEPS, distil, metrics, resumed
 from helpers import words_for
 from runs import differences
 from torch import nn
 
-import STS_train
 import train
 from engine import checkpoint
 from models import DISTILLERS
@@ -21,8 +19,6 @@ from opts import parse_opts
 from opts.option import DISTILL, TRAIN
 from workflows.exporting.plan import build_export
 from workflows.training.chosen_teachers import choose_teachers, load_teachers, read_by
-
-STEPS = "--n_epochs 2 --batch_size 2 --checkpoint 1 --save_steps 1 --keep 9 --learning_rate 0.001".split()
 
 
 class Judge(Distiller):
@@ -58,27 +54,6 @@ def teachers(hmdb51, tmp_path_factory) -> dict[str, str]:
         train.main(parse_opts([*words_for(hmdb51, folder, script=TRAIN), "--modality", modality, *more], TRAIN))
         found[name] = str(next(folder.rglob("*_best.pth")))
     return found
-
-
-def distil(root: Path, folder: Path, *words: str) -> Path:
-    """Results of a run that is called s."""
-    STS_train.main(parse_opts([*words_for(root, folder, script=DISTILL), "--run_name", "s", *words], DISTILL))
-    return folder / "HMDB51"
-
-
-def resumed(root: Path, folder: Path, whole: Path, position: str, *words: str) -> list[str]:
-    """Differences of a run that went on from a checkpoint of another from the other."""
-    parts = distil(root, folder, *words, "--resume", str(whole / f"s_{position}.pth"))
-    ends = []
-    for results in (whole, parts):
-        state = checkpoint.load(results / "s_2.pth")
-        state["options"] = {n: v for n, v in state["options"].items() if n not in ("result_path", "given", "resume")}
-        ends.append(state)
-    return differences(*ends)
-
-
-def metrics(results: Path) -> list[dict]:
-    return [json.loads(line) for line in (results / "s" / "metrics.jsonl").read_text().splitlines()]
 
 
 def test_an_adversary_is_trained_and_resumed_within_an_epoch_to_the_same_bits(judge, hmdb51, teachers, tmp_path):
@@ -213,18 +188,17 @@ def chosen(opt) -> dict[str, str]:
 
 
 def test_streams_follow_from_student_and_teachers(hmdb51, teachers, tmp_path):
-    def views(*words: str) -> tuple[str, list[str]]:
+    def views(*words: str) -> list[str]:
         opt = parse_opts([*words_for(hmdb51, tmp_path, script=DISTILL), "--distill", "mse", *words], DISTILL)
         loaded = load_teachers(opt, chosen(opt), ["brush_hair", "cartwheel", "catch"])
-        modality, views = read_by(opt.modality, loaded)
-        return modality, [getattr(view, "name", view) for view in views]
+        return [view.name for view in read_by(opt.modality, loaded, frames_alone=opt.only_RGB)]
 
     rgb, flow = (["--teacher", f"{name}={teachers[name]}"] for name in ("rgb", "flow"))
-    assert views(*rgb) == ("RGB", ["rgb"])
-    assert views(*flow) == ("RGB_Flow", ["rgb", "flow"])
-    assert views(*flow, *rgb, "--modality", "RGB_Flow") == ("RGB_Flow", ["rgb", "flow"])
-    assert views(*flow, "--modality", "Flow") == ("Flow", ["flow"])
-    assert views(*rgb, "--modality", "Flow") == ("RGB_Flow", ["flow", "rgb"])
-    assert views(*flow, *rgb, "--sample_size", "24") == ("RGB_Flow", ["rgb", "flow@32", "rgb@32"])
+    assert views(*rgb) == ["rgb"]
+    assert views(*flow) == ["rgb", "flow"]
+    assert views(*flow, *rgb, "--modality", "RGB_Flow") == ["rgb", "flow"]
+    assert views(*flow, "--modality", "Flow") == ["flow"]
+    assert views(*rgb, "--modality", "Flow") == ["flow", "rgb"]
+    assert views(*flow, *rgb, "--sample_size", "24") == ["rgb", "flow@32", "rgb@32"]
     with pytest.raises(ValueError, match="--modality RGB_Flow: no teacher reads flow: leave it out"):
         views(*rgb, "--modality", "RGB_Flow")

@@ -68,6 +68,25 @@ def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(case, tmp_path,
         finish(case, script, folder, workers)
 
 
+@pytest.mark.slow
+def test_a_loss_with_an_optimiser_of_its_own_is_killed_and_goes_on_to_the_same_bits(case, tmp_path):
+    """Also before its first checkpoint, and by the words of the first start alone."""
+    words = case.words("STS_train", "no workers", "--distill", "mse", "judge", "--iter_size", "2", "--clip_grad", "1")
+    start, rng = time.monotonic(), random.Random(3)
+    whole = server().run("STS_train", words, case.folder(tmp_path / "whole"), before="a_judge").folder
+    seconds, kills, folder = time.monotonic() - start, 0, case.folder(tmp_path / "run")
+    for part in (0.5, 0.7, 0.8, 0.9):
+        kills += kill(
+            server().start("STS_train", words, folder, before="a_judge"), rng.uniform(part - 0.1, part) * seconds
+        )
+    end = server().run("STS_train", words, folder, before="a_judge")
+    assert kills, end.err
+    state = checkpoint.load(one(whole, "*_best.pth"))
+    assert state["own_optimizers"]["judge"]["state"]
+    found = unlike(folder / "results", whole / "results")
+    assert not found, "\n".join(found)
+
+
 def die_writing(case: Case, folder: Path, number: int, when: str) -> bool:
     """Start a run that is killed at its n-th change of a file; False if it makes fewer, and ends."""
     environment = {"DIE_AT": f"{number} {when}"}

@@ -1,11 +1,12 @@
 """Teachers that the options of a distillation choose, each with its network, its view of the clips, and its losses."""
 
+import logging
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datasets import FLOW, MODALITIES, RGB, Stream, check_data
+from datasets import FLOW, MODALITIES, RGB, ClipView, Stream, check_data, views_of
 from engine import checkpoint
 from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
 from models.distill import losses_for, parse_teacher_losses
@@ -13,6 +14,8 @@ from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
 from .teachers import architecture_in
+
+log = logging.getLogger(__name__)
 
 NAME = re.compile(r"(?!ce$)[A-Za-z0-9-]+")  # terms are called after teachers, and one of them is loss_ce
 
@@ -94,7 +97,8 @@ def check_flow_teacher(path: str, modality: str) -> None:
 def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str]) -> list[Teacher]:
     """Load the teachers, and check that they fit the data.
 
-    A named one reads the stream that its checkpoint states, at its own size, see `StreamNetwork.view`.
+    A named one reads the stream that its checkpoint states. Each sees the size of its training, see
+    `StreamNetwork.view`; published checkpoints do not state it, and see that of the student.
 
     Args:
         opt: Options.
@@ -108,12 +112,13 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
     special, teachers = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS), []
     for name, path in chosen.items():
         state = checkpoint.load(path)
-        stream, own = (stream_of(state, path), state.get("recipe", {})) if name else (FLOW, {})
-        size = {"sample_size": own.get("sample_size", opt.sample_size)}
+        stream = stream_of(state, path) if name else FLOW
+        size = {"sample_size": state.get("recipe", {}).get("sample_size", opt.sample_size)}
         taught = Namespace(**vars(opt) | architecture_in(state, opt.width) | size | {"given": []})
         network = load_stream(taught, stream, state, path)
         if taught.sample_size != opt.sample_size:
-            network.view = f"{stream.name}@{taught.sample_size}"
+            network.view = ClipView(stream, taught.sample_size).name
+            log.info("%s: sees %s, as in its training; the student %d pixels", path, network.view, opt.sample_size)
         architecture = {option: getattr(taught, option) for option in ARCHITECTURE}
         compares = any(DISTILLERS[loss].build.compares_logits for loss, _ in losses_for(name, opt.distill, special))
         seen = Namespace(**vars(opt) | size)
@@ -123,38 +128,32 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
     return teachers
 
 
-def read_by(modality: str, teachers: Sequence[Teacher]) -> tuple[str, list[Any]]:
-    """Return the modality of every stream that is read, and what is read, the student's stream first.
+def read_by(modality: str, teachers: Sequence[Teacher], *, frames_alone: bool = False) -> tuple[ClipView, ...]:
+    """Return what is read, the student's view first.
 
     Args:
         modality: Its first stream is the student's.
         teachers: All.
-
-    Returns:
-        A key of `MODALITIES`, and streams, or names of views of another size.
+        frames_alone: Whether there is to be no stored flow, nor any that is computed.
 
     Raises:
-        ValueError: If the modality has a stream that nobody reads.
+        ValueError: If the modality has a stream that nobody reads, or a named teacher reads flow that is not to be.
     """
     streams = MODALITIES[modality]
     read = {streams[0], *(teacher.stream for teacher in teachers)}
     if idle := [stream.name for stream in streams if stream not in read]:
         raise ValueError(f"--modality {modality}: no teacher reads {idle[0]}: leave it out")
-    sources = {source_of(stream) for stream in read}
-    fitting = [name for name, known in MODALITIES.items() if {*known} == read]
-    fitting += [name for name, known in MODALITIES.items() if {stream.name for stream in known} == sources]
-    views = [t.stream if t.network.view == t.stream.name else t.network.view for t in teachers]
-    return fitting[0], list(dict.fromkeys([streams[0], *views]))
-
-
-def source_of(stream: Stream) -> str:
-    """Return the name of the stored stream that a stream is made of."""
-    return getattr(stream, "source", stream.name)
+    if named := [teacher.name for teacher in teachers if frames_alone and teacher.name and reads_flow(teacher.stream)]:
+        raise ValueError(
+            f"--only_RGB: --teacher {named[0]} reads flow: leave one of them out, or compute flow with "
+            "--flow_source online"
+        )
+    return views_of([streams[0], *(teacher.network.view for teacher in teachers)])
 
 
 def reads_flow(stream: Stream) -> bool:
     """Return whether a stream is made of flow."""
-    return source_of(stream) == FLOW.name
+    return stream.source == FLOW.name
 
 
 def flow_readers(teachers: Iterable[Teacher]) -> dict[str, Mapping[str, Any]]:

@@ -36,26 +36,26 @@ TEACHERS_OWN = frozenset(
 )
 
 
-def next_lines(files: RunFiles, accuracy: float, modality: str, options: Mapping[str, Any]) -> list[str]:
+def next_lines(files: RunFiles, accuracy: float, options: Mapping[str, Any]) -> list[str]:
     """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
     Args:
         files: Of the run.
         accuracy: Its best on the validation clips, in [0, 1].
-        modality: A key of `MODALITIES`: streams that were read.
         options: Of the run, by name, as its checkpoints state them.
     """
     if not files.best.exists():
         return []
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
-    folder = Path(options["result_path"]) / options["dataset"]
+    folder, streams = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]]
     steps = next_steps(
-        MODALITIES[modality],
+        streams[0],
         files.best,
         {other: newest_best(folder, other, options["split"]) for other in ("RGB", "Flow")},
         data={script: words_of(data, script) for script in (SINGLE, FUSED)},
         student=student_words(options),
+        taught=bool(options.get("teacher")) or len(streams) > 1,
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
@@ -71,35 +71,36 @@ def student_words(options: Mapping[str, Any]) -> list[str]:
 
 
 def next_steps(
-    streams: Sequence[Stream],
+    stream: Stream,
     best: Path,
     others: Mapping[str, Path | None],
     *,
     data: Mapping[str, Sequence[str]],
     student: Sequence[str],
+    taught: bool,
 ) -> Iterator[tuple[str, str]]:
     """Return aims and the commands for them.
 
     Args:
-        streams: What the training read.
+        stream: What the network reads.
         best: Its best checkpoint.
         others: Best checkpoint of the newest other run of a modality, if there is one.
         data: Words of the data by test script.
         student: Words of a student of the network.
+        taught: Whether it had a teacher.
     """
-    single = next((name for name, stream in SINGLE_STREAMS.items() if streams == (stream,)), None)
-    # One that had a teacher reads RGB.
-    test = command(SINGLE, ["--modality", single or "RGB", "--resume_path1", best, *data[SINGLE]])
-    if streams == (FLOW,):
+    modality = next(name for name, known in SINGLE_STREAMS.items() if known == stream)
+    test = command(SINGLE, ["--modality", modality, "--resume_path1", best, *data[SINGLE]])
+    if stream == FLOW:
         yield "next, distil it into an RGB network", distilling(best, student)
-    elif streams == (RGB,):
+    elif stream == RGB and not taught:
         yield "next, test it", test
         if flow := others["Flow"]:
             yield f"or distil {flow.name}", distilling(flow, student)
-    elif single:
+    elif stream != RGB:
         yield "next, test it", test
         if rgb := others["RGB"]:
-            both = ["--stream", f"rgb={rgb}", "--stream", f"{streams[0].name}={best}", *data[FUSED]]
+            both = ["--stream", f"rgb={rgb}", "--stream", f"{stream.name}={best}", *data[FUSED]]
             yield "or test it together with the RGB network", command(FUSED, both)
     elif rgb := others["RGB"]:
         words = ["--modality", "RGB", "--resume_path1", rgb, "--resume_path2", best, *data[FUSED]]

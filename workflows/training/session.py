@@ -5,7 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from datasets import ClipLoader, VideoDataset
+from datasets import ClipLoader, VideoDataset, parse_view
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
@@ -93,7 +93,8 @@ def run_info(
     Args:
         model: The network that learns.
         names: Class names.
-        recipe: How the clips were made; "sample_duration" and "sample_size" at least.
+        recipe: How the clips were made; "sample_duration" and "sample_size" at least. If the network reads a view of
+            another side, that is its size.
         data: Description of the videos by subset, see `describe_data`.
         options: Of the run, by name; all of them or some.
 
@@ -102,6 +103,7 @@ def run_info(
         "data", and "defaults", those of the options that differ from them; options of this machine and this call have
         none.
     """
+    recipe = {**recipe, "sample_size": parse_view(model.view).side or recipe["sample_size"]}
     costs, defaults = costs_of(model, recipe), vars(parse_opts([]))
     return {
         "arch": model.network.arch,
@@ -143,7 +145,6 @@ def complete(
     val: Loader,
     columns: Mapping[str, str] = TRAIN_COLUMNS,
     *,
-    modality: str,
     compile_mode: str = "off",
 ) -> dict[str, float]:
     """Train to the last epoch, see `train_to_end`, and log the next commands.
@@ -154,7 +155,6 @@ def complete(
         train: Training batches.
         val: Validation batches.
         columns: Of the training log, see `TsvLog`.
-        modality: A key of `MODALITIES`: streams that are read.
         compile_mode: A key of `COMPILE`.
 
     Returns:
@@ -162,7 +162,7 @@ def complete(
     """
     train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
     if is_main():
-        for line in next_lines(run.files, run.best[0], modality, run.info["options"]):
+        for line in next_lines(run.files, run.best[0], run.info["options"]):
             log.info(line)
     return {"acc": run.best[0]}
 
