@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from sts_common import check_choice, counted
+from sts_common.typed import check_fields
 
 from .clips.augment import AUGMENTS, Augment
 from .clips.crops import TEST_CROPS, CenterCrop
@@ -83,9 +84,11 @@ class ClipOptions:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for option, number in (
             *(("sample_size", self.size), ("sample_duration", self.length)),
             *(("clip_stride", self.stride), ("num_clips", self.num_clips)),
+            ("short_side", 1 if self.short_side is None else self.short_side),
         ):
             if number < 1:
                 raise ValueError(f"--{option} must be >= 1, got {number}")

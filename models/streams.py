@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from sts_common import counted
+from sts_common.typed import typed
 
 from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
 from .backbones.arguments import arguments_from
@@ -38,7 +39,7 @@ class StreamNetwork(nn.Module):
         source: The checkpoint that it was loaded from, for messages.
 
     Shape:
-        Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out.
+        Batch {view: uint8 (N, C, T, H, W), ...} in, `Output` out; ValueError where the batch lacks the view.
     """
 
     mean: Tensor
@@ -46,6 +47,7 @@ class StreamNetwork(nn.Module):
 
     network: Backbone
 
+    @typed
     def __init__(
         self,
         network: Backbone,
@@ -85,7 +87,10 @@ class StreamNetwork(nn.Module):
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
         if self.view not in batch:
             there = ", ".join(name for name, value in batch.items() if getattr(value, "ndim", 0) == 5)
-            raise ValueError(f"the batch has no {self.view}, which the network reads, but {there or 'no clips'}")
+            raise ValueError(
+                f"the batch has no {self.view}, which the network reads, but {there or 'no clips'}: open the videos "
+                f"with its stream, and cut the clips with ClipOptions(streams=['{self.view}', ...])"
+            )
         clips = batch[self.view]
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):

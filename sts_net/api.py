@@ -1,5 +1,8 @@
 """The Python interface: what the scripts do, by keyword arguments. docs/python.md shows it at work."""
 
+from inspect import isfunction
+from typing import TYPE_CHECKING
+
 from datasets import (
     FLOW,
     RGB,
@@ -29,6 +32,7 @@ from models import (
     inference_ready,
     output_shapes,
 )
+from sts_common.typed import typed
 from workflows.auditing.audit import audit_videos
 from workflows.exporting.export import export
 from workflows.extracting.extraction import extract_videos
@@ -80,3 +84,6 @@ __all__ = [
     "score",
     "video_metrics",
 ]
+
+if not TYPE_CHECKING:  # who writes a program sees at once which argument is of a wrong type
+    globals().update({name: typed(globals()[name]) for name in __all__ if isfunction(globals()[name])})

@@ -1,8 +1,17 @@
 """Settings of a training, by the names and with the defaults of the options."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, get_type_hints
+
+from sts_common.typed import check_types
+
+# Setting of `RunSettings` -> its smallest value.
+LEAST = {
+    **dict.fromkeys(("n_epochs", "iter_size", "begin_epoch", "checkpoint"), 1),
+    **dict.fromkeys(("save_steps", "keep", "profile", "learning_rate", "weight_decay", "clip_grad"), 0),
+}
 
 
 @dataclass(frozen=True)
@@ -73,6 +82,9 @@ class RunSettings(StepSettings, ScheduleSettings):
         keep: Newest checkpoints that are kept, beside the best; 0: all.
         log: Whether anything but checkpoints is written, 0 or 1.
         profile: Steps to trace; 0: none.
+
+    Raises:
+        ValueError: If a number is outside its limits.
     """
 
     sync_bn: bool = False
@@ -82,6 +94,14 @@ class RunSettings(StepSettings, ScheduleSettings):
     keep: int = 3
     log: int = 1
     profile: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in LEAST.items():
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= least):
+                raise ValueError(f"--{name} must be >= {least}, got {value:g}")
+        if self.begin_epoch > self.n_epochs:
+            raise ValueError(f"--begin_epoch {self.begin_epoch}: is after the last, --n_epochs {self.n_epochs}")
 
 
 def create_settings(**settings: Any) -> RunSettings:
@@ -93,4 +113,5 @@ def create_settings(**settings: Any) -> RunSettings:
     names = [field.name for field in fields(RunSettings)]
     if unknown := [name for name in settings if name not in names]:
         raise ValueError(f"{unknown[0]}={settings[unknown[0]]}: no setting of a training; there are {', '.join(names)}")
+    check_types("fit", get_type_hints(RunSettings), settings)
     return RunSettings(**settings)

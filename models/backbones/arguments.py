@@ -3,7 +3,9 @@
 import inspect
 from argparse import Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_type_hints
+
+from sts_common.typed import check_types
 
 from .contract import COLOUR_ORDERS, FLOW_ORDERS, Layout, ModelSpec
 
@@ -46,6 +48,8 @@ def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) ->
         argument for argument, default in taken.items() if default is REQUIRED and argument not in arguments
     ]:
         raise ValueError(f"--model {name}: needs {in_words(missing)}")
+    build = spec.build.__init__ if isinstance(spec.build, type) else spec.build
+    check_types(f"--model {name}", get_type_hints(build) | get_type_hints(Layout), arguments)
     for argument, value in arguments.items():
         if value not in CHOICES.get(argument, (value,)):
             raise ValueError(f"--model_args {argument}={value}: choose one of {', '.join(CHOICES[argument])}")

@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from math import isfinite
-from typing import Any
+from typing import Any, get_type_hints
+
+from sts_common.typed import check_types
 
 from ..backbones.arguments import REQUIRED, value_of
 from .distiller import Distiller
@@ -57,6 +59,7 @@ def check_arguments(name: str, spec: LossSpec, arguments: Mapping[str, Any]) -> 
         raise ValueError(f"{name}: has no argument {unknown[0]}; it takes {', '.join(taken) or 'none'}")
     if missing := [key for key, default in taken.items() if default is REQUIRED and key not in arguments]:
         raise ValueError(f"--distill {name}: needs --loss_args {name}.{missing[0]}=VALUE")
+    check_types(name, get_type_hints(spec.build.__init__), arguments)
 
 
 def parse_loss_args(words: Sequence[str], table: Mapping[str, LossSpec]) -> dict[str, dict[str, Any]]:

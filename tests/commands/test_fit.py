@@ -15,7 +15,7 @@ import STS_train
 import test_single_stream
 import test_two_stream
 import train
-from datasets import FLOW, RGB, build_loader, build_recipe
+from datasets import FLOW, RGB, RGB_DIFF, build_loader, build_recipe
 from engine import checkpoint
 from models import Classify, Distill, Mixing, StreamNetwork, build_distillers, create_model, frozen_norms
 from opts import CLIP, parse_opts
@@ -40,6 +40,10 @@ def network(stream=RGB) -> StreamNetwork:
 def classify() -> Classify:
     torch.manual_seed(1)
     return Classify(network(), mixing=Mixing(mixup=0.2), label_smoothing=0.1)
+
+
+def differences() -> Classify:
+    return Classify(network(RGB_DIFF))
 
 
 def distill(opt) -> Distill:
@@ -209,12 +213,47 @@ def test_what_cannot_be_scored_is_refused(opt, trained):
         ({"run_name": "a/b"}, "use letters, digits"),
         ({"ft_begin_index": 7}, "--ft_begin_index 7"),
         ({"resume": "none.pth"}, r"none\.pth"),
+        ({"class_names": ["a"]}, "class_names: 1 name, but the train videos have 3 classes"),
+        ({"class_names": ["a", "b", "a"]}, "class_names: two classes are called a"),
+        ({"recipe": {"sample_size": 32, "sample_duration": 99}}, "the recipe states sample_duration 99"),
     ],
 )
 def test_what_makes_no_run_is_refused_and_leaves_nothing(opt, changes, problem, tmp_path):
     with pytest.raises((ValueError, FileNotFoundError), match=problem):
         run(opt, classify(), tmp_path, **{"n_epochs": 1} | changes)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("subsets", "task", "problem"),
+    [
+        (
+            ("val", "val"),
+            classify,
+            "^train: this loader reads the same clips in every epoch: make it of",
+        ),
+        (("train", "train"), classify, "^val: this loader draws clips at random: make it of the subset val"),
+        (("train", "test"), classify, "^val: this loader reads every clip, as a test does: make it with mode='val'"),
+        (
+            ("train", "val"),
+            differences,
+            "^train: the clips have rgb, flow, but a network reads rgbdiff",
+        ),
+    ],
+)
+def test_loaders_that_do_not_suit_are_refused_and_leave_nothing(opt, subsets, task, problem, tmp_path):
+    loaders = [build_loader(opt, subset) for subset in subsets]
+    facts = {"class_names": CLASSES, "recipe": {"sample_size": opt.sample_size, "sample_duration": opt.sample_duration}}
+    with pytest.raises(ValueError, match=problem):
+        fit(task(), *loaders, folder=tmp_path, device="cpu", n_epochs=1, **facts)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_batch_without_the_view_of_a_network_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"^the batch has no flow, which the network reads, but rgb: .*streams=\['flow', "
+    ):
+        network(FLOW)({"rgb": torch.zeros(1, 3, 4, 32, 32, dtype=torch.uint8)})
 
 
 def test_a_network_that_does_not_know_itself_is_refused(opt, tmp_path):

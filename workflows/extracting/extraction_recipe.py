@@ -8,6 +8,7 @@ from datasets.decoding.video.sizes import MAX_SIDE
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE
 from flow import build_flow
 from flow.encoding import check_bound
+from sts_common.typed import check_fields
 
 FLOW_QUALITY = 95  # OpenCV's default, which all published tools used
 
@@ -29,6 +30,7 @@ class FlowRecipe:
     quantisation: str = "truncate"
 
     def __post_init__(self) -> None:
+        check_fields(self)
         check_bound(self.bound)
 
     def build(self) -> Any:
@@ -47,6 +49,7 @@ class Recipe:
     flow: FlowRecipe | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         for name, value, least, most in (
             ("fps", self.fps, 0.01, 999),
             ("short_side", self.short_side, 1, MAX_SIDE),

@@ -201,7 +201,7 @@ class Prediction:
         return dict(self.top(len(self.timeline.names)))
 
 
-def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> Prediction:
+def predict_video(predictor: Predictor, path: str | Path, step: int | None = None) -> Prediction:
     """Score a video while it is decoded; memory does not depend on its length.
 
     Args:
@@ -213,7 +213,7 @@ def predict_video(predictor: Predictor, path: Path, step: int | None = None) -> 
         FileNotFoundError: If it is missing.
         ValueError: If it is damaged.
     """
-    began, provenance = time.perf_counter(), predictor.recipe["provenance"]
+    began, provenance, path = time.perf_counter(), predictor.recipe["provenance"], Path(path)
     windows = predictor.clips_of(path, step)
     timeline = Timeline(predictor.names, rate_of(path, provenance), windows.span)
     total, scored = torch.zeros(len(predictor.networks), 1, len(predictor.names), dtype=torch.float64), 0

@@ -3,14 +3,16 @@
 import multiprocessing
 import os
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing.connection import wait as wait_for_process
+from types import ModuleType
 from typing import TypeVar
 
 import cv2
@@ -98,10 +100,10 @@ def in_processes(
     pool = ProcessPoolExecutor(counters.processes, context, initializer=start_worker, initargs=(counters,))
     waiting = iter(jobs)
     try:
-        pending = {pool.submit(run, function, job) for job in islice(waiting, counters.processes)}
+        pending = submit(pool, function, islice(waiting, counters.processes))
         while pending:
             ready, pending = wait(pending, return_when=FIRST_COMPLETED)
-            pending |= {pool.submit(run, function, job) for job in islice(waiting, len(ready))}
+            pending |= submit(pool, function, islice(waiting, len(ready)))
             yield from (future.result() for future in ready)
     except BrokenProcessPool as error:
         raise ValueError(
@@ -112,6 +114,23 @@ def in_processes(
         pool.shutdown(cancel_futures=True)
 
 
+def submit(
+    pool: ProcessPoolExecutor, function: Callable[[Job, Worker], Result], jobs: Iterable[Job]
+) -> set[Future[Result]]:
+    """Submit jobs to a pool, which starts its processes then.
+
+    A process that starts runs the file of the program again, and so would do all that a program without
+    `if __name__ == "__main__"` does, or fail where there is no such file, as for a program from standard input. No job
+    needs anything of it.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        return {pool.submit(run, function, job) for job in jobs}
+    finally:
+        sys.modules["__main__"] = program
+
+
 def worker_context(module: str) -> multiprocessing.context.BaseContext:
     """Return the start method: a fork of a server that has imported `module`, so that no worker imports it again.
 
@@ -120,7 +139,7 @@ def worker_context(module: str) -> multiprocessing.context.BaseContext:
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["__main__", module])
+    context.set_forkserver_preload([module])
     return context
 
 

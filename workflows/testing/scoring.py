@@ -10,8 +10,8 @@ from torch import nn
 from datasets import ClipDataset, ClipLoader, Video
 from engine import ScoreAccumulator, Scores, dtype_of, score_videos, setup
 from engine.evaluation.metrics import check_scores
-from models import FUSIONS, StreamNetwork, fuse, inference_ready
-from sts_common import counted
+from models import FUSIONS, StreamNetwork, fuse, inference_ready, stream_weights
+from sts_common import check_choice, counted
 
 
 def score(  # noqa: PLR0913 - an interface of keywords
@@ -55,6 +55,11 @@ def score(  # noqa: PLR0913 - an interface of keywords
         ValueError: If the networks do not fit each other, the labels or the clips, or a score is not finite.
         EvaluationCountError: If a clip was not scored exactly once.
     """
+    if not networks:
+        raise ValueError("no networks: give at least one, by name")
+    check_choice("--fusion", fusion, FUSIONS)
+    check_choice("--clip_mean", clip_mean, ("before", "after"))
+    stream_weights(fusion_weights, len(networks))
     names = list(class_names) or next(iter(networks.values())).class_names
     videos, counts = scored_videos(loader)
     same_classes(list(networks.values()), sources_of(networks), max(len(names), *(video.label + 1 for video in videos)))

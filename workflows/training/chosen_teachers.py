@@ -97,8 +97,8 @@ def check_flow_teacher(path: str, modality: str) -> None:
 def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str]) -> list[Teacher]:
     """Load the teachers, and check that they fit the data.
 
-    A named one reads the stream that its checkpoint states. Each sees the size of its training, see
-    `StreamNetwork.view`; published checkpoints do not state it, and see that of the student.
+    A named one reads the stream that its checkpoint states, at the size of its training, see `StreamNetwork.view`.
+    The one of `--resume_path1`, as published, and those that do not state their size see that of the student.
 
     Args:
         opt: Options.
@@ -113,7 +113,8 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
     for name, path in chosen.items():
         state = checkpoint.load(path)
         stream = stream_of(state, path) if name else FLOW
-        size = {"sample_size": state.get("recipe", {}).get("sample_size", opt.sample_size)}
+        stated = state.get("recipe", {}) if name else {}
+        size = {"sample_size": stated.get("sample_size", opt.sample_size)}
         taught = Namespace(**vars(opt) | architecture_in(state, opt.width) | size | {"given": []})
         network = load_stream(taught, stream, state, path)
         if taught.sample_size != opt.sample_size:

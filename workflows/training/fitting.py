@@ -18,9 +18,8 @@ from models.tasks import Task
 from models.weights import load_weights, weights_of
 from opts import FREE
 
+from .fit_inputs import check_clips, check_facts
 from .session import describe_data, run_info, task_groups, train_to_end
-
-CLIP = ("sample_duration", "sample_size")  # without which nobody can cut clips for a network
 
 
 class FitResult(NamedTuple):
@@ -80,7 +79,8 @@ def fit(  # noqa: PLR0913 - an interface of keywords
             all others of `RunSettings`.
 
     Raises:
-        ValueError: If an argument is out of range, there is a run of this name, or the checkpoint is of another one.
+        ValueError: If an argument is out of range, the clips are not what the networks and the recipe ask for, there is
+            a run of this name, or the checkpoint is of another one.
         FileNotFoundError: If there is no such checkpoint.
         FloatingPointError: If the loss is not finite.
         StoppedError: If a signal asked to stop; the position is saved.
@@ -101,6 +101,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     """
     chosen, files, model = create_settings(**settings), named_files(Path(folder), run_name), task.model
     check_facts(model, class_names, recipe)
+    check_clips(task, train, val, class_names, recipe)
     place = device if isinstance(device, torch.device) else setup(None, device)
     state, source = find_start(str(resume or ""), files)
     check_results(files, resuming=bool(source))
@@ -124,20 +125,6 @@ def fit(  # noqa: PLR0913 - an interface of keywords
         run.resume(state, source)
     train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
     return FitResult(run.best[0], files.best, files)
-
-
-def check_facts(model: StreamNetwork, class_names: Sequence[str], recipe: Mapping[str, Any]) -> None:
-    """Refuse a training whose checkpoints could not be used.
-
-    Raises:
-        ValueError: If something is missing, or there are more classes than outputs.
-    """
-    if missing := [name for name in CLIP if name not in recipe]:
-        raise ValueError(f"recipe: lacks {missing[0]}, without which a test cannot cut clips: see make_recipe")
-    if not model.network.origin:
-        raise ValueError("the network does not know its name and arguments: make it with create_model")
-    if not class_names or len(class_names) > model.num_classes:
-        raise ValueError(f"class_names: {len(class_names)} names for {model.num_classes} outputs of the network")
 
 
 def options_of(settings: RunSettings, train: ClipLoader) -> dict[str, Any]:
