@@ -1,6 +1,8 @@
 """The extraction over threads, processes, GPUs, shards and machines: always the same files, each video once."""
 
 import operator
+import subprocess
+import sys
 from argparse import ArgumentTypeError
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import pytest
 from extraction import flows, frames, make_video, names, tree
 
 from datasets.decoding.video.reading import read_video
+from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import ImageFolder
 from workflows.extracting.machine import Launch, Machine, parse_shard
@@ -160,3 +163,23 @@ def test_an_empty_shard_is_done_at_once(source, tmp_path, caplog):
         flows(source, tmp_path / "frames", "--shard=6/7")
     assert caplog.messages == ["extracted 0 videos (no images), 0 were already complete, 0 failed"]
     assert names(tmp_path / "frames") == {"flow.json", "frames.json"}
+
+
+@pytest.mark.slow
+def test_a_program_that_has_no_guard_is_run_once(source, tmp_path):
+    program = f"""
+print("run")
+import sts_net
+sts_net.extract_videos({str(source)!r}, {str(tmp_path / "out")!r}, sts_net.Recipe(fps=None), workers=2)
+"""
+    (tmp_path / "program.py").write_text(f"import sys; sys.path.insert(0, {str(Path.cwd())!r}){program}")
+    done = subprocess.run([sys.executable, tmp_path / "program.py"], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout.count("run\n")) == (0, 1), done.stderr
+    assert (tmp_path / "out" / "walk" / "e").is_dir()
+
+
+def test_videos_are_not_extracted_into_their_own_folder(source):
+    before = tree(source)
+    with pytest.raises(ValueError, match="videos: holds the videos: use another output folder"):
+        extract_videos(source, source)
+    assert tree(source) == before

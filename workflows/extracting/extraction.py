@@ -78,6 +78,8 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
         ValueError: Nothing to extract, another recipe in `target`, or videos that could not be extracted.
         OSError: The disk is full or not writable; every folder that is there is complete.
     """
+    if source.resolve() == target.resolve():
+        raise ValueError(f"{target}: holds the videos: use another output folder")
     jobs, records = list_jobs(source, target, classes, recipe, machine), recipe.records()
     target.mkdir(parents=True, exist_ok=True)
     for file_name, record in records.items():
