@@ -8,8 +8,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from sts_common.typed import typed
-
 from .backbones.contract import POOLED
 from .backbones.output import Output
 from .distill.distiller import Distiller
@@ -38,7 +36,6 @@ class Distill(Task):
         ValueError: If the names of teachers and losses differ, or two losses of a name have optimisers of their own.
     """
 
-    @typed
     def __init__(
         self,
         student: StreamNetwork,

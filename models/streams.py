@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from sts_common import counted
-from sts_common.typed import typed
 
 from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
 from .backbones.arguments import arguments_from
@@ -47,7 +46,6 @@ class StreamNetwork(nn.Module):
 
     network: Backbone
 
-    @typed
     def __init__(
         self,
         network: Backbone,

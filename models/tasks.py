@@ -9,8 +9,6 @@ from collections.abc import Iterable, Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sts_common.typed import typed
-
 from .mixing import Mixing
 from .streams import StreamNetwork
 
@@ -32,7 +30,6 @@ class Task(nn.Module):
         the terms of the loss weighted and called "loss_*".
     """
 
-    @typed
     def __init__(self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = ()) -> None:
         super().__init__()
         self.model, self.epoch = model, 1
@@ -61,7 +58,6 @@ class Classify(Task):
         label_smoothing: Share of the label that is spread over all classes, in [0, 1); validation has none of it.
     """
 
-    @typed
     def __init__(
         self,
         model: StreamNetwork,

@@ -172,10 +172,10 @@ def test_a_network_of_a_view_states_the_size_that_it_sees(hmdb51, tmp_path):
     student = StreamNetwork(create_model("resnet", 3, len(CLASSES), depth=10, width=0.0625), RGB, view="rgb@24")
     videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
     clips = ClipOptions(length=8, size=32, streams=["rgb@24"])
-    loader = make_loader(videos, clips, batch_size=4, n_workers=0)
+    loaders = [make_loader(videos, clips, batch_size=4, n_workers=0, mode=mode) for mode in ("train", "val")]
     recipe, more = make_recipe(videos, clips), {"class_names": CLASSES, "n_epochs": 1, "device": "cpu"}
-    result = fit(Classify(student), loader, loader, folder=tmp_path, recipe=recipe, **more)
+    result = fit(Classify(student), *loaders, folder=tmp_path, recipe=recipe, **more)
     assert load_checkpoint(result.best).recipe["sample_size"] == 24
     student.view = "rgb@40"
-    with pytest.raises(ValueError, match="the batch has no rgb@40, which the network reads, but rgb@24"):
-        fit(Classify(student), loader, loader, folder=tmp_path / "other", recipe=recipe, **more)
+    with pytest.raises(ValueError, match="train: the clips have rgb@24, but a network reads rgb@40"):
+        fit(Classify(student), *loaders, folder=tmp_path / "other", recipe=recipe, **more)

@@ -66,8 +66,6 @@ def test_what_is_of_its_type_is_taken():
 def test_an_argument_that_there_is_not_is_refused_with_those_there_are():
     with pytest.raises(ValueError, match=r"^make_loader: .*'workers'; it takes videos, clips, batch_size, .*n_workers"):
         sts_net.make_loader(None, workers=2)
-    with pytest.raises(ValueError, match=r"^StreamNetwork: missing .*'stream'; it takes network, stream"):
-        sts_net.StreamNetwork(None)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +77,6 @@ def test_an_argument_that_there_is_not_is_refused_with_those_there_are():
         (lambda: sts_net.ClipOptions(short_side=-5), r"--short_side must be >= 1, got -5"),
         (lambda: sts_net.Recipe(short_side="128"), r"Recipe: short_side='128': must be a whole number or None"),
         (lambda: sts_net.FlowRecipe(bound="20"), r"FlowRecipe: bound='20': must be a number"),
-        (lambda: sts_net.StreamNetwork("resnet", sts_net.RGB), r"StreamNetwork: network='resnet': must be Backbone"),
-        (lambda: sts_net.Classify("rgb.pth"), r"Classify: model='rgb.pth': must be StreamNetwork"),
         (
             lambda: sts_net.create_model("resnet", 3, 3, depth="10"),
             r"--model resnet: depth='10': must be a whole number",
