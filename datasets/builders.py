@@ -127,7 +127,7 @@ def build_recipe(
         flow: Content of `flow.json`, where flow is computed.
     """
     assert isinstance(loader.dataset, VideoDataset)
-    settings = {name: getattr(opt, name) for name in names}
+    settings = {name: getattr(opt, name) for name in (*names, "crop")}
     images = images_made(loader.dataset.reader.store, opt.flow_source)
     return state_recipe(settings, opt.train_sampling, images, flow)
 

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from .backbones.contract import POOLED
 from .backbones.output import Output
-from .distill.distiller import Distiller
+from .distill.distiller import Distiller, check_weight
 from .streams import StreamNetwork
 from .tasks import Batch, Task, check_smoothing
 
@@ -33,7 +33,8 @@ class Distill(Task):
             accuracy. So has none with another number of classes.
 
     Raises:
-        ValueError: If the names of teachers and losses differ, or two losses of a name have optimisers of their own.
+        ValueError: If the names of teachers and losses differ, a weight is negative, or two losses of a name have
+            optimisers of their own.
     """
 
     def __init__(
@@ -48,7 +49,7 @@ class Distill(Task):
         other_classes: Collection[str] = (),
     ) -> None:
         super().__init__(student, frozen_norms)
-        self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), ce_weight
+        self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), check_weight("--ce_weight", ce_weight)
         named, terms = by_name(teachers, losses)
         self.names = tuple(named)
         self.teachers = nn.ModuleList(teacher.requires_grad_(False) for teacher in named.values())

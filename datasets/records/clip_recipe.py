@@ -17,7 +17,8 @@ from ..subset import Videos
 
 log = logging.getLogger(__name__)
 
-ELSEWHERE = {"train_sampling", "normalisation", "video_fps", "stream"}  # may differ, or are compared where they count
+# These may differ, or are compared where they count.
+ELSEWHERE = {"train_sampling", "crop", "normalisation", "video_fps", "stream"}
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
 TEST_SAMPLING = {"segments": "segments"}
 
@@ -33,9 +34,9 @@ def make_recipe(videos: Videos, clips: ClipOptions, flow: Mapping[str, Any] | No
     Returns:
         The options that shape a clip of a test, too, by the names that they have on a command line; the rate of video
         files is that of the images in use, whatever they are. "train_sampling", and "test", its counterpart, see
-        `ClipOptions.from_recipe`; "provenance" of the images.
+        `ClipOptions.from_recipe`; "crop" of training; "provenance" of the images.
     """
-    settings = cut_by(clips) | {"video_fps": videos.video_fps or 0.0}
+    settings = cut_by(clips) | {"video_fps": videos.video_fps or 0.0, "crop": clips.crop}
     return state_recipe(settings, clips.train_sampling, images_made(videos.store, videos.flow_source), flow)
 
 
@@ -107,7 +108,7 @@ def check_videos(
     recipe, images = checkpoint.get("recipe", {}), images_made(videos.store, videos.flow_source)
     check_classes(checkpoint.get("class_names"), videos.class_names, source, videos.dataset)
     report_other_clips(recipe, cut_by(clips), source)
-    if stream == FLOW and not allow_flow_mismatch:
+    if stream.source == FLOW.name and not allow_flow_mismatch:
         check_flow(images, recipe, source, videos.store.root, videos.flow_source)
 
 

@@ -136,6 +136,9 @@ def test_networks_that_cannot_be_used_are_refused_with_the_cure(weights, video, 
         predict(video, [(network, checkpoint.load(weights["rgb"])), other])
     with pytest.raises(ValueError, match="--device tpu: use auto, cpu"):
         predict(video, weights["rgb"], device="tpu")
+    for name in ("frame_stride", "window_stride", "batch_size"):
+        with pytest.raises(ValueError, match=f"--{name} must be >= 1, got 0"):
+            predict(video, weights["rgb"], **{name: 0})
 
 
 def test_an_export_is_the_file_of_the_command(weights, tmp_path):

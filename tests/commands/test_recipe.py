@@ -63,6 +63,7 @@ def test_test_prediction_and_export_see_the_clips_of_the_training(name, videos, 
     scores, answer = tmp_path / "scores.npz", tmp_path / "answer.json"
     state = checkpoint.load(str(best))
     stream = STREAMS[state["stream"]]
+    assert state["recipe"]["crop"] == state["options"]["crop"]
     paths = ["--resume_path1", str(best), "--scores_path", str(scores)]
     tested = parse_opts(words(videos, SINGLE, "--modality", modality_of([stream]), *paths), SINGLE)
     test_single_stream.main(tested)

@@ -358,6 +358,11 @@ def test_missing_labels_are_named_with_those_who_need_them(name, ce_weight, who)
         task(make_batch("label"))
 
 
+def test_a_negative_weight_of_the_cross_entropy_is_refused():
+    with pytest.raises(ValueError, match="--ce_weight must be >= 0, got -1"):
+        make_task("mse", ce_weight=-1)
+
+
 def test_several_teachers_have_terms_of_their_names():
     student, flow, wide = streams({}, {"width": 0.25})
     mse, kd, again = (

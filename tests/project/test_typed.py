@@ -77,6 +77,7 @@ def test_an_argument_that_there_is_not_is_refused_with_those_there_are():
         (lambda: sts_net.ClipOptions(short_side=-5), r"--short_side must be >= 1, got -5"),
         (lambda: sts_net.Recipe(short_side="128"), r"Recipe: short_side='128': must be a whole number or None"),
         (lambda: sts_net.FlowRecipe(bound="20"), r"FlowRecipe: bound='20': must be a number"),
+        (lambda: sts_net.FlowRecipe(name="tvl2"), r"flow tvl2: is none of tvl1, "),
         (
             lambda: sts_net.create_model("resnet", 3, 3, depth="10"),
             r"--model resnet: depth='10': must be a whole number",

@@ -6,8 +6,9 @@ from typing import Any
 from datasets.decoding.video.containers import load_av
 from datasets.decoding.video.sizes import MAX_SIDE
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE
-from flow import build_flow
+from flow import FLOWS, build_flow
 from flow.encoding import check_bound
+from sts_common import check_choice
 from sts_common.typed import check_fields
 
 FLOW_QUALITY = 95  # OpenCV's default, which all published tools used
@@ -31,6 +32,7 @@ class FlowRecipe:
 
     def __post_init__(self) -> None:
         check_fields(self)
+        check_choice("flow", self.name, FLOWS)
         check_bound(self.bound)
 
     def build(self) -> Any:

@@ -43,6 +43,12 @@ class PredictorSettings:
     compile_mode: str = "off"
     group_width: int = 1
 
+    def __post_init__(self) -> None:
+        for name in ("frame_stride", "window_stride", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"--{name} must be >= 1, got {value}")
+
 
 def predict(  # noqa: PLR0913  an interface of keywords
     video: str | Path,
