@@ -1,7 +1,7 @@
 """Networks, distillation losses, fusion and training tasks.
 
 backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
-streams.py  a network with the stream it reads and its normalisation; from options or from a checkpoint
+streams.py  a network with the stream it reads and its normalisation;  starting.py  from options or a checkpoint
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 distill/    DISTILLERS: losses between the Outputs of student and teacher
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
@@ -24,7 +24,8 @@ from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, create_mixing
 from .normalisation import NORMALISATIONS
-from .streams import StreamNetwork, load_stream, restore_stream, start_stream
+from .starting import load_stream, restore_stream, start_stream
+from .streams import StreamNetwork
 from .tasks import Classify
 
 install()

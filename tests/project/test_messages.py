@@ -24,7 +24,7 @@ OTHERS = {"help", "nproc_per_node", "upgrade"}  # of every command, of torchrun 
 ELSEWHERE = {
     "engine/command/cli.py": "translations of torch's own messages, which come from where the options are",
     "models/dialects.py": "weights without a recipe, which the commands without these options refuse",
-    "models/streams.py": "weights without options of their own, which the commands without these options refuse",
+    "models/starting.py": "weights without options of their own, which the commands without these options refuse",
     "models/weights.py": "weights without options of their own, which the commands without these options refuse",
     "datasets/corpora/": "make_lists.py replaces the cure, the report shows no error of a list",
     "datasets/lists/": "make_lists.py replaces the cure, init_dataset.py reads a file that is there",

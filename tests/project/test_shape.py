@@ -19,7 +19,7 @@ SCRIPTS = [command.script for command in COMMANDS.values()]
 ADAPTERS = (
     *("opts/*", "datasets/builders.py", "engine/command/*", "engine/training/creation.py"),
     *("models/backbones/__init__.py", "models/backbones/arguments.py", "models/distill/__init__.py"),
-    *("models/streams.py", "workflows/testing/evaluation.py", "workflows/testing/inputs.py"),
+    *("models/starting.py", "workflows/testing/evaluation.py", "workflows/testing/inputs.py"),
     *("workflows/training/chosen_teachers.py", "workflows/training/session.py", "workflows/verifying/subject.py"),
 )
 COMMAND_FILES = ("*.py", "utils1/*.py", "engine/checkpoint/__main__.py")
