@@ -4,7 +4,7 @@ Stages run in the order of their worth, each with a share of the time. What a st
 whatever ends the command keeps the rest. `--dry` runs the same code on a CPU, tiny, to see that it works.
 
     python benchmarks/gpu.py --minutes 8 --out results/benchmarks/gpu
-    python benchmarks/gpu.py --dry --out /tmp/dry
+    python benchmarks/gpu.py --dry --out results/benchmarks/gpu_dry
 """
 
 import logging

@@ -49,11 +49,16 @@ def gpu_seconds(call: Callable[[], Any]) -> float:
     call()
     times: list[float] = []
     while sum(times) < LEAST_GPU:
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        torch.cuda.synchronize()
-        start.record()
-        call()
-        end.record()
-        torch.cuda.synchronize()
-        times.append(start.elapsed_time(end) / 1000)
+        times.append(event_seconds(call))
     return median(times)
+
+
+def event_seconds(call: Callable[[], Any]) -> float:
+    """Return the time between two CUDA events around one call."""
+    start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+    torch.cuda.synchronize()
+    start.record()
+    call()
+    end.record()
+    torch.cuda.synchronize()
+    return start.elapsed_time(end) / 1000

@@ -1,17 +1,27 @@
-"""Runs of STS_train.py that tests share: a run by its name, another that goes on from it, and what both said."""
+"""Runs of the training scripts that tests share: by their names, others that go on from them, and what both said."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
-from helpers import words_for
+from helpers import TINY, words_for
 from runs import differences
 
 import STS_train
+import train
 from engine import checkpoint
-from opts import DISTILL, parse_opts
+from opts import DISTILL, TRAIN, parse_opts
 
 STEPS = "--n_epochs 2 --batch_size 2 --checkpoint 1 --save_steps 1 --keep 9 --learning_rate 0.001".split()
 HERE = ("result_path", "given", "resume")  # options in which a resumed run differs
+
+
+def trained(root: Path, results: Path, networks: Mapping[str, str]) -> dict[str, Path]:
+    """Best checkpoints of tiny networks, by the names of their runs; each is given by its options of train.py."""
+    for name, words in networks.items():
+        options = [*words_for(root, results, TINY, TRAIN), "--run_name", name, *words.split()]
+        train.main(parse_opts(options, TRAIN))
+    return {name: results / "HMDB51" / f"{name}_best.pth" for name in networks}
 
 
 def distil(root: Path, folder: Path, *words: str) -> Path:

@@ -11,14 +11,12 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+from judges import MoodyJudge
 
 import engine.training.loop
 import models.distillation
 import models.tasks
-from models.backbones.contract import POOLED
-from models.distill import DISTILLERS, Distiller, LossSpec, OptimizerSettings, OutputShapes
+from models.distill import DISTILLERS, LossSpec
 
 
 def wrap(change) -> None:
@@ -189,27 +187,9 @@ def note_weights() -> None:
     notes("weights", digest)
 
 
-class Judge(Distiller):
-    """An adversary with statistics and draws of its own, which a run that goes on needs as well."""
-
-    optimizer = OptimizerSettings(lr=0.01, betas=(0.5, 0.999))
-
-    def __init__(self, student: OutputShapes, teacher: OutputShapes) -> None:
-        super().__init__(compared={POOLED: POOLED})
-        channels = teacher.features[POOLED][0]
-        self.judge = nn.Sequential(nn.Linear(channels, 4), nn.BatchNorm1d(4), nn.Dropout(0.3), nn.Linear(4, 1))
-
-    def forward(self, student, teacher, target):
-        return {"loss_judge": F.softplus(-self.judge(student.features[POOLED])).mean()}
-
-    def own_loss(self, student, teacher, target):
-        real, fake = (self.judge(output.features[POOLED]) for output in (teacher, student))
-        return (F.softplus(-real) + F.softplus(fake)).mean()
-
-
 def a_judge() -> None:
     """`--distill judge` is a loss with an optimiser of its own."""
-    DISTILLERS["judge"] = LossSpec(Judge)
+    DISTILLERS["judge"] = LossSpec(MoodyJudge)
 
 
 def note_videos() -> None:

@@ -21,6 +21,7 @@ import torch
 
 from benchmarks.common.report import Record, environment
 from sts_common.json_text import as_json
+from sts_common.timing import event_seconds
 
 ROOT = Path(__file__).resolve().parents[2]
 LEAST = 8  # seconds that are worth beginning a stage for
@@ -131,17 +132,11 @@ class Session:
 
     def once(self, call: Callable[[], Any]) -> float:
         """Return the seconds of one call."""
-        if not self.gpu:
-            began = time.perf_counter()
-            call()
-            return time.perf_counter() - began
-        start, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
-        torch.cuda.synchronize()
-        start.record()
+        if self.gpu:
+            return event_seconds(call)
+        began = time.perf_counter()
         call()
-        end.record()
-        torch.cuda.synchronize()
-        return start.elapsed_time(end) / 1000
+        return time.perf_counter() - began
 
     def host_seconds(self, call: Callable[[], Any]) -> float:
         """Return the seconds that the host alone takes to give a GPU the work of a call."""

@@ -5,43 +5,24 @@ import logging
 
 import pytest
 import torch
-import torch.nn.functional as F
 from distilling import STEPS, distil, metrics, resumed
 from helpers import words_for
+from judges import MoodyJudge
 from runs import differences
-from torch import nn
 
 import train
 from engine import checkpoint
 from models import DISTILLERS
-from models.distill import Distiller, LossSpec, OptimizerSettings, OutputShapes
+from models.distill import LossSpec
 from opts import parse_opts
 from opts.option import DISTILL, TRAIN
 from workflows.exporting.plan import build_export
 from workflows.training.chosen_teachers import choose_teachers, load_teachers, read_by
 
 
-class Judge(Distiller):
-    """An adversary with statistics of its own, which a resumed run needs as well."""
-
-    optimizer = OptimizerSettings(lr=0.01, betas=(0.5, 0.999))
-
-    def __init__(self, student: OutputShapes, teacher: OutputShapes, *, hidden: int = 4) -> None:
-        super().__init__(compared={"avgpool": "avgpool"})
-        channels = teacher.features["avgpool"][0]
-        self.judge = nn.Sequential(nn.Linear(channels, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, 1))
-
-    def forward(self, student, teacher, target):
-        return {"loss_judge": F.softplus(-self.judge(student.features["avgpool"])).mean()}
-
-    def own_loss(self, student, teacher, target):
-        real, fake = (self.judge(output.features["avgpool"]) for output in (teacher, student))
-        return (F.softplus(-real) + F.softplus(fake)).mean()
-
-
 @pytest.fixture
 def judge(monkeypatch):
-    monkeypatch.setitem(DISTILLERS, "judge", LossSpec(Judge))
+    monkeypatch.setitem(DISTILLERS, "judge", LossSpec(MoodyJudge))
 
 
 @pytest.fixture(scope="module")

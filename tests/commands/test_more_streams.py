@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from answering import run as predict
+from distilling import trained
 from helpers import TINY, words_for
 
 import export
@@ -42,11 +43,7 @@ TRAINED = {
 @pytest.fixture(scope="module")
 def runs(hmdb51, tmp_path_factory) -> dict[str, Path]:
     """Best checkpoints of all networks."""
-    results = tmp_path_factory.mktemp("runs")
-    for name, words in TRAINED.items():
-        options = [*words_for(hmdb51, results, TINY, TRAIN), "--run_name", name, *words.split()]
-        train.main(parse_opts(options, TRAIN))
-    return {name: results / "HMDB51" / f"{name}_best.pth" for name in TRAINED}
+    return trained(hmdb51, tmp_path_factory.mktemp("runs"), TRAINED)
 
 
 def logits_in(path: Path) -> dict[str, np.ndarray]:

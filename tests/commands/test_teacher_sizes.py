@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from distilling import STEPS, distil, metrics, resumed
+from distilling import STEPS, distil, metrics, resumed, trained
 from helpers import CLASSES, TINY, words_for
 from runs import differences
 
@@ -28,11 +28,8 @@ AUTO = ["--project", "auto"]
 @pytest.fixture(scope="module")
 def teachers(hmdb51, tmp_path_factory) -> dict[str, str]:
     """Best checkpoints of networks, none of which was trained at the 32 pixels of the students."""
-    results = tmp_path_factory.mktemp("teachers")
-    for name, words in TRAINED.items():
-        options = [*words_for(hmdb51, results, TINY, TRAIN), "--run_name", name, *words.split()]
-        train.main(parse_opts(options, TRAIN))
-    return {name: str(results / "HMDB51" / f"{name}_best.pth") for name in TRAINED}
+    runs = trained(hmdb51, tmp_path_factory.mktemp("teachers"), TRAINED)
+    return {name: str(path) for name, path in runs.items()}
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from helpers import small
+from judges import Judge
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from models import DISTILLERS, Distill, Output, StreamNetwork, build_distillers, create_distiller, output_shapes
-from models.distill import Distiller, LossSpec, OptimizerSettings, OutputShapes, parse_teacher_losses
+from models.distill import LossSpec, OptimizerSettings, OutputShapes, parse_teacher_losses
 from models.distill.arguments import parse_loss_args
 from models.distill.projector import Projector, resizing
 from opts import parse_opts
@@ -21,24 +22,6 @@ from opts import parse_opts
 class Stream:
     def __init__(self, name: str, channels: int) -> None:
         self.name, self.channels, self.mean, self.std = name, channels, (127.5,) * channels, (50.0,) * channels
-
-
-class Judge(Distiller):
-    """An adversary: it learns to tell the teacher's pooled features from the student's."""
-
-    optimizer = OptimizerSettings(lr=0.01, betas=(0.5, 0.999))
-
-    def __init__(self, student: OutputShapes, teacher: OutputShapes, *, hidden: int = 4, weight: float = 1.0) -> None:
-        super().__init__(compared={"avgpool": "avgpool"})
-        self.weight = weight
-        self.judge = nn.Sequential(nn.Linear(teacher.features["avgpool"][0], hidden), nn.ReLU(), nn.Linear(hidden, 1))
-
-    def forward(self, student, teacher, target):
-        return {"loss_judge": self.weight * F.softplus(-self.judge(student.features["avgpool"])).mean()}
-
-    def own_loss(self, student, teacher, target):
-        real, fake = (self.judge(output.features["avgpool"]) for output in (teacher, student))
-        return (F.softplus(-real) + F.softplus(fake)).mean()
 
 
 @pytest.fixture
