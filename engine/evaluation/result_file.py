@@ -63,7 +63,7 @@ def protocol(scores: Scores) -> str:
     parts = [
         " ".join(which) or "data not stated",
         f"{len(scores.video):,} of {counted(scores.listed, 'listed video')}",
-        f"{clips} clips ({views(about.get('options', {}))})",
+        f"{clips} clips ({'; '.join([views(about.get('options', {})), *own_sizes(about)])})",
         images(about),
     ]
     unlike = about.get("unlike")
@@ -82,6 +82,12 @@ def views(options: Mapping[str, Any]) -> str:
         f"{clips} x {crops} {'crop' if crops == '1' else 'crops'} of {options['sample_duration']} frames{step} at "
         f"{options['sample_size']} px"
     )
+
+
+def own_sizes(about: Mapping[str, Any]) -> list[str]:
+    """Format which networks saw the clips at another size than the options say, as "flow at 48 px"."""
+    reads = {name: str(known.get("reads", "")) for name, known in about.get("checkpoints", {}).items()}
+    return [f"{name} at {view.partition('@')[2]} px" for name, view in reads.items() if "@" in view]
 
 
 def images(about: Mapping[str, Any]) -> str:

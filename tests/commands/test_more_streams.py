@@ -66,8 +66,10 @@ def scores_alone(hmdb51: Path, folder: Path, path: Path, *words: str) -> np.ndar
 def test_streams_of_one_pass_are_scored_as_alone_to_the_last_bit(runs, hmdb51, tmp_path, words, caplog):
     streams = [word for name, path in runs.items() for word in ("--stream", f"{name}={path}")]
     options = [*streams, "--scores_path", tmp_path / "s.npz", *words]
+    caplog.set_level(logging.INFO)
     test_two_stream.main(parse_opts(words_of(hmdb51, tmp_path, FUSED, *options), FUSED))
     assert "trained with --sample_size" not in caplog.text
+    assert f"frames at 32 px; small at {SMALL} px)" in caplog.text  # the protocol says who saw another size
     fused = logits_in(tmp_path / "s.npz")
     assert list(fused) == list(TRAINED)
     for name, path in runs.items():

@@ -80,7 +80,10 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     arch = arch_of(opt.model, opt.model_depth)  # of published checkpoints, which state none
     about = state_scored(
         listing,
-        {spec.name: state_checkpoint(spec, state, arch) for spec, state in zip(specs, states, strict=True)},
+        {
+            spec.name: state_checkpoint(spec, state, arch) | {"reads": networks[spec.name].view}
+            for spec, state in zip(specs, states, strict=True)
+        },
         subset=opt.test_subset,
         options={name: getattr(opt, name) for name in STATED},
         provenance=images_made(loader.dataset.reader.store, opt.flow_source),

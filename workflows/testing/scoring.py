@@ -116,7 +116,7 @@ def describe_networks(networks: Mapping[str, StreamNetwork], activation: str) ->
     checkpoints = {
         name: {
             "file": network.source,
-            "reads": network.stream,
+            "reads": network.view,
             "arch": network.network.arch,
             "recipe": network.recipe,
         }
