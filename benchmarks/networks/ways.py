@@ -22,25 +22,16 @@ Call = Callable[[], Tensor]
 
 @dataclass(frozen=True)
 class Way:
-    """A configuration in which a network runs.
+    """A configuration in which a network runs."""
 
-    Attributes:
-        amp: As `--amp`.
-        contiguous: Channels come first in memory, as in the published code, which also had `cudnn.benchmark` off.
-        mode: As `--compile`.
-        folded: Batch norms are in the convolutions, weights in the format of `amp`.
-        group_width: Groups are joined to this width.
-        tf32: Whether a GPU may round the factors of fp32 convolutions to ten bits.
-        gpu: Whether it is for GPUs alone.
-    """
-
-    amp: str = "off"
+    amp: str = "off"  # as `--amp`
+    # Channels come first in memory, as in the published code, which also had `cudnn.benchmark` off.
     contiguous: bool = False
-    mode: str = "off"
-    folded: bool = False
-    group_width: int = 1
-    tf32: bool = False
-    gpu: bool = False
+    mode: str = "off"  # as `--compile`
+    folded: bool = False  # batch norms are in the convolutions, weights in the format of `amp`
+    group_width: int = 1  # groups are joined to this width
+    tf32: bool = False  # whether a GPU may round the factors of fp32 convolutions to ten bits
+    gpu: bool = False  # whether it is for GPUs alone
 
     @property
     def name(self) -> str:

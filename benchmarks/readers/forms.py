@@ -21,15 +21,10 @@ Disk = dict[str, float]  # kilobytes per video by stream
 
 
 class Form(NamedTuple):
-    """A way to store and read videos.
+    """A way to store and read videos."""
 
-    Attributes:
-        build: Opens what lies below a root; raises ValueError if that cannot be had here.
-        disk: Bytes, in thousands, of an average video.
-    """
-
-    build: Callable[[Path], Store]
-    disk: Callable[[Store, Sequence[Video]], Disk]
+    build: Callable[[Path], Store]  # opens what lies below a root; raises ValueError if that cannot be had here
+    disk: Callable[[Store, Sequence[Video]], Disk]  # bytes, in thousands, of an average video
 
 
 def native_folders(root: Path, decode: str = "exact") -> Store:

@@ -23,30 +23,19 @@ CLIPS = 8  # in a round of training clips
 
 
 class Draw(NamedTuple):
-    """A sample to load at once.
+    """A sample to load at once."""
 
-    Attributes:
-        video: Read at the frames that both loaders take.
-        clips: Frame numbers of each clip.
-        seed: Of the geometry.
-    """
-
-    video: Video
-    clips: list[range]
-    seed: int
+    video: Video  # read at the frames that both loaders take
+    clips: list[range]  # frame numbers of each clip
+    seed: int  # of the geometry
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A kind of sample to load.
+    """A kind of sample to load."""
 
-    Attributes:
-        modality: A name of `MODALITIES`.
-        training: Random clips; or all clips of a video.
-    """
-
-    modality: str
-    training: bool
+    modality: str  # a name of `MODALITIES`
+    training: bool  # random clips; or all clips of a video
 
     @property
     def geometry(self) -> Geometry:

@@ -20,18 +20,12 @@ SAMPLES = (-0.25 - 0.25j, 0.25 - 0.25j, -0.25 + 0.25j, 0.25 + 0.25j)  # 2 x 2 pl
 
 @dataclass(frozen=True)
 class Scene:
-    """Two images and the exact flow between them.
+    """Two images and the exact flow between them."""
 
-    Attributes:
-        previous: uint8 (H, W).
-        following: uint8 (H, W).
-        flow: Exact motion of what each pixel's centre shows, float32 (H, W, 2), pixels, x first.
-        visible: Whether `following` shows it too, bool (H, W); False where it is covered or out of the image.
-    """
-
-    previous: NDArray[np.uint8]
-    following: NDArray[np.uint8]
-    flow: NDArray[np.float32]
+    previous: NDArray[np.uint8]  # uint8 (H, W)
+    following: NDArray[np.uint8]  # uint8 (H, W)
+    flow: NDArray[np.float32]  # exact motion of what each pixel's centre shows, float32 (H, W, 2), pixels, x first
+    # Whether `following` shows it too, bool (H, W); False where it is covered or out of the image.
     visible: NDArray[np.bool_]
 
 

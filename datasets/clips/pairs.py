@@ -6,17 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of frames k and k + 1 for the frames k of a clip. Each frame is read, and each pair made, once.
+    """Pairs of frames k and k + 1 for the frames k of a clip. Each frame is read, and each pair made, once."""
 
-    Attributes:
-        frames: Numbers of the frames, ascending.
-        first: Index in `frames` at which each pair begins; its other frame is the next one.
-        order: Which pair each frame of the clip takes; a short video is looped, and takes some again.
-    """
-
-    frames: list[int]
-    first: list[int]
-    order: list[int]
+    frames: list[int]  # numbers of the frames, ascending
+    first: list[int]  # index in `frames` at which each pair begins; its other frame is the next one
+    order: list[int]  # which pair each frame of the clip takes; a short video is looped, and takes some again
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> "Pairs":

@@ -18,32 +18,21 @@ class Box(NamedTuple):
 
 
 class View(NamedTuple):
-    """The part of a frame that a network is shown, and its size.
+    """The part of a frame that a network is shown, and its size."""
 
-    Attributes:
-        box: Part of the frame that is resized, and that alone: pixels beside it do not count at its edges.
-        size: Height and width that the box is resized to.
-        window: Part of the resized box that is kept.
-        flip: Whether the window is mirrored left-right.
-    """
-
-    box: Box
-    size: tuple[int, int]
-    window: Box
-    flip: bool = False
+    box: Box  # part of the frame that is resized, and that alone: pixels beside it do not count at its edges
+    size: tuple[int, int]  # height and width that the box is resized to
+    window: Box  # part of the resized box that is kept
+    flip: bool = False  # whether the window is mirrored left-right
 
 
 class Placement(NamedTuple):
-    """One draw of a geometry, for frames of any size. All streams of a clip share it.
+    """One draw of a geometry, for frames of any size. All streams of a clip share it."""
 
-    Attributes:
-        place: Height and width of a frame -> view without mirroring; where it has a keyword `size`, the side of the
-            window in pixels, views of other sizes show the same part.
-        flip: Whether the clip is mirrored.
-    """
-
+    # Height and width of a frame -> view without mirroring; where it has a keyword `size`, the side of the window in
+    # pixels, views of other sizes show the same part.
     place: Callable[..., View]
-    flip: bool = False
+    flip: bool = False  # whether the clip is mirrored
 
     def __call__(self, height: int, width: int) -> View:
         view: View = self.place(height, width)

@@ -29,15 +29,11 @@ Pixels = NDArray[np.uint8]
 
 
 class Decode(NamedTuple):
-    """Options of decoding images.
+    """Options of decoding images."""
 
-    Attributes:
-        decoder: "native", "python", or "auto": the native one where it is.
-        fast: Decode JPEG at half the size where what is shown is at most half as large; differs by 0.2 levels in the
-            mean. For the native decoder only.
-    """
-
-    decoder: str = "auto"
+    decoder: str = "auto"  # "native", "python", or "auto": the native one where it is
+    # Decode JPEG at half the size where what is shown is at most half as large; differs by 0.2 levels in the mean.
+    # For the native decoder only.
     fast: bool = False
 
 

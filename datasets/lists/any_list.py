@@ -23,15 +23,10 @@ WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True)
 
 
 class Family(NamedTuple):
-    """Lists of one data set, whose names differ in the word for the subset alone.
+    """Lists of one data set, whose names differ in the word for the subset alone."""
 
-    Attributes:
-        key: The name around that word.
-        files: By "train", "val" and "test"; a list that has a column for the subset is under "".
-    """
-
-    key: str
-    files: dict[str, Path]
+    key: str  # the name around that word
+    files: dict[str, Path]  # by "train", "val" and "test"; a list that has a column for the subset is under ""
 
 
 def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, strip: str = "") -> Listing:

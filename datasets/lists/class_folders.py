@@ -75,15 +75,10 @@ class Search:
 
 
 class VideoPath(NamedTuple):
-    """Path of a video that a search found.
+    """Path of a video that a search found."""
 
-    Attributes:
-        path: Below the root, with forward slashes and without the extension of a file.
-        suffix: The extension; "" for a folder of frames.
-    """
-
-    path: str
-    suffix: str = ""
+    path: str  # below the root, with forward slashes and without the extension of a file
+    suffix: str = ""  # the extension; "" for a folder of frames
 
     @property
     def folder(self) -> str:

@@ -6,33 +6,20 @@ from typing import Literal, NamedTuple
 
 
 class Segment(NamedTuple):
-    """Part of a video.
+    """Part of a video."""
 
-    Attributes:
-        start: First frame, from 1, or seconds from the beginning.
-        end: Last frame, itself included, or the second at which it ends.
-        unit: Of the two.
-    """
-
-    start: float
-    end: float
-    unit: Literal["frames", "seconds"]
+    start: float  # first frame, from 1, or seconds from the beginning
+    end: float  # last frame, itself included, or the second at which it ends
+    unit: Literal["frames", "seconds"]  # of the two
 
 
 class Entry(NamedTuple):
-    """A line of an annotation file.
+    """A line of an annotation file."""
 
-    Attributes:
-        path: The video below the root, with forward slashes and without a file's extension.
-        label: Class index, from 0.
-        group: Source it was cut from. Clips of one group look alike and belong on one side of a hold-out.
-        segment: Part of the video that is meant, None for all of it.
-    """
-
-    path: str
-    label: int
-    group: str
-    segment: Segment | None = None
+    path: str  # the video below the root, with forward slashes and without a file's extension
+    label: int  # class index, from 0
+    group: str  # source it was cut from. Clips of one group look alike and belong on one side of a hold-out
+    segment: Segment | None = None  # part of the video that is meant, None for all of it
 
     @property
     def name(self) -> str:
@@ -44,15 +31,10 @@ class Entry(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Entries and class names of an annotation.
+    """Entries and class names of an annotation."""
 
-    Attributes:
-        entries: In the order of the files.
-        class_names: By class index.
-    """
-
-    entries: list[Entry]
-    class_names: list[str]
+    entries: list[Entry]  # in the order of the files
+    class_names: list[str]  # by class index
 
 
 # (folder of the annotation files, or one list; official split, which data sets with a single one ignore; "train" or

@@ -22,17 +22,11 @@ SHOWN = 20  # videos left out that are named one by one
 
 
 class LocatedVideo(NamedTuple):
-    """Facts about a video, from a manifest or from the disk.
+    """Facts about a video, from a manifest or from the disk."""
 
-    Attributes:
-        folder: Path of the video.
-        counts: Images by stream.
-        rate: Frames per second, None if nobody knows.
-    """
-
-    folder: Path
-    counts: Mapping[str, int]
-    rate: float | None
+    folder: Path  # path of the video
+    counts: Mapping[str, int]  # images by stream
+    rate: float | None  # frames per second, None if nobody knows
 
 
 def find_videos(

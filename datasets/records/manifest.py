@@ -28,19 +28,12 @@ AGAIN = "run utils1/audit.py again, or remove the file"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was read.
+    """A manifest that was read."""
 
-    Attributes:
-        root: Folder of all videos.
-        layout: Layout in which the audit read them, a name of `--layout`.
-        made: When, in UTC.
-        rows: `Facts` as lists, by path.
-    """
-
-    root: Path
-    layout: str
-    made: str
-    rows: Mapping[str, Row]
+    root: Path  # folder of all videos
+    layout: str  # layout in which the audit read them, a name of `--layout`
+    made: str  # when, in UTC
+    rows: Mapping[str, Row]  # `Facts` as lists, by path
 
     @property
     def located(self) -> Mapping[str, LocatedVideo]:

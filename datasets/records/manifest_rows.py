@@ -12,29 +12,17 @@ MOST = 1e9  # frames, pixels, frames per second
 
 
 class Facts(NamedTuple):
-    """Facts about a sound video, in the order of the columns.
+    """Facts about a sound video, in the order of the columns."""
 
-    Attributes:
-        path: As the annotation names it.
-        folder: Its path below the root; None if that is `path`.
-        rgb: Number of frames, None if none were counted.
-        flow: Number of flows, each of two images; None if none were counted.
-        first: Number of the first image in the file names.
-        width: Of its images, in pixels.
-        height: Likewise.
-        fps: Frames per second, None if nothing says so.
-        hash: Equal for videos of equal content; HASH says of what it is made.
-    """
-
-    path: str
-    folder: str | None
-    rgb: int | None
-    flow: int | None
-    first: int
-    width: int
-    height: int
-    fps: float | None
-    hash: str
+    path: str  # as the annotation names it
+    folder: str | None  # its path below the root; None if that is `path`
+    rgb: int | None  # number of frames, None if none were counted
+    flow: int | None  # number of flows, each of two images; None if none were counted
+    first: int  # number of the first image in the file names
+    width: int  # of its images, in pixels
+    height: int  # likewise
+    fps: float | None  # frames per second, None if nothing says so
+    hash: str  # equal for videos of equal content; HASH says of what it is made
 
 
 HASH = "blake2b of the length of each file, and of 64 kB at beginning, middle and end of the first, middle and last one"

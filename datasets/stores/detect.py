@@ -21,17 +21,11 @@ PROBES, ENOUGH = 16, 3  # entries looked for, evenly spaced; existing ones that 
 
 
 class ReadOptions(NamedTuple):
-    """Options of reading pixels, where a form of storage leaves a choice.
+    """Options of reading pixels, where a form of storage leaves a choice."""
 
-    Attributes:
-        decode: "exact" or "fast", of JPEG images.
-        decoder: Decoder of JPEG images.
-        fps: Frames per second that video files are read at; None for their own.
-    """
-
-    decode: str = "exact"
-    decoder: str = "auto"
-    fps: float | None = 25.0
+    decode: str = "exact"  # "exact" or "fast", of JPEG images
+    decoder: str = "auto"  # decoder of JPEG images
+    fps: float | None = 25.0  # frames per second that video files are read at; None for their own
 
 
 DEFAULT = ReadOptions()

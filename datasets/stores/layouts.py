@@ -11,19 +11,12 @@ FPS = "fps"  # frames per second, by the same
 
 
 class Pattern(NamedTuple):
-    """File names of one image plane.
+    """File names of one image plane."""
 
-    Attributes:
-        prefix: Before the number; {name} is the name of the video's folder.
-        digits: Of the number at least, filled up with zeros.
-        folder: Below the root, {name} as above; empty where the images lie in the video's folder.
-        suffix: After the number.
-    """
-
-    prefix: str
-    digits: int = 5
-    folder: str = ""
-    suffix: str = ".jpg"
+    prefix: str  # before the number; {name} is the name of the video's folder
+    digits: int = 5  # of the number at least, filled up with zeros
+    folder: str = ""  # below the root, {name} as above; empty where the images lie in the video's folder
+    suffix: str = ".jpg"  # after the number
 
     def format(self, number: int) -> str:
         """Return the name of a file."""
@@ -32,20 +25,15 @@ class Pattern(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Places of a tool's images of a video. Flow i leads from frame i to the next one.
+    """Places of a tool's images of a video. Flow i leads from frame i to the next one."""
 
-    Attributes:
-        images: Patterns of each stream: frames in one, flow in two, x and y.
-        folders: Of a video below the root, the first that exists: {path} is the video as listed, {parent} and {name}
-            are its last two parts.
-        lags: N frames may have N - lag flows; at the first of them no frame is without a flow, or with one too many.
-        first: Number of the first file.
-    """
-
-    images: Mapping[str, tuple[Pattern, ...]]
+    images: Mapping[str, tuple[Pattern, ...]]  # patterns of each stream: frames in one, flow in two, x and y
+    # Of a video below the root, the first that exists: {path} is the video as listed, {parent} and {name} are its
+    # last two parts.
     folders: tuple[str, ...] = ("{path}",)
+    # N frames may have N - lag flows; at the first of them no frame is without a flow, or with one too many.
     lags: tuple[int, ...] = (1,)
-    first: int = 1
+    first: int = 1  # number of the first file
 
     def __getitem__(self, stream: str) -> tuple[Pattern, ...]:
         """Return the patterns of a stream, none where the tool does not write it."""

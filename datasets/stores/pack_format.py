@@ -38,19 +38,12 @@ RECORD = "pack.json"  # at the root: how the videos lay, and how they were packe
 
 
 class Description(NamedTuple):
-    """Content of a file of packed clips.
+    """Content of a file of packed clips."""
 
-    Attributes:
-        planes: Per frame.
-        images: Frames times planes.
-        rate: Frames per second, if known.
-        names: Paths of all files below the root of their tree, images first.
-    """
-
-    planes: int
-    images: int
-    rate: float | None
-    names: list[str]
+    planes: int  # per frame
+    images: int  # frames times planes
+    rate: float | None  # frames per second, if known
+    names: list[str]  # paths of all files below the root of their tree, images first
 
 
 class Front(NamedTuple):

@@ -13,21 +13,13 @@ from ..streams import RGB, STORED, Stream
 
 
 class Video(NamedTuple):
-    """A labelled video that was looked up.
+    """A labelled video that was looked up."""
 
-    Attributes:
-        name: The identity of the video in results.
-        folder: Path of the video: a folder of frames, or a file.
-        label: Class index, from 0.
-        num_frames: Frames 1 to `num_frames` are there in every stream that is read.
-        first: Frames of the file before frame 1; not 0 for a segment.
-    """
-
-    name: str
-    folder: Path
-    label: int
-    num_frames: int
-    first: int = 0
+    name: str  # the identity of the video in results
+    folder: Path  # path of the video: a folder of frames, or a file
+    label: int  # class index, from 0
+    num_frames: int  # frames 1 to `num_frames` are there in every stream that is read
+    first: int = 0  # frames of the file before frame 1; not 0 for a segment
 
 
 class Store(Protocol):

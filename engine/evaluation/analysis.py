@@ -19,49 +19,29 @@ class ClassHits(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A class that is taken for another one.
+    """A class that is taken for another one."""
 
-    Attributes:
-        true: Its index.
-        predicted: Index of the other.
-        videos: How many of its videos.
-        share: Of its videos, in (0, 1].
-        back: Videos of the other that are taken for it.
-    """
-
-    true: int
-    predicted: int
-    videos: int
-    share: float
-    back: int
+    true: int  # its index
+    predicted: int  # index of the other
+    videos: int  # how many of its videos
+    share: float  # of its videos, in (0, 1]
+    back: int  # videos of the other that are taken for it
 
 
 class Outcome(NamedTuple):
-    """Videos for which the same streams are right.
+    """Videos for which the same streams are right."""
 
-    Attributes:
-        right: Whether each stream is.
-        videos: How many.
-        fused: For how many of them the fused scores are right.
-    """
-
-    right: tuple[bool, ...]
-    videos: int
-    fused: int
+    right: tuple[bool, ...]  # whether each stream is
+    videos: int  # how many
+    fused: int  # for how many of them the fused scores are right
 
 
 class Winners(NamedTuple):
-    """Winners of the fused scores where streams disagree.
+    """Winners of the fused scores where streams disagree."""
 
-    Attributes:
-        videos: For which not all streams predict the same class.
-        followed: Of these, where the fused prediction is each stream's; streams that agree all count.
-        neither: Of these, where it is no stream's.
-    """
-
-    videos: int
-    followed: list[int]
-    neither: int
+    videos: int  # for which not all streams predict the same class
+    followed: list[int]  # of these, where the fused prediction is each stream's; streams that agree all count
+    neither: int  # of these, where it is no stream's
 
 
 class ClassOutcomes(NamedTuple):
@@ -73,17 +53,11 @@ class ClassOutcomes(NamedTuple):
 
 
 class Reliability(NamedTuple):
-    """Bins of equal width of the highest probability; the first one begins at 0.
+    """Bins of equal width of the highest probability; the first one begins at 0."""
 
-    Attributes:
-        videos: In each bin, (B,) int64.
-        confidence: Their mean highest probability, (B,) float64; 0 in empty bins.
-        accuracy: Fraction of them that is right, likewise.
-    """
-
-    videos: Tensor
-    confidence: Tensor
-    accuracy: Tensor
+    videos: Tensor  # in each bin, (B,) int64
+    confidence: Tensor  # their mean highest probability, (B,) float64; 0 in empty bins
+    accuracy: Tensor  # fraction of them that is right, likewise
 
     @property
     def error(self) -> float:

@@ -16,23 +16,14 @@ from ..monitor.display import Display
 
 
 class VideoScores(NamedTuple):
-    """Scores of N videos of K classes under S networks.
+    """Scores of N videos of K classes under S networks."""
 
-    Attributes:
-        logits: Mean over clips, (S, N, K) float32.
-        clips: Clips averaged, (N,) int64.
-        clip_top1: Clips whose highest logit is the label's, (S, N) int64.
-        clip_top5: Clips that have the label among their five highest, (S, N) int64.
-        activated: Mean over clips of the activated logits, (S, N, K) float32, if there is an activation.
-        fused_hits: The same two counts of the networks fused clip by clip, (2, N) int64, if they are fused.
-    """
-
-    logits: Tensor
-    clips: Tensor
-    clip_top1: Tensor
-    clip_top5: Tensor
-    activated: Tensor | None
-    fused_hits: Tensor | None
+    logits: Tensor  # mean over clips, (S, N, K) float32
+    clips: Tensor  # clips averaged, (N,) int64
+    clip_top1: Tensor  # clips whose highest logit is the label's, (S, N) int64
+    clip_top5: Tensor  # clips that have the label among their five highest, (S, N) int64
+    activated: Tensor | None  # mean over clips of the activated logits, (S, N, K) float32, if there is an activation
+    fused_hits: Tensor | None  # the same two counts of the networks fused clip by clip, (2, N) int64, if they are fused
 
 
 class ScoreAccumulator:

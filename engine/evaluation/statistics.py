@@ -65,21 +65,13 @@ def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
 
 @dataclass(frozen=True)
 class Contingency:
-    """Contingency of two systems: on how many videos each of them is right.
+    """Contingency of two systems: on how many videos each of them is right."""
 
-    Attributes:
-        both: Videos on which both are right.
-        first: On which only the first is.
-        second: On which only the second is.
-        neither: On which both are wrong.
-        p: Of McNemar's exact test, see `mcnemar`.
-    """
-
-    both: int
-    first: int
-    second: int
-    neither: int
-    p: float
+    both: int  # videos on which both are right
+    first: int  # on which only the first is
+    second: int  # on which only the second is
+    neither: int  # on which both are wrong
+    p: float  # of McNemar's exact test, see `mcnemar`
 
 
 def compare(first: Tensor, second: Tensor) -> Contingency:

@@ -20,17 +20,11 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """Settings of the bootstrap, the same for all systems of a report.
+    """Settings of the bootstrap, the same for all systems of a report."""
 
-    Attributes:
-        resamples: Number of resamples of the videos, >= 1.
-        seed: Of the draws.
-        level: Coverage of the intervals.
-    """
-
-    resamples: int = 10_000
-    seed: int = 1
-    level: float = 0.95
+    resamples: int = 10_000  # number of resamples of the videos, >= 1
+    seed: int = 1  # of the draws
+    level: float = 0.95  # coverage of the intervals
 
     def __post_init__(self) -> None:
         if self.resamples < 1:

@@ -15,21 +15,14 @@ Files = dict[str, str]
 
 
 class Lists(NamedTuple):
-    """Entries to write, with their classes and frame counts.
+    """Entries to write, with their classes and frame counts."""
 
-    Attributes:
-        subsets: Entries of "train" and "test".
-        class_names: By class index.
-        split: Official split, from 1.
-        images: Number that an entry has in a stream, "rgb" or "flow"; None where they are not at hand.
-        streams: Of which settings lists are written.
-    """
-
-    subsets: dict[str, list[Entry]]
-    class_names: list[str]
-    split: int = 1
+    subsets: dict[str, list[Entry]]  # entries of "train" and "test"
+    class_names: list[str]  # by class index
+    split: int = 1  # official split, from 1
+    # Number that an entry has in a stream, "rgb" or "flow"; None where they are not at hand.
     images: Count | None = None
-    streams: tuple[str, ...] = ("rgb",)
+    streams: tuple[str, ...] = ("rgb",)  # of which settings lists are written
 
     def frames(self, entry: Entry, stream: str = "rgb") -> int:
         """Count the images of a whole video."""

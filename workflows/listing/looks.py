@@ -20,19 +20,12 @@ RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart 
 
 
 class VideoProperties(NamedTuple):
-    """Storage, size and frame rate of the videos of a data set.
+    """Storage, size and frame rate of the videos of a data set."""
 
-    Attributes:
-        kind: "files", "frames", "flow" for frames with flow, or "" where they are not at hand.
-        example: One of them.
-        side: Pixels of the shorter side, about.
-        source_rate: Whether `--fps source` suits them: all have one rate, of which 25 is no even part.
-    """
-
-    kind: str
-    example: Path
-    side: int
-    source_rate: bool
+    kind: str  # "files", "frames", "flow" for frames with flow, or "" where they are not at hand
+    example: Path  # one of them
+    side: int  # pixels of the shorter side, about
+    source_rate: bool  # whether `--fps source` suits them: all have one rate, of which 25 is no even part
 
 
 def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:

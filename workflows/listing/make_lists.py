@@ -26,19 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """Lists to convert.
+    """Lists to convert."""
 
-    Attributes:
-        path: Label folder, list, or folder of the videos.
-        form: A key of `DATASETS`, or "frames" for a folder of videos.
-        first_label: That numbers count from, of "List".
-        strip: Beginning of absolute paths, of "List".
-    """
-
-    path: Path
-    form: str
-    first_label: int = 0
-    strip: str = ""
+    path: Path  # label folder, list, or folder of the videos
+    form: str  # a key of `DATASETS`, or "frames" for a folder of videos
+    first_label: int = 0  # that numbers count from, of "List"
+    strip: str = ""  # beginning of absolute paths, of "List"
 
     def listing(self, split: int, subset: str) -> Listing:
         """Read one subset."""

@@ -13,17 +13,11 @@ PLACES = "scene|session|video|vid|rec|tape|movie|seq|set|day|part|id|s|p"
 
 
 class Pattern(NamedTuple):
-    """A naming scheme of videos.
+    """A naming scheme of videos."""
 
-    Attributes:
-        what: Whose it is, or what it takes for the source.
-        expression: For `--group_by`; the group `source` is the source.
-        known: Whether names that all fit cannot mean anything else.
-    """
-
-    what: str
-    expression: str
-    known: bool
+    what: str  # whose it is, or what it takes for the source
+    expression: str  # for `--group_by`; the group `source` is the source
+    known: bool  # whether names that all fit cannot mean anything else
 
 
 CLASS = r"(?:^|/)(?P<class>[^/]+)/"

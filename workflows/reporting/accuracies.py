@@ -19,29 +19,18 @@ Interval = tuple[float, float]
 
 
 class Result(NamedTuple):
-    """A row of the results.
+    """A row of the results."""
 
-    Attributes:
-        system: Whose.
-        video: "top1", "top5" and "mean_class" over videos, in [0, 1].
-        interval: 95 % of top-1 over videos.
-        gain: Of a fused system: top-1 less that of its best stream, and 95 % of that; None of streams.
-        clip: The same over clips; {} where unknown.
-        protocol: How it was tested, for people.
-        clips: Clips of all videos.
-        videos: Scored videos.
-        listed: Videos of the list.
-    """
-
-    system: System
-    video: dict[str, float]
-    interval: Interval
+    system: System  # whose
+    video: dict[str, float]  # "top1", "top5" and "mean_class" over videos, in [0, 1]
+    interval: Interval  # 95 % of top-1 over videos
+    # Of a fused system: top-1 less that of its best stream, and 95 % of that; None of streams.
     gain: tuple[float, Interval] | None
-    clip: dict[str, float]
-    protocol: dict[str, str]
-    clips: int
-    videos: int
-    listed: int
+    clip: dict[str, float]  # the same over clips; {} where unknown
+    protocol: dict[str, str]  # how it was tested, for people
+    clips: int  # clips of all videos
+    videos: int  # scored videos
+    listed: int  # videos of the list
 
 
 def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:

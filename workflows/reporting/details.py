@@ -34,21 +34,13 @@ class SystemPrediction(NamedTuple):
 
 
 class Error(NamedTuple):
-    """A misclassified video.
+    """A misclassified video."""
 
-    Attributes:
-        video: Its name.
-        true: Its class.
-        true_probability: Of that class.
-        predictions: That of the system, and after it that of each stream.
-        strip: Frames of it.
-    """
-
-    video: str
-    true: str
-    true_probability: float
-    predictions: list[SystemPrediction]
-    strip: Strip
+    video: str  # its name
+    true: str  # its class
+    true_probability: float  # of that class
+    predictions: list[SystemPrediction]  # that of the system, and after it that of each stream
+    strip: Strip  # frames of it
 
 
 class Disagreement(NamedTuple):
@@ -62,27 +54,16 @@ class Disagreement(NamedTuple):
 
 @dataclass
 class Details:
-    """Details of the last system of a file: the fused one, or its only stream.
+    """Details of the last system of a file: the fused one, or its only stream."""
 
-    Attributes:
-        number: Of the file in its group, from 1.
-        file: The file.
-        systems: Its streams and, if there are several, the fused system.
-        table: Confusion of the last one, counts (K, K) by true and predicted class.
-        pairs: What it confuses, most videos first.
-        disagreement: Of its streams; None for one alone.
-        errors: The worst ones.
-        no_pictures: Why no error has a picture; "" if they could be looked for.
-    """
-
-    number: int
-    file: ScoreFile
-    systems: list[System]
-    table: Tensor
-    pairs: list[Pair]
-    disagreement: Disagreement | None
-    errors: list[Error]
-    no_pictures: str
+    number: int  # of the file in its group, from 1
+    file: ScoreFile  # the file
+    systems: list[System]  # its streams and, if there are several, the fused system
+    table: Tensor  # confusion of the last one, counts (K, K) by true and predicted class
+    pairs: list[Pair]  # what it confuses, most videos first
+    disagreement: Disagreement | None  # of its streams; None for one alone
+    errors: list[Error]  # the worst ones
+    no_pictures: str  # why no error has a picture; "" if they could be looked for
 
     @property
     def main(self) -> System:

@@ -13,35 +13,21 @@ SIDE, STRIP = 200.0, 44.0  # of a reliability curve and of the counts below it
 
 
 class Bar(NamedTuple):
-    """A bin of a reliability curve; lengths as of `SIDE` and `STRIP`, y downwards.
+    """A bin of a reliability curve; lengths as of `SIDE` and `STRIP`, y downwards."""
 
-    Attributes:
-        x: Left end.
-        width: Of the bar.
-        accuracy: Height of the bar.
-        confidence: Height at which the bar of a calibrated system ends.
-        videos: Height of the bar of counts.
-    """
-
-    x: float
-    width: float
-    accuracy: float
-    confidence: float
-    videos: float
+    x: float  # left end
+    width: float  # of the bar
+    accuracy: float  # height of the bar
+    confidence: float  # height at which the bar of a calibrated system ends
+    videos: float  # height of the bar of counts
 
 
 class Shade(NamedTuple):
-    """Cells of a confusion matrix with the same shade.
+    """Cells of a confusion matrix with the same shade."""
 
-    Attributes:
-        kind: "right" or "wrong".
-        opacity: In (0, 1].
-        path: Unit squares, in SVG's language.
-    """
-
-    kind: str
-    opacity: float
-    path: str
+    kind: str  # "right" or "wrong"
+    opacity: float  # in (0, 1]
+    path: str  # unit squares, in SVG's language
 
 
 def bars(curve: Reliability) -> list[Bar]:

@@ -26,21 +26,13 @@ QUALITY = 80  # of the JPEG
 
 
 class Strip(NamedTuple):
-    """Frames of a video side by side, or the reason why there are none.
+    """Frames of a video side by side, or the reason why there are none."""
 
-    Attributes:
-        uri: The picture, a JPEG, as a data URI; "" if there is none.
-        width: Pixels.
-        height: Pixels.
-        frames: Numbers of the frames, from 1.
-        problem: Why there is no picture.
-    """
-
-    uri: str = ""
-    width: int = 0
-    height: int = HEIGHT
-    frames: Sequence[int] = ()
-    problem: str = ""
+    uri: str = ""  # the picture, a JPEG, as a data URI; "" if there is none
+    width: int = 0  # pixels
+    height: int = HEIGHT  # pixels
+    frames: Sequence[int] = ()  # numbers of the frames, from 1
+    problem: str = ""  # why there is no picture
 
 
 class Frames:

@@ -26,25 +26,15 @@ class ClassRow:
 
 @dataclass
 class GroupReport:
-    """Results and details of a group.
+    """Results and details of a group."""
 
-    Attributes:
-        group: The files.
-        systems: Each once.
-        results: One for each of them.
-        fused: Systems for which there is a gain of fusion.
-        classes: Every class, that which the first file's last system finds hardest first.
-        notices: What a reader must know before comparing.
-        details: One for each file.
-    """
-
-    group: Group
-    systems: list[System]
-    results: list[Result]
-    fused: list[System]
-    classes: list[ClassRow]
-    notices: list[str]
-    details: list[Details]
+    group: Group  # the files
+    systems: list[System]  # each once
+    results: list[Result]  # one for each of them
+    fused: list[System]  # systems for which there is a gain of fusion
+    classes: list[ClassRow]  # every class, that which the first file's last system finds hardest first
+    notices: list[str]  # what a reader must know before comparing
+    details: list[Details]  # one for each file
 
 
 def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:

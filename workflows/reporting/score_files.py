@@ -20,19 +20,12 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class ScoreFile:
-    """A score file.
+    """A score file."""
 
-    Attributes:
-        path: Where it is.
-        label: The shortest name that no other file of the report has.
-        scores: Of every stream.
-        fused: What its test reported, (N, K).
-    """
-
-    path: Path
-    label: str
-    scores: Scores
-    fused: Tensor
+    path: Path  # where it is
+    label: str  # the shortest name that no other file of the report has
+    scores: Scores  # of every stream
+    fused: Tensor  # what its test reported, (N, K)
 
     @property
     def fusion(self) -> str:
@@ -53,15 +46,10 @@ class ScoreFile:
 
 @dataclass
 class Group:
-    """Score files of the same videos, labels and classes of one data set, split and subset, in the same order.
+    """Score files of the same videos, labels and classes of one data set, split and subset, in the same order."""
 
-    Attributes:
-        number: From 1, for files and links.
-        files: At least one.
-    """
-
-    number: int
-    files: list[ScoreFile]
+    number: int  # from 1, for files and links
+    files: list[ScoreFile]  # at least one
 
     @property
     def scores(self) -> Scores:

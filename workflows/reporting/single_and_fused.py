@@ -15,29 +15,18 @@ from .score_files import Group, ScoreFile
 
 @dataclass
 class System:
-    """Classifier with one score per class for every video of a group: a stream, or all streams of a file.
+    """Classifier with one score per class for every video of a group: a stream, or all streams of a file."""
 
-    Attributes:
-        stream: Its name; those of all streams of a fused system, with " + " between.
-        scores: Shape (N, K).
-        label: Class indices, (N,).
-        clips: Clips of each video, (N,).
-        file: The first that has it.
-        hits: Right clips of each video by the highest and the five highest logits, both (N,); None where unknown.
-        fusion: How streams were fused; "" for one alone.
-        numbers: Of the files of the group that have it.
-        alone: Whether the group has a single file.
-    """
-
-    stream: str
-    scores: Tensor
-    label: Tensor
-    clips: Tensor
-    file: ScoreFile
+    stream: str  # its name; those of all streams of a fused system, with " + " between
+    scores: Tensor  # shape (N, K)
+    label: Tensor  # class indices, (N,)
+    clips: Tensor  # clips of each video, (N,)
+    file: ScoreFile  # the first that has it
+    # Right clips of each video by the highest and the five highest logits, both (N,); None where unknown.
     hits: tuple[Tensor, Tensor] | None = None
-    fusion: str = ""
-    numbers: list[int] = field(default_factory=list)
-    alone: bool = True
+    fusion: str = ""  # how streams were fused; "" for one alone
+    numbers: list[int] = field(default_factory=list)  # of the files of the group that have it
+    alone: bool = True  # whether the group has a single file
 
     @property
     def name(self) -> str:

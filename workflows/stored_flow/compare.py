@@ -38,22 +38,15 @@ class Job(NamedTuple):
 
 @dataclass
 class FlowDifferences:
-    """Statistics of the difference of some pairs of flows; pixels unknown to either side are only counted.
+    """Statistics of the difference of some pairs of flows; pixels unknown to either side are only counted."""
 
-    Attributes:
-        flows: Number of pairs.
-        total: Sum of end-point differences, pixels.
-        lengths: Number of pixels by the upper half of their end-point difference as a float32, shape (32768,). That has
-            7 bits of mantissa: a bin is less than a percent wide, however small the difference.
-        levels: Number of grey values, two per pixel, by their difference, shape (256,).
-        unknown: Number of pixels.
-    """
-
-    flows: int
-    total: float
+    flows: int  # number of pairs
+    total: float  # sum of end-point differences, pixels
+    # Number of pixels by the upper half of their end-point difference as a float32, shape (32768,). That has 7 bits
+    # of mantissa: a bin is less than a percent wide, however small the difference.
     lengths: NDArray[np.int64]
-    levels: NDArray[np.int64]
-    unknown: int
+    levels: NDArray[np.int64]  # number of grey values, two per pixel, by their difference, shape (256,)
+    unknown: int  # number of pixels
 
     def __add__(self, other: "FlowDifferences") -> "FlowDifferences":
         return FlowDifferences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))

@@ -33,19 +33,12 @@ SMOOTH = 4  # times as large curves are drawn, then averaged
 
 @dataclass(frozen=True)
 class Subject:
-    """Video, class and networks of the pictures.
+    """Video, class and networks of the pictures."""
 
-    Attributes:
-        title: The video.
-        class_name: The class that evidence is for.
-        pictures: RGB (S, S, 3) by view, of every frame.
-        fps: Frames per second.
-    """
-
-    title: str
-    class_name: str
-    pictures: Mapping[str, Sequence[Picture]]
-    fps: float
+    title: str  # the video
+    class_name: str  # the class that evidence is for
+    pictures: Mapping[str, Sequence[Picture]]  # RGB (S, S, 3) by view, of every frame
+    fps: float  # frames per second
 
 
 def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:

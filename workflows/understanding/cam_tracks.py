@@ -19,38 +19,25 @@ BATCH = 4  # clips whose activations are kept at a time
 
 
 class Clip(NamedTuple):
-    """A clip of a video, in frames counted from 0.
+    """A clip of a video, in frames counted from 0."""
 
-    Attributes:
-        seen: Frames that a network is shown.
-        covered: Frames that it stands for: also those between the shown ones.
-    """
-
-    seen: list[int]
-    covered: list[int]
+    seen: list[int]  # frames that a network is shown
+    covered: list[int]  # frames that it stands for: also those between the shown ones
 
 
 @dataclass(frozen=True)
 class Track:
-    """Grad-CAM of a video of F frames, from W clips.
+    """Grad-CAM of a video of F frames, from W clips."""
 
-    Attributes:
-        name: Of the network.
-        view: What it reads.
-        layer: Where the maps are from.
-        heat: Evidence by frame and place, float32 (F, h, w) in [0, 1]; 1 is the greatest of the video.
-        curve: Evidence by frame, its mean over the picture, float32 (F,) in [0, 1]; 1 is the greatest of the video.
-        probability: Of the class, by frame the mean of its clips, float32 (F,).
-        logits: Mean over the clips, float32 (K,).
-    """
-
-    name: str
-    view: str
-    layer: str
+    name: str  # of the network
+    view: str  # what it reads
+    layer: str  # where the maps are from
+    # Evidence by frame and place, float32 (F, h, w) in [0, 1]; 1 is the greatest of the video.
     heat: NDArray[np.float32]
+    # Evidence by frame, its mean over the picture, float32 (F,) in [0, 1]; 1 is the greatest of the video.
     curve: NDArray[np.float32]
-    probability: NDArray[np.float32]
-    logits: Tensor
+    probability: NDArray[np.float32]  # of the class, by frame the mean of its clips, float32 (F,)
+    logits: Tensor  # mean over the clips, float32 (K,)
 
 
 def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:

@@ -33,19 +33,12 @@ MID_GREY = 127.5
 
 
 class Pictures(NamedTuple):
-    """Grad-CAM of a video, drawn.
+    """Grad-CAM of a video, drawn."""
 
-    Attributes:
-        folder: Where strips, film and curves are.
-        tracks: Heat of each network.
-        target: The class, whose evidence it is.
-        class_names: Of the networks.
-    """
-
-    folder: Path
-    tracks: list[Track]
-    target: int
-    class_names: Sequence[str]
+    folder: Path  # where strips, film and curves are
+    tracks: list[Track]  # heat of each network
+    target: int  # the class, whose evidence it is
+    class_names: Sequence[str]  # of the networks
 
 
 def draw_grad_cam(  # noqa: PLR0913  an interface of keywords

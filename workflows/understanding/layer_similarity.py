@@ -29,17 +29,11 @@ log = logging.getLogger(__name__)
 
 
 class StoredNetwork(NamedTuple):
-    """A network to compare, in its file.
+    """A network to compare, in its file."""
 
-    Attributes:
-        state: Content of the checkpoint.
-        source: The file.
-        stream: What the network reads.
-    """
-
-    state: Mapping[str, Any]
-    source: str
-    stream: Stream
+    state: Mapping[str, Any]  # content of the checkpoint
+    source: str  # the file
+    stream: Stream  # what the network reads
 
 
 def read_networks(student: str, teacher: str, baseline: str | None = None) -> dict[str, StoredNetwork]:

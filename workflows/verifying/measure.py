@@ -18,39 +18,25 @@ LOSS_TOLERANCE = 1e-3  # relative: what kernels of other machines change
 
 @dataclass(frozen=True)
 class Measurement:
-    """Metrics of a part, and its videos.
+    """Metrics of a part, and its videos."""
 
-    Attributes:
-        metrics: Of "val" "acc" and "loss" of one clip per video; of "test" "top1", "top5" and "mean_class" of videos,
-            and "clip_top1" and "clip_top5" of single clips.
-        data: See `describe_videos`.
-        clips: Scored.
-        videos: Scored.
-    """
-
+    # Of "val" "acc" and "loss" of one clip per video; of "test" "top1", "top5" and "mean_class" of videos, and
+    # "clip_top1" and "clip_top5" of single clips.
     metrics: dict[str, float]
-    data: dict[str, Any]
-    clips: int
-    videos: Sequence[Video]
+    data: dict[str, Any]  # see `describe_videos`
+    clips: int  # scored
+    videos: Sequence[Video]  # scored
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A measured number beside the expected one.
+    """A measured number beside the expected one."""
 
-    Attributes:
-        part: "val" or "test".
-        source: Who expects.
-        expected: Some of the metrics.
-        measured: All of them.
-        tolerance: On accuracies.
-    """
-
-    part: str
-    source: str
-    expected: Mapping[str, float]
-    measured: Measurement
-    tolerance: float
+    part: str  # "val" or "test"
+    source: str  # who expects
+    expected: Mapping[str, float]  # some of the metrics
+    measured: Measurement  # all of them
+    tolerance: float  # on accuracies
 
     @property
     def key(self) -> str:

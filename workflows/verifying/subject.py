@@ -18,25 +18,15 @@ from ..testing.inputs import stream_of
 
 @dataclass(frozen=True)
 class System:
-    """A checkpoint and the data on which it is scored.
+    """A checkpoint and the data on which it is scored."""
 
-    Attributes:
-        file: The checkpoint.
-        state: Its content.
-        opt: Options of its validation: as given, else as in the checkpoint.
-        test_opt: Those of its test: as given, else as recorded, else as in the checkpoint.
-        stream: What it reads.
-        model: The network.
-        device: Where it is.
-    """
-
-    file: str
-    state: Mapping[str, Any]
-    opt: Namespace
-    test_opt: Namespace
-    stream: Stream
-    model: StreamNetwork
-    device: torch.device
+    file: str  # the checkpoint
+    state: Mapping[str, Any]  # its content
+    opt: Namespace  # options of its validation: as given, else as in the checkpoint
+    test_opt: Namespace  # those of its test: as given, else as recorded, else as in the checkpoint
+    stream: Stream  # what it reads
+    model: StreamNetwork  # the network
+    device: torch.device  # where it is
 
     def options(self, part: str) -> Namespace:
         """Return the options of the "val" or "test" part."""

@@ -38,19 +38,12 @@ class ImageError(Exception):
 
 
 class Images(NamedTuple):
-    """Images in memory, for one call.
+    """Images in memory, for one call."""
 
-    Attributes:
-        data: Address of their addresses.
-        sizes: Address of their sizes in bytes, int64.
-        number: Number of images.
-        owner: Object that keeps the memory.
-    """
-
-    data: int
-    sizes: int
-    number: int
-    owner: Any
+    data: int  # address of their addresses
+    sizes: int  # address of their sizes in bytes, int64
+    number: int  # number of images
+    owner: Any  # object that keeps the memory
 
     def part(self, first: int, number: int) -> "Images":
         """Return a slice of the images."""

@@ -32,37 +32,22 @@ Times = NDArray[np.int64]
 
 
 class VideoIndex(NamedTuple):
-    """The frames of a video file in display order, counted from 0.
+    """The frames of a video file in display order, counted from 0."""
 
-    Attributes:
-        clock: Which stamp of a decoded frame says when it is shown: "pts", "dts", or "" for none.
-        seconds: Of each frame since the first one, increasing. In an outline empty where only decoding tells.
-        stamps: Timestamps of the frames on the clock; empty where frames can only be counted.
-        keys: Frames at which decoding can begin, the first of all among them.
-        skipped: Packets before the first one at which decoding can begin.
-        unit: Seconds in a step of the clock.
-        period: Seconds from frame to frame, about.
-        last: Seconds for which the last frame is shown.
-        length: Seconds from the first frame to the end of the last one; about, in an outline without `seconds`.
-        size: Width and height of the first frame, before any rotation.
-        container: FFmpeg's name of the format of the file.
-        notes: Notes for a user on how the file is read.
-        damage: Why it is not whole; "" if it is.
-    """
-
-    clock: str
+    clock: str  # which stamp of a decoded frame says when it is shown: "pts", "dts", or "" for none
+    # Of each frame since the first one, increasing. In an outline empty where only decoding tells.
     seconds: NDArray[np.float64]
-    stamps: Times
-    keys: NDArray[np.int64]
-    skipped: int
-    unit: float
-    period: float
-    last: float
-    length: float
-    size: tuple[int, int]
-    container: str
-    notes: tuple[str, ...]
-    damage: str
+    stamps: Times  # timestamps of the frames on the clock; empty where frames can only be counted
+    keys: NDArray[np.int64]  # frames at which decoding can begin, the first of all among them
+    skipped: int  # packets before the first one at which decoding can begin
+    unit: float  # seconds in a step of the clock
+    period: float  # seconds from frame to frame, about
+    last: float  # seconds for which the last frame is shown
+    length: float  # seconds from the first frame to the end of the last one; about, in an outline without `seconds`
+    size: tuple[int, int]  # width and height of the first frame, before any rotation
+    container: str  # FFmpeg's name of the format of the file
+    notes: tuple[str, ...]  # notes for a user on how the file is read
+    damage: str  # why it is not whole; "" if it is
 
     def check(self, path: Path, allow_short: bool) -> "VideoIndex":
         """Return the index; raises DamagedVideo if the file is not whole, and that is not allowed."""

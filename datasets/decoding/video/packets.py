@@ -22,43 +22,27 @@ CLOCK_TIME = re.compile(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)")
 
 @dataclass(frozen=True)
 class Packets:
-    """Packets of a video stream in decoding order, one element each.
+    """Packets of a video stream in decoding order, one element each."""
 
-    Attributes:
-        pts: When its frame is shown, in units of the stream.
-        dts: When it is decoded.
-        durations: Display time of the frame, 0 where nothing states it.
-        keys: Whether decoding can begin there.
-        hidden: Whether it is decoded but not shown, as an edit list says.
-        corrupt: Whether it is damaged.
-    """
-
-    pts: NDArray[np.int64]
-    dts: NDArray[np.int64]
-    durations: NDArray[np.int64]
-    keys: NDArray[np.bool_]
-    hidden: NDArray[np.bool_]
-    corrupt: NDArray[np.bool_]
+    pts: NDArray[np.int64]  # when its frame is shown, in units of the stream
+    dts: NDArray[np.int64]  # when it is decoded
+    durations: NDArray[np.int64]  # display time of the frame, 0 where nothing states it
+    keys: NDArray[np.bool_]  # whether decoding can begin there
+    hidden: NDArray[np.bool_]  # whether it is decoded but not shown, as an edit list says
+    corrupt: NDArray[np.bool_]  # whether it is damaged
 
     def __getitem__(self, rows: "slice | NDArray[np.bool_]") -> "Packets":
         return Packets(**{name: column[rows] for name, column in vars(self).items()})
 
 
 class Contents(NamedTuple):
-    """Contents of a file that was read to its end.
+    """Contents of a file that was read to its end."""
 
-    Attributes:
-        packets: Of the film, those with a picture.
-        end: Seconds at which the last packet of any stream ends.
-        readable: Whether there was no error on the way.
-        listed: Packets that the file's own index lists; 0 without one.
-        kept_packets: All packets of the film, for decoding; None if above `KEPT_BYTES`, or not asked for.
-    """
-
-    packets: Packets
-    end: float
-    readable: bool
-    listed: int
+    packets: Packets  # of the film, those with a picture
+    end: float  # seconds at which the last packet of any stream ends
+    readable: bool  # whether there was no error on the way
+    listed: int  # packets that the file's own index lists; 0 without one
+    # All packets of the film, for decoding; None if above `KEPT_BYTES`, or not asked for.
     kept_packets: "list[Packet] | None"
 
 
