@@ -19,13 +19,7 @@ Record = dict[str, Any]
 
 
 def build_parser(name: str, description: str | None, rounds: int | None = None) -> cli.ArgumentParser:
-    """Build a parser with the options of every benchmark.
-
-    Args:
-        name: Of the script and its JSON file.
-        description: Docstring of the script.
-        rounds: Default of --rounds; None is for a script without that option.
-    """
+    """Build a parser with the options of every benchmark; without default `rounds` there is no such option."""
     parser = cli.ArgumentParser(description=description)
     if rounds is not None:
         parser.add_argument("--rounds", default=rounds, type=int, help="in which what is compared takes turns")

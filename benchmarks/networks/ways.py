@@ -82,17 +82,10 @@ WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
 
 
 def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: torch.device) -> Call:
-    """Return the measured call: it takes a batch and returns its logits (N, K).
+    """Return the measured call of a kind: it takes the batch, uint8 (N, C, T, H, W), and returns its logits (N, K).
 
     Training is forward and backward pass; the step of the optimiser, which does not depend on the clips, is left out.
-
-    Args:
-        kind: One of `KINDS`.
-        way: How it is run.
-        model: Left as it is.
-        clips: uint8, shape (N, C, T, H, W), on the device. Channels-first networks get them normalised, as those of the
-            published code did.
-        device: Where all are.
+    The model is left as it is. Channels-first networks get clips normalised, as those of the published code did.
     """
     training = kind == "training"
     own = prepared(way, model, training, device)

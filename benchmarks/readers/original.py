@@ -22,12 +22,7 @@ MEANS = {"rgb": (114.7748, 107.7354, 99.4750), "flow": (127.5, 127.5)}  # levels
 
 @dataclass(frozen=True)
 class OriginalLoader:
-    """Reader of clips of videos in layout "sts".
-
-    Args:
-        streams: "rgb", "flow" or both, in this order.
-        size: Side of a clip, pixels.
-    """
+    """Reader of clips of videos in layout "sts": of "rgb", "flow" or both, in this order, of a side in pixels."""
 
     streams: Sequence[str]
     size: int

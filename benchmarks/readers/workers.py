@@ -25,13 +25,7 @@ Loader = Callable[[], Iterable[Any]]
 
 
 class Clips(Dataset[Any]):
-    """Some clips, loaded as the published code does or as ours does.
-
-    Args:
-        subject: How they are read.
-        draws: Which.
-        store: Ours; None is the original's way.
-    """
+    """Some clips, loaded by our store, or as the published code does where that is None."""
 
     def __init__(self, subject: Subject, draws: Sequence[Draw], store: FrameFolders | None) -> None:
         self.subject, self.draws, self.store = subject, draws, store

@@ -57,10 +57,7 @@ GPU: Builders = {
 def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[dict[str, Solver], dict[str, str]]:
     """Return the solvers whose name holds one of `wanted` (all without), each called once with `images` to warm up.
 
-    The first of `builders` is always among them if it is `REFERENCE`.
-
-    Returns:
-        Solvers by name, and why others do not work on this machine, by name.
+    The first of `builders` is always among them if it is `REFERENCE`. Also, by name, why others do not work here.
     """
     solvers: dict[str, Solver] = {}
     missing: dict[str, str] = {}
@@ -81,10 +78,8 @@ def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[d
 def measure(pairs: Sequence[Any], wanted: Sequence[str], errors: Errors) -> tuple[dict[str, Any], list[Flow]]:
     """Measure CPU time and errors of each solver of `CPU` whose name holds one of `wanted`, pair by pair.
 
-    Args:
-        pairs: At least one; grey images (H, W) `previous` and `following`, and what `errors` wants to know.
-        wanted: As `workable` takes it.
-        errors: Gives the errors of a flow, given `REFERENCE`'s and the pair.
+    A pair has the grey images (H, W) `previous` and `following`, and what `errors` wants to know; that takes a flow,
+    `REFERENCE`'s and the pair.
 
     Returns:
         Rows by solver in "cpu", why others were left out in "missing"; and `REFERENCE`'s flow of each pair.

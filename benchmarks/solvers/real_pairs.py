@@ -27,11 +27,7 @@ class RealPair(NamedTuple):
 
 
 def middlebury(root: Path) -> list[RealPair]:
-    """Read the pairs of a folder as Middlebury's: NAME/frame10.png, NAME/frame11.png and NAME/flow10.flo.
-
-    Raises:
-        ValueError: There are none, or an image that cannot be read.
-    """
+    """Read the pairs of a folder as Middlebury's: NAME/frame10.png, NAME/frame11.png and NAME/flow10.flo."""
     pairs = []
     for path in sorted(root.glob("*/flow10.flo")):
         names = [path.with_name(f"frame{number}.png") for number in (10, 11)]
@@ -46,11 +42,7 @@ def middlebury(root: Path) -> list[RealPair]:
 
 
 def fastest_pair(video: Path) -> RealPair:
-    """Find the two neighbouring frames, as extracted, with the largest 95th percentile of displacement.
-
-    Raises:
-        ValueError: Fewer than two frames, or what is no video.
-    """
+    """Find the two neighbouring frames, as extracted, with the largest 95th percentile of displacement."""
     look = build_flow("dis")
     grey = [
         np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8) for frame in read_video(video, allow_short=True)

@@ -63,11 +63,7 @@ class ColourJitter:
 
 
 class Grayscale:
-    """Random grayscale: RGB without its colours, with probability `p`.
-
-    Args:
-        p: Probability, in [0, 1].
-    """
+    """Random grayscale: RGB without its colours, with probability `p` in [0, 1]."""
 
     def __init__(self, p: float = 0.2) -> None:
         self.p = check_probability(p, "--grayscale")

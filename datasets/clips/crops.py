@@ -18,12 +18,7 @@ NUM_CROPS = (1, 3, 5, 10)
 
 
 class CenterCrop:
-    """Centre crop, for evaluation.
-
-    Args:
-        size: Side of the result, in pixels.
-        short_side: Short side that frames are resized to; by default `size`.
-    """
+    """Centre crop of `size` pixels, for evaluation; frames are resized to `short_side`, by default `size`."""
 
     def __init__(self, size: int, short_side: int | None = None) -> None:
         self.placement = Placement(partial(place_window, size=size, zoom=(short_side or size) / size))
@@ -61,13 +56,7 @@ class TestCrops:
         return self.placement
 
     def offsets(self, height: int, width: int, size: int) -> list[tuple[int, int]]:
-        """Return top and left of the crops, without mirrored ones, in the picture (height, width) that holds them.
-
-        Args:
-            height: Of the picture.
-            width: Of the picture.
-            size: Side of the crops.
-        """
+        """Return top and left of the crops of a side, without mirrored ones, in the picture that holds them."""
         down, right = height - size, width - size
         centre = (down // 2, right // 2)
         if self.crops <= 3:  # the picture is as narrow as they are
@@ -75,13 +64,9 @@ class TestCrops:
         return [(0, 0), (0, right), (down, 0), (down, right), centre]
 
     def split(self, sample: dict[str, Any]) -> list[dict[str, Any]]:
-        """Cut the decoded picture into the crops.
+        """Cut the clips (..., C, T, h, w) of every view into those of the crops, a sample for each.
 
-        Args:
-            sample: Clips (..., C, T, h, w) of every view, seen through this geometry; the rest is handed on.
-
-        Returns:
-            Samples of clips (..., C, T, size, size), one per crop; views that state a side have that.
+        They are (..., C, T, size, size); views that state a side have that. The rest is handed on.
         """
         views = {name: x for name, x in sample.items() if isinstance(x, Tensor) and x.dim() >= 4}
         crops = []
@@ -129,10 +114,7 @@ class TwoStreamCrops(TestCrops):
 
 
 def short_side_for(side: int, size: int, short_side: int | None) -> int | None:
-    """Return the short side of frames of which crops of `side` show what those of `size` show of `short_side`.
-
-    None, for frames as large as the crops, stays None.
-    """
+    """Return the short side of frames, if one is asked for, whose crops of `side` show what those of `size` show."""
     return short_side and round(side * (short_side / size))
 
 

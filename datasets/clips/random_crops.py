@@ -180,15 +180,9 @@ class RandomShortSideCrop:
 def place_jittered(
     height: int, width: int, *, size: int, base: int, short_side: int, place: tuple[float, float]
 ) -> View:
-    """Return a square window of the resized frame.
+    """Return a square window, at `place` (down and right in [0, 1)), of the frame resized to `short_side`.
 
-    Args:
-        height: Of the frame.
-        width: Of the frame.
-        size: Side of the result.
-        base: Side of the window in the resized frame; another `size` is of what it shows, to a pixel of the frame.
-        short_side: Of the resized frame, >= `base`.
-        place: Where the window is, down and right in [0, 1).
+    `base` is the side of the window in the resized frame; another `size` is of what it shows, to a pixel of the frame.
     """
     tall, wide = scaled(height, width, short_side)
     top, left = int(place[0] * (tall - base + 1)), int(place[1] * (wide - base + 1))

@@ -47,14 +47,7 @@ def loop(start: int, num_frames: int, length: int, stride: int = 1) -> list[int]
 
 
 def random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Sample every `stride`-th frame from a uniform start; a shorter video is looped from a uniform phase.
-
-    Args:
-        num_frames: Frames of the video, >= 1.
-        length: Frames of the clip, >= 1.
-        rng: Draws the start.
-        stride: Steps from one frame to the next, >= 1.
-    """
+    """Sample every `stride`-th frame from a uniform start; a shorter video is looped from a uniform phase."""
     room = num_frames - span(length, stride) + 1
     return loop(int(rng.integers(room if room >= 1 else num_frames)), num_frames, length, stride)
 

@@ -30,11 +30,7 @@ def two_stream_center_clip(num_frames: int, length: int, rng: np.random.Generato
 def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
     """Sample segments for training as in IBM's Action Recognition Study: all segments share their draw.
 
-    Args:
-        num_frames: Positions to choose from; see `stack_positions`.
-        length: Segments.
-        rng: Draws the frames.
-        stride: Frames per segment; there are `length * stride` frames.
+    There are `num_frames` positions to choose from, see `stack_positions`, and `stride` frames per segment.
     """
     share, count = num_frames // length, length * stride
     if share >= stride:

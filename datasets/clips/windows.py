@@ -41,10 +41,7 @@ def scaled(height: int, width: int, short_side: int) -> tuple[int, int]:
 def draw_boxes(rng: np.random.Generator, scale: Sequence[float], ratio: Sequence[float]) -> np.ndarray:
     """Draw boxes to try on a frame, all ahead, because which fits depends on the frame.
 
-    Args:
-        rng: Draws them.
-        scale: Least and greatest part of the area, in (0, 1].
-        ratio: Least and greatest width over height.
+    Area and ratio (width over height) lie between the ends of `scale` and `ratio`.
 
     Returns:
         Rows of area, ratio, and place down and right in [0, 1), shape (10, 4).

@@ -51,9 +51,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 def find_file(path: Path, split: int) -> Path:
     """Find the JSON file of a folder, or of one of its splits.
 
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If there are several.
+    Raises FileNotFoundError if there is none, ValueError if there are several.
     """
     if not path.is_dir():
         return path
@@ -130,8 +128,7 @@ def labels_path(name: str, label: str) -> str:
 def parse_segment(name: str, segment: Any, seconds: bool) -> Segment | None:
     """Parse a segment: seconds, or frames counted from 1 of which the last is not included.
 
-    Raises:
-        ValueError: If it is not two numbers, the second larger.
+    Raises ValueError if it is not two numbers, the second larger.
     """
     if segment is None:
         return None

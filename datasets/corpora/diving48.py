@@ -15,10 +15,7 @@ from ..lists.source_groups import source_of
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset. Dives of one competition are one group.
-
-    Arguments and errors are those of `ListVideos`.
-    """
+    """List the videos of one subset, as `ListVideos`. Dives of one competition are one group."""
     class_names = read_dives(annotation_path / "Diving48_vocab.json")
     second, first = (annotation_path / f"Diving48_{version}{subset}.json" for version in ("V2_", ""))
 

@@ -15,10 +15,7 @@ TAGS = {"train": "1", "test": "2"}
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset. Classes are numbered in the order of their names.
-
-    Arguments and errors are those of `ListVideos`.
-    """
+    """List the videos of one subset, as `ListVideos`. Classes are numbered in the order of their names."""
     files = {}
     for file in sorted(annotation_path.glob("*.txt")):
         if match := re.fullmatch(rf"(.+)_test_split{split}\.txt", file.name):

@@ -18,9 +18,9 @@ Rows = list[tuple[str, dict[str, str]]]
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset; labels of the test list are secret, the validation list serves as test list.
+    """List the videos of one subset, as `ListVideos`.
 
-    Arguments and errors are those of `ListVideos`.
+    The validation list serves as test list, whose labels are secret.
     """
     files = {part: annotation_path / f"{folder}.csv" for part, folder in COPIES.items()}
     names = {file.name for file in annotation_path.glob("*.csv")}  # where case does not count, train.csv is Train.csv
@@ -49,11 +49,7 @@ def read_copy(path: Path) -> Rows:
 
 
 def read_names(rows: Rows) -> list[str]:
-    """Read the gestures by their label_id.
-
-    Raises:
-        ValueError: If one has two numbers, or a number is missing.
-    """
+    """Read the gestures by their label_id; raises ValueError if one has two numbers, or a number is missing."""
     names: dict[int, str] = {}
     for place, row in rows:
         try:

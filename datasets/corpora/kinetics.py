@@ -21,10 +21,7 @@ COLUMNS = ("label", "youtube_id", "time_start", "time_end")
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset; the official validation list serves as test list.
-
-    Arguments and errors are those of `ListVideos`.
-    """
+    """List the videos of one subset, as `ListVideos`; the official validation list serves as test list."""
     if find_csv(annotation_path, "train") or find_csv(annotation_path, "test"):
         return list_csv(annotation_path, subset)
     files = [name for name in FILES if name == subset or (annotation_path / FILES[name]).exists()]
@@ -50,11 +47,7 @@ def read_list(path: Path) -> list[Entry]:
 
 
 def find_csv(folder: Path, subset: str) -> Path | None:
-    """Find the official file of a subset.
-
-    Raises:
-        ValueError: If there are several.
-    """
+    """Find the official file of a subset, if there is one; raises ValueError if there are several."""
     files = sorted(folder.glob(f"*{FOLDERS[subset]}*.csv"))
     if len(files) > 1:
         raise ValueError(f"{folder}: holds {', '.join(f.name for f in files)}; give every version its own folder")

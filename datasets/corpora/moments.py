@@ -16,9 +16,9 @@ SUBSETS = {"train": "training", "test": "validation"}
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset; labels of the test list are secret, the validation list serves as test list.
+    """List the videos of one subset, as `ListVideos`.
 
-    Arguments and errors are those of `ListVideos`.
+    The validation list serves as test list, whose labels are secret.
     """
     file = annotation_path / "moments_categories.txt"
     class_names = read_numbered(file, "'<class>,<index>'", lambda line: line.rpartition(",")[::-2])

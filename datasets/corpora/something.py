@@ -21,17 +21,9 @@ SUBSETS = {"train": "train", "test": "validation"}
 
 
 def list_videos(annotation_path: Path, split: int, subset: str, version: int = 2) -> Listing:
-    """List the videos of one subset; labels of the test list are secret, the validation list serves as test list.
+    """List the videos of one subset, as `ListVideos`; the validation list serves as test list, whose labels are secret.
 
-    Args:
-        annotation_path: Folder of the official files.
-        split: Ignored, there is one.
-        subset: "train" or "test".
-        version: 1 or 2; either is read from JSON, or from CSV where there is no JSON.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a line is malformed or names an unknown class.
+    Of version 1 or 2; either is read from JSON, or from CSV where there is no JSON.
     """
     name = f"something-something-v{version}"
     if version == 1 and not find(annotation_path, name, "labels", "json").exists():
@@ -52,11 +44,7 @@ def find(folder: Path, name: str, part: str, kind: str) -> Path:
 
 
 def read_templates(path: Path) -> dict[str, int]:
-    """Read class indices by template.
-
-    Raises:
-        ValueError: If they do not go from 0 without a gap.
-    """
+    """Read class indices by template; raises ValueError if they do not go from 0 without a gap."""
     index = {}
     for place, template, number in read_members(path)[1]:
         try:

@@ -17,10 +17,7 @@ LISTS = {"train": "trainlist", "test": "testlist"}
 
 
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of one subset.
-
-    Arguments and errors are those of `ListVideos`.
-    """
+    """List the videos of one subset, as `ListVideos`."""
     file = annotation_path / "classInd.txt"
     class_names = read_numbered(file, "'<index> <class>'", lambda line: line.partition(" ")[::2], first=1)
     index = {name.lower(): i for i, name in enumerate(class_names)}

@@ -79,14 +79,9 @@ def decode_images(
     decode: Decode = DEFAULT,
     names: Sequence[Any] | None = None,
 ) -> Pixels:
-    """Decode what a placement shows of images in memory; as `read_images`.
+    """Decode what a placement shows of images in memory, bytes-like objects; as `read_images`.
 
-    Args:
-        planes: Bytes-like objects, T for each image plane.
-        channels: See `read_images`.
-        placement: See `read_images`.
-        decode: How.
-        names: Names of the images in errors, of all planes one after the other.
+    The names of all planes, one after the other, are for errors.
     """
     data = [image for plane in planes for image in plane]
     names = names if names is not None else [f"image {i + 1}" for i in range(len(data))]
@@ -101,16 +96,7 @@ def decode_images(
 
 
 def resample_frames(frames: Pixels, view: View, decode: Decode = DEFAULT) -> Pixels:
-    """Resample decoded frames to a view.
-
-    Args:
-        frames: Shape (T, H, W, C), 1 to 3 channels.
-        view: Of frames of this size.
-        decode: How; `fast` does not matter.
-
-    Returns:
-        Shape (C, T, height, width), without gaps.
-    """
+    """Resample decoded frames (T, H, W, C) to a view, as (C, T, height, width) without gaps."""
     with spent("transform"):
         if uses_native(decode):
             return native.resample(frames, view)
@@ -123,11 +109,7 @@ def grey_images(paths: Sequence[Path], decode: Decode = DEFAULT) -> Pixels:
 
 
 def uses_native(decode: Decode) -> bool:
-    """Whether the native decoder is to be used and available.
-
-    Raises:
-        ValueError: For a name that is no decoder, or "native" where it cannot be had.
-    """
+    """Whether the native decoder is to be used and available; raises ValueError for "native" where it is not."""
     if decode.decoder not in DECODERS:
         raise ValueError(f"decoder {decode.decoder!r} is none of {', '.join(DECODERS)}")
     if decode.decoder == "python":

@@ -25,9 +25,7 @@ EXTRACT = "extract the video again"
 def read_file(path: Path) -> bytes:
     """Read the bytes of an image file.
 
-    Raises:
-        FileNotFoundError: If it is missing.
-        ValueError: If it cannot be read.
+    Raises FileNotFoundError if it is missing, ValueError if it cannot be read.
     """
     if Path(path).exists() and not Path(path).is_file():  # a pipe would never end
         raise unreadable_file(path, "not a file")
@@ -45,18 +43,9 @@ def read_image(path: Path, channels: int) -> NDArray[np.uint8]:
 
 
 def decode(data: Any, channels: int, name: Any) -> NDArray[np.uint8]:
-    """Decode the image in a bytes-like object.
+    """Decode the image in a bytes-like object as (H, W, channels): 3 for RGB, 1 for grey levels.
 
-    Args:
-        data: A whole file.
-        channels: 3 for RGB, 1 for grey levels.
-        name: Name of the image in errors.
-
-    Returns:
-        Shape (H, W, channels).
-
-    Raises:
-        ValueError: If it is damaged, or has a side of more than `MOST_PIXELS`.
+    Raises ValueError, which names it, if it is damaged, or has a side of more than `MOST_PIXELS`.
     """
     data = memoryview(data)
     check_size(data, name)

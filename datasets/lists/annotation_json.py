@@ -74,9 +74,7 @@ def read_items(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], list[tuple[str, str, Any]]]:
     """Read a JSON object and its members, or those of the object under its `key`: place, name and value.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: As `read_json`, or if it has no such object.
+    Raises as `read_json`, and ValueError if it has no such object.
     """
     text = read_text(path)
     value = parse_json(path, text)
@@ -95,11 +93,7 @@ def read_members(path: Path, key: str | None = None) -> tuple[dict[str, Any], li
 
 
 def text_of(item: Any, key: str) -> str:
-    """Return the text, or a whole number as text (2 for 2.0), that an object must have under `key`.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """Return the text, or a whole number as text (2 for 2.0), that an object must have under `key`, or ValueError."""
     value = item.get(key) if isinstance(item, dict) else None
     if isinstance(value, float) and value.is_integer():
         value = int(value)

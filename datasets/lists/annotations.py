@@ -42,9 +42,7 @@ def keep_texts(texts: dict[Path, str]) -> Iterator[None]:
 def read_text(path: Path) -> str:
     """Read a text file, unless it is among the texts that are kept.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not text.
+    Raises FileNotFoundError if there is no such file, ValueError if it is not text.
     """
     texts = kept.get()
     if texts is None:
@@ -86,9 +84,7 @@ def parse_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
     """Yield the non-empty rows of a CSV file with the place of their first line, "FILE:LINE".
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not text, or its quotes do not end.
+    Raises as `read_text`, and ValueError if its quotes do not end.
     """
     return parse_rows(path, read_text(path), delimiter)
 
@@ -109,14 +105,10 @@ def parse_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, lis
 
 
 def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> list[Entry]:
-    """Parse the rows of a list. Duplicates are dropped with a warning.
+    """Parse rows with their places. Duplicates are dropped with a warning.
 
-    Args:
-        rows: With their places.
-        parse: Makes an entry; its ValueError is the reason alone.
-
-    Raises:
-        ValueError: If rows cannot be read, or list a video under two classes: the first `SHOWN` problems.
+    The ValueError of `parse` is the reason alone. Raises one of the first `SHOWN` problems, if rows cannot be read, or
+    list a video under two classes.
     """
     entries: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
     problems, repeats = [], []
@@ -163,8 +155,7 @@ def check_path(path: str) -> str:
 def whole_number(text: str) -> str:
     """Return the digits of a whole number of at most nine, also in the form 2.0 (pandas) or 2.000e+00 (NumPy).
 
-    Returns:
-        "2" for "2", "2.0", "2." and " 2.00e+00 "; "" for what is none.
+    That is "2" for "2", "2.0", "2." and " 2.00e+00 ", and "" for what is none.
     """
     text = text.strip()
     if text.isascii() and text.isdecimal():
@@ -176,11 +167,7 @@ def whole_number(text: str) -> str:
 
 
 def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
-    """Parse a class index counted from `first` into one counted from 0.
-
-    Raises:
-        ValueError: If it is not a whole number in [`first`, `first` + `count`).
-    """
+    """Parse a class index counted from `first` into one counted from 0; raises ValueError if it is none."""
     if not (number := whole_number(text)):
         raise ValueError(f"{text[:80]!r} is not a class index from {first} on")
     if not first <= int(number) < first + count:
@@ -189,11 +176,7 @@ def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
 
 
 def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:
-    """Number class names in the order of the rows.
-
-    Raises:
-        ValueError: If a name comes twice.
-    """
+    """Number class names in the order of the rows; raises ValueError if a name comes twice."""
     index: dict[str, int] = {}
     for place, name in rows:
         if name in index:

@@ -70,9 +70,7 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
 def find_family(path: Path, split: int) -> Family:
     """Find the lists of a folder, or those that belong to a file.
 
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If there are several families.
+    Raises FileNotFoundError if there is none, ValueError if there are several families.
     """
     folder = path if path.is_dir() else path.parent
     families: dict[str, dict[str, Path]] = {}
@@ -114,9 +112,7 @@ def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict
 def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> list[tuple[str, Row]]:
     """Select the rows of a subset.
 
-    Raises:
-        FileNotFoundError: If there is no list of the subset.
-        ValueError: If it has no labels.
+    Raises FileNotFoundError if there is no list of the subset, ValueError if it has no labels.
     """
     if "" in tables:
         return of_subset(tables[""], subset)
@@ -128,11 +124,7 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
 
 
 def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
-    """Select the rows of a subset by the split column; without such a column all are for training.
-
-    Raises:
-        ValueError: If it has no labels.
-    """
+    """Select the rows of a subset by the split column; without such a column all are for training."""
     if table.form == "path":
         raise ValueError(f"{table.rows[0][0]}: has no label; expected '<path>,<label>' or another known form")
     splits = {row.split for _, row in table.rows}

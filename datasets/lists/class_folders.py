@@ -157,11 +157,7 @@ def of_frames(folders: Sequence[Path], search: Search) -> list[VideoPath]:
 
 
 def refuse_clashes(root: Path, videos: Sequence[VideoPath]) -> None:
-    """Check that every video can become a folder of frames.
-
-    Raises:
-        ValueError: If two differ in their extension alone, or one would become a folder that others lie in.
-    """
+    """Raise ValueError if two videos differ in their extension alone, or one would become a folder of others."""
     first: dict[str, VideoPath] = {}
     for video in videos:
         if (other := first.setdefault(video.path, video)) is not video:

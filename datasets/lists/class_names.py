@@ -23,8 +23,7 @@ def find_names(folder: Path, mini: bool) -> Path | None:
 def read_names(path: Path | None) -> list[str]:
     """Read class names by index, none without a file.
 
-    Raises:
-        ValueError: If a name comes twice, or the file numbers them with gaps.
+    Raises ValueError if a name comes twice, or the file numbers them with gaps.
     """
     if path is None:
         return []
@@ -41,17 +40,9 @@ def read_names(path: Path | None) -> list[str]:
 
 
 def read_numbered(path: Path, shape: str, split: Callable[[str], tuple[str, ...]], first: int = 0) -> list[str]:
-    """Read class names by index from lines of both.
+    """Read class names by index from lines, which `split` parts in index and name; `shape` is theirs for errors.
 
-    Args:
-        path: The file.
-        shape: Of a line, for errors.
-        split: Line -> index and name.
-        first: The least index.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line is malformed, or the indices do not go from `first` without a gap.
+    Raises ValueError if a line is malformed, or the indices do not go from `first` without a gap.
     """
     names: dict[int, str] = {}
     for place, line in read_lines(path):

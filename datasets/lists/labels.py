@@ -17,13 +17,9 @@ log = logging.getLogger(__name__)
 def number_labels(
     names: list[str], rows: list[Row], first: int, place: Path
 ) -> tuple[dict[str, int] | None, list[str]]:
-    """Return indices by label, None where labels are numbers, and the class names.
+    """Return indices by label, None where labels are numbers from `first` on, and the class names.
 
-    Args:
-        names: Names of the class file, [] without one.
-        rows: Of all lists.
-        first: Of the numbers.
-        place: A list, for what is said where labels could be both.
+    The names are those of the class file, the rows those of all lists, and `place` is one for what is logged.
     """
     labels = {row.label for row in rows}
     are_numbers = all(map(is_number, labels))

@@ -70,13 +70,9 @@ def images_made(store: Store, flow_source: str = "files") -> dict[str, Any]:
 def provenance(
     root: Path, *, layout: str = "auto", video_fps: float | None = None, flow_source: str = "files"
 ) -> dict[str, Any]:
-    """Return the metadata of the images in use, without a look at them.
+    """Return the metadata of the images in use below `root`, without a look at them; arguments as of `open_videos`.
 
-    Args:
-        root: Folder of all videos.
-        layout: As in `open_videos`; "video" are read at `video_fps` and their own size.
-        video_fps: Frames per second, None or 0 for those of each file.
-        flow_source: "online": stored flow is not in use.
+    In layout "video" they are read at `video_fps` (None or 0: those of each file) and their own size.
     """
     if layout == "video":
         return {"fps": video_fps or None, "short_side": None}
@@ -120,17 +116,7 @@ def report_other_clips(recipe: Mapping[str, Any], settings: Mapping[str, Any], s
 
 
 def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: str, where: Path | str) -> None:
-    """Refuse class names of the data that are not those of a checkpoint.
-
-    Args:
-        stored: Those of the checkpoint, if it has any.
-        names: Those of the data.
-        source: Name of the checkpoint, for errors.
-        where: Place of the annotation, likewise.
-
-    Raises:
-        ValueError: If they differ.
-    """
+    """Refuse class names of the data, annotated at `where`, that are not those stored in the checkpoint `source`."""
     if stored and list(stored) != list(names):
         raise ValueError(
             f"{source}: trained on {counted(len(stored), 'class')} ({', '.join(stored[:3])}, ...), but "
@@ -141,14 +127,9 @@ def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: st
 def check_flow(
     images: Mapping[str, Any], recipe: Mapping[str, Any], source: str, where: Path | str, flow_source: str = "files"
 ) -> None:
-    """Refuse flow that a network would misread.
+    """Refuse flow that a network would misread: if its encoding or its frames are not those of the checkpoint `source`.
 
-    Args:
-        images: Metadata of the images in use, see `provenance`.
-        recipe: Of the checkpoint.
-        source: Name of the checkpoint, for errors.
-        where: Folder of the images, likewise.
-        flow_source: "files" or "online".
+    Images are the metadata of those in use, see `provenance`, which lie at `where`.
 
     Raises:
         ValueError: If the encoding of flow or its frames differ.

@@ -83,16 +83,10 @@ def find_videos(
 def without_quarantined(
     entries: Sequence[Entry], quarantine: Mapping[str, str], *, strict: bool, missing: str
 ) -> list[Entry]:
-    """Drop the entries that must not be used.
+    """Drop the entries that must not be used, for the reasons that `quarantine` states by path.
 
-    Args:
-        entries: Videos wanted.
-        quarantine: Why a video must not be used, by path.
-        strict: Whether leaving one out must be asked for, as in a test, whose result would be another one's.
-        missing: As in `find_videos`: "skip" asks for it.
-
-    Raises:
-        ValueError: If one is in quarantine and that must be asked for, or if all are.
+    `strict`: leaving one out must be asked for, by `missing` "skip", as in a test, whose result would be another one's.
+    Raises ValueError if one is in quarantine and that must be asked for, or if all are.
     """
     usable = [entry for entry in entries if entry.path not in quarantine]
     if len(usable) == len(entries):
@@ -120,9 +114,7 @@ def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedV
 def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> Video:
     """Cut an entry's part out of a video.
 
-    Raises:
-        FileNotFoundError: If it lacks a stream.
-        ValueError: If no frame can be used.
+    Raises FileNotFoundError if it lacks a stream, ValueError if no frame can be used.
     """
     folder, counts, rate = facts
     for stream in needs:
@@ -143,8 +135,7 @@ def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[
 def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Path) -> tuple[int, int]:
     """Return the frames before a segment, and its last frame, as numbers in the file.
 
-    Raises:
-        ValueError: If the video is shorter than its list says.
+    Raises ValueError if the video is shorter than its list says.
     """
     if segment is None:
         return 0, frames

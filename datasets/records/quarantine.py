@@ -29,16 +29,12 @@ class Case(NamedTuple):
 
 
 def read_quarantine(root: Path) -> dict[str, str]:
-    """Read the reasons of quarantined videos by annotation path; {} if the root has no such file.
-
-    Raises:
-        ValueError: "FILE:LINE: reason" if the file is malformed.
-    """
+    """Read the reasons of quarantined videos by annotation path; raises as `read_cases`."""
     return {path: case.reason for path, case in read_cases(root).items()}
 
 
 def read_cases(root: Path) -> dict[str, Case]:
-    """Read the whole table by path; raises as `read_quarantine`."""
+    """Read the table by path, {} if the root has none; raises ValueError, "FILE:LINE: reason", if malformed."""
     file = root / QUARANTINE
     try:
         lines = file.read_text("utf-8").split("\n")
@@ -64,15 +60,9 @@ def read_cases(root: Path) -> dict[str, Case]:
 
 
 def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[str]) -> int:
-    """Update the table with the findings of an audit.
+    """Add to the table what an audit found `bad`, by path, and return the number of videos in quarantine.
 
-    Args:
-        root: Folder of all videos.
-        bad: Reasons by path.
-        looked_at: Paths of which the audit's earlier reasons no longer count.
-
-    Returns:
-        Number of videos in quarantine.
+    Earlier reasons of the audit for what it has `looked_at` no longer count.
     """
     before, today = read_cases(root), f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     passed = set(looked_at) - bad.keys()
@@ -99,9 +89,5 @@ def quote(field: str) -> str:
 
 
 def unquote(field: str) -> str:
-    """Return the field that `quote` quoted.
-
-    Raises:
-        ValueError: If it begins with a quotation mark and is no JSON string.
-    """
+    """Return the field that `quote` quoted; raises ValueError if it only begins like a JSON string."""
     return json.loads(field) if field.startswith('"') else field

@@ -19,11 +19,7 @@ lock, logged = Lock(), set[Path]()
 def find_alike(root: Path, path: str) -> Path:
     """Find `root / path`, or a path that differs in capitals or in _ for spaces alone, which is logged.
 
-    Returns:
-        A path that does not exist, where nothing fits.
-
-    Raises:
-        ValueError: If two fit.
+    Where nothing fits the path returned does not exist. Raises ValueError if two fit.
     """
     place = root / path
     if place.exists():
@@ -35,13 +31,7 @@ def find_alike(root: Path, path: str) -> Path:
 
 
 def alike(folder: Path, name: str, key: Callable[[str], str] = str) -> list[Path]:
-    """List the paths in a folder whose names are like this one.
-
-    Args:
-        folder: Need not exist.
-        name: As listed.
-        key: Part of the name of a file that is compared.
-    """
+    """List the paths in a folder, if there is one, whose names or the `key` of them are like this one."""
     try:
         stamp = folder.stat().st_mtime_ns
         return [folder / similar for similar in names_of(folder, stamp, key).get(plain(name), ())]
@@ -66,8 +56,7 @@ def plain(name: str) -> str:
 def only(folder: Path, name: str, places: Sequence[Path], key: Callable[[str], str] = str) -> Path | None:
     """Return the one place that a listed name may mean; logged, once for each folder, if its name differs.
 
-    Raises:
-        ValueError: If there are several.
+    Raises ValueError if there are several.
     """
     if len(places) > 1:
         raise ValueError(f"{folder / name}: {places[0].name} and {places[1].name} there both fit; rename the right one")

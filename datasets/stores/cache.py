@@ -32,12 +32,7 @@ SUFFIX = ".npy"
 
 
 class FrameArrays:
-    """Arrays of decoded frames in a folder.
-
-    Args:
-        store: Source of the frames.
-        folder: Root of the arrays.
-    """
+    """Arrays of the decoded frames of a store in a folder."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
@@ -139,13 +134,9 @@ class DecodedCache:
         return resample_frames(boxes, view._replace(box=view.box._replace(top=0, left=0)), self.decode)
 
     def prepare(self, videos: Sequence[Video], streams: Sequence[Stream]) -> int:
-        """Estimate and log how much the videos need, before any is decoded.
+        """Estimate from a few videos the bytes of all arrays, before any is decoded, and log them.
 
-        Returns:
-            Bytes of all arrays, estimated from a few videos.
-
-        Raises:
-            ValueError: If that is more than there is.
+        Raises ValueError if that is more than there is.
         """
         frames: dict[Path, int] = {}
         for video in videos:  # segments share the array of their file

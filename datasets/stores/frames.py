@@ -90,10 +90,9 @@ class FrameFolders:
         return f"{folder}: no {stream} images ({planes[0].pattern.format(self.layout.first)}, ...{where})"
 
     def fitting(self, folder: Path, counts: dict[str, int]) -> dict[str, int]:
-        """Return the counts of frames and flow if they fit each other, as few frames as the first lag means.
+        """Return the counts of frames and flow, as few frames as the first lag means.
 
-        Raises:
-            ValueError: They do not; names the file that is missing.
+        Raises ValueError, which names the file that is missing, if they do not fit each other.
         """
         frames, flows = counts["rgb"], counts["flow"]
         if frames - flows in self.layout.lags:
@@ -137,19 +136,10 @@ class FrameFolders:
 
 
 def count_usable_frames(folder: Path, layout: Layout, needs: Collection[str]) -> int:
-    """Count the usable frames 1 to n of the video in a folder.
+    """Count the usable frames 1 to n of the video in a folder; raises as `FrameFolders.counts`.
 
-    Flow i leads from frame i to i + 1, so a video of N frames has N - 1 flows, and N - 1 usable frames where
-    flow is needed. Where it is not, it is not looked at.
-
-    Args:
-        folder: Folder of one video.
-        layout: File names of the streams.
-        needs: Stored streams that must be there.
-
-    Raises:
-        FileNotFoundError: If there is no folder, or a stream has no images.
-        ValueError: If an image is missing.
+    Flow i leads from frame i to i + 1, so a video of N frames has N - 1 flows, and N - 1 usable frames where flow is
+    needed. Where it is not, it is not looked at.
     """
     store = FrameFolders(folder.parent, layout)
     return usable_frames(store.counts(folder, needs), store.flow_lag)

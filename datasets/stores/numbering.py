@@ -23,11 +23,7 @@ class Plane(NamedTuple):
 
 
 def list_names(folder: Path) -> set[str]:
-    """List the names of the files of a folder.
-
-    Raises:
-        FileNotFoundError: If there is no such folder.
-    """
+    """List the names of the files of a folder; raises FileNotFoundError if there is no such folder."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder, the video is not extracted")
     with os.scandir(folder) as files:
@@ -50,15 +46,9 @@ def is_number(text: str, digits: int) -> bool:
 
 
 def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: int = 1) -> int:
-    """Count the frames of a stream, 0 if it has no files.
+    """Count the frames of a stream by the numbers of the files of each plane, 0 if it has none.
 
-    Args:
-        planes: Its image planes.
-        numbers: Numbers of the files of each.
-        first: Number of the first file.
-
-    Raises:
-        ValueError: If a frame between the first and the last is missing in any plane; names the file.
+    Raises ValueError, which names the file, if a frame between the first and the last is missing in any plane.
     """
     last = max((max(plane_numbers, default=first - 1) for plane_numbers in numbers), default=first - 1)
     for plane, plane_numbers in zip(planes, numbers, strict=True):
@@ -95,11 +85,7 @@ def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, i
 
 
 def number_in(file: Path) -> float:
-    """Read the number that is all of a small text file.
-
-    Raises:
-        ValueError: If it is not.
-    """
+    """Read the number that is all of a small text file; raises ValueError if it is not."""
     with file.open(encoding="utf-8", errors="replace") as opened:
         text = opened.read(64).strip()
     try:

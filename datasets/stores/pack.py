@@ -90,11 +90,7 @@ class PackedVideos:
 
     @staticmethod
     def frames(file: PackFile, video: Video, numbers: Sequence[int]) -> list[int]:
-        """Return frames of a video by their numbers in its file.
-
-        Raises:
-            FileNotFoundError: If it does not have one.
-        """
+        """Return frames of a video by their numbers in its file; raises FileNotFoundError if it does not have one."""
         frames = [int(number) + video.first for number in numbers]
         if frames and not 0 < min(frames) <= max(frames) <= file.count:
             absent = next(frame for frame in frames if not 0 < frame <= file.count)

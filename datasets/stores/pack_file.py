@@ -23,9 +23,6 @@ SPARSE = 2  # files farther apart than this many times their bytes are read one 
 class PackFile:
     """An open file of packed clips; any thread may read it.
 
-    Args:
-        path: The file.
-
     Raises:
         FileNotFoundError: If it is not there.
         ValueError: If it is damaged, or of another version.

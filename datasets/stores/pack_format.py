@@ -71,8 +71,7 @@ class Front(NamedTuple):
 def front_size(head: bytes) -> int:
     """Compute the bytes of the front of a file from its first `HEAD.size + CRC.size` bytes.
 
-    Raises:
-        ValueError: If this is no file of packed clips, or one of another version.
+    Raises ValueError if this is no file of packed clips, or one of another version.
     """
     if len(head) < HEAD.size + CRC.size or not head.startswith(MAGIC):
         raise ValueError("holds no packed clips")
@@ -93,13 +92,7 @@ def read_front(data: bytes) -> Front:
 
 
 def write_pack(file: BinaryIO, description: Description, contents: Iterable[bytes]) -> None:
-    """Write a file of packed clips.
-
-    Args:
-        file: Open, empty and seekable.
-        description: Content of the file.
-        contents: Of each file, in the order of their names.
-    """
+    """Write the contents of files, in the order of their names, to an empty, seekable file of packed clips."""
     record = {"rate": description.rate, "names": description.names}
     text = zlib.compress(json.dumps(record, allow_nan=False).encode(), 9)
     index = np.zeros(len(description.names), INDEX)

@@ -18,16 +18,12 @@ SOURCE = "source"  # in a file and on the command line: as the videos are; None 
 
 
 def read_provenance(root: Path) -> dict[str, Any]:
-    """Read the records of both files into one dict, {} where there are none; flow.json wins where both have a key.
-
-    Raises:
-        ValueError: A file that does not hold a JSON object.
-    """
+    """Read the records of both files into one dict; flow.json wins where both have a key. Raises as `read_record`."""
     return read_record(root / FRAMES_FILE) | read_record(root / FLOW_FILE)
 
 
 def read_record(path: Path) -> dict[str, Any]:
-    """Read the JSON object in `path`, {} if there is no such file."""
+    """Read the JSON object in `path`, {} if there is no such file; raises ValueError if it holds something else."""
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -40,17 +36,10 @@ def read_record(path: Path) -> dict[str, Any]:
 
 
 def claim(root: Path, file_name: str, record: dict[str, Any]) -> None:
-    """State that everything below `root` is made as `record` says.
+    """State in a file that everything below an existing folder is made as `record`, plain values, says.
 
-    Any number of processes, also on several machines, may do so at the same time: the first one writes the file.
-
-    Args:
-        root: Existing folder.
-        file_name: `FRAMES_FILE` or `FLOW_FILE`, written atomically if it is not there yet.
-        record: Plain JSON values.
-
-    Raises:
-        ValueError: The file is there and says something else.
+    Any number of processes, also on several machines, may do so at the same time: the first one writes the file. Raises
+    ValueError if it is there and says something else.
     """
     path = root / file_name
     stated = {name: SOURCE if value is None else value for name, value in record.items()}
@@ -75,11 +64,7 @@ def create(path: Path, text: str) -> bool:
 
 
 def link(part: Path, path: Path) -> None:
-    """Give a file its name, which a rename would take from another one.
-
-    Raises:
-        FileExistsError: If there is a file of that name.
-    """
+    """Give a file its name, which a rename would take from another one; raises FileExistsError if there is one."""
     try:
         path.hardlink_to(part)
     except FileExistsError:
@@ -91,9 +76,7 @@ def link(part: Path, path: Path) -> None:
 def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """List the differences of two records that a network sees, as "bound 20.0 here, 15.0 in the checkpoint".
 
-    Args:
-        a: The record of the data.
-        b: The record in the checkpoint. Only what both state is compared, parameters one by one.
+    Only what both the data's record and the checkpoint's state is compared, parameters one by one.
     """
     return [
         f"{name} {show(x)} here, {show(y)} in the checkpoint"
@@ -118,11 +101,7 @@ def show(value: Any) -> str:
 
 
 def frame_rate(text: str) -> float:
-    """Parse frames per second on a command line; "source", which is 0, means those of each video itself.
-
-    Raises:
-        ArgumentTypeError: If it is neither.
-    """
+    """Parse frames per second on a command line; "source", which is 0, means those of each video itself."""
     try:
         return 0.0 if text == SOURCE else float(text)
     except ValueError:

@@ -71,11 +71,7 @@ class Store(Protocol):
 
 
 def inside(root: Path, path: str) -> Path:
-    """Return `root / path`, which must stay below the root, but for links that `links.followed` names.
-
-    Raises:
-        ValueError: If it does not.
-    """
+    """Return `root / path`; raises ValueError if it leaves the root by other links than `links.followed` names."""
     parts = PurePosixPath(path).parts
     if not path or "\0" in path or PurePosixPath(path).is_absolute() or ".." in parts:
         raise ValueError(f"annotation lists {path!r}, which leads out of {root}")

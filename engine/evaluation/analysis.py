@@ -78,13 +78,7 @@ def probabilities(scores: Tensor) -> Tensor:
 
 
 def class_hits(predicted: Tensor, label: Tensor, num_classes: int) -> ClassHits:
-    """Count right videos by class.
-
-    Args:
-        predicted: Class indices, shape (N,).
-        label: The true ones, shape (N,).
-        num_classes: K.
-    """
+    """Count right videos by class, from predicted and true class indices, both (N,)."""
     right = torch.bincount(label[predicted == label], minlength=num_classes)
     return ClassHits(right, torch.bincount(label, minlength=num_classes))
 
@@ -111,11 +105,7 @@ def clip_metrics(top1: Tensor, top5: Tensor, clips: Tensor, label: Tensor) -> di
 
 
 def confused_pairs(table: Tensor) -> list[Pair]:
-    """List every pair of classes that is confused, most videos first.
-
-    Args:
-        table: Counts (K, K) by true class (rows) and predicted class, as `metrics.confusion` makes them.
-    """
+    """List every pair of classes that `metrics.confusion` shows confused, (K, K), most videos first."""
     wrong = table.clone().fill_diagonal_(0)
     videos = table.sum(1).tolist()
     pairs = [
@@ -128,12 +118,7 @@ def confused_pairs(table: Tensor) -> list[Pair]:
 
 
 def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
-    """Count videos by the set of streams that are right: all of them first, none last.
-
-    Args:
-        right: Whether each stream is, (S, N) bool.
-        fused: Whether the fused scores are, (N,) bool.
-    """
+    """Count videos by the streams that are right, all first, none last: `right` is (S, N) bool, `fused` (N,)."""
     patterns: Iterable[tuple[bool, ...]] = itertools.product((True, False), repeat=len(right))
     if len(right) > FEW_STREAMS:
         patterns = {tuple(row) for row in right.T.tolist()}
@@ -145,25 +130,14 @@ def outcomes(right: Tensor, fused: Tensor) -> list[Outcome]:
 
 
 def winners(predicted: Tensor, fused: Tensor) -> Winners:
-    """Count the streams that the fused scores follow where streams disagree.
-
-    Args:
-        predicted: Class indices of each stream, shape (S, N).
-        fused: Those of the fused scores, shape (N,).
-    """
+    """Count the streams whose class, (S, N), is that of the fused scores, (N,), where streams disagree."""
     split = (predicted != predicted[0]).any(0)
     follows = (predicted == fused)[:, split]
     return Winners(int(split.sum()), follows.sum(1).tolist(), int((~follows.any(0)).sum()))
 
 
 def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutcomes:
-    """Count, by class, the videos by the streams that are right.
-
-    Args:
-        right: Whether each stream is, (S, N) bool.
-        label: Class indices, shape (N,).
-        num_classes: K.
-    """
+    """Count, by class, the videos by the streams that are right, (S, N) bool."""
 
     def by_class(mask: Tensor) -> Tensor:
         return torch.bincount(label[mask], minlength=num_classes)

@@ -12,33 +12,20 @@ PRECISION, TINY = 1e-12, 1e-300  # of 1 / T, relative and absolute
 def expected_calibration_error(logits: Tensor, target: Tensor, bins: int = BINS) -> float:
     """Compute ECE (Guo et al., eq. 3): mean over videos of |accuracy - confidence| of their bin, in [0, 1].
 
-    Args:
-        logits: Shape (N, K).
-        target: Class indices, shape (N,).
-        bins: Number of bins of equal width; the value depends on it, and is biased upwards where bins hold few videos.
+    The value depends on the number of bins of equal width, and is biased upwards where bins hold few videos.
     """
     return reliability(logits.double().softmax(1), target, bins).error
 
 
 def negative_log_likelihood(logits: Tensor, target: Tensor) -> float:
-    """Compute the NLL in nats, the mean over videos of -log p(target); log K for a uniform guess.
-
-    Args:
-        logits: Shape (N, K).
-        target: Class indices, shape (N,).
-    """
+    """Compute the NLL in nats, the mean over videos of -log p(target); log K for a uniform guess."""
     return F.cross_entropy(logits.double(), target).item()
 
 
 def brier_score(logits: Tensor, target: Tensor) -> float:
     """Compute the Brier score (Brier, Monthly Weather Review, 1950): squared error of probabilities, sum over classes.
 
-    Args:
-        logits: Shape (N, K).
-        target: Class indices, shape (N,).
-
-    Returns:
-        Mean over videos, in [0, 2].
+    It is a mean over videos, in [0, 2].
     """
     probabilities = logits.double().softmax(1)
     return (probabilities - F.one_hot(target, logits.shape[1])).square().sum(1).mean().item()
@@ -47,11 +34,7 @@ def brier_score(logits: Tensor, target: Tensor) -> float:
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
     """Fit the temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
 
-    The NLL is convex in b = 1 / T; its derivative is brought to zero.
-
-    Args:
-        logits: Held-out ones, shape (N, K).
-        target: Class indices, shape (N,).
+    The NLL of held-out logits is convex in b = 1 / T; its derivative is brought to zero.
 
     Returns:
         T > 0; scaled logits have it scaled alike.

@@ -17,12 +17,7 @@ NOT_STATED = object()
 
 
 def result_lines(scores: Tensor, label: Tensor) -> list[str]:
-    """Return one line per video and the accuracy, in the published format.
-
-    Args:
-        scores: Fused scores, shape (N, K).
-        label: Class indices, shape (N,).
-    """
+    """Return one line per video and the accuracy, in the published format, of fused scores (N, K)."""
     lines, right = [], 0
     ranked = scores.topk(min(5, scores.shape[1]), dim=1).indices
     for i, (row, target) in enumerate(zip(ranked.tolist(), label.tolist(), strict=True)):
@@ -40,12 +35,7 @@ def write_result(path: Path, header: str, lines: Sequence[str]) -> None:
 
 
 def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
-    """Format accuracies of clips, by stream and fused, and of fused videos, with all that they depend on, on one line.
-
-    Args:
-        scores: Of every stream.
-        metrics: "top1", "top5" and "mean_class" of the fused scores.
-    """
+    """Format accuracies of clips, by stream and fused, and of fused videos, with all that they depend on, in a line."""
     clips = [f"{name} {top1:.4f}" for name, top1 in zip(scores.streams, scores.clip_accuracy, strict=False)]
     if scores.fused_hits is not None:
         clips.append(f"fused {(scores.fused_hits[0].sum() / scores.clips[0].sum()).item():.4f}")

@@ -86,11 +86,7 @@ class Scores:
         return (self.clip_top1.sum(1) / self.clips.sum(1)).tolist()
 
     def only(self, streams: Sequence[str]) -> "Scores":
-        """Return the scores of some streams, in that order.
-
-        Raises:
-            ValueError: If there is no such stream.
-        """
+        """Return the scores of some streams, in that order; raises ValueError if there is no such stream."""
         for name in streams:
             if name not in self.streams:
                 raise ValueError(f"no stream {name}; there are {', '.join(self.streams)}")
@@ -190,11 +186,8 @@ def problem_of_about(about: Any) -> str:
 def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
     """Put the streams of several score files side by side, in the order of videos of the first.
 
-    Args:
-        parts: Name of the file, for errors, and scores. A stream name that comes again is numbered: "rgb", "rgb-2".
-
-    Returns:
-        Scores with what all of them have: `activated` only if all were by one activation.
+    The names of the files are for errors. A stream name that comes again is numbered: "rgb", "rgb-2". What not all have
+    is left out, `activated` also if the activations differ.
 
     Raises:
         ValueError: If they are not of the same videos, labels and classes.

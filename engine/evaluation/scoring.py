@@ -69,11 +69,7 @@ class ScoreAccumulator:
         self.hits.index_add_(2, index, torch.stack([right[..., 0], right.any(2)]).long())
 
     def result(self) -> VideoScores:
-        """Return the means, over all processes, which must all ask.
-
-        Raises:
-            EvaluationCountError: If a video was not seen clip by clip exactly once.
-        """
+        """Return the means, over all processes, which must all ask; raises as `score_videos`."""
         for part in (self.logits, self.seen, self.hits, self.activated):
             if part is not None:
                 sum_over_ranks(part)
@@ -108,14 +104,8 @@ def score_videos(
 ) -> VideoScores:
     """Compute mean scores of every video under every network.
 
-    Each clip is read once for all networks, and memory does not depend on the length of the videos.
-
-    Args:
-        networks: S networks on `device`; each takes a batch and picks its stream.
-        loader: Batches of clips with "label" and the "index" of their video, (N,).
-        accumulator: What is counted.
-        device: Where they are.
-        amp: See `precision.autocast`.
+    Each clip is read once for all networks, and memory does not depend on the length of the videos. The networks take a
+    batch of clips with "label" and the "index" of their video, (N,), and pick their stream.
 
     Raises:
         EvaluationCountError: If a video was not seen clip by clip exactly once.

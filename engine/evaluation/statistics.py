@@ -75,12 +75,7 @@ class Contingency:
 
 
 def compare(first: Tensor, second: Tensor) -> Contingency:
-    """Compare two systems on the same videos by McNemar's test.
-
-    Args:
-        first: Whether the first system is right, shape (N,) bool.
-        second: The same of the second.
-    """
+    """Compare two systems by McNemar's test: whether each is right on the same videos, (N,) bool."""
     only_first, only_second = int((first & ~second).sum()), int((~first & second).sum())
     both, neither = int((first & second).sum()), int((~first & ~second).sum())
     return Contingency(both, only_first, only_second, neither, mcnemar(only_first, only_second))
@@ -91,24 +86,14 @@ def mcnemar(first: int, second: int) -> float:
 
     If two systems are equally good, each of the n videos on which only one is right is as likely to be the first's as
     the second's: p = min(1, 2 P(X <= min(first, second))), X binomial of n and 1/2. Edwards' corrected chi-square
-    (Psychometrika, 1948) approximates it for large n.
-
-    Args:
-        first: Videos on which only the first system is right, >= 0.
-        second: On which only the second is, >= 0.
-
-    Returns:
-        p in [0, 1]: 1 if the two counts are equal, 0 where it is less than the least double.
+    (Psychometrika, 1948) approximates it for large n. p is 1 if the two counts are equal, 0 where it is less than the
+    least double.
     """
     return float(binomtest(min(first, second), first + second).pvalue) if first + second else 1.0
 
 
 def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
-    """Compute mean and sample standard deviation (n - 1) over runs or splits.
-
-    Raises:
-        ValueError: If there are fewer than two.
-    """
+    """Compute mean and sample standard deviation (n - 1) of values; raises ValueError if there are fewer than two."""
     if len(values) < 2:
         raise ValueError(f"a standard deviation of {len(values)} values: at least two")
     numbers = torch.tensor(values, dtype=torch.float64)

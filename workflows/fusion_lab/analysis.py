@@ -71,12 +71,7 @@ def analyse(
 
 
 def side_by_side(paths: Sequence[str]) -> Scores:
-    """Merge the streams of all files; differences in how they were scored are reported.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, or they are not of the same videos, labels and classes.
-    """
+    """Merge the streams of all files, and report differences in how they were scored; raises as `analyse`."""
     parts = [(path, load(path)) for path in paths]
     joined = join(parts)
     for text in (text for part in parts[1:] for text in unlike_in(parts[0], part)):
@@ -85,23 +80,14 @@ def side_by_side(paths: Sequence[str]) -> Scores:
 
 
 def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
-    """Load the held-out scores of the streams that are tested.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If nothing may be fitted on a file, or a stream is missing.
-    """
+    """Load the held-out scores of the streams that are tested; raises ValueError if nothing may be fitted on a file."""
     parts = [(path, load(path)) for path in paths]
     check_held_out(parts, test)
     return same_streams(join(parts), test)
 
 
 def mean_over_splits(files: Sequence[str], use: Sequence[str] | None = None) -> Row:
-    """Average every system over the splits.
-
-    Args:
-        files: A score file of each split.
-        use: Streams to fuse, in this order; None for all of the files.
+    """Average every system, of the streams to `use` in this order or all, over a score file of each split.
 
     Raises:
         FileNotFoundError: If a file is missing.

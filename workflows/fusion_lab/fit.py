@@ -25,11 +25,7 @@ HOW = "score the held-out training videos: test_two_stream.py --test_subset val 
 
 
 def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
-    """Refuse score files on which nothing may be fitted.
-
-    Args:
-        parts: Name and scores of each file given for fitting.
-        test: What the fit will be applied to.
+    """Refuse score files, given for fitting with their names, on which nothing may be fitted.
 
     Raises:
         ValueError: If a file is not of held-out videos, or of some that are tested on, or of other data or classes.
@@ -51,10 +47,9 @@ def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
 
 
 def same_streams(held: Scores, test: Scores) -> Scores:
-    """Return the held-out scores of the streams that are tested, in their order.
+    """Return the held-out scores of the tested streams, in their order.
 
-    Raises:
-        ValueError: If one is missing, or came from another checkpoint.
+    Raises ValueError if one is missing, or came from another checkpoint.
     """
     missing = [name for name in test.streams if name not in held.streams]
     if missing:
@@ -95,12 +90,7 @@ def best_weights(swept: Sequence[Row]) -> list[float]:
 
 
 def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, float | None], list[str]]:
-    """Fit the temperature of each system, None where there is no optimum, with the reasons.
-
-    Args:
-        named: Held-out logits (N, K) by name.
-        label: Class indices, (N,).
-    """
+    """Fit the temperature of each system's held-out logits (N, K), None where there is no optimum, with the reasons."""
     fitted: dict[str, float | None] = {}
     notes = []
     for name, logits in named.items():

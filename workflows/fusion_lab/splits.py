@@ -16,11 +16,7 @@ SUBSETS_UP_TO = 4  # streams; more have too many combinations to print
 
 
 def load_splits(paths: Sequence[str], use: Sequence[str] | None) -> list[Scores]:
-    """Load score files of different splits, in their order.
-
-    Args:
-        paths: One file per split.
-        use: Streams to take; None takes all.
+    """Load a score file per split, in the order of splits, with the streams to `use` or all of them.
 
     Raises:
         FileNotFoundError: If a file is missing.

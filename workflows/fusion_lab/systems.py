@@ -33,10 +33,8 @@ class Bootstrap:
     def add_intervals(self, rows: Sequence[Row], hits: Sequence[Tensor], reference: Tensor) -> list[Row]:
         """Return the rows with "top1", "difference" to the reference, and intervals of both, paired by video.
 
-        Args:
-            rows: One per system.
-            hits: On which videos each system is right, (N,) bool.
-            reference: The same of the system that they are compared with.
+        `hits` are the videos on which each system is right, (N,) bool, `reference` those of the one they are compared
+        with.
         """
         right = torch.stack([reference, *hits])
         means = resampled_means(right, self.resamples, self.seed)
@@ -57,14 +55,7 @@ def right_on(fused: Tensor, label: Tensor) -> Tensor:
 
 
 def measure(systems: Iterable[tuple[Row, Tensor]], label: Tensor, reference: Tensor, bootstrap: Bootstrap) -> list[Row]:
-    """Compute accuracies of systems, with intervals.
-
-    Args:
-        systems: What a row begins with, and the scores (N, K).
-        label: Class indices, (N,).
-        reference: Scores (N, K) of the system that they are compared with.
-        bootstrap: How intervals are made.
-    """
+    """Compute accuracies, with intervals, of systems: what a row begins with, and scores (N, K), as the reference's."""
     rows, hits = [], []
     for row, fused in systems:  # one at a time: all the scores of a large data set need not fit in memory
         rows.append(row | video_metrics(fused, label))
@@ -108,11 +99,7 @@ def agreement(scores: Scores) -> Iterator[Row]:
 
 
 def scores_of(system: str, scores: Scores) -> Tensor:
-    """Return scores (N, K) of a system such as "rgb+sfs", fused by ActivNo, or "rgb+sfs@softmax".
-
-    Raises:
-        ValueError: If there is no such stream or fusion.
-    """
+    """Return scores (N, K) of a system such as "rgb+sfs", fused by ActivNo, or "rgb+sfs@softmax"; raises ValueError."""
     streams, _, method = system.partition("@")
     method = method or "activno"
     if method not in FUSIONS:

@@ -14,13 +14,7 @@ MARKERS = ("n_frames", "fps")
 
 
 class FrameCounts:
-    """Numbers of images of videos, counted on the disk once for each stream that is asked for.
-
-    Args:
-        root: Folder of all videos.
-        layout: A published layout, or "auto".
-        entries: All videos.
-    """
+    """Numbers of images of all videos below a root, counted on the disk once for each stream that is asked for."""
 
     def __init__(self, root: Path, layout: str, entries: Sequence[Entry]) -> None:
         self.store = open_store(layout, root, entries)
@@ -42,12 +36,7 @@ class FrameCounts:
 def write_marker(
     kind: str, entries: Sequence[Entry], counts: FrameCounts | None, video_dir: Path | None, force: bool
 ) -> None:
-    """Write `n_frames` or `fps` into the folder of every video.
-
-    Raises:
-        FileNotFoundError: If a video is missing.
-        ValueError: If it is not said where the videos are, or a file is there that says something else.
-    """
+    """Write `n_frames` or `fps` into the folder of every video; raises as `make_lists`."""
     if counts is None or (kind == "fps" and video_dir is None):
         raise ValueError(f"--to {kind} needs --frame_dir" + (" and --video_dir" if kind == "fps" else ""))
     texts: dict[Path, str] = {}

@@ -13,21 +13,10 @@ log = logging.getLogger(__name__)
 
 
 def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction: float, seed: int) -> set[str]:
-    """Choose whole groups to test on, in every class about `fraction` of its videos.
+    """Choose whole groups to test on, in every class about `fraction`, in (0, 1), of its videos.
 
-    The choice depends on the names and the seed alone. Groups may span classes.
-
-    Args:
-        entries: All videos.
-        class_names: By class index, for errors.
-        fraction: Of the videos, in (0, 1).
-        seed: Of the order in which groups are tried.
-
-    Returns:
-        The groups; every class has a video in them and one outside.
-
-    Raises:
-        ValueError: If a class cannot be on both sides.
+    The choice depends on the names and the seed alone. Groups may span classes. Every class has a video in the chosen
+    ones and one outside; raises ValueError if that cannot be.
     """
     sizes: dict[str, Counter[int]] = defaultdict(Counter)
     for entry in entries:

@@ -23,11 +23,7 @@ log = logging.getLogger(__name__)
 
 
 def from_csv(path: Path) -> Lists:
-    """Read the videos of a CSV, split if it has a split column.
-
-    Raises:
-        ValueError: If a row is malformed, or a video is on both sides.
-    """
+    """Read the videos of a CSV, split if it has a split column; raises ValueError if a video is on both sides."""
     train, test = (read_lists(path, 1, subset) for subset in ("train", "test"))
     if both := {entry.path for entry in train.entries} & {entry.path for entry in test.entries}:
         raise ValueError(f"{path}: {min(both)!r} is a training and a test video (and {len(both) - 1} more are)")
@@ -35,17 +31,10 @@ def from_csv(path: Path) -> Lists:
 
 
 def divide(lists: Lists, test_fraction: float, seed: int, group_by: str, again: str) -> Lists:
-    """Split the videos into training and test, without a shared source as far as names or `--group_by` tell.
+    """Split the videos, all for training, without a shared source as far as names or `--group_by` tell.
 
-    Args:
-        lists: All are for training.
-        test_fraction: Of the videos of every class, in (0, 1).
-        seed: Of the split.
-        group_by: Regular expression for what tells sources apart; "" for what names tell.
-        again: The command that does it again, to which `--group_by` is added.
-
-    Raises:
-        ValueError: If a class cannot be on both sides.
+    `again` is the command that does it again, to which `--group_by` is added. Raises ValueError if a class cannot be on
+    both sides.
     """
     entries = lists.subsets["train"]
     if group_by:
@@ -129,8 +118,7 @@ def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
 def read_source(source: Path, videos: Path | None) -> tuple[Lists, Path]:
     """Find the videos and their folder; links to them are allowed for training.
 
-    Raises:
-        ValueError: If it is not said where those of a list are.
+    Raises ValueError if it is not said where those of a list are.
     """
     if not source.is_file():
         lists, files = list_own(source)

@@ -41,12 +41,7 @@ class Source(NamedTuple):
 
 
 def read(source: Source, split: int) -> Lists:
-    """Read both subsets of SRC; one may be missing.
-
-    Raises:
-        FileNotFoundError: If both are.
-        ValueError: If a list is malformed.
-    """
+    """Read both subsets of SRC; one may be missing. Raises as `make_lists`."""
     if source.form == "frames":
         lists, videos = list_own(source.path)
         follow_links(source.path, videos)
@@ -72,12 +67,7 @@ def read(source: Source, split: int) -> Lists:
 
 
 def recognise(source: Path, split: int) -> str:
-    """Return the name in `DATASETS` whose files SRC holds.
-
-    Raises:
-        FileNotFoundError: If it holds nobody's.
-        ValueError: If those that it holds are malformed.
-    """
+    """Return the name in `DATASETS` whose files SRC holds; raises as `make_lists`."""
     problems: list[ValueError] = []
     for name, list_videos in DATASETS.items():
         for subset in SUBSETS:
@@ -98,13 +88,7 @@ def recognise(source: Path, split: int) -> str:
 def convert(lists: Lists, to: str, separator: str = " ") -> Files:
     """Format the lists of one split, by file name, and read them again to be sure.
 
-    Args:
-        lists: Of the split.
-        to: A key of `WRITERS`.
-        separator: Between the fields of "ibm".
-
-    Raises:
-        ValueError: If the form cannot hold them.
+    `to` is a key of `WRITERS`, `separator` between the fields of "ibm". Raises ValueError if the form cannot hold them.
     """
     write, reader = WRITERS[to]
     files = write(lists, separator) if to == "ibm" else write(lists)
@@ -139,8 +123,7 @@ def compare(form: str, lists: Lists, subset: str, list_videos: ListVideos, place
 def put(files: Files, folder: Path, force: bool) -> list[Path]:
     """Write files, each whole or not at all; return them.
 
-    Raises:
-        ValueError: If one is there that says something else, and is not to be replaced; then none is written.
+    Raises ValueError, and writes none, if one is there that says something else and is not to be replaced.
     """
     paths = {folder / name: text for name, text in files.items()}
     stale = [path for path, text in paths.items() if path.exists() and path.read_bytes() != encoded(text)]

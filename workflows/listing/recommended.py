@@ -65,14 +65,7 @@ def input_size(side: int) -> int:
 
 
 def next_commands(source: Path, out: Path, properties: VideoProperties, small: bool) -> list[Command]:
-    """Return the commands to run, in this order.
-
-    Args:
-        source: Folder of the videos.
-        out: Folder of the data set; its lists and its `--config` are there.
-        properties: What the videos are like.
-        small: Whether there is a `--config`.
-    """
+    """Return the commands to run, in this order; `out` has the lists and, of a `small` network, its `--config`."""
     results = out / "results"
     listed: Command = ["--dataset", "List", "--annotation_path", out / "labels", "--result_path", results]
     config: Command = ["--config", out / CONFIG] if small else []

@@ -75,11 +75,7 @@ def plot_runs(
 
 
 def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list[str]:
-    """Choose metrics to draw, in order.
-
-    Raises:
-        ValueError: If one is wanted that no run has.
-    """
+    """Choose metrics to draw, in order; raises ValueError if one is wanted that no run has."""
     known = {name for run in runs for name in run.metrics}
     if not known:
         raise ValueError(f"{runs[0].folder / 'metrics.jsonl'}: no epoch is finished yet")
@@ -93,16 +89,9 @@ def choose_metrics(runs: Sequence[Record], wanted: Sequence[str] | None) -> list
 
 
 def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bool = True) -> Any:
-    """Draw a figure with a plot for each metric, and one legend.
+    """Draw a figure with a plot for each metric, and one legend; raises ValueError without matplotlib.
 
-    Args:
-        runs: What is drawn.
-        metrics: One plot each.
-        smooth: Epochs over which means are taken.
-        cut: Whether an axis may leave out a few values far above all others.
-
-    Raises:
-        ValueError: Without matplotlib.
+    With `cut` an axis may leave out a few values far above all others.
     """
     try:
         from matplotlib.figure import Figure

@@ -43,12 +43,9 @@ def bars(curve: Reliability) -> list[Bar]:
 
 
 def shades(table: Tensor) -> list[Shade]:
-    """Return a confusion matrix as squares: right videos, on the diagonal, then wrong ones.
+    """Return a confusion matrix, (K, K) by true class and predicted class, as squares: right videos, then wrong ones.
 
     Shades are square roots of shares of the true class, or single videos of large classes could not be seen.
-
-    Args:
-        table: Counts (K, K) by true class (rows) and predicted class.
     """
     share = table / table.sum(1, keepdim=True).clamp_min(1)
     level = (share.sqrt() * LEVELS).ceil().long()

@@ -89,12 +89,7 @@ def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: d
 
 
 def strip_of(store: Store, entry: Entry) -> Strip:
-    """Draw frames spread over a video.
-
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it cannot be decoded.
-    """
+    """Draw frames spread over a video; raises FileNotFoundError or ValueError if it is absent or damaged."""
     video = video_of(entry, look_on_disk(entry, store, {RGB.name}), store, {RGB.name}, 0)
     numbers = np.unique(np.linspace(1, video.num_frames, FRAMES + 2)[1:-1].round().astype(int)).tolist()
     frames = store.read(video, RGB, numbers, Placement(small))  # (3, T, H, W)

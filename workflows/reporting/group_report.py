@@ -38,13 +38,7 @@ class GroupReport:
 
 
 def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
-    """Compute the report of a group.
-
-    Args:
-        group: The files.
-        frame_dir: Where the frames are; "" for where the files say.
-        worst: Errors shown of each file.
-    """
+    """Compute the report of a group, with the `worst` errors of each file; arguments as of `write_report`."""
     by_file = systems_of(group)
     systems = distinct(by_file)
     gains = {id(of_file[-1]): (of_file[-1], gain) for of_file in by_file if (gain := fusion_gain(of_file)) is not None}

@@ -67,11 +67,7 @@ class Group:
 
 
 def find_files(roots: Iterable[Path]) -> list[Path]:
-    """Return files as named, and every .npz below a folder, each once.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """Return files as named, and every .npz below a folder, each once; raises FileNotFoundError if there is none."""
     found: dict[Path, Path] = {}
     for root in roots:
         if not root.exists():
@@ -107,11 +103,7 @@ def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
 
 
 def load_fused(path: Path, scores: Scores) -> Tensor:
-    """Load the fused scores (N, K) of a file that is a score file otherwise.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """Load the fused scores (N, K) of a file that is a score file otherwise; raises ValueError if it has none."""
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             fused = file["fused"]

@@ -200,15 +200,7 @@ def as_csv(report: dict[str, Any]) -> str:
 
 
 def refuse_differences(report: dict[str, Any], max_epe: float | None) -> None:
-    """Refuse a comparison that failed or differs.
-
-    Args:
-        report: Of `compare_flow`.
-        max_epe: Mean end-point difference that is allowed, pixels; None for any.
-
-    Raises:
-        ValueError: If a video could not be compared, or the difference is more.
-    """
+    """Raise ValueError if a video could not be compared, or the mean difference exceeds `max_epe` pixels."""
     broken = sum(not row["flows"] for row in report["videos"].values())
     if broken:
         raise ValueError(f"{broken} of {counted(len(report['videos']), 'video')} could not be compared (named above)")

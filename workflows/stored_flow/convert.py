@@ -120,17 +120,9 @@ def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[Any
 def new_encoding(
     source: Path, old: Encoding | None, to: str, bound: float | None, quantisation: str | None
 ) -> Encoding | None:
-    """Return the encoding after the conversion; None is .flo.
+    """Return the encoding after the conversion, None for .flo; what is not said is as before.
 
-    Args:
-        source: Root of the flow, for errors.
-        old: Encoding before; None is .flo.
-        to: "jpg" or "flo".
-        bound: Pixels that become grey level 255; None as before.
-        quantisation: A key of `QUANTISATIONS`; None as before.
-
-    Raises:
-        ValueError: Options that do not go together, or say too little.
+    Raises ValueError for options that do not go together, or say too little about `source`.
     """
     if to == "flo":
         if bound is not None or quantisation is not None:

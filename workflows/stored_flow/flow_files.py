@@ -52,8 +52,7 @@ def flow_folders(root: Path) -> tuple[list[Path], bool]:
 def flow_files(folder: Path) -> list[tuple[Path, ...]]:
     """Return flow files 1, 2, ... of a video: (x, y) images, or one .flo file, whose longest number counts.
 
-    Raises:
-        ValueError: A number is missing or double.
+    Raises ValueError if a number is missing or double.
     """
     names = list_names(folder)
     if numbers_of(names, FLOW_XY[0]):
@@ -93,8 +92,7 @@ def find_record(folder: Path, file_name: str = FLOW_FILE) -> dict[str, Any]:
 def find_encoding(folder: Path, bound: float | None, quantisation: str | None, options: str) -> Encoding:
     """Return the encoding of JPEG pairs below a folder, from flow.json or, where it has none, from the arguments.
 
-    Raises:
-        ValueError: Neither says it, or they disagree; `options` are the names of the arguments on the command line.
+    Raises ValueError if neither says it, or they disagree, with the names of the `options` to give.
     """
     record = find_record(folder)
     given = {"bound": bound, "quantisation": quantisation}

@@ -78,13 +78,7 @@ def looked_at(track: Track, subject: Subject, i: int) -> Picture:
 
 
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
-    """Draw the frames of a clip with each network's heat, and the curves of the evidence.
-
-    Args:
-        tracks: Of the networks.
-        subject: The video.
-        frames: Of the clip, counted from 0.
-    """
+    """Draw some frames of a clip, counted from 0, with each network's heat, and the curves of the evidence."""
     shown = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))]
     rows = [(f"{name} clip", INK, [images[i] for i in shown]) for name, images in subject.pictures.items()]
     for track, colour in zip(tracks, COLOURS, strict=False):

@@ -71,13 +71,7 @@ def spread(frames: int, length: int) -> list[Clip]:
 
 
 def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
-    """Return the class that networks predict together: by ActivNo, the mean logits over clips and networks.
-
-    Args:
-        networks: In eval mode.
-        video: uint8 (C, F, S, S) by view.
-        clips: Of the video.
-    """
+    """Return the class that networks predict together: by ActivNo, the mean logits over clips and networks."""
     with torch.inference_mode():
         logits = [
             network(batch).logits.float().cpu() for network in networks for batch in batches(network, video, clips)
@@ -88,19 +82,7 @@ def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], cl
 def track(
     name: str, network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip], target: int, layer: str
 ) -> Track:
-    """Compute a network's heat; where clips overlap it is their mean.
-
-    Args:
-        name: Of the network.
-        network: In eval mode.
-        video: uint8 (C, F, S, S) by view.
-        clips: Of the video; every frame is covered by one.
-        target: The class that evidence is for.
-        layer: As for `evidence`.
-
-    Raises:
-        ValueError: As `evidence`.
-    """
+    """Compute a network's heat, the mean where clips overlap; every frame is covered by one. Raises as `evidence`."""
     found = [evidence(network, batch, target, layer) for batch in batches(network, video, clips)]
     maps, logits = (torch.cat([getattr(part, kind) for part in found]).cpu() for kind in ("maps", "logits"))
     frames, places = video[network.view].shape[1], maps.shape[2:]

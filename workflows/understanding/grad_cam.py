@@ -98,11 +98,7 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
 
 
 def check_names(names: Sequence[str], count: int) -> Sequence[str]:
-    """Return the names of networks, if there is one for each and a colour for each.
-
-    Raises:
-        ValueError: If not.
-    """
+    """Return the names of networks; raises ValueError unless each has one, and there are colours for all."""
     if len(names) != count or count > len(COLOURS):
         raise ValueError(f"{count} --weights, {len(names)} --names: as many of both, and at most {len(COLOURS)}")
     return names
@@ -123,11 +119,7 @@ def default_names(states: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def find_class(name: str, class_names: Sequence[str]) -> int:
-    """Return the index of a class.
-
-    Raises:
-        ValueError: If there is none of that name.
-    """
+    """Return the index of a class; raises ValueError if there is none of that name."""
     if name not in class_names:
         near = cli.did_you_mean(name, class_names)
         raise ValueError(f"--target {name}: is none of the {len(class_names)} classes of these networks{near}")
@@ -135,12 +127,7 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
 
 
 def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """Read the networks' input of a video, uint8 (C, F, S, S) by view.
-
-    Raises:
-        FileNotFoundError: No such video.
-        ValueError: If it is damaged, or has no flow or difference for being a single frame.
-    """
+    """Read the networks' input of a video, uint8 (C, F, S, S) by view; raises as `draw_grad_cam`."""
     streams = [parse_view(view).stream for view in wanted]
     images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams))
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))

@@ -97,15 +97,9 @@ def check_clips(count: int) -> None:
 
 
 def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
-    """Choose a clip of so many videos, evenly spaced over the list, for that is sorted by class.
+    """Choose a clip of so many videos, or all, evenly spaced over the list, for that is sorted by class.
 
-    Args:
-        loader: Of the validation videos.
-        count: Clips, fewer if there are not as many videos.
-        source: Their annotation, for errors.
-
-    Raises:
-        ValueError: If there are too few videos.
+    Raises ValueError, which names the `source` of the list, if there are too few videos.
     """
     whole = loader.dataset
     assert isinstance(whole, VideoDataset)
@@ -119,14 +113,7 @@ def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
 
 
 def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str) -> LinearCKA:
-    """Compare every level of every network with every other, the networks' levels one after the other.
-
-    Args:
-        networks: In eval mode, on `device`.
-        loader: Clips of their views.
-        device: Where they are.
-        kind: A key of `FEATURES`.
-    """
+    """Compare every level of every network with every other, the networks' levels one after the other."""
     alike = LinearCKA(len(networks) * len(levels_of(networks)))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
         if len(group[0]) < FEWEST:

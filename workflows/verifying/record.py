@@ -14,9 +14,7 @@ from .subject import System
 def record(system: System, measured: Measurement) -> dict[str, Any]:
     """Write a test's measured result into its checkpoint as "tested", whole or not at all.
 
-    Args:
-        system: Whose checkpoint is rewritten; a file of bare weights becomes one with a "state_dict".
-        measured: Of its test videos.
+    A file of bare weights becomes one with a "state_dict".
 
     Returns:
         The entry: metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how.

@@ -39,11 +39,7 @@ class System:
 
 
 def load_system(opt: Namespace, file: str) -> System:
-    """Read a checkpoint, and take options that were not given from it.
-
-    Args:
-        opt: Options of the test scripts; `given` names those that were set.
-        file: The checkpoint.
+    """Read a checkpoint; options of the test scripts that were not `given` are taken from it.
 
     Raises:
         FileNotFoundError: If the checkpoint or the annotation is missing.

@@ -66,15 +66,8 @@ def compare(
 ) -> tuple[list[Comparison], Measurement | None]:
     """Score the parts with a known number; the second value is the test's measurement, if it was scored.
 
-    Args:
-        system: The checkpoint and its data.
-        parts: "val", "test" or both.
-        expect: Video accuracy on the test list; None for what the checkpoint states.
-        tolerance: On accuracies.
-        measured_anyway: Whether the test is scored even if no number is known.
-
-    Raises:
-        ValueError: If none is known and none is to be recorded.
+    With `measured_anyway` the test is scored even if no number is known. Raises ValueError if none is known and none is
+    to be recorded.
     """
     comparisons, tested = [], None
     stored = system.state.get("metrics", {})
@@ -104,14 +97,7 @@ def verdict(
     recorded: Measurement | None,
     lists: Mapping[str, str],
 ) -> str:
-    """Return the verdict in one line.
-
-    Args:
-        comparisons: What was compared.
-        why: Causes of the differences, by part.
-        recorded: What a test measured that is to be recorded.
-        lists: Data set and split by part.
-    """
+    """Return the verdict in one line, with data set and split by part, and what is to be recorded of a test."""
     texts = []
     for comparison in comparisons:
         measured, expected = comparison.measured.metrics[comparison.key], comparison.expected[comparison.key]

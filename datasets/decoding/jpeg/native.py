@@ -38,11 +38,7 @@ class FileMemory:
         self.free(self.handle)
 
     def read(self, names: Sequence[bytes]) -> Images:
-        """Read whole files; they stay in memory until the next call.
-
-        Raises:
-            ImageError: If one cannot be read.
-        """
+        """Read whole files, which stay in memory until the next call; raises `ImageError`."""
         kernel, failure = load(), FailureRecord()
         text = b"\0".join([*names, b""])
         if text.count(b"\0") != len(names):
@@ -170,8 +166,7 @@ opened: list[str] = []
 def load() -> ctypes.CDLL:
     """Load the library with a libjpeg-turbo; ctypes releases the GIL during calls.
 
-    Raises:
-        BuildError: There is none, or it does not load, or finds no libjpeg-turbo.
+    Raises BuildError if there is none, or it does not load, or finds no libjpeg-turbo.
     """
     kernel = KERNEL.load(library_path())
     declare(kernel)

@@ -26,11 +26,7 @@ class DamagedVideo(ValueError):  # noqa: N818 - says what it is
 
 
 def load_av() -> ModuleType:
-    """Import PyAV, when the first video file is opened.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
+    """Import PyAV, when the first video file is opened; raises ValueError if it is not installed."""
     try:
         import av
     except ImportError as error:
@@ -74,8 +70,7 @@ def open_film(path: str | Path) -> Iterator["VideoStream"]:
 def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
     """Return the first video stream, ready to decode: neither a cover nor of an unknown codec.
 
-    Raises:
-        ValueError: If there is none, or its frames are too large.
+    Raises ValueError if there is none, or its frames are too large.
     """
     from av.codec.context import Flags
     from av.stream import Disposition

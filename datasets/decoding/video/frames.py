@@ -128,16 +128,8 @@ class Timer:
 def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float, "VideoFrame"]]:
     """Yield (seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
 
-    One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more.
-
-    Args:
-        path: A video file.
-        allow_short: Take what can be decoded of a damaged one.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: `path: reason` for what is not a video, or has no frames.
-        DamagedVideo: The file is cut short, or a part cannot be decoded.
+    One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more. With
+    `allow_short` it is what can be decoded of a damaged file. Raises as `index_video`.
     """
     with scan(path, allow_short) as (film, index, packets):
         yield from walk(path, film, index, packets, allow_short)

@@ -73,11 +73,7 @@ def outline(path: Path, allow_short: bool = False) -> VideoIndex:
 
 @contextmanager
 def scan(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream", VideoIndex, "Iterable[Packet]"]]:
-    """Open a video stream with its outline and its packets; a file without a cached outline is read once for both.
-
-    Raises:
-        As `outline`.
-    """
+    """Open a video stream with its outline and its packets; a file without a cached outline is read once for both."""
     cached = known_outline(path, *state_of(path))
     if not cached:
         with open_film(path) as film:

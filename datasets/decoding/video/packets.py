@@ -47,13 +47,9 @@ class Contents(NamedTuple):
 
 
 def read_packets(film: "VideoStream", keep: bool = False) -> Contents:
-    """Read all packets of a file.
+    """Read all packets of a file that was just opened, and `keep` them for decoding.
 
     Every stream is read where only the end of all of them is stated (see `stated_end`).
-
-    Args:
-        film: Of a file that was just opened.
-        keep: Whether to keep them for decoding.
     """
     listed = len(film.index_entries)
     container = container_of(film)

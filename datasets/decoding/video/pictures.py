@@ -56,11 +56,7 @@ class Pictures:
         self.turns: bool | None = None  # whether the first frame is turned or mirrored
 
     def __call__(self, frame: "VideoFrame") -> Picture:
-        """Convert a frame to RGB (H, W, 3), or BGR.
-
-        Raises:
-            ValueError: It is too large, or its colours cannot be converted.
-        """
+        """Convert a frame to RGB (H, W, 3), or BGR; raises ValueError if its size or its colours are refused."""
         check_size(frame.width, frame.height, self.path)
         # A look at the matrix takes as long as converting a small frame, so it is skipped where all are upright.
         turn = display_matrix(frame) if self.turns is not False or frame.rotation else None

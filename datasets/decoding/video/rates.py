@@ -82,11 +82,7 @@ def mean_rate(index: VideoIndex) -> float:
 
 
 def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
-    """Count the frames of the file from each tick of a rate to the next: 0 where a frame is repeated.
-
-    Raises:
-        ValueError: The times of the file cannot be right.
-    """
+    """Count the frames of the file from each tick of a rate to the next: 0 where a frame is repeated."""
     seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
     return np.diff(positions_at(seconds, fps, index.last, path))
 

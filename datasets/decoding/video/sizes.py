@@ -15,12 +15,7 @@ def check_size(width: int, height: int, path: str | Path) -> None:
 
 
 class Scaler:
-    """Scaler of a video's frames to the size that the first one gets, should the size change in the middle.
-
-    Args:
-        short_side: Pixels of the shorter side; None keeps the size.
-        path: Of the video, for errors.
-    """
+    """Scaler of a video's frames to the size that the first one gets, should the size change in the middle."""
 
     def __init__(self, short_side: int | None, path: str | Path) -> None:
         self.short_side, self.path = short_side, path
