@@ -87,12 +87,8 @@ class TestCrops:
 class TwoStreamCrops(TestCrops):
     """The ten crops of "very deep two-stream" networks: corners, centre and their mirror images.
 
-    Frames are resized to 256 x 340 whatever their shape, and the centre is two columns right of the middle.
-
-    Args:
-        size: Side of a crop, in pixels; 224 in the publication.
-
-        short_side: None or 256.
+    Frames are resized to 256 x 340 whatever their shape, and the centre is two columns right of the middle. Crops are
+    of 224 pixels in the publication.
 
     Raises:
         ValueError: If a crop is larger than 256, or the short side is another one.

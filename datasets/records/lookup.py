@@ -40,13 +40,9 @@ def find_videos(
 ) -> list[Video]:
     """Look up every entry.
 
-    Args:
-        entries: Videos wanted.
-        store: Source of the videos.
-        needs: Streams that every video must have.
-        missing: "error" stops if a video cannot be used; "skip" leaves such videos out, and says so.
-        spare: Frames after the last usable one: 1 where something is made of a frame and the next one.
-        located: Facts of a manifest, by the path of an entry; other videos are looked for on the disk.
+    Streams that every video `needs`; `missing` "skip" leaves out what cannot be used, and says so. There are `spare`
+    frames after the last usable one: 1 where something is made of a frame and the next one. Facts `located` by a
+    manifest are taken by the path of an entry; other videos are looked for on the disk.
 
     Raises:
         FileNotFoundError: If the root is absent, or a video is and `missing` is "error".

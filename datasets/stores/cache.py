@@ -80,14 +80,9 @@ class FrameArrays:
 class DecodedCache:
     """A `store.Store` that decodes the frames of another one once, at full size, into arrays shared by all processes.
 
-    An array is uint8 (T, H, W, C), a file `VIDEO.STREAM.STAMP.npy`, the stamp saying what it was made from: when the
-    source changes it is made again.
-
-    Args:
-        store: Source of the frames.
-        folder: Root of the arrays, kept for later runs, or "ram": in memory until this process ends.
-        limit: Bytes that may be used; None for all that are free.
-        decoder: Of `images`, which resizes.
+    An array is uint8 (T, H, W, C), a file `VIDEO.STREAM.STAMP.npy` below `folder`, or in memory until this process ends
+    where that is "ram". The stamp says what it was made from: when the source changes it is made again. At most `limit`
+    bytes are used, None for all that are free.
     """
 
     def __init__(self, store: Store, folder: Path | str, limit: int | None = None, decoder: str = "auto") -> None:

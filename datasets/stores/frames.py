@@ -19,14 +19,7 @@ from .store import Video, counted_streams, inside, usable_frames
 
 
 class FrameFolders:
-    """Videos as folders of JPEG images, a `store.Store`.
-
-    Args:
-        root: Folder of all videos.
-        layout: Names of the files, or the name of a published layout.
-        decode: "exact", or "fast": see `images.Decode`.
-        decoder: Of `images`.
-    """
+    """Videos as folders of JPEG images, a `store.Store`, in a layout or the published one of a name."""
 
     def __init__(self, root: Path, layout: Layout | str = "sts", decode: str = "exact", decoder: str = "auto") -> None:
         self.root, self.decode = root, Decode(decoder, decode == "fast")

@@ -24,11 +24,6 @@ OPEN = 64  # files that a process keeps open
 class PackedVideos:
     """Packed clips, a `store.Store`. A video is located at the path of its files without `.STREAM.clips`.
 
-    Args:
-        root: Folder of all videos.
-        decode: "exact" or "fast", see `images`.
-        decoder: Of `images`.
-
     Raises:
         ValueError: If the record of how they were packed is damaged.
     """

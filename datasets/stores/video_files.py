@@ -27,12 +27,7 @@ class VideoFiles:
     """Videos as files, a `store.Store` of RGB frames, at the file's own size.
 
     Frame k is what is on the screen at (k - 1) / fps seconds after the first frame, as in an extraction at that rate,
-    which however also scales the frames and compresses them once more.
-
-    Args:
-        root: Folder of all videos.
-        fps: Frames per second; None reads every frame of a file once.
-        decoder: Resampler of frames, see `images`.
+    which however also scales the frames and compresses them once more; without a rate, every frame of a file once.
     """
 
     flow_lag = 1

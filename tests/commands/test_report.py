@@ -24,7 +24,7 @@ from models import fuse
 from opts import parse_opts
 from utils1 import report
 from workflows.reporting.drawings import bars, shades, ticks
-from workflows.reporting.frame_strips import FRAMES, HEIGHT, Frames
+from workflows.reporting.frame_strips import FRAMES, HEIGHT, entries_of, strips_of
 from workflows.reporting.plain_forms import escaped
 from workflows.reporting.score_files import find_files, shortest_names
 
@@ -502,7 +502,7 @@ def test_a_strip_shows_the_frames_that_it_names_in_their_colours(tmp_path):
         frame = np.full((HEIGHT, HEIGHT, 3), (8 * i, 0, 255 - 8 * i), np.uint8)
         cv2.imwrite(str(tmp_path / "frames" / "v" / f"{i:05d}.jpg"), frame)
     scores = some(["rgb"], videos=1, video=["v"])
-    strip = Frames(scores, str(tmp_path / "frames")).strip(0)
+    strip = strips_of(scores, str(tmp_path / "frames"))(0)
     jpeg = base64.b64decode(strip.uri.partition(",")[2])
     picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     parts = np.array_split(picture, FRAMES, axis=1)
@@ -514,7 +514,7 @@ def test_a_strip_shows_the_frames_that_it_names_in_their_colours(tmp_path):
 
 def test_a_short_video_has_a_strip_of_its_frames(tmp_path):
     write_frames(tmp_path / "v", seed=1, frames=3)
-    assert list(Frames(some(["rgb"], videos=1, video=["v"]), str(tmp_path)).strip(0).frames) == [1, 2, 3]
+    assert list(strips_of(some(["rgb"], videos=1, video=["v"]), str(tmp_path))(0).frames) == [1, 2, 3]
 
 
 def test_segments_are_found_by_their_list(tmp_path):
@@ -524,10 +524,10 @@ def test_segments_are_found_by_their_list(tmp_path):
         (tmp_path / "lists").mkdir(exist_ok=True)
         (tmp_path / "lists" / f"{subset}.csv").write_text("path,label,start,end\nv,a,5,8\nw,b,1,4\n")
     about = {"dataset": "List", "options": {"annotation_path": str(tmp_path / "lists")}}
-    frames = Frames(some(["rgb"], videos=1, video=["v 5-8"], about=about), str(tmp_path / "frames"))
-    assert frames.entries[0].path == "v"
-    assert frames.entries[0].segment == (5, 8, "frames")
-    assert list(frames.strip(0).frames) == [1, 2, 3, 4]
+    scores = some(["rgb"], videos=1, video=["v 5-8"], about=about)
+    (entry,) = entries_of(scores, about["options"])
+    assert (entry.path, entry.segment) == ("v", (5, 8, "frames"))
+    assert list(strips_of(scores, str(tmp_path / "frames"))(0).frames) == [1, 2, 3, 4]
 
 
 def test_frames_that_are_not_there_leave_pictures_out_and_are_said(tmp_path, caplog):

@@ -27,15 +27,9 @@ def analyse(
     compare: Sequence[Sequence[str]] = (),
     bootstrap: Bootstrap | None = None,
 ) -> Row:
-    """Analyse the fusion of some streams on one list of videos, as utils1/fusion_lab.py does.
+    """Analyse the fusion of some streams on one list of videos, as utils1/fusion_lab.py does with its options.
 
-    Args:
-        files: Score files of the same test videos.
-        use: Streams to fuse, in this order; None for all of the files.
-        fusion_weights: One more weighting to show, one per stream.
-        held_out: Score files of held-out training videos, on which weights and temperatures are fitted.
-        compare: Pairs of systems, such as ("rgb+sfs", "rgb+flow@softmax").
-        bootstrap: How confidence intervals are found; None for the default one.
+    `held_out` are the files of --fit, on which weights and temperatures are fitted; `use` None is all streams.
 
     Returns:
         Plain values: "alone", "agreement", "fusions", "calibration", "compare", and "fit" with `held_out`.

@@ -17,10 +17,9 @@ from engine.evaluation.calibration import (
 from models import FUSIONS, fuse
 from opts import PROTOCOL
 
-from .systems import Bootstrap, Row, measure, right_on
+from .systems import Bootstrap, Row, measure, top1
 
-STEPS = {1: 1, 2: 20, 3: 10, 4: 5}  # of a weight from 0 to 1, by number of streams
-COARSEST = 4
+STEPS = {1: 1, 2: 20, 3: 10, 4: 5}  # of a weight from 0 to 1, by number of streams; 4 for more of them
 HOW = "score the held-out training videos: test_two_stream.py --test_subset val --scores_path held.npz ..."
 
 
@@ -63,7 +62,7 @@ def same_streams(held: Scores, test: Scores) -> Scores:
 
 def simplex(streams: int) -> list[list[float]]:
     """Return weights >= 0 that sum to 1 on a regular grid: 21 for two streams, 66 for three, 56 for four."""
-    steps = STEPS.get(streams, COARSEST)
+    steps = STEPS.get(streams, 4)
     bars = itertools.combinations(range(steps + streams - 1), streams - 1)
     bounds = ([-1, *bar, steps + streams - 1] for bar in bars)
     return [[(after - before - 1) / steps for before, after in itertools.pairwise(bound)] for bound in bounds]
@@ -72,14 +71,9 @@ def simplex(streams: int) -> list[list[float]]:
 def sweep(held: Scores, method: str) -> list[Row]:
     """Compute the held-out top-1 under every weighting of the grid."""
     return [
-        {"weights": weights, "top1": accuracy(fuse(held.logits, method, weights), held.label)}
+        {"weights": weights, "top1": top1(fuse(held.logits, method, weights), held.label)}
         for weights in simplex(len(held.streams))
     ]
-
-
-def accuracy(fused: Tensor, label: Tensor) -> float:
-    """Compute top-1 in [0, 1]."""
-    return right_on(fused, label).double().mean().item()
 
 
 def best_weights(swept: Sequence[Row]) -> list[float]:
@@ -156,7 +150,7 @@ def fit(held: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
                 ("fitted weights", best_weights(rows), torch.ones_like(heat)),
                 ("fitted temperatures", None, heat),
             ):
-                held_out_top1 = accuracy(fuse(held.logits / divisor, method, weights), held.label)
+                held_out_top1 = top1(fuse(held.logits / divisor, method, weights), held.label)
                 row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}
                 yield row, fuse(test.logits / divisor, method, weights)
 

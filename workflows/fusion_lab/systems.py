@@ -54,6 +54,11 @@ def right_on(fused: Tensor, label: Tensor) -> Tensor:
     return fused.topk(min(5, fused.shape[1]), dim=1).indices[:, 0] == label
 
 
+def top1(fused: Tensor, label: Tensor) -> float:
+    """Compute the accuracy of scores (N, K), in [0, 1]."""
+    return right_on(fused, label).double().mean().item()
+
+
 def measure(systems: Iterable[tuple[Row, Tensor]], label: Tensor, reference: Tensor, bootstrap: Bootstrap) -> list[Row]:
     """Compute accuracies, with intervals, of systems: what a row begins with, and scores (N, K), as the reference's."""
     rows, hits = [], []

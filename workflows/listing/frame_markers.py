@@ -46,15 +46,11 @@ def write_marker(
             texts[folder / kind] = str(frames)  # their readers expect no line break
         else:
             assert video_dir is not None
-            texts[folder / kind] = f"{round(frames / duration(VideoFiles(video_dir).locate(entry.path)), 2)}\n"
+            seconds = index_video(VideoFiles(video_dir).locate(entry.path)).length
+            texts[folder / kind] = f"{round(frames / seconds, 2)}\n"
     stale = {path for path, text in texts.items() if path.exists() and path.read_bytes() != encoded(text)}
     if stale and not force:
         raise ValueError(f"{min(stale)}: says something else than {texts[min(stale)].strip()}; replace it with --force")
     for path, text in texts.items():
         if path in stale or not path.exists():
             write_text(path, text)
-
-
-def duration(path: Path) -> float:
-    """Return the duration of a video in seconds; raises as `index_video`."""
-    return index_video(path).length

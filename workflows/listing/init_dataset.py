@@ -140,16 +140,9 @@ def init_dataset(
     seed: int = 0,
     force: bool = False,
 ) -> list[str]:
-    """Write the lists of a data set of own videos, and the settings of a small network, as utils1/init_dataset.py does.
+    """Write the lists of a data set of own videos, and the settings of a small network.
 
-    Args:
-        source: Folder with one folder of videos per class, or a CSV path,label[,split].
-        out: Folder of the data set.
-        videos: Where the frames or videos of a CSV are.
-        test_fraction: Of the videos of every class, in (0, 1).
-        group_by: Regular expression for what tells sources apart; "" for what names tell.
-        seed: Of the split.
-        force: Whether lists that say something else are replaced.
+    utils1/init_dataset.py does so with its options.
 
     Returns:
         The commands that follow, from training to the fused result.
@@ -164,7 +157,9 @@ def init_dataset(
         raise ValueError(f"--test_fraction must lie between 0 and 1, got {test_fraction}")
     lists, root = read_source(source, videos)
     if not lists.subsets["test"]:
-        lists = divide(lists, test_fraction, seed, group_by, command_of(source, videos, out))
+        options: list[str | Path] = ["--videos", videos] if videos else []
+        again = shown(["utils1/init_dataset.py", source, *options, "--out", out, "--force"])
+        lists = divide(lists, test_fraction, seed, group_by, again)
     report(lists)
     train, test = lists.subsets["train"], lists.subsets["test"]
     properties = inspect_videos(root, [*train, *test])
@@ -176,9 +171,3 @@ def init_dataset(
     if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", root)
     return [shown(command) for command in next_commands(root, out, properties, bool(network))]
-
-
-def command_of(source: Path, videos: Path | None, out: Path) -> str:
-    """Return the command with these options, which replaces its lists."""
-    options: list[str | Path] = ["--videos", videos] if videos else []
-    return shown(["utils1/init_dataset.py", source, *options, "--out", out, "--force"])

@@ -1,7 +1,5 @@
 """Formatters of lists of videos as text, in the forms that published tools read."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -9,6 +7,8 @@ from typing import Any, NamedTuple
 from datasets.lists.annotations import VIDEOS, without_extension
 from datasets.lists.entries import Entry
 from sts_common.json_text import as_json
+
+from ..shared.tables import as_csv
 
 Count = Callable[[Entry, str], int]
 Files = dict[str, str]
@@ -83,7 +83,7 @@ def table(lists: Lists) -> Files:
     rows: list[tuple[Any, ...]] = [("path", "label", "split", "group", *(("start", "end", "unit") if parts else ()))]
     for subset, entries in lists.subsets.items():
         for entry in entries:
-            segment = (entry.segment or ("", "", "")) if parts else ()
+            segment = map(str, entry.segment or ("", "", "")) if parts else ()
             rows.append((listed(entry.path), lists.class_names[entry.label], subset, entry.group, *segment))
     classes = [("index", "name"), *enumerate(lists.class_names)]
     return {"videos.csv": as_csv(rows), "classes.csv": as_csv(classes)}
@@ -136,13 +136,6 @@ def class_file(lists: Lists) -> Files:
 def as_lines(rows: Iterable[str]) -> str:
     """Join rows to lines, each with its line break."""
     return "".join(f"{row}\n" for row in rows)
-
-
-def as_csv(rows: Iterable[Iterable[Any]]) -> str:
-    """Format rows as a CSV file."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
 
 
 # Form -> the texts by file name, and the name in `DATASETS` that reads them.

@@ -17,9 +17,7 @@ from .list_writers import WRITERS, Files, Lists
 from .own_videos import follow_links, list_own
 
 SUBSETS = ("train", "test")
-
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one
-
 NAMELESS = ("kinetics",)  # forms that say no class names: there the folders are the classes
 
 log = logging.getLogger(__name__)
@@ -150,22 +148,9 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
     strip: str = "",
     force: bool = False,
 ) -> list[Path]:
-    """Convert lists of videos from one form to another, as utils1/make_lists.py does.
+    """Convert lists of videos to another form, as utils1/make_lists.py does with its options; `form` is --from.
 
-    Args:
-        source: Label folder, list, or folder of the videos.
-        out: Folder for the lists; None for the markers "n_frames" and "fps", which are beside the frames.
-        form: Of the source, a key of `DATASETS`, "frames" for a folder of videos, or "auto".
-        to: A key of `WRITERS` or `MARKERS`.
-        split: Official split; None for all that there are.
-        frame_dir: Extracted frames, where frames are counted.
-        layout: How these are laid out, a key of `STORES`, or "auto".
-        video_dir: Video files, for "fps".
-        streams: Of which "settings" lists are written.
-        separator: Between the fields of "ibm".
-        first_label: That numbers in a "List" count from, 0 or 1.
-        strip: Beginning of absolute paths in a "List".
-        force: Whether files that say something else are replaced.
+    `out` None is for the markers "n_frames" and "fps", which are beside the frames.
 
     Returns:
         The lists that were written.

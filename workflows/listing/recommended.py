@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.command.naming import RunFiles, named_files
+from engine.command.naming import named_files
 
 from ..shared.command_lines import quoted
 from .looks import VideoProperties
@@ -76,7 +76,7 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     stored: Command = [*listed, "--frame_dir", frames]
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
-    rgb_best, flow_best, sfs_best = (run_files(results, name).best for name in NAMES)
+    rgb_best, flow_best, sfs_best = (named_files(results / "List", name).best for name in NAMES)
     rgb: Command = [*config, *original, *only_rgb, "--run_name", NAMES[0]]
     first: list[Command] = (
         [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
@@ -101,11 +101,6 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, small: b
     ]
 
 
-def run_files(results: Path, name: str) -> RunFiles:
-    """Name the files of a run."""
-    return named_files(results / "List", name)
-
-
 def extraction(properties: VideoProperties, small: bool) -> Command:
     """Return options of an extraction: no larger than the network can see, nor than the videos are."""
     side = min(properties.side, 2 * input_size(properties.side) if small else EXTRACTED)
@@ -122,11 +117,7 @@ def predict(properties: VideoProperties, *weights: Path) -> Command:
     return ["predict.py", properties.example, "--weights", *weights]
 
 
-def shown(command: Command) -> str:
-    """Format a command as one types it."""
-    return " ".join(map(quoted, ["python", *words(command)]))
-
-
-def words(command: Sequence[str | Path]) -> list[str]:
-    """Return the words of a command; a path that begins with a dash would be read as an option."""
-    return [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in command]
+def shown(command: Sequence[str | Path]) -> str:
+    """Format a command as one types it; a path that begins with a dash would be read as an option."""
+    words = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in command]
+    return " ".join(map(quoted, ["python", *words]))

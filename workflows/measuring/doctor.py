@@ -28,24 +28,17 @@ from sts_common import cores
 
 from ..extracting.devices import choose_backend
 from ..shared.processes import single_threaded_libraries
+from ..shared.tables import aligned
 
 WIDTH, HEIGHT = 340, 256  # what videos are extracted at
-
 UCF101 = 2.5e6  # pairs of its 13,320 videos
-
 BUDGET = 0.7  # seconds for a speed after a first call, unless one call takes longer
-
 SECONDS = 15.0  # after which no further speed is measured
-
 GPU_BATCH = 32
-
 LOADER = "images by native"
-
-LAYERS = {"3x3x3": (3, 2), "7x7x7": (7, 4)}  # frames of a kernel and of a clip, with which oneDNN may be wrong
-
-FORMATS = {"bf16": (torch.bfloat16, 0.02), "float32": (torch.float32, 1e-4)}  # and the most that rounding makes
-
 LOADER_CURE = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
+LAYERS = {"3x3x3": (3, 2), "7x7x7": (7, 4)}  # frames of a kernel and of a clip, with which oneDNN may be wrong
+FORMATS = {"bf16": (torch.bfloat16, 0.02), "float32": (torch.float32, 1e-4)}  # and the most that rounding makes
 
 Row = dict[str, Any]
 
@@ -56,6 +49,11 @@ def about_machine() -> dict[str, Any]:
     backend, devices = choose_backend("tvl1", "auto", None)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     gpus = [torch.cuda.get_device_properties(i) for i in range(count)]
+    kernel, images = None, None
+    if not native.missing():
+        kernel = {"isa": native.isa_used(), "library": str(native.library_path())}
+    if not loader.missing():
+        images = {"isa": loader.isa_used(), "libjpeg": loader.jpeg_library(), "library": str(loader.library_path())}
     return {
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -67,16 +65,11 @@ def about_machine() -> dict[str, Any]:
         "load": round(os.getloadavg()[0], 1) if hasattr(os, "getloadavg") else None,
         "gpus": [{"name": gpu.name, "gigabytes": round(gpu.total_memory / 1e9)} for gpu in gpus],
         "auto": {"backend": backend, "devices": devices},
-        "native": None if native.missing() else {"isa": native.isa_used(), "library": str(native.library_path())},
-        "images": None if loader.missing() else about_loader(),
+        "native": kernel,
+        "images": images,
         "wrong_gradients": wrong_gradients(),
         "disk": {"folder": str(Path.cwd()), "free_gigabytes": round(disk.free / 1e9, 1)},
     }
-
-
-def about_loader() -> dict[str, str]:
-    """Describe the native decoder of images."""
-    return {"isa": loader.isa_used(), "libjpeg": loader.jpeg_library(), "library": str(loader.library_path())}
 
 
 def missing() -> dict[str, str]:
@@ -184,10 +177,9 @@ def as_text(report: dict[str, Any]) -> str:
         speed = row.get("pairs_per_second")
         numbers = (f"{speed:.1f}", f"{UCF101 / speed / 3600:.1f}") if speed else ("-", row["problem"])
         cells.append((row["flow"], row["backend"], row["preset"], row["on"], *numbers))
-    widths = [max(map(len, column)) for column in zip(*(cell[:5] for cell in cells), strict=True)]
-    for cell in cells:
-        names = (text.ljust(width) for text, width in zip(cell[:4], widths, strict=False))
-        lines.append("  ".join([*names, cell[4].rjust(widths[4]), cell[5].rjust(6)]))
+    lines += [
+        f"{line}  {hours:>6}" for line, (*_, hours) in zip(aligned([c[:5] for c in cells], 4), cells, strict=True)
+    ]
     lines += ["", *(f"missing: {what}: {reason}" for what, reason in report["missing"].items())]
     if (machine["load"] or 0) > machine["cores"]:
         lines.append(f"others are at work here (load {machine['load']}), so the speeds are too low")

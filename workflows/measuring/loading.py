@@ -16,13 +16,12 @@ from datasets.video import VideoDataset
 
 from ..shared.page_cache import forget
 from ..shared.processes import single_threaded_libraries
+from ..shared.tables import aligned
 
 COLD = 24  # clips that are read from the disk
-
 ENOUGH = 1.1  # times as fast as now is worth changing something
 
 Row = dict[str, Any]
-
 Setting = dict[str, Any]
 
 speed: Callable[[Row], float] = itemgetter("clips_per_second")
@@ -33,11 +32,8 @@ def measure_loading(
 ) -> dict[str, Any]:
     """Measure clips loaded per second, with a setting and with others, as utils1/bench_loader.py does.
 
-    Args:
-        build: Loader of training clips by setting: "loader", "n_workers", "decoder" and "decode", as the options.
-        given: The setting whose alternatives are measured.
-        seconds: For each setting, > 0.
-        source: Folder of the videos, for errors.
+    A setting is "loader", "n_workers", "decoder" and "decode", as the options; `source` is the folder of the videos,
+    for errors, and `seconds` are those of each setting.
 
     Returns:
         Plain values: "settings" with a row for each, "advice", and the milliseconds of reading a clip's files.
@@ -103,14 +99,10 @@ def disk_seconds(dataset: VideoDataset) -> tuple[float | None, float]:
     """Measure the milliseconds of reading a clip's files from disk and from memory; None if no cache can be dropped."""
     chosen = range(0, len(dataset), max(1, len(dataset) // COLD))[:COLD]
     forgotten = [forget(dataset.videos[index].folder) for index in chosen]
+    read = STEPS.index("read")
     with single_threaded_libraries():
-        cold, warm = ([reading(dataset, index) for index in chosen] for _ in range(2))
+        cold, warm = ([float(dataset[0, index]["seconds"][read]) for index in chosen] for _ in range(2))
     return (1000 * sum(cold) / len(cold) if all(forgotten) else None), 1000 * sum(warm) / len(warm)
-
-
-def reading(dataset: VideoDataset, index: int) -> float:
-    """Measure the seconds that reading the files of one clip takes."""
-    return float(dataset[0, index]["seconds"][STEPS.index("read")])
 
 
 def advice(rows: Sequence[Row], cold: float | None, warm: float) -> str:
@@ -140,23 +132,10 @@ def as_text(report: dict[str, Any]) -> str:
     """Format the report for people."""
     cells = [("workers", "", "decoder", "", "clips/s", *(f"ms {step}" for step in STEPS))]
     for row in report["settings"]:
-        cells.append(
-            (
-                str(row["n_workers"]),
-                row["loader"],
-                row["decoder"],
-                row["decode"] + ("" if row["changed"] else "  <- your options"),
-                f"{row['clips_per_second']:.0f}",
-                *(f"{row['ms_per_clip'][step]:.2f}" for step in STEPS),
-            )
-        )
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = [
-        "  ".join(
-            text.rjust(w) if i > 3 else text.ljust(w) for i, (text, w) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    ]
+        setting = row["decode"] + ("" if row["changed"] else "  <- your options")
+        numbers = f"{row['clips_per_second']:.0f}", *(f"{row['ms_per_clip'][step]:.2f}" for step in STEPS)
+        cells.append((str(row["n_workers"]), row["loader"], row["decoder"], setting, *numbers))
+    lines = aligned(cells, text=4)
     cold = "unknown" if report["cold_read_ms"] is None else f"{report['cold_read_ms']:.2f}"
     lines.append(f"reading the files of a clip, ms: {cold} from the disk, {report['warm_read_ms']:.2f} from memory")
     if report["native"] != "yes":

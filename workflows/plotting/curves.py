@@ -15,7 +15,6 @@ from ..shared.run_records import Curve, Record, curves_of, find_runs, labels, re
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
 
 GREY = "#555555"
-
 CHARACTER = 0.085  # inches, of the legend
 
 TITLES = {
@@ -30,13 +29,9 @@ TITLES = {
 }
 
 FRACTIONS = ("acc", "data_wait")
-
 OUTLIERS = 0.05  # share of a curve's values that an axis may cut off, one at least
-
 FEWEST = 8  # values of a curve that may lose some
-
 FAR = 2.0  # times the greatest of the others, from where they are
-
 FIRST, LAST = ("loss", "acc"), ("lr", "data_wait", "clips_per_second")  # drawn by default, with the loss terms between
 
 
@@ -48,14 +43,9 @@ def plot_runs(
     smooth: int = 1,
     whole_axis: bool = False,
 ) -> tuple[list[str], list[Record]]:
-    """Draw the curves of runs in one picture, as utils1/plot_run.py does.
+    """Draw the curves of runs in one picture, as utils1/plot_run.py does with its options.
 
-    Args:
-        folders: Of runs, or above several, or logs.
-        out: Picture to write: .png, .pdf or .svg.
-        metrics: Such as "loss" and "acc"; None for all that matter.
-        smooth: Epochs over which means are drawn, >= 1.
-        whole_axis: Whether axes end at the greatest value, however far above the rest.
+    `metrics` None is all that matter.
 
     Returns:
         The metrics and the runs that are drawn.

@@ -44,25 +44,23 @@ def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
             best = best_of(streams)
             difference = (last.right.sum() - best.right.sum()).item() / len(last.label)
             gains[id(last)] = difference, interval_of(column[id(last)] - column[id(best)])
-    return [result_of(system, interval_of(column[id(system)]), gains.get(id(system))) for system in systems]
+    return [
+        Result(
+            system,
+            video=video_metrics(system.scores, system.label),
+            interval=interval_of(column[id(system)]),
+            gain=gains.get(id(system)),
+            clip=clip_metrics(*system.hits, system.clips, system.label) if system.hits else {},
+            protocol=protocol(system.file),
+            clips=int(system.clips.sum()),
+            videos=len(system.label),
+            listed=system.file.scores.listed,
+        )
+        for system in systems
+    ]
 
 
 def interval_of(means: Tensor) -> Interval:
     """Return the central 95 % of bootstrap means, shape (R,)."""
     low, high = percentile_interval(means[:, None])[0].tolist()
     return low, high
-
-
-def result_of(system: System, interval: Interval, gain: tuple[float, Interval] | None) -> Result:
-    """Compute the result of a system."""
-    return Result(
-        system,
-        video_metrics(system.scores, system.label),
-        interval,
-        gain,
-        clip_metrics(system.hits[0], system.hits[1], system.clips, system.label) if system.hits else {},
-        protocol(system.file),
-        int(system.clips.sum()),
-        len(system.label),
-        system.file.scores.listed,
-    )

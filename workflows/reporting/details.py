@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from engine import confusion
+from engine.command.cli import one_line
 from engine.evaluation.analysis import (
     ClassOutcomes,
     Outcome,
@@ -20,7 +21,7 @@ from engine.evaluation.analysis import (
     worst_errors,
 )
 
-from .frame_strips import Strip, open_frames
+from .frame_strips import Strip, strips_of
 from .score_files import ScoreFile
 from .single_and_fused import System
 
@@ -75,11 +76,15 @@ def details_of(number: int, file: ScoreFile, systems: list[System], frame_dir: s
     """Collect the details of one file."""
     main = systems[-1]
     table = confusion(main.scores, main.label)
-    frames = open_frames(file.scores, frame_dir) if worst else ""
-    errors = []
-    for position in worst_errors(main.probability, main.label, worst):
-        strip = Strip() if isinstance(frames, str) else frames.strip(position)
-        errors.append(error_of(file, systems, position, strip))
+    draw, problem = (lambda position: Strip()), ""
+    try:
+        draw = strips_of(file.scores, frame_dir) if worst else draw
+    except (OSError, ValueError) as error:
+        problem = one_line(error)
+    errors = [
+        error_of(file, systems, position, draw(position))
+        for position in worst_errors(main.probability, main.label, worst)
+    ]
     return Details(
         number,
         file,
@@ -88,7 +93,7 @@ def details_of(number: int, file: ScoreFile, systems: list[System], frame_dir: s
         confused_pairs(table),
         disagreement_of(systems) if len(systems) > 1 else None,
         errors,
-        frames if isinstance(frames, str) else "",
+        problem,
     )
 
 

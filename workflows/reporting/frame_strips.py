@@ -1,7 +1,7 @@
 """Strips of frames for a report, read from the data that was tested."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -35,36 +35,35 @@ class Strip(NamedTuple):
     problem: str = ""  # why there is no picture
 
 
-class Frames:
-    """The videos of a score file.
+def strips_of(scores: Scores, frame_dir: str) -> Callable[[int], Strip]:
+    """Return what draws frames of a video, by its position among the scores.
 
-    Args:
-        scores: Its `about` says where they were.
-        frame_dir: Where they are instead; "" for there.
+    They are in `frame_dir`, or where the scores say that they were.
 
     Raises:
         FileNotFoundError: If they are not there.
         ValueError: If nothing says where they are, or they are stored in no way that is known.
     """
+    options = scores.about.get("options", {})
+    place = frame_dir or str(options.get("frame_dir") or "")
+    if not place:
+        raise ValueError("the score file does not say where the frames are; --frame_dir does")
+    root = Path(place)
+    if not root.is_dir():
+        raise FileNotFoundError(f"{root}: no such folder; --frame_dir says where the frames are")
+    entries = entries_of(scores, options)
+    layout = "auto" if frame_dir else str(options.get("layout", "auto"))
+    manifest = read_manifest(root)
+    layout = manifest.layout if manifest and layout == "auto" else layout
+    store = open_store(layout, root, entries, ReadOptions(fps=float(options.get("video_fps", 25.0)) or None))
 
-    def __init__(self, scores: Scores, frame_dir: str = "") -> None:
-        options = scores.about.get("options", {})
-        place = frame_dir or str(options.get("frame_dir") or "")
-        if not place:
-            raise ValueError("the score file does not say where the frames are; --frame_dir does")
-        root = Path(place)
-        if not root.is_dir():
-            raise FileNotFoundError(f"{root}: no such folder; --frame_dir says where the frames are")
-        self.entries = entries_of(scores, options)
-        layout = "auto" if frame_dir else str(options.get("layout", "auto"))
-        self.store = open_like_test(root, layout, self.entries, options)
-
-    def strip(self, position: int) -> Strip:
-        """Draw frames of a video, by its position among the scores."""
+    def strip(position: int) -> Strip:
         try:
-            return strip_of(self.store, self.entries[position])
+            return strip_of(store, entries[position])
         except (OSError, ValueError) as error:
             return Strip(problem=one_line(error))
+
+    return strip
 
 
 def entries_of(scores: Scores, options: dict) -> list[Entry]:
@@ -78,14 +77,6 @@ def entries_of(scores: Scores, options: dict) -> list[Entry]:
             listed = {entry.name: entry for entry in listing.entries}
     labels = scores.label.tolist()
     return [listed.get(name, Entry(name, label, name)) for name, label in zip(scores.video, labels, strict=True)]
-
-
-def open_like_test(root: Path, layout: str, entries: Sequence[Entry], options: dict) -> Store:
-    """Open the frames below `root` as a test with these options does."""
-    manifest = read_manifest(root)
-    layout = manifest.layout if manifest and layout == "auto" else layout
-    fps = options.get("video_fps", 25.0)
-    return open_store(layout, root, entries, ReadOptions(fps=float(fps) or None))
 
 
 def strip_of(store: Store, entry: Entry) -> Strip:
@@ -105,11 +96,3 @@ def small(height: int, width: int) -> View:
     """Resize the whole frame to the height of a strip."""
     size = HEIGHT, max(1, round(width * HEIGHT / height))
     return View(Box(0, 0, height, width), size, Box(0, 0, *size))
-
-
-def open_frames(scores: Scores, frame_dir: str) -> Frames | str:
-    """Open the videos of a score file, or give the reason why they cannot be shown; arguments as of `Frames`."""
-    try:
-        return Frames(scores, frame_dir)
-    except (OSError, ValueError) as error:
-        return one_line(error)

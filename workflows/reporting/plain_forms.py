@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..shared.templates import as_csv, load_template
+from ..shared.tables import as_csv
+from ..shared.templates import load_template
 from .accuracies import TOP
 from .group_report import GroupReport
 
@@ -62,12 +63,9 @@ def confusion_rows(report: GroupReport) -> Iterator[Row]:
     names = report.group.scores.class_names
     for details in report.details:
         for true, predicted in details.table.nonzero().tolist():
-            yield {
-                "system": details.main.name,
-                "true": names[true],
-                "predicted": names[predicted],
-                "videos": int(details.table[true, predicted]),
-            }
+            videos = int(details.table[true, predicted])
+            values = details.main.name, names[true], names[predicted], videos
+            yield dict(zip(PAIR_COLUMNS, values, strict=False))
 
 
 def pair_rows(report: GroupReport) -> Iterator[Row]:

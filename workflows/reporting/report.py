@@ -17,13 +17,7 @@ log = logging.getLogger(__name__)
 def write_report(
     scores: Sequence[Path], out: Path = Path("report"), *, worst: int = 12, frame_dir: str = ""
 ) -> list[GroupReport]:
-    """Write a page that explains results, and its tables, as utils1/report.py does.
-
-    Args:
-        scores: Score files, or folders with some in or below them.
-        out: Folder for index.html, report.md and the tables as CSV.
-        worst: Errors to show of each file, the most confident ones, >= 0.
-        frame_dir: Where frames or videos are now, if not where they were when tested.
+    """Write a page that explains results, and its tables, as utils1/report.py does with its options.
 
     Returns:
         A report for each group of files that were tested on the same videos.

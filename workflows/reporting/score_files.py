@@ -133,12 +133,9 @@ def group_files(files: Iterable[ScoreFile]) -> list[Group]:
         tested = tuple(file.told(name) for name in ("dataset", "split", "subset"))
         videos = frozenset(zip(scores.video, scores.label.tolist(), strict=True))
         members = groups.setdefault((tested, tuple(scores.class_names), videos), [])
-        members.append(in_order_of(file, members[0].scores.video) if members else file)
+        if members:
+            position = {video: i for i, video in enumerate(scores.video)}
+            order = [position[video] for video in members[0].scores.video]
+            file = ScoreFile(file.path, file.label, scores.rows(videos=order), file.fused[order])
+        members.append(file)
     return [Group(number, members) for number, members in enumerate(groups.values(), 1)]
-
-
-def in_order_of(file: ScoreFile, videos: Sequence[str]) -> ScoreFile:
-    """Return the file with its videos in another order."""
-    position = {video: i for i, video in enumerate(file.scores.video)}
-    order = [position[video] for video in videos]
-    return ScoreFile(file.path, file.label, file.scores.rows(videos=order), file.fused[order])

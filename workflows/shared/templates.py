@@ -1,8 +1,6 @@
-"""Reports as text: templates of Jinja beside the code that fills them, numbers in them, and tables as CSV."""
+"""Reports as text: templates of Jinja beside the code that fills them, and numbers in them."""
 
-import csv
-import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,12 +13,8 @@ from sts_common import counted
 @cache
 def environment(folder: Path) -> Environment:
     """Return the environment of the templates in a folder, in which tags leave no lines of their own."""
-    made = Environment(
-        loader=FileSystemLoader(folder),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    loader = FileSystemLoader(folder)
+    made = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
     return made
 
@@ -39,11 +33,3 @@ def percent(value: float, digits: int = 1) -> str:
 def cell(text: object) -> str:
     """Format text for a cell of a Markdown table: on one line, with its bars escaped."""
     return " ".join(str(text).split()).replace("|", "\\|")
-
-
-def as_csv(rows: Iterable[Iterable[Any]], digits: int = 6) -> str:
-    """Format rows as a CSV file: floats with so many decimals, None as nothing."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerows([f"{value:.{digits}f}" if isinstance(value, float) else value for value in row] for row in rows)
-    return text.getvalue()

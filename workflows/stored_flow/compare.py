@@ -1,9 +1,7 @@
 """Difference of two folders of stored flow: in pixels, and in the grey levels of a network's input."""
 
-import csv
-import io
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,13 +13,13 @@ from flow.encoding import encode
 from sts_common import cores, counted
 
 from ..shared.processes import Worker
+from ..shared.tables import aligned
+from ..shared.tables import as_csv as write_csv
 from .convert import in_parallel
 from .flow_files import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 
 SHOWN = 20  # videos in the table
-
 COLUMNS = ("flows", "mean", "median", "p99", "grey", "identical", "within1", "unknown")
-
 HEADINGS = ("flows", "mean px", "median px", "p99 px", "grey", "same %", "within 1 %", "unknown")
 
 log = logging.getLogger(__name__)
@@ -40,13 +38,14 @@ class Job(NamedTuple):
 class FlowDifferences:
     """Statistics of the difference of some pairs of flows; pixels unknown to either side are only counted."""
 
-    flows: int  # number of pairs
-    total: float  # sum of end-point differences, pixels
+    flows: int = 0  # number of pairs
+    total: float = 0.0  # sum of end-point differences, pixels
     # Number of pixels by the upper half of their end-point difference as a float32, shape (32768,). That has 7 bits
     # of mantissa: a bin is less than a percent wide, however small the difference.
-    lengths: NDArray[np.int64]
-    levels: NDArray[np.int64]  # number of grey values, two per pixel, by their difference, shape (256,)
-    unknown: int  # number of pixels
+    lengths: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1 << 15, np.int64))
+    # Number of grey values, two per pixel, by their difference, shape (256,).
+    levels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(256, np.int64))
+    unknown: int = 0  # number of pixels
 
     def __add__(self, other: "FlowDifferences") -> "FlowDifferences":
         return FlowDifferences(*(getattr(self, name) + getattr(other, name) for name in self.__dataclass_fields__))
@@ -73,11 +72,6 @@ class FlowDifferences:
         return float(np.uint32((place << 16) + 0x8000 if place else 0).view(np.float32))
 
 
-def no_differences() -> FlowDifferences:
-    """Return the statistics of no flows."""
-    return FlowDifferences(0, 0.0, np.zeros(1 << 15, np.int64), np.zeros(256, np.int64), 0)
-
-
 def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> FlowDifferences:
     """Compare two flows (H, W, 2) in pixels, NaN where unknown; `grey` is the encoding of their levels."""
     if a.shape != b.shape:
@@ -97,7 +91,7 @@ def measure(a: NDArray[np.float32], b: NDArray[np.float32], grey: Encoding) -> F
 
 def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
     """Return the name, the differences of the flows on both sides, and the problem of the video or ""."""
-    result, problem = no_differences(), ""
+    result, problem = FlowDifferences(), ""
     try:
         a, b = (flow_files(folder) for folder in job.folders)
         if len(a) != len(b):
@@ -105,7 +99,7 @@ def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
         for here, there in zip(a, b, strict=False):
             result += measure(read_flow(here, job.encodings[0]), read_flow(there, job.encodings[1]), job.grey)
     except (ValueError, FileNotFoundError) as error:
-        return job.name, no_differences(), str(error)
+        return job.name, FlowDifferences(), str(error)
     return job.name, result, problem
 
 
@@ -136,14 +130,9 @@ def compare_flow(
     quantisation: str | None = None,
     workers: int | None = None,
 ) -> dict[str, Any]:
-    """Compare two folders of stored flow, as utils1/flow_compare.py does.
+    """Compare two folders of stored flow, as utils1/flow_compare.py does with its options.
 
-    Args:
-        one: Folder of a video, or root of several; flow is JPEG pairs or .flo files.
-        other: What it is compared with.
-        bound: Pixels of grey level 255 where no flow.json says it; None for 20 of .flo files.
-        quantisation: A key of `QUANTISATIONS`, likewise; None for "truncate" of .flo files.
-        workers: Processes; None for one per core.
+    Flow is JPEG pairs or .flo files; for the latter None is a `bound` of 20 pixels and the `quantisation` "truncate".
 
     Returns:
         Plain values: "total" and "videos" with the numbers of `COLUMNS`, "flow_json" with what the records say
@@ -157,7 +146,7 @@ def compare_flow(
     jobs, problems = find_jobs(one, other, bound, quantisation)
     a, b = find_record(one), find_record(other)
     unlike = [f"{key}: {show(x)} | {show(y)}" for key, x, y in differences(a, b, sorted(a | b)) if a and b]
-    videos, total = {}, no_differences()
+    videos, total = {}, FlowDifferences()
     for name, result, problem in in_parallel(compare_video, jobs, cores() if workers is None else workers):
         problems += [f"{name}: {problem}"] if problem else []
         videos[name] = result.summary()
@@ -180,23 +169,19 @@ def as_text(report: dict[str, Any]) -> str:
     cells = [["video", *HEADINGS]]
     for name, row in [*rows[:SHOWN], ("total", report["total"])]:
         cells.append([name, *(f"{row[key]:.4g}" if key in row else "-" for key in COLUMNS)])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [f"flow.json, A | B: {line}" for line in report["flow_json"]]
     lines += [f"problem: {line}" for line in report["problems"][:SHOWN]]
     if (more := len(report["problems"]) - SHOWN) > 0:
         lines.append(f"{more} more problems; --json has all")
     lines.append("{}; grey levels of {bound:g} pixels, {quantisation}".format(title, **report["grey"]))
-    lines += ["  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in cells]
-    return "\n".join(lines)
+    return "\n".join([*lines, *aligned(cells, text=1)])
 
 
 def as_csv(report: dict[str, Any]) -> str:
-    """Format the numbers as CSV, with a line for each video and the total."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["video", *COLUMNS], restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({"video": name} | row for name, row in {**report["videos"], "total": report["total"]}.items())
-    return text.getvalue()
+    """Format the numbers as CSV, in full, with a line for each video and the total."""
+    rows = {**report["videos"], "total": report["total"]}
+    lines = ([name, *(str(row.get(key, "")) for key in COLUMNS)] for name, row in rows.items())
+    return write_csv([["video", *COLUMNS], *lines])
 
 
 def refuse_differences(report: dict[str, Any], max_epe: float | None) -> None:

@@ -36,11 +36,9 @@ from .flow_files import (
 )
 
 RGB = LAYOUTS["sts"]["rgb"]
-
 FLO = "{:05d}.flo"
 
 AnyJob = TypeVar("AnyJob")
-
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
@@ -159,17 +157,7 @@ def convert_tree(  # noqa: PLR0913  an interface of keywords
     from_quantisation: str | None = None,
     workers: int | None = None,
 ) -> None:
-    """Convert the stored flow of every video, as utils1/flow_convert.py does; complete videos are skipped.
-
-    Args:
-        source: Root of folders with flow, JPEG pairs or .flo files.
-        target: Where the same folders are made.
-        to: "jpg" or "flo".
-        bound: Pixels that become grey level 255; None as before.
-        quantisation: A key of `QUANTISATIONS`; None as before.
-        from_bound: Of JPEG pairs without a flow.json.
-        from_quantisation: Likewise.
-        workers: Processes; None for one per core.
+    """Convert the stored flow of every video that is not complete, as utils1/flow_convert.py does with its options.
 
     Raises:
         FileNotFoundError: If there is no flow.
@@ -207,16 +195,11 @@ def convert_all(jobs: Sequence[Job], workers: int) -> None:
     log.info(f"converted {counted(len(todo) - failed, 'video')}, {complete}, {failed} failed")
     if counts["lost"]:
         share = 100 * counts["lost"] / counts["values"]
-        log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {clipped(jobs[0])}")
+        old, new = jobs[0].old, jobs[0].new
+        assert new
+        before = old is not None and old.bound < new.bound
+        at = f"already clipped at {old.bound:g}" if old and before else f"clipped at {new.bound:g}"
+        log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {at} pixels")
     if failed:
         wanted = counted(len(jobs), "video")
         raise ValueError(f"{failed} of {wanted} could not be converted (named above); the rest are complete")
-
-
-def clipped(job: Job) -> str:
-    """Say at which bound a conversion to JPEG loses values."""
-    assert job.new
-    before = job.old is not None and job.old.bound < job.new.bound
-    return (
-        f"already clipped at {job.old.bound:g} pixels" if job.old and before else f"clipped at {job.new.bound:g} pixels"
-    )

@@ -26,16 +26,12 @@ from ..shared.films import write_film
 from .flow_files import find_encoding, find_record, flow_files, flow_folders, read_flow
 
 RGB = LAYOUTS["sts"]["rgb"][0]
-
 PANEL = 320  # width of a frame, and of its flow, on a sheet and in a film
-
 GAP, LABEL, HEADER = 12, 22, 112  # pixels between pairs, above each, above all
-
 INK, GREY, PAPER = (30, 30, 30), (110, 110, 110), (255, 255, 255)
+Picture = NDArray[np.uint8]  # RGB (H, W, 3)
 
 log = logging.getLogger(__name__)
-
-Picture = NDArray[np.uint8]  # RGB (H, W, 3)
 
 
 class Pair(NamedTuple):
@@ -68,14 +64,7 @@ class StoredVideo:
 
 
 class VideoFile:
-    """Frames and computed flow of a video file.
-
-    Args:
-        path: Any that `read_video` reads.
-        solve: As `build_flow` makes it.
-        fps: Frames per second that are looked at; None takes each once.
-        short_side: Pixels to which the shorter side is scaled, None keeps it.
-    """
+    """Frames and flow, computed by `solve`, of a video file; frame rate and size as of `read_video`."""
 
     def __init__(self, path: Path, solve: Any, fps: float | None, short_side: int | None) -> None:
         self.path, self.solve, self.wanted, self.short_side = path, solve, fps, short_side
@@ -169,24 +158,9 @@ def show_flow(  # noqa: PLR0913  an interface of keywords
     fps: float | None = 25.0,
     short_side: int | None = 256,
 ) -> Path:
-    """Draw frames of a video beside its flow in colours, as utils1/show_flow.py does.
+    """Draw frames of a video beside its flow in colours, as utils1/show_flow.py does with its options.
 
-    Args:
-        source: Folder of one extracted video, or a video file.
-        out: .png for a sheet of pictures, .mp4 for a film; None for a .png of the video's name in this folder.
-        frames: Flows on a sheet, evenly spaced over the video, >= 1.
-        full_colour: Pixels per frame, > 0; None for the fastest seen.
-        bound: Pixels of grey level 255, of JPEG pairs that no flow.json describes.
-        quantisation: A key of `QUANTISATIONS`, likewise.
-        flow: A key of `FLOWS`, of a video file as all below.
-        backend: What computes it.
-        preset: A key of `PRESETS`.
-        flow_weights: Of "raft".
-        fps: Frames per second looked at; None takes each once.
-        short_side: Pixels to which the shorter side is scaled; None keeps it.
-
-    Returns:
-        The picture.
+    `full_colour` is --max, pixels per frame, and `quantisation` --quant. Returns the picture's path.
 
     Raises:
         FileNotFoundError: If nothing is there.

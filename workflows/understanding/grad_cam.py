@@ -22,7 +22,7 @@ from ..predicting.agreement import common_recipe, spread_over
 from ..predicting.trained import Source, distinct_names, listed, load_trained
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
-from ..shared.templates import as_csv
+from ..shared.tables import as_csv
 from ..stored_flow.show import Pair, choose_scale
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
 from .cam_tracks import Track, cut, predicted, spread, track

@@ -68,17 +68,10 @@ def similarity(
     features: str = "pooled",
     out: Path | None = None,
 ) -> dict[str, Any]:
-    """Compare the features of networks on clips, as utils1/layer_similarity.py does.
+    """Compare the features of networks on clips, as utils1/layer_similarity.py does; returns as `describe`.
 
-    Args:
-        networks: "student" and "teacher", and "baseline" if there is one; brought to the device and into eval mode.
-        loader: Clips of their views.
-        device: Where they are compared.
-        features: A key of `FEATURES`.
-        out: Folder for every layer against every other, as .csv and .png; None for none.
-
-    Returns:
-        As `describe`.
+    The networks, "student" and "teacher", and "baseline" if there is one, are brought to the device and into eval mode.
+    With `out` every layer against every other is written, as .csv and .png.
     """
     compared = [network.to(device).eval() for network in networks.values()]
     alike = compare(compared, loader, device, features)

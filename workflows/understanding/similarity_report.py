@@ -14,7 +14,8 @@ from models.analysis.similarity import LinearCKA, standard_error
 from sts_common.files import write_atomically, write_text
 
 from ..shared.plots import new_figure
-from ..shared.templates import as_csv, load_template
+from ..shared.tables import as_csv
+from ..shared.templates import load_template
 
 TEMPLATE = Path(__file__).with_name("similarity.md.jinja")
 PAIRS = (("student", "teacher"), ("baseline", "teacher"), ("student", "baseline"))
@@ -27,13 +28,7 @@ KINDS = {
 
 
 def describe(alike: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], features: str) -> dict[str, Any]:
-    """Describe the measurement, as plain values.
-
-    Args:
-        alike: Every level of every network.
-        paths: Checkpoint by role, in the order of `alike`.
-        levels: Of the student, for which the others have counterparts.
-        features: A key of `models.analysis.similarity.FEATURES`.
+    """Describe the measurement of every level of every network, in the order of their `paths`, as plain values.
 
     Returns:
         "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and

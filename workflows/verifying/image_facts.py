@@ -3,9 +3,8 @@
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
-
-SAMPLE = Image.new("L", (8, 8))
 
 
 def jpeg_quality(folder: Path) -> int | None:
@@ -20,17 +19,13 @@ def jpeg_quality(folder: Path) -> int | None:
         tables = getattr(image, "quantization", {})
     if not tables:
         return None
-    return min(range(1, 101), key=lambda quality: distance(table_of(quality), tables[min(tables)]))
+    table = np.array(tables[min(tables)])
+    return min(range(1, 101), key=lambda quality: int(np.abs(table_of(quality) - table).sum()))
 
 
-def table_of(quality: int) -> list[int]:
+def table_of(quality: int) -> np.ndarray:
     """Return the quantisation table of a quality."""
     buffer = io.BytesIO()
-    SAMPLE.save(buffer, "JPEG", quality=quality)
+    Image.new("L", (8, 8)).save(buffer, "JPEG", quality=quality)
     with Image.open(buffer) as image:
-        return list(image.quantization[0])  # type: ignore[attr-defined]  # of JPEG images
-
-
-def distance(one: list[int], other: list[int]) -> int:
-    """Sum the differences of two tables."""
-    return sum(abs(a - b) for a, b in zip(one, other, strict=True))
+        return np.array(image.quantization[0])  # type: ignore[attr-defined]  # of JPEG images

@@ -19,14 +19,11 @@ def verify(
     tolerance: float = 0.002,
     writes_record: bool = False,
 ) -> dict[str, Any]:
-    """Score a checkpoint again, and explain numbers that differ.
+    """Score a checkpoint again, and explain numbers that differ, as utils1/verify.py does.
 
-    Args:
-        system: The checkpoint and its data.
-        parts: What is scored: "val" for validation clips, "test" for test videos.
-        expect: Video accuracy on the test list, in [0, 1]; None for what the checkpoint states.
-        tolerance: On accuracies.
-        writes_record: Whether what the test measures is written into the checkpoint, unless a number differs.
+    `parts` are "val" for validation clips, "test" for test videos; `expect` is the video accuracy on the test list,
+    None for what the checkpoint states; `writes_record`: what the test measures is written into the checkpoint, unless
+    a number differs.
 
     Returns:
         "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
@@ -43,22 +40,16 @@ def verify(
     recorded = None
     if writes_record and tested and not different:
         recorded = record(system, tested)
+    # A number is of one split, and papers mostly have the mean over all.
+    lists = {part: f"{opt.dataset} split {opt.split}" for part, opt in ((part, system.options(part)) for part in NAMES)}
     return {
         "equal": not different,
-        "verdict": verdict(
-            comparisons, why, tested if writes_record else None, {part: list_of(system, part) for part in NAMES}
-        ),
+        "verdict": verdict(comparisons, why, tested if writes_record else None, lists),
         "comparisons": [comparison.as_plain() for comparison in comparisons],
         "causes": {part: [cause._asdict() for cause in rows] for part, rows in why.items()},
         "notes": [f"{cause.name}: {cause.evidence}" for cause in likely],
         "recorded": recorded,
     }
-
-
-def list_of(system: System, part: str) -> str:
-    """Name the data set and split of a part: a number is of one split, and papers mostly have the mean over all."""
-    opt = system.options(part)
-    return f"{opt.dataset} split {opt.split}"
 
 
 def compare(

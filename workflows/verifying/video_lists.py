@@ -41,10 +41,8 @@ def other_list(system: System, comparison: Comparison, there: Mapping[str, Any])
     known = lists_here(Path(opt.annotation_path), opt.dataset, opt.val_fraction)
     if there:
         where = [name for name, digest in known.items() if digest == there["sha256"]]
-        if any(
-            name.endswith(f"of split {opt.split}") and kind_of(comparison.part, opt.val_fraction) in name
-            for name in where
-        ):
+        kind = "test" if comparison.part == "test" or not opt.val_fraction else "held-out"
+        if any(name.endswith(f"of split {opt.split}") and kind in name for name in where):
             return "no", f"the checkpoint's is the whole list of split {opt.split}, which is used"
         if where:
             return "likely", f"the checkpoint's is {', '.join(where)} here; used was split {opt.split}"
@@ -58,11 +56,6 @@ def other_list(system: System, comparison: Comparison, there: Mapping[str, Any])
     if where:
         return "no", f"it was trained on {', '.join(where)}, and tested on split {opt.split}"
     return "not known", "the checkpoint does not state which videos the number is of"
-
-
-def kind_of(part: str, val_fraction: float) -> str:
-    """Name the list of a part."""
-    return "test" if part == "test" or not val_fraction else "held-out"
 
 
 def lists_here(annotation_path: Path, dataset: str, val_fraction: float) -> dict[str, str]:

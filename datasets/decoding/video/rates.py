@@ -31,14 +31,8 @@ def resample(
 ) -> Iterator[tuple[Item, int]]:
     """Yield (frame, ticks of `fps` that show it): a tick shows the last frame whose time rounds to it or before.
 
-    Args:
-        frames: (seconds, frame), the first at 0.
-        fps: Ticks per second.
-        last: Seconds for which the last frame is shown.
-        path: Of the video, for errors.
-
-    Raises:
-        ValueError: The times cannot be right.
+    Frames come with their seconds, the first at 0; the last one is shown for `last` seconds. Raises ValueError, which
+    names the `path`, if the times cannot be right.
     """
     tick, before = 0, 0.0
     shown: Item | None = None

@@ -56,14 +56,8 @@ def read_video(
 def read_positions(path: Path, positions: Sequence[int]) -> Iterator[Picture]:
     """Yield frames of a video by position, uint8 RGB (H, W, 3), as `read_video` gives them, in the first one's size.
 
-    Decoding begins at the nearest frame where it can, and goes no further than needed.
-
-    Args:
-        path: A video file.
-        positions: Positions of frames, ascending, counted from 0.
-
-    Raises:
-        ValueError: If one cannot be decoded; and as `index_video`.
+    Positions are ascending, from 0. Decoding begins at the nearest frame where it can, and goes no further than needed.
+    Raises ValueError if a frame cannot be decoded, and as `index_video`.
     """
     index, remaining = index_video(path), list(positions)
     pictures = Pictures(path, index.size)
