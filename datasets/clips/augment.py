@@ -8,8 +8,7 @@ The kernels are torchvision's. Its transforms are not used: they draw from torch
 draws would be other, and depend on the streams and on workers; and they do not turn flow vectors with the picture.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
 
 import numpy as np
 from torch import Tensor
@@ -96,65 +95,35 @@ class RandAugment:
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         draws = zip(rng.integers(len(OPERATIONS), size=self.num_ops), rng.random(self.num_ops) < 0.5, strict=True)
         for number, negative in draws:
-            clip = OPERATIONS[int(number)](clip, self.strength, -1 if negative else 1)
+            clip = operate(clip, OPERATIONS[int(number)], -self.strength if negative else self.strength)
         return clip
 
 
-Operation = Callable[[Clip, float, int], Clip]
+MOVES = {  # at full strength
+    **dict.fromkeys(("shear_x", "shear_y"), 0.3),  # pixels per pixel
+    **dict.fromkeys(("shift_x", "shift_y"), 150 / 331),  # of the width, of the height
+    "turn": 30.0,  # degrees
+}
+COLOURS: dict[str, Callable[[float], float]] = {  # amount by strength
+    **dict.fromkeys(("brightness", "saturation", "contrast", "sharpness"), lambda strength: 1 + 0.9 * strength),
+    "posterize": lambda strength: 8 - round(4 * abs(strength)),  # bits that are kept
+    "solarize": lambda strength: 255 * (1 - abs(strength)),  # grey level from which is inverted
+    **dict.fromkeys(("autocontrast", "equalize"), abs),
+}
+OPERATIONS = ("identity", *MOVES, *COLOURS)
+
+
+def operate(clip: Clip, kind: str, strength: float) -> Clip:
+    """Apply one of `OPERATIONS` with a strength in [-1, 1]: moves of all views, colours of RGB."""
+    if kind in MOVES:
+        amount = strength * MOVES[kind]
+        return {name: bend(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
+    return in_colour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, COLOURS[kind](strength))) if kind in COLOURS else clip
 
 
 def in_colour(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
     """Change the views that are made of RGB frames."""
     return {name: change(x) if parse_view(name).stream.source == RGB.name else x for name, x in clip.items()}
-
-
-def identity(clip: Clip, strength: float, sign: int) -> Clip:
-    """Return the clip as it is."""
-    return clip
-
-
-def move(clip: Clip, strength: float, sign: int, *, kind: str, most: float) -> Clip:
-    """Shear, shift or turn all views, by up to `most`."""
-    amount = sign * strength * most
-    return {name: bend(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
-
-
-def recolour(clip: Clip, strength: float, sign: int, *, kind: str, amount: Callable[[float], float]) -> Clip:
-    """Change the colours of RGB by `amount` of the signed strength."""
-    return in_colour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, amount(sign * strength)))
-
-
-def factor(strength: float) -> float:
-    """Compute the factor of an operation that 1 leaves as it is."""
-    return 1 + 0.9 * strength
-
-
-def bits(strength: float) -> float:
-    """Compute the bits that posterising keeps: 8 to 4."""
-    return 8 - round(4 * abs(strength))
-
-
-def threshold(strength: float) -> float:
-    """Compute the grey level from which solarising inverts: 255 to 0."""
-    return 255 * (1 - abs(strength))
-
-
-OPERATIONS: Sequence[Operation] = (
-    identity,
-    partial(move, kind="shear_x", most=0.3),  # pixels per pixel
-    partial(move, kind="shear_y", most=0.3),
-    partial(move, kind="shift_x", most=150 / 331),  # of the width
-    partial(move, kind="shift_y", most=150 / 331),
-    partial(move, kind="turn", most=30.0),  # degrees
-    partial(recolour, kind="brightness", amount=factor),
-    partial(recolour, kind="saturation", amount=factor),
-    partial(recolour, kind="contrast", amount=factor),
-    partial(recolour, kind="sharpness", amount=factor),
-    partial(recolour, kind="posterize", amount=bits),
-    partial(recolour, kind="solarize", amount=threshold),
-    partial(recolour, kind="autocontrast", amount=abs),
-    partial(recolour, kind="equalize", amount=abs),
-)
 
 
 class RandomErasing:

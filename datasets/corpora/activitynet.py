@@ -12,7 +12,7 @@ kinetics.json, ucf101_01.json, hmdb51_1.json   {"labels": [...], "database": {"<
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -43,9 +43,8 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     file = find_file(annotation_path, split)
     data, members = read_members(file, "database")
     index = number_names((f"{file}:1", name) for name in read_labels(file, data))
-    place_of = taxonomy_path if "taxonomy" in data else labels_path
     rows = [row for row in annotations_of(members, SUBSETS[subset]) if not is_empty(row)]
-    return Listing(collect(rows, partial(parse, index, place_of)), list(index))
+    return Listing(collect(rows, partial(parse, index, "taxonomy" in data)), list(index))
 
 
 def find_file(path: Path, split: int) -> Path:
@@ -105,24 +104,17 @@ def is_empty(row: tuple[str, Item]) -> bool:
     return empty
 
 
-def parse(index: dict[str, int], place_of: Callable[[str, str], str], item: Item) -> Entry:
+def parse(index: dict[str, int], of_activitynet: bool, item: Item) -> Entry:
     """Parse an annotation into an entry."""
     name, annotation, seconds = item
     label = text_of(annotation, "label")
     if label not in index:
         raise ValueError(f"{name!r}: {label!r} is not among the labels")
-    path = check_path(text_of(annotation, "path") if "path" in annotation else place_of(name, label))
+    usual = f"{label}/{name}"
+    if of_activitynet:  # whose crawler puts v_ before the 11 characters of an identifier, which may begin so itself
+        usual = name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
+    path = check_path(text_of(annotation, "path") if "path" in annotation else usual)
     return Entry(path, index[label], source_of(path), parse_segment(name, annotation.get("segment"), seconds))
-
-
-def taxonomy_path(name: str, _: str) -> str:
-    """Return the path that ActivityNet's crawler gives a video; its 11-character identifier may begin with v_."""
-    return name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
-
-
-def labels_path(name: str, label: str) -> str:
-    """Return the path of a video in the other data sets."""
-    return f"{label}/{name}"
 
 
 def parse_segment(name: str, segment: Any, seconds: bool) -> Segment | None:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clips.views import Placement, View, whole
+from ..clips.views import Placement, View
 from . import pixels
 from .jpeg import native
 from .jpeg.clip_records import FOREIGN, MISSING, OTHER_SIZE, UNREADABLE, ImageError, Images, in_memory
@@ -101,11 +101,6 @@ def resample_frames(frames: Pixels, view: View, decode: Decode = DEFAULT) -> Pix
         if uses_native(decode):
             return native.resample(frames, view)
         return pixels.resample_frames(frames, view)
-
-
-def grey_images(paths: Sequence[Path], decode: Decode = DEFAULT) -> Pixels:
-    """Decode whole images in grey levels, uint8 (T, H, W); raises as `read_images`."""
-    return read_images([paths], 1, whole, decode)[0]
 
 
 def uses_native(decode: Decode) -> bool:

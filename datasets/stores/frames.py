@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..clips.views import Placement
-from ..decoding.images import Decode, grey_images, read_images
+from ..clips.views import Placement, whole
+from ..decoding.images import Decode, read_images
 from ..streams import RGB, Stream
 from .alike import find_alike
 from .layouts import FPS, LAYOUTS, Layout
@@ -113,7 +113,7 @@ class FrameFolders:
         return read_images(planes, stream.channels // len(planes), placement, self.decode)
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:
-        return grey_images(self.files(video, RGB.name, numbers)[0], self.decode)
+        return read_images(self.files(video, RGB.name, numbers), 1, whole, self.decode)[0]
 
     def paths(self, video: Video, stream: str, numbers: Iterable[int]) -> list[list[Path]]:
         """Return the files of some frames by image plane."""

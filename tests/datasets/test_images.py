@@ -12,7 +12,7 @@ from PIL import Image
 
 from datasets.clips.views import Box, Placement, View, whole
 from datasets.decoding import images
-from datasets.decoding.images import Decode, decode_images, grey_images, read_images, resample_frames
+from datasets.decoding.images import Decode, decode_images, read_images, resample_frames
 from datasets.decoding.jpeg import native
 from datasets.decoding.timing import take
 
@@ -69,7 +69,7 @@ def test_rgb_of_grey_images_has_three_equal_channels_and_grey_of_colour_is_luma(
     grey, colour = write(tmp_path / "grey.jpg", 1, 1), write(tmp_path / "colour.jpg", 2)
     shown = read_images([[grey]], 3, whole, Decode(decoder))
     assert (shown == shown[:1]).all()
-    luma = grey_images([colour, colour], Decode(decoder))
+    luma = read_images([[colour, colour]], 1, whole, Decode(decoder))[0]
     assert luma.shape == (2, HEIGHT, WIDTH)
     assert np.array_equal(luma[1], cv2.imread(str(colour), cv2.IMREAD_GRAYSCALE))
 

@@ -104,7 +104,9 @@ def state_of(path: Path) -> tuple[int, int]:
 
 def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIndex:
     """Build the `outline` from the contents of a file."""
-    packets, skipped = from_first_key(contents.packets)
+    keys = contents.packets.keys
+    skipped = int(keys.argmax()) if keys.any() else 0
+    packets = contents.packets[skipped:]
     shown = packets[~packets.hidden & ~leading(packets)]
     if not len(shown.pts):
         raise ValueError(f"{path}: holds no frame")
@@ -134,12 +136,6 @@ def make_outline(path: Path, film: "VideoStream", contents: Contents) -> VideoIn
         notes=notes,
         damage=find_damage(film, contents._replace(packets=packets), period),
     )
-
-
-def from_first_key(packets: Packets) -> tuple[Packets, int]:
-    """Return packets from the first key packet on, and how many come before; all, if there is no key packet."""
-    skipped = int(packets.keys.argmax()) if packets.keys.any() else 0
-    return packets[skipped:], skipped
 
 
 def leading(packets: Packets) -> NDArray[np.bool_]:

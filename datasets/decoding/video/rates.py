@@ -14,7 +14,6 @@ from .index import index_video
 from .outline import KEPT, VideoIndex, state_of
 
 MAX_GAP = 60.0  # seconds; damaged timestamps would otherwise fill the disk with copies of one frame
-
 UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 29.97 for 30 frames per second
 
 Item = TypeVar("Item")
@@ -75,14 +74,9 @@ def mean_rate(index: VideoIndex) -> float:
     return len(index.seconds) / index.length if len(index.seconds) else 1 / index.period
 
 
-def steps_at(path: Path, index: VideoIndex, fps: float) -> NDArray[np.int64]:
-    """Count the frames of the file from each tick of a rate to the next: 0 where a frame is repeated."""
-    seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
-    return np.diff(positions_at(seconds, fps, index.last, path))
-
-
 def is_even(path: Path, index: VideoIndex, fps: float) -> bool:
-    """Whether a rate takes every frame of a file, every second one, and so on; raises as `steps_at`."""
-    steps = steps_at(path, index, fps)
+    """Whether a rate takes every frame of a file, every second one, and so on; raises as `resample`."""
+    seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
+    steps = np.diff(positions_at(seconds, fps, index.last, path))  # frames from tick to tick; 0: one is repeated
     usual = np.median(steps) if len(steps) else 1
     return bool(usual >= 1 and np.count_nonzero(steps != usual) <= UNEVEN * len(steps))
