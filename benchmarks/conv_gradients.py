@@ -140,15 +140,11 @@ def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
 
 def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
     """Measure CPU seconds of every way in every round, for each convolution with a gradient of our own."""
-    found = {
-        layer
-        for name in opt.networks
-        for n in opt.frames
-        for layer in layers_of(name, (opt.batch, 3, n, *2 * [opt.size]))
-    }
+    shapes = [(name, (opt.batch, 3, n, opt.size, opt.size)) for name in opt.networks for n in opt.frames]
+    layers = {layer for name, clips in shapes for layer in layers_of(name, clips) if layer.goes_astray()}
     times = {}
     with single_threaded_libraries():
-        for layer in sorted(layer for layer in found if layer.goes_astray()):
+        for layer in sorted(layers):
             calls = ways(layer, DTYPES[opt.amp])
             for call in calls.values():
                 call()

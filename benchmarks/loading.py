@@ -9,6 +9,7 @@ import ctypes
 import logging
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.common.report import Record, build_parser, check_least, choose, environment, publish
-from benchmarks.readers.forms import FORMS, available_forms
+from benchmarks.readers.forms import available_forms, kilobytes
 from benchmarks.readers.listing import listing
 from benchmarks.readers.subjects import SUBJECTS, Draw, Subject, draw_clips
 from benchmarks.readers.tables import disk_table, listing_table, speed_table, workers_table
@@ -71,7 +72,7 @@ def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> Record:
         videos = [Video(path, root / "frames" / path, 0, frames - 1) for path, frames in counts.items()]
         with single_threaded_libraries():
             forms, record["missing"] = available_forms(root)
-            record["disk"] = {name: FORMS[name].disk(store, videos) for name, store in forms.items()}
+            record["disk"] = {name: kilobytes(store, videos) for name, store in forms.items()}
             for name, subject in subjects.items():
                 log.info("%s", name)
                 record["subjects"][name] = compare(subject, forms, videos, opt)
@@ -96,7 +97,9 @@ def keep_memory() -> None:
 
 def compare(subject: Subject, forms: Mapping[str, Store], videos: Sequence[Video], opt: Namespace) -> dict[str, Any]:
     """Measure CPU seconds per clip, or per video in evaluation, in each round, and the differences of pixels."""
-    rows: dict[str, Any] = {name: {"cpu_s": []} for name in ("original", *forms, *(["floor"] * bool(floor_is_there())))}
+    rows: dict[str, Any] = {
+        name: {"cpu_s": []} for name in ("original", *forms, *([] if native.missing() else ["floor"]))
+    }
     for number in range(-1, opt.rounds):  # the first one is not counted
         draws = draw_clips(subject, videos, opt.seed, number + 1)
         calls = calls_of(subject, forms, draws)
@@ -116,27 +119,20 @@ def calls_of(subject: Subject, forms: Mapping[str, Store], draws: Sequence[Draw]
     """Return the measured calls by name; each takes all draws."""
     loads: dict[str, Callable[[Draw], object]] = {"original": subject.original}
     loads |= {name: partial(subject.load, store) for name, store in forms.items()}
+
+    def each(load: Callable[[Any], object], items: Sequence[Any]) -> None:
+        deque(map(load, items), maxlen=0)  # one after the other, keeping none
+
     calls: dict[str, Callable[[], None]] = {name: partial(each, load, draws) for name, load in loads.items()}
-    if floor_is_there():
+    if not native.missing():
         images = [image for draw in draws for image in subject.images(draw)]
         calls["floor"] = partial(each, lambda image: native.decode_floor(*image), images)
     return calls
 
 
-def each(load: Callable[[Any], object], items: Sequence[Any]) -> None:
-    """Load one after the other, keeping none."""
-    for item in items:
-        load(item)
-
-
-def floor_is_there() -> bool:
-    """Whether decoding alone can be measured."""
-    return not native.missing()
-
-
-def note_differences(row: dict[str, Any], made: Sequence[torch.Tensor], truth: Sequence[torch.Tensor]) -> None:
+def note_differences(row: dict[str, Any], levels: Sequence[torch.Tensor], truth: Sequence[torch.Tensor]) -> None:
     """Add the differing pixels, and the largest and the mean absolute difference, in levels of 255."""
-    apart = torch.cat([(a.int() - b.int()).abs().flatten() for a, b in zip(made, truth, strict=True)])
+    apart = torch.cat([(a.int() - b.int()).abs().flatten() for a, b in zip(levels, truth, strict=True)])
     old = row.setdefault("pixels", {"compared": 0, "differing": 0, "sum": 0, "max": 0})
     row["pixels"] = {
         "compared": old["compared"] + apart.numel(),

@@ -7,6 +7,7 @@ Options of STS_train.py are taken as well: --model resnext --model_depth 101 --b
 import logging
 import sys
 from argparse import Namespace
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -61,18 +62,22 @@ def main(opt: Namespace) -> Record:
         first = options[FLOW_SOURCES[0]]
         device = setup(first.manual_seed, first.device)
         write_tree(Path(folder), first.batch_size * opt.steps, first.sample_duration + 4, opt.size)
-        loaders = {source: loader_of(own, device) for source, own in options.items()}
+        loaders = {source: loader_of(options[source], device) for source in options}
         close = agreement(loaders)  # and the loader processes are up
+        single = {s: loader_of(Namespace(**vars(o) | {"n_workers": 0}), device) for s, o in options.items()}
+
+        def in_turn(
+            call: Callable[[ClipLoader], object], loaders: Mapping[str, ClipLoader]
+        ) -> list[dict[str, Seconds]]:
+            return alternated({source: partial(call, loader) for source, loader in loaders.items()}, opt.rounds)
+
         log.info("loading alone")
-        loading = alternated({source: partial(exhaust, loader) for source, loader in loaders.items()}, opt.rounds)
-        alone = {
-            source: loader_of(Namespace(**vars(own) | {"n_workers": 0}), device) for source, own in options.items()
-        }
-        working = alternated({source: partial(exhaust, loader) for source, loader in alone.items()}, opt.rounds)
+        exhaust: Callable[[ClipLoader], object] = partial(deque, maxlen=0)
+        loading, working = in_turn(exhaust, loaders), in_turn(exhaust, single)
         log.info("training")
         epoch = epoch_of(first, device, opt.steps)
         epoch(loaders[FLOW_SOURCES[0]])
-        training = alternated({source: partial(epoch, loader) for source, loader in loaders.items()}, opt.rounds)
+        training = in_turn(epoch, loaders)
     record = {
         "environment": environment(),
         "size": list(opt.size),
@@ -115,12 +120,6 @@ def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
     pairs = [[batch[FLOW.name].cpu().int() for batch in batches] for batches in zip(*loaders.values(), strict=True)]
     difference = torch.cat([(a - b).abs().flatten() for a, b in pairs]).float()
     return {"levels": difference.mean().item(), "within_1": (difference <= 1).float().mean().item()}
-
-
-def exhaust(loader: ClipLoader) -> None:
-    """Load an epoch."""
-    for _ in loader:
-        pass
 
 
 def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[ClipLoader], dict[str, float]]:

@@ -88,7 +88,7 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     The model is left as it is. Channels-first networks get clips normalised, as those of the published code did.
     """
     training = kind == "training"
-    own = prepared(way, model, training, device)
+    network = prepared(way, model, training, device)
     batch = {model.view: clips}
     floats = ((clips - model.mean) / model.std).contiguous()
     labels = torch.arange(len(clips), device=device) % model.num_classes
@@ -96,9 +96,9 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     def run() -> Tensor:
         with way.numerics(), torch.set_grad_enabled(training):
             with autocast(device, way.amp):
-                logits = (own(floats) if way.contiguous else own(batch)).logits
+                logits = (network(floats) if way.contiguous else network(batch)).logits
             if training:
-                own.zero_grad(set_to_none=True)
+                network.zero_grad(set_to_none=True)
                 F.cross_entropy(logits.float(), labels).backward()
         return logits.detach().float()
 

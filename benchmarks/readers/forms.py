@@ -4,27 +4,16 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
 
 from benchmarks.synthetic.videos import HEIGHT, WIDTH
 from datasets.decoding.jpeg import native
 from datasets.stores.cache import RAM, DecodedCache
 from datasets.stores.frames import FrameFolders
-from datasets.stores.pack import PackedVideos
-from datasets.stores.pack_format import SUFFIX
+from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.store import Store, Video
 from utils1 import pack
 
 log = logging.getLogger(__name__)
-
-Disk = dict[str, float]  # kilobytes per video by stream
-
-
-class Form(NamedTuple):
-    """A way to store and read videos."""
-
-    build: Callable[[Path], Store]  # opens what lies below a root; raises ValueError if that cannot be had here
-    disk: Callable[[Store, Sequence[Video]], Disk]  # bytes, in thousands, of an average video
 
 
 def native_folders(root: Path, decode: str = "exact") -> Store:
@@ -43,41 +32,30 @@ def packed(root: Path) -> Store:
     return PackedVideos(root / "packed", "exact", "native")
 
 
-def kept(root: Path) -> Store:
-    """Open decoded frames in memory."""
-    return DecodedCache(FrameFolders(root / "frames", "sts"), RAM)
+# They open what lies below a root, and raise ValueError if that cannot be had here.
+FORMS: dict[str, Callable[[Path], Store]] = {
+    "native": native_folders,
+    "python": lambda root: FrameFolders(root / "frames", "sts", "exact", "python"),
+    "fast": lambda root: native_folders(root, "fast"),
+    "pack": packed,
+    "cache": lambda root: DecodedCache(FrameFolders(root / "frames", "sts"), RAM),
+}
 
 
-def size_of_files(store: Store, videos: Sequence[Video]) -> Disk:
-    """Return kilobytes per video of frame folders, by stream."""
+def kilobytes(store: Store, videos: Sequence[Video]) -> dict[str, float]:
+    """Return what a store takes for an average video, by stream."""
+    if isinstance(store, DecodedCache):
+        frames = mean(video.num_frames for video in videos)
+        return {"rgb": (frames + 1) * 3 * HEIGHT * WIDTH / 1000, "flow": frames * 2 * HEIGHT * WIDTH / 1000}
     sizes = {"rgb": 0, "flow": 0}
     for video in videos:
+        if isinstance(store, PackedVideos):
+            for stream in sizes:
+                sizes[stream] += file_of(store.root / video.name, stream).stat().st_size
+            continue
         for file in video.folder.glob("*.jpg"):
             sizes["flow" if file.name.startswith("TVL1") else "rgb"] += file.stat().st_size
     return {stream: size / 1000 / len(videos) for stream, size in sizes.items()}
-
-
-def size_of_packs(store: Store, videos: Sequence[Video]) -> Disk:
-    """Return kilobytes per video of packed videos, by stream."""
-    return {
-        stream: mean((store.root / f"{video.name}.{stream}{SUFFIX}").stat().st_size for video in videos) / 1000
-        for stream in ("rgb", "flow")
-    }
-
-
-def size_decoded(store: Store, videos: Sequence[Video]) -> Disk:
-    """Return kilobytes per video of decoded frames, by stream."""
-    frames = mean(video.num_frames for video in videos)
-    return {"rgb": (frames + 1) * 3 * HEIGHT * WIDTH / 1000, "flow": frames * 2 * HEIGHT * WIDTH / 1000}
-
-
-FORMS = {
-    "native": Form(native_folders, size_of_files),
-    "python": Form(lambda root: FrameFolders(root / "frames", "sts", "exact", "python"), size_of_files),
-    "fast": Form(lambda root: native_folders(root, "fast"), size_of_files),
-    "pack": Form(packed, size_of_packs),
-    "cache": Form(kept, size_decoded),
-}
 
 
 def available_forms(root: Path) -> tuple[dict[str, Store], dict[str, str]]:
@@ -85,7 +63,7 @@ def available_forms(root: Path) -> tuple[dict[str, Store], dict[str, str]]:
     stores, missing = {}, {}
     for name, form in FORMS.items():
         try:
-            stores[name] = form.build(root)
+            stores[name] = form(root)
         except ValueError as error:
             missing[name] = str(error)
             log.warning("%s: %s", name, error)

@@ -39,10 +39,10 @@ def pixels(row: dict[str, Any]) -> list[str]:
     """Return the share of pixels that differ from the original's, mean and largest difference in levels of 255."""
     if "pixels" not in row:
         return [""] * 3
-    found = row["pixels"]
-    share = 100 * found["differing"] / found["compared"]
-    mean = found["sum"] / found["compared"]
-    return ["0" if not found["differing"] else f"{share:.3g} %", f"{mean:.2g}", str(found["max"])]
+    counts = row["pixels"]
+    share = 100 * counts["differing"] / counts["compared"]
+    mean = counts["sum"] / counts["compared"]
+    return ["0" if not counts["differing"] else f"{share:.3g} %", f"{mean:.2g}", str(counts["max"])]
 
 
 def disk_table(record: Record) -> str:
@@ -73,6 +73,6 @@ def listing_table(record: Record) -> str:
     """Tabulate the time to find the videos of a list."""
     if "list" not in record:
         return ""
-    found = record["list"]
-    rows = [[f"by {how}", f"{seconds:.2f}"] for how, seconds in found["seconds"].items()]
-    return markdown([f"{found['videos']:,} videos of {found['frames']} frames", "seconds"], rows)
+    listing = record["list"]
+    rows = [[f"by {how}", f"{seconds:.2f}"] for how, seconds in listing["seconds"].items()]
+    return markdown([f"{listing['videos']:,} videos of {listing['frames']} frames", "seconds"], rows)

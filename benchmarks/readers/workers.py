@@ -1,6 +1,7 @@
 """Wall-clock rates of batches loaded by several workers: the published loader against ours."""
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -20,8 +21,6 @@ BATCH = 8
 CLIPS = 96  # in a round
 WORKERS = 2
 MODALITIES = ("RGB clip", "RGB_Flow clip")
-
-Loader = Callable[[], Iterable[Any]]
 
 
 class Clips(Dataset[Any]):
@@ -46,7 +45,9 @@ def worker_rates(videos: Sequence[Video], rounds: int, seed: int) -> dict[str, d
     for name in MODALITIES:
         subject = SUBJECTS[name]
         draws = [draw for i in range(math.ceil(CLIPS / 8)) for draw in draw_clips(subject, videos, seed, 1000 + i)]
-        calls = {kind: partial(exhaust, loader) for kind, loader in loaders(subject, draws).items()}
+        calls: dict[str, Callable[[], object]] = {
+            kind: partial(deque, loader, maxlen=0) for kind, loader in loaders(subject, draws).items()
+        }
         for call in calls.values():  # workers start, and have read their first
             call()
         times = alternated(calls, rounds)
@@ -54,7 +55,7 @@ def worker_rates(videos: Sequence[Video], rounds: int, seed: int) -> dict[str, d
     return rates
 
 
-def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
+def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Iterable[Any]]:
     """Return the data loaders that are compared."""
     original: DataLoader[Any] = DataLoader(
         Clips(subject, draws, None),
@@ -68,24 +69,15 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Loader]:
     store = FrameFolders(draws[0].video.folder.parents[1], "sts", "exact", decoder)
     clips = Clips(subject, draws, store)
 
-    def ours(kind: str, workers: int) -> Loader:
-        loader = ClipLoader(clips, batch_size=BATCH, train=False, n_workers=workers, loader=kind)
-        return lambda: loader
-
+    ours = partial(ClipLoader, clips, batch_size=BATCH, train=False)
     return {
-        f"original, {WORKERS} processes": lambda: original,
-        f"{decoder}, {WORKERS} processes": ours("processes", WORKERS),
-        f"{decoder}, 1 thread": ours("threads", 1),
-        f"{decoder}, {WORKERS} threads": ours("threads", WORKERS),
+        f"original, {WORKERS} processes": original,
+        f"{decoder}, {WORKERS} processes": ours(n_workers=WORKERS, loader="processes"),
+        f"{decoder}, 1 thread": ours(n_workers=1, loader="threads"),
+        f"{decoder}, {WORKERS} threads": ours(n_workers=WORKERS, loader="threads"),
     }
 
 
 def single(worker: int) -> None:
     """Keep a process of the original's loader to one thread."""
     torch.set_num_threads(1)
-
-
-def exhaust(loader: Loader) -> None:
-    """Load everything once."""
-    for _ in loader():
-        pass

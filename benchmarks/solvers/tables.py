@@ -68,14 +68,14 @@ def scaling_line(record: Record) -> str:
     """Describe the gain of a second thread, and whether a second core was free."""
     if not record["scaling"]:
         return ""
-    one, two = ([times[threads] for times in record["scaling"]] for threads in (1, 2))
-    ratios = [a.wall / b.wall for a, b in zip(one, two, strict=True)]
-    best = min(times.wall for times in one) / min(times.wall for times in two)
+    single, double = ([times[threads] for times in record["scaling"]] for threads in (1, 2))
+    ratios = [a.wall / b.wall for a, b in zip(single, double, strict=True)]
+    best = min(times.wall for times in single) / min(times.wall for times in double)
     return (
         f"Two threads of the native kernel are {median(ratios):.2f} times as fast as one by the clock, median of "
         f"{len(ratios)} rounds, {best:.2f} in the best; they spend "
-        f"{100 * median(b.cpu / a.cpu - 1 for a, b in zip(one, two, strict=True)):+.0f} % CPU time and had "
-        f"{median(times.cpu / times.wall for times in two):.2f} cores to themselves.\n"
+        f"{100 * median(b.cpu / a.cpu - 1 for a, b in zip(single, double, strict=True)):+.0f} % CPU time and had "
+        f"{median(times.cpu / times.wall for times in double):.2f} cores to themselves.\n"
     )
 
 

@@ -29,18 +29,18 @@ def write_videos(root: Path, count: int, seed: int = 0) -> dict[str, int]:
     Returns:
         Frames by path of the video; there is one flow less.
     """
-    made = {}
+    counts = {}
     for number in range(count):
         path = f"wave/video{number:03d}"
         rng = np.random.default_rng((seed, number))
         (root / path).mkdir(parents=True)
-        made[path] = int(rng.integers(*FRAMES))
-        for i, (frame, flow) in enumerate(moving_discs(rng, made[path]), 1):
+        counts[path] = int(rng.integers(*FRAMES))
+        for i, (frame, flow) in enumerate(moving_discs(rng, counts[path]), 1):
             write(root / path / RGB_NAME.format(i), frame, RGB_QUALITY)
             for name, axis in zip(FLOW_NAMES, flow, strict=True):
-                if i < made[path]:
+                if i < counts[path]:
                     write(root / path / name.format(i), axis, FLOW_QUALITY)
-    return made
+    return counts
 
 
 def write(path: Path, image: Pixels, quality: int) -> None:

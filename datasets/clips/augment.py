@@ -129,10 +129,7 @@ def in_colour(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
 class RandomErasing:
     """Random erasing (Zhong et al., 2020): a box of all views made grey and motionless, with probability `p`.
 
-    Args:
-        p: Probability, in [0, 1].
-        scale: Least and greatest part of the area.
-        ratio: Least and greatest width over height.
+    `scale` are the least and greatest part of the area, `ratio` the least and greatest width over height.
     """
 
     def __init__(

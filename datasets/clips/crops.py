@@ -30,14 +30,10 @@ class CenterCrop:
 class TestCrops:
     """The crops of a clip that a test scores. They are decoded as one picture that holds them all.
 
-    One crop is the centre, as in validation. Three lie side by side along the long side: its two ends, then the
-    centre. Five are the corners and the centre, ten these each followed by its mirror image (IBM's Action
-    Recognition Study). Crops move in quarters of the room about them, rounded down.
-
-    Args:
-        size: Side of a crop, in pixels.
-        crops: One of `NUM_CROPS`.
-        short_side: Short side that frames are resized to; by default `size`.
+    One crop is the centre, as in validation. Three lie side by side along the long side: its two ends, then the centre.
+    Five are the corners and the centre, ten these each followed by its mirror image (IBM's Action Recognition Study).
+    Crops move in quarters of the room about them, rounded down. Their side is `size` in pixels; frames are resized to
+    `short_side`, by default `size`.
 
     Raises:
         ValueError: If there is no such number of crops, or they are larger than the resized frame.

@@ -1,7 +1,9 @@
 """Random crops for training: which part of the frames is seen, drawn once per clip for all its frames and streams.
 
-Those of torchvision are not used: they draw from torch's global generator for frames that are decoded already, here
-only what is seen is decoded, and streams of two sizes see the same part.
+All result in a square of `size` pixels, mirrored with the probability `flip`, and raise ValueError for `scales`, by
+default those of the publication, outside their limits. Those of torchvision are not used: they draw from torch's global
+generator for frames that are decoded already, here only what is seen is decoded, and streams of two sizes see the same
+part.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,13 +46,7 @@ def draw_flip(rng: np.random.Generator, flip: float) -> bool:
 class MultiScaleCornerCrop:
     """Multi-scale corner crop: a square at a random scale of the short side, in a corner or the centre, resized.
 
-    Args:
-        size: Side of the result, in pixels.
-        scales: Sides of the crop over the short side, in (0, 1]; by default `SCALES`.
-        flip: Probability of mirroring.
-
-    Raises:
-        ValueError: If a scale is outside (0, 1].
+    Scales are sides of the crop over the short side, in (0, 1].
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
@@ -72,15 +68,8 @@ def place_corner(height: int, width: int, *, size: int, scale: float, position: 
 class FixedCornerCrop:
     """The crop of temporal segment networks: sides from a few ratios, at one of 13 places, resized to a square.
 
-    Height and width are neighbouring ratios of the short side; those within 3 pixels of `size` are `size`.
-
-    Args:
-        size: Side of the result, in pixels.
-        scales: Sides of the crop over the short side, in (0, 1], descending; by default `RATIOS`.
-        flip: Probability of mirroring.
-
-    Raises:
-        ValueError: If a scale is outside (0, 1].
+    Height and width are neighbouring ratios of the short side, in (0, 1], descending; those within 3 pixels of `size`
+    are `size`.
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
@@ -116,14 +105,7 @@ def snap(side: int, size: int, short: int) -> int:
 class RandomResizedCrop:
     """Inception crop: a box of random area and aspect ratio, resized to a square, by torchvision's rule.
 
-    Args:
-        size: Side of the result, in pixels.
-        scales: Least and greatest part of the area, in (0, 1]; by default `AREAS`.
-        flip: Probability of mirroring.
-        ratio: Least and greatest width over height.
-
-    Raises:
-        ValueError: If a range is empty or outside its limits.
+    Scales are the least and greatest part of the area, in (0, 1], `ratio` the least and greatest width over height.
     """
 
     def __init__(
@@ -155,13 +137,7 @@ def place_resized(height: int, width: int, *, size: int, draws: np.ndarray, rati
 class RandomShortSideCrop:
     """Short-side jitter: the frame at a random size, and a random square of it (non-local networks; IBM).
 
-    Args:
-        size: Side of the result, in pixels.
-        scales: Least and greatest short side of the resized frame over `size`, >= 1; by default `ZOOMS`.
-        flip: Probability of mirroring.
-
-    Raises:
-        ValueError: If the range is empty, or the frame could become smaller than the crop.
+    Scales are the least and greatest short side of the resized frame over `size`, >= 1.
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:

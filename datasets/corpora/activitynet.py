@@ -31,14 +31,8 @@ log = logging.getLogger(__name__)
 def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     """List the videos of one subset, in ActivityNet their segments; the "validation" videos serve as test list.
 
-    Args:
-        annotation_path: The file, or the folder it lies in.
-        split: Which file of a folder, where their names end in _1, _2, _3 or _01, _02, _03.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is malformed or names an unknown class.
+    Arguments and errors are those of `ListVideos`; of a folder the split tells which file, where their names end in _1,
+    _2, _3 or _01, _02, _03.
     """
     file = find_file(annotation_path, split)
     data, members = read_members(file, "database")

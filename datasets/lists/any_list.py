@@ -32,15 +32,10 @@ class Family(NamedTuple):
 def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, strip: str = "") -> Listing:
     """List the videos of one subset. Where there is no test list with labels, the validation list serves as one.
 
-    Labels are numbers, or class names, which are numbered in the order of the class file, without one in that
-    of the names. A group is what the column "group" says, or the path without the number at its end.
-
-    Args:
-        annotation_path: Folder of the lists, or one of them.
-        split: Of which lists, where their names have "split1", "split2", "split3".
-        subset: "train" or "test".
-        first: Of the numbers that are labels.
-        strip: Taken from the beginning of paths, where they are absolute.
+    Labels are numbers from `first` on, or class names, which are numbered in the order of the class file, without one
+    in that of the names. A group is what the column "group" says, or the path without the number at its end. `strip` is
+    taken from the beginning of absolute paths. Of lists whose names have "split1", "split2", "split3" the split tells
+    which.
 
     Raises:
         FileNotFoundError: If there is no such list.

@@ -8,18 +8,11 @@ from .entries import Entry
 
 
 def hold_out(entries: Sequence[Entry], fraction: float) -> tuple[list[Entry], list[Entry]]:
-    """Split a list into one to train on and one to choose the model by.
+    """Split a list into one to train on and one, about `fraction` in (0, 1), to choose the model by.
 
-    Whole groups are held out, since clips of one source look alike, and in every class about `fraction` of the
-    clips: at least one group, but never the last. The choice depends on the names alone, so that all streams and
-    seeds hold out the same videos.
-
-    Args:
-        entries: The training list.
-        fraction: In (0, 1).
-
-    Returns:
-        Training and held-out entries, in their original order; none is held out if every class is one group.
+    Whole groups are held out, since clips of one source look alike, and in every class about `fraction` of the clips:
+    at least one group, but never the last, so that none is held out if every class is one group. The choice depends on
+    the names alone, so that all streams and seeds hold out the same videos.
 
     Raises:
         ValueError: If the fraction is outside (0, 1).

@@ -45,13 +45,7 @@ STORES: dict[str, Callable[[Path, ReadOptions], Store]] = {
 
 
 def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOptions = DEFAULT) -> Store:
-    """Open the videos below `root`.
-
-    Args:
-        kind: One of `STORES`, or "auto".
-        root: Folder of all videos.
-        entries: Some of the videos, to find out what "auto" means.
-        options: Options of all kinds.
+    """Open the videos below `root` in one of `STORES`, or "auto": what fits some of the videos.
 
     Raises:
         FileNotFoundError: If the root is absent, or "auto" finds none of the videos.

@@ -53,7 +53,7 @@ def protocol(scores: Scores) -> str:
     parts = [
         " ".join(which) or "data not stated",
         f"{len(scores.video):,} of {counted(scores.listed, 'listed video')}",
-        f"{clips} clips ({'; '.join([views(about.get('options', {})), *own_sizes(about)])})",
+        f"{clips} clips ({'; '.join([views(about.get('options', {})), *sizes_read(about)])})",
         images(about),
     ]
     unlike = about.get("unlike")
@@ -74,7 +74,7 @@ def views(options: Mapping[str, Any]) -> str:
     )
 
 
-def own_sizes(about: Mapping[str, Any]) -> list[str]:
+def sizes_read(about: Mapping[str, Any]) -> list[str]:
     """Format which networks saw the clips at another size than the options say, as "flow at 48 px"."""
     reads = {name: str(known.get("reads", "")) for name, known in about.get("checkpoints", {}).items()}
     return [f"{name} at {view.partition('@')[2]} px" for name, view in reads.items() if "@" in view]

@@ -46,9 +46,7 @@ def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> T
 def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
     """Compute bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
 
-    Args:
-        means: As from `resampled_means`, or differences of its columns, shape (R, S).
-        level: Coverage, in (0, 1).
+    Means are as from `resampled_means`, or differences of its columns, (R, S); `level` is the coverage, in (0, 1).
 
     Returns:
         Lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the

@@ -42,8 +42,8 @@ def analyse(
     bootstrap = bootstrap or Bootstrap()
     every = side_by_side(files)
     scores = every.only(use) if use else every
-    for one, other in counted_twice(scores):
-        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", one, other)
+    for first, second in counted_twice(scores):
+        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", first, second)
     if fusion_weights:
         stream_weights(fusion_weights, len(scores.streams))
     held = load_held_out(held_out, scores) if held_out else None  # refused before anything is computed

@@ -40,9 +40,9 @@ def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
             raise ValueError(f"{path}: {len(shared):,} of its videos are tested on, {shared[0]} among them; {HOW}")
         if scores.class_names != test.class_names:
             raise ValueError(f"{path}: its classes are not those of the test")
-        for name, own, tests in differences(scores.about, test.about, ("dataset", "split")):
-            if NOT_STATED not in (own, tests):
-                raise ValueError(f"{path}: of {name} {own}, but the test is of {name} {tests}")
+        for name, stated, tested_on in differences(scores.about, test.about, ("dataset", "split")):
+            if NOT_STATED not in (stated, tested_on):
+                raise ValueError(f"{path}: of {name} {stated}, but the test is of {name} {tested_on}")
 
 
 def same_streams(held: Scores, test: Scores) -> Scores:
@@ -99,9 +99,11 @@ def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, 
 def unlike(held: Scores, test: Scores) -> list[str]:
     """Describe differences in how the two were scored, where both state it: a fit may then not carry over."""
     return [
-        f"{name} {show(own)} of the held-out scores, {show(tests)} of the test: the fit may not carry over"
-        for name, own, tests in differences(held.about.get("options", {}), test.about.get("options", {}), PROTOCOL)
-        if NOT_STATED not in (own, tests)
+        f"{name} {show(stated)} of the held-out scores, {show(tested_on)} of the test: the fit may not carry over"
+        for name, stated, tested_on in differences(
+            held.about.get("options", {}), test.about.get("options", {}), PROTOCOL
+        )
+        if NOT_STATED not in (stated, tested_on)
     ]
 
 

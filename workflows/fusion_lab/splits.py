@@ -24,19 +24,19 @@ def load_splits(paths: Sequence[str], use: Sequence[str] | None) -> list[Scores]
     """
     if len(paths) < 2:
         raise ValueError("--splits: give a score file of each split, two at least")
-    found: dict[int, tuple[str, Scores]] = {}
+    by_split: dict[int, tuple[str, Scores]] = {}
     for path in paths:
         scores = load(path)
         split = scores.about.get("split")
         if not isinstance(split, int):
             raise ValueError(f"{path}: does not say of which split it is; score it again with test_two_stream.py")
-        if split in found:
+        if split in by_split:
             raise ValueError(
-                f"{path}: of split {split}, as {found[split][0]} is; put the streams of a split into one file with "
+                f"{path}: of split {split}, as {by_split[split][0]} is; put the streams of a split into one file with "
                 "test_two_stream.py --scores a.npz b.npz --scores_path both.npz"
             )
-        found[split] = (path, scores.only(use) if use else scores)
-    (source, first), *others = (found[split] for split in sorted(found))
+        by_split[split] = (path, scores.only(use) if use else scores)
+    (source, first), *others = (by_split[split] for split in sorted(by_split))
     for path, scores in others:
         if problem := differs(scores, first):
             raise ValueError(f"{path}: {problem} than {source}: there is no mean over them")
@@ -69,7 +69,7 @@ def systems_of(scores: Scores) -> Iterator[tuple[str, Tensor]]:
 
 def over_splits(files: Sequence[Scores]) -> list[Row]:
     """Return each system's "top1", "top5" and "mean_class": {"splits": one per file, "mean", "sd"}."""
-    measured = [{name: video_metrics(fused, own.label) for name, fused in systems_of(own)} for own in files]
+    measured = [{name: video_metrics(fused, scores.label) for name, fused in systems_of(scores)} for scores in files]
     rows = []
     for system in measured[0]:
         row: Row = {"system": system}

@@ -51,11 +51,11 @@ def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple
     """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
     patterns = list(sensible(entries))
-    for pattern, found in patterns:
+    for pattern, regrouped in patterns:
         if pattern.known:
             with suppress(ValueError):  # a class without a source of its own
-                held = split_groups(found, lists.class_names, test_fraction, seed)
-                return found, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
+                held = split_groups(regrouped, lists.class_names, test_fraction, seed)
+                return regrouped, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
     apart = group_alone(entries, lists.class_names)
     held = split_groups(apart, lists.class_names, test_fraction, seed)
     if count_sources(apart) == len(apart):
@@ -64,12 +64,12 @@ def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple
             "were cut from one recording, or show one person, the test is too easy; --group_by says what tells sources "
             "apart"
         )
-    for pattern, found in patterns:
-        if count_sources(found) < count_sources(apart):
-            least, most = per_class(found)
+    for pattern, regrouped in patterns:
+        if count_sources(regrouped) < count_sources(apart):
+            least, most = per_class(regrouped)
             log.warning(
                 "%s would make %s, %s of each class: %s --group_by %s",
-                *(pattern.what, counted(count_sources(found), "source")),
+                *(pattern.what, counted(count_sources(regrouped), "source")),
                 *(str(least) if least == most else f"{least} to {most}", again, quoted(pattern.expression)),
             )
     return apart, held, "by the names without the number at their end"
@@ -102,10 +102,10 @@ def report(lists: Lists) -> None:
 
 def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
     """Report sources on both sides of a split by names of a known form, whatever the videos were grouped by."""
-    for pattern, found in sensible([*train, *test]):
-        tested = found[len(train) :]
+    for pattern, regrouped in sensible([*train, *test]):
+        tested = regrouped[len(train) :]
         sources = {entry.group for entry in tested}
-        shared = sources & {entry.group for entry in found[: len(train)]}
+        shared = sources & {entry.group for entry in regrouped[: len(train)]}
         if pattern.known and shared:
             log.warning(
                 "%d of the %s tested on are trained on as well, with %d of %s: the test is too easy "

@@ -47,25 +47,25 @@ def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
         search = re.compile(expression).search
     except re.error as error:
         raise ValueError(f"--group_by {expression!r}: {error}") from None
-    found = []
+    regrouped = []
     for entry in entries:
         if not (match := search(entry.path)):
             raise ValueError(f"--group_by {expression!r}: finds nothing in {entry.path!r}")
         source = match["source"] if "source" in match.re.groupindex else match[1] if match.re.groups else match[0]
-        found.append(entry._replace(group=source or match[0]))
-    return found
+        regrouped.append(entry._replace(group=source or match[0]))
+    return regrouped
 
 
 def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
     """Return patterns that all names match, with several sources in every class and several videos in some of them."""
     for pattern in PATTERNS:
         try:
-            found = grouped(entries, pattern.expression)
+            regrouped = grouped(entries, pattern.expression)
         except ValueError:
             continue
-        least, _ = per_class(found)
-        if least >= FEWEST and count_sources(found) < len(found):
-            yield pattern, found
+        least, _ = per_class(regrouped)
+        if least >= FEWEST and count_sources(regrouped) < len(regrouped):
+            yield pattern, regrouped
 
 
 def count_sources(entries: Sequence[Entry]) -> int:

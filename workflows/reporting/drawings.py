@@ -50,13 +50,13 @@ def shades(table: Tensor) -> list[Shade]:
     share = table / table.sum(1, keepdim=True).clamp_min(1)
     level = (share.sqrt() * LEVELS).ceil().long()
     right = torch.eye(len(table), dtype=torch.bool)
-    found = []
+    squares = []
     for kind, where in (("right", right), ("wrong", ~right)):
         for step in range(1, LEVELS + 1):
             if cells := ((level == step) & where).nonzero().tolist():
                 opacity = PALEST + (1 - PALEST) * step / LEVELS
-                found.append(Shade(kind, opacity, "".join(f"M{x} {y}h1v1h-1z" for y, x in cells)))
-    return found
+                squares.append(Shade(kind, opacity, "".join(f"M{x} {y}h1v1h-1z" for y, x in cells)))
+    return squares
 
 
 def ticks(num_classes: int) -> list[int]:

@@ -80,8 +80,8 @@ def notices(group: Group) -> list[str]:
             lines.append(f"{which} leaves out videos: {used:,} of {listed:,} listed ones were scored")
         if put_together := file.scores.about.get("unlike"):
             lines.append(f"{which} fuses scores of unlike tests: {'; '.join(put_together)}")
-    if group.files[0].told("subset") == "val":
+    if group.files[0].stated("subset") == "val":
         lines.append("Held-out training videos: not a result on the test list")
-    if any(file.told("dataset") == NOT_STATED for file in group.files):
+    if any(file.stated("dataset") == NOT_STATED for file in group.files):
         lines.append("The score files do not state what was tested; newer tests write it into them")
     return lines

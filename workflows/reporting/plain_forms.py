@@ -23,7 +23,7 @@ def results_rows(report: GroupReport) -> Iterator[Row]:
     first = report.group.files[0]
     for result in report.results:
         yield {
-            **{name: first.told(name) for name in ("dataset", "split", "subset")},
+            **{name: first.stated(name) for name in ("dataset", "split", "subset")},
             "system": result.system.name,
             "fusion": result.system.fusion,
             "file": result.system.file.path,

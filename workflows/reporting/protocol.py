@@ -9,18 +9,18 @@ ALL_WINDOWS = "all"  # the test sampling that takes as many clips as a video has
 
 def protocol(file: ScoreFile) -> dict[str, str]:
     """Return the settings that make accuracies comparable, for people."""
-    options, made = (file.scores.about.get(name, {}) for name in ("options", "provenance"))
+    options, provenance = (file.scores.about.get(name, {}) for name in ("options", "provenance"))
     stride, resized = options.get("clip_stride", 1), options.get("short_side")
     return {
         "views": views(options),
-        "frames": told(options, "sample_duration") + (f", stride {stride}" if stride != 1 else ""),
-        "crop": told(options, "sample_size"),
-        "fps": told(made, "fps"),
-        "short side": told(made, "short_side") + (f", resized to {resized}" if resized else ""),
+        "frames": stated(options, "sample_duration") + (f", stride {stride}" if stride != 1 else ""),
+        "crop": stated(options, "sample_size"),
+        "fps": stated(provenance, "fps"),
+        "short side": stated(provenance, "short_side") + (f", resized to {resized}" if resized else ""),
     }
 
 
-def told(part: dict[str, Any], name: str) -> str:
+def stated(part: dict[str, Any], name: str) -> str:
     """Format a value of a record; None stands for the videos' own rate or size."""
     value = part.get(name, NOT_STATED)
     if value is None:
@@ -33,7 +33,7 @@ def views(options: dict[str, Any]) -> str:
     sampling, crops = options.get("test_sampling"), options.get("num_crops")
     if sampling is None or crops is None:
         return NOT_STATED
-    kind = "all windows" if sampling == ALL_WINDOWS else f"{told(options, 'num_clips')} {sampling}"
+    kind = "all windows" if sampling == ALL_WINDOWS else f"{stated(options, 'num_clips')} {sampling}"
     dropped = ", last frames dropped" if sampling == ALL_WINDOWS and options.get("tail") == "drop" else ""
     slips = ", with published slips" if options.get("sampling") == "compat" else ""
     return f"{kind} x {crops}{dropped}{slips}"
@@ -41,12 +41,12 @@ def views(options: dict[str, Any]) -> str:
 
 def unlike(group: Group) -> list[str]:
     """Describe in lines the settings in which the files of a group were not tested alike."""
-    told = {file.label: protocol(file) for file in group.files}
+    protocols = {file.label: protocol(file) for file in group.files}
     lines = []
-    for name in next(iter(told.values())):
+    for name in next(iter(protocols.values())):
         by_value: dict[str, list[str]] = {}
-        for label, own in told.items():
-            by_value.setdefault(own[name], []).append(label)
+        for label, settings in protocols.items():
+            by_value.setdefault(settings[name], []).append(label)
         if len(by_value) > 1:
             parts = [f"{value} ({', '.join(labels)})" for value, labels in by_value.items()]
             lines.append(f"{name}: {'; '.join(parts)}")

@@ -38,7 +38,7 @@ class ScoreFile:
         order = ", activated before the mean over clips" if about.get("clip_mean") == "after" else ""
         return f"{about.get('fusion') or f'fusion {NOT_STATED}'}{shares}{order}"
 
-    def told(self, name: str) -> str:
+    def stated(self, name: str) -> str:
         """Format a value of `about`, for people."""
         value = self.scores.about.get(name)
         return NOT_STATED if value in (None, "") else str(value)
@@ -60,7 +60,7 @@ class Group:
     def title(self) -> str:
         """Data set, split and subset."""
         first = self.files[0]
-        named = [first.told(name) for name in ("dataset", "split", "subset")]
+        named = [first.stated(name) for name in ("dataset", "split", "subset")]
         if set(named) == {NOT_STATED}:
             return f"Data set {NOT_STATED}"
         return f"{named[0]}, split {named[1]}, {named[2]}"
@@ -68,7 +68,7 @@ class Group:
 
 def find_files(roots: Iterable[Path]) -> list[Path]:
     """Return files as named, and every .npz below a folder, each once; raises FileNotFoundError if there is none."""
-    found: dict[Path, Path] = {}
+    files: dict[Path, Path] = {}
     for root in roots:
         if not root.exists():
             raise FileNotFoundError(f"{root}: no such file or folder")
@@ -76,8 +76,8 @@ def find_files(roots: Iterable[Path]) -> list[Path]:
         if not inside:
             raise FileNotFoundError(f"{root}: no .npz file in or below it; the test scripts write score files")
         for path in inside:
-            found.setdefault(path.resolve(), path)
-    return list(found.values())
+            files.setdefault(path.resolve(), path)
+    return list(files.values())
 
 
 def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
@@ -130,7 +130,7 @@ def group_files(files: Iterable[ScoreFile]) -> list[Group]:
     groups: dict[Any, list[ScoreFile]] = {}
     for file in files:
         scores = file.scores
-        tested = tuple(file.told(name) for name in ("dataset", "split", "subset"))
+        tested = tuple(file.stated(name) for name in ("dataset", "split", "subset"))
         videos = frozenset(zip(scores.video, scores.label.tolist(), strict=True))
         members = groups.setdefault((tested, tuple(scores.class_names), videos), [])
         if members:

@@ -62,17 +62,19 @@ class System:
 def systems_of_file(file: ScoreFile, number: int, alone: bool) -> list[System]:
     """Return each stream of a file, and after them the fused system if there are several."""
     scores = file.scores
-    found = []
+    systems = []
     for i, (stream, logits) in enumerate(zip(scores.streams, scores.logits, strict=True)):
         hits = None
         if scores.clip_top1 is not None and scores.clip_top5 is not None:
             hits = scores.clip_top1[i], scores.clip_top5[i]
-        found.append(System(stream, logits, scores.label, scores.clips[i], file, hits, "", [number], alone))
-    if len(found) > 1:
+        systems.append(System(stream, logits, scores.label, scores.clips[i], file, hits, "", [number], alone))
+    if len(systems) > 1:
         names = " + ".join(scores.streams)
         hits = None if scores.fused_hits is None else (scores.fused_hits[0], scores.fused_hits[1])
-        found.append(System(names, file.fused, scores.label, scores.clips[0], file, hits, file.fusion, [number], alone))
-    return found
+        systems.append(
+            System(names, file.fused, scores.label, scores.clips[0], file, hits, file.fusion, [number], alone)
+        )
+    return systems
 
 
 def systems_of(group: Group) -> list[list[System]]:
@@ -100,7 +102,7 @@ def same(a: System, b: System) -> bool:
 
 def distinct(by_file: Sequence[Sequence[System]]) -> list[System]:
     """Return all systems of a group, each once."""
-    return list({id(system): system for own in by_file for system in own}.values())
+    return list({id(system): system for systems in by_file for system in systems}.values())
 
 
 def best_of(streams: Sequence[System]) -> System:
@@ -108,12 +110,12 @@ def best_of(streams: Sequence[System]) -> System:
     return max(streams, key=lambda system: int(system.right.sum()))
 
 
-def fusion_gain(own: Sequence[System]) -> Tensor | None:
+def fusion_gain(systems: Sequence[System]) -> Tensor | None:
     """Return by class the accuracy gain of a file's fused system over its best stream; None for one stream.
 
     The best stream is that over all classes. Classes without videos are NaN. Shape (K,).
     """
-    if len(own) < 2:
+    if len(systems) < 2:
         return None
-    *streams, fused = own
+    *streams, fused = systems
     return (fused.by_class.right - best_of(streams).by_class.right) / fused.by_class.videos.double()

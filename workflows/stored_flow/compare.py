@@ -103,18 +103,18 @@ def compare_video(job: Job, _: Worker) -> tuple[str, FlowDifferences, str]:
     return job.name, result, problem
 
 
-def find_jobs(one: Path, other: Path, bound: float | None, quantisation: str | None) -> tuple[list[Job], list[str]]:
+def find_jobs(first: Path, second: Path, bound: float | None, quantisation: str | None) -> tuple[list[Job], list[str]]:
     """Find the videos on both sides, and describe in a line each that one side lacks."""
     folders, encodings = {}, []
-    for side, root in (("A", one), ("B", other)):
-        found, is_flo = flow_folders(root)
-        folders[side] = {str(folder.relative_to(root)): folder for folder in found}
+    for side, root in (("A", first), ("B", second)):
+        videos, is_flo = flow_folders(root)
+        folders[side] = {str(folder.relative_to(root)): folder for folder in videos}
         record = find_record(root)
         known = None if "bound" in record else bound, None if "quantisation" in record else quantisation
         encodings.append(None if is_flo else find_encoding(root, *known, "--bound --quant"))
     a, b = folders["A"], folders["B"]
     if not a.keys() & b.keys():
-        raise ValueError(f"{one}: has no video with {other} in common, the first are {min(a)} and {min(b)}")
+        raise ValueError(f"{first}: has no video with {second} in common, the first are {min(a)} and {min(b)}")
     # Where neither side has levels, those of the published tools.
     grey = encodings[0] or encodings[1] or Encoding(bound or 20.0, quantisation or "truncate")
     both = (encodings[0], encodings[1])
@@ -123,8 +123,8 @@ def find_jobs(one: Path, other: Path, bound: float | None, quantisation: str | N
 
 
 def compare_flow(
-    one: str | Path,
-    other: str | Path,
+    first: str | Path,
+    second: str | Path,
     *,
     bound: float | None = None,
     quantisation: str | None = None,
@@ -142,9 +142,9 @@ def compare_flow(
         FileNotFoundError: If there is no flow.
         ValueError: If both have no video in common, or nothing says a bound.
     """
-    one, other = Path(one), Path(other)
-    jobs, problems = find_jobs(one, other, bound, quantisation)
-    a, b = find_record(one), find_record(other)
+    first, second = Path(first), Path(second)
+    jobs, problems = find_jobs(first, second, bound, quantisation)
+    a, b = find_record(first), find_record(second)
     unlike = [f"{key}: {show(x)} | {show(y)}" for key, x, y in differences(a, b, sorted(a | b)) if a and b]
     videos, total = {}, FlowDifferences()
     for name, result, problem in in_parallel(compare_video, jobs, cores() if workers is None else workers):
@@ -152,8 +152,8 @@ def compare_flow(
         videos[name] = result.summary()
         total += result
     return {
-        "a": str(one),
-        "b": str(other),
+        "a": str(first),
+        "b": str(second),
         "grey": jobs[0].grey._asdict(),
         "flow_json": unlike,
         "problems": sorted(problems),

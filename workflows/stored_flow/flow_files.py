@@ -36,17 +36,17 @@ def flow_folders(root: Path) -> tuple[list[Path], bool]:
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
-    found: dict[bool, list[Path]] = {False: [], True: []}
+    by_kind: dict[bool, list[Path]] = {False: [], True: []}
     for place, folders, files in os.walk(root, followlinks=True):
         is_flo = not numbers_of(files, FLOW_XY[0])
         if not is_flo or any(name.endswith(".flo") for name in files):
-            found[is_flo].append(Path(place))
+            by_kind[is_flo].append(Path(place))
             folders.clear()
         folders[:] = [name for name in folders if not name.startswith(".")]
-    if bool(found[True]) == bool(found[False]):
-        what = f"both of {found[True][0]} and {found[False][0]}; name one of" if found[True] else "neither of"
+    if bool(by_kind[True]) == bool(by_kind[False]):
+        what = f"both of {by_kind[True][0]} and {by_kind[False][0]}; name one of" if by_kind[True] else "neither of"
         raise ValueError(f"{root}: holds {what} .flo files and JPEG pairs {FLOW_XY[0].format(1)}, ...")
-    return sorted(found[True] or found[False]), bool(found[True])
+    return sorted(by_kind[True] or by_kind[False]), bool(by_kind[True])
 
 
 def flow_files(folder: Path) -> list[tuple[Path, ...]]:

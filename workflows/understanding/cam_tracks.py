@@ -41,16 +41,9 @@ class Track:
 
 
 def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:
-    """Cut a video into clips; without a `step` those of `datasets.clip_starts`, with every frame in one.
+    """Cut a video into clips of `length` shown frames; without a `step` those of `datasets.clip_starts`.
 
-    Args:
-        frames: Of the video, >= 1.
-        length: Frames that a network is shown of a clip.
-        stride: Steps from one of them to the next.
-        step: Frames from clip to clip.
-
-    Raises:
-        ValueError: If the step would leave frames out.
+    Every frame is in one; raises ValueError if the step, in frames from clip to clip, would leave some out.
     """
     last, reach = last_start(frames, length, stride), length * stride
     if step and step > reach:
@@ -83,21 +76,21 @@ def track(
     name: str, network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence[Clip], target: int, layer: str
 ) -> Track:
     """Compute a network's heat, the mean where clips overlap; every frame is covered by one. Raises as `evidence`."""
-    found = [evidence(network, batch, target, layer) for batch in batches(network, video, clips)]
-    maps, logits = (torch.cat([getattr(part, kind) for part in found]).cpu() for kind in ("maps", "logits"))
+    parts = [evidence(network, batch, target, layer) for batch in batches(network, video, clips)]
+    maps, logits = (torch.cat([getattr(part, kind) for part in parts]).cpu() for kind in ("maps", "logits"))
     frames, places = video[network.view].shape[1], maps.shape[2:]
     heat, probability, counts = torch.zeros(frames, *places), torch.zeros(frames), torch.zeros(frames)
-    for clip, coarse, own in zip(clips, maps, logits.softmax(1)[:, target], strict=True):
+    for clip, coarse, share in zip(clips, maps, logits.softmax(1)[:, target], strict=True):
         numbers = torch.tensor(clip.covered)
         fine = stretch(coarse[None], (len(numbers), *places))[0]
         heat.index_add_(0, numbers, fine)
-        probability.index_add_(0, numbers, own.expand(len(numbers)))
+        probability.index_add_(0, numbers, share.expand(len(numbers)))
         counts.index_add_(0, numbers, torch.ones(len(numbers)))
     heat /= counts[:, None, None]
     return Track(
         name=name,
         view=network.view,
-        layer=found[0].layer,
+        layer=parts[0].layer,
         heat=over_greatest(heat),
         curve=over_greatest(heat.mean((1, 2))),
         probability=(probability / counts).numpy(),

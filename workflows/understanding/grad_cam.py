@@ -79,10 +79,10 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     place, path, sources = choose_device(str(device)), Path(video), listed(networks)
     files = distinct_names(sources, "its pictures would be the same: leave it out once")
     trained = load_trained(sources, files, class_names=class_names, recipe=recipe)
-    states = [one.state for one in trained]
+    states = [loaded.state for loaded in trained]
     labels = check_names(names or default_names(states), len(states))
     clip, classes = common_recipe(files, states), states[0]["class_names"]
-    shown = [one.network.to(place) for one in trained]
+    shown = [loaded.network.to(place) for loaded in trained]
     chosen = find_class(target, classes) if target else None
     frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)))
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)

@@ -125,7 +125,7 @@ def features_of(
 ) -> Iterator[list[Tensor]]:
     """Yield features of the clips of each batch: (N, D) for every network and level."""
     channels = [network.network.feature_channels for network in networks]
-    chosen = [[counterpart(level, channels[0], own) for level in levels_of(networks)] for own in channels]
+    chosen = [[counterpart(level, channels[0], widths) for level in levels_of(networks)] for widths in channels]
     with torch.inference_mode():
         for batch in tqdm(loader, "clips", leave=False, disable=None):
             clips = {name: x.to(device) for name, x in batch.items() if isinstance(x, Tensor)}

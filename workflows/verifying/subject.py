@@ -65,6 +65,6 @@ def load_system(opt: Namespace, file: str) -> System:
 
 def taken(given: Collection[str], stream: Stream, stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the options of `names` as stored that were not given; no difference of flow is refused."""
-    own = {name: stored[name] for name in names if name in stored and name not in given}
+    options = {name: stored[name] for name in names if name in stored and name not in given}
     modality = {} if "modality" in (*given, *stored) else {"modality": modality_of([stream])}
-    return modality | own | {"allow_flow_mismatch": True}
+    return modality | options | {"allow_flow_mismatch": True}

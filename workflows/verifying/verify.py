@@ -1,11 +1,15 @@
 """Verification of a checkpoint: score it again, compare with its stated numbers, and explain differences."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
+
+from engine import checkpoint
+from engine.checkpoint import tensor_file
+from opts import TESTED
 
 from .causes import LIKELY, Cause, causes
 from .measure import Comparison, Measurement, measure
-from .record import record
 from .subject import System
 
 NAMES = {"val": "validation clips", "test": "test videos"}
@@ -102,8 +106,8 @@ def verdict(
         likely = " and ".join(cause.name for cause in why[part] if cause.verdict == LIKELY)
         texts.append(f"{numbers}: different; {f'likely: {likely}' if likely else 'no likely cause seen'}")
     if recorded:
-        said = "not recorded" if why else "recorded"
-        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {said}")
+        ending = "not recorded" if why else "recorded"
+        texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {ending}")
     return f"{'DIFFERENT' if why else 'equal'}: {'; '.join(texts)}"
 
 
@@ -114,3 +118,28 @@ def as_text(report: dict[str, Any]) -> str:
         lines += ["", f"| {NAMES[part]}: cause | is it? | evidence |", "|---|---|---|"]
         lines += [f"| {row['name']} | {row['verdict']} | {row['evidence']} |" for row in rows]
     return "\n".join(lines)
+
+
+def record(system: System, measured: Measurement) -> dict[str, Any]:
+    """Write a test's measured result into its checkpoint as "tested", whole or not at all.
+
+    A file of bare weights becomes one with a "state_dict".
+
+    Returns:
+        The entry: metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how.
+
+    Raises:
+        ValueError: If the file holds what a checkpoint may not.
+    """
+    options = {name: getattr(system.test_opt, name) for name in TESTED}
+    entry = {**measured.metrics, "clips": measured.clips, "data": measured.data, "options": options}
+    state = dict(system.state) if "state_dict" in system.state else {"state_dict": dict(system.state)}
+    path = Path(system.file)
+    if path.suffix == tensor_file.SUFFIX:
+        tensor_file.write(path, state | {"tested": entry}, system.file)
+        return entry
+    try:
+        checkpoint.save(path, state | {"tested": entry})
+    except TypeError as error:
+        raise ValueError(f"{path}: cannot be rewritten ({error}): export it first, see docs/verify.md") from None
+    return entry

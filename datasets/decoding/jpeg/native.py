@@ -80,14 +80,9 @@ def decode(
 ) -> None:
     """Decode what a view shows of images.
 
-    Args:
-        images: JPEG, all of one size.
-        channels: 3 for RGB, 1 for grey levels.
-        size: Height and width of the images.
-        view: Of such images.
-        out: To be filled: (channels, images, window height, window width), without gaps.
-        fast: Decode at half the size where the box is at least twice as high and as wide as what it is resized to.
-        isa: Code path, one of `ISAS`.
+    They are JPEG, all of one size (height and width). `out` is filled: (channels, images, window height, window width),
+    without gaps; channels are 3 for RGB, 1 for grey levels. `fast` is decoding at half the size where the box is at
+    least twice as high and as wide as what it is resized to.
 
     Raises:
         ImageError: If one is damaged, of another size, or of a kind that is not decoded here.
@@ -140,8 +135,8 @@ def isa_used() -> str:
 
 def jpeg_libraries() -> list[str]:
     """List where libjpeg-turbo may be: in the system, and in the wheel of Pillow."""
-    found = importlib.util.find_spec("PIL")
-    folder = Path(found.origin).parent if found and found.origin else Path()
+    pillow = importlib.util.find_spec("PIL")
+    folder = Path(pillow.origin).parent if pillow and pillow.origin else Path()
     bundled = [*folder.parent.glob("[Pp]illow.libs/libjpeg*.so*"), *folder.glob(".dylibs/libjpeg*.dylib")]
     return [*SYSTEM_LIBRARIES, *map(str, sorted(bundled))]
 
