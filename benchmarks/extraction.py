@@ -1,15 +1,14 @@
 """Overhead of decoding, JPEG and files on flow: CPU time of a whole extraction over that of its flow alone.
 
-Both run in turn on the same made-up videos, in one process with one worker, as a table and JSON. With --videos FILE ...
-frames alone are extracted of those, with our reader and with OpenCV's VideoCapture in its place.
+Both run in turn on the same made-up videos, in one process with one worker, as a table and JSON.
 """
 
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import pairwise, repeat
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,15 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, ratios, spread
 from benchmarks.synthetic.textures import Image, leaves
 from datasets import read_video
-from datasets.decoding.video.outline import known_outline
-from datasets.decoding.video.rates import resample
-from datasets.decoding.video.sizes import Scaler
 from engine.command import cli
 from flow import BACKENDS, PRESETS
 from sts_common.timing import alternated
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
-from workflows.extracting.image_folder import RGB, ImageFolder
-from workflows.extracting.tasks import Tasks
+from workflows.extracting.image_folder import RGB
 from workflows.extracting.video_folder import Job, extract_video
 from workflows.shared.processes import SharedCounters, Worker, single_threaded_libraries
 
@@ -45,7 +40,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--frames", type=int, default=20, help="of each video")
     parser.add_argument("--backend", default="auto", choices=BACKENDS, help="of the flow")
     parser.add_argument("--presets", nargs="+", default=["opencv", "fast"], choices=PRESETS, help="of the flow")
-    parser.add_argument("--videos", type=Path, nargs="+", metavar="FILE", help="compare the readers of video files")
     parser.add_argument("--seed", type=int, default=0, help="of the videos")
     return parser.parse_args(argv)
 
@@ -53,8 +47,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 def main(opt: Namespace) -> Record:
     """Measure, print the table, write the JSON."""
     check_least(opt, frames=2, rounds=1)
-    if opt.videos:
-        return compare_readers(opt)
     recipes = {preset: FlowRecipe(backend=opt.backend, preset=preset) for preset in opt.presets}
     record: Record = {"environment": environment(), "frames": opt.frames, "backend": opt.backend}
     record["presets"] = {preset: [] for preset in recipes}
@@ -85,50 +77,6 @@ def measure(video: Path, recipe: Recipe) -> dict[str, float]:
     calls["flow"]()
     rounds = alternated(calls, rounds=2)
     return {name: sum(seconds[name].cpu for seconds in rounds) / len(rounds) for name in calls}
-
-
-def compare_readers(opt: Namespace) -> Record:
-    """Measure CPU milliseconds per extracted frame, the least of the rounds: other work can only add to it."""
-    recipe, record = Recipe(), {"environment": environment(), "videos": {}}
-    with tempfile.TemporaryDirectory() as folder, single_threaded_libraries():
-        images = ImageFolder(Path(folder), recipe, lambda *numbers: None)
-
-        def extract(frames: Callable[[Path], Iterable[MatLike]], video: Path) -> int:
-            known_outline.cache_clear()
-            with Tasks(lambda: 1, 1) as tasks:
-                return images.write_all(frames(video), None, tasks)["rgb"]
-
-        for video in opt.videos:
-            calls = {
-                "ours": partial(extract, partial(read_video, bgr=True), video),
-                "opencv": partial(extract, opencv_video, video),
-            }
-            counts = {name: call() for name, call in calls.items()}
-            rounds = alternated(calls, opt.rounds)
-            least = {name: min(1000 * seconds[name].cpu for seconds in rounds) / counts[name] for name in calls}
-            record["videos"][video.name] = least | {"frames": counts["ours"], "ratio": least["opencv"] / least["ours"]}
-    header = ["video", "frames", "ms a frame: ours", "OpenCV", "times as fast"]
-    rows = [
-        [name, str(row["frames"]), f"{row['ours']:.2f}", f"{row['opencv']:.2f}", f"{row['ratio']:.2f}"]
-        for name, row in record["videos"].items()
-    ]
-    return publish(opt.out, record, f"{record['environment']['cpu']}\n\n{markdown(header, rows)}")
-
-
-def opencv_video(path: Path) -> Iterator[MatLike]:
-    """Yield frames as `read_video` does with `bgr`, by OpenCV's reader: in ordinary files the same ones."""
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-
-    def timed() -> Iterator[tuple[float, MatLike]]:
-        start = None
-        while capture.grab():
-            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
-            start = seconds if start is None else start
-            yield seconds - start, capture.retrieve()[1]
-
-    scale = Scaler(256, path)
-    for frame, ticks in resample(timed(), 25.0, 1 / capture.get(cv2.CAP_PROP_FPS), path):
-        yield from repeat(scale(frame), ticks)
 
 
 def table(record: Record) -> str:

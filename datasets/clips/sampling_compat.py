@@ -43,8 +43,9 @@ def ibm_segments(
 ) -> list[int]:
     """Sample segments for training as in IBM's Action Recognition Study: all segments share their draw.
 
-    `length` are the frames of one snippet of each segment, `stride` the snippets per segment: there are `length * stride`
-    frames. A snippet has `segment_length` of them, 1 for RGB, 5 for flow, and begins at one of its `stack_positions`.
+    `length` are the frames of one snippet of each segment, `stride` the snippets per segment, so that there are
+    `length * stride` frames. A snippet has `segment_length` of them, 1 for RGB, 5 for flow, and begins at one of its
+    `stack_positions`.
     """
     positions, groups = stack_positions(num_frames, segment_length), length // segment_length
     chosen = ibm_positions(positions, groups, rng, stride)
