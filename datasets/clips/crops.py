@@ -33,10 +33,8 @@ class TestCrops:
     One crop is the centre, as in validation. Three lie side by side along the long side: its two ends, then the centre.
     Five are the corners and the centre, ten these each followed by its mirror image (IBM's Action Recognition Study).
     Crops move in quarters of the room about them, rounded down. Their side is `size` in pixels; frames are resized to
-    `short_side`, by default `size`.
-
-    Raises:
-        ValueError: If there is no such number of crops, or they are larger than the resized frame.
+    `short_side`, by default `size`. Raises ValueError if there is no such number of crops, or they are larger than the
+    resized frame.
     """
 
     def __init__(self, size: int, crops: int = 1, short_side: int | None = None) -> None:
@@ -84,10 +82,7 @@ class TwoStreamCrops(TestCrops):
     """The ten crops of "very deep two-stream" networks: corners, centre and their mirror images.
 
     Frames are resized to 256 x 340 whatever their shape, and the centre is two columns right of the middle. Crops are
-    of 224 pixels in the publication.
-
-    Raises:
-        ValueError: If a crop is larger than 256, or the short side is another one.
+    of 224 pixels in the publication. Raises ValueError if a crop is larger than 256, or the short side is another one.
     """
 
     FRAME = (256, 340)

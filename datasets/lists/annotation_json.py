@@ -11,9 +11,8 @@ from .annotations import read_text
 def read_json(path: Path) -> Any:
     """Read the value of a JSON file.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is not JSON, has numbers that are none, or an object has a key twice.
+    Raises FileNotFoundError if there is no such file; ValueError if it is not JSON, has numbers that are none, or an
+    object has a key twice.
     """
     return parse_json(path, read_text(path))
 

@@ -138,8 +138,7 @@ def stop_at(problems: list[str]) -> None:
 def check_path(path: str) -> str:
     r"""Normalise a listed path; `\udce9` in it is the byte E9 of a file name that is no UTF-8.
 
-    Raises:
-        ValueError: If it names nothing, or leads out of the root of the videos.
+    Raises ValueError if it names nothing, or leads out of the root of the videos.
     """
     path = BYTE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
     if not PECULIAR.intersection(path.split("/")) and "\0" not in path:

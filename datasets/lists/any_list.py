@@ -35,11 +35,8 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
     Labels are numbers from `first` on, or class names, which are numbered in the order of the class file, without one
     in that of the names. A group is what the column "group" says, or the path without the number at its end. `strip` is
     taken from the beginning of absolute paths. Of lists whose names have "split1", "split2", "split3" the split tells
-    which.
-
-    Raises:
-        FileNotFoundError: If there is no such list.
-        ValueError: If it is not clear which, a row is malformed or its class unknown.
+    which. Raises FileNotFoundError if there is no such list; ValueError if it is not clear which, a row is malformed or
+    its class unknown.
     """
     family = find_family(annotation_path, split)
     tables = {name: read_table(file) for name, file in family.files.items()}

@@ -101,10 +101,8 @@ class Tree(NamedTuple):
 def find_tree(root: Path) -> Tree:
     """Find every video file at any depth below the class folders; where there is none, every folder of frames.
 
-    Where no class folder holds a file, as in Something-Something, the videos are the files in the root itself.
-
-    Raises:
-        FileNotFoundError: If there is no such folder, or it holds no video.
+    Where no class folder holds a file, as in Something-Something, the videos are the files in the root itself. Raises
+    FileNotFoundError if there is no such folder, or it holds no video.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; it must hold one folder of videos per class")

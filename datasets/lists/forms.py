@@ -62,9 +62,8 @@ class Table(NamedTuple):
 def read_table(path: Path) -> Table:
     """Read a list in whatever form it is, "path" if it has no labels.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is empty or no CSV, or rows are unlike the others.
+    Raises FileNotFoundError if there is no such file; ValueError if it is empty or no CSV, or rows are unlike the
+    others.
     """
     text = read_text(path)
     if table := read_named(path, text):

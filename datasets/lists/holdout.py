@@ -12,10 +12,8 @@ def hold_out(entries: Sequence[Entry], fraction: float) -> tuple[list[Entry], li
 
     Whole groups are held out, since clips of one source look alike, and in every class about `fraction` of the clips:
     at least one group, but never the last, so that none is held out if every class is one group. The choice depends on
-    the names alone, so that all streams and seeds hold out the same videos.
-
-    Raises:
-        ValueError: If the fraction is outside (0, 1).
+    the names alone, so that all streams and seeds hold out the same videos. Raises ValueError if the fraction is
+    outside (0, 1).
     """
     if not 0 < fraction < 1:
         raise ValueError(f"--val_fraction must lie in [0, 1), got {fraction}")

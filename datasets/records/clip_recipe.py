@@ -129,10 +129,8 @@ def check_flow(
 ) -> None:
     """Refuse flow that a network would misread: if its encoding or its frames are not those of the checkpoint `source`.
 
-    Images are the metadata of those in use, see `provenance`, which lie at `where`.
-
-    Raises:
-        ValueError: If the encoding of flow or its frames differ.
+    Images are the metadata of those in use, see `provenance`, which lie at `where`. Raises ValueError if the encoding
+    of flow or its frames differ.
     """
     if differences := flow_mismatch(dict(images), recipe.get("provenance", {})):
         raise ValueError(

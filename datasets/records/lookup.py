@@ -42,11 +42,9 @@ def find_videos(
 
     Streams that every video `needs`; `missing` "skip" leaves out what cannot be used, and says so. There are `spare`
     frames after the last usable one: 1 where something is made of a frame and the next one. Facts `located` by a
-    manifest are taken by the path of an entry; other videos are looked for on the disk.
-
-    Raises:
-        FileNotFoundError: If the root is absent, or a video is and `missing` is "error".
-        ValueError: If no video is left, or one cannot be used and `missing` is "error".
+    manifest are taken by the path of an entry; other videos are looked for on the disk. Raises FileNotFoundError if the
+    root is absent, or a video is and `missing` is "error"; ValueError if no video is left, or one cannot be used and
+    `missing` is "error".
     """
     if not store.root.is_dir():
         raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")

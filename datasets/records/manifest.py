@@ -43,8 +43,7 @@ class Manifest:
     def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
         """Check that some videos, drawn by `seed`, still are what the manifest says.
 
-        Raises:
-            ValueError: If one is not: the folder has changed since the audit.
+        Raises ValueError if one is not: the folder has changed since the audit.
         """
         for path in random.Random(seed).sample(sorted(self.rows), min(count, len(self.rows))):
             if change := self.change(store, path):

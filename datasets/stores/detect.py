@@ -47,9 +47,8 @@ STORES: dict[str, Callable[[Path, ReadOptions], Store]] = {
 def open_store(kind: str, root: Path, entries: Sequence[Entry], options: ReadOptions = DEFAULT) -> Store:
     """Open the videos below `root` in one of `STORES`, or "auto": what fits some of the videos.
 
-    Raises:
-        FileNotFoundError: If the root is absent, or "auto" finds none of the videos.
-        ValueError: If there is no such kind, or "auto" finds nothing that fits the videos.
+    Raises FileNotFoundError if the root is absent, or "auto" finds none of the videos; ValueError if there is no such
+    kind, or "auto" finds nothing that fits the videos.
     """
     if kind == "auto":
         kind = detect_layout(root, entries)

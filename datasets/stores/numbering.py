@@ -71,9 +71,7 @@ def count_frames(folder: Path, names: Collection[str], patterns: Sequence[Patter
 def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, int]:
     """Read images per stream from those files among `names` that tools leave when a video is complete.
 
-    Raises:
-        FileNotFoundError: If such a file is not in the folder.
-        ValueError: If `n_frames` holds no number.
+    Raises FileNotFoundError if such a file is not in the folder, ValueError if `n_frames` holds no number.
     """
     stated = {}
     if N_FRAMES in names:

@@ -24,8 +24,7 @@ OPEN = 64  # files that a process keeps open
 class PackedVideos:
     """Packed clips, a `store.Store`. A video is located at the path of its files without `.STREAM.clips`.
 
-    Raises:
-        ValueError: If the record of how they were packed is damaged.
+    Raises ValueError if the record of how they were packed is damaged.
     """
 
     def __init__(self, root: Path, decode: str = "exact", decoder: str = "auto") -> None:

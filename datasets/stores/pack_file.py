@@ -23,9 +23,7 @@ SPARSE = 2  # files farther apart than this many times their bytes are read one 
 class PackFile:
     """An open file of packed clips; any thread may read it.
 
-    Raises:
-        FileNotFoundError: If it is not there.
-        ValueError: If it is damaged, or of another version.
+    Raises FileNotFoundError if it is not there; ValueError if it is damaged, or of another version.
     """
 
     def __init__(self, path: Path) -> None:

@@ -91,10 +91,8 @@ def counted_streams(needs: Collection[str]) -> tuple[str, ...]:
 def usable_frames(counts: Mapping[str, int], flow_lag: int) -> int:
     """Count the frames 1 to n that a video can be read at: those that have a flow where flow is counted.
 
-    A surplus frame or flow at the end is a video that was not extracted to its end, or by two tools.
-
-    Raises:
-        ValueError: If the two counts do not fit each other.
+    A surplus frame or flow at the end is a video that was not extracted to its end, or by two tools. Raises ValueError
+    if the two counts do not fit each other.
     """
     if "flow" not in counts:
         return counts["rgb"]

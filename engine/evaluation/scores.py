@@ -187,10 +187,8 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
     """Put the streams of several score files side by side, in the order of videos of the first.
 
     The names of the files are for errors. A stream name that comes again is numbered: "rgb", "rgb-2". What not all have
-    is left out, `activated` also if the activations differ.
-
-    Raises:
-        ValueError: If they are not of the same videos, labels and classes.
+    is left out, `activated` also if the activations differ. Raises ValueError if they are not of the same videos,
+    labels and classes.
     """
     parts = numbered(parts)
     source, first = parts[0]

@@ -105,10 +105,8 @@ def score_videos(
     """Compute mean scores of every video under every network.
 
     Each clip is read once for all networks, and memory does not depend on the length of the videos. The networks take a
-    batch of clips with "label" and the "index" of their video, (N,), and pick their stream.
-
-    Raises:
-        EvaluationCountError: If a video was not seen clip by clip exactly once.
+    batch of clips with "label" and the "index" of their video, (N,), and pick their stream. Raises EvaluationCountError
+    if a video was not seen clip by clip exactly once.
     """
     for network in networks:
         network.eval()

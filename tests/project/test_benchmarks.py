@@ -347,7 +347,7 @@ def test_without_a_native_decoder_its_forms_are_left_out_with_the_reason(made_up
     assert {name: missing[name] for name in ("native", "fast", "pack")} == dict.fromkeys(
         ("native", "fast", "pack"), "no compiler"
     )
-    assert not loading.floor_is_there()
+    assert list(loading.calls_of(SUBJECTS["RGB clip"], {}, [])) == ["original"]
 
 
 def test_tables_of_loading_have_ratios_of_rounds():

@@ -83,9 +83,8 @@ def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
 def mean_over_splits(files: Sequence[str], use: Sequence[str] | None = None) -> Row:
     """Average every system, of the streams to `use` in this order or all, over a score file of each split.
 
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the files are not of the splits of one data set, or there is no such stream.
+    Raises FileNotFoundError if a file is missing; ValueError if the files are not of the splits of one data set, or
+    there is no such stream.
     """
     refuse_repeated(use)
     splits = load_splits(files, use)

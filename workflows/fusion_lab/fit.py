@@ -26,8 +26,7 @@ HOW = "score the held-out training videos: test_two_stream.py --test_subset val 
 def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
     """Refuse score files, given for fitting with their names, on which nothing may be fitted.
 
-    Raises:
-        ValueError: If a file is not of held-out videos, or of some that are tested on, or of other data or classes.
+    Raises ValueError if a file is not of held-out videos, or of some that are tested on, or of other data or classes.
     """
     tested = set(test.video)
     for path, scores in parts:

@@ -18,9 +18,8 @@ SUBSETS_UP_TO = 4  # streams; more have too many combinations to print
 def load_splits(paths: Sequence[str], use: Sequence[str] | None) -> list[Scores]:
     """Load a score file per split, in the order of splits, with the streams to `use` or all of them.
 
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If a file does not say its split, splits repeat, or the files are not of the same kind.
+    Raises FileNotFoundError if a file is missing; ValueError if a file does not say its split, splits repeat, or the
+    files are not of the same kind.
     """
     if len(paths) < 2:
         raise ValueError("--splits: give a score file of each split, two at least")

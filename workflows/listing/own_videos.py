@@ -21,11 +21,8 @@ log = logging.getLogger(__name__)
 def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
     """List the videos that `find_tree` finds, all for training, by class folder; and as they were found.
 
-    What is left out is said.
-
-    Raises:
-        FileNotFoundError: If there is no such folder, or it holds no class with a video.
-        ValueError: If two videos would have the same name, or a video lies in no class.
+    What is left out is said. Raises FileNotFoundError if there is no such folder, or it holds no class with a video;
+    ValueError if two videos would have the same name, or a video lies in no class.
     """
     videos, search = tree = find_tree(root)
     strays = [f"{video.path}{video.suffix}" for video in videos if not video.folder]

@@ -38,10 +38,8 @@ PATTERNS = (
 def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
     """Group entries by the match of a regular expression in the path.
 
-    That is its group `source`, without one its first parenthesis, without any all of it.
-
-    Raises:
-        ValueError: If the expression is malformed, or a path has no such part.
+    That is its group `source`, without one its first parenthesis, without any all of it. Raises ValueError if the
+    expression is malformed, or a path has no such part.
     """
     try:
         search = re.compile(expression).search

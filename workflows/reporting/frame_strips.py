@@ -38,11 +38,8 @@ class Strip(NamedTuple):
 def strips_of(scores: Scores, frame_dir: str) -> Callable[[int], Strip]:
     """Return what draws frames of a video, by its position among the scores.
 
-    They are in `frame_dir`, or where the scores say that they were.
-
-    Raises:
-        FileNotFoundError: If they are not there.
-        ValueError: If nothing says where they are, or they are stored in no way that is known.
+    They are in `frame_dir`, or where the scores say that they were. Raises FileNotFoundError if they are not there;
+    ValueError if nothing says where they are, or they are stored in no way that is known.
     """
     options = scores.about.get("options", {})
     place = frame_dir or str(options.get("frame_dir") or "")

@@ -83,9 +83,7 @@ def find_files(roots: Iterable[Path]) -> list[Path]:
 def read_files(roots: Sequence[Path]) -> list[ScoreFile]:
     """Read all score files; other files are refused where named, and skipped with a warning in a folder.
 
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If one that was named is damaged or no score file.
+    Raises FileNotFoundError if there is none, ValueError if one that was named is damaged or no score file.
     """
     read = []
     for path in find_files(roots):

@@ -160,11 +160,8 @@ def show_flow(  # noqa: PLR0913  an interface of keywords
 ) -> Path:
     """Draw frames of a video beside its flow in colours, as utils1/show_flow.py does with its options.
 
-    `full_colour` is --max, pixels per frame, and `quantisation` --quant. Returns the picture's path.
-
-    Raises:
-        FileNotFoundError: If nothing is there.
-        ValueError: If there is no flow in it, or nothing says a bound.
+    `full_colour` is --max, pixels per frame, and `quantisation` --quant. Returns the picture's path. Raises
+    FileNotFoundError if nothing is there; ValueError if there is no flow in it, or nothing says a bound.
     """
     path = out or Path(f"{source.absolute().stem}_flow.png")
     if path.suffix not in (".png", ".mp4"):

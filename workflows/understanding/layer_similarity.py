@@ -39,9 +39,7 @@ class StoredNetwork(NamedTuple):
 def read_networks(student: str, teacher: str, baseline: str | None = None) -> dict[str, StoredNetwork]:
     """Read the checkpoints of a student, of its teacher and of a network that had none, by their roles.
 
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, or there twice.
+    Raises FileNotFoundError if a file is missing; ValueError if one is damaged, or there twice.
     """
     roles = {"student": student, "teacher": teacher, "baseline": baseline}
     paths = {role: path for role, path in roles.items() if path}

@@ -41,9 +41,8 @@ class System:
 def load_system(opt: Namespace, file: str) -> System:
     """Read a checkpoint; options of the test scripts that were not `given` are taken from it.
 
-    Raises:
-        FileNotFoundError: If the checkpoint or the annotation is missing.
-        ValueError: If it is damaged, or of other classes than the annotation.
+    Raises FileNotFoundError if the checkpoint or the annotation is missing; ValueError if it is damaged, or of other
+    classes than the annotation.
     """
     state = checkpoint.load(file)
     for name in ("options", "recipe", "metrics", "data", "tested"):

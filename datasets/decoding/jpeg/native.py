@@ -82,10 +82,8 @@ def decode(
 
     They are JPEG, all of one size (height and width). `out` is filled: (channels, images, window height, window width),
     without gaps; channels are 3 for RGB, 1 for grey levels. `fast` is decoding at half the size where the box is at
-    least twice as high and as wide as what it is resized to.
-
-    Raises:
-        ImageError: If one is damaged, of another size, or of a kind that is not decoded here.
+    least twice as high and as wide as what it is resized to. Raises ImageError if one is damaged, of another size, or
+    of a kind that is not decoded here.
     """
     failure = FailureRecord()
     arguments = (images.data, images.sizes, images.number, *size, channels, view_record(view, fast, isa))
