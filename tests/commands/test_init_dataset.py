@@ -25,9 +25,9 @@ from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
 from utils1 import extract_frames_flows, report
 from utils1.init_dataset import main, parse_args
-from workflows.listing.grouped_split import split_groups
 from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
+from workflows.listing.sources import split_groups
 from workflows.predicting.options import build_parser
 
 ODD = ["a b", "it's", 'say "hi"', "a,b;c", "-dash", "ünï", "[x]#1", "a:b", "tab\there", "line\nbreak", "%d"]

@@ -21,7 +21,7 @@ from models import MODELS, Output, StreamNetwork
 from models.analysis.gradcam import choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows.shared import films
-from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, looked_at, scale_colours
+from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, pictured, scale_colours
 from workflows.understanding.cam_tracks import Track, cut, track
 from workflows.understanding.grad_cam import default_names
 
@@ -228,7 +228,7 @@ def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
     subject = Subject("film", "run", {"rgb": [picture], "flow": [picture]}, 25.0)
     for stream, grey in (("rgb", True), ("flow", False)):
         seen = Track("a", stream, "layer3", **values, probability=np.ones(1, np.float32), logits=torch.zeros(2))
-        shown = looked_at(seen, subject, 0)
+        *_, (_, _, (shown,)) = pictured([seen], subject, [0], [0])
         assert (len({*shown[0, 0].tolist()}) == 1) == grey
 
 

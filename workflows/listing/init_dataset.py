@@ -11,13 +11,12 @@ from datasets.lists.entries import Entry
 from sts_common import counted
 
 from ..shared.command_lines import quoted
-from .grouped_split import group_alone, split_groups
 from .list_writers import Lists, table
 from .looks import inspect_videos
 from .make_lists import put
 from .own_videos import clashes, follow_links, list_own
 from .recommended import CONFIG, choose_network, next_commands, shown
-from .source_patterns import count_sources, grouped, per_class, sensible
+from .sources import count_sources, group_alone, grouped, per_class, sensible, split_groups
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from ..shared.templates import percent
-from .accuracies import TOP
 from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
-from .group_report import GroupReport
+from .group_report import TOP, GroupReport
 from .plain_forms import METRICS, shown
 from .score_files import NOT_STATED
 

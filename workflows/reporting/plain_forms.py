@@ -7,8 +7,7 @@ from typing import Any
 
 from ..shared.tables import as_csv
 from ..shared.templates import load_template
-from .accuracies import TOP
-from .group_report import GroupReport
+from .group_report import TOP, GroupReport
 
 TEMPLATE = Path(__file__).with_name("report.md.jinja")
 METRICS = ("top1", "top5", "mean_class")

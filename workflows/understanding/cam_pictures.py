@@ -71,19 +71,25 @@ def scale_colours(values: NDArray[np.float32]) -> Picture:
     return np.asarray(cv2.applyColorMap((255 * values).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1], np.uint8)
 
 
-def looked_at(track: Track, subject: Subject, i: int) -> Picture:
-    """Draw a network's heat on a frame, counted from 0."""
-    show = lit if parse_view(track.view).stream.vectors else heated
-    return show(subject.pictures[track.view][i], track.heat[i])
+def pictured(
+    tracks: Sequence[Track], subject: Subject, frames: Sequence[int], shown: Sequence[int]
+) -> Iterator[tuple[str, Colour, list[Picture]]]:
+    """Yield label, colour and pictures of `shown` frames: each clip, then the heat and the probability of each network.
+
+    Frames, of which the probability is a mean, are counted from 0.
+    """
+    for name, images in subject.pictures.items():
+        yield f"{name} clip", INK, [images[i] for i in shown]
+    for track, colour in zip(tracks, COLOURS, strict=False):
+        show = lit if parse_view(track.view).stream.vectors else heated
+        label = f"{track.name}, {track.layer}: {track.probability[list(frames)].mean():.2f}"
+        yield label, colour, [show(subject.pictures[track.view][i], track.heat[i]) for i in shown]
 
 
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
     """Draw some frames of a clip, counted from 0, with each network's heat, and the curves of the evidence."""
     shown = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))]
-    rows = [(f"{name} clip", INK, [images[i] for i in shown]) for name, images in subject.pictures.items()]
-    for track, colour in zip(tracks, COLOURS, strict=False):
-        images = [looked_at(track, subject, i) for i in shown]
-        rows.append((caption(track, frames), colour, images))
+    rows = list(pictured(tracks, subject, frames, shown))
     width = len(shown) * (TILE + GAP) - GAP
     height = 2 * MARGIN + LINE + len(rows) * (LINE + TILE + MARGIN) + LINE + CURVE
     sheet = Image.new("RGB", (width + 2 * MARGIN, height + MARGIN), PAPER)
@@ -115,10 +121,7 @@ def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
     for i in range(length):
         sheet = ground.copy()
         draw = ImageDraw.Draw(sheet)
-        cells = [(f"{name} clip", INK, images[i]) for name, images in subject.pictures.items()]
-        for track, colour in zip(tracks, COLOURS, strict=False):
-            cells.append((caption(track, [i]), colour, looked_at(track, subject, i)))
-        for column, (label, colour, image) in enumerate(cells):
+        for column, (label, colour, (image,)) in enumerate(pictured(tracks, subject, [i], [i])):
             x = MARGIN + column * (PANEL + GAP)
             write(draw, (x, top), label, colour)
             sheet.paste(tile(image, PANEL), (x, top + LINE))
@@ -141,11 +144,6 @@ def heading(sheet: Image.Image, title: str, width: int) -> None:
     draw.text((left - 10, MARGIN - 2), SCALE, GREY, small, anchor="ra", align="right")
     room = left - 20 - round(draw.textlength("of the greatest", small)) - MARGIN
     draw.text((MARGIN, MARGIN - 2), fitted(draw, title, room, 18), INK, ImageFont.load_default(18))
-
-
-def caption(track: Track, frames: Sequence[int]) -> str:
-    """Format a network's name, and its probability of the class in some frames."""
-    return f"{track.name}, {track.layer}: {track.probability[list(frames)].mean():.2f}"
 
 
 def draw_curves(curves: Sequence[NDArray[np.float32]], width: int) -> Image.Image:
