@@ -3,11 +3,10 @@
 import gc
 import json
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 Row = list[Any]  # `Facts` as JSON has them
 
-NONE = type(None)
 MOST = 1e9  # frames, pixels, frames per second
 
 
@@ -21,22 +20,12 @@ class Facts(NamedTuple):
     first: int  # number of the first image in the file names
     width: int  # of its images, in pixels
     height: int  # likewise
-    fps: float | None  # frames per second, None if nothing says so
+    fps: float | int | None  # frames per second, None if nothing says so
     hash: str  # equal for videos of equal content; HASH says of what it is made
 
 
 HASH = "blake2b of the length of each file, and of 64 kB at beginning, middle and end of the first, middle and last one"
-TYPES: tuple[set[type], ...] = (
-    {str},
-    {str, NONE},
-    {int, NONE},
-    {int, NONE},
-    {int},
-    {int},
-    {int},
-    {float, int, NONE},
-    {str},
-)
+TYPES = [set(get_args(kind) or [kind]) for kind in Facts.__annotations__.values()]  # of the columns
 
 
 def parse_rows(lines: list[str]) -> list[Row] | None:

@@ -63,11 +63,6 @@ def count_numbers(planes: Sequence[Plane], numbers: Sequence[set[int]], first: i
     return last + 1 - first
 
 
-def count_frames(folder: Path, names: Collection[str], patterns: Sequence[Pattern]) -> int:
-    """Count the frames of a stream with files `names` in one folder, 0 if it has none; raises as `count_numbers`."""
-    return count_numbers([Plane(folder, pattern) for pattern in patterns], [numbers_of(names, p) for p in patterns])
-
-
 def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, int]:
     """Read images per stream from those files among `names` that tools leave when a video is complete.
 

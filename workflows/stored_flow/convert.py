@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from datasets.stores.layouts import DONE, LAYOUTS
-from datasets.stores.numbering import count_frames, list_names
+from datasets.stores.numbering import Plane, count_numbers, list_names, numbers_of
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
 from flow.encoding import check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
@@ -35,7 +35,7 @@ from .flow_files import (
     read_levels,
 )
 
-RGB = LAYOUTS["sts"]["rgb"]
+RGB = LAYOUTS["sts"]["rgb"][0]
 FLO = "{:05d}.flo"
 
 AnyJob = TypeVar("AnyJob")
@@ -100,8 +100,8 @@ def convert_flow(files: Sequence[Path], job: Job, part: Path, number: int) -> di
 
 def link_frames(folder: Path, part: Path) -> int:
     """Hard-link the RGB frames, or copy them where the file system has no links; return their number."""
-    count = count_frames(folder, list_names(folder), RGB)
-    for name in (pattern.format(i) for pattern in RGB for i in range(1, count + 1)):
+    count = count_numbers([Plane(folder, RGB)], [numbers_of(list_names(folder), RGB)])
+    for name in (RGB.format(i) for i in range(1, count + 1)):
         try:
             (part / name).hardlink_to((folder / name).resolve())
         except OSError:
