@@ -79,13 +79,8 @@ def measure(pairs: Sequence[Any], wanted: Sequence[str], errors: Errors) -> tupl
     """Measure CPU time and errors of each solver of `CPU` whose name holds one of `wanted`, pair by pair.
 
     A pair has the grey images (H, W) `previous` and `following`, and what `errors` wants to know; that takes a flow,
-    `REFERENCE`'s and the pair.
-
-    Returns:
-        Rows by solver in "cpu", why others were left out in "missing"; and `REFERENCE`'s flow of each pair.
-
-    Raises:
-        ValueError: `REFERENCE` does not work here.
+    `REFERENCE`'s and the pair. Returns rows by solver in "cpu", why others were left out in "missing", and
+    `REFERENCE`'s flow of each pair. Raises ValueError if `REFERENCE` does not work here.
     """
     solvers, missing = workable(CPU, wanted, pairs[0].previous, pairs[0].following)
     if REFERENCE in missing:

@@ -41,10 +41,8 @@ def scaled(height: int, width: int, short_side: int) -> tuple[int, int]:
 def draw_boxes(rng: np.random.Generator, scale: Sequence[float], ratio: Sequence[float]) -> np.ndarray:
     """Draw boxes to try on a frame, all ahead, because which fits depends on the frame.
 
-    Area and ratio (width over height) lie between the ends of `scale` and `ratio`.
-
-    Returns:
-        Rows of area, ratio, and place down and right in [0, 1), shape (10, 4).
+    Rows, (10, 4), are area and ratio (width over height), between the ends of `scale` and `ratio`, and place down and
+    right in [0, 1).
     """
     draws = rng.random((TRIES, 4))
     draws[:, 0] = scale[0] + (scale[1] - scale[0]) * draws[:, 0]

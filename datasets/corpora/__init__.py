@@ -47,17 +47,10 @@ SIGNS = {
 
 
 def list_dataset(name: str, annotation_path: Path, split: int, subset: str) -> Listing:
-    """List the videos of a data set.
+    """List the videos of one of `DATASETS`, by the folder of its label files or one list, as `ListVideos`.
 
-    Args:
-        name: A key of `DATASETS`.
-        annotation_path: Folder of its label files, or one list.
-        split: 1, 2 or 3.
-        subset: "train" or "test".
-
-    Raises:
-        FileNotFoundError: If a file is missing, or the files are those of another data set, which is named.
-        ValueError: If a line is malformed.
+    Raises FileNotFoundError if a file is missing, or the files are those of another data set, which is named;
+    ValueError if a line is malformed.
     """
     try:
         return DATASETS[name](annotation_path, split, subset)

@@ -21,15 +21,7 @@ UNREADABLE = "cannot be read"
 
 
 class Search:
-    """Search of a folder, with a count of what it leaves out.
-
-    Args:
-        root: The folder.
-
-    Attributes:
-        left_out: Number of paths by the reason.
-        examples: The first of them, below the root.
-    """
+    """Search of a folder, with a count of what it leaves out by the reason, and the first of those as examples."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
     """Videos for which the same streams are right."""
 
     right: tuple[bool, ...]  # whether each stream is
-    videos: int  # how many
+    videos: int
     fused: int  # for how many of them the fused scores are right
 
 

@@ -32,16 +32,11 @@ def brier_score(logits: Tensor, target: Tensor) -> float:
 
 
 def fit_temperature(logits: Tensor, target: Tensor) -> float:
-    """Fit the temperature T whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
+    """Fit the temperature T > 0 whose softmax(logits / T) has the least NLL (Guo et al., section 4.2).
 
-    The NLL of held-out logits is convex in b = 1 / T; its derivative is brought to zero.
-
-    Returns:
-        T > 0; scaled logits have it scaled alike.
-
-    Raises:
-        ValueError: If no T is best: all predictions are right, so that any smaller T is better, or the logits are no
-            better than a uniform guess, so that any larger T is.
+    The NLL of held-out logits is convex in b = 1 / T; its derivative is brought to zero. Scaled logits have T scaled
+    alike. Raises ValueError if no T is best: all predictions are right, so that any smaller T is better, or the logits
+    are no better than a uniform guess, so that any larger T is.
     """
     centred = logits.double() - logits.double().mean(1, keepdim=True)
     scale = centred.std().item()

@@ -118,9 +118,7 @@ class Scores:
 def load(path: str | Path) -> Scores:
     """Read a score file; nothing in it is executed.
 
-    Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it is damaged or no score file.
+    Raises FileNotFoundError if there is no file; ValueError if it is damaged or no score file.
     """
     path = Path(path)
     if not path.is_file():

@@ -29,14 +29,10 @@ def analyse(
 ) -> Row:
     """Analyse the fusion of some streams on one list of videos, as utils1/fusion_lab.py does with its options.
 
-    `held_out` are the files of --fit, on which weights and temperatures are fitted; `use` None is all streams.
-
-    Returns:
-        Plain values: "alone", "agreement", "fusions", "calibration", "compare", and "fit" with `held_out`.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If the files are not of the same videos, labels and classes, or there is no such stream.
+    `held_out` are the files of --fit, on which weights and temperatures are fitted; `use` None is all streams. Returns
+    plain values: "alone", "agreement", "fusions", "calibration", "compare", and "fit" with `held_out`. Raises
+    FileNotFoundError if a file is missing; ValueError if they are not of the same videos, labels and classes, or there
+    is no such stream.
     """
     refuse_repeated(use)
     bootstrap = bootstrap or Bootstrap()

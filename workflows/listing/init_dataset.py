@@ -141,14 +141,9 @@ def init_dataset(
 ) -> list[str]:
     """Write the lists of a data set of own videos, and the settings of a small network.
 
-    utils1/init_dataset.py does so with its options.
-
-    Returns:
-        The commands that follow, from training to the fused result.
-
-    Raises:
-        FileNotFoundError: If there are no videos.
-        ValueError: If a class cannot be on both sides, or other lists are there.
+    utils1/init_dataset.py does so with its options. Returns the commands that follow, from training to the fused
+    result. Raises FileNotFoundError if there are no videos; ValueError if a class cannot be on both sides, or other
+    lists are there.
     """
     if source.resolve() in (out / "frames").resolve().parents:
         raise ValueError(f"--out {out}: lies inside the folder of videos; choose another")

@@ -150,14 +150,9 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
 ) -> list[Path]:
     """Convert lists of videos to another form, as utils1/make_lists.py does with its options; `form` is --from.
 
-    `out` None is for the markers "n_frames" and "fps", which are beside the frames.
-
-    Returns:
-        The lists that were written.
-
-    Raises:
-        FileNotFoundError: If there are no lists.
-        ValueError: If a list is malformed or empty, the form cannot hold it, or other files are there.
+    `out` None is for the markers "n_frames" and "fps", which are beside the frames. Returns the lists that were
+    written. Raises FileNotFoundError if there are no lists; ValueError if a list is malformed or empty, the form cannot
+    hold it, or other files are there.
     """
     if form == "auto":
         form = "List" if strip or first_label else recognise(source, split or 1)

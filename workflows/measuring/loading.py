@@ -33,13 +33,8 @@ def measure_loading(
     """Measure clips loaded per second, with a setting and with others, as utils1/bench_loader.py does.
 
     A setting is "loader", "n_workers", "decoder" and "decode", as the options; `source` is the folder of the videos,
-    for errors, and `seconds` are those of each setting.
-
-    Returns:
-        Plain values: "settings" with a row for each, "advice", and the milliseconds of reading a clip's files.
-
-    Raises:
-        ValueError: If no clip could be read.
+    for errors, and `seconds` are those of each setting. Returns plain values: "settings" with a row for each, "advice",
+    and the milliseconds of reading a clip's files. Raises ValueError if no clip could be read.
     """
     if seconds <= 0:
         raise ValueError(f"--seconds {seconds:g} is not more than 0")

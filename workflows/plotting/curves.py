@@ -43,16 +43,10 @@ def plot_runs(
     smooth: int = 1,
     whole_axis: bool = False,
 ) -> tuple[list[str], list[Record]]:
-    """Draw the curves of runs in one picture, as utils1/plot_run.py does with its options.
+    """Draw the curves of runs in one picture, as utils1/plot_run.py does, and return the metrics and the runs.
 
-    `metrics` None is all that matter.
-
-    Returns:
-        The metrics and the runs that are drawn.
-
-    Raises:
-        FileNotFoundError: If there is no run.
-        ValueError: If no run has such a metric, or without matplotlib.
+    `metrics` None is all that matter. Raises FileNotFoundError if there is no run; ValueError if no run has such a
+    metric, or without matplotlib.
     """
     if smooth < 1:
         raise ValueError(f"--smooth {smooth}: a number of epochs, at least 1")

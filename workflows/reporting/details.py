@@ -37,7 +37,7 @@ class SystemPrediction(NamedTuple):
 class Error(NamedTuple):
     """A misclassified video."""
 
-    video: str  # its name
+    video: str
     true: str  # its class
     true_probability: float  # of that class
     predictions: list[SystemPrediction]  # that of the system, and after it that of each stream
@@ -58,7 +58,7 @@ class Details:
     """Details of the last system of a file: the fused one, or its only stream."""
 
     number: int  # of the file in its group, from 1
-    file: ScoreFile  # the file
+    file: ScoreFile
     systems: list[System]  # its streams and, if there are several, the fused system
     table: Tensor  # confusion of the last one, counts (K, K) by true and predicted class
     pairs: list[Pair]  # what it confuses, most videos first

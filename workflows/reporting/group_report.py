@@ -24,7 +24,7 @@ Interval = tuple[float, float]
 class Result(NamedTuple):
     """A row of the results."""
 
-    system: System  # whose
+    system: System
     video: dict[str, float]  # "top1", "top5" and "mean_class" over videos, in [0, 1]
     interval: Interval  # 95 % of top-1 over videos
     # Of a fused system: top-1 less that of its best stream, and 95 % of that; None of streams.
@@ -51,7 +51,7 @@ class ClassRow:
 class GroupReport:
     """Results and details of a group."""
 
-    group: Group  # the files
+    group: Group
     systems: list[System]  # each once
     results: list[Result]  # one for each of them
     fused: list[System]  # systems for which there is a gain of fusion

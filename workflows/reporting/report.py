@@ -19,12 +19,8 @@ def write_report(
 ) -> list[GroupReport]:
     """Write a page that explains results, and its tables, as utils1/report.py does with its options.
 
-    Returns:
-        A report for each group of files that were tested on the same videos.
-
-    Raises:
-        FileNotFoundError: If there is no score file.
-        ValueError: If one that was named is none.
+    Returns a report for each group of files that were tested on the same videos. Raises FileNotFoundError if there is
+    no score file, ValueError if one that was named is none.
     """
     if worst < 0:
         raise ValueError(f"--worst {worst}: a number of errors to show, 0 for none")

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 class ScoreFile:
     """A score file."""
 
-    path: Path  # where it is
+    path: Path
     label: str  # the shortest name that no other file of the report has
     scores: Scores  # of every stream
     fused: Tensor  # what its test reported, (N, K)

@@ -133,14 +133,9 @@ def compare_flow(
     """Compare two folders of stored flow, as utils1/flow_compare.py does with its options.
 
     Flow is JPEG pairs or .flo files; for the latter None is a `bound` of 20 pixels and the `quantisation` "truncate".
-
-    Returns:
-        Plain values: "total" and "videos" with the numbers of `COLUMNS`, "flow_json" with what the records say
-        otherwise, and "problems".
-
-    Raises:
-        FileNotFoundError: If there is no flow.
-        ValueError: If both have no video in common, or nothing says a bound.
+    Returns plain values: "total" and "videos" with the numbers of `COLUMNS`, "flow_json" with what the records say
+    otherwise, and "problems". Raises FileNotFoundError if there is no flow; ValueError if both have no video in common,
+    or nothing says a bound.
     """
     first, second = Path(first), Path(second)
     jobs, problems = find_jobs(first, second, bound, quantisation)

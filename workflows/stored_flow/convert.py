@@ -159,10 +159,8 @@ def convert_tree(  # noqa: PLR0913  an interface of keywords
 ) -> None:
     """Convert the stored flow of every video that is not complete, as utils1/flow_convert.py does with its options.
 
-    Raises:
-        FileNotFoundError: If there is no flow.
-        ValueError: Arguments that do not go together or say too little, another conversion in `target`, or videos that
-            could not be converted; the rest are complete.
+    Raises FileNotFoundError if there is no flow; ValueError for arguments that do not go together or say too little,
+    another conversion in `target`, or videos that could not be converted; the rest are complete.
     """
     source, target = Path(source), Path(target)
     folders, is_flo = flow_folders(source)

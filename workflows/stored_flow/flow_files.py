@@ -30,9 +30,7 @@ class Encoding(NamedTuple):
 def flow_folders(root: Path) -> tuple[list[Path], bool]:
     """Find folders with flow at or below `root`, sorted, and whether it is .flo files.
 
-    Raises:
-        FileNotFoundError: No such folder.
-        ValueError: No flow there, or both kinds.
+    Raises FileNotFoundError if there is no such folder; ValueError if there is no flow, or both kinds.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")

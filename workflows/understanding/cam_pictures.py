@@ -38,7 +38,7 @@ class Subject:
     title: str  # the video
     class_name: str  # the class that evidence is for
     pictures: Mapping[str, Sequence[Picture]]  # RGB (S, S, 3) by view, of every frame
-    fps: float  # frames per second
+    fps: float
 
 
 def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:

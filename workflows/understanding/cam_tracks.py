@@ -29,7 +29,7 @@ class Clip(NamedTuple):
 class Track:
     """Grad-CAM of a video of F frames, from W clips."""
 
-    name: str  # of the network
+    name: str
     view: str  # what it reads
     layer: str  # where the maps are from
     # Evidence by frame and place, float32 (F, h, w) in [0, 1]; 1 is the greatest of the video.

@@ -25,8 +25,8 @@ class System:
     opt: Namespace  # options of its validation: as given, else as in the checkpoint
     test_opt: Namespace  # those of its test: as given, else as recorded, else as in the checkpoint
     stream: Stream  # what it reads
-    model: StreamNetwork  # the network
-    device: torch.device  # where it is
+    model: StreamNetwork
+    device: torch.device
 
     def options(self, part: str) -> Namespace:
         """Return the options of the "val" or "test" part."""

@@ -27,14 +27,9 @@ def verify(
 
     `parts` are "val" for validation clips, "test" for test videos; `expect` is the video accuracy on the test list,
     None for what the checkpoint states; `writes_record`: what the test measures is written into the checkpoint, unless
-    a number differs.
-
-    Returns:
-        "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the numbers agree all the same,
-        and "recorded", None if nothing was.
-
-    Raises:
-        ValueError: If there is nothing to compare with.
+    a number differs. Returns "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the
+    numbers agree all the same, and "recorded", None if nothing was. Raises ValueError if there is nothing to compare
+    with.
     """
     comparisons, tested = compare(system, parts, expect, tolerance, measured_anyway=writes_record)
     different = [comparison for comparison in comparisons if not comparison.equal]
@@ -121,15 +116,10 @@ def as_text(report: dict[str, Any]) -> str:
 
 
 def record(system: System, measured: Measurement) -> dict[str, Any]:
-    """Write a test's measured result into its checkpoint as "tested", whole or not at all.
+    """Write a test's measured result into its checkpoint as "tested", whole or not at all, and return the entry.
 
-    A file of bare weights becomes one with a "state_dict".
-
-    Returns:
-        The entry: metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how.
-
-    Raises:
-        ValueError: If the file holds what a checkpoint may not.
+    That is metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how. A file of
+    bare weights becomes one with a "state_dict". Raises ValueError if the file holds what a checkpoint may not.
     """
     options = {name: getattr(system.test_opt, name) for name in TESTED}
     entry = {**measured.metrics, "clips": measured.clips, "data": measured.data, "options": options}

@@ -24,13 +24,7 @@ class FailureRecord(ctypes.Structure):
 
 
 class ImageError(Exception):
-    """Failure to decode an image with this library.
-
-    Attributes:
-        index: Which one of the call, from 0.
-        code: Of clip.h.
-        reason: The fault; the size, WIDTHxHEIGHT, for `OTHER_SIZE`.
-    """
+    """Failure to decode an image of a call, by its index, code (of clip.h) and reason; for `OTHER_SIZE` the size."""
 
     def __init__(self, index: int, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -42,7 +36,7 @@ class Images(NamedTuple):
 
     data: int  # address of their addresses
     sizes: int  # address of their sizes in bytes, int64
-    number: int  # number of images
+    number: int
     owner: Any  # object that keeps the memory
 
     def part(self, first: int, number: int) -> "Images":

@@ -49,9 +49,7 @@ def keep_freed_memory() -> None:
 def open_film(path: str | Path) -> Iterator["VideoStream"]:
     """Open the video stream of a file, which decodes in one thread; errors in the block name the file.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: `path: reason` for what is not a video file, or too large.
+    Raises FileNotFoundError if there is none; ValueError, "path: reason", for what is not a video file, or too large.
     """
     av, path = load_av(), Path(path)
     if not path.exists():

@@ -59,10 +59,7 @@ class VideoIndex(NamedTuple):
 def outline(path: Path, allow_short: bool = False) -> VideoIndex:
     """Return the index of a video file without what only decoding tells, cached until the file changes.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: `path: reason` for what is not a video, or has no frames.
-        DamagedVideo: The file is not whole, and `allow_short` is not given.
+    Raises as `index_video`.
     """
     cached = known_outline(path, *state_of(path))
     if not cached:

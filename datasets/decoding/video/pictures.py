@@ -43,12 +43,9 @@ local = threading.local()
 
 
 class Pictures:
-    """Converter of the frames of one video to pictures.
+    """Converter of the frames of one video to pictures, in OpenCV's order of channels with `bgr`.
 
-    Args:
-        path: Of the film, for errors.
-        size: Width and height of all its frames before they are turned upright; zeros for their own.
-        bgr: Give the channels in OpenCV's order, for writing images without another copy.
+    `size` is the width and height of all its frames before they are turned upright; zeros are for their own.
     """
 
     def __init__(self, path: str | Path, size: tuple[int, int] = (0, 0), bgr: bool = False) -> None:
