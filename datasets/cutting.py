@@ -10,7 +10,7 @@ from sts_common import check_choice, counted
 from sts_common.typed import check_fields
 
 from .clips.augment import AUGMENTS, Augment
-from .clips.crops import TEST_CROPS, CenterCrop
+from .clips.crops import TEST_CROPS, TestCrops
 from .clips.random_crops import CROPS
 from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, Sampler, TestSampler
 from .clips.sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
@@ -174,7 +174,7 @@ def make_dataset(
         crops = TEST_CROPS[str(clips.num_crops)](clips.size, short_side=clips.short_side)
         return ClipDataset(videos, read(crops), crops, sample=choose_test_sampler(clips), length=clips.length)
     if mode == "val":
-        reader, name = read(CenterCrop(clips.size, clips.short_side)), clips.val_sampling
+        reader, name = read(TestCrops(clips.size, 1, clips.short_side)), clips.val_sampling
     else:
         augments = [AUGMENTS[augment]() if isinstance(augment, str) else augment for augment in clips.augment]
         reader, name = read(train_geometry(clips, videos.dataset), augments), clips.train_sampling

@@ -17,20 +17,10 @@ from .windows import place_window, scaled
 NUM_CROPS = (1, 3, 5, 10)
 
 
-class CenterCrop:
-    """Centre crop of `size` pixels, for evaluation; frames are resized to `short_side`, by default `size`."""
-
-    def __init__(self, size: int, short_side: int | None = None) -> None:
-        self.placement = Placement(partial(place_window, size=size, zoom=(short_side or size) / size))
-
-    def __call__(self, rng: np.random.Generator) -> Placement:
-        return self.placement
-
-
 class TestCrops:
-    """The crops of a clip that a test scores. They are decoded as one picture that holds them all.
+    """The crops of a clip that a validation or a test scores. They are decoded as one picture that holds them all.
 
-    One crop is the centre, as in validation. Three lie side by side along the long side: its two ends, then the centre.
+    One crop is the centre. Three lie side by side along the long side: its two ends, then the centre.
     Five are the corners and the centre, ten these each followed by its mirror image (IBM's Action Recognition Study).
     Crops move in quarters of the room about them, rounded down. Their side is `size` in pixels; frames are resized to
     `short_side`, by default `size`. Raises ValueError if there is no such number of crops, or they are larger than the

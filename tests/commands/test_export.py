@@ -20,7 +20,7 @@ from torch.export.passes import move_to_device_pass
 
 import export
 from datasets import FLOW, RGB, read_video
-from datasets.clips.crops import CenterCrop
+from datasets.clips import crops
 from datasets.clips.sampling import all_clips
 from datasets.decoding.images import resample_frames
 from engine import checkpoint
@@ -481,7 +481,7 @@ def test_clips_as_the_document_cuts_them_are_those_of_a_test(fps, stride, frames
     exec(snippets()[0], names)
     cut = names["clips_of"](str(tmp_path / "video.avi"), recipe)
     read = np.stack(list(read_video(tmp_path / "video.avi", 25.0, 48)))
-    whole = resample_frames(read, CenterCrop(SIZE)(np.random.default_rng(0))(*read.shape[1:3]))
+    whole = resample_frames(read, crops.TestCrops(SIZE)(np.random.default_rng(0))(*read.shape[1:3]))
     numbers = all_clips(whole.shape[1], FRAMES, stride, 0, "drop")
     assert cut.shape == (len(numbers), 3, FRAMES, SIZE, SIZE)
     for clip, chosen in zip(cut, numbers, strict=True):

@@ -13,7 +13,7 @@ from answering import NAMES, names_in, run, write_weights
 
 from benchmarks import predict as benchmark
 from datasets import RGB, clip_starts, loop, read_video
-from datasets.clips.crops import CenterCrop
+from datasets.clips import crops
 from datasets.decoding.images import resample_frames
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
@@ -34,7 +34,7 @@ def clip_logits(path, video):
     state = checkpoint.load(path)
     network = load_stream(Namespace(**state["options"]), RGB, state, path).eval()
     frames = np.stack(list(read_video(video, 25.0, 40)))
-    seen = resample_frames(frames, CenterCrop(32)(np.random.default_rng(0))(*frames.shape[1:3]))
+    seen = resample_frames(frames, crops.TestCrops(32)(np.random.default_rng(0))(*frames.shape[1:3]))
     numbers = [loop(start, len(frames), 8) for start in clip_starts(len(frames), 8)]
     with torch.inference_mode():
         clips = [torch.from_numpy(seen[:, np.array(chosen) - 1])[None] for chosen in numbers]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets import clip_starts, loop
-from datasets.clips.crops import CenterCrop
+from datasets.clips import crops
 from datasets.decoding.images import resample_frames
 from utils1 import extract_frames
 from workflows.predicting import video_streams
@@ -106,7 +106,7 @@ def test_pixels_are_those_of_the_whole_video_read_at_once(tmp_path, wanted):
     frames = list(read_frames(video, record))
     grey = np.stack([cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in frames])
     whole = {"rgb": np.stack(frames), "flow": flow_of(record)(grey[:-1], grey[1:])}
-    view = CenterCrop(32)(np.random.default_rng(0))(*frames[0].shape[:2])
+    view = crops.TestCrops(32)(np.random.default_rng(0))(*frames[0].shape[:2])
     solver = flow_of(record) if "flow" in wanted else None
     found = list(Windows(crop_samples(add_flow(iter(frames), solver), 32, wanted), 4))
     count = 8 if "flow" in wanted else 9

@@ -37,7 +37,7 @@ def test_views_equal_the_published_pipelines_within_a_grey_level(case):
         place = partial(R.place_corner, size=size, scale=scale, position=case["position"])
         placement = Placement(place, bool(case["flip"]))
     else:
-        placement = C.CenterCrop(size)(rng())
+        placement = C.TestCrops(size)(rng())
     clip = {name: x.transpose(0, 1).float() for name, x in seen(images, placement(*images["rgb"].shape[1:3])).items()}
     if placement.flip:
         clip["flow"][0] = 255 - clip["flow"][0]
@@ -225,9 +225,10 @@ def test_test_crops_are_where_the_study_put_them():
     assert upright == [(0, 16), (116, 16), (58, 16)]
 
 
-def test_one_crop_is_that_of_validation():
-    for size in ((37, 90), (90, 37), (240, 320)):
-        assert C.TestCrops(31, 1, 40)(rng())(*size) == C.CenterCrop(31, 40)(rng())(*size)
+def test_one_crop_is_the_centre():
+    for (height, width), resized, (top, left) in (((80, 120), (40, 60), (4, 14)), ((120, 80), (60, 40), (14, 4))):
+        view = C.TestCrops(32, 1, 40)(rng())(height, width)
+        assert view == (C.Box(0, 0, height, width), resized, C.Box(top, left, 32, 32), False)
 
 
 def test_ten_crops_are_five_each_followed_by_its_mirror_image():

@@ -271,6 +271,13 @@ def test_a_mode_or_stream_of_a_clip_that_there_is_not_is_named(hmdb51):
         make_loader(videos, ClipOptions(streams=["flow"]))
 
 
+@pytest.mark.parametrize("mode", ["val", "test"])
+def test_crops_larger_than_the_frames_are_refused(mode, hmdb51):
+    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames", subset="test")
+    with pytest.raises(ValueError, match=r"--short_side 31 is less than --sample_size 32: crops would not fit"):
+        make_dataset(videos, ClipOptions(**SMALL, short_side=31), mode=mode)
+
+
 def test_flow_that_is_to_be_computed_needs_what_computes_it(hmdb51):
     videos = open_videos(hmdb51 / "labels", hmdb51 / "frames", streams=["rgb", "flow"], flow_source="online")
     with pytest.raises(ValueError, match="--flow_source online"):

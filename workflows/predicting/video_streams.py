@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datasets import RGB, ClipView, loop, read_video, views_of
-from datasets.clips.crops import CenterCrop
+from datasets.clips.crops import TestCrops
 from datasets.clips.views import Placement
 from datasets.decoding.images import resample_frames
 from datasets.decoding.pixels import read_image
@@ -109,7 +109,7 @@ def crop_samples(
         wanted: Names of views; with flow or differences among them, the last frame, which none leads away from, is left
             out.
     """
-    views, placement = views_of(wanted), CenterCrop(size, short_side)(np.random.default_rng(0))
+    views, placement = views_of(wanted), TestCrops(size, 1, short_side)(np.random.default_rng(0))
     parts, leads, before = {part_of(view): view for view in views}, any(view.stream.leads for view in views), None
     for image in images:
         crops = {part: cropped(image, view, placement) for part, view in parts.items() if part[0] in image}
