@@ -6,6 +6,7 @@ from .flows import BACKENDS, FLOWS, available, build_flow
 from .pairs import FlowSolver
 from .recorded import rebuild_flow, recorded_encoding, suits_gpu
 from .tvl1.parameters import PRESETS
+from .tvl1.tensor_solver import pairs_at_once
 
 __all__ = [
     "BACKENDS",
@@ -18,6 +19,7 @@ __all__ = [
     "convert",
     "decode",
     "encode",
+    "pairs_at_once",
     "read_flo",
     "rebuild_flow",
     "recorded_encoding",
