@@ -4,7 +4,7 @@ from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
 from .flows import BACKENDS, FLOWS, available, build_flow
 from .pairs import FlowSolver
-from .recorded import rebuild_flow, recorded_encoding, suits_gpu
+from .recorded import rebuild_flow, recorded_encoding, solved_levels, suits_gpu
 from .tvl1.parameters import PRESETS
 from .tvl1.tensor_solver import pairs_at_once
 
@@ -23,6 +23,7 @@ __all__ = [
     "read_flo",
     "rebuild_flow",
     "recorded_encoding",
+    "solved_levels",
     "suits_gpu",
     "write_flo",
 ]

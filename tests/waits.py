@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 GPU = torch.device("cuda")
 # Operations of which a GPU hears nothing.
-COPIES = {"_to_copy", "copy_"}
+COPIES = {"to", "_to_copy", "copy_"}  # "to" in inference mode
 FREE = {"prim::device", "detach", "empty", "new_empty", "empty_like", "lift_fresh", "alias"}
 FREE |= {"view", "_unsafe_view", "as_strided", "expand", "permute", "transpose", "t", "unsqueeze", "squeeze"}
 FREE |= {"slice", "select", "narrow", "split", "split_with_sizes", "unbind", "unfold"}

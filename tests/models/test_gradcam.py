@@ -12,17 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException
+from waits import GPU, on_gpu
 
 from datasets import FLOW, clip_starts
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from engine.command import cli
 from models import MODELS, Output, StreamNetwork
-from models.analysis.gradcam import choose_layer, evidence, grad_cam, stretch
+from models.analysis.gradcam import check_target, choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows.shared import films
 from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, looked_at, scale_colours
-from workflows.understanding.cam_tracks import Track, cut, track
+from workflows.understanding.cam_tracks import BATCH, Track, cut, predicted, track
 from workflows.understanding.grad_cam import default_names
 
 CLASSES = ("fall", "rise", "sway")
@@ -341,3 +343,25 @@ def test_what_the_tool_cannot_do_is_one_line_and_leaves_nothing(made, tmp_path, 
     assert len(errors) == 1
     assert message in errors[0]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_gpu_is_waited_for_once_for_a_class_and_never_for_its_heat(monkeypatch):
+    class Network:
+        view, mean = "rgb", torch.empty(3, device="meta")
+
+        def __call__(self, batch):
+            return Output(batch["rgb"].float().mean((2, 3, 4)), {})
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    clips = cut(40, 8)
+    assert len(clips) > BATCH
+    with on_gpu() as gpu:
+        Network.mean = torch.empty(3, device=GPU)
+        frames = torch.zeros(3, 40, 16, 16, dtype=torch.uint8)
+        with pytest.raises(DataDependentOutputException):  # tensors of no values have no greatest one
+            predicted([Network(), Network()], {"rgb": frames}, clips)
+        assert gpu.waits == ["_to_copy"]
+        gpu.waits.clear()
+        for target in (None, 1):
+            assert check_target(target, torch.empty(4, 3, device=GPU)).is_cuda
+        assert gpu.waits == []

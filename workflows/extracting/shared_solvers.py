@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flow import encode, pairs_at_once
+from flow import encode, pairs_at_once, solved_levels
 
 from .devices import ON_GPU, current
 from .extraction_recipe import FlowRecipe
@@ -57,9 +57,7 @@ class SharedSolver:
         with self.borrowed() as solver:
             if self.recipe.backend not in ON_GPU:
                 return encode(solver(previous, following), *encoding)
-            images = (torch.from_numpy(x).to(self.device) for x in (previous, following))
-            # Encoded where it is: an eighth of the bytes come back.
-            return encode(solver(*images), *encoding).cpu().numpy()
+            return solved_levels(solver, previous, following, self.device, *encoding)
 
     @contextmanager
     def borrowed(self) -> Iterator[Any]:

@@ -24,12 +24,13 @@ TITLES = {
     "acc": "clip accuracy",
     "lr": "learning rate",
     "data_wait": "time waiting for data",
+    "data_flow": "time waiting for computed flow",
     "clips_per_second": "training clips per second",
     "memory_gb": "memory, GB",
     "seconds": "seconds of training per epoch",
 }
 
-FRACTIONS = ("acc", "data_wait")
+FRACTIONS = ("acc", "data_wait", "data_flow")
 
 OUTLIERS = 0.05  # share of a curve's values that an axis may cut off, one at least
 
