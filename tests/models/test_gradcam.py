@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -236,6 +235,7 @@ def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
 
 @pytest.mark.parametrize("encoder", films.ENCODERS)
 def test_a_film_has_every_picture_at_its_rate(tmp_path, monkeypatch, encoder):
+    av = pytest.importorskip("av")
     monkeypatch.setattr(films, "ENCODERS", (encoder,))
     if encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {encoder}")
@@ -278,6 +278,7 @@ def run(made, out, weights, *words):
 
 
 def test_the_tool_draws_strips_a_film_and_curves_of_all_streams_side_by_side(made, tmp_path, capsys):
+    av = pytest.importorskip("av")
     tracks = run(made, tmp_path / "cam", ("rgb", "sfs", "flow"), "--target", "rise")
     assert [t.name for t in tracks] == ["RGB", "SFS", "Flow"]
     assert all(t.layer == "layer2" and len(t.heat) == 19 and t.heat.max() == 1 for t in tracks)  # 20 frames, 19 flows
