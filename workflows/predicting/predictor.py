@@ -92,7 +92,7 @@ class Predictor:
             ValueError: If some are no numbers.
         """
         if self.pool is None:
-            full = [*clips, *clips[-1:] * (self.clips - len(clips))]  # for each shape cuDNN would look for kernels anew
+            full = [*clips] + [clips[-1]] * (self.clips - len(clips))  # for another shape cuDNN would choose anew
             scores = self.score(self.networks, full)[:, : len(clips)]
         else:
             work = [([network], [clip]) for network in self.networks for clip in clips]
