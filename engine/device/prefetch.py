@@ -25,8 +25,8 @@ ADVICE = {
     "": "give more --n_workers if there are cores; utils1/bench_loader.py tries what is faster",
 }
 FINISHING_ADVICE = (
-    "steps wait for the flow that their device computes, which more --n_workers cannot change: extract flow once, and "
-    "leave out --flow_source online"
+    "steps wait for the flow that their device computes, which more --n_workers cannot change: store flow once, with "
+    "utils1/extract_frames_flows.py, and train from its files"
 )
 
 

@@ -158,7 +158,7 @@ class ToFinish:
         return self.clock.after(self.seconds, batch | {"flow": torch.ones(2)})
 
 
-@pytest.mark.parametrize(("load", "finish", "said"), [(1.0, 6.0, "--flow_source online"), (6.0, 1.0, "--n_workers")])
+@pytest.mark.parametrize(("load", "finish", "said"), [(1.0, 6.0, "extract_frames_flows.py"), (6.0, 1.0, "--n_workers")])
 def test_waiting_for_computed_flow_is_told_apart_from_waiting_for_data(load, finish, said, monkeypatch):
     clock = Clock(monkeypatch)
     feed = Feed(ToFinish(clock, load, finish), CPU)
@@ -170,7 +170,7 @@ def test_waiting_for_computed_flow_is_told_apart_from_waiting_for_data(load, fin
     assert feed.shown() == f"wait {10 * load:.0f} %, for flow {10 * finish:.0f} %"
     assert feed.advice().startswith(f"{feed.shown()}: ")
     assert said in feed.advice()
-    assert ("extract flow once" in feed.advice()) == (finish > load)
+    assert ("extract_frames_flows.py" in feed.advice()) == (finish > load)
 
 
 class Stream:
