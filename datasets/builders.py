@@ -38,6 +38,7 @@ def build_clips(opt: Namespace, views: Sequence[ClipView]) -> ClipOptions:
         length=opt.sample_duration,
         size=opt.sample_size,
         stride=opt.clip_stride,
+        segment_length=opt.segment_length,
         sampling=opt.sampling,
         train_sampling=opt.train_sampling,
         val_sampling=opt.val_sampling,

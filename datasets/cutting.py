@@ -27,12 +27,14 @@ log = logging.getLogger(__name__)
 RULES = ("corrected", "compat")
 FLIPS = ("auto", "always", "never")
 MODES = ("train", "val", "test")
+BY_SEGMENTS = ("segments", "segment_centers")  # samplers, of training and test, that know `segment_length`
 
 # Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
 RECIPE = {
     "sample_size": "size",
     "sample_duration": "length",
     "clip_stride": "stride",
+    "segment_length": "segment_length",
     "sampling": "sampling",
     "short_side": "short_side",
 }
@@ -46,7 +48,8 @@ class ClipOptions:
         streams: Streams to read, or views of them, like "rgb@224"; None: all that the videos were opened with.
         length: Frames per clip, >= 1.
         size: Side of the clip, in pixels, >= 1.
-        stride: Steps from one frame of a clip to the next, >= 1; segments of a test video know none.
+        stride: Steps from one frame of a clip to the next, >= 1; segments of a single frame know none.
+        segment_length: Frames of each segment of a clip that is sampled by segments, a divisor of `length`.
         sampling: "corrected", or "compat", by the rules of the publications with their slips.
         train_sampling: Frames of a training clip, a key of `SAMPLERS`.
         val_sampling: Frames of a validation clip, a key of `SAMPLERS`.
@@ -69,6 +72,7 @@ class ClipOptions:
     length: int = 16
     size: int = 112
     stride: int = 1
+    segment_length: int = 1
     sampling: str = "corrected"
     train_sampling: str = "random"
     val_sampling: str = "center"
@@ -94,6 +98,7 @@ class ClipOptions:
                 raise ValueError(f"--{option} must be >= 1, got {number}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"--manual_seed must be in [0, 2**31), got {self.seed}")
+        check_multiple(self.length, self.segment_length)
         for option, value, choices in self.choices():
             check_choice(option, value, choices)
 
@@ -124,13 +129,19 @@ class ClipOptions:
         return cls(**{name: stated[option] for option, name in names.items() if option in stated} | options)
 
 
-def check_stride(option: str, sampling: str, stride: int) -> None:
-    """Refuse a stride where frames are chosen by segments.
+def check_multiple(length: int, segment_length: int) -> None:
+    """Refuse clips that are not whole segments; raises ValueError."""
+    if length % segment_length:
+        raise ValueError(f"--sample_duration {length} must be a multiple of --segment_length {segment_length}")
+
+
+def check_stride(option: str, sampling: str, stride: int, segment_length: int = 1) -> None:
+    """Refuse a stride where single frames are chosen by segments.
 
     Raises:
         ValueError: Names the option.
     """
-    if stride > 1 and sampling.startswith("segment"):
+    if stride > 1 and segment_length == 1 and sampling in BY_SEGMENTS:
         raise ValueError(f"--{option} {sampling} spans the video: leave out --clip_stride")
 
 
@@ -167,8 +178,8 @@ def make_dataset(
     else:
         augments = [AUGMENTS[augment]() if isinstance(augment, str) else augment for augment in clips.augment]
         reader, name = read(train_geometry(clips, videos.dataset), augments), clips.train_sampling
-    check_stride(f"{mode}_sampling", name, clips.stride)
-    sample = choose_sampler(name, clips.sampling, clips.stride)
+    check_stride(f"{mode}_sampling", name, clips.stride, clips.segment_length)
+    sample = choose_sampler(name, clips)
     return VideoDataset(videos, reader, sample=sample, length=clips.length, seed=clips.seed)
 
 
@@ -199,9 +210,10 @@ def train_geometry(clips: ClipOptions, dataset: str) -> Geometry:
     return CROPS[clips.crop](clips.size, clips.crop_scales, 0.0 if still else 0.5)
 
 
-def choose_sampler(name: str, rules: str, stride: int) -> Sampler:
+def choose_sampler(name: str, clips: ClipOptions) -> Sampler:
     """Return the sampler of one clip of a video."""
-    return partial((COMPAT_SAMPLERS if rules == "compat" else SAMPLERS)[name], stride=stride)
+    samplers = COMPAT_SAMPLERS if clips.sampling == "compat" else SAMPLERS
+    return partial(samplers[name], stride=clips.stride, **of_segments(name, clips))
 
 
 def choose_test_sampler(clips: ClipOptions) -> TestSampler:
@@ -209,4 +221,10 @@ def choose_test_sampler(clips: ClipOptions) -> TestSampler:
     samplers = COMPAT_TEST_SAMPLERS if clips.sampling == "compat" else TEST_SAMPLERS
     sample = samplers[clips.test_sampling]
     tail: dict[str, Any] = {"tail": clips.tail} if sample is TEST_SAMPLERS["all"] else {}
-    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail)
+    segments = of_segments(clips.test_sampling, clips)
+    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments)
+
+
+def of_segments(name: str, clips: ClipOptions) -> dict[str, Any]:
+    """Return the argument that only samplers by segments have."""
+    return {"segment_length": clips.segment_length} if name in BY_SEGMENTS else {}

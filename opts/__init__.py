@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
-from datasets.cutting import check_stride
+from datasets.cutting import check_multiple, check_stride
 from engine.command import cli, config, naming
 from models.backbones import check_options, spec_of
 from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, split_layout
@@ -70,7 +70,7 @@ SAMPLED = {
     "segments": {"train_sampling": "segments", "val_sampling": "segment_centers", "test_sampling": "segments"},
 }
 AT_LEAST_ONE = (
-    *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "num_clips"),
+    *("batch_size", "clips_per_batch", "sample_size", "sample_duration", "clip_stride", "segment_length", "num_clips"),
     *("checkpoint", "n_epochs", "iter_size"),
 )
 NUMBERS = (*AT_LEAST_ONE, "ft_begin_index", "manual_seed", "max_bad", "video_fps")  # whose range is checked here
@@ -127,8 +127,9 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     spec = spec_of(opt.model)
     view, (layout, _) = spec.view, split_layout(spec, arguments_from(opt, spec))
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
-    frames = view.frames * layout.channels(channels) // channels  # a step of flow may be a stack of frames
-    values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
+    step = layout.channels(channels) // channels  # a step of flow may be a stack of frames
+    values = {"sample_duration": view.frames * step, "sample_size": view.size, "clip_stride": view.stride}
+    values |= {"segment_length": step} if view.sampling == "segments" else {}
     arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
     return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
@@ -147,8 +148,9 @@ def check(opt: Namespace) -> None:
     check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)
     check_tests(opt)
+    check_multiple(opt.sample_duration, opt.segment_length)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
-        check_stride(name, getattr(opt, name), opt.clip_stride)
+        check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 

@@ -72,6 +72,12 @@ def add_clip_options(table: OptionTable) -> None:
     add("--sample_duration", default=16, type=int, help="frames per clip")
     add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
     add("--clip_stride", default=1, type=int, help="steps from one frame of a clip to the next")
+    add(
+        "--segment_length",
+        default=1,
+        type=int,
+        help="consecutive frames of each segment of a clip that is sampled by segments",
+    )
     add("--sampling", default="corrected", choices=("corrected", "compat"), help="compat: with the published slips")
     add(
         "--train_sampling",

@@ -4,7 +4,7 @@ Any number of frames, any length and any stride >= 1 gives frames that exist: a 
 The rules are those of the publications without their slips; `sampling_compat` has them with.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 import numpy as np
@@ -69,19 +69,46 @@ def center_clip(num_frames: int, length: int, rng: np.random.Generator, stride: 
     return loop(last_start(num_frames, length, stride) // 2, num_frames, length, stride)
 
 
-def segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Sample one frame, uniform, of each of `length` equal segments (TSN) that span the video: no stride applies.
+def segments(
+    num_frames: int, length: int, rng: np.random.Generator, stride: int = 1, segment_length: int = 1
+) -> list[int]:
+    """Sample a snippet of each of equal segments that span the video (TSN): its start is uniform in the segment.
 
-    A video with fewer frames than segments repeats some of them.
+    All starts from which a snippet lies within the video are shared out among the segments; in a video with fewer
+    starts than segments some snippets are repeated.
+
+    Args:
+        num_frames: Frames of the video, >= 1.
+        length: Frames of all snippets together, a multiple of `segment_length`.
+        rng: Draws the starts.
+        stride: Steps from one frame of a snippet to the next; a snippet of one frame has none.
+        segment_length: Frames of a snippet: 1 for RGB, 5 flows in the publication.
     """
-    edges = np.arange(length + 1) * num_frames // length
+    count, starts = length // segment_length, last_start(num_frames, segment_length, stride) + 1
+    edges = np.arange(count + 1) * starts // count
     draws = rng.integers(edges[:-1], np.maximum(edges[1:], edges[:-1] + 1))
-    return [int(draw) + 1 for draw in draws]
+    return snippets(draws.tolist(), num_frames, segment_length, stride)
 
 
-def segment_centers(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
-    """Sample the middle frame of each of `length` equal segments."""
-    return segment_clips(num_frames, length, stride, 1)[0]
+def segment_centers(
+    num_frames: int, length: int, rng: np.random.Generator, stride: int = 1, segment_length: int = 1
+) -> list[int]:
+    """Sample the middle snippet of each of equal segments; see `segments`."""
+    return segment_clips(num_frames, length, stride, 1, segment_length)[0]
+
+
+def snippets(starts: Iterable[int], num_frames: int, segment_length: int, stride: int = 1) -> list[int]:
+    """Return the frames of snippets that begin at `starts` (0-based), one after the other."""
+    return [frame for start in starts for frame in loop(start, num_frames, segment_length, stride)]
+
+
+def stack_thirds(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """Sample one frame of each of `length` equal segments of the starts that leave room for ten flows.
+
+    The two-stream ResNet-101 on UCF101 trains its spatial network so, on three frames; see `stack_clips` for its test.
+    No stride applies.
+    """
+    return segments(max(num_frames - STACK + 1, 1), length, rng)
 
 
 SAMPLERS: dict[str, StridedSampler] = {
@@ -90,6 +117,7 @@ SAMPLERS: dict[str, StridedSampler] = {
     "dense": dense_clip,
     "segments": segments,
     "segment_centers": segment_centers,
+    "stacks": stack_thirds,
 }
 
 
@@ -126,17 +154,21 @@ def evenly(last: int, count: int) -> list[int]:
     return [last // 2] if count == 1 else [last * k // (count - 1) for k in range(count)]
 
 
-def segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """Return clips of one frame of each of `length` equal segments: the middle one, then its neighbours.
+def segment_clips(
+    num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1
+) -> list[list[int]]:
+    """Return clips of one snippet of each of equal segments: the middle one, then its neighbours.
 
     The clips are shifted by consecutive numbers of frames about 0, at most to the ends of the segments (IBM's Action
-    Recognition Study). A video with fewer frames than segments repeats some of them. No stride applies.
+    Recognition Study). Arguments and what happens to short videos are those of `segments`.
     """
+    count, starts = length // segment_length, last_start(num_frames, segment_length, stride) + 1
     clips = []
     for offset in range(-num_clips // 2 + 1, num_clips // 2 + 1):
-        # In units of 1 / (2 length) of a frame, so that all is integers: a segment is 2 num_frames of them.
-        shift = min(max(2 * length * offset, -num_frames), num_frames - 1)
-        clips.append([((2 * g + 1) * num_frames + shift) // (2 * length) + 1 for g in range(length)])
+        # In units of 1 / (2 count) of a frame, so that all is integers: a segment is 2 starts of them.
+        shift = min(max(2 * count * offset, -starts), starts - 1)
+        middles = (((2 * g + 1) * starts + shift) // (2 * count) for g in range(count))
+        clips.append(snippets(middles, num_frames, segment_length, stride))
     return clips
 
 

@@ -4,10 +4,21 @@
 """
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 
-from .sampling import SAMPLERS, TEST_SAMPLERS, StridedSampler, StridedTestSampler, all_clips, loop, span
+from .sampling import (
+    SAMPLERS,
+    STACK,
+    TEST_SAMPLERS,
+    StridedSampler,
+    StridedTestSampler,
+    all_clips,
+    loop,
+    snippets,
+    span,
+)
 
 
 def sts_random_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
@@ -27,22 +38,42 @@ def two_stream_center_clip(num_frames: int, length: int, rng: np.random.Generato
     return loop(max(num_frames - span(length, stride) + 1, 0) // 2, num_frames, length, stride)
 
 
-def ibm_segments(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+def ibm_segments(
+    num_frames: int, length: int, rng: np.random.Generator, stride: int = 1, segment_length: int = 1
+) -> list[int]:
     """Sample segments for training as in IBM's Action Recognition Study: all segments share their draw.
 
     Args:
-        num_frames: Positions to choose from; see `stack_positions`.
-        length: Segments.
+        num_frames: Frames of the video; a snippet begins at one of its `stack_positions`.
+        length: Frames of one snippet of each segment.
         rng: Draws the frames.
-        stride: Frames per segment; there are `length * stride` frames.
+        stride: Snippets per segment; there are `length * stride` frames.
+        segment_length: Frames of a snippet: 1 for RGB, 5 for flow.
     """
+    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
+    chosen = ibm_positions(positions, groups, rng, stride)
+    return snippets(chosen, num_frames, segment_length)
+
+
+def ibm_positions(num_frames: int, length: int, rng: np.random.Generator, stride: int) -> list[int]:
+    """Draw `stride` of the positions (0-based) of each of `length` segments, sorted; see `ibm_segments`."""
     share, count = num_frames // length, length * stride
     if share >= stride:
         offsets = rng.choice(share, stride, replace=False)
         chosen = (np.arange(length)[:, None] * share + offsets).ravel()
     else:
         chosen = rng.choice(num_frames, count, replace=num_frames < count)
-    return [int(index) + 1 for index in np.sort(chosen)]
+    return [int(index) for index in np.sort(chosen)]
+
+
+def two_stream_thirds(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
+    """Sample frames as the two-stream ResNet-101 on UCF101: each segment ends with the first frame of the next.
+
+    There are `stack_positions` of ten flows, and in the last segment a frame behind them is drawn, too.
+    """
+    positions = stack_positions(num_frames, STACK)
+    edges = [max(g * positions // length, 1) for g in range(length)] + [min(positions + 1, num_frames)]
+    return [int(rng.integers(first, max(last, first) + 1)) for first, last in pairwise(edges)]
 
 
 def ibm_dense_clip(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
@@ -56,16 +87,20 @@ def stack_positions(num_frames: int, stack: int = 1) -> int:
     return max(1, num_frames - stack + 1)
 
 
-def ibm_segment_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
-    """Return IBM's test segments; where frames are not more than segments, they are drawn at random."""
-    if num_frames <= length:
-        draws = [np.random.RandomState(clip).choice(num_frames, length) for clip in range(num_clips)]
-        return [[int(index) + 1 for index in np.sort(draw)] for draw in draws]
-    tick = num_frames / length
+def ibm_segment_clips(
+    num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1
+) -> list[list[int]]:
+    """Return IBM's test segments; where positions are not more than segments, they are drawn at random."""
+    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
+    if positions <= groups:
+        draws = [np.random.RandomState(clip).choice(positions, groups) for clip in range(num_clips)]
+        return [snippets(np.sort(draw).tolist(), num_frames, segment_length) for draw in draws]
+    tick = positions / groups
     clips = []
     for offset in range(-num_clips // 2 + 1, num_clips // 2 + 1):
         shift = max(-tick / 2, min(offset, tick / 2 - 1e-4))
-        clips.append([int(tick / 2 + shift + tick * g) + 1 for g in range(length)])
+        starts = (int(tick / 2 + shift + tick * g) for g in range(groups))
+        clips.append(snippets(starts, num_frames, segment_length))
     return clips
 
 
@@ -81,6 +116,7 @@ COMPAT_SAMPLERS: dict[str, StridedSampler] = {
     "center": two_stream_center_clip,
     "dense": ibm_dense_clip,
     "segments": ibm_segments,
+    "stacks": two_stream_thirds,
 }
 COMPAT_TEST_SAMPLERS: dict[str, StridedTestSampler] = {
     **TEST_SAMPLERS,

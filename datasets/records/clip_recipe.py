@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 # These may differ, or are compared where they count.
 ELSEWHERE = {"train_sampling", "crop", "normalisation", "video_fps", "stream"}
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
-TEST_SAMPLING = {"segments": "segments"}
+TEST_SAMPLING = {"segments": "segments", "stacks": "segments"}
 
 
 def make_recipe(videos: Videos, clips: ClipOptions, flow: Mapping[str, Any] | None = None) -> dict[str, Any]:

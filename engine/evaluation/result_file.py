@@ -76,8 +76,9 @@ def views(options: Mapping[str, Any]) -> str:
         return "views not stated"
     sampling, crops = options["test_sampling"], options["num_crops"]
     clips = "all windows" if sampling == "all" else f"{options['num_clips']} {sampling}"
-    stride = options.get("clip_stride", 1)
+    stride, snippet = options.get("clip_stride", 1), options.get("segment_length", 1)
     step = "" if stride == 1 else f", stride {stride},"
+    step += "" if snippet == 1 else f" in segments of {snippet}"
     return (
         f"{clips} x {crops} {'crop' if crops == '1' else 'crops'} of {options['sample_duration']} frames{step} at "
         f"{options['sample_size']} px"

@@ -25,6 +25,8 @@ UNUSUAL = {
     "short side": "--short_side 36",
     "segments": "--train_sampling segments --val_sampling segment_centers",
     "segments as published": "--train_sampling segments --val_sampling segment_centers --sampling compat",
+    "segments of four frames": "--train_sampling segments --val_sampling segment_centers --segment_length 4 "
+    "--clip_stride 2",
     "stride": "--clip_stride 2",
     "the published slips": "--sampling compat",
     "normalisation": "--normalisation 90 100 110 40 50 60",

@@ -66,10 +66,11 @@ def test_differences_are_halves_about_the_middle_at_most_a_level_too_low():
         "",
         "--clip_stride 2",
         "--train_sampling segments",
+        "--train_sampling segments --segment_length 4",
         "--sample_duration 24",
         "--sample_duration 40 --sampling compat",
     ],
-    ids=["dense", "strided", "segments", "looped", "looped from a random frame"],
+    ids=["dense", "strided", "segments", "snippets", "looped", "looped from a random frame"],
 )
 @pytest.mark.parametrize("cache", ["none", "ram"])
 def test_differences_of_a_clip_are_those_of_the_frames_of_the_video(hmdb51, words, cache):

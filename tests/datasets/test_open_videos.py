@@ -199,6 +199,7 @@ def test_what_is_wrong_is_said_in_the_words_of_the_options(hmdb51, words, opened
         ("--clip_stride 0", {"stride": 0}),
         ("--num_clips 0", {"num_clips": 0}),
         ("--clip_stride 2 --train_sampling segments", {"stride": 2, "train_sampling": "segments"}),
+        ("--segment_length 5", {"segment_length": 5}),
     ],
 )
 def test_impossible_clips_are_refused_in_the_words_of_the_parser(hmdb51, words, cut, capsys):

@@ -17,7 +17,7 @@ ALL = {f"own-{k}": v for k, v in S.SAMPLERS.items()} | {f"compat-{k}": v for k, 
 ALL_TEST = {f"own-{k}": v for k, v in S.TEST_SAMPLERS.items()} | {
     f"compat-{k}": v for k, v in C.COMPAT_TEST_SAMPLERS.items()
 }
-SEGMENTS = ("segments", "segment_centers")
+SEGMENTS = ("segments", "segment_centers", "stacks")
 
 
 def rng(seed=0):
@@ -219,3 +219,44 @@ def test_as_published_the_later_of_two_middles_is_taken():
     assert C.two_stream_center_clip(19, 16, rng())[0] == 3
     assert S.center_clip(19, 16, rng())[0] == 2
     assert C.two_stream_center_clip(9, 16, rng())[0] == 1
+
+
+@pytest.mark.parametrize(
+    "sample", [S.segments, S.segment_centers, C.ibm_segments], ids=["segments", "centers", "compat"]
+)
+@given(num_frames=frames, count=st.integers(1, 8), snippet=st.integers(1, 6), seed=st.integers(0, 99))
+def test_snippets_are_successive_frames_each_of_its_part_of_the_video(sample, num_frames, count, snippet, seed):
+    clip = np.reshape(sample(num_frames, count * snippet, rng(seed), segment_length=snippet), (count, snippet))
+    assert ((clip - 1) % num_frames == (clip[:, :1] - 1 + np.arange(snippet)) % num_frames).all()
+    if num_frames >= snippet:
+        starts = num_frames - snippet + 1
+        assert (np.diff(clip) == 1).all()
+        edges = np.arange(count + 1) * starts // count
+        if sample is not C.ibm_segments and starts >= count:
+            assert (clip[:, 0] - 1 >= edges[:-1]).all()
+            assert (clip[:, 0] - 1 < edges[1:]).all()
+
+
+def test_a_segment_draws_every_start_and_its_snippet_may_step():
+    draws = {tuple(S.segments(20, 6, rng(seed), segment_length=3)) for seed in range(600)}
+    assert {draw[0] for draw in draws} == set(range(1, 10))
+    assert {draw[3] for draw in draws} == set(range(10, 19))
+    assert S.segment_centers(20, 6, rng(), stride=2, segment_length=3) == [5, 7, 9, 13, 15, 17]
+    assert S.segment_clips(20, 6, 1, 3, segment_length=3)[1] == S.segment_centers(20, 6, rng(), segment_length=3)
+
+
+def test_compat_stacks_begin_at_the_published_positions_of_flow():
+    rows = [row for row in ROWS if not row["dense"] and row["modality"] == "flow"]
+    for row in rows:
+        clips = C.ibm_segment_clips(row["num_frames"], 5 * row["groups"], 1, row["num_clips"], segment_length=5)
+        assert [frame for clip in clips for frame in clip[::5]] == row["indices"]
+    assert len(rows) > 50
+
+
+def test_three_frames_leave_room_for_a_stack_of_flow():
+    draws = np.array([S.stack_thirds(39, 3, rng(seed)) for seed in range(400)])
+    assert [set(column.tolist()) for column in draws.T] == [set(range(a, a + 10)) for a in (1, 11, 21)]
+    # As published both ends count, the middle ones twice, and a frame without room for a stack is drawn.
+    draws = np.array([C.two_stream_thirds(39, 3, rng(seed)) for seed in range(600)])
+    assert [(min(column), max(column)) for column in draws.T.tolist()] == [(1, 10), (10, 20), (20, 31)]
+    assert C.two_stream_thirds(4, 3, rng()) in ([1, 1, 1], [1, 1, 2])

@@ -51,7 +51,7 @@ def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> 
     for path, state in zip(paths, states, strict=True):
         stated = state["recipe"]
         needs = {"sample_duration": (stated["sample_duration"], recipe["sample_duration"])}
-        needs["clip_stride"] = stated.get("clip_stride", 1), recipe.get("clip_stride", 1)
+        needs |= {name: (stated.get(name, 1), recipe.get(name, 1)) for name in ("clip_stride", "segment_length")}
         needs |= {f"--{key}": tuple(part.get(key, usual) for part in (stated, recipe)) for key, usual in CUT.items()}
         short_side = short_side_for(stated["sample_size"], recipe["sample_size"], recipe.get("short_side"))
         needs["--short_side"] = stated.get("short_side"), short_side

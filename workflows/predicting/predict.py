@@ -180,6 +180,11 @@ def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, sour
     Raises:
         ValueError: If what is asked for needs windows.
     """
+    if settings.frame_stride and settings.frame_stride > 1 and recipe.get("segment_length", 1) > 1:
+        raise ValueError(
+            f"--frame_stride {settings.frame_stride}: {source} reads segments of {recipe['segment_length']} successive "
+            "frames; give 1"
+        )
     if settings.frame_stride or not spread_over(recipe):
         return settings.frame_stride or int(recipe.get("clip_stride", 1))
     if live or settings.window_stride:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datasets import FLOW, TEST_SAMPLERS, parse_view
-from datasets.clips.sampling_compat import COMPAT_TEST_SAMPLERS
+from datasets import FLOW, ClipOptions, parse_view
+from datasets.cutting import choose_test_sampler
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
 from engine.evaluation.metrics import check_scores
@@ -133,9 +133,9 @@ class Predictor:
         images = frames_of(path, provenance, self.reads_flow, self.device)
         if self.stride is not None:
             return self.windows(images, step)
-        samplers = COMPAT_TEST_SAMPLERS if self.recipe.get("sampling") == "compat" else TEST_SAMPLERS
+        sample = choose_test_sampler(ClipOptions.from_recipe(self.recipe, num_clips=SPREAD))
         frames = count_samples(path, provenance, self.views)
-        clips = samplers["segments"](frames, self.recipe["sample_duration"], 1, SPREAD) if frames else []
+        clips = sample(frames, self.recipe["sample_duration"]) if frames else []
         return SpreadClips(self.cropped(images), clips, frames)
 
     def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:

@@ -11,9 +11,11 @@ def protocol(file: ScoreFile) -> dict[str, str]:
     """Return the settings that make accuracies comparable, for people."""
     options, made = (file.scores.about.get(name, {}) for name in ("options", "provenance"))
     stride, resized = options.get("clip_stride", 1), options.get("short_side")
+    snippet = options.get("segment_length", 1)
+    steps = (f", stride {stride}" if stride != 1 else "") + (f", segments of {snippet}" if snippet != 1 else "")
     return {
         "views": views(options),
-        "frames": told(options, "sample_duration") + (f", stride {stride}" if stride != 1 else ""),
+        "frames": told(options, "sample_duration") + steps,
         "crop": told(options, "sample_size"),
         "fps": told(made, "fps"),
         "short side": told(made, "short_side") + (f", resized to {resized}" if resized else ""),

@@ -78,9 +78,10 @@ def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> l
     return clips
 
 
-def spread(frames: int, length: int) -> list[Clip]:
-    """Return the one clip of a network that sees the middle frames of equal segments: it stands for the whole video."""
-    return [Clip([number - 1 for number in segment_clips(frames, length, 1, 1)[0]], list(range(frames)))]
+def spread(frames: int, length: int, stride: int, segment_length: int) -> list[Clip]:
+    """Return the one clip of a network that sees the middles of equal segments: it stands for the whole video."""
+    seen = segment_clips(frames, length, stride, 1, segment_length)[0]
+    return [Clip([number - 1 for number in seen], list(range(frames)))]
 
 
 def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:

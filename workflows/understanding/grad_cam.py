@@ -93,7 +93,7 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     chosen = find_class(target, classes) if target else None
     frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)), place)
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
-    drawn = spread(*shape[:2]) if spread_over(clip) else cut(*shape)
+    drawn = spread(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut(*shape)
     clips = cut(*shape, step) if step else drawn
     wanted = predicted(shown, frames, clips) if chosen is None else chosen
     tracks = [track(*named, frames, clips, wanted, layer) for named in zip(labels, shown, strict=True)]
