@@ -65,7 +65,7 @@ def main_synthetic(opt: Namespace) -> Record:
     settings = [(opt.seed + i, *kinds[i % len(kinds)]) for i in range(opt.pairs)]
     width, height = opt.size
     scenes = [make_scene(seed, height, width, speed, texture) for seed, texture, speed in settings]
-    measured, references = measure(scenes, opt.methods, errors)
+    measured, references = measure(scenes, opt.methods, errors, gpu=torch.cuda.is_available())
     record: Record = {
         "environment": environment(),
         "size": [width, height],
@@ -87,12 +87,12 @@ def main_real(opt: Namespace) -> Record:
     return publish(opt.out, record, truth_table(record) if opt.middlebury else video_table(record))
 
 
-def errors(flow: Flow, reference: Flow, scene: Scene) -> dict[str, float]:
-    """Compute the distance of a flow from the truth and from OpenCV's, in pixels and in stored grey levels."""
+def errors(flow: Flow, reference: Flow | None, scene: Scene) -> dict[str, float]:
+    """Compute the distance of a flow from the truth and, if that is known, from OpenCV's, in pixels and grey levels."""
     return {
         "epe": end_point_error(flow, scene.flow),
         "epe_visible": end_point_error(flow, scene.flow, scene.visible),
-        **distance(flow, reference),
+        **({} if reference is None else distance(flow, reference)),
     }
 
 
@@ -105,7 +105,7 @@ def scaling(scenes: Sequence[Scene]) -> list[dict[int, Seconds]]:
 
 
 def gpu_rates(
-    scenes: Sequence[Scene], references: Sequence[Flow], wanted: Sequence[str], device: str = "cuda"
+    scenes: Sequence[Scene], references: Sequence[Flow | None], wanted: Sequence[str], device: str = "cuda"
 ) -> dict[str, Any]:
     """Measure pairs per second by batch size with images already on the GPU, and the errors of each pair's flow."""
 

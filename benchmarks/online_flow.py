@@ -7,7 +7,6 @@ Options of STS_train.py are taken as well: --model resnext --model_depth 101 --b
 import logging
 import sys
 from argparse import Namespace
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -72,7 +71,6 @@ def main(opt: Namespace) -> Record:
             return alternated({source: partial(call, loader) for source, loader in loaders.items()}, opt.rounds)
 
         log.info("loading alone")
-        exhaust: Callable[[ClipLoader], object] = partial(deque, maxlen=0)
         loading, working = in_turn(exhaust, loaders), in_turn(exhaust, single)
         log.info("training")
         epoch = epoch_of(first, device, opt.steps)
@@ -120,6 +118,14 @@ def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
     pairs = [[batch[FLOW.name].cpu().int() for batch in batches] for batches in zip(*loaders.values(), strict=True)]
     difference = torch.cat([(a - b).abs().flatten() for a, b in pairs]).float()
     return {"levels": difference.mean().item(), "within_1": (difference <= 1).float().mean().item()}
+
+
+def exhaust(loader: ClipLoader) -> None:
+    """Load an epoch, to the end of what a GPU computes of it."""
+    for _ in loader:
+        pass
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[ClipLoader], dict[str, float]]:

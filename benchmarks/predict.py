@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import torch
@@ -27,6 +26,7 @@ from benchmarks.common.report import Record, build_parser, environment, markdown
 from benchmarks.networks.random import add_network_options, network_options
 from benchmarks.synthetic.videos import moving_discs
 from datasets import RGB
+from datasets.decoding.video.containers import load_av
 from engine import checkpoint, setup
 from engine.command import cli
 from models import build_model
@@ -113,6 +113,7 @@ def write_weights(path: Path, opt: Namespace, seed: int) -> str:
 
 def write_video(path: Path, width: int, height: int, frames: int) -> None:
     """Write moving discs as H.264."""
+    av = load_av()
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(FPS))
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"

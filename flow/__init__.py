@@ -4,8 +4,9 @@ from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
 from .flows import BACKENDS, FLOWS, available, build_flow
 from .pairs import FlowSolver
-from .recorded import rebuild_flow, recorded_encoding, suits_gpu
+from .recorded import rebuild_flow, recorded_encoding, solved_levels, suits_gpu
 from .tvl1.parameters import PRESETS
+from .tvl1.tensor_solver import pairs_at_once
 
 __all__ = [
     "BACKENDS",
@@ -18,9 +19,11 @@ __all__ = [
     "convert",
     "decode",
     "encode",
+    "pairs_at_once",
     "read_flo",
     "rebuild_flow",
     "recorded_encoding",
+    "solved_levels",
     "suits_gpu",
     "write_flo",
 ]

@@ -3,6 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .encoding import encode
 from .flows import build_flow
 from .pairs import FlowSolver
 
@@ -37,3 +42,28 @@ def suits_gpu(record: Record) -> bool:
 def recorded_encoding(record: Record) -> dict[str, Any]:
     """Return the arguments of `encode` that a record states; others are as in the published tools."""
     return {"bound": record.get("bound", 20.0), "quantisation": record.get("quantisation", "truncate")}
+
+
+def solved_levels(
+    solver: FlowSolver,
+    previous: NDArray[np.uint8],
+    following: NDArray[np.uint8],
+    device: str,
+    bound: float,
+    quantisation: str,
+) -> NDArray[np.uint8]:
+    """Compute the flow of grey images (N, H, W) on a device, as grey levels (N, H, W, 2).
+
+    They are encoded where they are: an eighth of the bytes of the flow come back.
+
+    Args:
+        solver: Takes tensors.
+        previous: Images.
+        following: Images.
+        device: Where it computes.
+        bound: As for `encode`.
+        quantisation: As for `encode`.
+    """
+    images = (torch.from_numpy(x).to(device) for x in (previous, following))
+    levels: torch.Tensor = encode(solver(*images), bound, quantisation)
+    return levels.cpu().numpy()

@@ -54,7 +54,8 @@ def combine(activated: Tensor, weights: Sequence[float] | None = None) -> Tensor
     Raises:
         ValueError: If the weights do not fit.
     """
-    share = torch.tensor(stream_weights(weights, len(activated)), dtype=activated.dtype, device=activated.device)
+    # Filled where they are: a GPU would be waited for with weights that are copied to it.
+    share = torch.stack([activated.new_full((), weight) for weight in stream_weights(weights, len(activated))])
     return (activated * share[:, None, None]).sum(0)
 
 

@@ -5,8 +5,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
+import pytest
 
 BITS, SIDE = 8, 12  # a row of squares spells the number of a frame
 SIZE = (BITS * SIDE, 64)
@@ -70,6 +70,7 @@ def write_film(
         form: Name of the container.
         change: Packets in the order of decoding -> those that are written.
     """
+    av = pytest.importorskip("av")
     with av.open(str(path), "w", format=form, options=muxing or {}) as container:
         audio = container.add_stream("aac" if path.suffix != ".webm" else "libopus", rate=48_000) if sound else None
         stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(100_000), options=options or {})
@@ -148,6 +149,7 @@ def packed(packets: list[Any]) -> list[Any]:
 
     The filler is a frame that is "not coded": start code, type P, no seconds, a marker, the time, a marker, 0.
     """
+    av = pytest.importorskip("av")
     vol, user = b"\x00\x00\x01\xb6", b"\x00\x00\x01\xb2DivX503b1393p"
     made: list[tuple[bytes, bool]] = []
     for packet in packets:

@@ -17,7 +17,7 @@ from sts_common.timing import cpu_seconds
 
 Solver = Any
 Flow = NDArray[np.float32]
-Errors = Callable[[Flow, Flow, Any], dict[str, float]]
+Errors = Callable[[Flow, Any, Any], dict[str, float]]
 Builders = dict[str, Callable[[], Solver]]
 
 REFERENCE = "cv2 tvl1"
@@ -75,15 +75,20 @@ def workable(builders: Builders, wanted: Sequence[str], *images: Any) -> tuple[d
     return solvers, missing
 
 
-def measure(pairs: Sequence[Any], wanted: Sequence[str], errors: Errors) -> tuple[dict[str, Any], list[Flow]]:
+def measure(
+    pairs: Sequence[Any], wanted: Sequence[str], errors: Errors, *, gpu: bool = False
+) -> tuple[dict[str, Any], Sequence[Flow | None]]:
     """Measure CPU time and errors of each solver of `CPU` whose name holds one of `wanted`, pair by pair.
 
     A pair has the grey images (H, W) `previous` and `following`, and what `errors` wants to know; that takes a flow,
-    `REFERENCE`'s and the pair. Returns rows by solver in "cpu", why others were left out in "missing", and
-    `REFERENCE`'s flow of each pair. Raises ValueError if `REFERENCE` does not work here.
+    `REFERENCE`'s and the pair. With `gpu`, solvers of a GPU are measured afterwards, which can do without `REFERENCE`.
+    Returns rows by solver in "cpu", why others were left out in "missing", and `REFERENCE`'s flow of each pair, None
+    where it does not work here and no other solver of a CPU is wanted. Raises ValueError if it is needed and does not.
     """
     solvers, missing = workable(CPU, wanted, pairs[0].previous, pairs[0].following)
     if REFERENCE in missing:
+        if gpu and wanted and not any(holds(name, wanted) for name in CPU):
+            return {"cpu": {}, "missing": missing}, [None] * len(pairs)
         raise ValueError(missing[REFERENCE])
     rows: dict[str, Any] = {name: {"description": solver.description, "pairs": []} for name, solver in solvers.items()}
     references = []

@@ -19,13 +19,16 @@ def timing(pairs: list[dict[str, float]], digits: int = 0) -> list[str]:
 
 
 def closeness(pairs: list[dict[str, float]]) -> list[str]:
-    """Return the columns of `CLOSENESS`, means over pairs."""
-    lengths = (f"{mean(column(pairs, key)):.3f}" for key in ("epe", "epe_visible", "px", "levels"))
-    return [*lengths, f"{100 * mean(column(pairs, 'within_1')):.1f} %"]
+    """Return the columns of `CLOSENESS`, means over pairs; empty are those that need OpenCV's flow where it is not."""
+    known = {key: mean(column(pairs, key)) for key in pairs[0]}
+    lengths = (f"{known[key]:.3f}" if key in known else "" for key in ("epe", "epe_visible", "px", "levels"))
+    return [*lengths, f"{100 * known['within_1']:.1f} %" if "within_1" in known else ""]
 
 
 def flow_table(record: Record) -> str:
-    """Tabulate speed and accuracy of the solvers on the CPU, after a line of their conditions."""
+    """Tabulate speed and accuracy of the solvers on the CPU, after a line of their conditions; "" if there are none."""
+    if not record["cpu"]:
+        return ""
     header = ["one core", "ms per pair", f"times as fast as {REFERENCE}", *CLOSENESS]
     rows = []
     for name, entry in record["cpu"].items():
@@ -38,6 +41,8 @@ def flow_table(record: Record) -> str:
 
 def speed_table(record: Record) -> str:
     """Tabulate the end-point error by the speed of the fastest point: an average would be mostly of the largest."""
+    if not record["cpu"]:
+        return ""
     speeds = sorted({pair["speed"] for pair in record["pairs"]})
     rows = []
     for name, entry in record["cpu"].items():

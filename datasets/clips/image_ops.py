@@ -87,7 +87,8 @@ def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
     }
     if kind not in maps:
         return flow
-    vectors = torch.einsum("ij,jthw->ithw", torch.tensor(maps[kind]), flow - 127.5)
+    linear = torch.tensor(maps[kind]).to(flow.device, non_blocking=True)
+    vectors = torch.einsum("ij,jthw->ithw", linear, flow - 127.5)
     return (vectors + 127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 

@@ -81,9 +81,35 @@ class OnlineFlow:
         Returns:
             uint8 (T, 2, H, W) on the device of `grey`, stored channels last.
         """
-        first = torch.tensor(pairs.first)
-        flow = self.solve(grey[first], grey[first + 1])
-        return self.encode(flow)[pairs.order].permute(0, 3, 1, 2)
+        return self.of_clips([(grey, pairs)])[0]
+
+    def of_clips(self, clips: Sequence[tuple[Tensor, Pairs]]) -> list[Tensor]:
+        """Compute the flow images of clips of one size by one call of the solver, each as if it were alone.
+
+        A GPU is not waited for.
+        """
+        previous = joined([part for grey, pairs in clips for part in picked(grey, pairs.first)])
+        following = joined([part for grey, pairs in clips for part in picked(grey[1:], pairs.first)])
+        levels = self.encode(self.solve(previous, following)).split([len(pairs.first) for _, pairs in clips])
+        return [
+            joined(picked(part, pairs.order)).permute(0, 3, 1, 2)
+            for part, (_, pairs) in zip(levels, clips, strict=True)
+        ]
+
+
+def picked(x: Tensor, positions: Sequence[int]) -> list[Tensor]:
+    """Return the rows of a tensor at some positions as views, each of a run of rows that follow each other.
+
+    An index would be copied to a GPU, and the host would wait for that.
+    """
+    begins = [i for i, position in enumerate(positions) if i == 0 or position != positions[i - 1] + 1]
+    ends = [*begins[1:], len(positions)]
+    return [x[positions[i] : positions[i] + end - i] for i, end in zip(begins, ends, strict=True)]
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Join tensors by rows; a single one is left where it is."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
 
 class OnlineReader(ClipReader):
@@ -173,19 +199,33 @@ class OnlineLoader(ClipLoader):
         self.flow, self.reader = flow, dataset.reader
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
-        for batch in super().__iter__():
-            if not len(batch["label"]):  # nothing of it could be read
-                yield batch
-                continue
-            grey, clips = batch.pop("grey").to(self.flow.device, non_blocking=True), batch.pop("unfinished")
-            parts = grey.split([math.prod(clip.shape) for clip in clips])
-            flows = [self.finish(part.view(clip.shape), clip) for part, clip in zip(parts, clips, strict=True)]
-            yield batch | {name: torch.stack([flow[name] for flow in flows]) for name in flows[0]}
+        return map(self.finish, self.unfinished())
 
-    def finish(self, grey: Tensor, clip: PendingFlow) -> dict[str, Tensor]:
-        """Compute the flow of a clip, uint8 (2, T, S, S) by view, as its other views were placed and augmented."""
+    def unfinished(self) -> Iterator[dict[str, Any]]:
+        """Yield batches with "grey" and "unfinished" in place of the flow, see `finish`."""
+        return super().__iter__()
+
+    def finish(self, batch: Mapping[str, Any]) -> dict[str, Any]:
+        """Compute the flow of a batch by one call of the solver for all clips of a size; a GPU is not waited for."""
+        finished = dict(batch)
+        if not len(batch["label"]):  # nothing of it could be read
+            return finished
+        grey, pending = finished.pop("grey").to(self.flow.device, non_blocking=True), finished.pop("unfinished")
+        parts = grey.split([math.prod(clip.shape) for clip in pending])
+        clips = [(part.view(clip.shape), clip.pairs) for part, clip in zip(parts, pending, strict=True)]
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for i, clip in enumerate(pending):
+            sizes.setdefault(clip.shape[1:], []).append(i)
+        levels: dict[int, Tensor] = {}
+        for alike in sizes.values():
+            levels |= zip(alike, self.flow.of_clips([clips[i] for i in alike]), strict=True)
+        flows = [self.placed(levels[i], clip) for i, clip in enumerate(pending)]
+        return finished | {name: torch.stack([flow[name] for flow in flows]) for name in flows[0]}
+
+    def placed(self, levels: Tensor, clip: PendingFlow) -> dict[str, Tensor]:
+        """Place and augment the flow of a clip as its other views were, uint8 (2, T, S, S) by view."""
         placement = self.reader.geometry(clip.draws)
-        levels = self.flow(grey, clip.pairs).float()  # torch resizes bytes on CPUs only
+        levels = levels.float()  # torch resizes bytes on CPUs only
         sample = {}
         for view in self.reader.flow_views:
             seen = (placement.at(view.side) if view.side else placement)(*levels.shape[-2:])

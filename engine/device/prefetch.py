@@ -1,10 +1,12 @@
 """Batches on their device one step early, and the time that training waits for them."""
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from functools import cache
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +24,10 @@ ADVICE = {
     "transform": "give more --n_workers if there are cores, or augment less",
     "": "give more --n_workers if there are cores; utils1/bench_loader.py tries what is faster",
 }
+FINISHING_ADVICE = (
+    "steps wait for the flow that their device computes, which more --n_workers cannot change: store flow once, with "
+    "utils1/extract_frames_flows.py, and train from its files"
+)
 
 
 def num_clips(batch: Batch) -> int:
@@ -30,10 +36,22 @@ def num_clips(batch: Batch) -> int:
     return len(counted)
 
 
+@runtime_checkable
+class LoaderToFinish(Protocol):
+    """Interface of a loader whose batches are finished on their device, as where flow is computed there."""
+
+    def unfinished(self) -> Iterator[Batch]:
+        """Yield batches that are still to be finished."""
+
+    def finish(self, batch: Batch) -> dict[str, Any]:
+        """Finish a batch whose tensors are on the device, on the current stream, without waiting for it."""
+
+
 class Feed:
     """The batches of a loader, on a device, and the time that the loop waited for them.
 
-    To a GPU a batch is copied while the step before it runs, on a stream of its own. "seconds" is kept here.
+    To a GPU a batch is copied, and there finished, while the step before it runs, on a stream of its own. "seconds" is
+    kept here.
 
     Args:
         loader: Batches, whose "seconds" (N, 3), if any, say what reading each clip took by `STEPS`.
@@ -42,7 +60,9 @@ class Feed:
 
     def __init__(self, loader: Iterable[Batch], device: torch.device) -> None:
         self.loader, self.device = loader, device
+        self.to_finish = loader if isinstance(loader, LoaderToFinish) else None
         self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
+        self.finishing: HostWait = StreamWait(device) if self.to_finish and device.type == "cuda" else HostWait()
         self.seconds = torch.zeros(len(STEPS), dtype=torch.float64)
         self.start = self.end = time.perf_counter()
 
@@ -52,12 +72,12 @@ class Feed:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.start = time.perf_counter()
-        yield from self.ahead() if self.device.type == "cuda" else self.timed()
+        yield from self.ahead() if self.device.type == "cuda" else self.here()
         self.end = time.perf_counter()
 
     def timed(self) -> Iterator[dict[str, Any]]:
         """Yield batches as they are loaded."""
-        batches = iter(self.loader)
+        batches = self.to_finish.unfinished() if self.to_finish else iter(self.loader)
         while True:
             with self.wait:
                 batch = next(batches, None)
@@ -66,17 +86,30 @@ class Feed:
             self.end = time.perf_counter()
             yield self.keep(batch)
 
+    def here(self) -> Iterator[dict[str, Any]]:
+        """Yield batches on the CPU."""
+        for batch in self.timed():
+            with self.finishing:
+                finished = self.finished(batch)
+            self.end = time.perf_counter()
+            yield finished
+
+    def finished(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """Return a batch on the device, finished there if its loader leaves that to us."""
+        return self.to_finish.finish(batch) if self.to_finish else batch
+
     def ahead(self) -> Iterator[dict[str, Any]]:
         """Yield batches on the GPU; the next one is already on its way when one is handed out."""
-        side, current = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+        side, current = copy_stream(self.device), torch.cuda.current_stream(self.device)
         coming: dict[str, Any] | None = None
         for batch in self.timed():
             with torch.cuda.stream(side):
-                copied = to_device(batch, self.device)
+                copied = self.finished(to_device(batch, self.device))
                 arrived = side.record_event()
             if coming is not None:
                 yield coming
-            current.wait_event(arrived)
+            with self.finishing:
+                current.wait_event(arrived)
             for tensor in copied.values():
                 if isinstance(tensor, Tensor):
                     tensor.record_stream(current)  # or its memory may be given away while a step reads it
@@ -101,21 +134,40 @@ class Feed:
         """Return which of `STEPS` loading spends most time on; empty if the loader does not say."""
         return STEPS[int(self.seconds.argmax())] if self.seconds.any() else ""
 
+    @property
+    def waited_for_flow(self) -> float:
+        """Return the fraction of the time in which steps waited until their batch was finished, in [0, 1]."""
+        return min(1.0, self.finishing.total() / max(self.end - self.start, 1e-9)) if self.to_finish else 0.0
+
     def shown(self) -> str:
         """Format waiting and its cause, for a progress bar."""
-        return f"wait {100 * self.waited:.0f} %" + (f" ({self.cause})" if self.cause else "")
+        cause = f" ({self.cause})" if self.cause else ""
+        flow = f", for flow {100 * self.waited_for_flow:.0f} %" if self.to_finish else ""
+        return f"wait {100 * self.waited:.0f} %{cause}{flow}"
 
     def result(self) -> dict[str, float]:
-        """Return waiting as a fraction of the time: "data_wait"; where loading is slow, also "data_read", ..."""
+        """Return waiting as a fraction of the time: "data_wait", and "data_flow" where flow is computed on the device.
+
+        Where loading is slow, also the parts of that which are "data_read", "data_decode" and "data_transform".
+        """
         total = self.seconds.sum().item()
         shares = (self.seconds / total).tolist() if total else []
-        return {"data_wait": self.waited} | {f"data_{step}": share for step, share in zip(STEPS, shares, strict=False)}
+        waits = {"data_wait": self.waited} | ({"data_flow": self.waited_for_flow} if self.to_finish else {})
+        return waits | {f"data_{step}": share for step, share in zip(STEPS, shares, strict=False)}
 
     def advice(self) -> str:
         """Return a line on how to make the loop wait less, empty where that is not worth one."""
+        if self.waited_for_flow >= max(self.waited, WORTH_A_LINE) and self.finishing.total() >= WORTH_SECONDS:
+            return f"{self.shown()}: {FINISHING_ADVICE}"
         if self.waited < WORTH_A_LINE or self.wait.total() < WORTH_SECONDS:
             return ""
         return f"{self.shown()}: {ADVICE[self.cause]}"
+
+
+@cache
+def copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which batches are copied to a GPU: one for all loops, for each stream keeps memory."""
+    return torch.cuda.Stream(device)
 
 
 class HostWait:
@@ -167,6 +219,14 @@ class DeviceWait(HostWait):
             before, after, host = self.open.popleft()
             self.seconds += min(host, before.elapsed_time(after) / 1000)
         return self.seconds
+
+
+class StreamWait(DeviceWait):
+    """Sum of the time that a GPU's work stood still in its blocks, for which no host waits: for work of its own."""
+
+    def __exit__(self, *error: object) -> None:
+        self.entered = -math.inf  # the host's time is no limit
+        super().__exit__(*error)
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:

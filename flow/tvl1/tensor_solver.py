@@ -7,8 +7,11 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from ..pairs import FlowSolver
 from .parameters import LIBRARY, TVL1
-from .tensors import solve
+from .tensors import coarse_to_fine, solve
+
+PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's planes of them take 1 GB, torch's several
 
 
 class TensorSolver(ABC):
@@ -37,9 +40,37 @@ class TensorSolver(ABC):
     def __call__(self, previous: ArrayLike | Tensor, following: ArrayLike | Tensor) -> Any:
         return solve(previous, following, self.device, self.find)
 
-    @abstractmethod
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device."""
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W) on one device, as many pairs at a time as it is best given."""
+        height, width = previous.shape[1:]
+        flow = torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
+        size = self.at_once(height, width, max(1, PIXELS // (height * width)), flow.device)
+        with torch.cuda.device_of(flow):  # Triton launches on the current device
+            for part, first, second in zip(*(x.split(size) for x in (flow, previous, following)), strict=True):
+                if len(part):
+                    part.copy_(coarse_to_fine(first, second, self.parameters, self.refine))
+        return flow
+
+    @abstractmethod
+    def at_once(self, height: int, width: int, most: int, device: torch.device) -> int:
+        """Return how many pairs of a size, of so many at most, are best solved at a time on a device."""
+
+    @abstractmethod
+    def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
+        """Refine the flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
+
+
+def pairs_at_once(solver: FlowSolver, height: int, width: int, pixels: int) -> int:
+    """Return how many pairs of a size a solver on a GPU is best given at a time.
+
+    Args:
+        solver: Any, built for that GPU.
+        height: Of the images.
+        width: Of the images.
+        pixels: That it may be given, about.
+    """
+    most = -(-pixels // (height * width))
+    return solver.at_once(height, width, most, solver.device) if isinstance(solver, TensorSolver) else most
 
 
 def check_gamma(parameters: TVL1) -> None:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .parameters import TVL1
 from .tensor_solver import TensorSolver
-from .tensors import CHECKED, blocks, coarse_to_fine, median, settled_change
+from .tensors import CHECKED, blocks, median, settled_change
 
 # rho (N, 1, HW), a (N, 2, HW) and b (N, 2, HW): the data term changes u by b clamp(rho + a u, -1, 1).
 Data = tuple[Tensor, Tensor, Tensor]
@@ -26,17 +26,10 @@ class TorchTVL1(TensorSolver):
 
     default_device = "cpu"
 
-    def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        flow = torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
-        # One pair fits the cache of a CPU, several do not; a GPU wants them all.
-        size = 1 if previous.device.type == "cpu" else max(len(previous), 1)
-        for part, first, second in zip(*(x.split(size) for x in (flow, previous, following)), strict=True):
-            if len(part):
-                part.copy_(coarse_to_fine(first, second, self.parameters, self.refine))
-        return flow
+    def at_once(self, height: int, width: int, most: int, device: torch.device) -> int:
+        return 1 if device.type == "cpu" else most  # one pair fits the cache of a CPU, several do not
 
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
-        """Refine the flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         parameters = self.parameters
         size, planes = flow.shape[2:], with_margin(planes)
         state = Iterations(flow.flatten(2) / parameters.theta, size[1], parameters.tau)

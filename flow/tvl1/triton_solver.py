@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .tensor_solver import TensorSolver
-from .tensors import blocks, coarse_to_fine, settled_change
+from .tensors import blocks, full_waves, settled_change
 
 OLDEST = 7, 0  # compute capability that Triton compiles for
 
@@ -21,14 +21,14 @@ class TritonTVL1(TensorSolver):
 
     default_device = "cuda"
 
-    def find(self, previous: Tensor, following: Tensor) -> Tensor:
-        if not len(previous):
-            return torch.empty((*previous.shape, 2), dtype=torch.float32, device=previous.device)
-        with torch.cuda.device_of(previous):  # Triton launches on the current device
-            return coarse_to_fine(previous, following, self.parameters, self.refine)
+    def at_once(self, height: int, width: int, most: int, device: torch.device) -> int:
+        if device.type != "cuda":  # interpreted
+            return most
+        sizes = self.parameters.pyramid(height, width)
+        processors = torch.cuda.get_device_properties(device).multi_processor_count
+        return full_waves(tuple(tiles_of(*size) for size in sizes), most, processors)
 
     def refine(self, previous: Tensor, planes: Tensor, flow: Tensor) -> Tensor:
-        """Refine the flow (N, 2, H, W) of one level, from an estimate of it; see `Refine`."""
         from . import triton_kernels as kernels
         from . import triton_median as filters
 
@@ -37,8 +37,7 @@ class TritonTVL1(TensorSolver):
         state[:, :2] = flow / parameters.theta
         result, data = torch.empty_like(state), flow.new_empty(pairs, 4, height, width)
         smoothed = torch.empty_like(flow)
-        inner = kernels.TILE - 2 * kernels.HALO
-        tiles = -(-height // inner) * -(-width // inner)
+        tiles = tiles_of(height, width)
         changes, changed = flow.new_empty(2, pairs, tiles)
         size, enough = (height, width), settled_change(parameters, height, width)
         for _ in range(parameters.warps):
@@ -62,6 +61,14 @@ class TritonTVL1(TensorSolver):
                 )
                 state, result, changes, changed = result, state, changed, changes
         return state[:, :2] * parameters.theta
+
+
+def tiles_of(height: int, width: int) -> int:
+    """Return how many programs iterate an image, each in a tile of it."""
+    from . import triton_kernels as kernels
+
+    inner = kernels.TILE - 2 * kernels.HALO
+    return -(-height // inner) * -(-width // inner)
 
 
 def missing() -> str:

@@ -119,7 +119,7 @@ def check_target(target: Tensor | int | None, logits: Tensor) -> Tensor:
     """
     if target is None:
         return logits.argmax(1)
-    classes = torch.as_tensor(target, device=logits.device).expand(len(logits))
-    if wrong := [c for c in classes.tolist() if not 0 <= c < logits.shape[1]]:
+    classes = torch.as_tensor(target)  # looked into where it is: a GPU need not be waited for
+    if wrong := [c for c in classes.reshape(-1).tolist() if not 0 <= c < logits.shape[1]]:
         raise ValueError(f"target {wrong[0]}: this network has the classes 0 to {logits.shape[1] - 1}")
-    return classes
+    return classes.to(logits.device, non_blocking=True).expand(len(logits))

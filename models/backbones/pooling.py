@@ -39,17 +39,12 @@ def maxima(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
         padding: Positions beyond the edges, which are never the greatest.
     """
     for axis in (2, 3, 4):
+        whole = [slice(None)] * axis
         beyond = [0, 0] * (4 - axis) + [padding, padding]  # `F.pad` begins with the last axis
         padded = F.pad(x, beyond, value=float("-inf"))
-        steps = (padded.shape[axis] - kernel) // stride + 1
-        shifted = (padded.narrow(axis, i, (steps - 1) * stride + 1) for i in range(kernel))
-        x = reduce(torch.maximum, (part.index_select(axis, every(part, axis, stride)) for part in shifted))
+        ends = padded.shape[axis] - kernel + 1  # of the first positions of cubes; that of the last one is before it
+        x = reduce(torch.maximum, (padded[*whole, i : ends + i : stride] for i in range(kernel)))
     return x
-
-
-def every(x: Tensor, axis: int, stride: int) -> Tensor:
-    """Return the positions 0, `stride`, 2 `stride`, ... of an axis."""
-    return torch.arange(0, x.shape[axis], stride, device=x.device)
 
 
 def grid_means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:

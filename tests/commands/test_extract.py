@@ -10,7 +10,6 @@ import sys
 import time
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -79,6 +78,7 @@ def test_rate_and_size_are_25_and_256_unless_asked_otherwise(source, target):
 
 @pytest.mark.parametrize("backend", ["native", "opencv"])
 def test_the_records_say_how_it_was_made(source, target, backend):
+    av = pytest.importorskip("av")
     flows(source, target, "--flow=tvl1", f"--backend={backend}", "--preset=fast", "--fps=source", "--quality=90")
     assert json.loads((target / "frames.json").read_text()) == {
         "fps": "source",

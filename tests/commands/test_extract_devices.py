@@ -2,6 +2,7 @@
 
 import threading
 from argparse import ArgumentTypeError
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,11 +12,12 @@ import torch
 from extraction import flows, make_video, tree
 from torchvision.models.optical_flow import raft_small
 
-from flow import encode
+from flow import build_flow, encode
 from utils1 import extract_frames_flows
-from workflows.extracting import devices, video_folder
+from workflows.extracting import devices, extraction, video_folder
 from workflows.extracting import shared_solvers as solvers
 from workflows.extracting.devices import choose_backend, parse_gpus
+from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
@@ -145,6 +147,41 @@ def test_raft_is_given_its_weights(source, tmp_path):
     assert (tmp_path / "frames" / "run" / "a" / "done").read_text() == "rgb 5\nflow 4\n"
     with pytest.raises(ValueError, match=r"raft needs trained weights, .* --flow_weights"):
         flows(source, tmp_path / "frames", "--flow=raft")
+
+
+def test_a_worker_opens_no_gpu_but_its_own(source, tmp_path, monkeypatch):
+    """What is built or asked of "cuda" is so of the current device, which is that of the number 0 unless it is set."""
+    current, asked = ["cuda:0"], []
+
+    @contextmanager
+    def device(name):
+        current.append(name)
+        yield
+        current.pop()
+
+    def build(recipe: FlowRecipe):
+        asked.append(("build", current[-1]))
+        return build_flow("dis")
+
+    def pairs_at_once(solver, height, width, pixels):
+        asked.append(("pairs", current[-1]))
+        return 33
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    monkeypatch.setattr(FlowRecipe, "build", build)
+    monkeypatch.setattr(solvers, "pairs_at_once", pairs_at_once)
+    solver = SharedSolver(DIS, "cuda:1")
+    image = np.zeros((1, 40, 48), np.uint8)
+    solver(image, image)
+    assert solver.pairs(40, 48) == 33
+    assert SharedSolver(DIS, "cpu").pairs(40, 48) == 1
+    assert asked == [("build", "cuda:1"), ("pairs", "cuda:1")]
+    asked.clear()
+    monkeypatch.setattr(extraction, "choose_backend", lambda *names: ("opencv", ["cuda:3"]))
+    monkeypatch.setattr(extraction, "extract", lambda *_: Recipe(flow=DIS).records())
+    extract_videos(source, tmp_path / "frames", Recipe(flow=DIS))
+    assert asked == [("build", "cuda:3")]
+    assert current == ["cuda:0"]
 
 
 @pytest.mark.gpu

@@ -52,7 +52,7 @@ def test_the_files_do_not_depend_on_the_size_of_a_batch(source, tmp_path, whole,
         sizes.append(len(previous))
         return solver(previous, following)
 
-    solve.pixels = pixels
+    solve.pairs = lambda height, width: -(-pixels // (height * width))
     recipe = Recipe(short_side=None, flow=DIS)
     with Tasks(lambda: threads, threads) as tasks:
         folder = ImageFolder(tmp_path / "part", recipe, lambda *numbers: counts.append(numbers))

@@ -9,7 +9,6 @@ import threading
 from itertools import islice
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -207,6 +206,7 @@ def once(method):
 
 
 def write_stream(path, frames=60):
+    av = pytest.importorskip("av")
     with av.open(str(path), "w", format="mpegts") as out:
         stream = out.add_stream("mpeg2video", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"

@@ -1,7 +1,10 @@
 """Flow that is computed from the frames while a student trains: the same as stored flow, without the files."""
 
+import copy
 import json
+import math
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import cv2
@@ -9,20 +12,24 @@ import numpy as np
 import pytest
 import torch
 from helpers import QUICK, TINY
+from waits import GPU, on_gpu
 
 import benchmarks.online_flow as benchmark
 import STS_train
 import test_two_stream
 import train
 from datasets import FLOW, RGB, ClipOptions, build_dataset, build_loader, make_loader, open_videos
+from datasets.clips.image_ops import turn_vectors
 from datasets.clips.pairs import Pairs
 from datasets.clips.views import Placement, whole
-from datasets.loading.online_flow import OnlineFlow, read_grey
+from datasets.loading.online_flow import OnlineFlow, PendingFlow, read_grey
 from datasets.stores.frames import FrameFolders
 from datasets.synthetic import render, write_avi
 from datasets.video import Video
 from engine import checkpoint
 from flow import build_flow, encode
+from flow.tvl1.parameters import build_parameters
+from flow.tvl1.torch_solver import TorchTVL1
 from opts import parse_opts
 from utils1 import extract_frames_flows
 from workflows.training import teacher_flow
@@ -180,6 +187,63 @@ def test_a_device_of_the_training_process_makes_the_clips_of_the_loader_processe
             difference = a["flow"].float() - b["flow"].float()
             assert difference.abs().max() <= 1  # bytes are rounded twice when they are resized, along rows and columns
             assert difference.mean().abs() < 0.05
+
+
+def test_a_batch_is_solved_by_one_call_for_each_size_to_the_bits_of_clip_by_clip(frames_only):
+    opt = options(frames_only, "--batch_size", "6", "--loader", "threads")
+    flow, calls = flow_for(opt), []
+
+    def build():
+        solve = flow.build()
+
+        def counted(previous, following):
+            calls.append(tuple(previous.shape))
+            return solve(previous, following)
+
+        return counted
+
+    loader = build_loader(opt, "train", flow=OnlineFlow(build, flow.encode, record=flow.record, device=CPU))
+    (raw,) = loader.unfinished()
+    alone = []
+    pixels = raw["grey"].split([math.prod(clip.shape) for clip in raw["unfinished"]])
+    for part, clip in zip(pixels, copy.deepcopy(raw["unfinished"]), strict=True):
+        grey, pairs = part.view(clip.shape), clip.pairs
+        first = torch.tensor(pairs.first)
+        levels = flow.encode(flow.solve(grey[first], grey[first + 1]))[pairs.order].permute(0, 3, 1, 2)
+        alone.append(loader.placed(levels, clip)["flow"])
+    batch = loader.finish(raw)
+    assert torch.equal(batch["flow"], torch.stack(alone))
+    assert batch.keys() == {"rgb", "label", "video", "seconds", "flow"}
+    shapes = [(len(clip.pairs.first), *clip.shape[1:]) for clip in raw["unfinished"]]
+    assert len(calls) == len({shape[1:] for shape in shapes}) == 2
+    assert sum(pairs for pairs, *_ in calls) == sum(pairs for pairs, *_ in shapes)
+
+
+@pytest.mark.parametrize("numbers", [range(1, 9), [2, 3, 4, 1, 2, 3, 4, 1], [1, 4, 5, 9], [1, 1, 1]])
+def test_a_gpu_is_not_waited_for_whatever_the_frames_of_a_clip(numbers, frames_only):
+    loader = build_loader(opt := options(frames_only), "train", flow=in_this_process(flow_for(opt)))
+    pairs = Pairs.of(list(numbers))
+    clips = [PendingFlow(pairs, (len(pairs.frames), 60, width), np.random.default_rng(0)) for width in (76, 60, 76)]
+    solve, calls = TorchTVL1(build_parameters("fast", {"scales": 1, "warps": 1})), []
+    loader.flow = OnlineFlow(
+        lambda: lambda *images: calls.append(1) or solve.find(*images), encode, record={}, device=GPU
+    )
+    with on_gpu() as gpu, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.cuda, "device_of", lambda tensor: nullcontext())
+        grey = torch.empty(sum(math.prod(clip.shape) for clip in clips), dtype=torch.uint8, device=GPU)
+        made = loader.finish({"label": torch.empty(3, device=GPU), "grey": grey, "unfinished": clips})
+    assert made["flow"].shape == (3, 2, len(numbers), 32, 32)
+    assert made["flow"].device.type == "cuda"
+    assert len(calls) == 2
+    assert gpu.launched["grid_sampler_2d"] == 2
+    assert not gpu.waits
+
+
+def test_flow_is_turned_on_a_gpu_too():
+    for operation in ("shear_x", "shear_y", "turn"):
+        with on_gpu() as gpu:
+            assert turn_vectors(torch.empty(2, 8, 32, 32, dtype=torch.uint8, device=GPU), operation, 0.2).is_cuda
+        assert not gpu.waits
 
 
 def test_all_views_of_a_clip_are_of_one_draw_wherever_flow_is_computed(frames_only):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from answering import NAMES, names_in, run, write_weights
+from waits import GPU, on_gpu
 
 from benchmarks import predict as benchmark
 from datasets import RGB, clip_starts, loop, read_video
@@ -19,6 +20,7 @@ from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from engine.command import cli
 from models import FUSIONS, load_stream
+from models.backbones.output import Output
 from workflows.predicting.inputs import find_inputs, targets
 from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video, share_cores
@@ -278,6 +280,40 @@ def test_memory_does_not_grow_with_the_video(weights, tmp_path, monkeypatch):
     assert found.timeline.frames == 800
     assert max(alive) == predictor.clips
     assert sum(alive) == 100
+
+
+def test_a_gpu_is_given_full_batches_alone_and_answers_the_same(videos, weights):
+    video, files = videos / "run" / "long.avi", [weights["rgb"], weights["student"]]
+    shared = build_predictor(files, PredictorSettings(batch_size=3), device="cpu")
+    sizes = []
+
+    class Noted(torch.nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network, self.view = network, network.view
+
+        def forward(self, batch):
+            sizes.append(len(batch[self.view]))
+            return self.network(batch)
+
+    alone = Predictor(**vars(shared) | {"pool": None, "networks": [Noted(network) for network in shared.networks]})
+    expected, found = (predict_video(predictor, video) for predictor in (shared, alone))
+    assert len(expected.timeline.cells()) % 3  # the last batch is not full
+    assert set(sizes) == {3}
+    torch.testing.assert_close(found.logits, expected.logits)
+    assert [name for name, _ in found.top()] == [name for name, _ in expected.top()]
+    assert len(found.timeline.cells()) == len(expected.timeline.cells())
+
+
+def test_a_gpu_is_waited_for_once_however_many_networks_there_are():
+    def network(batch):
+        return Output(batch["rgb"].float().mean((2, 3, 4)), {})
+
+    predictor = Predictor([network] * 3, NAMES, {}, 1, "activno", None, GPU, clips=2)
+    with on_gpu() as gpu:
+        logits = predictor.logits([{"rgb": torch.zeros(3, 8, 32, 32, dtype=torch.uint8)}])
+    assert logits.shape == (3, 1, 3)
+    assert gpu.waits == ["to"] * 2  # clips there, logits back
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 import importlib.util
 from itertools import pairwise
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -99,6 +98,7 @@ def test_the_timeline_is_drawn(videos, weights, tmp_path, suffix):
 
 
 def decoded(path):
+    av = pytest.importorskip("av")
     with av.open(str(path)) as film:
         stream = film.streams.video[0]
         frames = [(float(frame.time), frame.to_ndarray(format="rgb24")) for frame in film.decode(stream)]

@@ -4,6 +4,7 @@ import hashlib
 import json
 import logging
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 from helpers import CLASSES, words_for, write_hmdb51
 from runs import server
+from waits import GPU, on_gpu
 
 import test_single_stream
 import test_two_stream
@@ -21,6 +23,7 @@ from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
 from engine.evaluation.result_file import result_lines
 from engine.evaluation.scores import load
+from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
 from opts import ARCHITECTURE, adopt, parse_opts
 
@@ -547,3 +550,14 @@ def test_several_ranks_score_as_one_and_one_of_them_writes(weights, data, tmp_pa
         for key in ("video", "clips", "clip_top1", "clip_top5"):
             assert np.array_equal(shared[key], alone[key])
     assert about(tmp_path / "run" / "s.npz") == about(tmp_path / "alone.npz")
+
+
+@pytest.mark.parametrize("activation", [None, FUSIONS["softmax"]])
+def test_scores_of_two_streams_are_counted_without_waiting_for_a_gpu(activation):
+    fused = partial(fuse, method="softmax", weights=(1.0, 2.0))
+    with on_gpu() as gpu:
+        accumulator = ScoreAccumulator([2, 1], 2, 5, GPU, activation=activation, fuse=fused)
+        index, label = (torch.empty(3, dtype=torch.int64, device=GPU) for _ in range(2))
+        accumulator.add(index, label, torch.empty(2, 3, 5, dtype=torch.float64, device=GPU))
+    assert gpu.launched["topk"] == 1
+    assert not gpu.waits

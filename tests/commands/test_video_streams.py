@@ -1,6 +1,8 @@
 """The clips of a video in memory: their windows, and flow as the record in a checkpoint says."""
 
 import tracemalloc
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,8 +15,9 @@ from hypothesis import strategies as st
 from datasets import clip_starts, loop
 from datasets.clips import crops
 from datasets.decoding.images import resample_frames
+from flow import build_flow, encode, solved_levels
 from utils1 import extract_frames
-from workflows.predicting import video_streams
+from workflows.predicting import predictor, video_streams
 from workflows.predicting.video_streams import (
     Windows,
     add_flow,
@@ -53,6 +56,55 @@ def test_the_flow_is_that_of_the_record_pair_by_pair(tmp_path, monkeypatch, reco
 def test_flow_of_raft_cannot_be_made_again_from_a_checkpoint():
     with pytest.raises(ValueError, match="was made with RAFT's flow, which needs weights"):
         video_streams.flow_of({"algorithm": "raft", "parameters": {"size": "small", "weights": "0123"}})
+
+
+def test_flow_is_computed_where_the_networks_are_if_a_gpu_can(monkeypatch):
+    built, solved, streams = [], [], []
+
+    def rebuild(provenance, device=None):
+        built.append(device)
+        return lambda previous, following: np.zeros((*previous.shape, 2), np.float32)
+
+    def solve(solver, previous, following, device, **encoding):
+        solved.append((device, encoding, tuple(streams)))
+        return np.zeros((*previous.shape, 2), np.uint8)
+
+    @contextmanager
+    def within(stream):
+        streams.append(stream)
+        yield
+        streams.pop()
+
+    monkeypatch.setattr(video_streams, "rebuild_flow", rebuild)
+    monkeypatch.setattr(video_streams, "solved_levels", solve)
+    monkeypatch.setattr(video_streams, "copy_stream", lambda device: f"side of {device}")
+    monkeypatch.setattr(torch.cuda, "stream", within)
+    image = np.zeros((1, 4, 6), np.uint8)
+    for record in (DATA, DATA | {"algorithm": "dis"}, DATA | {"parameters": {"gamma": 0.1}}):
+        for device in ("cpu", "cuda:1"):
+            assert flow_of(record, torch.device(device))(image, image).shape == (1, 4, 6, 2)
+    assert built == [None, "cuda:1", None, None, None, None]
+    assert solved == [("cuda:1", {"bound": 10.0, "quantisation": "round"}, ("side of cuda:1",))]
+
+
+def test_levels_from_a_device_are_those_of_arrays():
+    solver = build_flow("tvl1", preset="fast")
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 30, 40), np.uint8)
+    expected = encode(solver(*images), 10.0, "round")
+    np.testing.assert_array_equal(solved_levels(solver, *images, "cpu", 10.0, "round"), expected)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_a_predictor_computes_flow_on_the_device_of_its_networks(device, monkeypatch, tmp_path):
+    asked = []
+    monkeypatch.setattr(predictor, "frames_of", lambda *words: asked.append(words) or iter([]))
+    monkeypatch.setattr(predictor, "flow_of", lambda *words: asked.append(words))
+    network, place = SimpleNamespace(view="flow"), torch.device(device)
+    recipe = {"sample_size": 32, "sample_duration": 4, "provenance": DATA}
+    chosen = predictor.Predictor([network], ["a"], recipe, 1, "activno", None, place)
+    chosen.clips_of(tmp_path)
+    chosen.newest(tmp_path)
+    assert asked == [(tmp_path, DATA, True, place), (DATA, place)]
 
 
 def numbered(count):

@@ -7,10 +7,8 @@ from math import floor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import av
 import numpy as np
 import pytest
-from av.stream import Disposition
 from films import (
     count_more,
     count_nothing,
@@ -73,12 +71,13 @@ def at_rate(rate: float, count: int = COUNT) -> tuple[float, ...]:
 
 def with_cover(path: Path, marked: bool) -> None:
     """A film whose first stream is a picture of a disc."""
+    av = pytest.importorskip("av")
     with av.open(str(path), "w") as container:
         is_png = path.suffix == ".mov"
         cover = container.add_stream("png" if is_png else "mjpeg", rate=25)
         cover.width, cover.height, cover.pix_fmt = 32, 32, "rgb24" if is_png else "yuvj420p"
         if marked:
-            cover.disposition = Disposition.attached_pic
+            cover.disposition = av.stream.Disposition.attached_pic
         stream = container.add_stream("libx264", rate=25)
         stream.width, stream.height, stream.pix_fmt = 96, 64, "yuv420p"
         image = av.VideoFrame.from_ndarray(np.full((32, 32, 3), 200, np.uint8), format="rgb24")

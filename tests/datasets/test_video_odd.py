@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from films import patched, picture, spelled, write_film
@@ -134,6 +133,7 @@ def test_hdr_is_converted_the_same_by_every_path(tmp_path, name):
 @pytest.mark.slow
 def test_white_of_hdr_is_white_and_its_highlights_are_clipped():
     """Graphics white of BT.2408, 203 cd/m2, is 58 % of the PQ signal and 75 % of the HLG signal."""
+    av = pytest.importorskip("av")
     for transfer, white in ((16, 0.58), (18, 0.75)):
         image = np.full((64, 64, 3), round(white * 65535), np.uint16)
         image[:, :16] = 65535
@@ -163,6 +163,7 @@ def test_colours_that_cannot_be_converted_are_named_by_every_path(tmp_path, matr
     "tags", ["colormatrix=bt709", "colormatrix=fcc:transfer=log100:colorprim=film", "transfer=linear"]
 )
 def test_other_tags_change_nothing_but_the_matrix(tmp_path, tags):
+    av = pytest.importorskip("av")
     path = write_film(tmp_path / "x.mp4", options={"x264-params": tags})
     with av.open(str(path)) as container:
         plain = [frame.to_ndarray(format="rgb24", interpolation="BICUBIC") for frame in container.decode(video=0)]
@@ -174,6 +175,8 @@ def test_other_tags_change_nothing_but_the_matrix(tmp_path, tags):
 
 def test_two_fields_become_one_sharp_frame(tmp_path):
     """A bar that moves by 6 pixels from field to field is a comb when the fields are woven."""
+
+    av = pytest.importorskip("av")
 
     def at(field: int) -> np.ndarray:
         image = np.full((96, 128, 3), 40, np.uint8)

@@ -1,5 +1,6 @@
 """What the loops are fed with, and the time that they wait for it."""
 
+import contextlib
 import json
 import time
 
@@ -10,7 +11,7 @@ from torch import nn
 
 from datasets.decoding import timing as clock
 from engine.device import prefetch
-from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed
+from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed, StreamWait
 from engine.monitor.logs import JsonLog, TsvLog
 from engine.training.loop import Epoch, evaluate, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
@@ -177,3 +178,92 @@ def test_copies_leave_what_is_no_tensor_alone():
     copied = prefetch.to_device({"x": torch.ones(2), "video": ["a"]}, CPU)
     assert torch.equal(copied["x"], torch.ones(2))
     assert copied["video"] == ["a"]
+
+
+class ToFinish:
+    """Three batches that take seconds to load, and more to finish."""
+
+    def __init__(self, clock, load, finish):
+        self.clock, self.load, self.seconds, self.log = clock, load, finish, []
+
+    def __iter__(self):
+        return map(self.finish, self.unfinished())
+
+    def unfinished(self):
+        for i in range(3):
+            yield self.clock.after(self.load, {"number": i})
+
+    def finish(self, batch):
+        self.log.append(f"finish {batch['number']}")
+        return self.clock.after(self.seconds, batch | {"flow": torch.ones(2)})
+
+
+@pytest.mark.parametrize(("load", "finish", "said"), [(1.0, 6.0, "extract_frames_flows.py"), (6.0, 1.0, "--n_workers")])
+def test_waiting_for_computed_flow_is_told_apart_from_waiting_for_data(load, finish, said, monkeypatch):
+    clock = Clock(monkeypatch)
+    feed = Feed(ToFinish(clock, load, finish), CPU)
+    for batch in feed:
+        assert set(batch) == {"number", "flow"}
+        clock.now += 3.0
+    waits = {"data_wait": pytest.approx(load / 10), "data_flow": pytest.approx(finish / 10)}
+    assert feed.result() == waits
+    assert feed.shown() == f"wait {10 * load:.0f} %, for flow {10 * finish:.0f} %"
+    assert feed.advice().startswith(f"{feed.shown()}: ")
+    assert said in feed.advice()
+    assert ("extract_frames_flows.py" in feed.advice()) == (finish > load)
+
+
+class NotedStream:
+    """A stream of a GPU: puts down what it is given."""
+
+    def __init__(self, name, log):
+        self.name, self.log = name, log
+
+    def record_event(self):
+        self.log.append(f"record on {self.name}")
+
+    def wait_event(self, event):
+        self.log.append(f"{self.name} waits")
+
+
+def test_flow_is_computed_on_a_stream_of_its_own_one_batch_ahead(monkeypatch):
+    clock = Clock(monkeypatch)
+    loader = ToFinish(clock, 0.0, 0.0)
+    log, streams = loader.log, []
+
+    @contextlib.contextmanager
+    def within(stream):
+        streams.append(stream.name)
+        yield
+        streams.pop()
+
+    finish = loader.finish
+
+    def noted(batch):
+        log.append(f"on {streams[-1]}:")
+        return {"number": finish(batch)["number"]}
+
+    loader.finish = noted
+    side, current = NotedStream("side", log), NotedStream("main", log)
+    monkeypatch.setattr(Event, "made", 0)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "stream", within)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    monkeypatch.setattr(prefetch, "copy_stream", lambda device: side)
+    for batch in Feed(loader, torch.device("cuda")):
+        log.append(f"step {batch['number']}")
+    first, *rest = [["on side:", f"finish {i}", "record on side"] for i in range(3)]
+    expected = [*first, "main waits", *rest[0], "step 0", "main waits", *rest[1], "step 1", "main waits", "step 2"]
+    assert log == expected
+
+
+def test_what_steps_of_a_gpu_wait_for_flow_is_the_gpus_time_and_not_the_hosts(monkeypatch):
+    monkeypatch.setattr(Event, "made", 0)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    Clock(monkeypatch)  # the host takes no time
+    wait = StreamWait(torch.device("cuda"))
+    for _ in range(3):
+        with wait:
+            pass
+    assert wait.total() == 0.5 + 9.0

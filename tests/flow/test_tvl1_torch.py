@@ -1,16 +1,20 @@
 """TV-L1 in torch: OpenCV's flow to a few hundredths of a pixel, for any batch, size and kind of array."""
 
-from functools import partial
+from contextlib import nullcontext
+from functools import cache, partial
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from waits import GPU, on_gpu
 
 from benchmarks.synthetic.scenes import make_scene, translation
+from flow import pairs_at_once
+from flow.tvl1 import tensors
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
-from flow.tvl1.tensors import coarse_to_fine, median, resize, with_gradient
+from flow.tvl1.tensors import coarse_to_fine, full_waves, median, resize, with_gradient
 from flow.tvl1.torch_solver import Iterations, TorchTVL1, linearise, with_margin
 
 ENDLESS = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}  # one round, whatever moves
@@ -323,3 +327,62 @@ def test_the_data_term_is_that_of_opencvs_warp():
     at_warp = rho[0] + (a * u[0].numpy()).sum(0)
     difference = np.float32(image - previous)[textured]
     np.testing.assert_allclose((at_warp * squared)[textured], -difference / (0.15 * 0.3), rtol=1e-3, atol=0.1)
+
+
+@pytest.mark.parametrize("size", [(7, 5), (64, 77)])
+def test_what_is_kept_of_a_size_gives_the_bits_of_what_is_made_anew(size):
+    def anew(images, size, steps):
+        for axis, length, step in zip((-2, -1), size, steps, strict=True):
+            last = images.shape[axis] - 1
+            at = ((torch.arange(length, dtype=torch.float32) + 0.5) * step - 0.5).clamp_(0, last)
+            low = at.floor()
+            weight, index = (at - low)[:, None] if axis == -2 else at - low, low.long()
+            pair = images.index_select(axis, index), images.index_select(axis, (index + 1).clamp_(max=last))
+            images = torch.lerp(*pair, weight)
+        return images
+
+    image = torch.randn(2, *size)
+    for target, step in (((9, 4), 1.25), ((20, 31), 0.37), (size, 1.0)):
+        for _ in range(2):
+            assert torch.equal(resize(image, target, (step, step)), anew(image, target, (step, step)))
+
+
+def test_a_gpu_is_given_few_resampling_operations_and_waited_for_once_per_size(monkeypatch):
+    monkeypatch.setattr(tensors, "neighbours", cache(tensors.neighbours.__wrapped__))  # keeps nothing of this test
+    parameters = build_parameters("fixed", {})
+    with on_gpu() as gpu:
+        images = torch.empty(33, 256, 340, dtype=torch.uint8, device=GPU)
+        for _ in range(2):
+            gpu.launched.clear()
+            gpu.waits.clear()
+            coarse_to_fine(images, images, parameters, lambda previous, planes, flow: flow)
+    assert gpu.launched["lerp"] == 4 * (len(parameters.pyramid(256, 340)) - 1)
+    assert gpu.launched.total() <= 90
+    assert not gpu.waits
+
+
+def test_pairs_fill_whole_waves_of_a_gpus_processors():
+    tiles = 35, 24, 20, 12, 6  # of 340x256
+    assert [full_waves(tiles, most, 132) for most in (34, 35, 92)] == [33, 33, 66]
+    for most in (1, 2, 7, 100_000):
+        assert most // 2 <= full_waves(tiles, most, 132) <= most
+        assert full_waves(tiles, most, 1) == most  # all are as good: the most
+
+
+def test_a_gpu_solves_no_more_pairs_at_a_time_than_its_memory_is_meant_for(monkeypatch):
+    class Solver(TorchTVL1):
+        batches = ()
+
+        def refine(self, previous, planes, flow):
+            if flow.shape[2:] == (256, 340):
+                self.batches = *self.batches, len(flow)
+            return flow
+
+    monkeypatch.setattr(torch.cuda, "device_of", lambda tensor: nullcontext())
+    solver = Solver(build_parameters("fast", {"scales": 1}))
+    with on_gpu():
+        images = torch.empty(200, 256, 340, dtype=torch.uint8, device=GPU)
+        flow = solver.find(images, images)
+    assert flow.shape == (200, 256, 340, 2)
+    assert solver.batches == (91, 91, 18)
+    assert pairs_at_once(solver, 256, 340, 3_000_000) == 1  # on a CPU

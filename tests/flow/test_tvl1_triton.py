@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
+from flow import pairs_at_once
 from flow.tvl1 import triton_solver as tvl1_triton
 from flow.tvl1.parameters import build_parameters
 from flow.tvl1.tensors import CHECKED, with_gradient
@@ -233,6 +235,19 @@ def test_the_kernels_compile_for_gpus_that_are_not_here(name, capability, tmp_pa
     compiled = triton.compile(source, target=compiler.GPUTarget("cuda", capability, 32), options=options)
     assert len(compiled.asm["cubin"]) > 1000
     assert compiled.metadata.shared <= 48 * 1024  # what every GPU has
+
+
+def test_a_batch_is_as_large_as_the_processors_of_its_gpu_like_it(monkeypatch):
+    pytest.importorskip("triton", reason="the tiles are those of its kernels")
+    processors = {"cuda:0": 132, "cuda:1": 108}
+    asked = lambda device: SimpleNamespace(multi_processor_count=processors[str(device)])  # noqa: E731
+    monkeypatch.setattr(torch.cuda, "get_device_properties", asked)
+    solver = TritonTVL1(build_parameters("fixed", {}), device="cpu")
+    found = [solver.at_once(256, 340, 35, torch.device(place)) for place in ("cpu", "cuda:0", "cuda:1")]
+    assert found == [35, 33, 27]
+    solver.device = torch.device("cuda:0")
+    assert pairs_at_once(solver, 256, 340, 3_000_000) == 33
+    assert pairs_at_once(lambda *images: None, 256, 340, 3_000_000) == 35
 
 
 def test_the_illumination_term_is_refused():

@@ -5,9 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from waits import GPU, on_gpu
 
 from models import FUSIONS, fuse
-from models.fusion import combine
+from models.fusion import combine, stream_weights
 
 
 @pytest.mark.parametrize("method", FUSIONS)
@@ -26,6 +27,19 @@ def test_activno_is_the_mean_of_the_raw_logits():
     logits = torch.randn(2, 6, 5)
     torch.testing.assert_close(fuse(logits), logits.mean(0))
     torch.testing.assert_close(fuse(logits[:1]), logits[0])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("weights", [None, (0.3, 0.2, 0.7)])
+def test_a_gpu_is_not_waited_for_and_a_cpu_keeps_its_bits(weights, dtype):
+    activated = torch.randn(3, 40, 51, dtype=torch.float64).to(dtype)
+    share = torch.tensor(stream_weights(weights, 3), dtype=dtype)
+    assert torch.equal(combine(activated, weights), (activated * share[:, None, None]).sum(0))
+    for method in FUSIONS:
+        with on_gpu() as gpu:
+            fuse(torch.empty(3, 4, 5, device=GPU, dtype=dtype), method, weights)
+        assert gpu.launched["mul"] >= 1
+        assert not gpu.waits
 
 
 FORMULAS = {

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -12,17 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from torch import nn
+from torch._subclasses.fake_tensor import DataDependentOutputException
+from waits import GPU, on_gpu
 
 from datasets import FLOW, clip_starts
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from engine.command import cli
 from models import MODELS, Output, StreamNetwork
-from models.analysis.gradcam import choose_layer, evidence, grad_cam, stretch
+from models.analysis.gradcam import check_target, choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows.shared import films
 from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, pictured, scale_colours
-from workflows.understanding.cam_tracks import Track, cut, track
+from workflows.understanding.cam_tracks import BATCH, Track, cut, predicted, track
 from workflows.understanding.grad_cam import default_names
 
 CLASSES = ("fall", "rise", "sway")
@@ -234,6 +235,7 @@ def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
 
 @pytest.mark.parametrize("encoder", films.ENCODERS)
 def test_a_film_has_every_picture_at_its_rate(tmp_path, monkeypatch, encoder):
+    av = pytest.importorskip("av")
     monkeypatch.setattr(films, "ENCODERS", (encoder,))
     if encoder not in av.codecs_available:
         pytest.skip(f"this PyAV has no {encoder}")
@@ -276,6 +278,7 @@ def run(made, out, weights, *words):
 
 
 def test_the_tool_draws_strips_a_film_and_curves_of_all_streams_side_by_side(made, tmp_path, capsys):
+    av = pytest.importorskip("av")
     tracks = run(made, tmp_path / "cam", ("rgb", "sfs", "flow"), "--target", "rise")
     assert [t.name for t in tracks] == ["RGB", "SFS", "Flow"]
     assert all(t.layer == "layer2" and len(t.heat) == 19 and t.heat.max() == 1 for t in tracks)  # 20 frames, 19 flows
@@ -341,3 +344,25 @@ def test_what_the_tool_cannot_do_is_one_line_and_leaves_nothing(made, tmp_path, 
     assert len(errors) == 1
     assert message in errors[0]
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_gpu_is_waited_for_once_for_a_class_and_never_for_its_heat(monkeypatch):
+    class Network:
+        view, mean = "rgb", torch.empty(3, device="meta")
+
+        def __call__(self, batch):
+            return Output(batch["rgb"].float().mean((2, 3, 4)), {})
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    clips = cut(40, 8)
+    assert len(clips) > BATCH
+    with on_gpu() as gpu:
+        Network.mean = torch.empty(3, device=GPU)
+        frames = torch.zeros(3, 40, 16, 16, dtype=torch.uint8)
+        with pytest.raises(DataDependentOutputException):  # tensors of no values have no greatest one
+            predicted([Network(), Network()], {"rgb": frames}, clips)
+        assert gpu.waits == ["_to_copy"]
+        gpu.waits.clear()
+        for target in (None, 1):
+            assert check_target(target, torch.empty(4, 3, device=GPU)).is_cuda
+        assert gpu.waits == []

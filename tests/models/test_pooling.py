@@ -1,9 +1,12 @@
 """Pooling in a fixed order gives the values and gradients of torch's."""
 
+from functools import reduce
+
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers import small
+from waits import GPU, on_gpu
 
 from engine import setup
 from models.backbones import pooling
@@ -39,6 +42,34 @@ def test_maxima_are_those_of_max_pooling(shape, kernel, stride, padding):
 def test_means_are_those_of_adaptive_pooling(shape, cells):
     grid = tuple(min(cells, size) for size in shape[2:])
     both(lambda x: means(x, grid), lambda x: F.adaptive_avg_pool3d(x, grid), shape)
+
+
+def picked(x, kernel, stride, padding):
+    """The same from parts that an index picks, whose gradients are sorted before they are added up on GPUs."""
+    for axis in (2, 3, 4):
+        padded = F.pad(x, [0, 0] * (4 - axis) + [padding, padding], value=float("-inf"))
+        steps = (padded.shape[axis] - kernel) // stride + 1
+        index = torch.arange(0, (steps - 1) * stride + 1, stride)
+        x = reduce(torch.maximum, (padded.index_select(axis, index + i) for i in range(kernel)))
+    return x
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("geometry", [(3, 2, 1), (2, 2, 1), (3, 1, 1), (1, 1, 0)])
+def test_maxima_of_slices_have_the_bits_of_picked_ones(shape, geometry):
+    results = []
+    for pool in (maxima, picked):
+        x = torch.randint(3, shape, generator=torch.Generator().manual_seed(0)).float().requires_grad_()  # many ties
+        out = pool(x, *geometry)
+        out.backward(torch.randn(out.shape, generator=torch.Generator().manual_seed(1)))
+        results.append((out, x.grad))
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
+def test_maxima_pick_nothing_by_an_index():
+    with on_gpu() as gpu:
+        maxima(torch.empty(2, 3, 4, 6, 6, device=GPU), 3, 2, 1)
+    assert gpu.launched == {"constant_pad_nd": 3, "maximum": 6}
 
 
 def test_equal_maxima_share_the_gradient():

@@ -1,8 +1,11 @@
 """The benchmarks measure what their tables say. Times themselves are not tested."""
 
+import ast
 import json
+import re
 import sys
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -141,6 +144,28 @@ def test_without_the_reference_nothing_is_measured(monkeypatch, tmp_path):
     monkeypatch.setitem(CPU, REFERENCE, lacking)
     with pytest.raises(ValueError, match="this OpenCV has no TV-L1"):
         benchmark.main(benchmark.parse_args([*TINY, "--methods", "farneback", "--out", str(tmp_path / "flow.json")]))
+
+
+def test_solvers_of_a_gpu_are_measured_without_the_reference_too(monkeypatch, tmp_path, capsys):
+    def lacking():
+        raise ValueError("this OpenCV has no TV-L1")
+
+    monkeypatch.setitem(CPU, REFERENCE, lacking)
+    monkeypatch.setattr(benchmark, "GPU", {"cuda fast": lambda: build_flow("tvl1", preset="fast")})
+    monkeypatch.setattr(benchmark, "gpu_rates", partial(benchmark.gpu_rates, device="cpu"))
+    monkeypatch.setattr(benchmark, "gpu_seconds", lambda call: 0.5)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "H200")
+    words = [*TINY, "--methods", "cuda", "--out", str(tmp_path / "flow.json")]
+    record = benchmark.main(benchmark.parse_args(words))
+    assert record["cpu"] == {}
+    assert record["missing"] == {REFERENCE: "this OpenCV has no TV-L1"}
+    assert set(record["gpu"]["solvers"]["cuda fast"]["pairs"][0]) == {"epe", "epe_visible"}
+    printed = capsys.readouterr().out
+    assert printed.count("|\n") == 3
+    assert re.search(r"\| cuda fast \| 2 \| 16 \| 64 \| 0\.\d+ \| 0\.\d+ \|  \|  \|  \|", printed)
+    with pytest.raises(ValueError, match="this OpenCV has no TV-L1"):
+        benchmark.main(benchmark.parse_args([*words, "--methods", "cuda", "farneback"]))
 
 
 def test_a_solver_that_this_machine_lacks_is_left_out_and_said_why():
@@ -377,3 +402,14 @@ def test_workers_of_both_kinds_are_measured_beside_the_originals(made_up, monkey
     for kinds in rates.values():
         assert [kind.partition(", ")[2] for kind in kinds] == ["2 processes", "2 processes", "1 thread", "2 threads"]
         assert all(len(rate) == 1 and rate[0] > 0 for rate in kinds.values())
+
+
+def test_tests_and_benchmarks_can_be_collected_without_pyav():
+    root = Path(__file__).parents[2]
+    files = [path for folder in ("tests", "benchmarks") for path in sorted((root / folder).rglob("*.py"))]
+    assert len(files) > 100
+    for path in files:
+        for node in ast.parse(path.read_text("utf-8")).body:
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.partition(".")[0] == "av"], path

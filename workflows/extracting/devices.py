@@ -2,6 +2,8 @@
 
 import logging
 from argparse import ArgumentTypeError
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 
@@ -59,3 +61,8 @@ def choose_devices(gpus: tuple[int, ...] | None) -> list[str]:
     if absent := [number for number in chosen if number >= count]:
         raise ValueError(f"GPU {absent[0]} does not exist; there are 0 to {count - 1}, or say all or cpu")
     return [f"cuda:{number}" for number in chosen]
+
+
+def current(device: str) -> AbstractContextManager[Any]:
+    """Make a device torch's current one for a block, where solvers are built: no other GPU is opened for them."""
+    return nullcontext() if device == CPU else torch.cuda.device(device)

@@ -169,7 +169,7 @@ class TimedSolver:
     """Solver that adds up the seconds spent in another one."""
 
     def __init__(self, solver: Solver) -> None:
-        self.solver, self.pixels, self.seconds = solver, solver.pixels, 0.0
+        self.solver, self.pairs, self.seconds = solver, solver.pairs, 0.0
 
     def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
         start = time.perf_counter()

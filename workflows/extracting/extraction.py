@@ -11,7 +11,7 @@ from datasets.stores.provenance import claim
 from sts_common import counted, size_in_words
 
 from ..shared.processes import SharedCounters, map_unordered
-from .devices import choose_backend
+from .devices import choose_backend, current
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Launch, Machine
@@ -58,7 +58,8 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
     machine = Launch.from_environment(os.environ).machine(workers, shard, devices)
     work = preview if estimate_only else extract
-    work(Path(source), Path(target), classes, recipe, machine)
+    with current(machine.devices[0]):  # this process builds a solver too, for its description
+        work(Path(source), Path(target), classes, recipe, machine)
 
 
 def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:

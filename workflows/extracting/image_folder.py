@@ -27,9 +27,10 @@ Grey = list[NDArray[np.uint8]]
 class Solver(Protocol):
     """Flow of grey images (n, H, W) as grey levels (n, H, W, 2), for any thread."""
 
-    pixels: int  # in a batch of pairs, about
-
     def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]: ...
+
+    def pairs(self, height: int, width: int) -> int:
+        """Return how many pairs of a size are best given at a time."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +60,15 @@ class ImageFolder:
         Returns:
             Images per stream.
         """
-        count, pixels = 0, 1
+        count, size = 0, (1, 1)
         for count, frame in enumerate(frames, 1):
             tasks.submit(self.write_frame, count, frame)
-            pixels = frame.shape[0] * frame.shape[1]
+            size = frame.shape[0], frame.shape[1]
         if not solver:
             return {"rgb": count}
         tasks.finish()
         before = None
-        for numbers in batches(count, -(-solver.pixels // pixels)):
+        for numbers in batches(count, solver.pairs(*size)):
             grey = tasks.submit(self.read_grey, numbers)
             tasks.submit(self.write_flow, max(numbers[0] - 1, 1), before, grey, solver)
             before = grey

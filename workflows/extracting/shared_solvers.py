@@ -1,6 +1,7 @@
 """Flow solvers shared by the threads of a process, from grey images to grey levels."""
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -9,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from flow import encode
+from flow import encode, pairs_at_once, solved_levels
 
-from .devices import ON_GPU
+from .devices import ON_GPU, current
 from .extraction_recipe import FlowRecipe
 from .machine import CPU
 
-BATCH = 3_000_000  # pixels: 34 pairs of 340x256 fill a GPU and need about 1 GB of it
+BATCH = 3_000_000  # pixels: 34 pairs of 340x256 fill a GPU
 
 
 class SharedSolver:
@@ -31,7 +32,6 @@ class SharedSolver:
 
     def __init__(self, recipe: FlowRecipe, device: str) -> None:
         self.recipe, self.device = recipe, device
-        self.pixels = 1 if device == CPU else BATCH  # on a CPU the images of one pair fill the cache
         self.turn: AbstractContextManager[Any] = nullcontext() if device == CPU else Lock()
         self.idle: list[Any] = []
 
@@ -54,19 +54,30 @@ class SharedSolver:
     def solve(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compute levels with a solver that no other thread uses meanwhile."""
         encoding = self.recipe.bound, self.recipe.quantisation
-        try:
-            solver = self.idle.pop()
-        except IndexError:
-            solver = self.recipe.build()
-        try:
+        with self.borrowed() as solver:
             if self.recipe.backend not in ON_GPU:
                 return encode(solver(previous, following), *encoding)
-            with nullcontext() if self.device == CPU else torch.cuda.device(self.device):
-                images = (torch.from_numpy(x).to(self.device) for x in (previous, following))
-                # Encoded where it is: an eighth of the bytes come back.
-                return encode(solver(*images), *encoding).cpu().numpy()
-        finally:
-            self.idle.append(solver)
+            return solved_levels(solver, previous, following, self.device, *encoding)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[Any]:
+        """Yield a solver, built if none is idle, while its device is torch's current one."""
+        with current(self.device):
+            try:
+                solver = self.idle.pop()
+            except IndexError:
+                solver = self.recipe.build()
+            try:
+                yield solver
+            finally:
+                self.idle.append(solver)
+
+    def pairs(self, height: int, width: int) -> int:
+        """Return how many pairs of a size are best given at a time."""
+        if self.device == CPU:
+            return 1  # whose images fill the cache
+        with self.turn, self.borrowed() as solver:
+            return pairs_at_once(solver, height, width, BATCH)
 
 
 shared_solver = cache(SharedSolver)  # one per process: what it compiles or keeps serves all videos

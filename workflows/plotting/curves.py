@@ -23,12 +23,13 @@ TITLES = {
     "acc": "clip accuracy",
     "lr": "learning rate",
     "data_wait": "time waiting for data",
+    "data_flow": "time waiting for computed flow",
     "clips_per_second": "training clips per second",
     "memory_gb": "memory, GB",
     "seconds": "seconds of training per epoch",
 }
 
-FRACTIONS = ("acc", "data_wait")
+FRACTIONS = ("acc", "data_wait", "data_flow")
 OUTLIERS = 0.05  # share of a curve's values that an axis may cut off, one at least
 FEWEST = 8  # values of a curve that may lose some
 FAR = 2.0  # times the greatest of the others, from where they are

@@ -48,7 +48,7 @@ class Predictor:
         fusion: One of `FUSIONS`.
         weights: Of the streams; None for equal ones.
         device: Where the networks are.
-        clips: Of a file that are scored at a time.
+        clips: Of a file that are scored at a time; a GPU is always given as many, the last ones repeated.
         pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
         about: What is known of each checkpoint, as plain values.
     """
@@ -92,9 +92,10 @@ class Predictor:
             ValueError: If some are no numbers.
         """
         if self.pool is None:
-            scores = torch.stack([self.score(network, clips) for network in self.networks])
+            full = [*clips] + [clips[-1]] * (self.clips - len(clips))  # for another shape cuDNN would choose anew
+            scores = self.score(self.networks, full)[:, : len(clips)]
         else:
-            work = [(network, [clip]) for network in self.networks for clip in clips]
+            work = [([network], [clip]) for network in self.networks for clip in clips]
             parts = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
             scores = parts.view(len(self.networks), len(clips), -1)
         for known, own in zip(self.about, scores, strict=False):
@@ -102,10 +103,10 @@ class Predictor:
         return scores
 
     @torch.inference_mode()
-    def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:
-        """Compute logits (N, K) of one network."""
+    def score(self, networks: Sequence[nn.Module], clips: Sequence[dict[str, Tensor]]) -> Tensor:
+        """Compute logits (S, N, K) of some networks; a GPU is waited for once, when all of them have their work."""
         batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
-        return network(batch).logits.float().cpu()
+        return torch.stack([network(batch).logits.float() for network in networks]).cpu()
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Compute probabilities (N, K) of the classes by logits (S, N, K)."""
@@ -129,7 +130,7 @@ class Predictor:
             step: Frames from clip to clip; None for those of a clip.
         """
         provenance = self.recipe["provenance"]
-        images = frames_of(path, provenance, self.reads_flow)
+        images = frames_of(path, provenance, self.reads_flow, self.device)
         if self.stride is not None:
             return self.windows(images, step)
         sample = choose_test_sampler(ClipOptions.from_recipe(self.recipe, num_clips=SPREAD))
@@ -139,7 +140,7 @@ class Predictor:
 
     def newest(self, source: Path) -> Callable[[list[Picture]], Tensor]:
         """Return a function from a clip's frames to probabilities (K,); fewer frames than `span` are looped."""
-        solver = flow_of(self.recipe["provenance"]) if self.reads_flow else None
+        solver = flow_of(self.recipe["provenance"], self.device) if self.reads_flow else None
 
         def probabilities(frames: list[Picture]) -> Tensor:
             clips = [window.clip for window in self.windows(add_flow(iter(frames), solver))]

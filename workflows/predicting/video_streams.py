@@ -26,13 +26,15 @@ from datasets.decoding.video.sizes import Scaler
 from datasets.stores.frames import count_usable_frames
 from datasets.stores.layouts import LAYOUTS
 from datasets.stores.provenance import FRAMES_FILE, show
-from flow import encode, rebuild_flow, recorded_encoding
+from engine.device.prefetch import copy_stream
+from flow import encode, rebuild_flow, recorded_encoding, solved_levels, suits_gpu
 
 from ..stored_flow.flow_files import find_record
 
 log = logging.getLogger(__name__)
 
 BATCH = 32  # frames whose flow is computed at a time, one pair per core
+CPU = torch.device("cpu")
 FRAME = LAYOUTS["sts"]["rgb"][0]
 
 Item = TypeVar("Item")
@@ -69,9 +71,9 @@ def frame_files(folder: Path) -> list[Path]:
     return [folder / FRAME.format(number) for number in range(1, count + 1)]
 
 
-def frames_of(path: Path, provenance: dict, with_flow: bool) -> Iterator[Sample]:
+def frames_of(path: Path, provenance: dict, with_flow: bool, device: torch.device = CPU) -> Iterator[Sample]:
     """Yield frames (H, W, 3) and, from the second one on, the flow (H, W, 2) that leads to them, both uint8."""
-    return add_flow(read_frames(path, provenance), flow_of(provenance) if with_flow else None)
+    return add_flow(read_frames(path, provenance), flow_of(provenance, device) if with_flow else None)
 
 
 def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]:
@@ -87,14 +89,27 @@ def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]
             yield {"rgb": frame} | ({"flow": levels[i - without]} if i >= without else {})
 
 
-def flow_of(provenance: dict) -> Solve:
+def flow_of(provenance: dict, device: torch.device = CPU) -> Solve:
     """Build a function from grey images (N, H, W) to flow levels (N, H, W, 2), as `provenance` states.
+
+    Args:
+        provenance: As a checkpoint has it.
+        device: Where the networks are. A GPU computes the flow if it can, beside them; otherwise the CPU does.
 
     Raises:
         ValueError: Flow that cannot be computed from what a checkpoint knows.
     """
-    solver, encoding = rebuild_flow(provenance), recorded_encoding(provenance)
-    return lambda previous, following: encode(solver(previous, following), **encoding)
+    encoding = recorded_encoding(provenance)
+    if device.type != "cuda" or not suits_gpu(provenance):
+        on_cpu = rebuild_flow(provenance)
+        return lambda previous, following: encode(on_cpu(previous, following), **encoding)
+    solver = rebuild_flow(provenance, device=str(device))
+
+    def solve(previous: Picture, following: Picture) -> Picture:
+        with torch.cuda.stream(copy_stream(device)):
+            return solved_levels(solver, previous, following, str(device), **encoding)
+
+    return solve
 
 
 def crop_samples(

@@ -67,10 +67,8 @@ def spread(frames: int, length: int, stride: int, segment_length: int) -> list[C
 def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
     """Return the class that networks predict together: by ActivNo, the mean logits over clips and networks."""
     with torch.inference_mode():
-        logits = [
-            network(batch).logits.float().cpu() for network in networks for batch in batches(network, video, clips)
-        ]
-    return int(torch.cat(logits).mean(0).argmax())
+        logits = [network(batch).logits.float() for network in networks for batch in batches(network, video, clips)]
+    return int(torch.cat(logits).cpu().mean(0).argmax())  # a GPU is waited for once
 
 
 def track(
@@ -104,7 +102,10 @@ def batches(network: StreamNetwork, video: Mapping[str, Tensor], clips: Sequence
     frames = video[network.view]
     for first in tqdm(range(0, len(clips), BATCH), "clips", leave=False, disable=None):
         numbers = torch.tensor([clip.seen for clip in clips[first : first + BATCH]])
-        yield {network.view: frames[:, numbers].transpose(0, 1).to(network.mean.device)}
+        clip = frames[:, numbers].transpose(0, 1)
+        device = network.mean.device
+        # From pinned memory, or a GPU would have to be done with the clips before.
+        yield {network.view: clip.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else clip}
 
 
 def over_greatest(values: Tensor) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     clip, classes = common_recipe(files, states), states[0]["class_names"]
     shown = [loaded.network.to(place) for loaded in trained]
     chosen = find_class(target, classes) if target else None
-    frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)))
+    frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)), place)
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
     drawn = spread(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut(*shape)
     clips = cut(*shape, step) if step else drawn
@@ -126,10 +126,13 @@ def find_class(name: str, class_names: Sequence[str]) -> int:
     return list(class_names).index(name)
 
 
-def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str]) -> dict[str, Tensor]:
-    """Read the networks' input of a video, uint8 (C, F, S, S) by view; raises as `draw_grad_cam`."""
+def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str], device: torch.device) -> dict[str, Tensor]:
+    """Read the networks' input of a video, uint8 (C, F, S, S) by view; flow is computed on the device if that can.
+
+    Raises as `draw_grad_cam`.
+    """
     streams = [parse_view(view).stream for view in wanted]
-    images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams))
+    images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams), device)
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
         leading = dict.fromkeys(stream.name for stream in streams if stream.leads)
