@@ -4,6 +4,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from typing import Any
 
 import torch
@@ -68,7 +69,7 @@ class Feed:
 
     def ahead(self) -> Iterator[dict[str, Any]]:
         """Yield batches on the GPU; the next one is already on its way when one is handed out."""
-        side, current = torch.cuda.Stream(self.device), torch.cuda.current_stream(self.device)
+        side, current = copy_stream(self.device), torch.cuda.current_stream(self.device)
         coming: dict[str, Any] | None = None
         for batch in self.timed():
             with torch.cuda.stream(side):
@@ -118,6 +119,12 @@ class Feed:
         return f"{self.shown()}: {ADVICE[self.cause]}"
 
 
+@cache
+def copy_stream(device: torch.device) -> torch.cuda.Stream:
+    """Return the stream on which batches are copied to a GPU: one for all loops, for each stream keeps memory."""
+    return torch.cuda.Stream(device)
+
+
 class HostWait:
     """Sum of the time of its blocks."""
 
@@ -160,12 +167,17 @@ class DeviceWait(HostWait):
     def __exit__(self, *error: object) -> None:
         host = time.perf_counter() - self.entered
         self.open.append((self.before, self.mark(), host))
+        self.add_passed()  # also where nobody looks, or a long epoch would hold all its events
 
-    def total(self) -> float:
-        """Return seconds, of the waits that the GPU has come past."""
+    def add_passed(self) -> None:
+        """Add the waits that the GPU has come past."""
         while self.open and self.open[0][1].query():
             before, after, host = self.open.popleft()
             self.seconds += min(host, before.elapsed_time(after) / 1000)
+
+    def total(self) -> float:
+        """Return seconds, of the waits that the GPU has come past."""
+        self.add_passed()
         return self.seconds
 
 

@@ -15,6 +15,7 @@ from datasets import FLOW, TEST_SAMPLERS, parse_view
 from datasets.clips.sampling_compat import COMPAT_TEST_SAMPLERS
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
+from engine.device.precision import round_float32
 from engine.evaluation.metrics import check_scores
 from models import fuse
 
@@ -48,6 +49,7 @@ class Predictor:
         fusion: One of `FUSIONS`.
         weights: Of the streams; None for equal ones.
         device: Where the networks are.
+        amp: As `--amp`.
         clips: Of a file that are scored at a time.
         pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
         about: What is known of each checkpoint, as plain values.
@@ -60,6 +62,7 @@ class Predictor:
     fusion: str
     weights: Sequence[float] | None
     device: torch.device
+    amp: str = "off"
     clips: int = 1
     pool: ThreadPoolExecutor | None = None
     about: Sequence[dict[str, Any]] = ()
@@ -104,6 +107,7 @@ class Predictor:
     @torch.inference_mode()
     def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (N, K) of one network."""
+        round_float32(self.device, self.amp)
         batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
         return network(batch).logits.float().cpu()
 
