@@ -118,9 +118,11 @@ def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
 
 
 def exhaust(loader: ClipLoader) -> None:
-    """Load an epoch."""
+    """Load an epoch, to the end of what a GPU has to do for it."""
     for _ in loader:
         pass
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
 
 
 def epoch_of(opt: Namespace, device: torch.device, steps: int) -> Callable[[ClipLoader], dict[str, float]]:
