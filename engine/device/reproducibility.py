@@ -58,7 +58,8 @@ def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses anew, and torch raises
         torch.use_deterministic_algorithms(True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # else torch.empty costs a pass of NaNs
+        # Else torch.empty costs a pass of NaNs.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.deterministic = True
     elif chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # clips of one run all have one shape

@@ -145,11 +145,11 @@ def test_running_statistics_are_those_of_each_rank_within_an_epoch(case):
 
 @pytest.mark.slow
 def test_a_rank_without_validation_batches_waits_for_none_though_gpus_take_nothing_of_a_cpu(case, tmp_path):
-    """Two validation videos and three ranks; each step is looked at, saved and made of two batches."""
-    write_hmdb51(tmp_path / "data", classes=("catch", "run"), train=6, test=1)
+    """A validation batch for three ranks; steps are of two batches, and every one is looked at and saved."""
+    write_hmdb51(tmp_path / "data", classes=("catch", "run"), train=9, test=1)
     data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
     words = case.words("train", "no workers", "--val_fraction", "0", "--n_epochs", "2", "--save_steps", "2")
-    more = [*data, "--batch_size", "1", "--iter_size", "2", "--max_bad", "1"]
+    more = [*data, "--batch_size", "2", "--iter_size", "2", "--max_bad", "1"]
     ranks = server().ranks(3, "train", [*words, *more], case.folder(tmp_path / "run"), before="like_gpus")
     assert [rank.wait() for rank in ranks] == [0] * 3, "\n".join(rank.err for rank in ranks)
     rows = one(tmp_path / "run", "metrics.jsonl").read_text().splitlines()
