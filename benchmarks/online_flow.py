@@ -118,7 +118,7 @@ def agreement(loaders: Mapping[str, ClipLoader]) -> dict[str, float]:
 
 
 def exhaust(loader: ClipLoader) -> None:
-    """Load an epoch, to the end of what a GPU has to do for it."""
+    """Load an epoch, to the end of what a GPU computes of it."""
     for _ in loader:
         pass
     if torch.cuda.is_available():

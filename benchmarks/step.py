@@ -191,7 +191,8 @@ def table(record: Record, kind: str) -> str:
 
 def own_peak(record: Record, name: str) -> float:
     """Return the TFLOP/s of matrix products in the number format of a row; float16 has those of bf16."""
-    return record["matmul_tflops"][{"fp32": "off", "fp16": "bf16"}.get(kind := name.split(",")[0], kind)]
+    rates, kind = record["matmul_tflops"], name.split(",")[0]
+    return rates.get({"fp16": "bf16"}.get(kind, kind), rates["off"])
 
 
 if __name__ == "__main__":

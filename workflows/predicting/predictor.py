@@ -49,10 +49,10 @@ class Predictor:
         fusion: One of `FUSIONS`.
         weights: Of the streams; None for equal ones.
         device: Where the networks are.
-        amp: As `--amp`.
         clips: Of a file that are scored at a time.
         pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
         about: What is known of each checkpoint, as plain values.
+        amp: As `--amp`.
     """
 
     networks: Sequence[Any]
@@ -62,10 +62,10 @@ class Predictor:
     fusion: str
     weights: Sequence[float] | None
     device: torch.device
-    amp: str = "off"
     clips: int = 1
     pool: ThreadPoolExecutor | None = None
     about: Sequence[dict[str, Any]] = ()
+    amp: str = "off"
 
     @property
     def views(self) -> list[str]:
@@ -94,6 +94,7 @@ class Predictor:
         Raises:
             ValueError: If some are no numbers.
         """
+        round_float32(self.device, self.amp)
         if self.pool is None:
             scores = torch.stack([self.score(network, clips) for network in self.networks])
         else:
@@ -107,7 +108,6 @@ class Predictor:
     @torch.inference_mode()
     def score(self, network: nn.Module, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (N, K) of one network."""
-        round_float32(self.device, self.amp)
         batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
         return network(batch).logits.float().cpu()
 
