@@ -33,13 +33,16 @@ from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
 from datasets import MODALITIES
 from engine import dtype_of, setup
 from engine.command import cli
+from engine.device.precision import round_float32
 from models import StreamNetwork, build_model
 from models.analysis.flops import estimate
 from sts_common.timing import alternated, gpu_seconds
 from workflows.shared.processes import single_threaded_libraries
 
 PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
-SIDE = 2048  # of the matrices whose product is the end of the scale
+# Side of the matrices whose product is the end of the scale, and how often: a GPU is done with small ones at once.
+SIDE, TRIES = 2048, 10
+GPU_SIDE, GPU_TRIES = 8192, 3
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +82,7 @@ def main(opt: Namespace) -> Record:
         "clips": list(shape),
         "rounds": opt.rounds,
         "peak_tflops": opt.peak or peak_of(device),
-        "matmul_tflops": {amp: matmul_tflops(amp, device) for amp in ("off", "bf16")},
+        "matmul_tflops": {amp: matmul_tflops(amp, device) for amp in formats(device)},
         "flops_per_clip": {"training": costs.flops_training, "inference": costs.flops_forward},
         "kinds": {},
     }
@@ -100,7 +103,10 @@ def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
     ways = [
         way for way in WAYS[kind] if (device.type == "cuda" or not way.gpu) and not (opt.eager and way.mode != "off")
     ]
-    kept = [way for way in ways if not opt.only or holds(way.name, (*opt.only, ORIGINAL))]
+    exact = {way.name for way in ways} & set(opt.only)  # a whole name is that row, and no longer name that begins so
+    kept = [
+        way for way in ways if not opt.only or way.name in (*exact, ORIGINAL) or holds(way.name, set(opt.only) - exact)
+    ]
     if opt.only and len(kept) < 2:
         raise ValueError(f"no row's name holds {' or '.join(opt.only)}; there are {'; '.join(w.name for w in ways)}")
     return kept
@@ -139,13 +145,20 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
-def matmul_tflops(amp: str, device: torch.device, tries: int = 10) -> float:
+def formats(device: torch.device) -> tuple[str, ...]:
+    """Return the number formats, as `--amp`, whose products are measured."""
+    return ("off", "tf32", "bf16") if device.type == "cuda" else ("off", "bf16")
+
+
+def matmul_tflops(amp: str, device: torch.device) -> float:
     """Measure the best TFLOP/s of a product of two square matrices, the limit of device and libraries."""
-    a, b = (torch.randn(SIDE, SIDE, device=device).to(dtype_of(device, amp)) for _ in range(2))
+    side, tries = (GPU_SIDE, GPU_TRIES) if device.type == "cuda" else (SIDE, TRIES)
+    round_float32(device, amp)
+    a, b = (torch.randn(side, side, device=device).to(dtype_of(device, amp)) for _ in range(2))
     with single_threaded_libraries():
         a @ b  # what is chosen at the first call is done
         rounds = timed({"product": lambda: a @ b}, tries, device)
-    return 2 * SIDE**3 / min(seconds["product"] for seconds in rounds) / 1e12
+    return 2 * side**3 / min(seconds["product"] for seconds in rounds) / 1e12
 
 
 def table(record: Record, kind: str) -> str:
@@ -177,8 +190,9 @@ def table(record: Record, kind: str) -> str:
 
 
 def own_peak(record: Record, name: str) -> float:
-    """Return the TFLOP/s of matrix products in the number format of a row."""
-    return record["matmul_tflops"]["bf16" if name.startswith(("bf16", "fp16")) else "off"]
+    """Return the TFLOP/s of matrix products in the number format of a row; float16 has those of bf16."""
+    rates, kind = record["matmul_tflops"], name.split(",")[0]
+    return rates.get({"fp16": "bf16"}.get(kind, kind), rates["off"])
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Task of distillation: a student, its frozen teachers, and the losses between them."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import cast
 
 import torch
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 from .backbones.contract import POOLED
 from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
+from .inference.speed import inference_ready
 from .streams import StreamNetwork
 from .tasks import Batch, Task, check_smoothing
 
@@ -97,6 +99,20 @@ class Distill(Task):
         super().train(mode)
         self.teachers.eval()  # frozen running statistics as well as frozen weights
         return self
+
+    @contextmanager
+    def quick_teachers(self, dtype: torch.dtype) -> Iterator[None]:
+        """Run copies of the teachers within the block, folded and in `dtype`, see `inference_ready`.
+
+        A teacher in mixed precision has its weights cast in every step, and batch norms that never change; its features
+        are the same but for rounding.
+        """
+        teachers = self.teachers
+        self.teachers = nn.ModuleList(inference_ready(cast(StreamNetwork, teacher), dtype) for teacher in teachers)
+        try:
+            yield
+        finally:
+            self.teachers = teachers
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the loss and its terms, and the "own_loss_*" of losses with optimisers, to be lowered with it.

@@ -26,6 +26,8 @@ class StreamNetwork(nn.Module):
         view: As above; whoever makes the batch may set it.
         class_names: By label; empty where they are not known, as in published checkpoints.
         recipe: How the clips that it was trained on were made, see `datasets.build_recipe`; empty likewise.
+        largest: Clips of the largest batch in eval mode so far, to which smaller ones are filled up for the network,
+            since compiled code is made anew for each size; None if they are not.
         source: The checkpoint that it was loaded from, for messages.
 
     Shape:
@@ -50,6 +52,7 @@ class StreamNetwork(nn.Module):
         self.class_names: list[str] = []
         self.recipe: dict[str, Any] = {}
         self.source = ""
+        self.largest: int | None = None
         for name, default in (("mean", stream.mean), ("std", stream.std)):
             values = torch.tensor((normalisation or {}).get(name, default))
             self.register_buffer(name, values.view(-1, 1, 1, 1), persistent=False)
@@ -80,11 +83,23 @@ class StreamNetwork(nn.Module):
                 f"the batch has no {self.view}, which the network reads, but {there or 'no clips'}: open the videos "
                 f"with its stream, and cut the clips with ClipOptions(streams=['{self.view}', ...])"
             )
-        clips = batch[self.view]
+        clips, count = batch[self.view], len(batch[self.view])
+        if self.largest is not None and not self.training:
+            self.largest = max(self.largest, count)
+            clips = filled_up(clips, self.largest)
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        return self.network(normalise(clips, self.mean, self.std, dtype))
+        out: Output = self.network(normalise(clips, self.mean, self.std, dtype))
+        if len(clips) == count:
+            return out
+        return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})
+
+
+def filled_up(clips: Tensor, count: int) -> Tensor:
+    """Return `count` clips, the last one repeated where there are fewer; none stay none."""
+    missing = count - len(clips)
+    return torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])]) if len(clips) and missing else clips
 
 
 def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:

@@ -40,7 +40,7 @@ def add_device_options(table: OptionTable) -> None:
         free=True,
         default="auto",
         choices=AMP,
-        help="mixed precision; auto: bf16 on GPUs that have it, else off",
+        help="number format; auto: bf16 on GPUs that have it, else off, which is float32; tf32: of GPUs, quicker",
     )
     add(
         "--compile",

@@ -9,6 +9,8 @@ from hypothesis import settings
 
 # Tests run side by side, on small tensors: more threads would wait for each other, here and in what tests start.
 os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# cuBLAS asks once, at the first product of the process, which may come before the test that asks for the same bits.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 

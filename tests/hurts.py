@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import torch
+import torch.distributed as dist
 from judges import MoodyJudge
 
 import engine.training.loop
@@ -85,6 +86,13 @@ def rarely_looked_at() -> None:
     not_finite()
     check = engine.training.loop.FiniteCheck
     engine.training.loop.FiniteCheck = lambda every, *more: check(engine.training.loop.CHECK_EVERY, *more)
+
+
+def no_group_for_cpu() -> None:
+    """The default group takes no tensor of a CPU, as that of NCCL; losses are looked at now and then, as on a GPU."""
+    start, check = dist.init_process_group, engine.training.loop.FiniteCheck
+    dist.init_process_group = lambda backend, **options: start("cuda:gloo", **options)
+    engine.training.loop.FiniteCheck = lambda every, *more: check(2, *more)
 
 
 def endless_gradient() -> None:
@@ -195,3 +203,10 @@ def a_judge() -> None:
 def note_videos() -> None:
     """The videos of every training step go to `videos.RANK`, with the epoch."""
     notes("videos", lambda task, batch: batch["video"])
+
+
+def like_gpus() -> None:
+    """A default group as that of GPUs, and notes: videos, and in `statistics.RANK` a running mean before each step."""
+    note_videos()
+    notes("statistics", lambda task, batch: [str(next(task.model.network.buffers()).sum().item())])
+    no_group_for_cpu()

@@ -38,7 +38,8 @@ from opts import parse_opts
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = ("train", "STS_train", "test_single_stream", "test_two_stream")
-LATE = ("torch._dynamo", "torchvision.transforms.v2")  # which optimisers and augmentation import when they are made
+# What optimisers, augmentation and curves import when they are made.
+LATE = ("torch._dynamo", "torchvision.transforms.v2", "tensorboardX")
 WIDTH = 8  # bytes of a number that the server tells
 PATIENCE = 120  # seconds that any run may take before it counts as hanging
 
@@ -299,11 +300,14 @@ class Case:
         return one(self.whole("train"), "*_best.pth")
 
     def pair(self) -> Path:
-        """Folder of a run of two ranks that nothing happened to, each of which noted its videos."""
+        """Folder of a run of two ranks that nothing happened to, each of which noted its videos.
+
+        Their default group takes no tensors of a CPU, as that of NCCL.
+        """
         folder = self.root / "pair"
         if not folder.exists():
             words = self.words("train", "no workers")
-            ranks = server().ranks(2, "train", words, self.folder(folder), before="note_videos")
+            ranks = server().ranks(2, "train", words, self.folder(folder), before="like_gpus")
             assert [rank.wait() for rank in ranks] == [0, 0], ranks[0].err
         return folder
 

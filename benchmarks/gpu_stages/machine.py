@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.common.report import Record
-from engine.device.precision import DTYPES
+from engine.device.precision import DTYPES, round_float32
 
 from .session import Session, run_process
 
@@ -26,9 +26,8 @@ def measure_ceilings(session: Session, rows: Record) -> None:
     rows["shared_memory_GB"] = shutil.disk_usage("/dev/shm").total / 1e9 if Path("/dev/shm").exists() else None
     count, side = (1 << 20, 256) if session.dry else (1 << 30, 8192)
     session.row(rows, "copy_TB_per_s", lambda: copying(session, count))
-    for name, amp in (("bf16", "bf16"), ("fp32", "off"), ("tf32", "off")):
-        measure = partial(product, session, side, DTYPES[amp], tf32=name == "tf32")
-        session.row(rows, f"product_{name}_TFLOP_per_s", measure)
+    for name, amp in (("bf16", "bf16"), ("fp32", "off"), ("tf32", "tf32")):
+        session.row(rows, f"product_{name}_TFLOP_per_s", partial(product, session, side, amp))
 
 
 def copying(session: Session, count: int) -> float:
@@ -38,14 +37,11 @@ def copying(session: Session, count: int) -> float:
     return 8 * count / session.seconds(lambda: target.copy_(source)) / 1e12
 
 
-def product(session: Session, side: int, dtype: torch.dtype, *, tf32: bool) -> float:
-    """Measure the TFLOP/s of a product of two square matrices."""
-    before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, tf32
-    try:
-        a, b = (torch.randn(side, side, device=session.device, dtype=dtype) for _ in range(2))
-        return 2 * side**3 / session.seconds(lambda: a @ b) / 1e12
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+def product(session: Session, side: int, amp: str) -> float:
+    """Measure the TFLOP/s of a product of two square matrices in a number format of `--amp`."""
+    round_float32(session.device, amp)
+    a, b = (torch.randn(side, side, device=session.device, dtype=DTYPES[amp]) for _ in range(2))
+    return 2 * side**3 / session.seconds(lambda: a @ b) / 1e12
 
 
 def version(module: str) -> str:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -31,21 +31,19 @@ class Step(NamedTuple):
     Attributes:
         amp: As `--amp`.
         batch: Clips.
-        tf32: Whether fp32 factors are rounded to ten bits.
         dense: Whether grouped convolutions are computed as dense ones.
         kernels: Whether the dearest kernels are listed.
     """
 
     amp: str
     batch: int
-    tf32: bool = False
     dense: bool = False
     kernels: bool = False
 
     @property
     def name(self) -> str:
         """Return what is particular to it."""
-        kind = "tf32" if self.tf32 else {"off": "fp32"}.get(self.amp, self.amp)
+        kind = {"off": "fp32"}.get(self.amp, self.amp)
         return f"{kind}, {self.batch} clips{', grouped as dense' * self.dense}"
 
 
@@ -53,7 +51,7 @@ STEPS = (
     Step("bf16", 64, kernels=True),
     Step("bf16", 64, dense=True, kernels=True),
     Step("bf16", 20),
-    Step("off", 64, tf32=True),
+    Step("tf32", 64),
     Step("fp16", 64),
     Step("bf16", 128, dense=True),
     Step("off", 32),
@@ -76,15 +74,9 @@ def random_clips(session: Session, batch: int) -> Tensor:
     return torch.randint(0, 256, shape, dtype=torch.uint8).to(session.device)
 
 
-@contextmanager
-def numerics(*, tf32: bool, deterministic: bool = False) -> Any:
-    """Set how convolutions and products round within the block."""
-    before, torch.backends.cuda.matmul.allow_tf32 = torch.backends.cuda.matmul.allow_tf32, tf32
-    try:
-        with torch.backends.cudnn.flags(True, not deterministic, deterministic=deterministic, allow_tf32=tf32):
-            yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+def numerics(*, deterministic: bool = False) -> AbstractContextManager[object]:
+    """Return settings of cuDNN; how float32 is rounded is that of `autocast` within."""
+    return torch.backends.cudnn.flags(True, not deterministic, deterministic=deterministic, allow_tf32=False)
 
 
 def training_step(session: Session, model: StreamNetwork, clips: Tensor, step: Step) -> Callable[[], Tensor]:
@@ -94,7 +86,7 @@ def training_step(session: Session, model: StreamNetwork, clips: Tensor, step: S
     scale, labels = scaler(session.device, step.amp), torch.arange(len(clips), device=session.device) % CLASSES
 
     def run() -> Tensor:
-        with numerics(tf32=step.tf32):
+        with numerics():
             with autocast(session.device, step.amp):
                 loss = task({"rgb": clips, "label": labels})["loss"]
             (scale.scale(loss) if scale else loss).backward()
@@ -165,7 +157,7 @@ def measure_inference(session: Session, rows: Record) -> None:
     for name, (model, amp) in ways.items():
 
         def run(model: nn.Module = model, amp: str = amp) -> Tensor:
-            with torch.inference_mode(), autocast(session.device, amp), numerics(tf32=False):
+            with torch.inference_mode(), numerics(), autocast(session.device, amp):
                 return model({"rgb": clips}).logits.float()
 
         def measure(run: Callable[[], Tensor] = run) -> dict[str, float]:
@@ -196,7 +188,7 @@ def unlike_bits(session: Session, base: StreamNetwork, clips: Tensor, amp: str, 
     def run() -> list[Tensor]:
         task.load_state_dict(start)  # running statistics too
         task.zero_grad(set_to_none=True)
-        with numerics(tf32=False, deterministic=asked):
+        with numerics(deterministic=asked):
             with autocast(session.device, amp):
                 loss = task({"rgb": clips, "label": labels})["loss"]
             loss.backward()

@@ -30,13 +30,12 @@ class Way:
     mode: str = "off"  # as `--compile`
     folded: bool = False  # batch norms are in the convolutions, weights in the format of `amp`
     group_width: int = 1  # groups are joined to this width
-    tf32: bool = False  # whether a GPU may round the factors of fp32 convolutions to ten bits
     gpu: bool = False  # whether it is for GPUs alone
 
     @property
     def name(self) -> str:
         """Optimisations, shortest first; the published configuration is `ORIGINAL`."""
-        words = ["tf32" if self.tf32 else {"off": "fp32"}.get(self.amp, self.amp)]
+        words = [{"off": "fp32"}.get(self.amp, self.amp)]
         words += ["contiguous"] * self.contiguous + ["folded"] * self.folded
         if self.group_width > 1:
             words.append("dense" if self.group_width == DENSE else f"groups of {self.group_width}")
@@ -44,8 +43,8 @@ class Way:
         return ", ".join(words)
 
     def numerics(self) -> AbstractContextManager[object]:
-        """Library settings under which it runs."""
-        return torch.backends.cudnn.flags(enabled=True, benchmark=not self.contiguous, allow_tf32=self.tf32)
+        """Library settings under which it runs, but for those of `amp`."""
+        return torch.backends.cudnn.flags(enabled=True, benchmark=not self.contiguous, allow_tf32=False)
 
 
 TRAINING = (
@@ -55,9 +54,9 @@ TRAINING = (
     Way(amp="bf16"),
     Way(mode="default"),
     Way(amp="bf16", mode="default"),
-    Way(contiguous=True, tf32=True, gpu=True),
-    Way(tf32=True, gpu=True),
-    Way(tf32=True, mode="default", gpu=True),
+    Way(amp="tf32", contiguous=True, gpu=True),
+    Way(amp="tf32", gpu=True),
+    Way(amp="tf32", mode="default", gpu=True),
     Way(amp="fp16", gpu=True),
     Way(amp="fp16", mode="default", gpu=True),
     Way(amp="bf16", mode="max-autotune-no-cudagraphs", gpu=True),

@@ -18,6 +18,7 @@ ALIASES = {
     "exp_name": ("run_name",),
     "fp16": ("amp",),
     "bf16": ("amp",),
+    "tf32": ("amp",),
     "frames": ("sample_duration",),
     "gpu": ("device",),
     "gpus": ("device",),

@@ -9,7 +9,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-flags: list[Any] = []  # the group that talks through the CPU: asking every step must not wait for a GPU
+cpu_groups: list[Any] = []  # the one that talks through the CPU: asking every step must not wait for a GPU
 
 
 def start(device: torch.device) -> torch.device:
@@ -35,8 +35,11 @@ def start(device: torch.device) -> torch.device:
                     "use a smaller --nproc_per_node"
                 )
             torch.cuda.set_device(device)
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-        flags[:] = [dist.new_group(backend="gloo")]
+            dist.init_process_group("nccl", device_id=device)
+        else:
+            dist.init_process_group("gloo")
+        cpu_groups.clear()
+        cpu_group()
         atexit.register(dist.destroy_process_group)
         if not is_main():
             logging.getLogger().setLevel(logging.WARNING)  # what all have to say is said once
@@ -53,16 +56,39 @@ def world() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+def is_shared() -> bool:
+    """Return whether a run is one of processes that share it, be it a single one."""
+    return dist.is_initialized()
+
+
 def is_main() -> bool:
     """Return whether this is the process that writes and prints."""
     return rank() == 0
 
 
+def cpu_group() -> Any:
+    """Return the group of all processes that talks through the CPU; the first time all of them must ask."""
+    if not cpu_groups:
+        cpu_groups.append(dist.new_group(backend="gloo"))
+    return cpu_groups[0]
+
+
+def group_of(device: torch.device) -> Any:
+    """Return the group that takes tensors of a device: NCCL, the default one on GPUs, takes none of a CPU."""
+    return cpu_group() if device.type == "cpu" else None
+
+
 def sum_over_ranks(tensor: Tensor) -> Tensor:
-    """Sum a tensor over all processes, in place."""
+    """Sum a tensor over all processes, in place; it must be on the same kind of device in each."""
     if world() > 1:
-        dist.all_reduce(tensor)
+        dist.all_reduce(tensor, group=group_of(tensor.device))
     return tensor
+
+
+def take_from_main(tensor: Tensor) -> None:
+    """Overwrite a tensor by that of the first process, on the same kind of device in each."""
+    if world() > 1:
+        dist.broadcast(tensor, 0, group=group_of(tensor.device))
 
 
 def any_rank(flag: bool) -> bool:
@@ -70,7 +96,7 @@ def any_rank(flag: bool) -> bool:
     if world() == 1:
         return flag
     votes = torch.tensor(int(flag))
-    dist.all_reduce(votes, group=flags[0])
+    sum_over_ranks(votes)
     return bool(votes.item())
 
 
@@ -79,11 +105,11 @@ def gather(value: Any) -> list[Any]:
     if world() == 1:
         return [value]
     values: list[Any] = [None] * world()
-    dist.all_gather_object(values, value, group=flags[0])
+    dist.all_gather_object(values, value, group=cpu_group())
     return values
 
 
 def barrier() -> None:
     """Wait until all processes are here."""
     if world() > 1:
-        dist.barrier(group=flags[0])
+        dist.barrier(group=cpu_group())

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from .distributed import rank, start
+from .precision import round_float32
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """Return a device that is here, with denormal numbers flushed to zero.
+    """Return a device that is here, made the current one, with denormal numbers flushed to zero.
 
     Args:
         device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
@@ -28,11 +29,15 @@ def choose_device(device: str = "auto") -> torch.device:
         raise ValueError(f"--device {device}: use auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda" and (not torch.cuda.is_available() or (chosen.index or 0) >= torch.cuda.device_count()):
         raise ValueError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices here")
+    if chosen.index is not None and chosen.type == "cuda":
+        torch.cuda.set_device(chosen)  # or events, streams and libraries would be those of the first GPU
     return chosen
 
 
 def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
+
+    A GPU computes in float32 until `--amp` says otherwise.
 
     Args:
         seed: >= 0; None leaves the generators as they are.
@@ -44,6 +49,7 @@ def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False
     """
     chosen = choose_device(device)
     chosen = start(chosen)
+    round_float32(chosen, "off")
     if seed is not None:
         seed += rank()  # or all processes would drop the same activations
         random.seed(seed)
@@ -52,6 +58,8 @@ def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS chooses anew, and torch raises
         torch.use_deterministic_algorithms(True)
+        # Else torch.empty costs a pass of NaNs.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         torch.backends.cudnn.deterministic = True
     elif chosen.type == "cuda":
         torch.backends.cudnn.benchmark = True  # clips of one run all have one shape

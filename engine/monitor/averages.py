@@ -27,9 +27,9 @@ class Averages:
         if world() == 1 and not self.totals:
             return {}
         names = sorted({name for names in gather(sorted(self.totals)) for name in names})
-        device = next(iter(self.totals.values())).device if self.totals else torch.device("cpu")
         pairs = [[self.totals[n].item(), self.counts[n]] if n in self.totals else [0.0, 0] for n in names]
-        sums = sum_over_ranks(torch.tensor(pairs, dtype=torch.float64, device=device))
+        # On the CPU: a process without batches, as others have, would not know where.
+        sums = sum_over_ranks(torch.tensor(pairs, dtype=torch.float64))
         return {name: [total, int(count)] for name, (total, count) in zip(names, sums.tolist(), strict=True)}
 
     def load(self, state: Mapping[str, Sequence[float]], device: torch.device) -> None:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Full
-from typing import Any
-
-from tensorboardX import SummaryWriter
+from typing import TYPE_CHECKING, Any
 
 from sts_common.files import write_text
 from sts_common.json_text import as_json
+
+if TYPE_CHECKING:
+    from tensorboardX import SummaryWriter
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,12 @@ class Curves:
     def __init__(self, folder: Path, first_epoch: int) -> None:
         self.writer: SummaryWriter | None = None
         try:
-            self.writer = SummaryWriter(str(folder), purge_step=first_epoch, max_queue=10_000)
+            import tensorboardX  # which nothing but curves needs
+        except ImportError:
+            log.warning("no TensorBoard curves without tensorboardX: pip install tensorboardX; metrics.jsonl has all")
+            return
+        try:
+            self.writer = tensorboardX.SummaryWriter(str(folder), purge_step=first_epoch, max_queue=10_000)
         except OSError as error:
             self.give_up(error)
 
@@ -161,7 +167,7 @@ class Curves:
             self.writer.close()
 
 
-def queue_is_served(writer: SummaryWriter) -> None:
+def queue_is_served(writer: "SummaryWriter") -> None:
     """Check that tensorboardX's thread still takes events from its queue.
 
     Raises:

@@ -44,7 +44,8 @@ class Profile:
         if self.steps:
             kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.gpu else [])]
             plan = schedule(wait=WARM_UP - SETTLE, warmup=SETTLE, active=self.steps, repeat=1)
-            self.profiler = profile(activities=kinds, schedule=plan)
+            # Events of several cycles, of which there is one: without, torch 2.11 warns as if there were more.
+            self.profiler = profile(activities=kinds, schedule=plan, acc_events=True)
             self.profiler.start()
         return self
 
@@ -60,10 +61,11 @@ class Profile:
         if self.profiler is None:
             return
         self.seen += 1
+        finished, self.profiler = self.profiler, None  # one that fails here must not be stopped: torch would crash
         if self.seen < WARM_UP + self.steps:
-            self.profiler.step()
+            finished.step()
+            self.profiler = finished
             return
-        finished, self.profiler = self.profiler, None
         finished.stop()
         write_trace(finished, self.path)
         for line in report(finished, self.steps, self.gpu):

@@ -7,7 +7,6 @@ from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
-import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -15,7 +14,7 @@ from sts_common import counted
 
 from ..checkpoint.lock import Lock, check_is_fresh
 from ..command.signals import Stop, StoppedError
-from ..device.distributed import any_rank, barrier, gather, is_main, world
+from ..device.distributed import any_rank, barrier, gather, group_of, is_main, is_shared, take_from_main
 from ..device.hardware import contention
 from ..monitor.averages import Averages
 from ..monitor.pace import Pace
@@ -129,13 +128,25 @@ def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
 
 
 def parallel(run: Run) -> nn.Module:
-    """Return the task as the processes of a run share it."""
-    if world() == 1:
+    """Return the task as the processes of a run share it.
+
+    Statistics stay those of each process, for `share_weights`: else all buffers of all networks, those of frozen
+    teachers too, would be sent before every forward pass. The argument `broadcast_buffers` would leave them out at the
+    start as well, and torch warns of it from 2.13 on.
+    """
+    if not is_shared():
         return run.task
     on_gpu = run.device.type == "cuda"
     if run.sync_bn and on_gpu:
         run.task = nn.SyncBatchNorm.convert_sync_batchnorm(run.task)
-    return DistributedDataParallel(run.task, device_ids=[run.device.index] if on_gpu else None)
+    task = DistributedDataParallel(
+        run.task,
+        device_ids=[run.device] if on_gpu else None,
+        process_group=group_of(run.device),
+        gradient_as_bucket_view=True,
+    )
+    task.broadcast_buffers = False
+    return task
 
 
 def share_weights(network: nn.Module) -> None:
@@ -143,9 +154,8 @@ def share_weights(network: nn.Module) -> None:
 
     Without SyncBN every process has statistics of its own, and an average of weights that began from its own.
     """
-    if world() > 1:
-        for tensor in network.state_dict().values():
-            torch.distributed.broadcast(tensor, 0)
+    for tensor in network.state_dict().values():
+        take_from_main(tensor)
 
 
 class Saving:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .ema import Ema
+from .grouping import Grouping
 from .schedules import Schedule
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class Stepper:
     Args:
         task: What learns; `task.model.network` is deployed. Optimisers that `task.own_optimizers()` gives by name step
             whenever `optimizer` does, at a rate of their own; their parameters are not clipped.
-        optimizer: Of all other parameters of the task.
+        optimizer: Of all other parameters of the task; groups that are alike are joined, see `Grouping`.
         schedule: Told of every step.
         iter_size: Batches whose gradients make a step.
         clip_grad: Max gradient norm; 0: no clipping.
@@ -57,6 +58,7 @@ class Stepper:
             raise ValueError(f"--iter_size must be >= 1 and --clip_grad >= 0, got {iter_size} and {clip_grad}")
         self.task, self.optimizer, self.schedule = task, optimizer, schedule
         self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
+        self.grouping = Grouping(optimizer, schedule)
         build: Callable[[], dict[str, Optimizer]] = getattr(task, "own_optimizers", dict)
         self.own = build()
         self.pending = 0
@@ -117,7 +119,8 @@ class Stepper:
         With EMA, the average is its "state_dict", which is deployed; "raw_state_dict" are the network's weights.
         """
         assert not self.pending, "a checkpoint within a step would lose its gradients"
-        state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
+        with self.grouping.apart():
+            state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
         if self.own:
             state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.own.items()}
         if self.scaler:
@@ -138,11 +141,12 @@ class Stepper:
             changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
                 "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
         """
-        same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
-        if not same:
-            log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
+        with self.grouping.apart():
+            same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
+            if not same:
+                log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
+            self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
         self.load_own(state.get("own_optimizers"), source)
-        self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
         if self.scaler and state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         elif self.scaler:

@@ -22,6 +22,8 @@ COMPILERS = ("g++", "clang++", "c++")
 def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
     """Have a network compiled at its first forward pass, minutes for a deep one; names of its weights stay.
 
+    In eval mode it fills up smaller batches to the largest so far, so that the last one is not compiled anew.
+
     Args:
         model: Changed in place. Its clips should all have one shape: each further one is compiled again.
         mode: One of `COMPILE`; see `torch.compile`.
@@ -39,6 +41,7 @@ def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
     if not any(map(shutil.which, filter(None, (os.environ.get("CXX"), *COMPILERS)))):
         raise ValueError(f"--compile needs a C++ compiler ({', '.join(COMPILERS)}): install one or leave --compile out")
     model.network.compile(mode=mode)
+    model.largest = 0
     return model
 
 
@@ -47,8 +50,8 @@ def inference_ready(
 ) -> nn.Module:
     """Return a copy of a network that gives the same logits sooner, and no gradients.
 
-    It is in eval mode, its batch norms are folded as far as they can be and its weights are in `dtype`; compiled, it
-    fills up smaller batches to the largest so far, so that the last one is not compiled anew.
+    It is in eval mode, its batch norms are folded as far as they can be and its weights are in `dtype`. Compiled, it
+    gives no features.
 
     Args:
         model: Left as it is.
@@ -63,11 +66,11 @@ def inference_ready(
     fold_batch_norms(ready.network, clip_shape(ready.network))
     widen_groups(ready.network, group_width)
     channels_last(ready.network.to(dtype))
-    return ready if compile_mode == "off" else FullBatches(compiled(ready, compile_mode))
+    return ready if compile_mode == "off" else LogitsAlone(compiled(ready, compile_mode))
 
 
-class FullBatches(nn.Module):
-    """Runs a network in eval mode on batches of one size, that of the largest so far, by repeating the last clip.
+class LogitsAlone(nn.Module):
+    """Gives logits that stay, and no features: outputs of CUDA graphs are overwritten when another network is run.
 
     Args:
         model: Takes batches of its view.
@@ -75,7 +78,7 @@ class FullBatches(nn.Module):
 
     def __init__(self, model: StreamNetwork) -> None:
         super().__init__()
-        self.model, self.stream, self.view, self.clips = model, model.stream, model.view, 0
+        self.model, self.stream, self.view = model, model.stream, model.view
 
     @property
     def num_classes(self) -> int:
@@ -83,10 +86,4 @@ class FullBatches(nn.Module):
         return self.model.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        clips = batch[self.view]
-        count = len(clips)
-        self.clips = max(self.clips, count)
-        if missing := self.clips - count:
-            clips = torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])])
-        out = self.model({self.view: clips})
-        return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})
+        return Output(self.model(batch).logits.clone(), {})

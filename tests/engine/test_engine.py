@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import sys
 import zipfile
 from argparse import Namespace
 
@@ -264,6 +265,16 @@ def test_a_column_may_cover_several_metrics(tmp_path):
     log = TsvLog(tmp_path / "a.log", {"epoch": "epoch", "mse": "loss_mse", "none": "loss_kd"}, 1)
     log.write({"epoch": 1, "loss_mse_layer4": 1.5, "loss_mse_avgpool": 1.0, "loss_review": 9.0})
     assert (tmp_path / "a.log").read_text().splitlines()[1] == "1\t2.5\t0.0"
+
+
+def test_without_tensorboardx_there_are_no_curves_and_the_cure_is_told(tmp_path, caplog, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)  # as if it were not installed
+    curves = Curves(tmp_path / "tb", 1)
+    curves.write({"loss": 1.0}, 1)
+    curves.close()
+    assert "pip install tensorboardX" in caplog.text
+    assert len(caplog.records) == 1
+    assert not (tmp_path / "tb").exists()
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -1,12 +1,16 @@
 """Number formats: what --amp means, that losses stay in float32, and that half-precision convolutions are right."""
 
+import os
+from collections.abc import Iterator
+
 import pytest
 import torch
 import torch.nn.functional as F
 from helpers import small
 from torch import nn
 
-from engine.device.precision import AMP, autocast, dtype_of, resolve, scaler
+from engine.device.precision import AMP, autocast, dtype_of, resolve, round_float32, scaler
+from engine.device.reproducibility import setup
 from models import Classify, Output, StreamNetwork
 from models.distill import OutputShapes, decoupled_kd, hierarchical_context_loss, logit_kd
 from models.distill.feature_mse import FeatureMSE
@@ -32,7 +36,9 @@ def test_auto_is_off_on_a_processor_and_every_other_format_is_what_is_computed_i
 def test_what_a_device_cannot_do_is_refused_with_what_it_can():
     with pytest.raises(ValueError, match="--amp fp16 is for GPUs, and the device is cpu: use bf16 or off"):
         autocast(CPU, "fp16")
-    with pytest.raises(ValueError, match="--amp half: choose one of auto, off, bf16, fp16"):
+    with pytest.raises(ValueError, match="--amp tf32 is for GPUs, and the device is cpu: use bf16 or off"):
+        autocast(CPU, "tf32")
+    with pytest.raises(ValueError, match="--amp half: choose one of auto, off, tf32, bf16, fp16"):
         scaler(CPU, "half")
 
 
@@ -44,12 +50,67 @@ def test_auto_on_a_gpu_is_bf16_where_its_cores_multiply_it(monkeypatch, has_bf16
     assert resolve(gpu, "auto") == auto
     assert resolve(gpu, "fp16") == "fp16"
     if not has_bf16:
-        with pytest.raises(ValueError, match="--amp bf16: an old GPU has no bf16 arithmetic: use fp16 or off"):
-            resolve(gpu, "bf16")
+        for amp in ("bf16", "tf32"):
+            with pytest.raises(ValueError, match=f"--amp {amp}: an old GPU has no {amp} arithmetic: use fp16 or off"):
+                resolve(gpu, amp)
+
+
+@pytest.fixture
+def new_gpu(monkeypatch) -> Iterator[torch.device]:
+    """One that can do everything, beside torch's own settings, which are restored."""
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+    yield torch.device("cuda")
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+
+
+def rounds() -> tuple[bool, bool]:
+    """Whether convolutions and products of a GPU round float32 factors to ten bits."""
+    return torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+
+
+@pytest.mark.parametrize("amp", AMP)
+@pytest.mark.filterwarnings("ignore:CUDA is not available")
+def test_float32_on_a_gpu_is_float32_in_convolutions_and_products_and_tf32_in_both_where_it_is_asked_for(new_gpu, amp):
+    autocast(new_gpu, amp)
+    assert rounds() == (amp == "tf32", amp == "tf32")
+    assert dtype_of(new_gpu, amp) == {"auto": torch.bfloat16, "bf16": torch.bfloat16, "fp16": torch.float16}.get(
+        amp, torch.float32
+    )
+    assert torch.get_float32_matmul_precision() == ("high" if amp == "tf32" else "highest")  # what compilers read
+
+
+def test_a_processor_leaves_the_settings_of_gpus_alone(new_gpu):
+    before = rounds()
+    round_float32(CPU, "off")
+    assert rounds() == before == (True, False)
+
+
+def test_a_gpu_computes_in_float32_until_it_is_told_otherwise_and_is_the_current_one(new_gpu, monkeypatch):
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    assert setup(None, "cuda:1") == torch.device("cuda:1")
+    assert rounds() == (False, False)
+    assert current == [torch.device("cuda:1")]
+    setup(None, "cuda")
+    assert len(current) == 1
+
+
+def test_memory_is_not_filled_where_the_same_bits_are_asked_for(monkeypatch):
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    setup(None, "cpu", deterministic=True)
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
+def test_products_of_a_gpu_find_their_workspace_whichever_test_multiplies_first():
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_only_fp16_scales_gradients():
-    assert [scaler(CPU, amp) for amp in AMP if amp != "fp16"] == [None, None, None]
+    assert [scaler(CPU, amp) for amp in ("auto", "off", "bf16")] == [None, None, None]
 
 
 def half_outputs(*seeds: int) -> list[Output]:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -138,6 +139,52 @@ def test_a_gpu_waits_while_it_is_idle_and_never_longer_than_the_host(monkeypatch
             clock.now += 2.0
     assert wait.total() == 0.5 + 2.0  # the third was not passed yet
     assert len(wait.open) == 1
+
+
+def test_waits_that_a_gpu_has_come_past_are_forgotten_though_nobody_looks(monkeypatch):
+    monkeypatch.setattr(Event, "made", 0)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    wait = DeviceWait(torch.device("cuda"))
+    for _ in range(3):
+        with wait:
+            pass
+    assert len(wait.open) == 1  # events of a whole epoch would be as many as its steps
+
+
+class Stream:
+    """A GPU's, of which nothing is asked."""
+
+    def __init__(self, device):
+        made.append(device)
+
+    def record_event(self):
+        return None
+
+    def wait_event(self, event):
+        pass
+
+
+made: list[torch.device] = []
+
+
+def test_epochs_and_loops_copy_on_one_stream_for_each_device(monkeypatch):
+    made.clear()
+    monkeypatch.setattr(Event, "made", 0)
+    prefetch.copy_stream.cache_clear()
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
+    current = Stream(None)
+    made.clear()
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    for device in ("cuda:0", "cuda:0", "cuda:1", "cuda:0"):
+        assert list(Feed([{"video": ["a"]}, {"video": ["b"]}], torch.device(device))) == [
+            {"video": ["a"]},
+            {"video": ["b"]},
+        ]
+    prefetch.copy_stream.cache_clear()
+    assert made == [torch.device("cuda:0"), torch.device("cuda:1")]
 
 
 @pytest.mark.gpu

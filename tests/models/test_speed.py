@@ -9,9 +9,11 @@ from torch import nn
 
 from benchmarks import step
 from benchmarks.networks.ways import ORIGINAL
-from models import StreamNetwork
+from engine.training.loop import evaluate
+from models import Classify, StreamNetwork
+from models.backbones.contract import Backbone
 from models.inference import speed
-from models.inference.speed import FullBatches, compiled, inference_ready
+from models.inference.speed import compiled, inference_ready
 
 
 class Stream:
@@ -59,20 +61,68 @@ def test_in_bf16_logits_differ_in_the_third_digit():
         assert apart(made.logits, own(batch).logits) < 2e-2
 
 
+@pytest.fixture
+def compiles_nothing(monkeypatch) -> None:
+    """Compiled code is what it is made of: of interest is what it is given."""
+    monkeypatch.setattr(Backbone, "compile", lambda self, mode: None)
+
+
+def sizes_seen(model: StreamNetwork) -> list[int]:
+    """Of the batches that the network will be given."""
+    seen: list[int] = []
+    model.network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    return seen
+
+
+@pytest.mark.usefixtures("compiles_nothing")
 def test_smaller_batches_are_filled_up_to_the_largest_so_far():
-    own, seen = trained("resnet").eval(), []
-    full = FullBatches(own)
-    own.network.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    own = trained("resnet").eval()
+    full = inference_ready(own, compile_mode="default")
+    seen = sizes_seen(full.model)
     with torch.inference_mode():
         for count in (2, 1, 3, 2):
             batch = clips(count)
-            made, wanted = full(batch), StreamNetwork.forward(own, batch)
-            seen.pop()
+            made, wanted = full(batch), own(batch)
             assert made.logits.shape == wanted.logits.shape
             assert apart(made.logits, wanted.logits) < 1e-5
-            assert {len(feature) for feature in made.features.values()} == {count}
     assert seen == [2, 2, 3, 3]
     assert (full.stream, full.num_classes) == ("rgb", 5)
+
+
+@pytest.mark.usefixtures("compiles_nothing")
+def test_logits_of_a_cuda_graph_are_copied_and_its_features_left_before_another_network_overwrites_them():
+    own = inference_ready(trained("resnet").eval(), compile_mode="reduce-overhead")
+    graph: list[torch.Tensor] = []
+    own.model.network.register_forward_hook(lambda module, inputs, out: graph.append(out.logits))
+    with torch.inference_mode():
+        made = own(clips(3))
+        kept = made.logits.clone()
+        graph[0].zero_()
+    assert torch.equal(made.logits, kept)
+    assert made.features == {}
+
+
+@pytest.mark.usefixtures("compiles_nothing")
+def test_the_last_batch_of_a_validation_is_filled_up_for_a_compiled_network_and_counts_its_own_clips_alone():
+    own = trained("resnet")
+    batches = [clips(count) | {"label": torch.arange(count)} for count in (3, 3, 1)]
+    wanted = evaluate(Classify(own), batches, torch.device("cpu"))
+    seen = sizes_seen(own)
+    task = Classify(compiled(own, "default"))
+    found = evaluate(task, batches, torch.device("cpu"))
+    assert seen == [3, 3, 3]
+    assert found == pytest.approx(wanted, rel=1e-5)
+    task.train()(batches[2] | {"rgb": clips(2)["rgb"], "label": torch.arange(2)})
+    assert seen[3:] == [2]  # batch statistics are of the clips that there are
+
+
+def test_networks_that_are_not_compiled_see_batches_as_they_come():
+    own = trained("resnet").eval()
+    seen = sizes_seen(own)
+    with torch.inference_mode():
+        for count in (2, 1):
+            own(clips(count))
+    assert seen == [2, 1]
 
 
 def test_what_cannot_be_compiled_is_said_at_once(monkeypatch):

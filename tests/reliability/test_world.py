@@ -1,5 +1,6 @@
 """Several processes share a run: each sample once, the same result as one process, no hang."""
 
+import json
 from collections import Counter
 
 import numpy as np
@@ -133,6 +134,28 @@ def test_the_validation_of_all_ranks_is_that_of_the_checkpoint(case, tmp_path, m
     alone = validated(case, folder, path, *more)
     for name, value in checkpoint.load(path)["metrics"].items():
         assert value == pytest.approx(alone[name], rel=1e-6), name
+
+
+def test_running_statistics_are_those_of_each_rank_within_an_epoch(case):
+    lines = [(case.pair() / f"statistics.{rank}").read_text().splitlines() for rank in range(2)]
+    same = [one == other for one, other in zip(*lines, strict=True)]
+    assert same[0]  # all begin alike
+    assert not any(same[1 : len(same) // 3])
+
+
+@pytest.mark.slow
+def test_a_rank_without_validation_batches_waits_for_none_though_gpus_take_nothing_of_a_cpu(case, tmp_path):
+    """A validation batch for three ranks; steps are of two batches, and every one is looked at and saved."""
+    write_hmdb51(tmp_path / "data", classes=("catch", "run"), train=9, test=1)
+    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
+    words = case.words("train", "no workers", "--val_fraction", "0", "--n_epochs", "2", "--save_steps", "2")
+    more = [*data, "--batch_size", "2", "--iter_size", "2", "--max_bad", "1"]
+    ranks = server().ranks(3, "train", [*words, *more], case.folder(tmp_path / "run"), before="like_gpus")
+    assert [rank.wait() for rank in ranks] == [0] * 3, "\n".join(rank.err for rank in ranks)
+    rows = one(tmp_path / "run", "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["epoch"] for row in rows] == [1, 2]
+    state = checkpoint.load(one(tmp_path / "run", "*varLR2.pth"))
+    assert (state["epoch"], state["step"], len(state["rng"])) == (3, 0, 3)
 
 
 @pytest.mark.slow

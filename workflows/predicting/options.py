@@ -36,7 +36,7 @@ def build_parser() -> cli.ArgumentParser:
     add("--seconds", type=float, help="camera: stop after so many")
     add("--show", action="store_true", help="camera: show it in a window")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off")
+    add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off (float32)")
     add("--compile", nargs="?", const="default", default="off", choices=COMPILE, help="takes minutes, then is faster")
     add("--group_width", default=1, type=positive, help="join groups of convolutions to this many channels")
     add("--debug", action="store_true", help="show tracebacks")

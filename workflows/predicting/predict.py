@@ -151,6 +151,7 @@ def build_predictor(
         fusion=settings.fusion,
         weights=settings.fusion_weights,
         device=place,
+        amp=settings.amp,
         clips=clips,
         pool=None if gpu else share_cores(len(ready) * clips),
         about=[

@@ -15,6 +15,7 @@ from datasets import FLOW, ClipOptions, parse_view
 from datasets.cutting import choose_test_sampler
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
+from engine.device.precision import round_float32
 from engine.evaluation.metrics import check_scores
 from models import fuse
 
@@ -51,6 +52,7 @@ class Predictor:
         clips: Of a file that are scored at a time; a GPU is always given as many, the last ones repeated.
         pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
         about: What is known of each checkpoint, as plain values.
+        amp: As `--amp`.
     """
 
     networks: Sequence[Any]
@@ -63,6 +65,7 @@ class Predictor:
     clips: int = 1
     pool: ThreadPoolExecutor | None = None
     about: Sequence[dict[str, Any]] = ()
+    amp: str = "off"
 
     @property
     def views(self) -> list[str]:
@@ -91,6 +94,7 @@ class Predictor:
         Raises:
             ValueError: If some are no numbers.
         """
+        round_float32(self.device, self.amp)
         if self.pool is None:
             full = [*clips] + [clips[-1]] * (self.clips - len(clips))  # for another shape cuDNN would choose anew
             scores = self.score(self.networks, full)[:, : len(clips)]

@@ -3,16 +3,19 @@
 import logging
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
+
+import torch
 
 from datasets import ClipLoader, VideoDataset, parse_view
 from datasets.records.fingerprint import describe_videos
-from engine import Run, checkpoint, find_start, is_main, resumed_options, run_epochs
+from engine import Run, checkpoint, dtype_of, find_start, is_main, resumed_options, run_epochs
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
 from engine.training.optim import Groups
 from engine.training.run import check_is_newest
-from models import StreamNetwork, compiled, estimate, parameter_groups
+from models import Distill, StreamNetwork, compiled, estimate, parameter_groups
 from models.analysis.flops import Costs
 from models.tasks import Task
 from opts import ARCHITECTURE, FREE, HERE, adopt, parse_opts
@@ -179,4 +182,13 @@ def train_to_end(
     """Train to the last epoch, with the cost of a clip in the log; arguments as `complete`."""
     costs = costs_of(model, run.info["recipe"])
     compiled(model, compile_mode)
-    run_epochs(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)
+    with quick_teachers(run):
+        run_epochs(run, train, val, columns, clip_flops=costs.flops_training, clip_bytes=costs.activation_bytes)
+
+
+def quick_teachers(run: Run) -> AbstractContextManager[None]:
+    """Have teachers run in their quickest form in mixed precision on a GPU; elsewhere as they are, to the last bit."""
+    dtype = dtype_of(run.device, run.amp)
+    if not isinstance(run.task, Distill) or run.device.type != "cuda" or dtype == torch.float32:
+        return nullcontext()
+    return run.task.quick_teachers(dtype)
