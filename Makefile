@@ -8,8 +8,8 @@ PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 demo: $(VENV)/.ready-dev
 	$(PYTHON) demo.py $(DEMO)
 
-# A file's tests stay in one process, with what they share; each process has one thread.
-PYTEST = $(PYTHON) -m pytest -q -n auto --dist loadfile
+# A file's tests stay in one process, with what they share; each process has one thread, and reads compiled sources.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 test: $(VENV)/.ready-dev
 	$(PYTEST) -m "not slow"

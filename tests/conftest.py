@@ -1,3 +1,4 @@
+import gc
 import os
 from pathlib import Path
 
@@ -16,6 +17,41 @@ cv2.setNumThreads(1)
 
 settings.register_profile("any machine", deadline=None)  # a busy one is no failure
 settings.load_profile("any machine")
+
+
+# Files that start runs of scripts, which a server forks: it takes longer to start than most of their tests to run.
+SERVED = ("test_kill", "test_disk", "test_world", "test_signals", "test_left_out")
+DEAREST = (
+    *(*SERVED, "test_export", "test_scripts", "test_video_corpus", "test_score_scripts", "test_distillation"),
+    *("test_online_flow", "test_readme", "test_verify", "test_benchmarks", "test_fit", "test_teacher_sizes"),
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
+    places = {name: place for place, name in enumerate(DEAREST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(DEAREST)))
+
+
+def pytest_collection_finish():
+    """Let the garbage collector look at what tests leave, and not at torch each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each process whole files, and to one process all files with a server (to two, where the slow ones run)."""
+    from xdist.scheduler import LoadFileScheduling
+
+    served = SERVED if "not slow" in config.option.markexpr else SERVED[1:]
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return "served" if Path(file).stem in served else file
+
+    return Scheduling(config, log) if config.option.dist == "loadfile" else None
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import train
 from engine import checkpoint
 from opts import DISTILL, TRAIN, parse_opts
 
-STEPS = "--n_epochs 2 --batch_size 2 --checkpoint 1 --save_steps 1 --keep 9 --learning_rate 0.001".split()
+STEPS = "--n_epochs 2 --batch_size 2 --checkpoint 1 --save_steps 2 --keep 9 --learning_rate 0.001".split()
 HERE = ("result_path", "given", "resume")  # options in which a resumed run differs
 
 

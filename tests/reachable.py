@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+import source_files
+from source_files import ROOT
 
 
 class Definition(NamedTuple):
@@ -28,6 +29,7 @@ class Module(NamedTuple):
     names: dict[str, Path | Definition]
 
 
+@cache
 def file_of(module: str) -> Path | None:
     """The file of a module of the project."""
     path = ROOT / module.replace(".", "/")
@@ -64,7 +66,7 @@ def defined(statement: ast.stmt) -> list[str]:
 @cache
 def module(file: Path) -> Module:
     """Read a file."""
-    tree = ast.parse(file.read_text("utf-8"))
+    tree = source_files.tree(file)
     definitions = dict[str, list[ast.stmt]]()
     for statement in tree.body:
         for name in defined(statement):
@@ -72,6 +74,7 @@ def module(file: Path) -> Module:
     return Module(definitions, dict(imported(file, tree)))
 
 
+@cache
 def resolved(place: Path | Definition | None) -> Definition | None:
     """Where a name that may be imported from file to file is defined."""
     while isinstance(place, Definition) and place.name not in module(place.file).definitions:

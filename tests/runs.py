@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from functools import cache
@@ -41,7 +42,7 @@ SCRIPTS = ("train", "STS_train", "test_single_stream", "test_two_stream")
 # What optimisers, augmentation and curves import when they are made.
 LATE = ("torch._dynamo", "torchvision.transforms.v2", "tensorboardX")
 WIDTH = 8  # bytes of a number that the server tells
-PATIENCE = 120  # seconds that any run may take before it counts as hanging
+PATIENCE = 300  # seconds that any run may take, on a busy machine, before it counts as hanging
 
 LOOP = [*"--batch_size 2 --n_epochs 3 --checkpoint 1 --save_steps 2 --keep 2 --resume auto".split(), *TINY]
 RUN = "--device cpu --result_path results".split()
@@ -200,7 +201,7 @@ def wait_for(found: Callable[[], object], run: Run, patience: float = PATIENCE) 
 def serve(address: str) -> None:
     """Fork whatever is asked for until the input ends."""
     multiprocessing.set_start_method("forkserver")
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["torch", "train", *LATE])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["lasting_forkserver", "torch", "train", *LATE])
     for script in (*SCRIPTS, *LATE):
         importlib.import_module(script)
     gc.freeze()
@@ -348,12 +349,18 @@ def unlike(folder: Path, whole: Path, *, extra: bool = False) -> list[str]:
     found = [f"{name} is only in one" for name in sorted(named[0].keys() ^ named[1].keys())]
     for name in named[0].keys() & named[1].keys():
         one, other = named[0][name], named[1][name]
-        if name.suffix == ".pth":
+        if name.suffix == ".pth" and parts_of(one) != parts_of(other):  # which is seen sooner than what differs
             found += [f"{name.name[-20:]}{part}" for part in differences(loaded(one), loaded(other))]
-        elif one.read_bytes() != other.read_bytes():
+        if name.suffix != ".pth" and one.read_bytes() != other.read_bytes():
             lines = zip_longest(one.read_text().splitlines(), other.read_text().splitlines())
             found += [f"{name.name[-20:]}: {a} and {b}" for a, b in lines if a != b]
     return found
+
+
+def parts_of(path: Path) -> dict[str, tuple[int, int]]:
+    """Checksum and size of each part of a checkpoint."""
+    with zipfile.ZipFile(path) as archive:
+        return {part.filename.partition("/")[2]: (part.CRC, part.file_size) for part in archive.infolist()}
 
 
 def records(folder: Path) -> list[Path]:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 
+from ..backbones.abstract import BatchNormShapes
+
 PAIR = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
 
 
@@ -50,7 +52,7 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
     hooks = [m.register_forward_hook(partial(count, counts)) for m in network.modules() if is_counted(m)]
     clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
     try:
-        with torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor):
+        with BatchNormShapes(), torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor):
             _held = functional_call(network, state, (clips,))  # while it lives no storage is used twice
     finally:
         for hook in hooks:

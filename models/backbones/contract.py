@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from .abstract import BatchNormShapes
 from .output import Output
 
 FLOW = 2  # channels of a frame of flow
@@ -243,5 +244,5 @@ def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:
     named = (*network.named_parameters(), *network.named_buffers())
     state = {name: torch.empty_like(value, device="meta") for name, value in named}
     dtype = next((p.dtype for p in network.parameters()), torch.float32)
-    with torch.no_grad():
+    with BatchNormShapes(), torch.no_grad():
         return functional_call(network, state, (torch.empty(2, *clip_shape, dtype=dtype, device="meta"),))

@@ -62,7 +62,7 @@ def scores_alone(hmdb51: Path, folder: Path, path: Path, *words: str) -> np.ndar
     return logits
 
 
-@pytest.mark.parametrize("words", [[], ["--num_crops", "10", "--short_side", "48"], ["--test_sampling", "segments"]])
+@pytest.mark.parametrize("words", [[], ["--num_crops", "3", "--short_side", "48"], ["--test_sampling", "segments"]])
 def test_streams_of_one_pass_are_scored_as_alone_to_the_last_bit(runs, hmdb51, tmp_path, words, caplog):
     streams = [word for name, path in runs.items() for word in ("--stream", f"{name}={path}")]
     options = [*streams, "--scores_path", tmp_path / "s.npz", *words]

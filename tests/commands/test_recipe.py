@@ -20,19 +20,14 @@ from workflows.exporting.plan import build_export
 
 FRAMES = 45  # at 25 frames per second
 UNUSUAL = {
-    "the rate of video files": "--video_fps 10",
-    "their own rate": "--video_fps source",
-    "short side": "--short_side 36",
+    "their own rate and the published slips": "--video_fps source --sampling compat",
     "segments": "--train_sampling segments --val_sampling segment_centers",
     "segments as published": "--train_sampling segments --val_sampling segment_centers --sampling compat",
     "segments of four frames": "--train_sampling segments --val_sampling segment_centers --segment_length 4 "
     "--clip_stride 2",
-    "stride": "--clip_stride 2",
-    "the published slips": "--sampling compat",
-    "normalisation": "--normalisation 90 100 110 40 50 60",
     "differences": "--modality RGBDiff --clip_stride 2",
     "differences of segments": "--modality RGBDiff --train_sampling segments --val_sampling segment_centers",
-    "all at once": "--video_fps 12.5 --short_side 40 --clip_stride 2 --normalisation 3d-resnets",
+    "all at once": "--video_fps 12.5 --short_side 40 --clip_stride 2 --normalisation 90 100 110 40 50 60",
 }
 
 

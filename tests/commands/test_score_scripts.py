@@ -300,10 +300,10 @@ def each(weights, hmdb51) -> list[dict[str, torch.Tensor]]:
 
 
 @pytest.mark.parametrize("method", FUSIONS)
-def test_the_mean_over_clips_may_come_after_the_activation(weights, data, each, tmp_path, method):
-    words = [*data, *streams(weights, "rgb", "flow"), "--fusion", method, "--fusion_weights", "2", "1"]
-    before = two(words, tmp_path / "before.npz")
-    after = two(words, tmp_path / "after.npz", "--clip_mean", "after")
+def test_the_mean_over_clips_may_come_after_the_activation(weights, data, each, files, tmp_path, method):
+    words = ["--fusion", method, "--fusion_weights", "2", "1"]
+    before = two(words, tmp_path / "before.npz", "--scores", files["all"], "--use", "rgb", "flow", "--log", "0")
+    after = two([*data, *words], tmp_path / "after.npz", *streams(weights, "rgb", "flow"), "--clip_mean", "after")
     assert "activated" not in before
     assert about(tmp_path / "after.npz")["activation"] == method
     assert np.array_equal(before["logits"], after["logits"])

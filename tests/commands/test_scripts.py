@@ -196,11 +196,11 @@ def test_stopping_and_resuming_gives_the_same_bits(name, trained, hmdb51, tmp_pa
         script.main(parse_opts([*words_for(hmdb51, tmp_path / folder), *extra, "--checkpoint", "1", *words]))
         return tmp_path / folder / "HMDB51"
 
-    whole = run("whole", "--n_epochs", "3")
+    whole = run("whole", "--n_epochs", "2")
     # The run is cut by its checkpoint, not by --n_epochs: a one-cycle plan depends on how long it is.
     first = one(whole, "*varLR1.pth" if script is train else "*_1.pth")
-    parts = run("parts", "--n_epochs", "3", resume, str(first))
-    last = ["*varLR3.pth", "*_3.pth"][script is STS_train]
+    parts = run("parts", "--n_epochs", "2", resume, str(first))
+    last = ["*varLR2.pth", "*_2.pth"][script is STS_train]
     a, b = (checkpoint.load(one(folder, last)) for folder in (whole, parts))
     for key in ("state_dict", "optimizer", "scheduler", "losses", "rng", "metrics", "best", "epoch"):
         assert differences(a.get(key), b.get(key), key) == []
@@ -439,16 +439,21 @@ BAD = (
 )
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_input_is_one_line_and_exit_code_2(name, own_hmdb51, trained, tmp_path):
-    out = tmp_path / "out"
-    made = {}
-    for stream in ("rgb", "flow"):  # of the two classes of this tree
+@pytest.fixture(scope="module")
+def two_classes(trained, tmp_path_factory) -> dict[str, Path]:
+    """Checkpoints of two streams, of the two classes of a tree to break."""
+    folder, made = tmp_path_factory.mktemp("two_classes"), {}
+    for stream in ("rgb", "flow"):
         state = checkpoint.load(trained[stream])
-        state["class_names"] = state["class_names"][:2]
-        made[stream] = tmp_path / f"{stream}.pth"
-        checkpoint.save(made[stream], state)
-    script, words, said = bad_input(name, own_hmdb51, made, out)
+        made[stream] = folder / f"{stream}.pth"
+        checkpoint.save(made[stream], state | {"class_names": state["class_names"][:2]})
+    return made
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_one_line_and_exit_code_2(name, own_hmdb51, two_classes, tmp_path):
+    out = tmp_path / "out"
+    script, words, said = bad_input(name, own_hmdb51, two_classes, out)
     extra = ["--val_fraction", "0", "--sample_duration", "16"] if script == "train.py" else []
     code, err = run_here(script, *words, *extra)
     errors = [line for line in err.splitlines() if "error" in line.lower()]

@@ -171,7 +171,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize(("dataset", "file"), FILES)
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_bytes_give_a_listing_or_one_line_that_names_the_file(dataset, file, data, tmp_path):
     files = next((t[1] for t in TREES if t[0] == dataset and file in t[1]), GOOD.get(dataset, {}))

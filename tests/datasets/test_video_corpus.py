@@ -237,9 +237,8 @@ def test_every_way_of_reading_gives_the_same_frames(corpus, name):
         assert np.array_equal(by_position(path, fps), extracted)
         assert np.array_equal(np.stack(list(read_frames(path, {"fps": fps, "short_side": None}))), extracted)
         rng = np.random.default_rng(0)
-        for _ in range(2):
-            numbers = rng.integers(1, len(extracted) + 1, 3)
-            assert np.array_equal(by_position(path, fps, numbers.tolist()), extracted[numbers - 1])
+        numbers = rng.integers(1, len(extracted) + 1, 4)
+        assert np.array_equal(by_position(path, fps, numbers.tolist()), extracted[numbers - 1])
     assert np.array_equal(np.stack(list(read_video(path, None, None, bgr=True)))[..., ::-1], extracted)
     timed = list(original_frames(path, 25.0)[1])
     assert np.allclose([seconds for seconds, _ in timed], index_video(path).seconds)

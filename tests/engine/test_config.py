@@ -2,6 +2,7 @@
 
 import argparse
 from argparse import Namespace
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -61,9 +62,14 @@ def every_option() -> dict[str, argparse.Action]:
     return {action.dest: action for action in PARSER.settable().values() if action.dest != "config"}
 
 
+@cache
+def settings_when_nothing_is_given() -> dict:
+    return settings_of(config.parse(PARSER, []))
+
+
 @pytest.mark.parametrize("name", every_option())
 def test_an_option_that_is_written_is_read_back_the_same(name, tmp_path):
-    defaults = settings_of(config.parse(PARSER, []))
+    defaults = settings_when_nothing_is_given()
     for value in [*other_values(every_option()[name]), defaults[name]]:
         config.write_options(tmp_path / "options.yaml", {name: value, "given": [name], "config": "x.yaml"})
         again = config.parse(PARSER, ["--config", str(tmp_path / "options.yaml")])

@@ -159,6 +159,7 @@ def test_the_interpreted_kernels_find_the_flow_of_torch(name, flows):
     assert np.median(np.abs(flows[name] - expected)) < 1e-5
 
 
+@pytest.mark.slow
 def test_the_kernel_linearises_as_torch_does_also_outside_of_the_image(interpreted):
     previous, planes, u = level()
     rho, a, b = linearise(previous, with_margin(planes), u, build_parameters("fixed", {}))
@@ -170,6 +171,7 @@ def test_the_kernel_linearises_as_torch_does_also_outside_of_the_image(interpret
         torch.testing.assert_close(mine[textured], expected[textured], rtol=1e-2, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_the_tiles_of_a_kernel_iterate_as_torch_does_on_the_whole_image(interpreted):
     rho, a, a_to_b = data_term().flatten(2).split((1, 2, 1), 1)
     iterations = Iterations(level()[2].flatten(2).clone(), WIDTH, 0.2)
@@ -180,6 +182,7 @@ def test_the_tiles_of_a_kernel_iterate_as_torch_does_on_the_whole_image(interpre
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_tiles_leave_the_change_of_the_last_iteration(interpreted):
     rho, a, a_to_b = data_term().flatten(2).split((1, 2, 1), 1)
     iterations = Iterations(level()[2].flatten(2).clone(), WIDTH, 0.2)
@@ -190,6 +193,7 @@ def test_the_tiles_leave_the_change_of_the_last_iteration(interpreted):
     np.testing.assert_allclose(interpreted["changed"].sum(1), expected, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_pair_that_has_settled_is_copied_once_and_then_left_alone(interpreted):
     np.testing.assert_array_equal(interpreted["settled"], interpreted["iterate"])
     assert np.isnan(interpreted["settled before"]).all()
@@ -197,6 +201,7 @@ def test_a_pair_that_has_settled_is_copied_once_and_then_left_alone(interpreted)
         assert (interpreted[name] == -1).all()
 
 
+@pytest.mark.slow
 def test_a_tile_writes_nothing_but_what_is_its_own(interpreted):
     from flow.tvl1 import triton_kernels as kernels
 

@@ -105,6 +105,8 @@ def absent(text: str, script: str) -> set[str]:
     """
     text = text.removeprefix("{}: ")
     names = OPTION.findall(text)
+    if not names:
+        return set()
     named = [SCRIPTS[word] for word in SCRIPT.findall(text) if word in SCRIPTS]
     there = OTHERS.union(*map(options_of, [script, *named]))
     about = names[0] if text.startswith("--") and names else None

@@ -8,12 +8,11 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from source_files import ROOT, nodes, sources, text, tree
 
 from sts_common.commands import COMMANDS
 
-ROOT = Path(__file__).parents[2]
 ISLANDS = ("models", "datasets", "flow", "engine")
-FOLDERS = (*ISLANDS, "sts_common", "opts", "workflows", "utils1", "benchmarks")
 SCRIPTS = [command.script for command in COMMANDS.values()]
 # Where adapters from the options to values may be, beside commands; all else takes values.
 ADAPTERS = (
@@ -30,11 +29,6 @@ MOST_FILES, MOST_LINES = 16, 260
 CROWDED = {"utils1", "sts_common"}  # a file a command, a file a thing
 
 
-def sources() -> list[Path]:
-    paths = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
-    return paths + [ROOT / script for script in SCRIPTS if "/" not in script]
-
-
 def module(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -48,7 +42,7 @@ def imported(path: Path) -> set[Path]:
     name = module(path)
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     files = set()
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             files |= {MODULES[alias.name] for alias in node.names if alias.name in MODULES}
         elif isinstance(node, ast.ImportFrom):
@@ -59,7 +53,9 @@ def imported(path: Path) -> set[Path]:
     return files
 
 
-IMPORTS = {path: imported(path) for path in sources()}
+@cache
+def imports() -> dict[Path, set[Path]]:
+    return {path: imported(path) for path in sources()}
 
 
 def room(path: Path) -> str:
@@ -72,7 +68,7 @@ def room(path: Path) -> str:
 
 def test_arrows_between_folders_run_one_way():
     arrows = defaultdict(set)
-    for path, files in IMPORTS.items():
+    for path, files in imports().items():
         arrows[room(path)] |= {room(file) for file in files} - {room(path)}
     try:
         TopologicalSorter(arrows).prepare()
@@ -84,31 +80,32 @@ def test_no_folder_imports_one_above_it():
     def level(path: Path) -> int:
         return LEVELS.get(path.relative_to(ROOT).parts[0], 4)  # a script of the root
 
-    upwards = [(str(path), str(file)) for path, files in IMPORTS.items() for file in files if level(file) > level(path)]
+    arrows = ((path, file) for path, files in imports().items() for file in files)
+    upwards = [(str(path), str(file)) for path, file in arrows if level(file) > level(path)]
     assert upwards == []
 
 
 def test_commands_are_not_imported():
     commands = {ROOT / script for script in SCRIPTS}
-    users = {path: files & commands for path, files in IMPORTS.items() if files & commands}
+    users = {path: files & commands for path, files in imports().items() if files & commands}
     assert {str(path) for path in users if not path.is_relative_to(ROOT / "benchmarks")} == set()  # which time commands
 
 
 def test_benchmarks_are_imported_by_benchmarks_alone():
-    for path, files in IMPORTS.items():
+    for path, files in imports().items():
         if path.relative_to(ROOT).parts[0] != "benchmarks":
             assert not [file for file in files if file.is_relative_to(ROOT / "benchmarks")], path
 
 
 @pytest.mark.parametrize("script", [script for script in SCRIPTS if script != STORY])
 def test_commands_are_thin(script):
-    assert len((ROOT / script).read_text("utf-8").splitlines()) < 80
+    assert len(text(ROOT / script).splitlines()) < 80
 
 
-def takers_of_options(tree: ast.AST) -> list[str]:
+def takers_of_options(outer: ast.AST) -> list[str]:
     """The functions that take the options of a command line, whatever the argument is called."""
     found = []
-    for node in ast.walk(tree):
+    for node in ast.walk(outer):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
@@ -122,7 +119,7 @@ def takers_of_options(tree: ast.AST) -> list[str]:
 @cache
 def of_options() -> dict[str, list[str]]:
     """Functions that take options, by the file they are in."""
-    found = {path.relative_to(ROOT): takers_of_options(ast.parse(path.read_text("utf-8"))) for path in sources()}
+    found = {path.relative_to(ROOT): takers_of_options(tree(path)) for path in sources()}
     return {path.as_posix(): names for path, names in found.items() if names and path.parts[0] != "benchmarks"}
 
 
@@ -181,11 +178,11 @@ def test_folders_hold_about_a_dozen_files():
 
 
 def test_files_are_short():
-    assert [str(path) for path in sources() if len(path.read_text("utf-8").splitlines()) > MOST_LINES] == []
+    assert [str(path) for path in sources() if len(text(path).splitlines()) > MOST_LINES] == []
 
 
 def test_every_folder_says_what_it_holds():
     packages = [path for path in sources() if path.name == "__init__.py"]
-    assert [str(path) for path in packages if not ast.get_docstring(ast.parse(path.read_text("utf-8")))] == []
+    assert [str(path) for path in packages if not ast.get_docstring(tree(path))] == []
     folders = {path.parent for path in sources() if path.parent != ROOT}
     assert folders == {path.parent for path in packages}

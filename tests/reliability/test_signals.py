@@ -94,7 +94,7 @@ def test_two_ranks_stop_at_the_same_step(case, tmp_path):
     ranks = server().ranks(2, "train", words, folder, before="slow_steps")
     wait_for(lambda: steps_done(folder), ranks[0])
     ranks[1].signal(signal.SIGTERM)
-    assert [rank.wait(60) for rank in ranks] == [143, 143], ranks[1].err
+    assert [rank.wait() for rank in ranks] == [143, 143], ranks[1].err
     assert "--resume auto" in ranks[0].err.splitlines()[-1]
 
 
@@ -106,7 +106,7 @@ def test_two_stopped_ranks_go_on_to_the_same_bits(case, tmp_path):
         ranks = server().ranks(2, "train", words, folder, before="slow_steps")
         wait_for(lambda seen=before: set(steps_done(folder)) - seen, ranks[0])
         ranks[rank].signal(number)
-        codes = [rank.wait(60) for rank in ranks]
+        codes = [rank.wait() for rank in ranks]
         assert codes[rank] == CODES[number], ranks[rank].err
         assert set(codes) <= set(CODES.values()), ranks[0].err
     again = server().ranks(2, "train", words, folder)

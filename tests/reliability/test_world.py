@@ -175,7 +175,7 @@ def test_fewer_videos_than_ranks_are_refused_by_all(case, tmp_path):
     write_hmdb51(tmp_path / "data", classes=("run",), train=1, test=1)
     data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
     ranks = server().ranks(2, "train", [*case.words("train", "no workers"), *data], tmp_path / "run")
-    assert [rank.wait(60) for rank in ranks] == [2, 2]
+    assert [rank.wait() for rank in ranks] == [2, 2]
     assert "1 training videos are fewer than the 2 processes" in ranks[0].err
 
 
@@ -194,7 +194,7 @@ def scored(case: Case, folder, script: str, world: int = 1, batch: int = 4, work
         server().run(script, words, folder)
     else:
         ranks = server().ranks(world, script, words, folder)
-        assert [rank.wait(60) for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+        assert [rank.wait() for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
     printed = "".join(path.read_text() for path in folder.glob("*.out"))
     assert printed.count("Video accuracy") == 1
     with np.load(folder / "scores.npz") as scores:
@@ -251,7 +251,7 @@ def test_a_rank_without_a_video_waits_for_none(case, tmp_path):
     words = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", labels, "--resume_path1", case.best()]
     sampling = ["--test_sampling", "spaced", "--num_clips", "1", "--device", "cpu", "--n_workers", "0"]
     ranks = server().ranks(3, "test_single_stream", [*words, *sampling], tmp_path / "run")
-    assert [rank.wait(60) for rank in ranks] == [0, 0, 0], "\n".join(rank.err for rank in ranks)
+    assert [rank.wait() for rank in ranks] == [0, 0, 0], "\n".join(rank.err for rank in ranks)
 
 
 @pytest.mark.slow
@@ -269,7 +269,7 @@ def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
         ["--resume_path1", case.best()] if script.startswith("test") else [*case.words("train", "no workers"), *data]
     )
     ranks = server().ranks(2, script, words, tmp_path / "run")
-    codes = [rank.wait(60) for rank in ranks]
+    codes = [rank.wait() for rank in ranks]
     assert 2 in codes
     assert 0 not in codes
 
