@@ -35,8 +35,8 @@ from engine import dtype_of, setup
 from engine.command import cli
 from models import StreamNetwork, build_model
 from models.analysis.flops import estimate
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated, gpu_seconds
-from workflows.shared.processes import single_threaded_libraries
 
 PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
 SIDE = 2048  # of the matrices whose product is the end of the scale

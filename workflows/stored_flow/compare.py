@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from datasets.stores.provenance import differences, show
 from flow.encoding import encode
 from sts_common import cores, counted
+from sts_common.workers import Worker
 
-from ..shared.processes import Worker
 from .convert import in_parallel
 from .flow_files import Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow
 
