@@ -113,7 +113,10 @@ def write_lists(root: Path, rows: int) -> None:
     header = {"manifest": VERSION, "layout": "sts", "made": "2020-05-01 12:00", "videos": rows}
     header |= {"columns": list(Facts._fields), "hash": HASH}
     looked_at = set(random.Random(SEED).sample(range(rows), 8))
-    with (root / "train.txt").open("w") as lists, (root / MANIFEST).open("w") as manifest:
+    with (
+        (root / "train.txt").open("w", encoding="utf-8") as lists,
+        (root / MANIFEST).open("w", encoding="utf-8") as manifest,
+    ):
         manifest.write(as_json(header) + "\n")
         for number, (path, label) in enumerate(paths(rows)):
             lists.write(f"{path} {label}\n")
