@@ -10,10 +10,10 @@ after a stage, "peak" the most so far, both without what Python and the librarie
 loader process is sent. An extraction lists a tree of empty files, once with nothing extracted and once with everything.
 """
 
+import mmap
 import multiprocessing
 import pickle
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -93,11 +93,13 @@ class Stages:
 
 def resident() -> int:
     """Return the bytes of memory that this process holds."""
-    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * resource.getpagesize()
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * mmap.PAGESIZE
 
 
 def peak() -> int:
     """Return the most bytes of memory that this process has held."""
+    import resource  # not everywhere
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
