@@ -21,8 +21,8 @@ from benchmarks.common.report import Record, build_parser, check_least, environm
 from engine.command import cli
 from models import MODELS, create_model
 from models.backbones.conv_gradients import goes_astray, left_to_torch, weight_error
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
-from workflows.shared.processes import single_threaded_libraries
 
 NETWORKS = ("resnext-101", "resnext-50 x 0.5", "resnet-34", "resnet-18", "resnet-10 x 0.5")
 Triple = tuple[int, int, int]

@@ -24,11 +24,12 @@ from benchmarks.synthetic.textures import Image, leaves
 from datasets import read_video
 from engine.command import cli
 from flow import BACKENDS, PRESETS
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
+from sts_common.workers import SharedCounters, Worker
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import RGB
 from workflows.extracting.video_folder import Job, extract_video
-from workflows.shared.processes import SharedCounters, Worker, single_threaded_libraries
 
 WIDTH, HEIGHT, FPS = 340, 256, 25.0
 TINT = (0.8, 0.9, 1.0)  # of blue, green and red

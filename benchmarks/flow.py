@@ -26,8 +26,8 @@ from benchmarks.solvers.tables import flow_table, gpu_table, scaling_line, speed
 from benchmarks.synthetic.scenes import Scene, end_point_error, make_scene
 from benchmarks.synthetic.textures import TEXTURES
 from engine.command import cli
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import Seconds, alternated, gpu_seconds
-from workflows.shared.processes import single_threaded_libraries
 
 Images = NDArray[np.uint8]
 

@@ -30,8 +30,8 @@ from benchmarks.synthetic.videos import write_videos
 from datasets.decoding.jpeg import native
 from datasets.stores.store import Store, Video
 from engine.command import cli
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
-from workflows.shared.processes import single_threaded_libraries
 
 MALLOC = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h; the latter takes no more
 OTHERS = ("workers", "list")  # that are measured beside `SUBJECTS`

@@ -36,8 +36,8 @@ from engine.command import cli
 from engine.device.precision import round_float32
 from models import StreamNetwork, build_model
 from models.analysis.flops import estimate
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated, gpu_seconds
-from workflows.shared.processes import single_threaded_libraries
 
 PEAKS = {"H200": 989, "H100": 989, "A100": 312}  # TFLOP/s of dense bf16, as NVIDIA states them
 # Side of the matrices whose product is the end of the scale, and how often: a GPU is done with small ones at once.

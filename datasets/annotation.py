@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from sts_common import check_choice
+from sts_common.memory import no_collection
 
 from .corpora import DATASETS, list_dataset
 from .lists.annotations import keep_texts
@@ -42,7 +43,7 @@ class Annotation:
     def read(self, subset: str) -> Listing:
         """Return the official "train" or "test" list; raises as `ListVideos`."""
         if subset not in self.official:
-            with keep_texts(self.texts):
+            with keep_texts(self.texts), no_collection():
                 self.official[subset] = list_dataset(self.dataset, self.path, self.split, subset)
         return self.official[subset]
 

@@ -15,7 +15,8 @@ from .records.manifest import Manifest, read_manifest
 from .records.quarantine import read_quarantine
 from .stores.cache import DecodedCache
 from .stores.detect import ReadOptions, open_store
-from .stores.store import Store, Video
+from .stores.store import Store
+from .stores.video_table import VideoTable
 from .streams import FLOW, RGB, Stream
 from .subset import Videos, find_streams
 
@@ -101,7 +102,7 @@ def open_videos(  # noqa: PLR0913 - what the options of the data say, by keyword
     entries = without_quarantined(listing.entries, read_quarantine(root), strict=strict, missing=missing)
     on_disk, spare = streams_needed(wanted, store, only_rgb=only_rgb, flow_source=flow_source)
     return Videos(
-        items=tuple(find_listed(entries, store, manifest, needs=on_disk, spare=spare, missing=missing, seed=seed)),
+        items=find_listed(entries, store, manifest, needs=on_disk, spare=spare, missing=missing, seed=seed),
         store=store,
         class_names=listing.class_names,
         listed=len(listing.entries),
@@ -150,7 +151,7 @@ def find_listed(
     spare: int,
     missing: str,
     seed: int,
-) -> list[Video]:
+) -> VideoTable:
     """Find the videos that can be used, by the manifest of an audit where there is one; raises as `find_videos`."""
     if manifest:
         manifest.check(store, seed=seed)

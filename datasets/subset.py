@@ -27,7 +27,7 @@ class Videos(Sequence[Video]):
         decoder: Decoder of JPEG images, a name of `DECODERS`.
     """
 
-    items: tuple[Video, ...]
+    items: Sequence[Video]
     store: Store
     class_names: Sequence[str]
     listed: int

@@ -2,12 +2,15 @@
 
 import hashlib
 import os
+import re
 import secrets
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 CUT = 200  # characters of a name that its temporary one has
+TEMPORARY = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
 def write_atomically(
@@ -48,6 +51,18 @@ def write_atomically(
         part.unlink(missing_ok=True)
     if durable:
         sync_folder(path.parent)
+
+
+def remove_unfinished(paths: Iterable[Path]) -> None:
+    """Delete what `write_atomically` left of these files, killed or on a worker that is thought dead."""
+    names: dict[Path, set[str]] = defaultdict(set)
+    for path in paths:
+        names[path.parent].add(path.name[:CUT])
+    for folder, known in names.items():
+        for file in folder.iterdir() if folder.is_dir() else ():
+            match = TEMPORARY.fullmatch(file.name)
+            if match and match[1] in known:
+                file.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

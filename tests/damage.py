@@ -29,8 +29,8 @@ from datasets.records.quarantine import QUARANTINE, read_quarantine, update_quar
 from datasets.stores.detect import ReadOptions, open_store
 from datasets.streams import FLOW, RGB
 from datasets.video import ClipReader, VideoDataset
+from sts_common.workers import SharedCounters, Worker
 from workflows.auditing.checks import Job, check_video
-from workflows.shared.processes import SharedCounters, Worker
 
 FRAMES = 6
 LONGEST = 5000  # characters of a line that may be shown: twenty problems of a list

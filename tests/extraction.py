@@ -1,6 +1,7 @@
 """What the tests of the extraction share: videos with a known motion, the scripts in this process, and their trees."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import cv2
@@ -45,3 +46,10 @@ def names(folder: Path) -> set[str]:
 def expected_names(count: int, flow: bool) -> set[str]:
     rgb = {"done", *(f"{i:05d}.jpg" for i in range(1, count + 1))}
     return rgb | {f"TVL1jpg_{axis}_{i:05d}.jpg" for i in range(1, count) for axis in "xy"} if flow else rgb
+
+
+def die_of(job: str, worker: object) -> str:
+    """A job that ends its process where it is called "fatal"."""
+    if job == "fatal":
+        os._exit(1)
+    return job

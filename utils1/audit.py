@@ -21,6 +21,7 @@ from datasets.stores.detect import STORES
 from datasets.stores.provenance import frame_rate
 from datasets.streams import MODALITIES
 from engine.command import cli
+from sts_common.cluster import CLUSTER
 from workflows.auditing.audit import audit_videos, refuse_errors
 from workflows.auditing.findings import Report, as_text
 from workflows.auditing.lists_and_folders import SPLITS
@@ -41,6 +42,7 @@ def main(opt: Namespace) -> Report:
         n_workers=opt.n_workers,
         quarantine=opt.quarantine,
         json=opt.json,
+        cluster=opt.cluster,
     )
     print(as_text(report))  # noqa: T201 - the result
     refuse_errors(report, opt.json)
@@ -61,6 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--sample_duration", default=16, type=int, help="frames per clip, below which a video is short")
     add("--deep", action="store_true", help="decode every frame")
     add("--n_workers", type=int, help="processes; else one per core")
+    add("--cluster", metavar="ADDRESS", help=CLUSTER)
     add(
         "--quarantine", action="store_true", help="list the unusable videos in quarantine.tsv: training leaves them out"
     )

@@ -41,6 +41,7 @@ def main(opt: Namespace) -> None:
         workers=opt.workers,
         shard=opt.shard,
         estimate_only=opt.estimate,
+        cluster=opt.cluster,
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 from datasets.stores.layouts import LAYOUTS
 from engine.command import cli
-from sts_common import cores
+from sts_common.cluster import CLUSTER
 from workflows.packing.pack import pack_tree, unpack_tree, verify_tree
 
 
@@ -25,13 +25,13 @@ def main(opt: Namespace) -> None:
     if opt.unpack and opt.verify:
         raise ValueError("--unpack checks what it writes; leave out --verify")
     if opt.unpack:
-        unpack_tree(opt.source, opt.target, workers=opt.workers)
+        unpack_tree(opt.source, opt.target, workers=opt.workers, cluster=opt.cluster)
     elif opt.target is None:
-        verify_tree(opt.source, workers=opt.workers)
+        verify_tree(opt.source, workers=opt.workers, cluster=opt.cluster)
     else:
-        pack_tree(opt.source, opt.target, layout=opt.layout, workers=opt.workers)
+        pack_tree(opt.source, opt.target, layout=opt.layout, workers=opt.workers, cluster=opt.cluster)
         if opt.verify:
-            verify_tree(opt.target, opt.source, workers=opt.workers)
+            verify_tree(opt.target, opt.source, workers=opt.workers, cluster=opt.cluster)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -42,7 +42,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--layout", default="auto", choices=("auto", *LAYOUTS), help="how the files of SRC are named")
     parser.add_argument("--verify", action="store_true", help="read every packed image back and compare it")
     parser.add_argument("--unpack", action="store_true", help="restore the files that were packed")
-    parser.add_argument("--workers", type=int, default=cores(), help="processes")
+    parser.add_argument("--workers", type=int, help="processes; else one per core")
+    parser.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER)
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 

@@ -19,6 +19,7 @@ MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with n
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
 ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 VIDEOS = tuple(f".{ending}" for ending in ENDINGS.split())
+LONGEST = max(map(len, VIDEOS))
 
 WHOLE = re.compile(r"\d{1,9}\.\d*(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
 BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` writes a byte that is no UTF-8
@@ -191,4 +192,4 @@ def stem(video: str) -> str:
 
 def without_extension(path: str) -> str:
     """Return a path without the extension of a video file; folders may have dots in their names."""
-    return stem(path) if path.lower().endswith(VIDEOS) else path
+    return stem(path) if "." in path[-LONGEST:] and path.lower().endswith(VIDEOS) else path

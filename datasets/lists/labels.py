@@ -62,14 +62,26 @@ def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
     for row in rows:
         number = whole_number(row.label)
         if number and first <= int(number) < MAX_CLASSES:  # others are reported where they stand
-            folders[int(number) - first].add(PurePosixPath(row.path).parent.name)
+            folders[int(number) - first].add(folder_of(row.path))
     if folders and 0 not in folders:
         log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RECOUNT)
-    if folders and all(PurePosixPath(row.path).parent.name == row.label for row in rows):
+    if folders and all(folder_of(row.path) == row.label for row in rows):
         say_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
     names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
     distinct = len(set(names)) == len(names) and all(names)  # the folders are the classes
     return names if distinct else [f"class {i}" for i in range(len(names))]
+
+
+def folder_of(path: str) -> str:
+    """Return the name of the folder in which a path lies; paths are many, and their folders few."""
+    folder, _, name = path.rpartition("/")
+    return name_of(folder) if name not in ("", ".") else PurePosixPath(path).parent.name
+
+
+@cache
+def name_of(folder: str) -> str:
+    """Return the last part of a path."""
+    return PurePosixPath(folder).name
 
 
 @cache

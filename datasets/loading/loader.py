@@ -63,13 +63,13 @@ class EpochBatches(Sampler[list[Address]]):
 
     def __iter__(self) -> Iterator[list[Address]]:
         generator = torch.Generator().manual_seed(self.seed * SPREAD + self.epoch)
-        order = torch.randperm(self.num_items, generator=generator).tolist() if self.shuffle else range(self.num_items)
+        order = torch.randperm(self.num_items, generator=generator) if self.shuffle else torch.arange(self.num_items)
         # In training a batch of all processes is a run of the order, as it is of one process with larger batches.
         size, width = self.batch_size, self.batch_size * self.world
         indices = order if self.shuffle else order[self.rank :: self.world]
         for batch in range(self.step, self.batches):
             first = batch * width + self.rank * size if self.shuffle else batch * size
-            yield [(self.epoch, index) for index in indices[first : first + size]]
+            yield [(self.epoch, index) for index in indices[first : first + size].tolist()]
 
 
 class LoadedBatch(NamedTuple):

@@ -2,17 +2,19 @@
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import repeat
 from pathlib import Path
 from typing import NamedTuple
 
 from sts_common import counted
+from sts_common.memory import no_collection
 
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
 from ..stores.store import Store, Video, usable_frames
+from ..stores.video_table import VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
 
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ def find_videos(
     missing: str = "error",
     spare: int = 0,
     located: Mapping[str, LocatedVideo] | None = None,
-) -> list[Video]:
+) -> VideoTable:
     """Look up every entry.
 
     Streams that every video `needs`; `missing` "skip" leaves out what cannot be used, and says so. There are `spare`
@@ -60,9 +62,9 @@ def find_videos(
     with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
         unknown = [entry for entry, facts in zip(entries, listed_facts, strict=True) if facts is None]
         disk = iter(list(pool.map(look, unknown, repeat(None))))
-    results = [look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, listed_facts, strict=True)]
-    videos = [video for video in results if isinstance(video, Video)]
-    problems = [problem for problem in results if not isinstance(problem, Video)]
+    results = (look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, listed_facts, strict=True))
+    with no_collection():
+        videos, problems = sort_out(results, store.root)
     if problems and (missing == "error" or not videos):
         first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
@@ -72,6 +74,19 @@ def find_videos(
         more = f"{len(problems) - SHOWN} more left out; " if len(problems) > SHOWN else ""
         log.warning("%s%s of %s used", more, f"{len(videos):,}", counted(len(entries), "listed video"))
     return videos
+
+
+def sort_out(
+    results: Iterable[Video | OSError | ValueError], root: Path
+) -> tuple[VideoTable, list[OSError | ValueError]]:
+    """Return the videos that were found, and the problems with others."""
+    videos, problems = VideoTable(root), list[OSError | ValueError]()
+    for result in results:
+        if isinstance(result, Video):
+            videos.append(result)
+        else:
+            problems.append(result)
+    return videos, problems
 
 
 def without_quarantined(

@@ -12,10 +12,12 @@ import json
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from sts_common import counted
 from sts_common.files import write_text
+from sts_common.memory import no_collection
 
 from ..stores.store import Store
 from .lookup import LocatedVideo
@@ -23,6 +25,7 @@ from .manifest_rows import HASH, Facts, Row, parse_rows
 
 MANIFEST = "manifest.jsonl"
 VERSION = 1
+AT_ONCE = 20_000  # lines
 AGAIN = "run utils1/audit.py again, or remove the file"
 
 
@@ -107,24 +110,39 @@ def read_manifest(root: Path) -> Manifest | None:
     """
     path = root / MANIFEST
     try:
-        lines = path.read_text("utf-8").splitlines()
+        with path.open(encoding="utf-8") as file, no_collection():
+            layout, made, count = read_header(list(islice(file, 1)), path)
+            rows = read_rows(file, count, path)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file; {AGAIN}") from None
-    layout, made, count = read_header(lines, path)
-    if len(lines) - 1 != count:
-        raise ValueError(f"{path}:{len(lines)}: ends after {len(lines) - 1} of {counted(count, 'video')}; {AGAIN}")
-    rows = parse_rows(lines[1:])
-    if rows is None:
-        number = next(i for i, line in enumerate(lines[1:], 2) if parse_rows([line]) is None)
-        raise ValueError(f"{path}:{number}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
     by_path = {row[0]: row for row in rows}
     if len(by_path) < len(rows):
         first: dict[str, int] = {}
         number = next(i for i, row in enumerate(rows, 2) if first.setdefault(row[0], i) != i)
         raise ValueError(f"{path}:{number}: the same video as in line {first[rows[number - 2][0]]}; {AGAIN}")
     return Manifest(root, layout, made, by_path)
+
+
+def read_rows(lines: Iterable[str], count: int, path: Path) -> list[Row]:
+    """Read so many rows, some at a time: the text of ten million takes more memory than they do.
+
+    Raises:
+        ValueError: "FILE:LINE: reason" if there are more or fewer, or one is malformed.
+    """
+    lines, rows, seen, bad = iter(lines), list[Row](), 0, 0
+    while some := list(islice(lines, AT_ONCE)):
+        parsed = None if bad else parse_rows(some)
+        if parsed is None:
+            bad = bad or seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
+        rows += parsed or []
+        seen += len(some)
+    if seen != count:
+        raise ValueError(f"{path}:{seen + 1}: ends after {seen} of {counted(count, 'video')}; {AGAIN}")
+    if bad:
+        raise ValueError(f"{path}:{bad}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
+    return rows
 
 
 def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:

@@ -1,6 +1,5 @@
 """Rows of a manifest: parsed at once, and checked by whole columns, since Kinetics has 240,000 of them."""
 
-import gc
 import json
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, get_args
@@ -32,15 +31,10 @@ def parse_rows(lines: list[str]) -> list[Row] | None:
     """Parse rows of `Facts`; None if any is not one."""
     if not lines:
         return []
-    collects = gc.isenabled()
-    gc.disable()  # it would look again and again at the rows that are just coming, which takes as long as the rest
     try:
         rows = json.loads(f"[{','.join(lines)}]")
     except (ValueError, RecursionError):
         return None
-    finally:
-        if collects:
-            gc.enable()
     return rows if len(rows) == len(lines) and are_facts(rows) else None
 
 

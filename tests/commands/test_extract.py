@@ -21,8 +21,8 @@ from datasets.decoding.video.reading import read_video
 from datasets.stores.frames import FrameFolders
 from datasets.synthetic import write_avi
 from flow import decode
+from sts_common import processes as parallel
 from utils1 import extract_frames, extract_frames_flows
-from workflows.shared import processes as parallel
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -13,6 +13,7 @@ from extraction import flows, make_video, tree
 from torchvision.models.optical_flow import raft_small
 
 from flow import build_flow, encode
+from sts_common.workers import SharedCounters, Worker
 from utils1 import extract_frames_flows
 from workflows.extracting import devices, extraction, video_folder
 from workflows.extracting import shared_solvers as solvers
@@ -22,7 +23,6 @@ from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
 from workflows.extracting.video_folder import Job, extract_video
-from workflows.shared.processes import SharedCounters, Worker
 
 DIS = FlowRecipe(name="dis", backend="opencv")
 

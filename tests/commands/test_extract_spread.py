@@ -10,13 +10,14 @@ import pytest
 from extraction import flows, frames, make_video, names, tree
 
 from datasets.decoding.video.reading import read_video
+from sts_common.pool import map_unordered
+from sts_common.workers import LEFT, SharedCounters
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import ImageFolder
 from workflows.extracting.machine import Launch, Machine, parse_shard
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
-from workflows.shared.processes import LEFT, SharedCounters, map_unordered
 
 DIS = FlowRecipe(name="dis", backend="opencv")
 

@@ -17,9 +17,11 @@ from datasets.stores.detect import ReadOptions, detect_layout, open_store
 from datasets.stores.store import Store, inside
 from datasets.streams import MODALITIES
 from sts_common import cores, counted
+from sts_common.cluster import Cluster, open_cluster, refuse_workers
 from sts_common.files import write_text
+from sts_common.pool import map_unordered
+from sts_common.workers import SharedCounters
 
-from ..shared.processes import SharedCounters, map_unordered
 from .checks import Job, Problem, VideoCheck, check_video, files_of
 from .findings import Report, as_json, as_table, count_used, sort_problems
 from .lists_and_folders import SPLITS, Lists, check_content, check_folder, check_lists, read_lists
@@ -47,6 +49,7 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     n_workers: int | None = None,
     quarantine: bool = False,
     json: str | Path = "",
+    cluster: str | None = None,
 ) -> Report:
     """Check every video of a data set, as utils1/audit.py does, and keep what was seen in manifest.jsonl beside them.
 
@@ -63,14 +66,16 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
         n_workers: Processes; None for one per core.
         quarantine: Whether unusable videos are listed in quarantine.tsv, so that training leaves them out.
         json: File for the whole report; without it the folder must be writable.
+        cluster: Dask scheduler whose workers look at the videos, in place of this machine, see `open_cluster`.
 
     Returns:
         The report, whose `errors` are also in audit.tsv in the folder, if that is writable.
 
     Raises:
         FileNotFoundError: If a folder or all lists are absent.
-        ValueError: If no video is listed, or there is nowhere to write.
+        ValueError: If no video is listed, there is nowhere to write, or a cluster cannot do it.
     """
+    refuse_workers("--n_workers", n_workers, cluster)
     root = Path(frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
@@ -82,7 +87,9 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     if not entries:
         raise ValueError(lists.problems[0].text if lists.problems else f"{annotation_path}: lists no videos")
     layout, store = choose_store(root, entries, layout, video_fps)
-    checks = check_videos(store, [entry.path for entry in entries], modality, deep=deep, n_workers=n_workers)
+    with open_cluster(cluster, [root]) as others:
+        paths = [entry.path for entry in entries]
+        checks = check_videos(store, paths, modality, deep=deep, n_workers=n_workers, cluster=others)
     problems = find_problems(dataset, store, lists, checks, sample_duration)
     used = count_used(lists, {check.path for check in checks if check.facts})
     looked_at = "every frame decoded" if deep else "three frames of each stream decoded; all with --deep"
@@ -121,16 +128,18 @@ def stays_inside(root: Path, path: str) -> bool:
 
 
 def check_videos(
-    store: Store, paths: Sequence[str], modality: str, *, deep: bool, n_workers: int | None
+    store: Store, paths: Sequence[str], modality: str, *, deep: bool, n_workers: int | None, cluster: Cluster | None
 ) -> list[VideoCheck]:
     """Check every listed video, with a progress bar."""
     wanted = {stream.source for stream in MODALITIES.get(modality, ())}
     needs = wanted or streams_there(store, paths)
     jobs = [Job(store, path, frozenset(needs), deep) for path in paths]
     processes = max(1, min(n_workers or cores(), len(jobs)))
-    looked = counted(len(jobs), "video"), ", ".join(sorted(needs)), counted(processes, "process")
-    log.info("looking at %s (%s) in %s", *looked)
-    progress = tqdm(check_all(jobs, processes), total=len(jobs), unit=" videos", disable=None)
+    where = cluster.described() if cluster else counted(processes, "process")
+    log.info("looking at %s (%s) in %s", counted(len(jobs), "video"), ", ".join(sorted(needs)), where)
+    counters = SharedCounters(len(jobs), 1, 1)
+    checked = map_unordered(check_video, jobs, counters, cluster, lost) if cluster else check_all(jobs, processes)
+    progress = tqdm(checked, total=len(jobs), unit=" videos", disable=None)
     by_path = {check.path: check for check in progress}
     return [by_path[path] for path in paths]
 
@@ -160,7 +169,12 @@ def check_alone(job: Job) -> VideoCheck:
     except ValueError as error:
         if not isinstance(error.__cause__, BrokenProcessPool):
             raise
-        return VideoCheck(job.path, None, [Problem("crash", job.path, f"{job.path}: crashes the decoder")])
+        return lost(job)
+
+
+def lost(job: Job, _reason: str = "") -> VideoCheck:
+    """Return the result of a video by which processes die."""
+    return VideoCheck(job.path, None, [Problem("crash", job.path, f"{job.path}: crashes the decoder")])
 
 
 def streams_there(store: Store, paths: Sequence[str]) -> set[str]:

@@ -21,8 +21,8 @@ from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.store import Store, Video, usable_frames
 from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB, STORED
+from sts_common.workers import Worker
 
-from ..shared.processes import Worker
 from .jpeg_ends import Fault, check_image
 
 CHUNK = 16  # frames decoded at a time

@@ -19,8 +19,10 @@ from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import is_even, mean_rate
 from datasets.decoding.video.reading import read_video
 from sts_common import counted, size_in_words
+from sts_common.pool import map_unordered
+from sts_common.processors import single_threaded_libraries
+from sts_common.workers import SharedCounters, Worker
 
-from ..shared.processes import SharedCounters, Worker, map_unordered, single_threaded_libraries
 from .image_folder import ImageFolder, Solver
 from .machine import CPU, Machine
 from .progress import say

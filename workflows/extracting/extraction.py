@@ -2,6 +2,7 @@
 
 import logging
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,16 @@ from datasets.lists.annotations import VIDEOS
 from datasets.lists.class_folders import find_tree, refuse_clashes
 from datasets.stores.provenance import claim
 from sts_common import counted, size_in_words
+from sts_common.cluster import Cluster, ask, open_cluster
+from sts_common.pool import map_unordered
+from sts_common.workers import SharedCounters
 
-from ..shared.processes import SharedCounters, map_unordered
 from .devices import choose_backend, current
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Launch, Machine
 from .progress import Progress, Totals
-from .video_folder import Job, extract_video, is_complete
+from .video_folder import Job, extract_video, is_complete, lost_video
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
     workers: int | None = None,
     shard: tuple[int, int] = (0, 1),
     estimate_only: bool = False,
+    cluster: str | None = None,
 ) -> None:
     """Extract frames, and flow if the recipe has one, as the extraction scripts do.
 
@@ -43,26 +47,38 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         workers: Cores to use, >= 1; None for all, in equal parts under torchrun.
         shard: (i, n): the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
         estimate_only: Whether the cost is printed and nothing written.
+        cluster: Dask scheduler whose workers extract, in place of this machine, see `open_cluster`; `workers` are then
+            the cores of each of them, 1 for None.
 
     Raises:
         FileNotFoundError: No `source`.
-        ValueError: Nothing to extract, no such GPU, another recipe in `target`, or videos that could not be extracted.
+        ValueError: Nothing to extract, no such GPU, another recipe in `target`, videos that could not be extracted, or
+            a cluster that cannot do it.
         OSError: The disk is full or not writable; every folder that is there is complete.
 
     Example:
         >>> extract_videos("my_videos", "frames", Recipe(short_side=128, flow=FlowRecipe(bound=15.0)))
     """
-    recipe, devices = recipe or Recipe(), [CPU]
-    if recipe.flow:
-        backend, devices = choose_backend(recipe.flow.name, recipe.flow.backend, gpus)
-        recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
-    machine = Launch.from_environment(os.environ).machine(workers, shard, devices)
-    work = preview if estimate_only else extract
-    with current(machine.devices[0]):  # this process builds a solver too, for its description
-        work(Path(source), Path(target), classes, recipe, machine)
+    source, target, recipe, devices = Path(source), Path(target), recipe or Recipe(), [CPU]
+    if estimate_only and cluster:
+        raise ValueError(f"--cluster {cluster}: --estimate measures this machine; give one of both")
+    with open_cluster(cluster, [source], target) as others:
+        if recipe.flow:
+            backend, devices = ask(others, choose_backend, recipe.flow.name, recipe.flow.backend, gpus)
+            recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
+        launch = Launch.from_environment(os.environ)
+        machine = launch.machine(1 if others and workers is None else workers, shard, devices)
+        # This process builds a solver too, for its description; beside a cluster it may have no GPU.
+        with nullcontext() if others else current(machine.devices[0]):
+            if estimate_only:
+                preview(source, target, classes, recipe, machine)
+            else:
+                extract(source, target, classes, recipe, machine, others)
 
 
-def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine) -> None:
+def extract(
+    source: Path, target: Path, classes: slice, recipe: Recipe, machine: Machine, cluster: Cluster | None = None
+) -> None:
     """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
 
     Complete videos are skipped, damaged ones named on stderr while the others go on.
@@ -73,6 +89,7 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
         classes: Slice of the sorted class folders, which are those that hold a video.
         recipe: What to write.
         machine: What works, and which of the videos are its own.
+        cluster: Works in its place, each worker with the cores and devices of `machine`.
 
     Raises:
         FileNotFoundError: No `source`.
@@ -81,20 +98,21 @@ def extract(source: Path, target: Path, classes: slice, recipe: Recipe, machine:
     """
     if source.resolve() == target.resolve():
         raise ValueError(f"{target}: holds the videos: use another output folder")
-    jobs, records = list_jobs(source, target, classes, recipe, machine), recipe.records()
+    jobs = list_jobs(source, target, classes, recipe, machine)
+    records = ask(cluster, Recipe.records, recipe)
     target.mkdir(parents=True, exist_ok=True)
     for file_name, record in records.items():
         claim(target, file_name, record)
     todo = [job for job in jobs if not is_complete(job.folder, flow=bool(recipe.flow))]
     complete = len(jobs) - len(todo)
     if todo:
-        log.info("%s", announcement(todo, complete, recipe, machine))
+        log.info("%s", announcement(todo, complete, recipe, cluster or machine))
         for line in uneven(todo):
             log.warning("%s", line)
     totals = Totals(len(todo), sum(job.size for job in todo), "pairs" if recipe.flow else "frames")
     counters = SharedCounters(len(todo), machine.processes(len(todo)), machine.cores)
     with Progress(totals, counters, target) as progress:
-        for outcome in map_unordered(extract_video, todo, counters):
+        for outcome in map_unordered(extract_video, todo, counters, cluster, lost_video):
             progress.add(outcome)
     made = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
     log.info(
@@ -133,13 +151,15 @@ def list_jobs(source: Path, target: Path, classes: slice, recipe: Recipe, machin
     ]
 
 
-def announcement(todo: list[Job], complete: int, recipe: Recipe, machine: Machine) -> str:
+def announcement(todo: list[Job], complete: int, recipe: Recipe, workers: Machine | Cluster) -> str:
     """Describe the work that begins, and the devices for it."""
     size = size_in_words(sum(job.size for job in todo))
     flow = f", {recipe.flow.name} flow ({recipe.flow.backend})" if recipe.flow else ""
-    gpus = "" if machine.devices == (CPU,) else f", GPUs: {', '.join(machine.devices)}"
+    devices = todo[0].devices
+    gpus = "" if devices == (CPU,) else f", GPUs: {', '.join(devices)}"
+    where = f"CPU cores: {workers.cores}" if isinstance(workers, Machine) else workers.described()
     started = f"extracting {counted(len(todo), 'video')} ({size}), {complete} are complete"
-    return f"{started}{flow}; CPU cores: {machine.cores}{gpus}"
+    return f"{started}{flow}; {where}{gpus}"
 
 
 def find_videos(source: Path, classes: slice) -> list[Path]:

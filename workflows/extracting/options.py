@@ -4,8 +4,11 @@ from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from datasets.stores.provenance import frame_rate
+from sts_common.cluster import CLUSTER
 
 from .machine import parse_shard
+
+CORES = "cores to use (default: all, in equal parts under torchrun), or with --cluster those of each worker (1)"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -18,8 +21,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--fps", type=frame_rate, default=25.0, help="frames per second; source: each frame of the video once")
     add("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     add("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
-    add("--workers", type=int, help="cores to use (default: all, in equal parts under torchrun)")
+    add(
+        "--workers",
+        type=int,
+        help=CORES,
+    )
     add("--shard", type=parse_shard, default="0/1", metavar="I/N", help="every N-th video; I < N")
+    add("--cluster", metavar="ADDRESS", help=CLUSTER)
     add("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
     add("--allow_short", action="store_true", help="accept videos that end before their header says")
     add("--debug", action="store_true", help="show the traceback of an error")

@@ -12,8 +12,8 @@ from types import TracebackType
 from tqdm import tqdm
 
 from sts_common import counted, size_in_words
+from sts_common.workers import Counters
 
-from ..shared.processes import SharedCounters
 from .video_folder import Outcome
 
 TICK = 1.0  # seconds between two looks at what is done
@@ -84,7 +84,7 @@ class Progress:
         target: Folder on the disk that is written to.
     """
 
-    def __init__(self, totals: Totals, counters: SharedCounters, target: Path) -> None:
+    def __init__(self, totals: Totals, counters: Counters, target: Path) -> None:
         self.totals, self.counters, self.target = totals, counters, target
         shape = "{n_fmt}/{total_fmt} videos |{bar}| {elapsed}{postfix}"
         self.bar = tqdm(total=totals.videos, disable=None, bar_format=shape)

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +12,8 @@ from datasets.decoding.video.reading import read_video
 from datasets.stores.frames import count_usable_frames
 from datasets.stores.layouts import DONE, FPS, LAYOUTS
 from datasets.stores.numbering import stated_counts
+from sts_common.workers import IMAGES, SIZE, Worker
 
-from ..shared.processes import IMAGES, SIZE, Worker
 from .extraction_recipe import Recipe
 from .image_folder import ImageFolder, write
 from .machine import CPU
@@ -54,10 +54,19 @@ def is_complete(folder: Path, *, flow: bool) -> bool:
 
 
 @contextmanager
-def made_whole(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder that becomes `folder` when the block ends, and is deleted when it fails."""
-    part = folder.with_name(f".part-{folder.name}")
-    shutil.rmtree(part, ignore_errors=True)
+def made_whole(folder: Path, attempt: str = "") -> Iterator[Path]:
+    """Yield a hidden folder that becomes `folder` when the block ends, and is deleted when it fails.
+
+    Args:
+        folder: Result.
+        attempt: A name of this attempt, where another one may be under way: that one fails, and no two share a folder.
+    """
+    hidden = folder.with_name(f".part-{folder.name}")
+    part = hidden / attempt
+    if attempt:
+        take_away(hidden, attempt)
+    else:
+        shutil.rmtree(hidden, ignore_errors=True)
     part.mkdir(parents=True)
     try:
         yield part
@@ -67,12 +76,24 @@ def made_whole(folder: Path) -> Iterator[Path]:
         part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+        if attempt:
+            with suppress(OSError):  # of another attempt
+                hidden.rmdir()
+
+
+def take_away(hidden: Path, attempt: str) -> None:
+    """Delete what earlier attempts left, under another name, so that one that still lives cannot finish it."""
+    for left in list(hidden.iterdir()) if hidden.is_dir() else []:
+        gone = hidden / f"{attempt}-{left.name}"
+        with suppress(FileNotFoundError):  # it has just been finished
+            left.rename(gone)
+            gone.unlink() if gone.is_file() else shutil.rmtree(gone, ignore_errors=True)
 
 
 def extract_video(job: Job, worker: Worker) -> Outcome:
     """Extract one video to a hidden folder beside its target, which is renamed when all is written."""
     try:
-        with made_whole(job.folder) as part:
+        with made_whole(job.folder, worker.attempt) as part:
             counts, size = write_images(job, part, worker)
             index = outline(job.video, job.recipe.allow_short)  # known by now
             if job.recipe.fps is None:
@@ -81,6 +102,11 @@ def extract_video(job: Job, worker: Worker) -> Outcome:
     except (ValueError, FileNotFoundError) as error:
         return Outcome(job, {}, problem=refusal(job.video, error))
     return Outcome(job, counts, size, notes=index.notes)
+
+
+def lost_video(job: Job, reason: str) -> Outcome:
+    """Return the outcome of a video during which workers of a cluster die."""
+    return Outcome(job, {}, problem=refusal(job.video, ValueError(reason)))
 
 
 def refusal(video: Path, error: Exception) -> str:

@@ -25,9 +25,9 @@ from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
 from models.backbones.conv_gradients import left_to_torch, weight_error
 from sts_common import cores
+from sts_common.processors import single_threaded_libraries
 
 from ..extracting.devices import choose_backend
-from ..shared.processes import single_threaded_libraries
 from ..shared.tables import aligned
 
 WIDTH, HEIGHT = 340, 256  # what videos are extracted at

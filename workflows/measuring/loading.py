@@ -13,9 +13,9 @@ from datasets.decoding.jpeg import native
 from datasets.decoding.timing import STEPS
 from datasets.loading.workers import default_workers
 from datasets.video import VideoDataset
+from sts_common.processors import single_threaded_libraries
 
 from ..shared.page_cache import forget
-from ..shared.processes import single_threaded_libraries
 from ..shared.tables import aligned
 
 COLD = 24  # clips that are read from the disk

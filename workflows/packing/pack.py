@@ -12,16 +12,24 @@ from datasets.stores.frames import FrameFolders
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
 from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
 from sts_common import cores, counted, size_in_words
+from sts_common.cluster import Cluster, open_cluster, refuse_workers
 from sts_common.files import write_atomically
 
 from ..stored_flow.convert import in_parallel
-from .restore import Files, unpack, verify
-from .tree import Job, choose_layout, find_folders, pack_video, packed_videos
+from .restore import Files, lost_files, unpack, verify
+from .tree import Job, choose_layout, find_folders, lost_folder, pack_video, packed_videos
 
 log = logging.getLogger(__name__)
 
 
-def pack_tree(source: str | Path, target: str | Path, *, layout: str = "auto", workers: int | None = None) -> None:
+def pack_tree(
+    source: str | Path,
+    target: str | Path,
+    *,
+    layout: str = "auto",
+    workers: int | None = None,
+    cluster: str | None = None,
+) -> None:
     """Pack the frame folders of every video, as utils1/pack.py does; files that are there are skipped.
 
     Args:
@@ -29,22 +37,24 @@ def pack_tree(source: str | Path, target: str | Path, *, layout: str = "auto", w
         target: Folder for the packed clips, made if missing.
         layout: A key of `LAYOUTS`, or "auto".
         workers: Processes, >= 1; None for one per core.
+        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
 
     Raises:
         FileNotFoundError: If there are no frames of that layout.
         ValueError: If `target` lies in `source` or holds clips of another, or if videos could not be packed.
     """
-    source, target, workers = checked(source, target, workers)
+    source, target, workers = checked(source, target, workers, cluster)
     layout = choose_layout(source, layout)
     store = FrameFolders(source, layout)
     folders = find_folders(store)
     if not folders:
         raise FileNotFoundError(f"{source}: holds no frames of --layout {layout}")
-    target.mkdir(parents=True, exist_ok=True)
-    claim(target, RECORD, {"version": VERSION, "layout": layout, "flow_lag": store.flow_lag})
-    copy_records(source, target)
-    jobs = [Job(source, layout, f, target / f.relative_to(source)) for f in folders]
-    outcomes = list(in_parallel(pack_video, jobs, workers))
+    with open_cluster(cluster, [source], target) as others:
+        target.mkdir(parents=True, exist_ok=True)
+        claim(target, RECORD, {"version": VERSION, "layout": layout, "flow_lag": store.flow_lag})
+        copy_records(source, target)
+        jobs = [Job(source, layout, f, target / f.relative_to(source)) for f in folders]
+        outcomes = list(in_parallel(pack_video, jobs, workers, others, lost_folder))
     before, after = sum(o.before for o in outcomes), sum(o.after for o in outcomes)
     done = sum(not o.problem for o in outcomes)
     log.info(f"packed {counted(done, 'video')} ({sum(o.skipped for o in outcomes)} files were there already)")
@@ -53,62 +63,73 @@ def pack_tree(source: str | Path, target: str | Path, *, layout: str = "auto", w
     fail([o.problem for o in outcomes], "packed")
 
 
-def verify_tree(packed: str | Path, source: str | Path | None = None, *, workers: int | None = None) -> None:
+def verify_tree(
+    packed: str | Path, source: str | Path | None = None, *, workers: int | None = None, cluster: str | None = None
+) -> None:
     """Compare every packed image with its checksum, and with the files of `source`.
 
     Args:
         packed: Root of the packed clips.
         source: Root of the frame folders that were packed, if these are to be compared.
         workers: Processes, >= 1; None for one per core.
+        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
 
     Raises:
         FileNotFoundError: If there are no packed clips.
         ValueError: If one is not as it was.
     """
-    packed, workers = Path(packed), checked_workers(workers)
+    packed, workers = Path(packed), checked_workers(workers, cluster)
     source = None if source is None else Path(source)
-    counts = on_videos(verify, packed, source, workers, "are sound")
+    with open_cluster(cluster, [packed, *([source] if source else [])]) as others:
+        counts = on_videos(verify, packed, source, workers, others, "are sound")
     images = counted(sum(counts), "image")
     log.info(f"verified {images} in {packed}: every byte as in {source or 'the files they were'}")
 
 
-def unpack_tree(source: str | Path, target: str | Path, *, workers: int | None = None) -> None:
+def unpack_tree(
+    source: str | Path, target: str | Path, *, workers: int | None = None, cluster: str | None = None
+) -> None:
     """Restore the files that were packed, byte for byte.
 
     Args:
         source: Root of the packed clips.
         target: Folder for the frame folders, made if missing.
         workers: Processes, >= 1; None for one per core.
+        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
 
     Raises:
         FileNotFoundError: If there are no packed clips.
         ValueError: If `target` lies in `source`, or if videos could not be unpacked.
     """
-    source, target, workers = checked(source, target, workers)
+    source, target, workers = checked(source, target, workers, cluster)
     if not any(source.glob(RECORD)):
         raise FileNotFoundError(f"{source / RECORD}: no such file; SRC must hold packed clips")
-    target.mkdir(parents=True, exist_ok=True)
-    sizes = on_videos(unpack, source, target, workers, "could be unpacked")
+    with open_cluster(cluster, [source], target) as others:
+        target.mkdir(parents=True, exist_ok=True)
+        sizes = on_videos(unpack, source, target, workers, others, "could be unpacked")
     copy_records(source, target)
     log.info(f"unpacked {counted(len(sizes), 'video')}, {size_in_words(sum(sizes))} written")
 
 
-def checked(source: str | Path, target: str | Path, workers: int | None) -> tuple[Path, Path, int]:
+def checked(source: str | Path, target: str | Path, workers: int | None, cluster: str | None) -> tuple[Path, Path, int]:
     """Return both folders and the number of processes; raises ValueError if the target lies in the source."""
-    count, before, after = checked_workers(workers), Path(source), Path(target)
+    count, before, after = checked_workers(workers, cluster), Path(source), Path(target)
     if before.resolve() in (after.resolve(), *after.resolve().parents):
         raise ValueError(f"{after}: is SRC or lies in it; choose another DST")
     return before, after, count
 
 
-def checked_workers(workers: int | None) -> int:
-    """Return the number of processes, one per core for None; raises ValueError below 1."""
+def checked_workers(workers: int | None, cluster: str | None) -> int:
+    """Return the number of processes, one per core for None; raises ValueError below 1, or beside a cluster."""
+    refuse_workers("--workers", workers, cluster)
     if workers is not None and workers < 1:
         raise ValueError(f"--workers {workers}: must be at least 1")
     return workers or cores()
 
 
-def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, workers: int, done: str) -> list[int]:
+def on_videos(
+    function: Callable[..., Any], packed: Path, root: Path | None, workers: int, cluster: Cluster | None, done: str
+) -> list[int]:
     """Sum the counts of `function` over every packed video.
 
     Raises:
@@ -118,7 +139,7 @@ def on_videos(function: Callable[..., Any], packed: Path, root: Path | None, wor
     jobs = [Files(files, root) for files in packed_videos(packed)]
     if not jobs:
         raise FileNotFoundError(f"{packed}: holds no packed clips (*{SUFFIX})")
-    outcomes = list(in_parallel(function, jobs, workers))
+    outcomes = list(in_parallel(function, jobs, workers, cluster, lost_files))
     fail([problem for _, problem in outcomes], done)
     return [count for count, _ in outcomes]
 

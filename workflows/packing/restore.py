@@ -7,9 +7,8 @@ from pathlib import Path
 
 from datasets.stores.pack_file import CURE, PackFile
 from datasets.stores.store import inside
-from sts_common.files import write_atomically
-
-from ..shared.processes import Worker
+from sts_common.files import remove_unfinished, write_atomically
+from sts_common.workers import Worker
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Files:
     root: Path | None
 
 
-def unpack(job: Files, _: Worker) -> tuple[int, str]:
+def unpack(job: Files, worker: Worker) -> tuple[int, str]:
     """Write the files that a video was packed from; existing files are left alone.
 
     Returns:
@@ -29,6 +28,8 @@ def unpack(job: Files, _: Worker) -> tuple[int, str]:
     assert job.root is not None
     size = 0
     try:
+        if worker.attempt:
+            remove_unfinished(inside(job.root, name) for *_, name in in_order(job.files))
         for file, number, name in in_order(job.files):
             place = inside(job.root, name)
             if not (place.is_file() and zlib.crc32(place.read_bytes()) == file.front.table["crc"][number]):
@@ -38,6 +39,11 @@ def unpack(job: Files, _: Worker) -> tuple[int, str]:
     except (ValueError, FileNotFoundError) as error:
         return size, str(error)
     return size, ""
+
+
+def lost_files(job: Files, reason: str) -> tuple[int, str]:
+    """Return the outcome of a packed video during which workers of a cluster die."""
+    return 0, f"{job.files[0]}: {reason}"
 
 
 def verify(job: Files, _: Worker) -> tuple[int, str]:

@@ -17,9 +17,8 @@ from datasets.stores.pack_file import PackFile
 from datasets.stores.pack_format import RECORD, SUFFIX, Description, write_pack
 from datasets.stores.store import Video
 from datasets.streams import STORED
-from sts_common.files import write_atomically
-
-from ..shared.processes import Worker
+from sts_common.files import remove_unfinished, write_atomically
+from sts_common.workers import Worker
 
 
 @dataclass(frozen=True)
@@ -147,10 +146,12 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     return found
 
 
-def pack_video(job: Job, _: Worker) -> Outcome:
+def pack_video(job: Job, worker: Worker) -> Outcome:
     """Pack all streams of a video; existing packed files are left alone."""
     before = after = skipped = 0
     try:
+        if worker.attempt:
+            remove_unfinished(file_of(job.target, stream) for stream in STORED)
         for images in images_of(FrameFolders(job.root, job.layout), job.folder):
             target = file_of(job.target, images.stream)
             if is_packed(target, images):
@@ -162,6 +163,11 @@ def pack_video(job: Job, _: Worker) -> Outcome:
     except (ValueError, FileNotFoundError) as error:
         return Outcome(before, after, skipped, str(error))
     return Outcome(before, after, skipped)
+
+
+def lost_folder(job: Job, reason: str) -> Outcome:
+    """Return the outcome of a video during which workers of a cluster die."""
+    return Outcome(problem=f"{job.folder}: {reason}")
 
 
 def pack(images: Images, target: Path) -> None:

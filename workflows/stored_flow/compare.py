@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from datasets.stores.provenance import differences, show
 from flow.encoding import encode
 from sts_common import cores, counted
+from sts_common.workers import Worker
 
-from ..shared.processes import Worker
 from ..shared.tables import aligned
 from ..shared.tables import as_csv as write_csv
 from .convert import in_parallel

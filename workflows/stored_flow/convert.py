@@ -18,12 +18,14 @@ from datasets.stores.provenance import FLOW_FILE, FRAMES_FILE, claim
 from flow.encoding import check_bound, convert, decode, encode
 from flow.flo import read_flo, write_flo
 from sts_common import cores, counted
+from sts_common.cluster import Cluster
+from sts_common.pool import map_unordered
+from sts_common.workers import SharedCounters, Worker
 
 from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
 from ..extracting.video_folder import is_complete, made_whole
-from ..shared.processes import SharedCounters, Worker, map_unordered
 from .flow_files import (
     FLOW_XY,
     Encoding,
@@ -109,10 +111,17 @@ def link_frames(folder: Path, part: Path) -> int:
     return count
 
 
-def in_parallel(function: Callable[[AnyJob, Worker], Result], jobs: Sequence[AnyJob], workers: int) -> Iterator[Result]:
-    """Yield results of `function` in the order in which they are ready, with a bar that counts videos."""
+def in_parallel(
+    function: Callable[[AnyJob, Worker], Result],
+    jobs: Sequence[AnyJob],
+    workers: int,
+    cluster: Cluster | None = None,
+    lost: Callable[[AnyJob, str], Result] | None = None,
+) -> Iterator[Result]:
+    """Yield results as `map_unordered` does, with a bar that counts videos; `workers` are processes of this machine."""
     counters = SharedCounters(len(jobs), Machine(cores=workers).processes(len(jobs)), workers)
-    yield from tqdm(map_unordered(function, jobs, counters), total=len(jobs), unit="video", disable=None)
+    results = map_unordered(function, jobs, counters, cluster, lost)
+    yield from tqdm(results, total=len(jobs), unit="video", disable=None)
 
 
 def new_encoding(

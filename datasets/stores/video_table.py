@@ -1,0 +1,61 @@
+"""Videos in columns: ten million of them as objects would take ten times the memory."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+from .store import Video
+
+
+class VideoTable(Sequence[Video]):
+    """Sequence of videos, each of which is built when it is asked for.
+
+    Args:
+        root: Folder of all videos; a video that lies at `root / name` takes a few numbers beside its name.
+        videos: The first ones.
+    """
+
+    def __init__(self, root: Path, videos: Iterable[Video] = ()) -> None:
+        self.root = root
+        self.start = str(root / "x")[:-1]
+        self.names = list[str]()
+        self.places = list[str | None]()  # None: at root / name
+        self.numbers = array("q")  # label, frames and first of each
+        for video in videos:
+            self.append(video)
+
+    def append(self, video: Video) -> None:
+        """Add a video."""
+        name, folder, *numbers = video
+        place = str(folder)
+        self.names.append(name)
+        self.places.append(None if place == self.start + name else place)
+        self.numbers.extend(numbers)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> Video: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Video]: ...
+    def __getitem__(self, index: int | slice) -> Video | Sequence[Video]:
+        if isinstance(index, slice):
+            return [self.video(i) for i in range(*index.indices(len(self)))]
+        return self.video(range(len(self))[index])
+
+    def __iter__(self) -> Iterator[Video]:
+        return map(self.video, range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another sequence holds the same videos."""
+        return isinstance(other, Sequence) and len(other) == len(self) and all(map(Video.__eq__, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def video(self, index: int) -> Video:
+        """Build a video, by its number from 0."""
+        name, place = self.names[index], self.places[index]
+        label, num_frames, first = self.numbers[3 * index : 3 * index + 3]
+        return Video(name, self.root / name if place is None else Path(place), label, num_frames, first)

@@ -1,0 +1,244 @@
+"""Workers of a Dask cluster: whether they are like this command and see its files, and jobs for them."""
+
+import asyncio
+import json
+import logging
+import pickle
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import count, islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .cluster_worker import OTHER, Call, Needs, answer, cannot_write, lacks, run, versions
+from .commands import HERE
+from .words import counted
+from .workers import IMAGES, SIZE, Counters, LostJobError, Pool, Worker
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+CONNECT = 10.0  # seconds in which a scheduler answers
+PATIENCE = 30.0  # seconds in which a first worker comes
+CLUSTER = "Dask scheduler (host:8786, or its .json file) whose workers do the work, in place of this machine"
+AHEAD = 2  # jobs under way for each worker: while it does one, another is on its way to it
+LOOK = 5.0  # seconds between two counts of the workers
+SAMPLED = 8  # names in a folder by which it is recognised
+
+
+class Cluster:
+    """Cluster whose workers do the jobs of one command.
+
+    Args:
+        address: As it was given, for messages.
+        client: Connected.
+        needs: Of every worker, also of those that come later.
+    """
+
+    def __init__(self, address: str, client: Any, needs: Needs) -> None:
+        self.address, self.client, self.needs = address, client, needs
+        self.looked, self.workers = -LOOK, 1
+
+    def __str__(self) -> str:
+        return f"--cluster {self.address}"
+
+    def described(self) -> str:
+        """Return the cluster and its workers in words."""
+        return f"{counted(len(self.client.nthreads()), 'worker')} of {self.address}"
+
+    def room(self) -> int:
+        """Return the jobs that may be under way; workers are counted now and then, for they come and go."""
+        if time.monotonic() - self.looked > LOOK:
+            with suppress(OSError):  # the futures tell that the scheduler is gone
+                self.workers = max(1, len(self.client.nthreads()))
+            self.looked = time.monotonic()
+        return AHEAD * self.workers
+
+    @contextmanager
+    def pool(self, function: Callable[[Job, Worker], Result], counters: Counters) -> Iterator[Pool[Job, Result]]:
+        """Yield the workers as a pool; at the end, jobs that wait are cancelled, and those that run come to their end.
+
+        Args:
+            function: Of a module.
+            counters: Of the command, to which each job's images and bytes are added when it is done.
+
+        Raises:
+            ValueError: If the scheduler ends.
+        """
+        from distributed import KilledWorker
+
+        executor, numbers = self.client.get_executor(pure=False), count()
+
+        def submit(job: Job) -> "Future[Any]":
+            work = pickle.dumps(Call(run, function, job, self.needs, counters.cores))
+            key = f"{function.__name__}-{self.needs.run}-{next(numbers)}"
+            future: Future[Any] = executor.submit(pickle.loads, work, key=key)
+            return future
+
+        def result(future: "Future[Any]") -> Result:
+            try:
+                value, (images, size) = future.result()
+            except KilledWorker as error:
+                workers = counted(error.allowed_failures + 1, "worker")
+                raise LostJobError(f"{workers} died at it (out of memory, or it crashes the decoder)") from error
+            except ImportError as error:
+                raise ValueError(unlike(self, error)) from None
+            except CancelledError:
+                raise ValueError(f"{self}: the scheduler has ended; start it and run this again") from None
+            counters.add(IMAGES, images)
+            counters.add(SIZE, size)
+            done: Result = value
+            return done
+
+        try:
+            yield Pool(submit, self.room, result)
+        finally:
+            executor.shutdown(wait=False)
+
+
+def ask(cluster: Cluster | None, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function here, or on every worker of a cluster, which must answer alike.
+
+    Args:
+        cluster: If there is one.
+        function: Of a module.
+        arguments: Its arguments.
+
+    Raises:
+        ValueError: If two workers answer differently.
+    """
+    if cluster is None:
+        return function(*arguments)
+    answers = cluster.client.run(answer, pickle.dumps((function, arguments)), cluster.needs)
+    (first, same), *others = sorted(answers.items())
+    for worker, other in others:
+        if other != same:
+            raise ValueError(f"{cluster}: workers differ: {first} has {same}, {worker} has {other}; {OTHER}")
+    result: Result = same
+    return result
+
+
+@contextmanager
+def open_cluster(address: str | None, sources: Sequence[Path], target: Path | None = None) -> Iterator[Cluster | None]:
+    """Connect to a cluster whose workers can do what this command does; yields None where none is named.
+
+    Args:
+        address: "host:8786", also with "tcp://" or "tls://" before it, or the scheduler's file.
+        sources: Folders that all workers read; what is not there is not asked for.
+        target: Folder that they write to; it need not exist.
+
+    Raises:
+        ValueError: If no scheduler answers or it has no workers, they are of another version, have more than one thread
+            or do not see the folders.
+    """
+    if not address:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ValueError(f"--cluster {address}: needs Dask: pip install 'sts-net[cluster]', or distributed") from None
+    place = scheduler_of(address)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says of lost connections is said here
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on other versions, which are looked at below
+        client = Client(place, timeout=CONNECT, set_as_default=False)
+    try:
+        cluster = Cluster(address, client, needs_of(sources, target))
+        check_workers(cluster)
+        if target:
+            check_target(cluster, target)
+        yield cluster
+    finally:
+        client.close()
+
+
+def refuse_workers(option: str, workers: int | None, cluster: str | None) -> None:
+    """Refuse a number of processes of this machine beside a cluster, whose workers are counted where they start."""
+    if cluster and workers is not None:
+        raise ValueError(f"{option} {workers}: is of this machine; leave it out with --cluster {cluster}")
+
+
+def scheduler_of(address: str) -> str:
+    """Return the address of a scheduler that answers; raises ValueError if none does."""
+    from distributed.core import rpc
+    from distributed.security import Security
+
+    if address.endswith(".json"):
+        try:
+            address = str(json.loads(Path(address).read_text("utf-8"))["address"])
+        except (OSError, ValueError, KeyError, TypeError):
+            raise ValueError(f"--cluster {address}: not a file that `dask scheduler --scheduler-file` wrote") from None
+
+    async def identify() -> str:
+        async with rpc(address, timeout=CONNECT, connection_args=Security().get_connection_args("client")) as answering:
+            return str((await asyncio.wait_for(answering.identity(), CONNECT))["type"])
+
+    try:
+        with ThreadPoolExecutor(1) as thread:  # this one may have a loop of events, as in a notebook
+            kind = thread.submit(asyncio.run, identify()).result()
+    except (OSError, ValueError, RuntimeError, TimeoutError) as error:
+        reason = " ".join(str(error).split()) or "no answer"
+        raise ValueError(f"--cluster {address}: {reason}; start a scheduler there: dask scheduler") from None
+    if kind != "Scheduler":
+        raise ValueError(f"--cluster {address}: is that of a {kind.lower()}; give the scheduler's")
+    return address
+
+
+def needs_of(sources: Sequence[Path], target: Path | None) -> Needs:
+    """Return what workers must have to read some folders and to write to another."""
+    files = [path for source in sources if source.is_dir() for path in (source, *islice(source.iterdir(), SAMPLED))]
+    files += [] if target is None else [above(target)]
+    folder = "" if all(path.is_absolute() for path in (*sources, *files)) else str(Path.cwd())
+    return Needs(secrets.token_hex(4), folder, tuple(map(str, files)), versions())
+
+
+def above(target: Path) -> Path:
+    """Return a folder, or what of its parents exists."""
+    return next(place for place in (target, *target.parents) if place.exists())
+
+
+def check_workers(cluster: Cluster) -> None:
+    """Refuse workers that cannot do the jobs of this command, or a cluster that has none."""
+    try:
+        cluster.client.wait_for_workers(1, timeout=PATIENCE)
+    except TimeoutError:
+        raise ValueError(f"{cluster}: has no workers; start them: dask worker ADDRESS --nthreads 1") from None
+    for worker, threads in sorted(cluster.client.nthreads().items()):
+        if threads != 1:
+            raise ValueError(
+                f"{cluster}: worker {worker} has {threads} threads, which would share a process and its fate; start "
+                f"workers with --nthreads 1 --nworkers {threads}"
+            )
+    try:
+        answers = cluster.client.run(lacks, cluster.needs)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(unlike(cluster, error)) from None
+    refuse(cluster, answers)
+
+
+def unlike(cluster: Cluster, error: Exception) -> str:
+    """Return what to do about a worker that has not got the modules of this command."""
+    return f"{cluster}: a worker has not got this program ({error}); start workers with PYTHONPATH={HERE}"
+
+
+def check_target(cluster: Cluster, target: Path) -> None:
+    """Refuse workers that write elsewhere than this command, or not at all."""
+    token = above(target) / f".cluster-{cluster.needs.run}"
+    token.touch()
+    try:
+        answers = cluster.client.run(cannot_write, str(token), cluster.needs)
+    finally:
+        token.unlink()
+    refuse(cluster, answers)
+
+
+def refuse(cluster: Cluster, answers: dict[str, str]) -> None:
+    """Raise ValueError for the first worker that has a problem, if one has."""
+    for worker, problem in sorted(answers.items()):
+        if problem:
+            raise ValueError(f"{cluster}: worker {worker} {problem}")
