@@ -127,11 +127,12 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     spec = spec_of(opt.model)
     view, (layout, _) = spec.view, split_layout(spec, arguments_from(opt, spec))
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
-    frames = view.frames * layout.channels(channels) // channels  # a step of flow may be a stack of frames
+    frames = view.frames * opt.segments * layout.channels(channels) // channels  # a step may be a stack of frames
     values = {"sample_duration": frames, "sample_size": view.size, "clip_stride": view.stride}
     arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
-    return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
+    values |= SAMPLED["segments" if opt.segments > 1 else view.sampling]
+    return {name: value for name, value in values.items() if name not in opt.given}
 
 
 def check(opt: Namespace) -> None:
@@ -149,6 +150,8 @@ def check(opt: Namespace) -> None:
     check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
         check_stride(name, getattr(opt, name), opt.clip_stride)
+    if opt.init != "random" and opt.pretrain_path:
+        raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 
