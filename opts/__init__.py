@@ -152,6 +152,8 @@ def check(opt: Namespace) -> None:
         check_stride(name, getattr(opt, name), opt.clip_stride)
     if opt.init != "random" and opt.pretrain_path:
         raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
+    if opt.freeze_affine and not (opt.partial_BN or opt.freeze_BN):
+        raise ValueError("--freeze_affine goes with --partial_BN or --freeze_BN, which say of which batch norms")
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 

@@ -111,6 +111,13 @@ def add_weights_options(table: OptionTable) -> None:
         help="keep the statistics of batch norms below --ft_begin_index",
     )
     add(
+        "--freeze_affine",
+        role="run",
+        scripts=TRAINING,
+        action="store_true",
+        help="keep the weights and biases of these batch norms, too (TSN)",
+    )
+    add(
         "--resume_path1",
         role="machine",
         default="",

@@ -1,6 +1,7 @@
 """CONSENSUS: how the segments of a clip become one answer, before the softmax (Wang et al., TSN, ECCV 2016)."""
 
 from collections.abc import Callable
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -80,8 +81,8 @@ class Weighted(Consensus):
 class LinearEncoding(Consensus):
     """Deep Temporal Linear Encoding: the product of the segments' last maps, encoded (Diba et al., CVPR 2017).
 
-    Each map is divided by its root mean square first, lest the product of several vanish or overflow; bilinear
-    encodings do not change by it, as their length is 1 in the end. All of it is in float32 at least.
+    Maps and their product are divided by their root mean squares, lest the product of several vanish or overflow;
+    bilinear encodings do not change by it, as their length is 1 in the end. All of it is in float32 at least.
 
     Args:
         segments: Their number.
@@ -153,7 +154,7 @@ def join_segments(maps: Tensor, segments: int) -> Tensor:
 
 
 def product(maps: Tensor, segments: int) -> Tensor:
-    """Return the element-wise product of the segments' maps, each divided by its root mean square.
+    """Return the element-wise product of the segments' maps; these and it have a root mean square of 1 in each clip.
 
     Args:
         maps: Shape (N, C, K t, h, w).
@@ -162,9 +163,11 @@ def product(maps: Tensor, segments: int) -> Tensor:
     Returns:
         Shape (N, C, t, h, w).
     """
-    parts = maps.unflatten(2, (segments, -1))
-    squares = parts.square().mean((1, 3, 4, 5), keepdim=True)
-    first, *others = (parts * (squares + torch.finfo(maps.dtype).tiny).rsqrt()).unbind(2)
-    for part in others:  # unlike torch.prod, its gradient asks for no zeros
-        first = first * part
-    return first
+    parts = maps.unflatten(2, (segments, -1)).unbind(2)
+    return unit(reduce(torch.mul, map(unit, parts)))  # unlike torch.prod's, its gradient asks for no zeros
+
+
+def unit(maps: Tensor) -> Tensor:
+    """Return maps (N, C, t, h, w) divided by the root mean square of each clip; such as are zero stay so."""
+    squares = maps.square().mean((1, 2, 3, 4), keepdim=True)
+    return maps * (squares + torch.finfo(maps.dtype).tiny).rsqrt()

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from importlib.util import find_spec
 from typing import ClassVar
 
 import pytest
@@ -76,7 +77,11 @@ def invented(monkeypatch):
     monkeypatch.setitem(MODELS, "stacks", STACKS)
 
 
-NETWORKS = [*MODELS, "flat", "stacks"]
+TIMM = pytest.param(
+    "timm:test_efficientnet",
+    marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")],
+)
+NETWORKS = [*MODELS, "flat", "stacks", TIMM]
 
 
 def smallest(name: str, stream=RGB, num_classes: int = 5) -> Backbone:
