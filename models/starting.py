@@ -9,8 +9,8 @@ from sts_common import counted
 
 from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
 from .backbones.arguments import arguments_from
-from .backbones.consensus import Segments
 from .backbones.contract import channels_last
+from .backbones.layout import Segments
 from .dialects import say_what_is_assumed, settle_normalisation
 from .normalisation import AUTO, Stream, normalisation_of
 from .pretrained import RANDOM, describe, find_weights, read_weights, start_from

@@ -7,9 +7,9 @@ from typing import Any, get_type_hints
 
 from sts_common.typed import check_types
 
-from .consensus import CONSENSUS, Segments
+from .consensus import CONSENSUS
 from .contract import ModelSpec
-from .layout import COLOUR_ORDERS, FLOW_ORDERS, Layout
+from .layout import COLOUR_ORDERS, FLOW_ORDERS, Layout, Segments
 
 # Argument -> option; all others are given by `--model_args`.
 OPTIONS = {

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .consensus import Consensus, Segments, join_segments, make_consensus, split_segments
-from .layout import AS_THEY_ARE, Layout
+from .consensus import Consensus, make_consensus
+from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
 from .output import POOLED, Output
 
 PREACT = "_preact"  # ends the names of stages before their last ReLU
@@ -233,19 +233,6 @@ def channels_last(network: nn.Module) -> None:
     for tensor in (*network.parameters(), *network.buffers()):
         if tensor.dim() in RANKS:
             tensor.data = tensor.data.to(memory_format=RANKS[tensor.dim()])
-
-
-def merge_frames(clips: Tensor) -> Tensor:
-    """Return the frames of clips (N, C, T, H, W) as images (N T, C, H, W), for 2D convolutions."""
-    return clips.transpose(1, 2).flatten(0, 1)
-
-
-def split_frames(images: Tensor, frames: int) -> Tensor:
-    """Return the maps (N T, C, H, W) of images as those of clips of T frames, (N, C, T, H, W).
-
-    The number of clips is not asked for: an exported network would take it for a constant.
-    """
-    return images.unflatten(0, (-1, frames)).transpose(1, 2)
 
 
 def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:

@@ -1,4 +1,4 @@
-"""Arrangement of the channels of clips, as weights want to see them."""
+"""Arrangement of the channels and of the segments of clips, as weights want to see them."""
 
 from typing import NamedTuple
 
@@ -59,3 +59,51 @@ class Layout(NamedTuple):
 
 
 AS_THEY_ARE = Layout()
+
+
+class Segments(NamedTuple):
+    """Parts of a clip that a network sees one by one, and how they are joined.
+
+    Attributes:
+        segments: Their number K; (N, C, K L, H, W) is seen as (N K, C, L, H, W).
+        consensus: A name in `consensus.CONSENSUS`.
+        encoding_size: Values of an encoding where it can be chosen; 0 is the encoder's own.
+    """
+
+    segments: int = 1
+    consensus: str = "average"
+    encoding_size: int = 0
+
+
+def split_segments(clips: Tensor, segments: int) -> Tensor:
+    """Return the segments of clips (N, C, K L, H, W) as clips of their own, (N K, C, L, H, W).
+
+    Raises:
+        ValueError: If they are not whole segments.
+    """
+    if segments == 1:
+        return clips
+    if clips.shape[2] % segments:
+        raise ValueError(
+            f"--segments {segments}: the clip has {clips.shape[2]} time steps, which are not whole segments; choose a "
+            "multiple for --sample_duration"
+        )
+    return clips.unflatten(2, (segments, -1)).transpose(1, 2).flatten(0, 1)
+
+
+def join_segments(maps: Tensor, segments: int) -> Tensor:
+    """Return the maps of segments (N K, C, t, h, w) as those of clips, (N, C, K t, h, w)."""
+    return maps.unflatten(0, (-1, segments)).transpose(1, 2).flatten(2, 3)
+
+
+def merge_frames(clips: Tensor) -> Tensor:
+    """Return the frames of clips (N, C, T, H, W) as images (N T, C, H, W), for 2D convolutions."""
+    return clips.transpose(1, 2).flatten(0, 1)
+
+
+def split_frames(images: Tensor, frames: int) -> Tensor:
+    """Return the maps (N T, C, H, W) of images as those of clips of T frames, (N, C, T, H, W).
+
+    The number of clips is not asked for: an exported network would take it for a constant.
+    """
+    return images.unflatten(0, (-1, frames)).transpose(1, 2)

@@ -12,8 +12,7 @@ from datasets import RGB
 from engine import checkpoint
 from models import StreamNetwork, create_model, frozen_norms, load_stream, parameter_groups
 from models.analysis.gradcam import evidence
-from models.backbones.consensus import LinearEncoding, product
-from models.backbones.encoding import Bilinear, FullyConnected, TensorSketch
+from models.backbones.consensus import Bilinear, FullyConnected, LinearEncoding, TensorSketch, product
 from models.inference.speed import inference_ready
 from opts import parse_opts
 

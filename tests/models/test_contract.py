@@ -26,10 +26,9 @@ from models.backbones.contract import (
     Layout,
     ModelSpec,
     View,
-    merge_frames,
-    split_frames,
     without_numbers,
 )
+from models.backbones.layout import merge_frames, split_frames
 from models.distill.distiller import counterpart
 from models.finetune import parameter_groups
 from models.inference.folding import fold_batch_norms
