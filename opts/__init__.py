@@ -19,6 +19,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 from models.normalisation import fits
 from models.weights import shown_by
 
+from .checks import check_start
 from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
@@ -144,18 +145,13 @@ def check(opt: Namespace) -> None:
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
     check_numbers({name: getattr(opt, name) for name in NUMBERS})
+    check_start(opt)
     of_network = {name: getattr(opt, name) for name in OPTIONS.values() if name in opt.given}
     check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)
     check_tests(opt)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
         check_stride(name, getattr(opt, name), opt.clip_stride)
-    if opt.init != "random" and opt.pretrain_path:
-        raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
-    if opt.freeze_affine and not (opt.partial_BN or opt.freeze_BN):
-        raise ValueError("--freeze_affine goes with --partial_BN or --freeze_BN, which say of which batch norms")
-    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
-        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:

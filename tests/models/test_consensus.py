@@ -204,12 +204,6 @@ def test_partial_batch_norm_keeps_all_but_the_first(affine):
     assert norms["layer4.0.bn1"].bias.requires_grad != affine
 
 
-def test_weights_of_norms_are_frozen_with_their_statistics_alone(capsys):
-    with pytest.raises(SystemExit):
-        parse_opts(["--freeze_affine"])
-    assert "--freeze_affine goes with --partial_BN or --freeze_BN" in capsys.readouterr().err
-
-
 @pytest.mark.slow
 def test_a_network_of_images_is_trained_and_tested_on_stacks_of_flow_in_segments(hmdb51, tmp_path):
     words = words_for(hmdb51, tmp_path, network=())

@@ -184,6 +184,7 @@ def test_nothing_is_downloaded_unasked_and_what_misses_is_named(tmp_path, monkey
         ("--model_args dropout=1", "dropout=1.0: must be in"),
         ("--model vgg --model_depth 13 --model_args dropout=0.9", "two values, like 0.9,0.8"),
         ("--model_depth 20", "resnet2d has --model_depth"),
+        ("--freeze_affine", "goes with --partial_BN or --freeze_BN"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(words, message, capsys):
