@@ -25,6 +25,7 @@ def renamed(network, names: dict[str, str]) -> dict[str, torch.Tensor]:
     return {pairs[name]: tensor for name, tensor in network.state_dict().items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "depth", "rgb", "flow"),
     [
