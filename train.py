@@ -37,7 +37,7 @@ def main(opt: Namespace) -> dict[str, float]:
     check_data(opt, state, source, stream, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN)
+    frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine)
     task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))

@@ -35,22 +35,23 @@ def parameter_groups(model: Backbone, begin_index: int, learning_rate: float) ->
         return [{"params": list(model.parameters()), "lr": learning_rate}]
     groups = []
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(model.stage_of(name) >= begin_index)
+        parameter.requires_grad_(parameter.requires_grad and model.stage_of(name) >= begin_index)
         groups.append({"params": [parameter], "lr": learning_rate if parameter.requires_grad else 0.0})
     return groups
 
 
-def frozen_norms(model: Backbone, begin_index: int, partial: bool = False) -> Iterator[nn.Module]:
+def frozen_norms(model: Backbone, begin_index: int, partial: bool = False, affine: bool = False) -> Iterator[nn.Module]:
     """Return the batch norms whose statistics stay as they are; in training they move unless kept in eval mode.
 
     Args:
         model: Network.
         begin_index: Those below this first trained stage; 0 is none.
-        partial: All but the very first one as well: partial BN (Wang et al., TSN, 2016). Their weights still learn.
+        partial: All but the very first one as well: partial BN (Wang et al., TSN, 2016).
+        affine: Whether their weights and biases stop learning as well, as in TSN.
     """
     first = True
     for name, module in model.named_modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             if model.stage_of(name) < begin_index or (partial and not first):
-                yield module
+                yield module.requires_grad_(False) if affine else module
             first = False

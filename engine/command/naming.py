@@ -68,8 +68,8 @@ def published_files(root: Path, stem: Callable[[str], str], epoch: str, log_pref
 
 
 def network_name(model: str, depth: int | None) -> str:
-    """Return the network as names of files have it, like "resnext101"; some have no depth."""
-    return f"{model}{depth or ''}"
+    """Return the network as names of files have it, like "resnext101"; some have no depth, and no name has a colon."""
+    return f"{model.replace(':', '-')}{depth or ''}"
 
 
 def single_stream_files(opt: Namespace) -> RunFiles:

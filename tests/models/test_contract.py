@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from importlib.util import find_spec
 from typing import ClassVar
 
 import pytest
@@ -25,10 +26,9 @@ from models.backbones.contract import (
     Layout,
     ModelSpec,
     View,
-    merge_frames,
-    split_frames,
     without_numbers,
 )
+from models.backbones.layout import merge_frames, split_frames
 from models.distill.distiller import counterpart
 from models.finetune import parameter_groups
 from models.inference.folding import fold_batch_norms
@@ -76,7 +76,11 @@ def invented(monkeypatch):
     monkeypatch.setitem(MODELS, "stacks", STACKS)
 
 
-NETWORKS = [*MODELS, "flat", "stacks"]
+TIMM = pytest.param(
+    "timm:test_efficientnet",
+    marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")],
+)
+NETWORKS = [*MODELS, "flat", "stacks", TIMM]
 
 
 def smallest(name: str, stream=RGB, num_classes: int = 5) -> Backbone:
@@ -259,6 +263,10 @@ def test_rare_arguments_reach_the_constructor_and_the_checkpoint():
             "flow_stack": 2,
             "flow_order": "interleaved",
             "colour_order": "rgb",
+            "frame_stack": 1,
+            "segments": 1,
+            "consensus": "average",
+            "encoding_size": 0,
         },
     }
 

@@ -174,7 +174,7 @@ def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teache
     Raises:
         ValueError: As `build_distillers`.
     """
-    frozen = list(frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN))
+    frozen = list(frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine))
     networks = {teacher.name: teacher.network for teacher in teachers}
     losses = {
         name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.size)

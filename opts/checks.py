@@ -1,0 +1,22 @@
+"""Checks of what a training begins with, and of what it keeps."""
+
+from argparse import Namespace
+
+from models.backbones.timm_networks import PREFIX
+from models.pretrained import RANDOM
+
+
+def check_start(opt: Namespace) -> None:
+    """Refuse options of the first weights and of batch norms that do not go together.
+
+    Raises:
+        ValueError: Names the options and the cure.
+    """
+    if opt.init != RANDOM and opt.pretrain_path:
+        raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
+    if opt.freeze_affine and not (opt.partial_BN or opt.freeze_BN):
+        raise ValueError("--freeze_affine goes with --partial_BN or --freeze_BN, which say of which batch norms")
+    if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
+        raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
+    if opt.sync_bn and opt.model.startswith(PREFIX):  # the conversion would lose the activations
+        raise ValueError(f"--sync_bn: batch norms of --model {opt.model} may have activations in them: leave it out")
