@@ -4,6 +4,7 @@ backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 streams.py  a network with the stream it reads and its normalisation;  starting.py  from options or a checkpoint
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 distill/    DISTILLERS: losses between the Outputs of student and teacher
+motion.py   LearnMotion without labels, and ClassifyByMotion beside classes
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
 inference/  networks compiled, folded, with wider groups, and as one module to export
@@ -23,6 +24,7 @@ from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, create_mixing
+from .motion import MOTION, ClassifyByMotion, LearnMotion, create_task, start_temporal
 from .normalisation import NORMALISATIONS
 from .starting import load_stream, restore_stream, start_stream
 from .streams import StreamNetwork
@@ -36,12 +38,15 @@ __all__ = [
     "FUSIONS",
     "LEVELS",
     "MODELS",
+    "MOTION",
     "NORMALISATIONS",
     "NORMS",
     "PROJECT",
     "SHORTCUTS",
     "Classify",
+    "ClassifyByMotion",
     "Distill",
+    "LearnMotion",
     "LinearCKA",
     "Mixing",
     "Output",
@@ -53,6 +58,7 @@ __all__ = [
     "create_distiller",
     "create_mixing",
     "create_model",
+    "create_task",
     "estimate",
     "evidence",
     "frozen_norms",
@@ -65,5 +71,6 @@ __all__ = [
     "parameter_groups",
     "restore_stream",
     "start_stream",
+    "start_temporal",
     "stream_weights",
 ]

@@ -74,6 +74,15 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
+        out: Output = self.network(self.inputs(batch))
+        return out
+
+    def inputs(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the clips (N, C, T, H, W) of a batch as the network takes them: its view, normalised.
+
+        Raises:
+            ValueError: If the batch lacks the view.
+        """
         if self.view not in batch:
             there = ", ".join(name for name, value in batch.items() if getattr(value, "ndim", 0) == 5)
             raise ValueError(
@@ -84,7 +93,7 @@ class StreamNetwork(nn.Module):
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        return self.network(normalise(clips, self.mean, self.std, dtype))
+        return normalise(clips, self.mean, self.std, dtype)
 
 
 def normalise(clips: Tensor, mean: Tensor, std: Tensor, dtype: torch.dtype) -> Tensor:

@@ -75,6 +75,7 @@ class Backbone(nn.Module):
         dialects: Published forms of the weights' names: {what they are called: {beginning of a name: in its place}}.
         feature_channels: Channels of each entry of `Output.features`, in forward order.
         layout: Applied to the clips.
+        learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
 
@@ -85,6 +86,7 @@ class Backbone(nn.Module):
     dialects: ClassVar[Mapping[str, Mapping[str, str]]] = {}
     feature_channels: dict[str, int]
     layout: Layout = AS_THEY_ARE
+    learning_rates: Mapping[str, float] = {}
     origin: Mapping[str, Any] = {}
 
     @property
