@@ -3,6 +3,7 @@
 backbones/  MODELS: networks, clips (N, C, T, H, W) -> Output(logits, features)
 streams.py  a network with the stream it reads and its normalisation;  starting.py  from options or a checkpoint
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
+pretrained.py  weights of ImageNet, for streams of any channels
 distill/    DISTILLERS: losses between the Outputs of student and teacher
 motion.py   LearnMotion without labels, and ClassifyByMotion beside classes
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
@@ -15,6 +16,7 @@ from .analysis.flops import estimate
 from .analysis.gradcam import evidence, grad_cam
 from .analysis.similarity import LinearCKA, linear_cka
 from .backbones import MODELS, build_model, create_model
+from .backbones.consensus import CONSENSUS
 from .backbones.conv_gradients import install
 from .backbones.output import Output
 from .backbones.resnet import SHORTCUTS
@@ -26,6 +28,7 @@ from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, create_mixing
 from .motion import MOTION, ClassifyByMotion, LearnMotion, create_task, start_temporal
 from .normalisation import NORMALISATIONS
+from .pretrained import IMAGENET, RANDOM
 from .starting import load_stream, restore_stream, start_stream
 from .streams import StreamNetwork
 from .tasks import Classify
@@ -34,14 +37,17 @@ install()
 
 __all__ = [
     "COMPILE",
+    "CONSENSUS",
     "DISTILLERS",
     "FUSIONS",
+    "IMAGENET",
     "LEVELS",
     "MODELS",
     "MOTION",
     "NORMALISATIONS",
     "NORMS",
     "PROJECT",
+    "RANDOM",
     "SHORTCUTS",
     "Classify",
     "ClassifyByMotion",

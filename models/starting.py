@@ -9,8 +9,11 @@ from sts_common import counted
 
 from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
 from .backbones.arguments import arguments_from
+from .backbones.consensus import Segments
+from .backbones.contract import channels_last
 from .dialects import say_what_is_assumed, settle_normalisation
 from .normalisation import AUTO, Stream, normalisation_of
+from .pretrained import RANDOM, describe, find_weights, read_weights, start_from
 from .streams import StreamNetwork
 from .weights import load_weights, shape_of, shown_by, weights_of
 
@@ -120,13 +123,40 @@ def start_stream(
     if not checkpoint:
         num_classes = enough(opt.n_classes, "--n_classes", num_labels)
         network = build_model(opt, stream.channels, num_classes)
+        if getattr(opt, "init", RANDOM) != RANDOM:
+            path = find_weights(opt.init, network.origin, download=opt.download)
+            weights = read_weights(path)
+            start_from(network, weights, str(path))
+            log.info("%s", describe(network, weights, path))
         return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)
-    model = load_stream(opt, stream, pretrained, source, opt.n_classes)
+    own = Namespace(**vars(opt) | {"given": {*getattr(opt, "given", ())} - {*Segments._fields}})  # as it was trained
+    model = load_stream(own, stream, pretrained, source, opt.n_classes)
+    divide_anew(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
     model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
     return model
+
+
+def divide_anew(model: StreamNetwork, segments: Mapping[str, Any]) -> None:
+    """See clips in other segments than a network was trained on, or join them otherwise; so TLE begins with TSN.
+
+    Args:
+        model: Its network is replaced.
+        segments: `Segments` by name, where others are wanted.
+
+    Raises:
+        ValueError: If the wanted network has parts that the other has not.
+    """
+    network = model.network
+    args = network.origin["args"]
+    if all(args[name] == value for name, value in segments.items()):
+        return
+    name, channels = network.origin["name"], network.in_channels
+    model.network = create_model(name, channels, network.num_classes, **args | segments)
+    start_from(model.network, network.state_dict(), model.source)
+    channels_last(model.network)
 
 
 def as_pretrained(

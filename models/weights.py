@@ -10,8 +10,10 @@ from sts_common import counted
 
 from .backbones import MODELS, Backbone, fitting, options_in, spec_of, stated_options
 from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
-from .backbones.contract import FLOW, Weights
+from .backbones.contract import Weights
+from .backbones.layout import FLOW
 
+RGB = 3
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
 
 
@@ -51,18 +53,37 @@ def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options that a checkpoint states of its network, or else its weights show, but for the width."""
     if stated := stated_options(checkpoint):
         return stated
-    return {OPTIONS[name]: value for name, value in arguments_in(checkpoint).items() if name != "width"}
+    arguments = arguments_in(checkpoint)
+    shown = {OPTIONS[name]: value for name, value in arguments.items() if name in OPTIONS and name != "width"}
+    if words := [f"{name}={value}" for name, value in arguments.items() if name not in OPTIONS]:
+        shown["model_args"] = words
+    spec = fitting(checkpoint, plain_weights(checkpoint))
+    if spec is not None and spec.build.kernel_dims == 2:  # 3D networks have names in common
+        shown["model"] = next(name for name, known in MODELS.items() if known is spec)
+    return shown
+
+
+def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return what may be weights in a checkpoint, by plain names."""
+    weights = checkpoint.get("state_dict", checkpoint)
+    named = weights.items() if isinstance(weights, Mapping) else ()
+    return strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor)})
 
 
 def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str, Any]:
     """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`."""
-    weights = checkpoint.get("state_dict", checkpoint)
-    named = weights.items() if isinstance(weights, Mapping) else ()
-    plain = strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor)})
+    plain = plain_weights(checkpoint)
     if (spec := fitting(checkpoint, plain)) is None:
         return {}
-    own = spec.build.in_dialect(plain) or plain
-    return spec.build.shown_by(own, width) if f"{spec.build.first_conv}.weight" in own else {}
+    dialect, own = spec.build.read_dialect(plain)
+    first = (own or plain).get(f"{spec.build.first_conv}.weight")
+    if first is None:
+        return {}
+    shown = spec.build.shown_by(own or plain, width)
+    if spec.build.kernel_dims == 2 and first.shape[1] not in (FLOW, RGB):  # whoever reads images reads stacks
+        stack = {"flow_stack": first.shape[1] // FLOW} if first.shape[1] % FLOW == 0 else {}
+        shown |= stack | dict(spec.build.dialect_arguments.get(dialect, {}))
+    return shown
 
 
 def origin_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,8 +123,8 @@ def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str
     channels, _ = shape_of(weights, source, spec.build)
     network = checkpoint.get("network")
     stated = network.get("args") if isinstance(network, Mapping) else None
-    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else {})
-    return FLOW if channels == layout.channels(FLOW) else channels
+    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else arguments_in(checkpoint))
+    return layout.stream(channels)
 
 
 def load_weights(model: Backbone, weights: Weights, source: str) -> None:

@@ -128,11 +128,15 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     view, (layout, _) = spec.view, split_layout(spec, arguments_from(opt, spec))
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
     step = layout.channels(channels) // channels  # a step of flow may be a stack of frames
-    values = {"sample_duration": view.frames * step, "sample_size": view.size, "clip_stride": view.stride}
-    values |= {"segment_length": step} if view.sampling == "segments" else {}
+    values = {"sample_duration": view.frames * opt.segments * step, "sample_size": view.size}
+    values |= {"clip_stride": view.stride, "segment_length": step}
+    if view.sampling == "dense" and opt.segments > 1:
+        duration = opt.sample_duration if "sample_duration" in opt.given else values["sample_duration"]
+        values["segment_length"] = max(duration // opt.segments, 1)
     arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
-    return {name: value for name, value in (values | SAMPLED[view.sampling]).items() if name not in opt.given}
+    values |= SAMPLED["segments" if opt.segments > 1 else view.sampling]
+    return {name: value for name, value in values.items() if name not in opt.given}
 
 
 def check(opt: Namespace) -> None:
@@ -151,6 +155,8 @@ def check(opt: Namespace) -> None:
     check_multiple(opt.sample_duration, opt.segment_length)
     for name in ("train_sampling", "val_sampling", "test_sampling"):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
+    if opt.init != "random" and opt.pretrain_path:
+        raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
 

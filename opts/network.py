@@ -1,6 +1,6 @@
 """Options of the network and its initial weights."""
 
-from models import MODELS, NORMALISATIONS, SHORTCUTS
+from models import CONSENSUS, IMAGENET, MODELS, NORMALISATIONS, RANDOM, SHORTCUTS
 
 from .option import DISTILL, FUSED, TRAIN, TRAINING, OptionTable
 
@@ -8,14 +8,26 @@ from .option import DISTILL, FUSED, TRAIN, TRAINING, OptionTable
 def add_model_options(table: OptionTable) -> None:
     """Add options of the network and its initial weights."""
     add = table.group("network", "network")
-    add("--model", default="resnext", choices=MODELS, help="architecture")
-    add("--model_depth", default=101, type=int, help="resnext: 50, 101, 152; resnet: 10, 18, 34")
+    add("--model", default="resnext", choices=MODELS, help="architecture, or timm:NAME, an image network of timm")
+    add(
+        "--model_depth",
+        default=101,
+        type=int,
+        help="resnext: 50, 101, 152; resnet: 10, 18, 34; resnet2d: 18, 34, 50, 101, 152; vgg: 11, 13, 16, 19",
+    )
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
     add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
     add("--conv1_t_size", default=7, type=int, help="frames that the first convolution spans; 3 is cheaper")
     add("--conv1_t_stride", default=1, type=int, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
     add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
+    add("--segments", default=1, type=int, help="parts of a clip that the network sees one by one (TSN: 3)")
+    add(
+        "--consensus",
+        default="average",
+        choices=CONSENSUS,
+        help="of their logits before the softmax (TSN), or tle_*: the product of their maps, encoded (TLE)",
+    )
     add(
         "--model_args",
         default=[],
@@ -66,6 +78,22 @@ def add_weights_options(table: OptionTable) -> None:
         scripts=(TRAIN,),
         default="",
         help="hidden_two_stream: checkpoint of a flow network, whose weights classify the estimated flow at first",
+    )
+    add(
+        "--init",
+        role="run",
+        scripts=TRAINING,
+        default=RANDOM,
+        metavar="WEIGHTS",
+        help=f"what a 2D network begins with: {RANDOM}; {IMAGENET}, of torchvision or timm in torch's cache; or a "
+        "file of theirs. A first convolution for other channels than RGB has the mean over these",
+    )
+    add(
+        "--download",
+        role="machine",
+        scripts=TRAINING,
+        action="store_true",
+        help=f"fetch the weights of --init {IMAGENET} if they are not in torch's cache",
     )
     add(
         "--ft_begin_index",

@@ -5,15 +5,46 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .arguments import OPTIONS, arguments_from, arguments_of, check_arguments, parse_arguments, split_layout
+from .arguments import (
+    OPTIONS,
+    arguments_from,
+    arguments_of,
+    check_arguments,
+    parse_arguments,
+    split_layout,
+    split_segments,
+)
 from .contract import Backbone, ModelSpec, Weights
+from .googlenet import GoogLeNet
+from .images import HALF, IMAGENET, view_of_images
 from .resnet import ResNet
+from .resnet2d import ResNet2d
 from .resnext import ResNeXt
+from .timm_networks import PREFIX, timm_spec
+from .vgg import VGG
 
-MODELS: dict[str, ModelSpec] = {
-    "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
-    "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
-}
+
+class Models(dict[str, ModelSpec]):
+    """Entries by name, and beyond those that are listed any image network of timm, as "timm:NAME"."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and name.startswith(PREFIX))
+
+    def __missing__(self, name: str) -> ModelSpec:
+        if name.startswith(PREFIX):
+            return timm_spec(name)
+        raise KeyError(name)
+
+
+MODELS = Models(
+    {
+        "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
+        "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
+        "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
+        "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
+        "googlenet": ModelSpec(GoogLeNet, view=view_of_images(*HALF)),
+    }
+)
 
 __all__ = [
     *("MODELS", "Backbone", "ModelSpec", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
@@ -28,7 +59,7 @@ def spec_of(model: str) -> ModelSpec:
         ValueError: If there is none of this name.
     """
     if model not in MODELS:
-        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}")
+        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}, or {PREFIX}NAME")
     return MODELS[model]
 
 
@@ -46,9 +77,11 @@ def create_model(name: str, in_channels: int, num_classes: int, **arguments: Any
     """
     spec = spec_of(name)
     check_arguments(name, spec, arguments)
-    layout, constructed = split_layout(spec, arguments)
+    layout, others = split_layout(spec, arguments)
+    segments, constructed = split_segments(others)
     network = spec.build(in_channels=layout.channels(in_channels), num_classes=num_classes, **constructed)
     network.layout, network.origin = layout, {"name": name, "args": arguments_of(spec) | arguments}
+    network.divide(segments)
     return network
 
 
@@ -79,8 +112,10 @@ def check_options(model: str, given: Mapping[str, Any], words: Sequence[str] = (
 
 def clip_shape(network: Backbone) -> tuple[int, int, int, int]:
     """Return the shape (C, T, H, W) of a clip as a network wants to see it, outside the table as its first entry."""
-    layout, spec = network.layout, MODELS.get(network.origin.get("name", ""), next(iter(MODELS.values())))
-    return replace(spec, view=replace(spec.view, layout=layout)).clip_shape(network.in_channels)
+    name = network.origin.get("name", "")
+    spec = MODELS[name if name in MODELS else next(iter(MODELS))]
+    view = replace(spec.view, layout=network.layout, frames=spec.view.frames * network.segments)
+    return replace(spec, view=view).clip_shape(network.in_channels)
 
 
 def arch_of(model: str, depth: int | None) -> str:
@@ -112,7 +147,8 @@ def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 def fitting(checkpoint: Mapping[str, Any], weights: Weights) -> ModelSpec | None:
     """Return the entry of `MODELS` whose weights a checkpoint holds; None if nothing tells.
 
-    That is the one that it names, else the first whose first convolution and classifier have these names.
+    That is the one that it names, else the first whose first convolution and classifier have these names, and that
+    has these dimensions.
 
     Args:
         checkpoint: Its content.
@@ -123,4 +159,4 @@ def fitting(checkpoint: Mapping[str, Any], weights: Weights) -> ModelSpec | None
     named |= stated_options(checkpoint)
     if isinstance(model := named.get("model"), str) and model in MODELS:
         return MODELS[model]
-    return next((spec for spec in MODELS.values() if spec.build.in_dialect(weights) is not None), None)
+    return next((spec for spec in MODELS.values() if spec.build.may_be(weights)), None)

@@ -7,7 +7,9 @@ from typing import Any, get_type_hints
 
 from sts_common.typed import check_types
 
-from .contract import COLOUR_ORDERS, FLOW_ORDERS, Layout, ModelSpec
+from .consensus import CONSENSUS, Segments
+from .contract import ModelSpec
+from .layout import COLOUR_ORDERS, FLOW_ORDERS, Layout
 
 # Argument -> option; all others are given by `--model_args`.
 OPTIONS = {
@@ -18,9 +20,11 @@ OPTIONS = {
     "conv1_t_size": "conv1_t_size",
     "conv1_t_stride": "conv1_t_stride",
     "no_max_pool": "no_max_pool",
+    "segments": "segments",
+    "consensus": "consensus",
 }
 GIVEN = ("in_channels", "num_classes")  # by the stream and the labels
-CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS}
+CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS, "consensus": CONSENSUS}
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 REQUIRED = inspect.Parameter.empty
 
@@ -28,11 +32,11 @@ REQUIRED = inspect.Parameter.empty
 def arguments_of(spec: ModelSpec) -> dict[str, Any]:
     """Return the arguments of a network and their defaults, `REQUIRED` for none.
 
-    They are those of its constructor, and the fields of its layout.
+    They are those of its constructor, the fields of its layout and those of its segments.
     """
     parameters = inspect.signature(spec.build).parameters
     taken = {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
-    return taken | spec.view.layout._asdict()
+    return taken | spec.view.layout._asdict() | Segments()._asdict()
 
 
 def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) -> None:
@@ -49,12 +53,25 @@ def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) ->
     ]:
         raise ValueError(f"--model {name}: needs {in_words(missing)}")
     build = spec.build.__init__ if isinstance(spec.build, type) else spec.build
-    check_types(f"--model {name}", get_type_hints(build) | get_type_hints(Layout), arguments)
+    check_types(f"--model {name}", get_type_hints(build) | get_type_hints(Layout) | get_type_hints(Segments), arguments)
     for argument, value in arguments.items():
         if value not in CHOICES.get(argument, (value,)):
-            raise ValueError(f"--model_args {argument}={value}: choose one of {', '.join(CHOICES[argument])}")
-    if arguments.get("flow_stack", 1) < 1:
-        raise ValueError(f"--model_args flow_stack={arguments['flow_stack']}: a stack has at least one pair")
+            stated = option_of(argument).replace("=VALUE", f"={value}")
+            raise ValueError(f"{stated}: choose one of {', '.join(CHOICES[argument])}")
+    check_stacks(spec.view.layout._replace(**{k: v for k, v in arguments.items() if k in Layout._fields}))
+
+
+def check_stacks(layout: Layout) -> None:
+    """Refuse stacks of nothing, and such of which nobody could tell which stream they are of; raises ValueError."""
+    if layout.flow_stack < 1:
+        raise ValueError(f"--model_args flow_stack={layout.flow_stack}: a stack has at least one pair")
+    if layout.frame_stack < 1:
+        raise ValueError(f"--model_args frame_stack={layout.frame_stack}: a stack has at least one frame")
+    if 2 * layout.flow_stack == 3 * layout.frame_stack:
+        raise ValueError(
+            f"--model_args flow_stack={layout.flow_stack} frame_stack={layout.frame_stack}: both have "
+            f"{2 * layout.flow_stack} channels; leave out that of the other stream"
+        )
 
 
 def in_words(arguments: Iterable[str]) -> str:
@@ -117,6 +134,12 @@ def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: S
 
 
 def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[Layout, dict[str, Any]]:
-    """Return the layout that a network reads with some arguments, and those of its constructor."""
+    """Return the layout that a network reads with some arguments, and the other arguments."""
     fields = {name: value for name, value in arguments.items() if name in Layout._fields}
     return spec.view.layout._replace(**fields), {n: v for n, v in arguments.items() if n not in fields}
+
+
+def split_segments(arguments: Mapping[str, Any]) -> tuple[Segments, dict[str, Any]]:
+    """Return the segments that a network sees with some arguments, and the other arguments."""
+    fields = {name: value for name, value in arguments.items() if name in Segments._fields}
+    return Segments(**fields), {n: v for n, v in arguments.items() if n not in fields}

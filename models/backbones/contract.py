@@ -2,62 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .output import Output
+from .consensus import Consensus, Segments, join_segments, make_consensus, split_segments
+from .layout import AS_THEY_ARE, Layout
+from .output import POOLED, Output
 
-FLOW = 2  # channels of a frame of flow
-POOLED = "avgpool"  # the feature that the classifier reads
 PREACT = "_preact"  # ends the names of stages before their last ReLU
-FLOW_ORDERS = ("interleaved", "rotated")
-COLOUR_ORDERS = ("rgb", "bgr")
+CONSENSUS = "consensus"  # the module that learns with the classifier
 RANKS = {4: torch.channels_last, 5: torch.channels_last_3d}
 Weights = Mapping[str, Tensor]
-
-
-class Layout(NamedTuple):
-    """Arrangement of the channels that a network reads, in place of those that clips have.
-
-    Attributes:
-        flow_stack: Pairs L of flow that are the channels of one time step, (N, 2, S L, H, W) -> (N, 2 L, S, H, W);
-            1 leaves each frame a step.
-        flow_order: "interleaved" has x1 y1 x2 y2 ... (Wang et al., TSN); "rotated" the first pair after all others, as
-            the published weights of jeffreyhuang1/two-stream-action-recognition.
-        colour_order: "bgr" for weights that were made with OpenCV or Caffe.
-    """
-
-    flow_stack: int = 1
-    flow_order: str = "interleaved"
-    colour_order: str = "rgb"
-
-    def channels(self, stream: int) -> int:
-        """Return the channels of a time step for a stream of so many: 2 is flow."""
-        return stream * self.flow_stack if stream == FLOW else stream
-
-    def __call__(self, clips: Tensor) -> Tensor:
-        """Arrange clips (N, C, T, H, W).
-
-        Raises:
-            ValueError: If flow has not whole stacks.
-        """
-        if clips.shape[1] == 3 and self.colour_order == "bgr":
-            return clips.flip(1)
-        if clips.shape[1] != FLOW or self.flow_stack == 1:
-            return clips
-        if clips.shape[2] % self.flow_stack:
-            raise ValueError(
-                f"--sample_duration {clips.shape[2]}: the network reads flow in stacks of {self.flow_stack} pairs; "
-                "choose a multiple"
-            )
-        pairs = clips.unflatten(2, (-1, self.flow_stack)).permute(0, 3, 1, 2, 4, 5)  # N, L, xy, S, H, W
-        return (pairs.roll(-1, 1) if self.flow_order == "rotated" else pairs).flatten(1, 2)
-
-
-AS_THEY_ARE = Layout()
 
 
 class Backbone(nn.Module):
@@ -73,9 +31,13 @@ class Backbone(nn.Module):
         classifier: The linear layer that gives the logits of `POOLED`.
         has_preact: Whether each stage's map is there before its last ReLU as well, as "<stage>_preact".
         dialects: Published forms of the weights' names: {what they are called: {beginning of a name: in its place}}.
+        dialect_arguments: What else whoever wrote a dialect did otherwise: arguments of the layout, by dialect.
+        kernel_dims: Dimensions of the kernel of the first convolution, 2 or 3; None where its weights do not tell the
+            network from others of the same names.
         feature_channels: Channels of each entry of `Output.features`, in forward order.
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
+        segments: Parts of a clip that the network sees one by one; 1 is the clip as a whole.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
 
@@ -84,9 +46,12 @@ class Backbone(nn.Module):
     classifier: ClassVar[str]
     has_preact: ClassVar[bool] = False
     dialects: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    dialect_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    kernel_dims: ClassVar[int | None] = None
     feature_channels: dict[str, int]
     layout: Layout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
+    segments: int = 1
     origin: Mapping[str, Any] = {}
 
     @property
@@ -95,23 +60,57 @@ class Backbone(nn.Module):
         name, depth = self.origin["name"], self.origin["args"].get("depth")
         return name if depth is None else f"{name}-{depth}"
 
+    @property
+    def consensus(self) -> Consensus | None:
+        """Return what joins the segments; None takes their mean, if there are several."""
+        return cast("Consensus | None", self._modules.get(CONSENSUS))
+
     def forward(self, clips: Tensor) -> Output:
-        features = self.forward_features(self.layout(clips))
+        features = self.forward_features(split_segments(self.layout(clips), self.segments))
+        if self.consensus is not None:
+            return self.consensus(features, self.classify)
+        if self.segments > 1:
+            features[POOLED] = features[POOLED].unflatten(0, (-1, self.segments)).mean(1)
         return Output(self.classify(features[POOLED]), features)
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         """Compute the stages' maps (N, C, T, H, W) and `POOLED`, (N, C), in forward order.
 
         Each stage reads the map of the one before it, so that the logits have a gradient there: a 2D network merges the
-        frames of what it has split, which copies nothing.
+        frames of what it has split, which copies nothing. `keep` does so for segments.
         """
         raise NotImplementedError
+
+    def keep(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a map of segments (N K, C, t, h, w) as one of clips (N, C, K t, h, w), and that as it was.
+
+        The first is the feature, and the next stage reads the second, which copies nothing with channels last.
+        """
+        if self.segments == 1:
+            return x, x
+        joined = join_segments(x, self.segments)
+        return joined, split_segments(joined, self.segments)
+
+    def divide(self, segments: Segments) -> None:
+        """See a clip in segments, and join them; the classifier of encoded maps is a fresh one."""
+        last = [name for name in self.feature_channels if name != POOLED][-1]
+        self.segments = segments.segments
+        consensus = make_consensus(segments, last, self.feature_channels[last])
+        if consensus is None:
+            return
+        setattr(self, CONSENSUS, consensus)
+        if consensus.size:
+            self.leave_out_head()
+            self.feature_channels[POOLED] = consensus.size
+            self.put_classifier(nn.Linear(consensus.size, self.num_classes))
+
+    def leave_out_head(self) -> None:
+        """Do without the layers between the last stage and the classifier, for maps are encoded in their place."""
 
     @property
     def in_channels(self) -> int:
         """Return the channels of a frame of the clips that it takes."""
-        channels = cast(int, self.get_submodule(self.first_conv).in_channels)
-        return FLOW if channels == self.layout.channels(FLOW) else channels
+        return self.layout.stream(cast(int, self.get_submodule(self.first_conv).in_channels))
 
     def get_classifier(self) -> nn.Linear:
         """Return the linear layer that gives the logits."""
@@ -133,12 +132,16 @@ class Backbone(nn.Module):
 
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a freshly initialised one."""
+        self.put_classifier(nn.Linear(self.num_features, num_classes))
+
+    def put_classifier(self, classifier: nn.Linear) -> None:
+        """Replace the classifier."""
         parent, _, name = self.classifier.rpartition(".")
-        setattr(self.get_submodule(parent), name, nn.Linear(self.num_features, num_classes))
+        setattr(self.get_submodule(parent), name, classifier)
 
     def stage_of(self, name: str) -> int:
         """Return where a module, parameter or feature belongs: 0 the stem, then the stages, last the classifier."""
-        if within(name, self.classifier):
+        if within(name, self.classifier) or within(name, CONSENSUS):
             return len(self.stages) + 1
         if name == POOLED:
             return len(self.stages)
@@ -153,12 +156,24 @@ class Backbone(nn.Module):
     @classmethod
     def in_dialect(cls, weights: Weights) -> dict[str, Tensor] | None:
         """Return weights of any of the dialects by their own names; None if they are those of another network."""
+        return cls.read_dialect(weights)[1]
+
+    @classmethod
+    def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
+        """Return the dialect of weights, "" for their own names, and them by these names; None as `in_dialect`."""
         needed = {f"{cls.first_conv}.weight", f"{cls.classifier}.weight"}
-        for renamings in ({}, *cls.dialects.values()):
+        dialects: dict[str, Mapping[str, str]] = {"": {}, **cls.dialects}
+        for dialect, renamings in dialects.items():
             named = {renamed(name, renamings): tensor for name, tensor in weights.items()}
             if needed <= named.keys():
-                return named
-        return None
+                return dialect, named
+        return "", None
+
+    @classmethod
+    def may_be(cls, weights: Weights) -> bool:
+        """Return whether weights have the names and dimensions of this network's."""
+        own = cls.in_dialect(weights)
+        return own is not None and cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
 
 
 def renamed(name: str, renamings: Mapping[str, str]) -> str:
@@ -211,7 +226,7 @@ class ModelSpec:
 
     def clip_shape(self, channels: int) -> tuple[int, int, int, int]:
         """Return the shape (C, T, H, W) of a clip of frames of so many channels, as it wants to see it."""
-        frames = self.view.frames * (self.view.layout.flow_stack if channels == FLOW else 1)
+        frames = self.view.frames * self.view.layout.channels(channels) // channels
         return channels, frames, self.view.size, self.view.size
 
 

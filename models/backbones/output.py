@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+POOLED = "avgpool"  # the feature that the classifier reads
+
 
 class Output(NamedTuple):
     """Result of a forward pass.

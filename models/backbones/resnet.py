@@ -108,7 +108,7 @@ class ResidualTrunk(Backbone):
     """
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {name: (name,) for name in STAGES}
-    first_conv, classifier, has_preact = "conv1", "fc", True
+    first_conv, classifier, has_preact, kernel_dims = "conv1", "fc", True, 3
 
     def __init__(
         self,
@@ -150,10 +150,11 @@ class ResidualTrunk(Backbone):
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         features: dict[str, Tensor] = {}
         for stage in STAGES:
-            for block in self.get_submodule(stage).children():
-                preact = block(x)
-                x = F.relu(preact)  # not in place: `preact` may be kept
-            features |= {stage + PREACT: preact, stage: x}
+            *blocks, last = self.get_submodule(stage).children()
+            for block in blocks:
+                x = F.relu(block(x))
+            features[stage + PREACT], preact = self.keep(last(x))
+            features[stage], x = self.keep(F.relu(preact))  # not in place: `preact` may be kept
         return features | {POOLED: x.mean((2, 3, 4))}
 
     @classmethod

@@ -55,13 +55,22 @@ def fold_batch_norms(network: Backbone, clip_shape: Sequence[int]) -> None:
     for after in (True, False):
         for first, second in pairs:
             layer, norm = (first, second) if after else (second, first)
-            fitting = isinstance(network.get_submodule(norm.name), _BatchNorm) and norm.name not in done
+            there = network.get_submodule(norm.name)
+            fitting = isinstance(there, _BatchNorm) and norm.name not in done
+            fitting = fitting and (after or isinstance(what_follows(there), nn.Identity))
             own = network.get_submodule(layer.name)
             fused = (fused_after if after else fused_before)(own, norm) if fitting else None
             if fused is not None:
                 network.set_submodule(layer.name, fused)
-                network.set_submodule(norm.name, nn.Identity())
+                network.set_submodule(norm.name, what_follows(there))
                 done.add(norm.name)
+
+
+def what_follows(norm: nn.Module) -> nn.Module:
+    """Return what a batch norm does beside normalising: in timm's networks some have the activation in them."""
+    within = [getattr(norm, name, None) for name in ("drop", "act")]
+    layers = [layer for layer in within if isinstance(layer, nn.Module) and not isinstance(layer, nn.Identity)]
+    return nn.Sequential(*layers) if layers else nn.Identity()
 
 
 def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, Call]]:

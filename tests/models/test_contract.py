@@ -259,6 +259,10 @@ def test_rare_arguments_reach_the_constructor_and_the_checkpoint():
             "flow_stack": 2,
             "flow_order": "interleaved",
             "colour_order": "rgb",
+            "frame_stack": 1,
+            "segments": 1,
+            "consensus": "average",
+            "encoding_size": 0,
         },
     }
 
