@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from flow.motionnet import MotionNet, MotionObjective
 from flow.motionnet.network import whole_flow
 
-from .backbones import Backbone
+from .backbones.contract import within
+from .backbones.hidden_two_stream import HiddenTwoStream
 from .mixing import Mixing
 from .streams import StreamNetwork
 from .tasks import Batch, Classify, Task
-from .weights import load_weights, weights_of
+from .weights import load_weights, strip_prefix, weights_of
 
 MOTION = ("off", "alone", "joint")
 JOINT_SSIM = 0.1  # of the weights that SSIM has alone, as published
@@ -119,8 +120,13 @@ def start_temporal(model: StreamNetwork, checkpoint: Mapping[str, Any], source: 
     motion_of(model)
     if checkpoint.get("stream", "flow") != "flow":
         raise ValueError(f"--temporal_path {source}: reads {checkpoint['stream']}, not flow")
-    temporal = cast(Backbone, model.network.temporal)
-    load_weights(temporal, weights_of(checkpoint, source), source)
+    network = cast(HiddenTwoStream, model.network)
+    plain, temporal = strip_prefix(weights_of(checkpoint, source)), network.temporal
+    weights = {name: x for name, x in network.state_dict().items() if name.startswith("motion.")}
+    for name, x in (temporal.in_dialect(plain) or plain).items():
+        head = within(name, temporal.classifier)
+        weights[f"fc{name.removeprefix(temporal.classifier)}" if head else f"temporal.{name}"] = x
+    load_weights(network, weights, source)
 
 
 class LearnMotion(Task):

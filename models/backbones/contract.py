@@ -110,7 +110,12 @@ class Backbone(nn.Module):
     @property
     def in_channels(self) -> int:
         """Return the channels of a frame of the clips that it takes."""
-        return self.layout.stream(cast(int, self.get_submodule(self.first_conv).in_channels))
+        return self.channels_of_stream(self.layout, cast(int, self.get_submodule(self.first_conv).in_channels))
+
+    @classmethod
+    def channels_of_stream(cls, layout: Layout, channels: int) -> int:
+        """Return the channels of a frame of the stream that a first convolution of so many channels reads."""
+        return layout.stream(channels)
 
     def get_classifier(self) -> nn.Linear:
         """Return the linear layer that gives the logits."""

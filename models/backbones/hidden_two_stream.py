@@ -1,20 +1,23 @@
 """Hidden Two-Stream (Zhu et al., ACCV 2018, https://arxiv.org/abs/1704.00389): frames, their flow, its class."""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from flow.motionnet import MotionNet
 from flow.motionnet.network import whole_flow
 
+from .consensus import Segments
 from .contract import Backbone
-from .images import MOTION
+from .images import MOTION, ImageNetwork
 from .layout import FLOW, Layout
 from .resnet2d import ResNet2d
 from .vgg import VGG
 
 BOUND = 20.0  # pixels: larger flow is cut, as that which a temporal network was trained on
-TEMPORAL: dict[str, type[Backbone]] = {"resnet2d": ResNet2d, "vgg": VGG}
+# What classifies the estimated flow, and the dropout that it is trained with (Wang et al., 2015).
+TEMPORAL: dict[str, tuple[type[ImageNetwork], Any]] = {"vgg": (VGG, (0.9, 0.8)), "resnet2d": (ResNet2d, 0.7)}
 
 
 class HiddenTwoStream(Backbone):
@@ -35,9 +38,9 @@ class HiddenTwoStream(Backbone):
         ValueError: If the stream is not RGB, or there is no such network.
     """
 
-    kernel_dims: ClassVar = 2
-    first_conv: ClassVar = "motion.encoder.0.0.0"
-    learning_rates = {"motion": 1e-3}  # noqa: RUF012 - a run that trains the motion alone replaces it
+    stages: Mapping[str, Sequence[str]]  # type: ignore[misc]
+    first_conv, classifier = "motion.encoder.0.0.0", "fc"
+    learning_rates: Mapping[str, float]
 
     def __init__(
         self,
@@ -52,22 +55,36 @@ class HiddenTwoStream(Backbone):
     ) -> None:
         super().__init__()
         if in_channels != 3:
-            raise ValueError(f"--model hidden_two_stream reads RGB, not {in_channels} channels: use --modality RGB")
+            raise ValueError("--model hidden_two_stream reads RGB and estimates flow: use --modality RGB")
         if temporal not in TEMPORAL:
             raise ValueError(f"--model_args temporal={temporal}: choose one of {', '.join(TEMPORAL)}")
-        self.motion = MotionNet(frames, motion_width)
-        stack = Layout(flow_stack=frames - 1)
-        self.temporal = TEMPORAL[temporal](
-            in_channels=stack.channels(FLOW), num_classes=num_classes, depth=depth, width=width
-        )
+        self.motion, stack = MotionNet(frames, motion_width), Layout(flow_stack=frames - 1)
+        build, dropout = TEMPORAL[temporal]
+        channels = stack.channels(FLOW)
+        self.temporal = build(in_channels=channels, num_classes=num_classes, depth=depth, width=width, dropout=dropout)
+        self.fc = self.temporal.get_classifier()
+        parent, _, name = self.temporal.classifier.rpartition(".")
+        setattr(self.temporal.get_submodule(parent), name, nn.Identity())
         self.temporal.layout = stack
-        self.stages = {n: tuple(f"temporal.{module}" for module in ms) for n, ms in self.temporal.stages.items()}  # type: ignore[misc]
-        self.classifier = f"temporal.{self.temporal.classifier}"  # type: ignore[misc]
+        self.stages = dict.fromkeys(self.temporal.stages, ())  # see `stage_of`
         self.feature_channels = self.temporal.feature_channels
+        self.learning_rates = {"motion": 1e-3}
 
-    @property
-    def in_channels(self) -> int:
+    @classmethod
+    def channels_of_stream(cls, layout: Layout, channels: int) -> int:
         return 3
+
+    def stage_of(self, name: str) -> int:
+        """Return where a module, parameter or feature belongs; the estimation of motion is the stem."""
+        part, _, rest = name.partition(".")
+        return self.temporal.stage_of(rest) if part == "temporal" and rest else super().stage_of(name)
+
+    def divide(self, segments: Segments) -> None:
+        super().divide(segments)
+        self.temporal.segments = segments.segments  # which joins the maps of its stages
+
+    def leave_out_head(self) -> None:
+        self.temporal.leave_out_head()
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         flow = whole_flow(self.motion, x).transpose(1, 2)  # N, 2, T - 1, H, W
