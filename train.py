@@ -9,11 +9,11 @@ from argparse import Namespace
 from functools import partial
 
 from datasets import SINGLE_STREAMS, build_annotation, build_loader, build_recipe, check_data
-from engine import build_run, build_settings, check_results, full_rate, setup
+from engine import build_run, build_settings, check_results, checkpoint, full_rate, setup
 from engine.command import cli, naming
-from models import Classify, create_mixing, frozen_norms, start_stream
+from models import create_mixing, create_task, frozen_norms, start_stream, start_temporal
 from opts import CLIP, TRAIN, parse_opts
-from workflows.training.session import choose_start, complete, describe_data, run_info, task_groups
+from workflows.training.session import COLUMNS, choose_start, complete, describe_data, run_info, task_groups
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -34,11 +34,14 @@ def main(opt: Namespace) -> dict[str, float]:
     names = annotation.class_names("train")
 
     model = start_stream(opt, stream, state, source, len(names), resuming=resuming)
+    if opt.temporal_path and not resuming:
+        start_temporal(model, checkpoint.load(opt.temporal_path), opt.temporal_path)
     check_data(opt, state, source, stream, names if resuming else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine)
-    task = Classify(model, frozen, create_mixing(opt.mixup, opt.cutmix), label_smoothing=opt.label_smoothing).to(device)
+    mixing = create_mixing(opt.mixup, opt.cutmix)
+    task = create_task(model, frozen, mixing, label_smoothing=opt.label_smoothing, motion=opt.motion).to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
@@ -47,7 +50,7 @@ def main(opt: Namespace) -> dict[str, float]:
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    return complete(run, model, train, val, compile_mode=opt.compile)
+    return complete(run, model, train, val, COLUMNS[opt.motion], compile_mode=opt.compile)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
-from .flows import BACKENDS, FLOWS, available, build_flow
+from .flows import BACKENDS, FLOWS, LEARNED, available, build_flow
 from .pairs import FlowSolver
 from .recorded import rebuild_flow, recorded_encoding, solved_levels, suits_gpu
 from .tvl1.parameters import PRESETS
@@ -11,6 +11,7 @@ from .tvl1.tensor_solver import pairs_at_once
 __all__ = [
     "BACKENDS",
     "FLOWS",
+    "LEARNED",
     "PRESETS",
     "QUANTISATIONS",
     "FlowSolver",

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from .motionnet import motionnet
 from .opencv import dis, farneback
 from .pairs import FlowSolver
 from .raft import raft
@@ -19,8 +20,10 @@ FLOWS: dict[str, dict[str, Callable[..., FlowSolver]]] = {
     },
     "dis": {"opencv": solvers.without_preset(dis)},
     "farneback": {"opencv": solvers.without_preset(farneback)},
+    "motionnet": {"torch": solvers.without_preset(motionnet, takes_device=True)},
     "raft": {"torch": solvers.without_preset(raft, takes_device=True)},
 }
+LEARNED = {"motionnet": "MotionNet", "raft": "RAFT"}  # flows that need a file of weights
 BACKENDS = ("auto", *FLOWS["tvl1"])
 
 

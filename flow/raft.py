@@ -1,9 +1,5 @@
 """RAFT (Teed and Deng, ECCV 2020): a learned flow, computed by torchvision's network from weights on the disk."""
 
-import hashlib
-import pickle
-import struct
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +8,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .learned import digest, read_weights
 from .tvl1.tensors import solve
 
 SMALLEST = 128  # sides for which the coarsest correlations still have two cells
 HOW_TO_GET = (
     'python -c "import torch, torchvision.models.optical_flow as f; '
     "torch.save(f.Raft_Large_Weights.DEFAULT.get_state_dict(), 'raft_large.pth')\""
-)
-# What torch.load raises on bytes that are no checkpoint.
-MALFORMED = (
-    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, OverflowError, struct.error),
-    pickle.UnpicklingError,
 )
 
 
@@ -51,7 +43,8 @@ def raft(
         if type(value) is not int or value < 1:
             raise ValueError(f"raft needs {name} >= 1, a whole number, got {value!r}")
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    return RaftFlow(build_network(read_weights(Path(weights)), weights), iterations, batch_size, device)
+    state = read_weights(Path(weights), f"to get RAFT's weights: {HOW_TO_GET}")
+    return RaftFlow(build_network(state, weights), iterations, batch_size, device)
 
 
 class RaftFlow:
@@ -108,26 +101,6 @@ def margins(height: int, width: int) -> tuple[int, int, int, int]:
     """Return (left, right, top, bottom) that make both sides multiples of 8 and at least `SMALLEST`."""
     extra_x, extra_y = (max(SMALLEST, -(-side // 8) * 8) - side for side in (width, height))
     return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
-
-
-def read_weights(path: Path) -> Any:
-    """Read a file of tensors onto the CPU."""
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file; to get RAFT's weights: {HOW_TO_GET}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's doubts about foreign pickles: the error below says it
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except MALFORMED as error:
-        raise ValueError(f"{path}: damaged, or not a file of tensors; to get RAFT's weights: {HOW_TO_GET}") from error
-
-
-def digest(network: nn.Module) -> str:
-    """Return the start of the SHA-256 of all weights: the same however the file was written."""
-    total = hashlib.sha256()
-    for name, tensor in sorted(network.state_dict().items()):
-        total.update(name.encode() + tensor.numpy().tobytes())
-    return total.hexdigest()[:12]
 
 
 def build_network(state: Any, path: str | Path) -> nn.Module:

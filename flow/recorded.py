@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from .encoding import encode
-from .flows import build_flow
+from .flows import LEARNED, build_flow
 from .pairs import FlowSolver
 
 Record = Mapping[str, Any]
@@ -25,11 +25,11 @@ def rebuild_flow(record: Record, *, device: str | None = None, threads: int | No
         threads: As for `build_flow`.
 
     Raises:
-        ValueError: RAFT, whose weights a record does not hold, or what this machine cannot compute.
+        ValueError: A learned flow, whose weights a record does not hold, or what this machine cannot compute.
     """
     name, parameters = record.get("algorithm", "tvl1"), record.get("parameters", {})
-    if name == "raft":
-        raise ValueError("was made with RAFT's flow, which needs weights that are not stored here")
+    if name in LEARNED:
+        raise ValueError(f"was made with {LEARNED[name]}'s flow, which needs weights that are not stored here")
     backend = "opencv" if parameters.get("gamma") else "auto"
     return build_flow(name, backend, device=device, threads=threads, **parameters)
 

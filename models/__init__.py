@@ -5,6 +5,7 @@ streams.py  a network with the stream it reads and its normalisation;  starting.
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 pretrained.py  weights of ImageNet, for streams of any channels
 distill/    DISTILLERS: losses between the Outputs of student and teacher
+motion.py   LearnMotion without labels, and ClassifyByMotion beside classes
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
 inference/  networks compiled, folded, with wider groups, and as one module to export
@@ -25,6 +26,7 @@ from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .mixing import Mixing, create_mixing
+from .motion import MOTION, ClassifyByMotion, LearnMotion, create_task, start_temporal
 from .normalisation import NORMALISATIONS
 from .pretrained import IMAGENET, RANDOM
 from .starting import load_stream, restore_stream, start_stream
@@ -41,13 +43,16 @@ __all__ = [
     "IMAGENET",
     "LEVELS",
     "MODELS",
+    "MOTION",
     "NORMALISATIONS",
     "NORMS",
     "PROJECT",
     "RANDOM",
     "SHORTCUTS",
     "Classify",
+    "ClassifyByMotion",
     "Distill",
+    "LearnMotion",
     "LinearCKA",
     "Mixing",
     "Output",
@@ -59,6 +64,7 @@ __all__ = [
     "create_distiller",
     "create_mixing",
     "create_model",
+    "create_task",
     "estimate",
     "evidence",
     "frozen_norms",
@@ -71,5 +77,6 @@ __all__ = [
     "parameter_groups",
     "restore_stream",
     "start_stream",
+    "start_temporal",
     "stream_weights",
 ]

@@ -79,7 +79,7 @@ def restore_stream(
     if num_classes not in (None, classes):
         raise ValueError(f"{source}: weights for {counted(classes, 'class')}, not {num_classes}: check --n_classes")
     network = create_model(origin["name"], stream.channels, classes, **origin["args"])
-    expected = network.layout.channels(stream.channels)
+    expected = network.get_submodule(network.first_conv).in_channels
     if channels != expected:
         raise ValueError(
             f"{source}: weights for {counted(channels, 'input channel')}, but the {stream.name} stream has "

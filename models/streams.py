@@ -77,23 +77,35 @@ class StreamNetwork(nn.Module):
         return self.network.num_classes
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
+        clips = self.inputs(batch)
+        count = len(batch[self.view])
+        out: Output = self.network(clips)
+        if len(clips) == count:
+            return out
+        return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})
+
+    def inputs(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """Return the clips (N, C, T, H, W) of a batch as the network takes them: its view, normalised.
+
+        There are more of them than in the batch where `largest` has batches filled up.
+
+        Raises:
+            ValueError: If the batch lacks the view.
+        """
         if self.view not in batch:
             there = ", ".join(name for name, value in batch.items() if getattr(value, "ndim", 0) == 5)
             raise ValueError(
                 f"the batch has no {self.view}, which the network reads, but {there or 'no clips'}: open the videos "
                 f"with its stream, and cut the clips with ClipOptions(streams=['{self.view}', ...])"
             )
-        clips, count = batch[self.view], len(batch[self.view])
+        clips = batch[self.view]
         if self.largest is not None and not self.training:
-            self.largest = max(self.largest, count)
+            self.largest = max(self.largest, len(clips))
             clips = filled_up(clips, self.largest)
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
-        out: Output = self.network(normalise(clips, self.mean, self.std, dtype))
-        if len(clips) == count:
-            return out
-        return Output(out.logits[:count], {name: feature[:count] for name, feature in out.features.items()})
+        return normalise(clips, self.mean, self.std, dtype)
 
 
 def filled_up(clips: Tensor, count: int) -> Tensor:

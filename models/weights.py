@@ -124,7 +124,7 @@ def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str
     network = checkpoint.get("network")
     stated = network.get("args") if isinstance(network, Mapping) else None
     layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else arguments_in(checkpoint))
-    return layout.stream(channels)
+    return spec.build.channels_of_stream(layout, channels)
 
 
 def load_weights(model: Backbone, weights: Weights, source: str) -> None:

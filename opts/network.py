@@ -2,7 +2,7 @@
 
 from models import CONSENSUS, IMAGENET, MODELS, NORMALISATIONS, RANDOM, SHORTCUTS
 
-from .option import DISTILL, FUSED, TRAINING, OptionTable
+from .option import DISTILL, FUSED, TRAIN, TRAINING, OptionTable
 
 
 def add_model_options(table: OptionTable) -> None:
@@ -71,6 +71,13 @@ def add_weights_options(table: OptionTable) -> None:
         scripts=TRAINING,
         default="",
         help="checkpoint to fine-tune",
+    )
+    add(
+        "--temporal_path",
+        role="run",
+        scripts=(TRAIN,),
+        default="",
+        help="hidden_two_stream: checkpoint of a flow network, whose weights classify the estimated flow at first",
     )
     add(
         "--init",

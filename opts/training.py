@@ -1,7 +1,7 @@
 """Options of the optimisation and of distillation."""
 
 from engine import OPTIMIZERS, SCHEDULES
-from models import DISTILLERS, LEVELS, NORMS, PROJECT
+from models import DISTILLERS, LEVELS, MOTION, NORMS, PROJECT
 
 from .option import DISTILL, SCRIPTS, TRAIN, TRAINING, OptionTable
 
@@ -39,6 +39,13 @@ def add_training_options(table: OptionTable) -> None:
         default=0.0,
         type=float,
         help="alpha of CutMix; 0: off; with both, one is drawn per batch",
+    )
+    add(
+        "--motion",
+        scripts=(TRAIN,),
+        default="off",
+        choices=MOTION,
+        help="hidden_two_stream: learn motion from frames alone, without labels, or jointly with the classes",
     )
 
 

@@ -33,7 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--flow", default="tvl1", choices=FLOWS, help="algorithm; networks expect tvl1")
     add("--backend", default="auto", choices=BACKENDS, help="of tvl1; auto: cuda with a GPU, or native")
     add("--preset", default="opencv", choices=PRESETS, help="of tvl1")
-    add("--flow_weights", type=Path, metavar="PATH", help="of raft")
+    add("--flow_weights", type=Path, metavar="PATH", help="of raft or motionnet")
     add("--bound", type=float, default=20.0, help="pixels that become grey level 255")
     add("--quant", default="truncate", choices=QUANTISATIONS, help="zero flow: level 127 or 128")
     solver = "of the solver, e.g. warps=3"

@@ -48,7 +48,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     computed.add_argument("--flow", default="tvl1", choices=FLOWS, help="algorithm")
     computed.add_argument("--backend", default="auto", choices=BACKENDS, help="what computes it")
     computed.add_argument("--preset", default="opencv", choices=PRESETS, help="default parameters")
-    computed.add_argument("--flow_weights", help="weights of --flow raft")
+    computed.add_argument("--flow_weights", help="weights of --flow raft or motionnet")
     computed.add_argument("--fps", type=frame_rate, default=25.0, help="frames per second looked at, or source")
     computed.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

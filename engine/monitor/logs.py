@@ -4,6 +4,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from math import nan
 from pathlib import Path
 from queue import Full
 from typing import TYPE_CHECKING, Any
@@ -41,10 +42,11 @@ class TsvLog:
 
 
 def total(metrics: Mapping[str, float], name: str) -> float:
-    """Return the metric called `name`, or the sum of those called "name_*"."""
+    """Return the metric called `name`, or the sum of those called "name_*"; NaN where there are none."""
     if name in metrics:
         return metrics[name]
-    return float(sum(value for key, value in metrics.items() if key.startswith(f"{name}_")))
+    parts = [value for key, value in metrics.items() if key.startswith(f"{name}_")]
+    return float(sum(parts)) if parts else nan
 
 
 class JsonLog:

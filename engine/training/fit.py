@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from math import nan
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -193,6 +192,12 @@ class Saving:
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
 
+def in_words(means: Mapping[str, float], subset: str = "") -> str:
+    """Format the loss of an epoch, and its accuracy where there are classes."""
+    accuracy = f"  {subset}acc {means['acc']:.3f}" if "acc" in means else ""
+    return f"{subset}loss {means['loss']:.4f}{accuracy}"
+
+
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
     epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
@@ -218,10 +223,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
-    log.info(
-        "%s  lr %.2g  loss %.4f  acc %.3f  val loss %.4f  val acc %.3f",
-        *(label, lr, trained["loss"], trained.get("acc", nan), tested["loss"], tested.get("acc", nan)),
-    )
+    log.info("%s  lr %.2g  %s  %s", label, lr, in_words(trained), in_words(tested, "val "))
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
     if (score := (tested.get("acc", 0.0), -tested["loss"])) > run.best:  # without labels the loss alone decides

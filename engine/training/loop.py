@@ -205,6 +205,7 @@ def lowered(out: Mapping[str, Tensor]) -> Tensor:
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Return the means to log: every scalar of the task, and the accuracy where there are labels."""
-    accuracy = {"acc": top1(out["logits"], batch["label"])} if "label" in batch else {}
+    """Return the means to log: every scalar of the task, and the accuracy where there are labels and logits."""
+    named = "label" in batch and "logits" in out
+    accuracy = {"acc": top1(out["logits"], batch["label"])} if named else {}
     return accuracy | {name: value for name, value in out.items() if value.dim() == 0}

@@ -16,6 +16,7 @@ from .arguments import (
 )
 from .contract import Backbone, ModelSpec, Weights
 from .googlenet import GoogLeNet
+from .hidden_two_stream import HiddenTwoStream
 from .images import HALF, IMAGENET, view_of_images
 from .resnet import ResNet
 from .resnet2d import ResNet2d
@@ -43,6 +44,11 @@ MODELS = Models(
         "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
         "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
         "googlenet": ModelSpec(GoogLeNet, view=view_of_images(*HALF)),
+        "hidden_two_stream": ModelSpec(
+            HiddenTwoStream,
+            smallest={"frames": 3, "motion_width": 1 / 64, "temporal": "resnet2d", "depth": 18, "width": 0.125},
+            view=replace(view_of_images(*IMAGENET), frames=11, sampling="dense"),
+        ),
     }
 )
 

@@ -37,6 +37,7 @@ class Backbone(nn.Module):
             network from others of the same names.
         feature_channels: Channels of each entry of `Output.features`, in forward order.
         layout: Applied to the clips.
+        learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
         segments: Parts of a clip that the network sees one by one; 1 is the clip as a whole.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
@@ -50,6 +51,7 @@ class Backbone(nn.Module):
     kernel_dims: ClassVar[int | None] = None
     feature_channels: dict[str, int]
     layout: Layout = AS_THEY_ARE
+    learning_rates: Mapping[str, float] = {}
     segments: int = 1
     origin: Mapping[str, Any] = {}
 
@@ -109,7 +111,12 @@ class Backbone(nn.Module):
     @property
     def in_channels(self) -> int:
         """Return the channels of a frame of the clips that it takes."""
-        return self.layout.stream(cast(int, self.get_submodule(self.first_conv).in_channels))
+        return self.channels_of_stream(self.layout, cast(int, self.get_submodule(self.first_conv).in_channels))
+
+    @classmethod
+    def channels_of_stream(cls, layout: Layout, channels: int) -> int:
+        """Return the channels of a frame of the stream that a first convolution of so many channels reads."""
+        return layout.stream(channels)
 
     def get_classifier(self) -> nn.Linear:
         """Return the linear layer that gives the logits."""

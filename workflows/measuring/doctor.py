@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from datasets.decoding.jpeg import native as loader
 from datasets.synthetic import render
 from engine.command import cli
-from flow import FLOWS, available, build_flow
+from flow import FLOWS, LEARNED, available, build_flow
 from flow.pairs import FlowSolver
 from flow.tvl1 import native
 from flow.tvl1.native import NativeTVL1
@@ -183,7 +183,8 @@ def as_text(report: dict[str, Any]) -> str:
     lines += ["", *(f"missing: {what}: {reason}" for what, reason in report["missing"].items())]
     if (machine["load"] or 0) > machine["cores"]:
         lines.append(f"others are at work here (load {machine['load']}), so the speeds are too low")
-    return "\n".join([*lines, f"raft needs trained weights and is not measured; this took {report['seconds']} s"])
+    lines.append(f"{' and '.join(LEARNED)} need trained weights: not measured; this took {report['seconds']} s")
+    return "\n".join(lines)
 
 
 def examine() -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 
 from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS, Stream
 from engine.command.naming import RunFiles
-from opts import DISTILL, FINE_TUNING, FUSED, SINGLE
+from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN
 
 from ..shared.command_lines import command, words_of
 
@@ -47,6 +47,11 @@ def next_lines(files: RunFiles, accuracy: float, options: Mapping[str, Any]) -> 
     """
     if not files.best.exists():
         return []
+    if options.get("motion") == "alone":
+        return [
+            f"best checkpoint: {files.best} (of the least validation loss)",
+            f"next, learn the classes: {joint(files.best, options)}",
+        ]
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
     folder, streams = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]]
@@ -60,6 +65,15 @@ def next_lines(files: RunFiles, accuracy: float, options: Mapping[str, Any]) -> 
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
+
+
+def joint(best: Path, options: Mapping[str, Any]) -> str:
+    """Return the command that goes on from a network that has learnt motion alone."""
+    run_name = options["run_name"]
+    further = {"pretrain_path": str(best), "ft_begin_index": 0, "motion": "joint"}
+    further |= {"run_name": f"{run_name}_joint"} if run_name else {}
+    learnt = {name: value for name, value in options.items() if name not in ("learning_rate", "weight_decay", "resume")}
+    return command(TRAIN, words_of(learnt | further, TRAIN))
 
 
 def student_words(options: Mapping[str, Any]) -> list[str]:

@@ -24,6 +24,14 @@ from .next_step import next_lines
 
 log = logging.getLogger(__name__)
 
+# Columns of the log of train.py -> metrics, by what is learnt of motion.
+MOTION_TERMS = {f"loss_{name}": f"loss_{name}" for name in ("photometric", "smoothness", "ssim")}
+COLUMNS = {
+    "off": TRAIN_COLUMNS,
+    "alone": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, "still": "still", "lr": "lr"},
+    "joint": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, "loss_ce": "loss_ce", "acc": "acc", "lr": "lr"},
+}
+
 
 class Start(NamedTuple):
     """Starting point of a run.

@@ -1,0 +1,62 @@
+"""Every command of docs/systems.md, in order, on a tiny tree: each goes on from what those before it left."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from corpora import make_ucf101
+
+from opts import parse_opts
+from opts.option import SCRIPTS
+from opts.table import build_parser
+
+ROOT = Path(__file__).parents[2]
+BLOCKS = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "systems.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+COMMANDS = [shlex.split(line)[1:] for block in BLOCKS for line in block.splitlines()]
+MENTIONED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").glob("*/*.yaml"))
+SMALLER = {
+    "resnet2d": "--model_depth 18 --width 0.0625",
+    "vgg": "--model_depth 11 --width 0.0625",
+    "hidden_two_stream": "--model_depth 11 --width 0.0625 --model_args motion_width=0.0156",
+}
+QUICK = "--n_workers 0 --device cpu --sample_size 32 --log 0"
+TRAINED = "--n_epochs 1 --batch_size 2 --iter_size 1 --init random"
+
+
+def test_presets_of_these_systems_are_all_on_the_page():
+    page = (ROOT / "docs" / "systems.md").read_text("utf-8")
+    ours = [path for path in MENTIONED if path.split("/")[1] not in ("mars", "sts_net")]
+    assert [path for path in ours if path not in page] == []
+
+
+@pytest.mark.slow
+def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch):
+    made = make_ucf101(tmp_path / "made")
+    (tmp_path / "dataset").mkdir()
+    (made / "frames").rename(tmp_path / "dataset" / "UCF101")
+    (made / "labels").rename(tmp_path / "dataset" / "UCF101_labels")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    for script, *words in COMMANDS:
+        assert script in SCRIPTS
+        training = script == "train.py"
+        more = f"{QUICK} {TRAINED} {SMALLER.get(parse_opts(words, script).model, '')}" if training else QUICK
+        known = build_parser(script).settable()
+        pairs = [part.split() for part in re.findall(r"--\w+ [^-]+", f"{more} ")]
+        smaller = [word for option, *values in pairs if option in known for word in (option, *values)]
+        opt = parse_opts([*words, *with_arguments(words, smaller)], script)
+        result = importlib.import_module(script.removesuffix(".py")).main(opt)
+        assert all(0 <= value <= 1 for value in result.values()), (script, words)
+        if training:
+            assert (tmp_path / "results" / "UCF101" / f"{opt.run_name}_best.pth").exists()
+
+
+def with_arguments(words: list[str], smaller: list[str]) -> list[str]:
+    """The smaller options; --model_args of the preset stay beside those that make the network small."""
+    if "--model_args" not in smaller:
+        return smaller
+    stated = parse_opts(words).model_args
+    at = smaller.index("--model_args")
+    return [*smaller[: at + 1], *stated, *smaller[at + 1 :]]
