@@ -195,7 +195,7 @@ def measure_latency(export: Export, kind: Format, path: Path, rounds: int, name:
 def gain(whole: Sequence[Seconds], quantised: Sequence[Seconds]) -> str:
     """Say by how much int8 is faster than float32 in the same format, and what to do if it is not."""
     ratio = median(a.cpu / b.cpu for a, b in zip(whole, quantised, strict=True))
-    cure = "" if ratio > 1 else ": here it only saves memory; --dtype float32 or --format openvino is quicker"
+    cure = "" if ratio > 1 else ": it only saves memory here, and --dtype float32 is quicker"
     return f"int8 is {ratio:.2f} times as fast as float32 in this format on this processor, by CPU time of a clip{cure}"
 
 
