@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,10 +98,10 @@ def open_openvino(path: Path, device: str = "cpu", threads: int = 0, calls: int 
     try:
         model = core.read_model(path) if is_onnx else core.read_model(path, weights)
         entry = ["framework", ABOUT] if is_onnx else [ABOUT]
-        about = json.loads(model.get_rt_info(entry).astype(str)) if model.has_rt_info(entry) else None
+        stated = model.get_rt_info(entry).astype(str) if model.has_rt_info(entry) else None
     except RuntimeError as error:
         raise ValueError(f"{path}: is no file of OpenVINO or damaged ({one_line(error)})") from error
-    check_about(about, path)
+    about = read_about(stated, path)
     if not is_onnx and sha256(weights) != about[CHECKSUM]:
         raise ValueError(f"{weights}: are not the weights that {path.name} was written with: copy or export both again")
     compiled = core.compile_model(
@@ -139,8 +139,7 @@ def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: i
     except Exception as error:
         raise ValueError(f"{path}: is no file of ONNX or damaged ({one_line(error)})") from error
     stated = session.get_modelmeta().custom_metadata_map.get(ABOUT)
-    about = json.loads(stated) if stated else None
-    check_about(about, path)
+    about = read_about(stated, path)
     names = [result.name for result in session.get_outputs()]
 
     def run(clips: Clips) -> Clips:
@@ -156,10 +155,16 @@ def onnxruntime_devices() -> list[str]:
     return [kind for kind, provider in PROVIDERS.items() if provider in providers]
 
 
-def check_about(about: Mapping[str, Any] | None, path: Path) -> None:
-    """Refuse a file that does not say how to use it."""
-    if about is None:
+def read_about(stated: str | None, path: Path) -> dict[str, Any]:
+    """Return what a file says of itself.
+
+    Raises:
+        ValueError: If it says nothing.
+    """
+    if not stated:
         raise ValueError(f"{path}: does not say how to use it, as files of export.py do: export the checkpoint")
+    about: dict[str, Any] = json.loads(stated)
+    return about
 
 
 def one_line(error: BaseException) -> str:

@@ -106,5 +106,5 @@ def compare_accuracy(
         pairs.append(torch.stack([rows.argmax(1) for rows in pair]))
     first, second = torch.cat(pairs, 1)
     labels = torch.tensor(calibration.held_out.labels)
-    hits = [100 * (classes == labels).double().mean().item() for classes in (first, second)]
-    return Accuracies(*hits, int((first == second).sum()), len(labels))
+    before, after = (100 * (classes == labels).double().mean().item() for classes in (first, second))
+    return Accuracies(before, after, int((first == second).sum()), len(labels))
