@@ -115,7 +115,8 @@ def trained(folder: Path, stages: Stages, script: str, words: Sequence[str]) -> 
 def measure(files: Mapping[str, Path], data: Path, *, max_drop: float, rounds: int) -> list[dict[str, Any]]:
     """Measure accuracy and speed of each student in each number format that can be had here."""
     entries = Annotation(data / "labels").list_subset("test").entries
-    frames, rows = data / "frames", []
+    frames = data / "frames"
+    rows: list[dict[str, Any]] = []
     calls: dict[int, Callable[[], object]] = {}
     with single_threaded_libraries():
         for name, file in files.items():
@@ -162,7 +163,7 @@ def exported(file: Path, data: Path, dtype: str, max_drop: float) -> Exported:
 def has_bf16() -> bool:
     """Return whether this processor multiplies bfloat16; on others it takes many times as long as float32."""
     path = Path("/proc/cpuinfo")
-    return path.is_file() and any(name in path.read_text() for name in ("avx512_bf16", "amx_bf16"))
+    return path.is_file() and any(name in path.read_text("utf-8") for name in ("avx512_bf16", "amx_bf16"))
 
 
 def answer(predictor: Predictor, frames: Path, entry: Entry) -> int:

@@ -74,7 +74,7 @@ def quantised(model: Any, calibration: Calibration) -> Any:
     load_onnxruntime()
     onnx, tools = importlib.import_module("onnx"), importlib.import_module("onnxruntime.quantization")
 
-    class Reader(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
+    class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
         """Reader of the clips, each once."""
 
         def __init__(self) -> None:

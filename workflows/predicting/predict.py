@@ -15,7 +15,7 @@ from sts_common import check_choice
 from ..testing.fusing import ALONE
 from ..testing.scoring import prepared
 from .agreement import common_recipe, spread_over
-from .exported import AUTO, CHOICES, TORCH, ExportedFile, device_for, engine_for, open_exported
+from .exported import AUTO, CHOICES, TORCH, ExportedFile, ExportedNetwork, device_for, engine_for, open_exported
 from .predictor import Prediction, Predictor, predict_video, share_cores
 from .trained import Source, Trained, distinct_names, listed, load_trained
 
@@ -146,13 +146,14 @@ def build_predictor(
     gpu = place.type == "cuda"
     clips = 1 if live else settings.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(sources)))
     trained: Sequence[Trained | ExportedFile]
+    ready: list[nn.Module | ExportedNetwork]
     if engine == TORCH:
-        trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
-        ready = [in_form(one.network.to(place), settings, place) for one in trained]
+        loaded = load_trained(sources, names, class_names=class_names, recipe=recipe)
+        trained, ready = loaded, [in_form(one.network.to(place), settings, place) for one in loaded]
     else:
         check_settings(settings, engine)
-        trained = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
-        ready = [one.network for one in trained]
+        files = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
+        trained, ready = files, [one.network for one in files]
     clip = common_recipe(names, [one.state for one in trained])
     predictor = Predictor(
         ready,
