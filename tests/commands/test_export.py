@@ -30,6 +30,7 @@ from models.inference.deployed import Deployed
 from workflows.exporting import formats as export_formats
 from workflows.exporting import parity as export_checks
 from workflows.exporting.formats import FORMATS
+from workflows.exporting.onnx_file import OPSET
 from workflows.exporting.plan import build_export
 
 ROOT = Path(__file__).parents[2]
@@ -225,10 +226,10 @@ def test_onnx_says_its_opset_and_names_its_batch_axis(exported):
     onnx = pytest.importorskip("onnx")
     path = exported("onnx", "rgb")
     model = onnx.load(path)
-    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", export_formats.OPSET)]
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
     assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
     assert model.graph.output[0].type.tensor_type.shape.dim[0].dim_param == "batch"
-    assert opened(path)[1]["opset"] == export_formats.OPSET
+    assert opened(path)[1]["opset"] == OPSET
     # Norms are folded, and no activation is turned round for a layout that onnxruntime has not got.
     assert not {node.op_type for node in model.graph.node} & {"BatchNormalization", "Transpose"}
 
