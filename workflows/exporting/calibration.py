@@ -61,6 +61,8 @@ def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration
         FileNotFoundError: If a folder, list or video is missing.
         ValueError: If the videos are not those of the networks' classes or flow, or were not held out of the training.
     """
+    if not Path(settings.frame_dir).is_dir():
+        raise FileNotFoundError(f"--calibrate {settings.frame_dir}: no such folder of frames or videos")
     data = data_of(plan, settings)
     only_rgb = bool(data.pop("only_RGB"))
     for state, path in zip(plan.states, plan.paths, strict=True):
