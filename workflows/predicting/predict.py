@@ -175,7 +175,7 @@ def build_predictor(
 def in_form(network: StreamNetwork, settings: PredictorSettings, place: torch.device) -> nn.Module:
     """Return a network in the form that the settings ask for."""
     return prepared(
-        network, place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
+        network, device=place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
     )
 
 
