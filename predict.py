@@ -4,6 +4,7 @@ Examples:
     python predict.py video.mp4 --weights results/HMDB51/SFS_..._best.pth
     python predict.py video.mp4 --weights rgb.pth sfs.pth          # STS-Net: RGB + SFS by ActivNo
     python predict.py videos/ --weights rgb.pth sfs.pth --json answers.json --out annotated/ --timeline timelines/
+    python predict.py video.mp4 --weights sts.xml                  # a file of export.py, by OpenVINO
     python predict.py 0 --weights rgb.pth sfs.pth --live_stride 8  # camera 0
 """
 
@@ -12,6 +13,7 @@ from argparse import Namespace
 from engine import setup
 from engine.command import cli
 from workflows.predicting.compose import Answers, LiveAnswers, predict_files, predict_live
+from workflows.predicting.exported import device_for, engine_for
 from workflows.predicting.inputs import find_inputs
 from workflows.predicting.options import build_parser, check_options
 from workflows.predicting.predict import PredictorSettings, build_predictor
@@ -34,9 +36,10 @@ def main(opt: Namespace) -> list[Named]:
         amp=opt.amp,
         compile_mode=opt.compile,
         group_width=opt.group_width,
+        engine=opt.engine,
     )
-    live = inputs[0].live
-    predictor = build_predictor(opt.weights, settings, device=setup(0, opt.device), live=live)
+    live, device = inputs[0].live, device_for(engine_for(opt.weights, opt.engine), opt.device)
+    predictor = build_predictor(opt.weights, settings, device=setup(0, str(device)), live=live)
     if live:
         predict_live(predictor, inputs[0].path, live_answers, top_k=opt.top_k, as_record=bool(opt.json))
         return []

@@ -1,14 +1,15 @@
 """Speed of predict.py on a video file on this machine, decoding included: RGB + SFS, or one stream, in turn.
 
 Networks have random weights and the video is made up. Clock time and CPU time are stated: the clock counts what other
-work takes from this one, the CPU time of all threads does not tell whether they ran side by side.
+work takes from this one, the CPU time of all threads does not tell whether they ran side by side. Where OpenVINO is
+installed it has rows on a CPU; its int8 is quantised by noise.
 """
 
 import logging
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import partial
 from itertools import islice
@@ -23,6 +24,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.common.report import Record, build_parser, environment, markdown, publish, ratios
+from benchmarks.networks.exported import calibrated, missing_packages, write_exported
 from benchmarks.networks.random import add_network_options, network_options
 from benchmarks.synthetic.videos import moving_discs
 from datasets import RGB
@@ -31,6 +33,7 @@ from engine import checkpoint, setup
 from engine.command import cli
 from models import build_model
 from sts_common.timing import alternated
+from workflows.exporting.plan import build_export
 from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
 
@@ -44,6 +47,8 @@ WAYS: dict[str, tuple[dict[str, Any], bool]] = {
     "bf16, groups of 16": ({"amp": "bf16", "group_width": 16}, False),
     "bf16, frame stride 2": ({"amp": "bf16", "frame_stride": 2}, False),
     "bf16, compiled": ({"amp": "bf16", "compile_mode": "default"}, False),
+    "openvino, float32": ({"engine": "openvino"}, False),
+    "openvino, int8": ({"engine": "openvino"}, False),
 }
 
 log = logging.getLogger(__name__)
@@ -68,12 +73,12 @@ def main(opt: Namespace) -> Record:
     if not (width.isdecimal() and height.isdecimal() and min(opt.rounds, opt.streams) > 0 and opt.seconds > 0):
         raise ValueError("--size must be like 640x360, --rounds, --streams and --seconds positive")
     device = setup(0, opt.device)
-    ways = {name: way for name, way in WAYS.items() if not (opt.eager and "compile_mode" in way[0])}
+    ways = {name: way for name, way in WAYS.items() if is_measured(name, way[0], opt.eager, device)}
     with tempfile.TemporaryDirectory() as place:
         video = Path(place) / "video.mp4"
         write_video(video, int(width), int(height), round(FPS * opt.seconds))
         weights = [write_weights(Path(place) / f"{i}.pth", opt, i) for i in range(opt.streams)]
-        calls = {name: partial(predict_video, prepare(name, weights, device), video) for name in ways}
+        calls = {name: partial(predict_video, prepare(name, weights, device, Path(place)), video) for name in ways}
         for call in calls.values():
             call()  # what is chosen or compiled at the first call is done
         rounds = alternated(calls, opt.rounds)
@@ -87,11 +92,28 @@ def main(opt: Namespace) -> Record:
     return publish(opt.out, record, table(record))
 
 
-def prepare(name: str, weights: Sequence[str], device: torch.device) -> Predictor:
-    """Return the networks in the configuration of a row."""
+def is_measured(name: str, options: Mapping[str, Any], eager: bool, device: torch.device) -> bool:
+    """Return whether a row is asked for, and can be measured here."""
+    if engine := options.get("engine"):
+        return device.type == "cpu" and not missing_packages(engine, dtype_in(name))
+    return not (eager and "compile_mode" in options)
+
+
+def dtype_in(name: str) -> str:
+    """Return the number format that the name of a row states."""
+    return name.rpartition(", ")[2]
+
+
+def prepare(name: str, weights: Sequence[str], device: torch.device, place: Path) -> Predictor:
+    """Return the networks in the configuration of a row; exported files, of all of them, are written to `place`."""
     log.info("%s", name)
     options, in_turn = WAYS[name]
-    predictor = build_predictor(weights, PredictorSettings(**options), device=device)
+    sources = list(weights)
+    if engine := options.get("engine"):
+        folder = place / name
+        folder.mkdir()
+        sources = [str(write_exported(calibrated(build_export(weights, dtype=dtype_in(name))), engine, folder))]
+    predictor = build_predictor(sources, PredictorSettings(**options), device=device)
     return Predictor(**vars(predictor) | ({"pool": None} if in_turn else {}))
 
 

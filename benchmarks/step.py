@@ -1,7 +1,8 @@
 """Cost of a training step and of inference: as in the published code, and in our number formats and memory layouts.
 
 All take the same clips in turn. On a CPU there is one thread and CPU time is counted; on a GPU events are timed.
-Compiling takes minutes per row: --eager leaves these rows out.
+Compiling takes minutes per row: --eager leaves these rows out. Files for OpenVINO and onnxruntime, where they are here,
+are rows of inference on a CPU; in int8 they are quantised by noise, and compared on noise.
 """
 
 import logging
@@ -100,9 +101,7 @@ def build(opt: Namespace) -> StreamNetwork:
 
 def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
     """Return the rows that the device can run and the options select."""
-    ways = [
-        way for way in WAYS[kind] if (device.type == "cuda" or not way.gpu) and not (opt.eager and way.mode != "off")
-    ]
+    ways = [way for way in WAYS[kind] if way.runs_on(device) and not (opt.eager and way.mode != "off")]
     exact = {way.name for way in ways} & set(opt.only)  # a whole name is that row, and no longer name that begins so
     kept = [
         way for way in ways if not opt.only or way.name in (*exact, ORIGINAL) or holds(way.name, set(opt.only) - exact)

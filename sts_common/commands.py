@@ -38,7 +38,7 @@ COMMANDS = {
     "test": Command("test_single_stream.py", "test one network"),
     "fuse": Command("test_two_stream.py", "test two or more networks together"),
     "predict": Command("predict.py", "the actions in video files, folders, cameras"),
-    "export": Command("export.py", "networks to ONNX, pt2 or safetensors"),
+    "export": Command("export.py", "networks to ONNX, OpenVINO, pt2 or safetensors"),
     "report": Command("utils1/report.py", "one page that explains results"),
     "fusion-lab": Command("utils1/fusion_lab.py", "every fusion of score files, and how sure it is"),
     "verify": Command("utils1/verify.py", "whether a checkpoint gives the numbers that it states"),

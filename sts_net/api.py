@@ -34,6 +34,7 @@ from models import (
 )
 from sts_common.typed import typed
 from workflows.auditing.audit import audit_videos
+from workflows.exporting.calibration import CalibrationSettings
 from workflows.exporting.export import export
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
@@ -52,6 +53,7 @@ __all__ = [
     "RGB",
     "RGB_DIFF",
     "Annotation",
+    "CalibrationSettings",
     "Classify",
     "ClipOptions",
     "Distill",

@@ -12,7 +12,11 @@ from torch import Tensor, nn
 from engine.device.precision import autocast, dtype_of
 from models import StreamNetwork
 from models.inference.grouped import DENSE
+from models.inference.runtimes import ENGINES
 from models.inference.speed import compiled, inference_ready
+from workflows.exporting.plan import INT8
+
+from .exported import exported_run, missing_packages
 
 ORIGINAL = "fp32, contiguous, eager"
 KINDS = ("training", "inference")
@@ -31,16 +35,31 @@ class Way:
     folded: bool = False  # batch norms are in the convolutions, weights in the format of `amp`
     group_width: int = 1  # groups are joined to this width
     gpu: bool = False  # whether it is for GPUs alone
+    engine: str = ""  # program that runs it as an exported file on a CPU, a key of `ENGINES`; "" for torch
+    int8: bool = False  # whether that file is quantised, by noise
 
     @property
     def name(self) -> str:
         """Optimisations, shortest first; the published configuration is `ORIGINAL`."""
+        if self.engine:
+            return f"{'int8' if self.int8 else 'fp32'}, {self.engine}"
         words = [{"off": "fp32"}.get(self.amp, self.amp)]
         words += ["contiguous"] * self.contiguous + ["folded"] * self.folded
         if self.group_width > 1:
             words.append("dense" if self.group_width == DENSE else f"groups of {self.group_width}")
         words.append("eager" if self.mode == "off" else f"compiled {self.mode}".removesuffix(" default"))
         return ", ".join(words)
+
+    def runs_on(self, device: torch.device) -> bool:
+        """Return whether a device, and the packages that are here, can run it."""
+        if self.engine:
+            return device.type == "cpu" and not missing_packages(self.engine, self.dtype)
+        return device.type == "cuda" or not self.gpu
+
+    @property
+    def dtype(self) -> str:
+        """Number format of its exported file."""
+        return INT8 if self.int8 else "float32"
 
     def numerics(self) -> AbstractContextManager[object]:
         """Library settings under which it runs, but for those of `amp`."""
@@ -75,6 +94,7 @@ INFERENCE = (
     Way(amp="bf16", folded=True, mode="reduce-overhead", gpu=True),
     Way(amp="bf16", folded=True, group_width=16, mode="reduce-overhead", gpu=True),
     Way(amp="fp16", folded=True, mode="default", gpu=True),
+    *(Way(engine=engine, int8=int8) for engine in ENGINES for int8 in (False, True)),
 )
 
 WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
@@ -86,6 +106,9 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     Training is forward and backward pass; the step of the optimiser, which does not depend on the clips, is left out.
     The model is left as it is. Channels-first networks get clips normalised, as those of the published code did.
     """
+    if way.engine:
+        exported = exported_run(model, clips.shape[1:], way.engine, way.dtype)
+        return lambda: exported({model.view: clips})["logits"]
     training = kind == "training"
     network = prepared(way, model, training, device)
     batch = {model.view: clips}

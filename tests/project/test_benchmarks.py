@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import extraction, loading
+from benchmarks import extraction, loading, students
 from benchmarks import flow as benchmark
 from benchmarks.common.report import environment, markdown
 from benchmarks.readers.original import OriginalLoader, levels
@@ -413,3 +413,24 @@ def test_tests_and_benchmarks_can_be_collected_without_pyav():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             assert not [name for name in names if name.partition(".")[0] == "av"], path
+
+
+def test_students_are_tabulated_against_the_first():
+    row = {"student": "resnet-10 x 0.25", "way": "float32", "accuracy": 0.5, "same": 1.0, "videos": 4, "bytes": 2e6}
+    rows = [row | {"seconds": [0.02, 0.04]}, row | {"way": "openvino, int8", "same": 0.75, "seconds": [0.01, 0.01]}]
+    record = {"environment": environment(), "rows": rows, "seed": 1, "epochs": {"students": 18}}
+    text = students.table(record)
+    assert "4 made-up test videos of 12 classes, seed 1, 18 epochs" in text
+    assert "| resnet-10 x 0.25 | float32 | 2.00 | 50.0 % | 100.0 % | 33 | 1.00 |" in text
+    assert "| resnet-10 x 0.25 | openvino, int8 | 2.00 | 50.0 % | 75.0 % | 100 | 3.00 |" in text
+
+
+def test_what_is_trained_is_not_trained_again(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.setattr(students.Stages, "run", lambda self, stage, *words: commands.append((stage, *map(str, words))))
+    monkeypatch.setattr(students, "weights", lambda folder: folder / "sfs_18.pth")
+    for _ in range(2):
+        assert students.trained(tmp_path / "a", students.Stages(), "train.py", ["--x"]) == tmp_path / "a" / "sfs_18.pth"
+        (tmp_path / "a" / "HMDB51").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / "HMDB51" / "sfs_18.pth").touch()
+    assert commands == [("a", "train.py", "--x", "--result_path", str(tmp_path / "a"))]

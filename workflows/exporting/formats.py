@@ -1,12 +1,7 @@
 """FORMATS: writers of exported files, and readers of them as a user has them."""
 
-import importlib
-import importlib.util
-import logging
-import os
 import tempfile
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,16 +11,23 @@ from torch.export.passes import move_to_device_pass
 from datasets import STREAMS
 from engine.checkpoint import tensor_file
 from models import fuse
+from models.inference.runtimes import (
+    ABOUT,
+    ENGINES,
+    WEIGHTS,
+    Run,
+    check_packages,
+    onnxruntime_devices,
+    open_onnxruntime,
+    open_openvino,
+)
 from sts_common.json_text import as_json
 
 from ..testing.loading import network_in
-from .plan import ABOUT, DTYPES, Clips, Export
-
-OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
-EXAMPLES = 2  # clips with which a network is traced; of one, torch would take the batch for fixed
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-
-Run = Callable[[Clips], Clips]
+from .onnx_file import describe_onnx, write_onnx
+from .openvino_file import describe_openvino, write_openvino
+from .plan import DTYPES, INT8, Export
+from .tracing import traced
 
 
 class Format(NamedTuple):
@@ -38,6 +40,10 @@ class Format(NamedTuple):
         requires: Packages without which it can be neither written nor read.
         devices: Kinds of devices on which `read` can run it here.
         holds_weights_alone: Whether it is one network as it was trained, and no module.
+        suffix: Of the file; "" for the name of the format.
+        weights: Suffix of a second file beside it, with the weights; "" if it holds them.
+        describe: Adds to what a file says of itself, in place; None if nothing is added that is known only afterwards.
+        quantiser: Packages without which it cannot be in int8.
     """
 
     write: Callable[[Export, BinaryIO], None]
@@ -46,6 +52,10 @@ class Format(NamedTuple):
     requires: Sequence[str] = ()
     devices: Callable[[], Sequence[str]] = lambda: ("cpu", "cuda")
     holds_weights_alone: bool = False
+    suffix: str = ""
+    weights: str = ""
+    describe: Callable[[Path, Mapping[str, Any]], None] | None = None
+    quantiser: Sequence[str] = ()
 
 
 def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: bool) -> None:
@@ -55,8 +65,7 @@ def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: boo
         ValueError: Names the option and the cure.
     """
     kind = FORMATS[name]
-    if missing := [package for package in kind.requires if importlib.util.find_spec(package) is None]:
-        raise ValueError(f"--format {name} needs {', '.join(missing)}: pip install {' '.join(missing)}")
+    check_packages(f"--format {name}", [*kind.requires, *(kind.quantiser if dtype == INT8 else ())])
     if dtype not in kind.dtypes:
         raise ValueError(f"--dtype {dtype}: --format {name} takes {' or '.join(kind.dtypes)}")
     if kind.holds_weights_alone and (networks > 1 or softmax or fusion != "activno"):
@@ -79,12 +88,18 @@ def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
     """
     if not (out or checkpoints):
         raise ValueError("no file: name one, for there is no checkpoint beside which it could be")
-    path = Path(out) if out else Path(checkpoints[0]).with_suffix(f".{name}")
-    if path.suffix != f".{name}":
-        raise ValueError(f"--out {path}: its name must end in .{name}")
+    suffix = suffix_of(name)
+    path = Path(out) if out else Path(checkpoints[0]).with_suffix(suffix)
+    if path.suffix != suffix:
+        raise ValueError(f"--out {path}: its name must end in {suffix}")
     if any(path.resolve() == Path(source).resolve() for source in checkpoints):
         raise ValueError(f"--out {path}: this is the checkpoint itself: choose another name")
     return path
+
+
+def suffix_of(name: str) -> str:
+    """Return the suffix of the files of a format."""
+    return FORMATS[name].suffix or f".{name}"
 
 
 def write_safetensors(export: Export, file: BinaryIO) -> None:
@@ -112,22 +127,6 @@ def read_safetensors(path: Path, device: torch.device) -> Run:
     return lambda clips: {"logits": fuse(model(clips).logits[None])}
 
 
-def traced(export: Export) -> torch.export.ExportedProgram:
-    """Trace the deployed module for any number of clips."""
-    clips = export.clips(EXAMPLES)
-    with torch.no_grad():
-        program = torch.export.export(export.deployed(), (clips,), dynamic_shapes=any_batch(clips))
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)  # paths of this machine
-    return program
-
-
-def any_batch(clips: Clips) -> dict[str, Any]:
-    """Declare the first axis of all inputs dynamic."""
-    batch = torch.export.Dim("batch", min=1)
-    return {"clips": {name: {0: batch} for name in clips}}
-
-
 def write_pt2(export: Export, file: BinaryIO) -> None:
     """Write a program for `torch.export.load`."""
     torch.export.save(traced(export), file, extra_files={ABOUT: as_json(export.about())})
@@ -140,64 +139,37 @@ def read_pt2(path: Path, device: torch.device) -> Run:
     return (program if device.type == "cpu" else move_to_device_pass(program, device)).module()
 
 
-def write_onnx(export: Export, file: BinaryIO) -> None:
-    """Write a graph of the default domain, checked by onnx."""
-    checker = importlib.import_module("onnx.checker")
-    deployed, clips = export.deployed(channels_last=False), export.clips(EXAMPLES)
-    for name in ("onnx_ir", "onnxscript"):  # they tell of each constant
-        logging.getLogger(name).setLevel(logging.WARNING)
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "# The axis name: batch will not be used", UserWarning
-        )  # twice, of two inputs
-        program = torch.onnx.export(
-            deployed,
-            kwargs={"clips": clips},  # a last positional dict would be taken for these
-            dynamo=True,
-            dynamic_shapes=any_batch(clips),
-            input_names=list(clips),
-            output_names=deployed.outputs,
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    for node in program.model.graph:
-        node.metadata_props.clear()  # paths of this machine
-    program.model.metadata_props[ABOUT] = as_json(export.about() | {"opset": OPSET})
-    checker.check_model(program.model_proto, full_check=True)
-    file.write(program.model_proto.SerializeToString())
-
-
-def load_onnxruntime() -> Any:
-    """Import onnxruntime with its telemetry turned off, which is on by default."""
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-    return importlib.import_module("onnxruntime")
+def read_openvino(path: Path, device: torch.device) -> Run:
+    """Compile the file, with as many threads as torch has."""
+    return open_openvino(path, device.type).run
 
 
 def read_onnx(path: Path, device: torch.device) -> Run:
     """Open a session of onnxruntime, with as many threads as torch has."""
-    runtime = load_onnxruntime()
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    session = runtime.InferenceSession(str(path), options, providers=[PROVIDERS[device.type]])
-    names = [result.name for result in session.get_outputs()]
-
-    def run(clips: Clips) -> Clips:
-        results = session.run(names, {name: x.cpu().numpy() for name, x in clips.items()})
-        return {name: torch.from_numpy(x) for name, x in zip(names, results, strict=True)}
-
-    return run
-
-
-def onnx_devices() -> list[str]:
-    """Return the kinds of devices that the installed onnxruntime was built for."""
-    providers = load_onnxruntime().get_available_providers()
-    return [kind for kind, provider in PROVIDERS.items() if provider in providers]
+    return open_onnxruntime(path, device.type).run
 
 
 FORMATS = {
     "safetensors": Format(write_safetensors, read_safetensors, holds_weights_alone=True),
     "pt2": Format(write_pt2, read_pt2),
     # onnxruntime has no bfloat16 convolution on a CPU, so that the file could not be checked.
-    "onnx": Format(write_onnx, read_onnx, ("float32", "float16"), ("onnx", "onnxscript", "onnxruntime"), onnx_devices),
+    "onnx": Format(
+        write_onnx,
+        read_onnx,
+        ("float32", "float16", INT8),
+        ("onnx", "onnxscript", "onnxruntime"),
+        onnxruntime_devices,
+        describe=describe_onnx,
+    ),
+    "openvino": Format(
+        write_openvino,
+        read_openvino,
+        ("float32", "bfloat16", INT8),
+        ("openvino",),
+        ENGINES["openvino"].devices,
+        suffix=".xml",
+        weights=WEIGHTS,
+        describe=describe_openvino,
+        quantiser=("nncf",),
+    ),
 }

@@ -12,16 +12,16 @@ from datasets import parse_view
 from engine import checkpoint
 from models import StreamNetwork, fuse, stream_weights
 from models.inference.deployed import Deployed
+from models.inference.runtimes import Clips
 from sts_common.files import sha256
 
 from ..predicting.agreement import common_recipe
 from ..predicting.trained import Source, distinct_names, listed, load_trained
 from ..testing.fusing import ALONE
+from .real_clips import Calibration
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in safetensors files
-
-Clips = dict[str, Tensor]
+INT8 = "int8"  # weights and most activations, which no module of torch holds here: a file is quantised once it is made
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,11 @@ class Export:
         states: Their content.
         models: Their networks in eval mode, as they are tested.
         recipe: How clips are made.
-        dtype: A key of `DTYPES`.
+        dtype: A key of `DTYPES`, or `INT8`.
         fusion: A key of `FUSIONS`.
         weights: Share of each network, summing to 1.
         softmax: Whether probabilities are a second result.
+        calibration: Clips by which it is quantised; None unless it is `INT8`.
     """
 
     paths: Sequence[str]
@@ -47,12 +48,13 @@ class Export:
     fusion: str = "activno"
     weights: Sequence[float] = (1.0,)
     softmax: bool = False
+    calibration: Calibration | None = None
 
     def deployed(self, *, channels_last: bool = True) -> Deployed:
         """Build the exported module."""
         return Deployed(
             self.models,
-            DTYPES[self.dtype],
+            DTYPES.get(self.dtype, torch.float32),
             fusion=self.fusion,
             weights=self.weights,
             softmax=self.softmax,
@@ -89,6 +91,7 @@ class Export:
             "dtype": self.dtype,
             "checkpoints": self.checkpoints(),
             "torch": str(torch.__version__),
+            **({"calibration": dict(self.calibration.about)} if self.calibration else {}),
         }
 
     def checkpoints(self) -> list[dict[str, Any]]:
@@ -117,7 +120,7 @@ def build_export(
 
     Args:
         networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
-        dtype: A key of `DTYPES`.
+        dtype: A key of `DTYPES`, or `INT8`.
         fusion: A key of `FUSIONS`.
         fusion_weights: One per network; None for equal ones.
         softmax: Whether probabilities are a second result.

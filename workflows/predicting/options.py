@@ -10,6 +10,7 @@ from models import COMPILE, FUSIONS
 
 from ..shared.films import FILMS
 from .compose import Answers, LiveAnswers
+from .exported import AUTO, CHOICES
 from .inputs import Input, targets
 from .live import open_window
 from .timeline import PICTURES, figure_class
@@ -21,7 +22,13 @@ def build_parser() -> cli.ArgumentParser:
     add = parser.add_argument
     add("video", metavar="INPUT", help="video file, folder of videos or frames, number of a camera, - or a pipe")
     add("more", metavar="INPUT", nargs="*", help="further videos and folders")
-    add("--weights", nargs="+", required=True, help="checkpoints; several are fused")
+    add("--weights", nargs="+", required=True, help="checkpoints, or files of export.py; several are fused")
+    add(
+        "--engine",
+        default=AUTO,
+        choices=CHOICES,
+        help="program that runs them; auto: torch, or as the file's name says",
+    )
     add("--fusion", default="activno", choices=FUSIONS, help="activation before streams are averaged")
     add("--fusion_weights", type=float, nargs="+", help="one per checkpoint; else equal")
     add("--top_k", default=5, type=positive, help="classes to print")

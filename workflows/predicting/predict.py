@@ -2,21 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from engine.checkpoint import finished_epochs
-from engine.device.reproducibility import choose_device
-from models import stream_weights
+from models import StreamNetwork, stream_weights
+from sts_common import check_choice
 
 from ..testing.fusing import ALONE
 from ..testing.scoring import prepared
 from .agreement import common_recipe, spread_over
+from .exported import AUTO, CHOICES, TORCH, ExportedFile, ExportedNetwork, device_for, engine_for, open_exported
 from .predictor import Prediction, Predictor, predict_video, share_cores
-from .trained import Source, distinct_names, listed, load_trained
+from .trained import Source, Trained, distinct_names, listed, load_trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,8 @@ class PredictorSettings:
         amp: A key of `AMP`: number format.
         compile_mode: A key of `COMPILE`.
         group_width: Channels to which groups of convolutions are joined, >= 1.
+        engine: Program that runs the networks, one of `CHOICES`; "auto" goes by the names of the files. The number
+            format of an exported file is its own.
     """
 
     fusion: str = "activno"
@@ -42,8 +45,10 @@ class PredictorSettings:
     amp: str = "auto"
     compile_mode: str = "off"
     group_width: int = 1
+    engine: str = AUTO
 
     def __post_init__(self) -> None:
+        check_choice("--engine", self.engine, CHOICES)
         for name in ("frame_stride", "window_stride", "batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -71,7 +76,8 @@ def predict(  # noqa: PLR0913  an interface of keywords
 
     Args:
         video: A file, or a folder with the frames of a video.
-        networks: Checkpoint files, or networks; several are fused. See `load_trained`.
+        networks: Checkpoint files, files of `export` for OpenVINO or onnxruntime, or networks; several are fused. See
+            `load_trained`.
         class_names: Of networks alone, K names; else as their checkpoints state.
         recipe: How clips are made, of networks alone; else as their checkpoints state.
         fusion: As all below, see `PredictorSettings`.
@@ -122,7 +128,7 @@ def build_predictor(
     """Build a predictor of some networks, with all that their checkpoints state.
 
     Args:
-        networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
+        networks: Checkpoint files, exported files, or networks; see `load_trained`, as for `class_names` and `recipe`.
         settings: How they are used.
         device: "auto", "cpu", "cuda" or "cuda:N".
         live: Whether it is for frames of a camera, a clip at a time.
@@ -133,16 +139,22 @@ def build_predictor(
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one cannot be used, or not with the others.
     """
-    place, sources = choose_device(str(device)), listed(networks)
-    names = distinct_names(sources, ALONE)
+    sources = listed(networks)
+    names, engine = distinct_names(sources, ALONE), engine_for(sources, settings.engine)
+    place = device_for(engine, str(device))
     stream_weights(settings.fusion_weights, len(sources))  # an error now, not after loading
-    trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
-    in_form = partial(
-        prepared, device=place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
-    )
-    ready = [in_form(one.network.to(place)) for one in trained]
-    clip, gpu = common_recipe(names, [one.state for one in trained]), place.type == "cuda"
-    clips = 1 if live else settings.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(ready)))
+    gpu = place.type == "cuda"
+    clips = 1 if live else settings.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(sources)))
+    trained: Sequence[Trained | ExportedFile]
+    ready: list[nn.Module | ExportedNetwork]
+    if engine == TORCH:
+        loaded = load_trained(sources, names, class_names=class_names, recipe=recipe)
+        trained, ready = loaded, [in_form(one.network.to(place), settings, place) for one in loaded]
+    else:
+        check_settings(settings, engine)
+        files = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
+        trained, ready = files, [one.network for one in files]
+    clip = common_recipe(names, [one.state for one in trained])
     predictor = Predictor(
         ready,
         names=trained[0].state["class_names"],
@@ -154,19 +166,38 @@ def build_predictor(
         amp=settings.amp,
         clips=clips,
         pool=None if gpu else share_cores(len(ready) * clips),
-        about=[
-            {
-                "file": one.name,
-                "arch": one.state.get("arch"),
-                "epoch": finished_epochs(one.state),
-                "stream": one.state["stream"],
-            }
-            for one in trained
-        ],
+        about=[describe(one) for one in trained],
     )
     if settings.compile_mode != "off":
         predictor.warm_up()
     return predictor
+
+
+def in_form(network: StreamNetwork, settings: PredictorSettings, place: torch.device) -> nn.Module:
+    """Return a network in the form that the settings ask for."""
+    return prepared(
+        network, device=place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
+    )
+
+
+def check_settings(settings: PredictorSettings, engine: str) -> None:
+    """Refuse settings of torch's networks.
+
+    Raises:
+        ValueError: Names the option.
+    """
+    usual = PredictorSettings()
+    for name, option in (("amp", "amp"), ("compile_mode", "compile"), ("group_width", "group_width")):
+        if getattr(settings, name) != getattr(usual, name):
+            raise ValueError(
+                f"--{option} is for --engine torch; how {engine} computes was settled by the export: leave it out"
+            )
+
+
+def describe(one: Trained | ExportedFile) -> dict[str, Any]:
+    """Return what answers say of a network."""
+    about = {"file": one.name, "arch": one.state.get("arch"), "epoch": finished_epochs(one.state)}
+    return about | {"stream": one.state["stream"], **one.state.get("engine", {})}
 
 
 def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:

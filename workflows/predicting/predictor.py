@@ -70,7 +70,7 @@ class Predictor:
     @property
     def views(self) -> list[str]:
         """Names of the views that are read."""
-        return list(dict.fromkeys(network.view for network in self.networks))
+        return list(dict.fromkeys(view for network in self.networks for view in views_read(network)))
 
     @property
     def reads_flow(self) -> bool:
@@ -165,6 +165,11 @@ class Predictor:
         views = {name: parse_view(name) for name in self.views}
         shapes = {name: (v.stream.channels, length, *(v.side or size,) * 2) for name, v in views.items()}
         self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
+
+
+def views_read(network: Any) -> list[str]:
+    """Return the names of the views that a network reads: one, or of an exported file those of all its networks."""
+    return list(getattr(network, "views", None) or [network.view])
 
 
 def share_cores(tasks: int) -> ThreadPoolExecutor:

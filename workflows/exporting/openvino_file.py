@@ -1,0 +1,136 @@
+"""Files of OpenVINO: .xml and .bin, in float32, with weights in half the bytes, or quantised to int8 by NNCF."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+
+from models.inference.runtimes import ABOUT, CHECKSUM, WEIGHTS, load_openvino
+from sts_common.files import sha256
+from sts_common.json_text import as_json
+
+from .plan import Export
+from .real_clips import Calibration, as_arrays
+from .tracing import traced
+
+RANKED = 32  # clips by which it is known which layers suffer most; each layer is tried on them
+WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")  # what NNCF puts into int8
+
+
+def write_openvino(export: Export, file: BinaryIO) -> None:
+    """Write the graph to an open file, and its weights beside it, at the name of the file with `WEIGHTS`.
+
+    Weights of "bfloat16" are float16 in the file, which is more exact; what is computed with them is rounded further
+    by the processor.
+    """
+    model = as_model(export)
+    about = export.about() | {"openvino": load_openvino().__version__}
+    if export.calibration:
+        model = quantised(model, export.calibration)
+        about["quantised"] = quantised_layers(model)
+    model.set_rt_info(as_json(about), [ABOUT])
+    with tempfile.TemporaryDirectory(dir=Path(file.name).parent, prefix=".openvino") as folder:
+        graph = Path(folder) / "network.xml"
+        load_openvino().save_model(model, graph, compress_to_fp16=export.dtype == "bfloat16")
+        weights = graph.with_suffix(WEIGHTS)
+        describe_openvino(graph, {CHECKSUM: sha256(weights)})
+        with weights.open("rb") as written:
+            os.fsync(written.fileno())
+        file.write(graph.read_bytes())
+        weights.replace(Path(file.name).with_suffix(WEIGHTS))
+
+
+def describe_openvino(path: Path, more: Mapping[str, Any]) -> None:
+    """Add entries to what the graph says of itself."""
+    tree = ElementTree.parse(path)
+    entry = tree.find(f"rt_info/{ABOUT}")
+    assert entry is not None
+    entry.set("value", as_json(json.loads(entry.attrib["value"]) | dict(more)))
+    tree.write(path, "utf-8", xml_declaration=True)
+
+
+def as_model(export: Export) -> Any:
+    """Convert the deployed module, in float32, to a graph whose inputs and results have their names."""
+    openvino, shapes = load_openvino(), export.shapes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's parts that the converter uses
+        model = openvino.convert_model(traced(replace(export, dtype="float32"), channels_last=False))
+    for name, result in zip(shapes, model.inputs, strict=True):
+        result.get_tensor().set_names({name})
+    for name, result in zip(export.deployed().outputs, model.outputs, strict=True):
+        result.get_tensor().set_names({name})
+    model.reshape({name: [-1, *shape] for name, shape in shapes.items()})
+    return model
+
+
+def quantised(model: Any, calibration: Calibration) -> Any:
+    """Quantise a graph to int8; layers stay in float32 until the accuracy is kept, those that suffer most first."""
+    with quiet():
+        nncf = load_openvino("nncf")
+        return nncf.quantize_with_accuracy_control(
+            model,
+            nncf.Dataset(range(len(calibration.train)), lambda i: as_arrays(calibration.train[i])),
+            nncf.Dataset(range(len(calibration.held_out)), lambda i: as_arrays(calibration.held_out[i])),
+            lambda compiled, numbers: validate(compiled, numbers, calibration),
+            max_drop=calibration.max_drop / 100 + 1e-9,  # a fraction; a drop of just so much is allowed
+            drop_type=nncf.DropType.ABSOLUTE,
+            subset_size=len(calibration.train),
+            # Processors without VNNI add products of 8 x 8 bit in 16 bit, where two of them may overflow: weights of
+            # 7 bit do not, so that the accuracy found here is that of every processor.
+            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.ENABLE),
+            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=RANKED),
+        )
+
+
+def validate(compiled: Any, numbers: Iterable[int], calibration: Calibration) -> tuple[float, list[list[Any]]]:
+    """Return accuracy in [0, 1] of a compiled graph on some held-out clips, and its scores for each, as NNCF asks."""
+    scores, hits = [], 0
+    for number in numbers:
+        row = compiled(as_arrays(calibration.held_out[number]))[0]
+        hits += int(np.isfinite(row).all() and row.argmax() == calibration.held_out.labels[number])
+        scores.append([row])
+    return hits / len(scores), scores
+
+
+def quantised_layers(model: Any) -> dict[str, Any]:
+    """Count the convolutions and products of a graph, and name those that are not in int8."""
+    layers = [node for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED]
+    kept = [node.get_friendly_name() for node in layers if not reads_quantised(node)]
+    return {"layers": len(layers), "float_layers": kept}
+
+
+def reads_quantised(node: Any) -> bool:
+    """Return whether the activations of a layer are quantised."""
+    return bool(node.input_value(0).get_node().get_type_name() == "FakeQuantize")
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep NNCF silent but for its progress, which a terminal alone shows, and not among the results."""
+    names = ("nncf", "torch.utils.cpp_extension")
+    before = {name: logging.getLogger(name).level for name in names}
+    for name in names:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with (
+            contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()),
+            warnings.catch_warnings(),
+            torch.random.fork_rng(devices=[]),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)

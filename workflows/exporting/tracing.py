@@ -1,0 +1,29 @@
+"""The deployed module as a program of torch, for any number of clips."""
+
+from typing import Any
+
+import torch
+
+from models.inference.runtimes import Clips
+
+from .plan import Export
+
+EXAMPLES = 2  # clips with which a network is traced; of one, torch would take the batch for fixed
+
+
+def traced(export: Export, *, channels_last: bool = True) -> torch.export.ExportedProgram:
+    """Trace the deployed module for any number of clips."""
+    clips = export.clips(EXAMPLES)
+    with torch.no_grad():
+        program = torch.export.export(
+            export.deployed(channels_last=channels_last), (clips,), dynamic_shapes=any_batch(clips)
+        )
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program
+
+
+def any_batch(clips: Clips) -> dict[str, Any]:
+    """Declare the first axis of all inputs dynamic."""
+    batch = torch.export.Dim("batch", min=1)
+    return {"clips": {name: {0: batch} for name in clips}}
