@@ -15,7 +15,7 @@ from sts_common import counted
 
 from .backbones import Backbone
 from .backbones.contract import CONSENSUS, Weights, within
-from .backbones.images.timm_networks import PREFIX, timm_weights
+from .backbones.timm_networks import PREFIX, timm_weights
 from .weights import check_finite, strip_prefix, weights_of
 
 RANDOM, IMAGENET = "random", "imagenet"

@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from models.backbones.images.timm_networks import PREFIX
+from models.backbones.timm_networks import PREFIX
 from models.pretrained import RANDOM
 
 

@@ -15,14 +15,14 @@ from .arguments import (
     split_segments,
 )
 from .contract import Backbone, ModelSpec, Weights
+from .googlenet import GoogLeNet
 from .hidden_two_stream import HiddenTwoStream
 from .images import HALF, IMAGENET, view_of_images
-from .images.googlenet import GoogLeNet
-from .images.resnet2d import ResNet2d
-from .images.timm_networks import PREFIX, timm_spec
-from .images.vgg import VGG
 from .resnet import ResNet
+from .resnet2d import ResNet2d
 from .resnext import ResNeXt
+from .timm_networks import PREFIX, timm_spec
+from .vgg import VGG
 
 
 class Models(dict[str, ModelSpec]):

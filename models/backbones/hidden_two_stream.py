@@ -11,9 +11,9 @@ from flow.motionnet.network import whole_flow
 from .consensus import Segments
 from .contract import Backbone
 from .images import MOTION, ImageNetwork
-from .images.resnet2d import ResNet2d
-from .images.vgg import VGG
 from .layout import FLOW, Layout
+from .resnet2d import ResNet2d
+from .vgg import VGG
 
 BOUND = 20.0  # pixels: larger flow is cut, as that which a temporal network was trained on
 # What classifies the estimated flow, and the dropout that it is trained with (Wang et al., 2015).

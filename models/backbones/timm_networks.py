@@ -12,9 +12,9 @@ from typing import Any, ClassVar, NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
-from ..contract import POOLED, ModelSpec, within
-from ..layout import merge_frames, split_frames
-from . import ImageNetwork, check_dropout, view_of_images
+from .contract import POOLED, ModelSpec, within
+from .images import ImageNetwork, check_dropout, view_of_images
+from .layout import merge_frames, split_frames
 
 PREFIX = "timm:"
 BODY = "body"

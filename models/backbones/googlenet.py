@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from ..contract import POOLED
-from . import ImageNetwork, check_dropout
+from .contract import POOLED
+from .images import ImageNetwork, check_dropout
 
 POOLS = {"inception4": "maxpool3", "inception5": "maxpool4"}  # before a stage
 

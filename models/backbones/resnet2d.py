@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ..contract import POOLED, Weights
-from . import ImageNetwork, check_dropout
+from .contract import POOLED, Weights
+from .images import ImageNetwork, check_dropout
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ..contract import POOLED, Backbone, View
-from ..layout import merge_frames, split_frames
+from .contract import POOLED, Backbone, View
+from .layout import merge_frames, split_frames
 
 MOTION = ((127.5,), (57.63,))  # mean and standard deviation of flow and differences: bryanyzhu/two-stream-pytorch
 IMAGENET = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
