@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish
 from engine.command import cli
 from models import MODELS, create_model
-from models.backbones.conv_gradients import goes_astray, left_to_torch, weight_error
+from models.layers.conv_gradients import goes_astray, left_to_torch, weight_error
 from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
 
@@ -73,6 +73,8 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
             module.register_forward_hook(note)
     with torch.no_grad():
         network(torch.empty(tuple(clips), device="meta"))
+    if not seen:
+        raise ValueError(f"--networks {name}: has no 3D convolutions; choose another")
     return seen
 
 

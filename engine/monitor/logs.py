@@ -42,11 +42,11 @@ class TsvLog:
 
 
 def total(metrics: Mapping[str, float], name: str) -> float:
-    """Return the metric called `name`, or the sum of those called "name_*"; NaN where there are none."""
+    """Return the metric called `name`, or the sum of those called "name_*"; NaN for an accuracy that there is not."""
     if name in metrics:
         return metrics[name]
     parts = [value for key, value in metrics.items() if key.startswith(f"{name}_")]
-    return float(sum(parts)) if parts else nan
+    return nan if name == "acc" else float(sum(parts))
 
 
 class JsonLog:

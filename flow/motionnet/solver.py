@@ -30,7 +30,10 @@ def motionnet(weights: str | Path | None = None, device: str | None = None) -> "
         ValueError: No weights given, or a file of another network.
     """
     if weights is None:
-        raise ValueError(f"motionnet needs trained weights, --flow_weights PATH; {HOW_TO_GET}")
+        raise ValueError(
+            "motionnet needs trained weights, which extract_frames_flows.py and show_flow.py read with "
+            f"--flow_weights PATH; {HOW_TO_GET}"
+        )
     state = read_weights(Path(weights), HOW_TO_GET)
     network, mean, std = build_network(state, str(weights))
     return MotionFlow(network, mean, std, device or ("cuda" if torch.cuda.is_available() else "cpu"))

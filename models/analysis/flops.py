@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
 
-from ..backbones.abstract import BatchNormShapes
+from ..layers.abstract import BatchNormShapes
 
 PAIR = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
 

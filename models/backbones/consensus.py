@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.pooling import grid_means
 from .layout import Segments
 from .output import POOLED, Output
-from .pooling import grid_means
 
 Classify = Callable[[Tensor], Tensor]
 SEED = 0  # of the hashes

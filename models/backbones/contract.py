@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from .abstract import BatchNormShapes
+from ..layers.abstract import BatchNormShapes
 from .consensus import Consensus, make_consensus
 from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
 from .output import POOLED, Output

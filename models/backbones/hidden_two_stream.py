@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from flow.motionnet import MotionNet
@@ -38,7 +39,7 @@ class HiddenTwoStream(Backbone):
         ValueError: If the stream is not RGB, or there is no such network.
     """
 
-    stages: Mapping[str, Sequence[str]]  # type: ignore[misc]
+    stages: Mapping[str, Sequence[str]] = {}  # type: ignore[misc]
     first_conv, classifier = "motion.encoder.0.0.0", "fc"
     learning_rates: Mapping[str, float]
 
@@ -87,6 +88,10 @@ class HiddenTwoStream(Backbone):
         self.temporal.leave_out_head()
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
+        if x.shape[2] == 1:  # a frame that stands still
+            x = x.expand(-1, -1, 2, -1, -1)
         flow = whole_flow(self.motion, x).transpose(1, 2)  # N, 2, T - 1, H, W
+        if missing := -flow.shape[2] % self.temporal.layout.flow_stack:  # the last flow goes on, to whole stacks
+            flow = torch.cat((flow, flow[:, :, -1:].expand(-1, -1, missing, -1, -1)), 2)
         levels = flow.clamp(-BOUND, BOUND) * (127.5 / BOUND)  # from 127.5, which stands for no motion
         return self.temporal.forward_features(self.temporal.layout(levels / MOTION[1][0]))

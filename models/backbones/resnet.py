@@ -13,8 +13,8 @@ from typing import Any, ClassVar, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.pooling import MaxPool3d
 from .contract import POOLED, PREACT, Backbone, Weights
-from .pooling import MaxPool3d
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 SHORTCUTS = ("A", "B")

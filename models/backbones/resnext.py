@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from .pointwise import PointwiseConv3d
+from ..layers.pointwise import PointwiseConv3d
 from .resnet import STEM_CHANNELS, ResidualTrunk, Stem, make_shortcut
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}

@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..layers.pooling import grid_means
 from .contract import POOLED, Weights
 from .images import ImageNetwork, check_dropout
-from .pooling import grid_means
 
 STAGES = ("block1", "block2", "block3", "block4", "block5")
 CHANNELS = (64, 128, 256, 512, 512)

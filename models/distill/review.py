@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
-from ..backbones.pooling import grid_means
+from ..layers.pooling import grid_means
 from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, reviewed, spread
 from .shapes import OutputShapes
 

@@ -186,7 +186,14 @@ def test_a_score_file_says_what_was_scored(weights, data, hmdb51, tmp_path):
         "activation": "",
     }
     expected = {"frame_dir": str(hmdb51 / "frames"), "annotation_path": str(hmdb51 / "labels"), "layout": "auto"}
-    expected |= {"sample_size": 32, "sample_duration": 8, "clip_stride": 1, "short_side": 36, "test_sampling": "all"}
+    expected |= {
+        "sample_size": 32,
+        "sample_duration": 8,
+        "clip_stride": 1,
+        "segment_length": 1,
+        "short_side": 36,
+        "test_sampling": "all",
+    }
     expected |= {"num_clips": 10, "num_crops": "1", "tail": "overlap", "sampling": "corrected", "video_fps": 25.0}
     expected |= {"only_RGB": False, "amp": "auto", "missing": "error", "val_fraction": 0.1, "manual_seed": 1}
     assert said["options"] == expected | {

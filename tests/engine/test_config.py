@@ -108,6 +108,8 @@ def test_the_command_in_a_preset_is_one_that_parses(preset):
         words = line.split("python ")[1].split()
         assert (ROOT / words[0]).is_file()
         opt = opts.parse_opts(words[1:])
+        if words[0].startswith("test"):
+            continue
         assert ROOT / opt.config == preset
         assert opt.learning_rate == yaml.safe_load(preset.read_text())["learning_rate"]
 

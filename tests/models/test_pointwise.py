@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from helpers import small
 from torch import nn
 
-from models.backbones.pointwise import PointwiseConv3d
+from models.layers.pointwise import PointwiseConv3d
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last_3d)
 

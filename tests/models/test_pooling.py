@@ -9,8 +9,8 @@ from helpers import small
 from waits import GPU, on_gpu
 
 from engine import setup
-from models.backbones import pooling
-from models.backbones.pooling import MaxPool3d, maxima, means
+from models.layers import pooling
+from models.layers.pooling import MaxPool3d, maxima, means
 
 SHAPES = [(2, 3, 4, 6, 6), (1, 2, 1, 5, 7), (1, 1, 3, 1, 2), (2, 2, 8, 9, 4)]
 

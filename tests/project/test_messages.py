@@ -38,6 +38,7 @@ ELSEWHERE = {
     "workflows/shared/score_facts.py": "export.py measures on what --test_subset val of a test scores",
     "workflows/predicting/exported.py": "checkpoint.py goes by the name of the file, which its program then reads",
     "datasets/loading/failures.py": "videos that are left out, which training alone does",
+    "sts_common/cluster.py": "options of Dask's own commands",
     "opts/": "checks of options that were given, and refusals with the reason",
     "workflows/testing/fusing.py": "checkpoints named twice, where verify.py has one",
     "workflows/listing/list_writers.py": "of a form that init_dataset.py does not write",

@@ -23,7 +23,7 @@ from flow.pairs import FlowSolver
 from flow.tvl1 import native
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
-from models.backbones.conv_gradients import left_to_torch, weight_error
+from models.layers.conv_gradients import left_to_torch, weight_error
 from sts_common import cores
 from sts_common.processors import single_threaded_libraries
 

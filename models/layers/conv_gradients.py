@@ -1,8 +1,11 @@
-"""Weight gradients of 3D convolutions on CPUs, at the shapes where oneDNN computes them wrong.
+"""Weight gradients of convolutions on CPUs, at the shapes where oneDNN computes them wrong.
 
 oneDNN (3.13 of torch 2.15) walks through the frames of a clip with one pointer into the input and one into the kernel.
 Where a padded kernel is longer than the clip these go astray: it reads memory beyond the clip and adds to the wrong
 frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
+
+With AVX2 it also writes beyond its memory for strided 1x1 convolutions of images with fewer than eight input channels,
+which networks of a sixteenth of the width have; the process ends by it, soon or late.
 """
 
 import math
@@ -16,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 OPERATOR = "convolution_backward"
+VECTOR = 8  # channels that AVX2 reads at once
 STALE = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
@@ -57,6 +61,26 @@ def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) ->
     frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
     right = x.dtype == torch.float32 and padding < 2  # so that 3x3x3 stays torch's to the last bit
     return not right and goes_astray(frames, weight.shape[2], geometry.stride[0], padding)
+
+
+def overruns(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+    """Return whether oneDNN may write beyond its memory: strided 1x1 convolutions of images of few channels."""
+    strided = x.dim() == 4 and max(geometry.stride) > 1 and not (geometry.transposed or any(geometry.padding))
+    return strided and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] < VECTOR
+
+
+def of_pixels(
+    backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
+) -> Tensor:
+    """Compute the weight gradient of a strided 1x1 convolution as one without stride, of the pixels that it sees.
+
+    Arguments are those of `by_frames`, of images (N, C, H, W).
+    """
+    down, right = geometry.stride
+    flat = geometry._replace(bias_sizes=None, stride=(1, 1))
+    part = backward(grad, x[:, :, ::down, ::right].contiguous(), weight, *flat, (False, True, False))[1]
+    assert part is not None
+    return part
 
 
 def by_frames(
@@ -111,12 +135,14 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
     """Run the operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
     *fields, (for_input, for_weight, for_bias) = arguments
     geometry = Geometry(*fields)
-    if not (Detour.taken and (for_weight or for_bias) and needs_detour(grad, x, weight, geometry)):
+    detours = {by_frames: needs_detour(grad, x, weight, geometry), of_pixels: overruns(x, weight, geometry)}
+    way = next((way for way, needed in detours.items() if needed), None)
+    if way is None or not (Detour.taken and (for_weight or for_bias)):
         return native(keys, grad, x, weight, *arguments)
     return (
         native(keys, grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
-        by_frames(partial(native, keys), grad, x, weight, geometry) if for_weight else None,
-        grad.sum((0, 2, 3, 4)) if for_bias else None,  # torch has no other way than through the weight's
+        way(partial(native, keys), grad, x, weight, geometry) if for_weight else None,
+        grad.sum((0, *range(2, grad.dim()))) if for_bias else None,  # torch has no other way than through the weight's
     )
 
 
