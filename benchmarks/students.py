@@ -24,13 +24,13 @@ from datasets.lists.entries import Entry
 from demo import ROOT, Stages, make_data, weights
 from engine import checkpoint, setup
 from engine.command import cli
+from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
 from workflows.exporting.calibration import CalibrationSettings
 from workflows.exporting.export import Exported, export
 from workflows.exporting.plan import INT8
 from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
-from workflows.shared.processes import single_threaded_libraries
 
 # Name of a student: its network. The teacher is a ResNet-10 of width 0.25.
 STUDENTS = {

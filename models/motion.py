@@ -7,8 +7,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from flow.motionnet import MotionNet, MotionObjective
-from flow.motionnet.network import whole_flow
+from sts_common.motionnet import MotionNet, MotionObjective
+from sts_common.motionnet.network import whole_flow
 
 from .backbones.contract import within
 from .backbones.hidden_two_stream import HiddenTwoStream

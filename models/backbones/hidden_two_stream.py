@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from flow.motionnet import MotionNet
-from flow.motionnet.network import whole_flow
+from sts_common.motionnet import MotionNet
+from sts_common.motionnet.network import whole_flow
 
 from .consensus import Segments
 from .contract import Backbone

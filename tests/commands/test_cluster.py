@@ -215,8 +215,8 @@ def kill_one_worker(address: str, target: Path, pattern: str) -> threading.Threa
 
 @pytest.mark.slow
 def test_the_files_are_the_same_when_a_worker_is_killed_half_way(source, own_hmdb51, tmp_path):
-    for i in range(8):
-        make_video(source / "jump" / f"{i}.avi", frames=60, seed=i)
+    for i in range(24):
+        make_video(source / "jump" / f"{i}.avi", seed=i)
     frames, recipe = own_hmdb51 / "frames", Recipe(short_side=None)
     with local_cluster(processes=True) as cluster:
         address = cluster.scheduler_address

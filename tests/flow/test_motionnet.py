@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from flow import build_flow
-from flow.motionnet.network import MotionNet, whole_flow
-from flow.motionnet.objective import MotionObjective, charbonnier, roughness, ssim, warp
+from sts_common.motionnet.network import MotionNet, whole_flow
+from sts_common.motionnet.objective import MotionObjective, charbonnier, roughness, ssim, warp
 
 WIDTH = 1 / 64  # 1 to 16 channels
 SHIFT = 3  # pixels to the right from frame to frame

@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional as F
 
 from datasets import FLOW, RGB
-from flow.motionnet import MotionObjective
-from flow.motionnet.network import whole_flow
 from models import MODELS, ClassifyByMotion, StreamNetwork, create_model, create_task, parameter_groups, start_temporal
+from sts_common.motionnet import MotionObjective
+from sts_common.motionnet.network import whole_flow
 
 SMALLEST = MODELS["hidden_two_stream"].smallest
 CLASSES = 5

@@ -31,8 +31,7 @@ def imported(file: Path) -> set[str]:
 
 @pytest.mark.parametrize("package", ISLANDS)
 def test_packages_do_not_import_each_other(package):
-    below = {"flow"} if package == "models" else set()  # a hidden two-stream network estimates flow
-    foreign = {*ISLANDS, "options", "opts", "utils1", "workflows"} - {package} - below
+    foreign = {*ISLANDS, "options", "opts", "utils1", "workflows"} - {package}
     assert {file.name: found for file in (ROOT / package).rglob("*.py") if (found := imported(file) & foreign)} == {}
 
 

@@ -8,9 +8,10 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..learned import digest, read_weights
-from ..tvl1.tensors import solve
-from .network import CHANNELS, MotionNet, whole_flow
+from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
+
+from .learned import digest, read_weights
+from .tvl1.tensors import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
 PREFIXES = ("motion.", "module.motion.", "")
