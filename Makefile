@@ -9,7 +9,7 @@ demo: $(VENV)/.ready-dev
 	$(PYTHON) demo.py $(DEMO)
 
 # A file's tests stay in one process, with what they share; each process has one thread, and reads compiled sources.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+PYTEST = PYTHONDONTWRITEBYTECODE= $(PYTHON) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder --max-worker-restart 0
 
 test: $(VENV)/.ready-dev
 	$(PYTEST) -m "not slow"
