@@ -85,7 +85,10 @@ def extension(package: str, library: Any) -> Extension:
 
 setup(
     # sts_common has a name that nobody else uses.
-    packages=["sts_common", "sts_common.motionnet", "sts_net", "sts_net.configs", *(f"sts_net.{name}" for name in PACKAGES)],
+    packages=[
+        *("sts_common", "sts_common.motionnet", "sts_net", "sts_net.configs"),
+        *(f"sts_net.{name}" for name in PACKAGES),
+    ],
     package_dir={"sts_common": "sts_common", "sts_net": "sts_net", "sts_net.configs": "configs"}
     | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
