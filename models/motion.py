@@ -11,13 +11,16 @@ from sts_common.motionnet import MotionNet, MotionObjective
 from sts_common.motionnet.network import whole_flow
 
 from .backbones.contract import within
-from .backbones.hidden_two_stream import HiddenTwoStream
+from .backbones.hidden_two_stream import BOUND, HiddenTwoStream
+from .backbones.images import MOTION as SEEN
+from .backbones.layout import split_segments
 from .mixing import Mixing
 from .streams import StreamNetwork
 from .tasks import Batch, Classify, Task
 from .weights import load_weights, strip_prefix, weights_of
 
 MOTION = ("off", "alone", "joint")
+TOLERANCE = 1e-3  # grey levels, by which float32 moves a mean
 JOINT_SSIM = 0.1  # of the weights that SSIM has alone, as published
 
 
@@ -120,6 +123,7 @@ def start_temporal(model: StreamNetwork, checkpoint: Mapping[str, Any], source: 
     motion_of(model)
     if checkpoint.get("stream", "flow") != "flow":
         raise ValueError(f"--temporal_path {source}: reads {checkpoint['stream']}, not flow")
+    check_inputs(checkpoint.get("recipe", {}), source)
     network = cast(HiddenTwoStream, model.network)
     plain, temporal = strip_prefix(weights_of(checkpoint, source)), network.temporal
     weights = {name: x for name, x in network.state_dict().items() if name.startswith("motion.")}
@@ -127,6 +131,25 @@ def start_temporal(model: StreamNetwork, checkpoint: Mapping[str, Any], source: 
         head = within(name, temporal.classifier)
         weights[f"fc{name.removeprefix(temporal.classifier)}" if head else f"temporal.{name}"] = x
     load_weights(network, weights, source)
+
+
+def check_inputs(recipe: Mapping[str, Any], source: str) -> None:
+    """Refuse a flow network that saw flow otherwise than it is estimated; what a recipe does not state is not asked.
+
+    Raises:
+        ValueError: Names the difference.
+    """
+    for name, (expected,) in zip(("mean", "std"), SEEN, strict=True):
+        stated = recipe.get("normalisation", {}).get(name, ())
+        if any(abs(value - expected) > TOLERANCE for value in stated):
+            raise ValueError(
+                f"--temporal_path {source}: its inputs have {name} {stated}, estimated flow has {expected}: train it "
+                "with --normalisation auto"
+            )
+    if (bound := recipe.get("provenance", {}).get("bound", BOUND)) != BOUND:
+        raise ValueError(
+            f"--temporal_path {source}: saw flow cut at {bound} pixels, and estimated flow is cut at {BOUND}"
+        )
 
 
 class LearnMotion(Task):
@@ -156,7 +179,7 @@ class LearnMotion(Task):
         motion = motion_of(self.model)
         clips = self.model.inputs(batch)
         with watched(motion) as passed:
-            whole_flow(motion, clips.unflatten(2, (self.model.network.segments, -1)).transpose(1, 2).flatten(0, 1))
+            whole_flow(motion, split_segments(clips, self.model.network.segments))
         terms = motion_terms(self.model, passed, self.objective)
         return {"loss": total(terms), **terms}
 

@@ -140,7 +140,7 @@ class Backbone(nn.Module):
         """Replace the classifier by a freshly initialised one."""
         self.put_classifier(nn.Linear(self.num_features, num_classes))
 
-    def put_classifier(self, classifier: nn.Linear) -> None:
+    def put_classifier(self, classifier: nn.Module) -> None:
         """Replace the classifier."""
         parent, _, name = self.classifier.rpartition(".")
         setattr(self.get_submodule(parent), name, classifier)

@@ -64,8 +64,7 @@ class HiddenTwoStream(Backbone):
         channels = stack.channels(FLOW)
         self.temporal = build(in_channels=channels, num_classes=num_classes, depth=depth, width=width, dropout=dropout)
         self.fc = self.temporal.get_classifier()
-        parent, _, name = self.temporal.classifier.rpartition(".")
-        setattr(self.temporal.get_submodule(parent), name, nn.Identity())
+        self.temporal.put_classifier(nn.Identity())
         self.temporal.layout = stack
         self.stages = dict.fromkeys(self.temporal.stages, ())  # see `stage_of`
         self.feature_channels = self.temporal.feature_channels

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SCALES = 5  # of the flow: 1/32, 1/16, 1/8, 1/4 and 1/2 of the frames, coarse to fine
 UNIT = 20.0  # pixels of the frames that an output of 1 means: the published factors 0.625, 1.25, ... 10 of each scale
 CHANNELS = (64, 128, 256, 512, 512, 1024)
 

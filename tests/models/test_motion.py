@@ -11,6 +11,9 @@ from sts_common.motionnet.network import whole_flow
 
 SMALLEST = MODELS["hidden_two_stream"].smallest
 CLASSES = 5
+NORMALISED = StreamNetwork(
+    create_model("resnet2d", 2, CLASSES, depth=18, width=0.125), FLOW, {"mean": [127.5] * 2, "std": [57.63] * 2}
+).normalisation
 
 
 @pytest.fixture
@@ -88,6 +91,14 @@ def test_it_begins_with_the_weights_of_a_flow_network(model):
     assert all(map(torch.equal, motion, model.network.motion.parameters()))
     with pytest.raises(ValueError, match=r"--temporal_path rgb\.pth: reads rgb, not flow"):
         start_temporal(model, {"state_dict": {}, "stream": "rgb"}, "rgb.pth")
+    stored = {"state_dict": temporal.state_dict(), "stream": "flow", "recipe": {"normalisation": NORMALISED}}
+    start_temporal(model, stored, "flow.pth")
+    for recipe, problem in (
+        ({"normalisation": {"mean": [0.0, 0.0], "std": [1.0, 1.0]}}, r"its inputs have mean \[0\.0, 0\.0\]"),
+        ({"provenance": {"bound": 15.0}}, "saw flow cut at 15.0 pixels"),
+    ):
+        with pytest.raises(ValueError, match=rf"--temporal_path flow\.pth: {problem}"):
+            start_temporal(model, stored | {"recipe": recipe}, "flow.pth")
     other = create_model("resnet2d", 2, CLASSES, depth=34, width=0.125, flow_stack=2)
     with pytest.raises(ValueError, match=r"flow\.pth: weights of another network"):
         start_temporal(model, {"state_dict": other.state_dict(), "stream": "flow"}, "flow.pth")
