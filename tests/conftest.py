@@ -1,4 +1,3 @@
-import gc
 import os
 from pathlib import Path
 
@@ -31,12 +30,6 @@ def pytest_collection_modifyitems(items):
     """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
     places = {name: place for place, name in enumerate(DEAREST)}
     items.sort(key=lambda item: places.get(item.path.stem, len(DEAREST)))
-
-
-def pytest_collection_finish():
-    """Let the garbage collector look at what tests leave, and not at torch each time."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.hookimpl(optionalhook=True)
