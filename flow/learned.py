@@ -1,20 +1,12 @@
 """Weights of learned flows: reading them from a file, and what tells one set from another."""
 
 import hashlib
-import pickle
-import struct
-import warnings
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
-# What torch.load raises on bytes that are no checkpoint.
-MALFORMED = (
-    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, OverflowError, struct.error),
-    pickle.UnpicklingError,
-)
+from sts_common.tensors import MALFORMED, read_tensors
 
 
 def read_weights(path: Path, cure: str) -> Any:
@@ -31,9 +23,7 @@ def read_weights(path: Path, cure: str) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {cure}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's doubts about foreign pickles: the error below says it
-            return torch.load(path, map_location="cpu", weights_only=True)
+        return read_tensors(path)
     except MALFORMED as error:
         raise ValueError(f"{path}: damaged, or not a file of tensors; {cure}") from error
 

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from sts_common import counted
+from sts_common.tensors import MALFORMED, read_tensors
 
 from .backbones import Backbone
 from .backbones.contract import CONSENSUS, Weights, within
@@ -80,11 +83,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
             return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+        content = read_tensors(path)
+    except (*MALFORMED, SafetensorError) as error:
         raise ValueError(f"--init {path}: cannot be read as weights ({type(error).__name__})") from error
     if not isinstance(content, Mapping):
         raise ValueError(f"--init {path}: holds no network weights")

@@ -2,14 +2,7 @@
 
 import io
 import logging
-import lzma
-import pickle
 import re
-import struct
-import tarfile
-import warnings
-import zipfile
-import zlib
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
@@ -18,18 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from sts_common.files import write_atomically
+from sts_common.tensors import MALFORMED, read_tensors
 
 from . import tensor_file
 from .archive import verify
 
 log = logging.getLogger(__name__)
 
-# What the readers of pickles and archives raise on bytes that are neither.
-MALFORMED = (
-    *(RuntimeError, ValueError, TypeError, AttributeError, LookupError, EOFError, ArithmeticError, AssertionError),
-    *(MemoryError, ImportError, struct.error, pickle.UnpicklingError, tarfile.TarError),
-    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
-)
 PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, float, bool, type(None)))
 
 
@@ -84,9 +72,7 @@ def load(path: str | Path) -> dict[str, Any]:
         return tensor_file.read(path)
     try:
         checked = verify(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's doubts about foreign pickles: the error below says it
-            state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_tensors(path)
     except MALFORMED as error:
         if foreign := re.search(r"GLOBAL ([\w.]+)", str(error)):
             raise ValueError(
