@@ -90,6 +90,10 @@ class Distill(Task):
             built[label] = loss.optimizer.build(loss.own_parameters().values())
         return built
 
+    def own_rates(self) -> dict[str, float]:
+        """Return the learning rate in this epoch of each of the optimisers that losses bring."""
+        return {label: loss.optimizer.rate(self.epoch) for label, loss in self.with_optimizers() if loss.optimizer}
+
     def loss_parameters(self) -> list[nn.Parameter]:
         """Return the learnable parts of the losses that are trained with the student: without those with optimisers."""
         own = {id(p) for _, loss in self.with_optimizers() for p in loss.own_parameters().values()}
