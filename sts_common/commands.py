@@ -37,6 +37,7 @@ COMMANDS = {
     "distill": Command("STS_train.py", "train a student that sees RGB and learns motion from a Flow teacher"),
     "test": Command("test_single_stream.py", "test one network"),
     "fuse": Command("test_two_stream.py", "test two or more networks together"),
+    "retrieve": Command("test_retrieval.py", "the training videos nearest to each test video, by features"),
     "predict": Command("predict.py", "the actions in video files, folders, cameras"),
     "export": Command("export.py", "networks to ONNX, OpenVINO, pt2 or safetensors"),
     "report": Command("utils1/report.py", "one page that explains results"),
