@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from ..layers.abstract import BatchNormShapes
 from .consensus import Consensus, make_consensus
+from .inflation import FromImages
 from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
 from .output import POOLED, Output
 
@@ -19,11 +20,12 @@ RANKS = {4: torch.channels_last, 5: torch.channels_last_3d}
 Weights = Mapping[str, Tensor]
 
 
-class Backbone(nn.Module):
+class Backbone(FromImages, nn.Module):
     """A network: clips (N, C, T, H, W) in, `Output` out, whether its convolutions are 2D or 3D.
 
     A subclass states the attributes, takes the keyword arguments `in_channels`, `num_classes` and its own, with plain
-    values, and defines `forward_features`. Modules are given by their names in the network.
+    values, and defines `forward_features`. Modules are given by their names in the network. Whose ImageNet weights it
+    begins with, `FromImages` says.
 
     Attributes:
         stages: Names of the stages in forward order -> the modules that learn with each. What is in none of them is
