@@ -14,12 +14,14 @@ from .arguments import (
     split_layout,
     split_segments,
 )
+from .c3d import C3D
 from .contract import Backbone, ModelSpec, Weights
 from .googlenet import GoogLeNet
 from .hidden_two_stream import HiddenTwoStream
 from .images import HALF, IMAGENET, view_of_images
 from .resnet import ResNet
 from .resnet2d import ResNet2d
+from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
 from .timm_networks import PREFIX, timm_spec
 from .vgg import VGG
@@ -41,6 +43,8 @@ MODELS = Models(
     {
         "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
         "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
+        "resnet2p1d": ModelSpec(ResNet2Plus1D, smallest={"depth": 10, "width": 0.125}),
+        "c3d": ModelSpec(C3D, smallest={"width": 0.125}),
         "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
         "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
         "googlenet": ModelSpec(GoogLeNet, view=view_of_images(*HALF)),
