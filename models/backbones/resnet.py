@@ -35,8 +35,12 @@ class ZeroPadShortcut(nn.Module):
         return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.out_channels - x.shape[1]))
 
 
-def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: str) -> nn.Module | None:
+def make_shortcut(
+    in_channels: int, out_channels: int, stride: int, shortcut: str, t_stride: int | None = None
+) -> nn.Module | None:
     """Build the module that fits a block's input to its output; None where they fit already.
+
+    Along time the stride of "B" may be another, `t_stride`.
 
     Raises:
         ValueError: If `shortcut` is neither "A" nor "B".
@@ -47,7 +51,8 @@ def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: st
         return None
     if shortcut == "A":
         return ZeroPadShortcut(out_channels, stride)
-    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm3d(out_channels))
+    strides = (t_stride or stride, stride, stride)
+    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, strides, bias=False), nn.BatchNorm3d(out_channels))
 
 
 class BasicBlock(nn.Module):
@@ -72,17 +77,25 @@ class BasicBlock(nn.Module):
 
 
 class Stem(NamedTuple):
-    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2.
+    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2 in space, and in time or not.
 
     Attributes:
         t_size: Frames that the convolution spans, odd; 7 in the published networks.
         t_stride: Its step from frame to frame; 1 in the published networks.
         no_max_pool: Whether the pooling is left out.
+        pools_time: Whether frames are pooled as well.
     """
 
     t_size: int = 7
     t_stride: int = 1
     no_max_pool: bool = False
+    pools_time: bool = True
+
+    def pool(self) -> nn.Module:
+        """Build the pooling."""
+        if self.no_max_pool:
+            return nn.Identity()
+        return MaxPool3d(3, 2, 1) if self.pools_time else MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
 
 PUBLISHED = Stem()
@@ -130,7 +143,7 @@ class ResidualTrunk(Backbone):
         self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
         self.bn1 = nn.BatchNorm3d(stem_channels)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if stem.no_max_pool else MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = stem.pool()
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, blocks, strict=True):
@@ -155,7 +168,11 @@ class ResidualTrunk(Backbone):
                 x = F.relu(block(x))
             features[stage + PREACT], preact = self.keep(last(x))
             features[stage], x = self.keep(F.relu(preact))  # not in place: `preact` may be kept
-        return features | {POOLED: x.mean((2, 3, 4))}
+        return features | {POOLED: self.head(x)}
+
+    def head(self, x: Tensor) -> Tensor:
+        """Compute what the classifier reads, (N, C), from the last stage's map."""
+        return x.mean((2, 3, 4))
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
