@@ -36,7 +36,8 @@ def load_stream(
         ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
     given = getattr(opt, "given", ())
-    told = Namespace(**vars(opt) | {name: value for name, value in shown_by(checkpoint).items() if name not in given})
+    shown = shown_by(checkpoint, source)
+    told = Namespace(**vars(opt) | {name: value for name, value in shown.items() if name not in given})
     return restore_stream(
         checkpoint,
         source,
@@ -88,8 +89,8 @@ def restore_stream(
     if (stated := checkpoint.get("stream", stream.name)) != stream.name:
         raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
-    shown = {OPTIONS.get(name, name) for name in arguments_in(checkpoint)}
-    say_what_is_assumed(origin["name"], {*given, *shown}, checkpoint, source)
+    shown = {OPTIONS.get(name, name) for name in arguments_in(checkpoint, source=source)}
+    say_what_is_assumed(origin, {*given, *shown}, checkpoint, source)
     settled = settle_normalisation(
         *(normalisation, stream, checkpoint, source), model=origin["name"], explicit="normalisation" in given
     )
@@ -190,7 +191,9 @@ def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any]
         ValueError: Names both.
     """
     stated = checkpoint.get("arch", arch)
-    if stated != arch and (options_in(str(stated)) or not network.dialects):
+    named = options_in(str(stated))
+    same = stated == arch or (named and arch_of(named["model"], named.get("model_depth")) == arch)
+    if not same and (named or not network.dialects):
         raise ValueError(f"{source}: weights of {stated}, not {arch}: check --model and --model_depth")
 
 

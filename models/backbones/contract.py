@@ -37,6 +37,7 @@ class Backbone(FromImages, nn.Module):
         dialect_arguments: What else whoever wrote a dialect did otherwise: arguments of the layout, by dialect.
         kernel_dims: Dimensions of the kernel of the first convolution, 2 or 3; None where its weights do not tell the
             network from others of the same names.
+        marks: Weights by which the network is told from others with as many dimensions and the same names beside.
         feature_channels: Channels of each entry of `Output.features`, in forward order.
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
@@ -51,6 +52,7 @@ class Backbone(FromImages, nn.Module):
     dialects: ClassVar[Mapping[str, Mapping[str, str | None]]] = {}
     dialect_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     kernel_dims: ClassVar[int | None] = None
+    marks: ClassVar[Sequence[str]] = ()
     feature_channels: dict[str, int]
     layout: Layout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
@@ -162,6 +164,11 @@ class Backbone(FromImages, nn.Module):
         return {}
 
     @classmethod
+    def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
+        """Return the arguments, with others as they are, that weights do not show and that change what they compute."""
+        return ()
+
+    @classmethod
     def in_dialect(cls, weights: Weights) -> dict[str, Tensor] | None:
         """Return weights of any of the dialects by their own names; None if they are those of another network."""
         return cls.read_dialect(weights)[1]
@@ -182,7 +189,9 @@ class Backbone(FromImages, nn.Module):
     def may_be(cls, weights: Weights) -> bool:
         """Return whether weights have the names and dimensions of this network's."""
         own = cls.in_dialect(weights)
-        return own is not None and cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
+        if own is None or any(mark not in own for mark in cls.marks):
+            return False
+        return cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
 
 
 def renamed(name: str, renamings: Mapping[str, str | None]) -> str:

@@ -27,17 +27,25 @@ IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
 
 class Stem(NamedTuple):
-    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2.
+    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2 in space, and in time or not.
 
     Attributes:
         t_size: Frames that the convolution spans, odd; 7 in the published networks.
         t_stride: Its step from frame to frame; 1 in the published networks.
         no_max_pool: Whether the pooling is left out.
+        pools_time: Whether frames are pooled as well.
     """
 
     t_size: int = 7
     t_stride: int = 1
     no_max_pool: bool = False
+    pools_time: bool = True
+
+    def pool(self) -> nn.Module:
+        """Build the pooling."""
+        if self.no_max_pool:
+            return nn.Identity()
+        return MaxPool3d(3, 2, 1) if self.pools_time else MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
 
 PUBLISHED = Stem()
@@ -84,7 +92,7 @@ class ResidualTrunk(Backbone):
             raise ValueError(f"--conv1_t_stride must be >= 1, got {stem.t_stride}")
         self.add_stem(in_channels, stem_channels, stem)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if stem.no_max_pool else MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = stem.pool()
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, blocks, strict=True):
@@ -119,7 +127,11 @@ class ResidualTrunk(Backbone):
                 x = F.relu(block(x))
             features[stage + PREACT], preact = self.keep(last(x))
             features[stage], x = self.keep(F.relu(preact))  # not in place: `preact` may be kept
-        return features | {POOLED: x.mean((2, 3, 4))}
+        return features | {POOLED: self.head(x)}
+
+    def head(self, x: Tensor) -> Tensor:
+        """Compute what the classifier reads, (N, C), from the last stage's map."""
+        return x.mean((2, 3, 4))
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:

@@ -113,7 +113,7 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
         ValueError: If the depth does not exist or the width leaves no channel.
     """
 
-    first_conv = "conv1_s"
+    first_conv, marks = "conv1_s", ("conv1_t.weight",)
     dialects: ClassVar = {
         DISTIL: of_students(
             {"spatial_conv": "conv{}_s", "bn": "bn{}_s", "temporal_conv": "conv{}_t"},

@@ -73,10 +73,10 @@ class VGG(ImageNetwork):
             return sum(int(rest.partition(".")[0]) >= end for end in self.ends[:-1])
         return len(STAGES) if part == "fc" and not name.startswith(self.classifier) else super().stage_of(name)
 
-    def stem(self, images: Tensor) -> Tensor:
+    def stem(self, images: Tensor, frames: int) -> Tensor:
         return self.features[: self.ends[0]](images)
 
-    def run_stage(self, stage: str, images: Tensor) -> Tensor:
+    def run_stage(self, stage: str, images: Tensor, frames: int) -> Tensor:
         index = STAGES.index(stage)
         return self.features[self.ends[index] : self.ends[index + 1]](images)
 

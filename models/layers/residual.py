@@ -22,8 +22,12 @@ class ZeroPadShortcut(nn.Module):
         return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.out_channels - x.shape[1]))
 
 
-def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: str) -> nn.Module | None:
+def make_shortcut(
+    in_channels: int, out_channels: int, stride: int, shortcut: str, t_stride: int | None = None
+) -> nn.Module | None:
     """Build the module that fits a block's input to its output; None where they fit already.
+
+    Along time the stride of "B" may be another, `t_stride`.
 
     Raises:
         ValueError: If `shortcut` is neither "A" nor "B".
@@ -34,7 +38,8 @@ def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: st
         return None
     if shortcut == "A":
         return ZeroPadShortcut(out_channels, stride)
-    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm3d(out_channels))
+    strides = (t_stride or stride, stride, stride)
+    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, strides, bias=False), nn.BatchNorm3d(out_channels))
 
 
 class BasicBlock(nn.Module):
