@@ -204,3 +204,7 @@ class I3D(Inception3d):
             pooling=pooling,
             dropout=dropout,
         )
+
+    @classmethod
+    def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
+        return (*super().left_open(arguments), "version")
