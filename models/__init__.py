@@ -18,13 +18,13 @@ from .analysis.similarity import LinearCKA, linear_cka
 from .backbones import MODELS, build_model, create_model
 from .backbones.consensus import CONSENSUS
 from .backbones.output import Output
-from .backbones.resnet import SHORTCUTS
 from .distill import DISTILLERS, LEVELS, NORMS, PROJECT, build_distillers, create_distiller, output_shapes
 from .distillation import Distill
 from .finetune import frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .layers.conv_gradients import install
+from .layers.residual import SHORTCUTS
 from .mixing import Mixing, create_mixing
 from .motion import MOTION, ClassifyByMotion, LearnMotion, create_task, start_temporal
 from .normalisation import NORMALISATIONS

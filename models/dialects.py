@@ -38,7 +38,7 @@ def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
     names = [str(name) for name in checkpoint.get("state_dict", ())]
     if PREFIX in marks or any(name.startswith(PREFIX) for name in names):
         return PUBLISHED
-    return "3d-resnets" if str(checkpoint["arch"]).startswith("resnet-") else None
+    return "3d-resnets" if str(checkpoint["arch"]).startswith(("resnet-", "resnet2p1d-")) else None
 
 
 def settle_normalisation(

@@ -18,6 +18,7 @@ from sts_common.tensors import MALFORMED, read_tensors
 
 from .backbones import Backbone
 from .backbones.contract import CONSENSUS, Weights, within
+from .backbones.inflation import DIVIDE, inflated, is_of_images
 from .backbones.timm_networks import PREFIX, timm_weights
 from .weights import check_finite, strip_prefix, weights_of
 
@@ -92,19 +93,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return weights_of(content, str(path))
 
 
-def start_from(network: Backbone, weights: Weights, source: str) -> None:
+def by_own_names(network: Backbone, weights: Weights, inflate: str) -> Weights:
+    """Return weights by the names of a network, those of images inflated if it is 3D; arguments as `start_from`."""
+    plain, state = strip_prefix(weights), network.state_dict()
+    if state[f"{network.first_conv}.weight"].dim() != 5 or not is_of_images(plain):
+        return network.in_dialect(plain) or plain
+    flat = {name: x for name, x in network.of_images(plain, inflate).items() if name in state}
+    longer = {name: state[name].shape[2] for name, x in flat.items() if (x.dim(), state[name].dim()) == (4, 5)}
+    return flat | {name: inflated(flat[name], frames, inflate) for name, frames in longer.items()}
+
+
+def start_from(network: Backbone, weights: Weights, source: str, inflate: str = DIVIDE) -> None:
     """Load weights but for the classifier and what joins segments, which stay as they are.
 
     Args:
         network: Changed.
         weights: By its names or those of a dialect; what it has not got, such as auxiliary classifiers, is left.
         source: Where they are from, for errors.
+        inflate: How a 3D network takes those of images, see `inflated`.
 
     Raises:
         ValueError: If something is missing, of another shape or not finite.
     """
-    plain = strip_prefix(weights)
-    named, state = network.in_dialect(plain) or plain, network.state_dict()
+    named, state = by_own_names(network, weights, inflate), network.state_dict()
     first, loaded = f"{network.first_conv}.weight", {}
     for name, own in state.items():
         if within(name, network.classifier) or within(name, CONSENSUS) or name.endswith("num_batches_tracked"):

@@ -8,14 +8,14 @@ from typing import Any
 from sts_common import counted
 
 from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
-from .backbones.arguments import arguments_from
+from .backbones.arguments import OPTIONS, arguments_from
 from .backbones.contract import channels_last
 from .backbones.layout import Segments
 from .dialects import say_what_is_assumed, settle_normalisation
 from .normalisation import AUTO, Stream, normalisation_of
 from .pretrained import RANDOM, describe, find_weights, read_weights, start_from
 from .streams import StreamNetwork
-from .weights import load_weights, shape_of, shown_by, weights_of
+from .weights import arguments_in, load_weights, shape_of, shown_by, weights_of
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +89,8 @@ def restore_stream(
     if (stated := checkpoint.get("stream", stream.name)) != stream.name:
         raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
-    say_what_is_assumed(origin, given, checkpoint, source)
+    shown = {OPTIONS.get(name, name) for name in arguments_in(checkpoint, source=source)}
+    say_what_is_assumed(origin, {*given, *shown}, checkpoint, source)
     settled = settle_normalisation(
         *(normalisation, stream, checkpoint, source), model=origin["name"], explicit="normalisation" in given
     )

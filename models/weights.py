@@ -10,7 +10,7 @@ from sts_common import counted
 
 from .backbones import MODELS, Backbone, arch_in, fitting, network_named, options_in, spec_of, stated_options
 from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
-from .backbones.contract import Weights
+from .backbones.contract import ModelSpec, Weights
 from .backbones.layout import FLOW
 
 RGB = 3
@@ -64,11 +64,16 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     shown = {OPTIONS[name]: value for name, value in arguments.items() if name in OPTIONS and name != "width"}
     if words := [f"{name}={value}" for name, value in arguments.items() if name not in OPTIONS]:
         shown["model_args"] = words
-    spec = fitting(checkpoint, plain_weights(checkpoint), source)
-    # 3D networks have names in common.
-    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks):
+    plain = plain_weights(checkpoint)
+    spec = fitting(checkpoint, plain, source)
+    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_alone(spec, plain)):
         shown["model"] = next(name for name, known in MODELS.items() if known is spec)
     return shown | ({"sample_duration": named["frames"]} if named else {})
+
+
+def is_alone(spec: ModelSpec, weights: Weights) -> bool:
+    """Return whether weights can be of no other network: 3D ResNets and ResNeXts have names in common."""
+    return [known for known in MODELS.values() if known.build.may_be(weights)] == [spec]
 
 
 def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -97,6 +102,8 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
     if spec.build.kernel_dims == 2 and first.shape[1] not in (FLOW, RGB):  # whoever reads images reads stacks
         stack = {"flow_stack": first.shape[1] // FLOW} if first.shape[1] % FLOW == 0 else {}
         shown |= stack | dict(spec.build.dialect_arguments.get(dialect, {}))
+    if spec.build.kernel_dims == 3:
+        shown |= spec.build.dialect_arguments.get(dialect, {})
     return shown | network_named(arch_in(checkpoint, source)).get("args", {})
 
 

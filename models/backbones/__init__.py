@@ -15,6 +15,7 @@ from .arguments import (
     split_layout,
     split_segments,
 )
+from .c3d import C3D
 from .contract import Backbone, ModelSpec, Weights
 from .googlenet import GoogLeNet
 from .hidden_two_stream import HiddenTwoStream
@@ -23,6 +24,7 @@ from .i3d_resnet import I3DResNet
 from .images import HALF, HALF_MOTION, IMAGENET, view_of_images
 from .resnet import ResNet
 from .resnet2d import ResNet2d
+from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
 from .s3d import S3D
 from .s3d_resnet import S3DResNet
@@ -51,6 +53,8 @@ MODELS = Models(
     {
         "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
         "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
+        "resnet2p1d": ModelSpec(ResNet2Plus1D, smallest={"depth": 10, "width": 0.125}),
+        "c3d": ModelSpec(C3D, smallest={"width": 0.125}),
         "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
         "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
         "googlenet": ModelSpec(GoogLeNet, smallest={"width": 0.0625}, view=view_of_images(*HALF)),

@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from ..layers.abstract import BatchNormShapes
 from .consensus import Consensus, make_consensus
+from .inflation import FromImages
 from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
 from .output import POOLED, Output
 
@@ -19,7 +20,7 @@ RANKS = {4: torch.channels_last, 5: torch.channels_last_3d}
 Weights = Mapping[str, Tensor]
 
 
-class Backbone(nn.Module):
+class Backbone(FromImages, nn.Module):
     """A network: clips (N, C, T, H, W) in, `Output` out, whether its convolutions are 2D or 3D.
 
     A subclass states the attributes, takes the keyword arguments `in_channels`, `num_classes` and its own, with plain
@@ -31,7 +32,8 @@ class Backbone(nn.Module):
         first_conv: The first convolution.
         classifier: The linear layer that gives the logits of `POOLED`.
         has_preact: Whether each stage's map is there before its last ReLU as well, as "<stage>_preact".
-        dialects: Published forms of the weights' names: {what they are called: {beginning of a name: in its place}}.
+        dialects: Published forms of the weights' names: {what they are called: {beginning of a name: in its place}};
+            None leaves out what the network has not got.
         dialect_arguments: What else whoever wrote a dialect did otherwise: arguments of the layout, by dialect.
         kernel_dims: Dimensions of the kernel of the first convolution, 2 or 3; None where its weights do not tell the
             network from others of the same names.
@@ -47,7 +49,7 @@ class Backbone(nn.Module):
     first_conv: ClassVar[str]
     classifier: ClassVar[str]
     has_preact: ClassVar[bool] = False
-    dialects: ClassVar[Mapping[str, Mapping[str, str]]] = {}
+    dialects: ClassVar[Mapping[str, Mapping[str, str | None]]] = {}
     dialect_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     kernel_dims: ClassVar[int | None] = None
     marks: ClassVar[Sequence[str]] = ()
@@ -175,9 +177,10 @@ class Backbone(nn.Module):
     def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
         """Return the dialect of weights, "" for their own names, and them by these names; None as `in_dialect`."""
         needed = {f"{cls.first_conv}.weight", f"{cls.classifier}.weight"}
-        dialects: dict[str, Mapping[str, str]] = {"": {}, **cls.dialects}
+        dialects: dict[str, Mapping[str, str | None]] = {"": {}, **cls.dialects}
         for dialect, renamings in dialects.items():
             named = {renamed(name, renamings): tensor for name, tensor in weights.items()}
+            named.pop("", None)
             if needed <= named.keys():
                 return dialect, named
         return "", None
@@ -191,10 +194,10 @@ class Backbone(nn.Module):
         return cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
 
 
-def renamed(name: str, renamings: Mapping[str, str]) -> str:
-    """Return a name whose beginning is put in other words."""
+def renamed(name: str, renamings: Mapping[str, str | None]) -> str:
+    """Return a name whose beginning is put in other words; "" if it is left out."""
     known = ((begin, words) for begin, words in renamings.items() if name.startswith(begin))
-    return next((words + name.removeprefix(begin) for begin, words in known), name)
+    return next(("" if words is None else words + name.removeprefix(begin) for begin, words in known), name)
 
 
 def within(name: str, module: str) -> bool:

@@ -12,9 +12,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from ..layers.pointwise import PointwiseConv3d
+from ..layers.residual import make_shortcut
 from .contract import Weights
 from .images import check_dropout
-from .resnet import STEM_CHANNELS, ResidualTrunk, Stem, make_shortcut
+from .resnet import STEM_CHANNELS, ResidualTrunk, Stem
 from .resnet2d import BASIC, DEPTHS, depth_in
 
 
