@@ -17,7 +17,7 @@ from models.backbones import network_named
 from models.layers.pooling import AvgPool3d, MaxPool3d
 from models.layers.temporal import Blend, Shift
 from models.weights import origin_of
-from opts import parse_opts
+from opts import as_trained, parse_opts
 
 KEYS = json.loads(lzma.decompress((REFERENCE / "study_keys.json.xz").read_bytes()))
 SMALL = {
@@ -325,3 +325,14 @@ def test_other_streams_go_frame_by_frame_and_in_stacks_of_five(name, stream):
     stack = small(name, stream, **{"flow_stack" if stream == FLOW else "frame_stack": 5}).eval()
     assert stack.get_submodule(stack.first_conv).in_channels == 5 * stream.channels
     assert stack(torch.randn(1, stream.channels, 40, 32, 32)).logits.shape == (1, 5)
+
+
+def test_a_name_of_the_study_says_which_clips_a_test_sees():
+    state = stored("i3d_resnet", temporal_stride=False)
+    opt = as_trained(parse_opts([]), state, source="K400-I3D-ResNet-18-f32.pth.tar")
+    assert (opt.model, opt.model_depth, opt.sample_duration, opt.sample_size, opt.test_sampling) == (
+        *("i3d_resnet", 18),
+        *(32, 224, "segments"),
+    )
+    words = "--sample_duration 8 --sample_size 256 --test_sampling spaced".split()
+    assert as_trained(parse_opts(words), state, source="K400-I3D-ResNet-18-f32.pth.tar").sample_size == 256
