@@ -52,7 +52,7 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return the options that a checkpoint states of its network, or else its weights and its name show.
 
-    The width is none of the latter.
+    The width is none of the latter. A name of IBM's study shows the clips as well.
 
     Args:
         checkpoint: Its content.
@@ -68,7 +68,13 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     spec = fitting(checkpoint, plain, source)
     if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_alone(spec, plain)):
         shown["model"] = next(name for name, known in MODELS.items() if known is spec)
-    return shown | ({"sample_duration": named["frames"]} if named else {})
+    if spec is None or not named:
+        return shown
+    return shown | {
+        "sample_duration": named["frames"],
+        "sample_size": spec.view.size,
+        "test_sampling": spec.view.sampling,
+    }
 
 
 def is_alone(spec: ModelSpec, weights: Weights) -> bool:

@@ -158,6 +158,10 @@ class Inception3d(Backbone):
         return {"width": len(weights["conv1.conv.weight"]) / STEM[0]}
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        return "googlenet" if arguments["width"] == 1 else ""
+
+    @classmethod
     def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
         return ("temporal_stride", "pooling")
 
@@ -204,3 +208,7 @@ class I3D(Inception3d):
             pooling=pooling,
             dropout=dropout,
         )
+
+    @classmethod
+    def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
+        return (*super().left_open(arguments), "version")

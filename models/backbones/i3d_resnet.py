@@ -136,6 +136,10 @@ class StepwiseResNet(ResidualTrunk):
         return {**depth_in(weights), "width": shown["width"]}
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        return f"resnet{arguments['depth']}" if arguments["width"] == 1 else ""
+
+    @classmethod
     def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
         return ("temporal_stride",)
 

@@ -73,6 +73,22 @@ def along_time(weight: Tensor, inflate: str) -> Tensor:
     return inflated(identity, weight.shape[2], inflate)
 
 
+def with_convolutions_of_time(
+    weights: Mapping[str, Tensor], own: Mapping[str, Tensor], inflate: str
+) -> dict[str, Tensor]:
+    """Return weights of images and what layers along time begin with, in networks where `conv_t` and `bn_t` name these.
+
+    Args:
+        weights: By the network's names.
+        own: The network's, freshly drawn.
+        inflate: As of `along_time`; biases are 0 unless it is "repeat".
+    """
+    named = {name: x for name, x in own.items() if name.split(".")[-2].endswith("_t")}
+    started = {name: along_time(x, inflate) for name, x in named.items() if x.dim() == 5}
+    biases = {name: torch.zeros_like(x) for name, x in named.items() if name.endswith("conv_t.bias")}
+    return {**weights, **named, **started, **(biases if inflate != REPEAT else {})}
+
+
 def is_of_images(weights: Mapping[str, Tensor]) -> bool:
     """Return whether the convolutions among weights are of images."""
     ranks = {tensor.dim() for tensor in weights.values()}

@@ -4,6 +4,7 @@ I3D whose 3x3x3 convolutions are split in space and time. Unlike in the publicat
 convolution keeps all frames, and the last pooling is not padded. Names of layers are file format.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 from .contract import Weights
 from .i3d import EPSILON, Inception3d
 from .i3d_resnet import conv3d
+from .inflation import with_convolutions_of_time
 
 
 class SplitConv(nn.Module):
@@ -76,6 +78,9 @@ class S3D(Inception3d):
             pooling=pooling,
             dropout=dropout,
         )
+
+    def of_images(self, weights: Mapping[str, Tensor], inflate: str) -> dict[str, Tensor]:
+        return with_convolutions_of_time(weights, self.state_dict(), inflate)
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:

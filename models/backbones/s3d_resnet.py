@@ -4,11 +4,15 @@ I3D-ResNet whose convolutions of three frames are split in space and time, after
 R(2+1)D both have as many channels. Names of layers are file format.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, ClassVar
 
+from torch import Tensor
+
 from .contract import Weights
 from .i3d_resnet import Block, StepwiseResNet
+from .inflation import with_convolutions_of_time
 
 
 class S3DResNet(StepwiseResNet):
@@ -48,6 +52,9 @@ class S3DResNet(StepwiseResNet):
             width=width,
             dropout=dropout,
         )
+
+    def of_images(self, weights: Mapping[str, Tensor], inflate: str) -> dict[str, Tensor]:
+        return with_convolutions_of_time(weights, self.state_dict(), inflate)
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
