@@ -78,6 +78,7 @@ MODELS = Models(
 )
 
 __all__ = [
+    *("INFLATED", "TIMM", "TORCHVISION"),
     *("MODELS", "Backbone", "ModelSpec", "arch_in", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
     *("check_options", "network_named", "options_in", "spec_of", "stated_options"),
 ]
