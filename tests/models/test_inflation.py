@@ -117,7 +117,9 @@ def test_what_cannot_be_is_refused_in_a_line(words, message, capsys):
     assert message in f"{capsys.readouterr().err} {error.value}"
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "r3d_18" else [pytest.mark.slow]) for name in ENTRIES]
+)
 def test_networks_of_torchvision_have_its_weights_and_its_size(name):
     from torchvision.models import get_model
 
