@@ -155,7 +155,8 @@ def check(opt: Namespace) -> None:
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    for name in ("train_sampling", "val_sampling", "test_sampling"):
+    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
+    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
 
 

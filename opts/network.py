@@ -13,7 +13,8 @@ def add_model_options(table: OptionTable) -> None:
         "--model_depth",
         default=101,
         type=int,
-        help="resnext: 50, 101, 152; resnet: 10, 18, 34; resnet2d: 18, 34, 50, 101, 152; vgg: 11, 13, 16, 19",
+        help="resnext: 50, 101, 152; resnet: 10, 18, 34; resnet2d: 18, 34, 50, 101, 152; vgg: 11, 13, 16, 19; "
+        "i3d_resnet, s3d_resnet: as resnet2d",
     )
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")

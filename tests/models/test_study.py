@@ -336,3 +336,12 @@ def test_a_name_of_the_study_says_which_clips_a_test_sees():
     )
     words = "--sample_duration 8 --sample_size 256 --test_sampling spaced".split()
     assert as_trained(parse_opts(words), state, source="K400-I3D-ResNet-18-f32.pth.tar").sample_size == 256
+
+
+def test_a_network_of_segments_may_be_trained_on_dense_clips_with_a_stride():
+    words = "--model i3d_resnet --clip_stride 2 --train_sampling dense --val_sampling center".split()
+    assert parse_opts(words, "train.py").clip_stride == 2
+    with pytest.raises(SystemExit):
+        parse_opts(words[:-2], "train.py")
+    with pytest.raises(SystemExit):
+        parse_opts(words[:4], "test_single_stream.py")
