@@ -7,17 +7,19 @@ from typing import Any
 
 from sts_common import counted
 
-from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
+from .backbones import MODELS, Backbone, arch_of, build_model, create_model, options_in, spec_of
 from .backbones.arguments import OPTIONS, arguments_from
 from .backbones.contract import channels_last
 from .backbones.layout import Segments
 from .dialects import say_what_is_assumed, settle_normalisation
-from .normalisation import AUTO, Stream, normalisation_of
-from .pretrained import RANDOM, describe, find_weights, read_weights, start_from
+from .normalisation import AUTO, Stream, normalisation_of, wanted_by
+from .pretrained import RANDOM, describe, find_weights, is_inflation, read_weights, start_from
 from .streams import StreamNetwork
 from .weights import arguments_in, load_weights, shape_of, shown_by, weights_of
 
 log = logging.getLogger(__name__)
+
+IMAGES = "resnet2d"  # whose normalisation goes with weights of images
 
 
 def load_stream(
@@ -124,13 +126,15 @@ def start_stream(
     """
     if not checkpoint:
         num_classes = enough(opt.n_classes, "--n_classes", num_labels)
-        network = build_model(opt, stream.channels, num_classes)
+        network, like = build_model(opt, stream.channels, num_classes), opt.model
         if getattr(opt, "init", RANDOM) != RANDOM:
             path = find_weights(opt.init, network.origin, download=opt.download)
             weights = read_weights(path)
-            start_from(network, weights, str(path))
-            log.info("%s", describe(network, weights, path))
-        return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
+            start_from(network, weights, str(path), opt.inflate)
+            log.info("%s", describe(network, weights, path, opt.inflate))
+            if is_inflation(network, weights) and not wanted_by(opt.model, stream):
+                like = opt.init if opt.init in MODELS else IMAGES
+        return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=like))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)

@@ -22,6 +22,7 @@ from .hidden_two_stream import HiddenTwoStream
 from .i3d import I3D
 from .i3d_resnet import I3DResNet
 from .images import HALF, HALF_MOTION, IMAGENET, view_of_images
+from .inflated_networks import INFLATED, inflated_spec
 from .resnet import ResNet
 from .resnet2d import ResNet2d
 from .resnet2p1d import ResNet2Plus1D
@@ -29,7 +30,10 @@ from .resnext import ResNeXt
 from .s3d import S3D
 from .s3d_resnet import S3DResNet
 from .study import network_named
-from .timm_networks import PREFIX, timm_spec
+from .timm_networks import PREFIX as TIMM
+from .timm_networks import timm_spec
+from .torchvision_kinds import PREFIX as TORCHVISION
+from .torchvision_networks import torchvision_spec
 from .vgg import VGG
 
 # What the 3D networks of IBM's Action Recognition Study want to see: a frame of each of 16 segments.
@@ -37,15 +41,18 @@ RESNETS = view_of_images(*IMAGENET, frames=16)
 INCEPTIONS = view_of_images(*HALF, frames=16, of_motion=HALF_MOTION)
 
 
+LIBRARIES = {TIMM: timm_spec, TORCHVISION: torchvision_spec, INFLATED: inflated_spec}
+
+
 class Models(dict[str, ModelSpec]):
-    """Entries by name, and beyond those that are listed any image network of timm, as "timm:NAME"."""
+    """Entries by name, and beyond those that are listed networks of libraries by theirs, as "timm:NAME"."""
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and name.startswith(PREFIX))
+        return super().__contains__(name) or (isinstance(name, str) and name.startswith(tuple(LIBRARIES)))
 
     def __missing__(self, name: str) -> ModelSpec:
-        if name.startswith(PREFIX):
-            return timm_spec(name)
+        if prefix := next((prefix for prefix in LIBRARIES if name.startswith(prefix)), None):
+            return LIBRARIES[prefix](name)
         raise KeyError(name)
 
 
@@ -71,6 +78,7 @@ MODELS = Models(
 )
 
 __all__ = [
+    *("INFLATED", "TIMM", "TORCHVISION"),
     *("MODELS", "Backbone", "ModelSpec", "arch_in", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
     *("check_options", "network_named", "options_in", "spec_of", "stated_options"),
 ]
@@ -83,7 +91,8 @@ def spec_of(model: str) -> ModelSpec:
         ValueError: If there is none of this name.
     """
     if model not in MODELS:
-        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}, or {PREFIX}NAME")
+        others = " or ".join(f"{prefix}NAME" for prefix in (TIMM, TORCHVISION, INFLATED + TIMM))
+        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}, or {others}")
     return MODELS[model]
 
 

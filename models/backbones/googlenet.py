@@ -134,6 +134,10 @@ class GoogLeNet(ImageNetwork):
         return self.get_submodule("dropout")(images.mean((2, 3)))
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        return "googlenet" if arguments["width"] == 1 else ""
+
+    @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         return {"width": len(weights["conv1.conv.weight"]) / STEM[0], **blending_in(weights, "tam1")}
 

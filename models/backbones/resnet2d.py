@@ -99,6 +99,10 @@ class ResNet2d(ImageNetwork):
         return self.dropout(images.mean((2, 3)))
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        return f"resnet{arguments['depth']}" if arguments["width"] == 1 else ""
+
+    @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         width = len(weights["conv1.weight"]) / 64
         return {**depth_in(weights), "width": width, **blending_in(weights, "layer1.0.tam")}

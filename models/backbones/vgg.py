@@ -87,6 +87,11 @@ class VGG(ImageNetwork):
         self.fc[0], self.fc[3] = nn.Identity(), nn.Identity()
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        norms = "_bn" if arguments["batch_norm"] else ""
+        return f"vgg{arguments['depth']}{norms}" if arguments["width"] == 1 else ""
+
+    @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         count = sum(name.startswith("features.") and tensor.dim() == 4 for name, tensor in weights.items())
         depths = {sum(blocks): depth for depth, blocks in CONVOLUTIONS.items()}
