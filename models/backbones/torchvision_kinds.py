@@ -40,6 +40,15 @@ class TorchvisionNetwork(Backbone):
             nn.init.kaiming_normal_(fresh.weight, mode="fan_out", nonlinearity="relu")
             self.set_submodule(self.first_conv, fresh)
 
+    def drop_paths(self, share: float) -> None:
+        """Have the last block dropped so often in training, and those before it less; raises ValueError."""
+        from torchvision.ops import StochasticDepth
+
+        drops = [module for module in self.body.modules() if isinstance(module, StochasticDepth)]
+        most = max(drop.p for drop in drops)
+        for drop in drops:
+            drop.p *= check_dropout(share) / most
+
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         self.check_clip(*x.shape[2:])
         features = dict[str, Tensor]()
@@ -156,9 +165,10 @@ class MViT(TorchvisionNetwork):
         in_channels: Of a frame.
         num_classes: Width of the classifier.
         dropout: Before the classifier.
+        drop_path: How often the last block is dropped in training.
 
     Raises:
-        ValueError: If the dropout cannot be.
+        ValueError: If one of the two cannot be.
     """
 
     blocks: ClassVar = {"stage1": (0,), "stage2": (1, 2), "stage3": tuple(range(3, 14)), "stage4": (14, 15)}
@@ -170,9 +180,10 @@ class MViT(TorchvisionNetwork):
     }
     first_conv, classifier = f"{BODY}.conv_proj", f"{BODY}.head.1"
 
-    def __init__(self, *, in_channels: int, num_classes: int, dropout: float = 0.5) -> None:
+    def __init__(self, *, in_channels: int, num_classes: int, dropout: float = 0.5, drop_path: float = 0.2) -> None:
         super().__init__()
         self.make_body(in_channels, num_classes, dropout=check_dropout(dropout))
+        self.drop_paths(drop_path)
         last = {stage: self.body.blocks[own[-1]].mlp for stage, own in self.blocks.items()}
         linear = {stage: [m for m in mlp if isinstance(m, nn.Linear)][-1] for stage, mlp in last.items()}
         self.feature_channels = {stage: layer.out_features for stage, layer in linear.items()}
@@ -209,6 +220,10 @@ class Swin3d(TorchvisionNetwork):
     Args:
         in_channels: Of a frame.
         num_classes: Width of the classifier.
+        drop_path: How often the last block is dropped in training.
+
+    Raises:
+        ValueError: If that cannot be.
     """
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
@@ -219,9 +234,10 @@ class Swin3d(TorchvisionNetwork):
     }
     first_conv, classifier = f"{BODY}.patch_embed.proj", f"{BODY}.head"
 
-    def __init__(self, *, in_channels: int, num_classes: int) -> None:
+    def __init__(self, *, in_channels: int, num_classes: int, drop_path: float = 0.1) -> None:
         super().__init__()
         self.make_body(in_channels, num_classes)
+        self.drop_paths(drop_path)
         width = self.num_features
         self.feature_channels = dict(zip(self.stages, (width // 8, width // 4, width // 2, width), strict=True))
         self.feature_channels[POOLED] = width

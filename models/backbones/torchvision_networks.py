@@ -55,7 +55,8 @@ def torchvision_spec(model: str) -> ModelSpec:
         std={"rgb": std, "flow": spread * 2, "rgbdiff": spread * 3},
     )
     build = type(f"Torchvision_{name}", (entry.kind,), {"name": name, "__doc__": entry.kind.__doc__})
-    return ModelSpec(cast(type[TorchvisionNetwork], build), view=view)
+    steady = {"drop_path": 0.0} if issubclass(entry.kind, MViT | Swin3d) else {}
+    return ModelSpec(cast(type[TorchvisionNetwork], build), smallest=steady, view=view)
 
 
 def published(model: str) -> Any:
