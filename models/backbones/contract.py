@@ -138,7 +138,7 @@ class Backbone(FromImages, ByNames, nn.Module):
         setattr(self.get_submodule(parent), name, classifier)
 
     def is_drawn(self, name: str) -> bool:
-        """Return whether a weight is as it was drawn where weights of images lack it, such as those that blend frames."""
+        """Return whether a weight stays as it was drawn where weights of images lack it, as one that blends frames."""
         return False
 
     def stage_of(self, name: str) -> int:
