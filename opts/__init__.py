@@ -245,7 +245,7 @@ def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str =
 def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
     """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
 
-    Size, length, stride, frame rate, resizing, rules of sampling, and the test's counterpart of the training's sampling.
+    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling.
 
     Args:
         opt: Options; `given` names those that were set.
