@@ -138,6 +138,8 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
     for name, own in state.items():
         if within(name, network.classifier) or within(name, CONSENSUS) or name.endswith("num_batches_tracked"):
             continue
+        if name not in named and network.is_drawn(name):
+            continue
         if name not in named:
             raise ValueError(f"{source}: weights of another network, which have no {name}: check --model")
         given = named[name]

@@ -155,7 +155,8 @@ def check(opt: Namespace) -> None:
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    for name in ("train_sampling", "val_sampling", "test_sampling"):
+    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
+    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
 
 
@@ -230,11 +231,9 @@ def named_checkpoints(words: Sequence[str], option: str = "--stream") -> dict[st
 def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> Namespace:
     """Return the options, with those of `names` that were not given taken from the checkpoint.
 
-    Published checkpoints store no options; then they stay as they are, but for what the weights and `source`, the name
-    of the file, show.
+    Published checkpoints store no options; then weights and `source`, the name of the file, may show some.
     """
-    stated = stated_in(checkpoint, [name for name in names if name not in opt.given], source)
-    return Namespace(**vars(opt) | stated)
+    return Namespace(**vars(opt) | stated_in(checkpoint, [name for name in names if name not in opt.given], source))
 
 
 def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> dict[str, Any]:
@@ -246,8 +245,7 @@ def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str =
 def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
     """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
 
-    Size, length, stride, frame rate of video files, resizing, rules of sampling, and the sampling of a test that is
-    the counterpart of the training's.
+    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling.
 
     Args:
         opt: Options; `given` names those that were set.

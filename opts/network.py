@@ -19,7 +19,7 @@ def add_model_options(table: OptionTable) -> None:
         default=101,
         type=int,
         help="resnext: 50, 101, 152; resnet and resnet2p1d: 10, 18, 34, 50, 101, 152, 200; resnet2d: 18, 34, 50, 101, "
-        "152; vgg: 11, 13, 16, 19",
+        "152, and so i3d_resnet and s3d_resnet; vgg: 11, 13, 16, 19",
     )
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")

@@ -137,6 +137,10 @@ class Backbone(FromImages, ByNames, nn.Module):
         parent, _, name = self.classifier.rpartition(".")
         setattr(self.get_submodule(parent), name, classifier)
 
+    def is_drawn(self, name: str) -> bool:
+        """Return whether a weight stays as it was drawn where weights of images lack it, as one that blends frames."""
+        return False
+
     def stage_of(self, name: str) -> int:
         """Return where a module, parameter or feature belongs: 0 the stem, then the stages, last the classifier."""
         if within(name, self.classifier) or within(name, CONSENSUS):

@@ -65,6 +65,9 @@ class ImageNetwork(Backbone):
         self.temporal_pool = make_pool(method, (3, 1, 1), (2, 1, 1), (1, 0, 0))
         self.temporal_pools = stages
 
+    def is_drawn(self, name: str) -> bool:
+        return any(part.startswith("tam") for part in name.split("."))
+
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         frames, features = x.shape[2], {}
         images = self.stem(merge_frames(x), frames)

@@ -16,6 +16,7 @@ from models import create_model, estimate, load_stream
 from models.backbones import network_named
 from models.layers.pooling import AvgPool3d, MaxPool3d
 from models.layers.temporal import Blend, Shift
+from models.pretrained import start_from
 from models.weights import origin_of
 from opts import as_trained, parse_opts
 
@@ -89,7 +90,7 @@ def test_parameters_and_multiply_adds_are_the_published_ones(arch):
 
 def small(name: str, stream=RGB, **arguments):
     torch.manual_seed(0)
-    return create_model(name, stream.channels, 5, **SMALL[name], **arguments)
+    return create_model(name, stream.channels, 5, **SMALL[name] | arguments)
 
 
 VARIANTS = [
@@ -336,3 +337,40 @@ def test_a_name_of_the_study_says_which_clips_a_test_sees():
     )
     words = "--sample_duration 8 --sample_size 256 --test_sampling spaced".split()
     assert as_trained(parse_opts(words), state, source="K400-I3D-ResNet-18-f32.pth.tar").sample_size == 256
+
+
+def test_a_network_of_segments_may_be_trained_on_dense_clips_with_a_stride():
+    words = "--model i3d_resnet --clip_stride 2 --train_sampling dense --val_sampling center".split()
+    assert parse_opts(words, "train.py").clip_stride == 2
+    with pytest.raises(SystemExit):
+        parse_opts(words[:-2], "train.py")
+    with pytest.raises(SystemExit):
+        parse_opts(words[:4], "test_single_stream.py")
+
+
+@pytest.mark.parametrize("name", ["resnet2d", "googlenet"])
+def test_tam_stays_as_it_is_drawn_where_weights_of_images_begin_a_network(name):
+    plain, network = small(name), small(name, temporal="tam")
+    with torch.no_grad():
+        plain.get_submodule(plain.first_conv).weight.fill_(1)
+    before = {key: x.clone() for key, x in network.state_dict().items()}
+    start_from(network, plain.state_dict(), "plain.pth")
+    after = network.state_dict()
+    blending = [key for key in after if "tam" in key]
+    assert blending
+    assert all(torch.equal(after[key], before[key]) for key in blending)
+    assert all(torch.equal(after[key], x) for key, x in plain.state_dict().items() if not key.startswith("fc."))
+
+
+@pytest.mark.parametrize("name", ["s3d", "s3d_resnet"])
+def test_convolutions_of_time_begin_by_leaving_still_clips_as_they_are(name):
+    images = small("googlenet" if name == "s3d" else "resnet2d", **({} if name == "s3d" else {"width": 0.0625}))
+    network = small(name, temporal_stride=False)
+    start_from(network, images.state_dict(), "images.pth", "centre")
+    parts = {key: (key.split(".")[-2], x) for key, x in network.state_dict().items() if "." in key}
+    kernels = {key: x for key, (layer, x) in parts.items() if layer.startswith("conv") and layer.endswith("_t")}
+    assert kernels
+    for key, kernel in kernels.items():
+        middle = torch.eye(len(kernel)) if key.endswith("weight") else torch.zeros(len(kernel))
+        assert torch.equal(kernel[:, :, 1, 0, 0] if kernel.dim() == 5 else kernel, middle)
+        assert kernel.sum() == middle.sum()
