@@ -62,7 +62,7 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
         ValueError: If one is damaged, of a run with other data, network or seed options, or not its newest.
     """
     pretrained = checkpoint.load(opt.pretrain_path) if opt.pretrain_path else {}
-    opt = adopt(opt, pretrained, ARCHITECTURE)
+    opt = adopt(opt, pretrained, ARCHITECTURE, opt.pretrain_path)
     state, source = find_start(resume, files_of(opt))
     if source:
         options = resumed_options(
