@@ -138,7 +138,10 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
         stream = stream_of(state, path) if name else FLOW
         stated = state.get("recipe", {}) if name else {}
         size = {"sample_size": sizes.get(name, stated.get("sample_size", opt.sample_size))}
-        taught = Namespace(**vars(opt) | architecture_in(state, opt.width) | size | {"given": []})
+        shown = architecture_in(state, opt.width)
+        if shown.get("model", opt.model) != opt.model:
+            shown = {"model_args": []} | shown  # the student's are of another network
+        taught = Namespace(**vars(opt) | shown | size | {"given": []})
         network = load_stream(taught, stream, state, path)
         if taught.sample_size != opt.sample_size:
             network.view = ClipView(stream, taught.sample_size).name
