@@ -5,6 +5,7 @@ Examples:
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --distill mse     # MARS
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --flow_source online     # needs no stored flow
     python STS_train.py --teacher flow=flow.pth --teacher rgb=large.pth --teacher_losses rgb=dkd*0.5 --project auto
+    python STS_train.py --teacher image=resnet18.pth --distill logits --ce_weight 0 --n_classes 1000 --only_RGB
 """
 
 from argparse import Namespace
@@ -16,9 +17,11 @@ from engine.command import cli, naming
 from models import start_stream
 from opts import ARCHITECTURE, CLIP, DISTILL, parse_opts
 from workflows.training.chosen_teachers import (
+    all_losses,
     build_task,
     choose_teachers,
     flow_readers,
+    learns_classes,
     load_teachers,
     read_by,
     reads_flow,
@@ -38,7 +41,10 @@ def main(opt: Namespace) -> dict[str, float]:
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 
-    teachers = load_teachers(opt, chosen, names)
+    losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
+    outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
+    classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
+    teachers = load_teachers(opt, chosen, names if classes else None)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
     stream, flow = views[0].stream, None
@@ -49,19 +55,21 @@ def main(opt: Namespace) -> dict[str, float]:
     own = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
         tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
-    check_data(opt, state, source, stream, names if resuming else None)
+    check_data(opt, state, source, stream, names if resuming and classes else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    task = build_task(opt, student, teachers, begin).to(device)
+    task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
-    val = build_loader(opt, "val", views[:1], flow if reads_flow(stream) else None, annotation, beside=views)
+    seen = views[:1] if classes else views
+    in_val = flow if any(reads_flow(view.stream) for view in seen) else None
+    val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
-    info = run_info(student, names, recipe, data=describe_data(train, val), options=vars(opt))
+    info = run_info(student, names if classes else [], recipe, data=describe_data(train, val), options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    columns = log_columns(naming.student_name(opt.distill), task.names)
+    columns = log_columns(naming.student_name(opt.distill), task.names, classes=classes)
     return complete(run, student, train, val, columns, compile_mode=opt.compile)
 
 

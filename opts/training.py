@@ -114,6 +114,12 @@ def add_distillation_options(table: OptionTable) -> None:
         help="losses of one of them, repeatable, in place of --distill",
     )
     add(
+        "--teacher_size",
+        action="append",
+        metavar="NAME=PIXELS",
+        help="side of what one of them sees, repeatable; else that of its training, or the student's",
+    )
+    add(
         "--project",
         default="off",
         choices=PROJECT,

@@ -3,15 +3,19 @@
 import importlib
 import re
 import shlex
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+import torchvision
 from corpora import make_ucf101
 from helpers import jpeg
 
-from opts import parse_opts
-from opts.option import SCRIPTS
+import test_retrieval
+from opts import SINGLE, parse_opts
+from opts.option import SCRIPTS, TRAINING
 from opts.table import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -25,9 +29,12 @@ SMALLER = {
     "i3d_resnet": "--model_depth 18 --width 0.0625",
     "s3d_resnet": "--model_depth 18 --width 0.0625",
     "resnet2d": "--model_depth 18 --width 0.0625",
+    "resnet": "--width 0.0625",
+    "resnet2p1d": "--width 0.0625",
     "vgg": "--model_depth 11 --width 0.0625",
     "hidden_two_stream": "--model_depth 11 --width 0.0625 --model_args motion_width=0.0156",
 }
+RETRIEVAL = "test_retrieval.py"
 QUICK = "--n_workers 0 --device cpu --sample_size 32 --log 0"
 TRAINED = "--n_epochs 1 --batch_size 2 --iter_size 1 --init random"
 
@@ -64,14 +71,16 @@ def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch):
     make_study(tmp_path / "dataset" / "mini_kinetics")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)
+    torch.save(torchvision.models.resnet18().state_dict(), "resnet18-f37072fd.pth")
     for script, *words in COMMANDS:
-        assert script in SCRIPTS
-        training = script == "train.py"
-        more = f"{QUICK} {TRAINED} {SMALLER.get(parse_opts(words, script).model, '')}" if training else QUICK
-        known = build_parser(script).settable()
+        assert script in (*SCRIPTS, RETRIEVAL)
+        parse = test_retrieval.parse_args if script == RETRIEVAL else partial(parse_opts, script=script)
+        training = script in TRAINING
+        more = f"{QUICK} {TRAINED} {SMALLER.get(parse(words).model, '')}" if training else QUICK
+        known = build_parser(SINGLE if script == RETRIEVAL else script).settable()
         pairs = [part.split() for part in re.findall(r"--\w+ [^-]+", f"{more} ")]
         smaller = [word for option, *values in pairs if option in known for word in (option, *values)]
-        opt = parse_opts([*words, *with_arguments(words, smaller)], script)
+        opt = parse([*words, *with_arguments(words, smaller)])
         result = importlib.import_module(script.removesuffix(".py")).main(opt)
         assert all(0 <= value <= 1 for value in result.values()), (script, words)
         if training:
