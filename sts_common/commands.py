@@ -50,6 +50,7 @@ COMMANDS = {
     "compare-flow": Command("utils1/flow_compare.py", "how far two folders of stored flow are apart"),
     "convert-flow": Command("utils1/flow_convert.py", "stored flow to another bound or form"),
     "bench-loader": Command("utils1/bench_loader.py", "how many clips this machine loads per second"),
+    "info": Command("utils1/model_info.py", "what networks cost: parameters, multiply-adds, memory, speed here"),
     "doctor": Command("utils1/doctor.py", "what this machine can do, and what is missing"),
     "demo": Command("demo.py", "the whole story on made-up videos"),
 }

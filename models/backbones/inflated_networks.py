@@ -32,22 +32,15 @@ class ClipConv(nn.Conv3d):
     """
 
     def __init__(self, conv: nn.Conv2d, frames: int) -> None:
-        padding = cast(tuple[int, int], conv.padding)
-        super().__init__(
-            conv.in_channels,
-            conv.out_channels,
-            (frames, *conv.kernel_size),
-            (1, *conv.stride),
-            (0, *padding),
-            (1, *conv.dilation),
-            conv.groups,
-            bias=conv.bias is not None,
-        )
+        flat: Any = {"kernel_size": conv.kernel_size, "stride": conv.stride, "dilation": conv.dilation}
+        longer: Any = {name: (1, *sides) for name, sides in flat.items()} | {"kernel_size": (frames, *conv.kernel_size)}
+        padding: Any = (0, *conv.padding)
+        bias = conv.bias is not None
+        super().__init__(conv.in_channels, conv.out_channels, padding=padding, groups=conv.groups, bias=bias, **longer)
         self.weight, self.bias = nn.Parameter(inflated(conv.weight.detach(), frames, DIVIDE)), conv.bias
         self.of_clip = 1  # frames, as `InflatedNetwork` says before each pass
-        size = {"kernel_size": conv.kernel_size, "stride": conv.stride, "dilation": conv.dilation}
         same = type(conv) is library().layers.Conv2dSame  # whose padding depends on the size of the image
-        self.pad = partial(library().layers.pad_same, **size) if same else None
+        self.pad = partial(library().layers.pad_same, **flat) if same else None
 
     def forward(self, images: Tensor) -> Tensor:
         if self.pad is not None:

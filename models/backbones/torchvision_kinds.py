@@ -35,8 +35,8 @@ class TorchvisionNetwork(Backbone):
         self.body = get_model(self.name, weights=None, num_classes=num_classes, **arguments)
         conv = cast(nn.Conv3d, self.get_submodule(self.first_conv))
         if in_channels != conv.in_channels:
-            size: Any = (conv.kernel_size, conv.stride, conv.padding)
-            fresh = nn.Conv3d(in_channels, conv.out_channels, *size, bias=conv.bias is not None)
+            size: Any = {"kernel_size": conv.kernel_size, "stride": conv.stride, "padding": conv.padding}
+            fresh = nn.Conv3d(in_channels, conv.out_channels, bias=conv.bias is not None, **size)
             nn.init.kaiming_normal_(fresh.weight, mode="fan_out", nonlinearity="relu")
             self.set_submodule(self.first_conv, fresh)
 

@@ -14,6 +14,8 @@ from models.backbones.inflation import INFLATE, along_time, inflated
 from models.backbones.torchvision_networks import ENTRIES, published
 from models.pretrained import find_weights, start_from
 from opts import parse_opts
+from utils1 import checkpoint as show_checkpoint
+from workflows.testing.loading import load_checkpoint
 
 SMALL = {"depth": 18, "width": 0.125}
 WORDS = "--model resnet --model_depth 18 --width 0.125".split()
@@ -115,7 +117,9 @@ def test_what_cannot_be_is_refused_in_a_line(words, message, capsys):
     assert message in f"{capsys.readouterr().err} {error.value}"
 
 
-@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "r3d_18" else [pytest.mark.slow]) for name in ENTRIES]
+)
 def test_networks_of_torchvision_have_its_weights_and_its_size(name):
     from torchvision.models import get_model
 
@@ -200,3 +204,31 @@ def test_an_inflated_network_mixes_frames_and_keeps_their_number():
     assert gradient.abs().sum((0, 1, 3, 4)).count_nonzero() > 1
     with pytest.raises(ValueError, match="t_size=4: must be odd"):
         create_model("inflated:timm:test_resnet", 2, 5, t_size=4)
+
+
+def test_a_network_of_kinetics_is_a_checkpoint_with_its_classes_and_its_clips(tmp_path, monkeypatch, capsys):
+    from torchvision.models import get_model
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    words = ["torchvision:mc3_18", "--export", str(tmp_path / "mc3.safetensors")]
+    with pytest.raises(FileNotFoundError, match=r"mc3_18-a90a0ba3.pth; get it with --download, or put https://"):
+        show_checkpoint.main(show_checkpoint.parse_args(words))
+    theirs = get_model("mc3_18", weights=None).eval()
+    (tmp_path / "checkpoints").mkdir()
+    torch.save(theirs.state_dict(), tmp_path / "checkpoints" / "mc3_18-a90a0ba3.pth")
+    show_checkpoint.main(show_checkpoint.parse_args(words))
+    assert "400: abseiling, air drumming" in capsys.readouterr().out
+    model = load_checkpoint(tmp_path / "mc3.safetensors").eval()
+    assert (len(model.class_names), model.class_names[-1]) == (400, "zumba")
+    assert {
+        "sample_duration": 16,
+        "sample_size": 112,
+        "clip_stride": 2,
+        "short_side": 128,
+    }.items() <= model.recipe.items()
+    clips = torch.randint(0, 256, (1, 3, 4, 32, 32), dtype=torch.uint8)
+    mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in ([0.43216, 0.394666, 0.37645], [0.22803, 0.22145, 0.216989]))
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            model({"rgb": clips}).logits, theirs((clips / 255 - mean) / std), rtol=1e-4, atol=1e-4
+        )
