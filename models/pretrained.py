@@ -50,7 +50,7 @@ def published_weights(init: str, origin: Mapping[str, Any]) -> tuple[str, str]:
     known = imagenet_name(origin) if init == IMAGENET else ""
     if not known:
         narrow = origin["args"].get("width", 1.0)
-        wide = f" of --width {narrow}" if narrow != 1 and imagenet_name(origin, width=1.0) else ""
+        wide = f" of width {narrow}" if narrow != 1 and imagenet_name(origin, width=1.0) else ""
         raise ValueError(f"--init {init}: there are no such weights for --model {name}{wide}; leave it out")
     from torchvision.models import get_model_weights  # a second that others need not wait
 

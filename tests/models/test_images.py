@@ -178,7 +178,7 @@ def test_nothing_is_downloaded_unasked_and_what_misses_is_named(tmp_path, monkey
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--init imagenet", "no such weights for --model resnet2d of --width 0.125"),
+        ("--init imagenet", "no such weights for --model resnet2d of width 0.125"),
         ("--init nowhere.pth", "there is no such file"),
         ("--init a.pth --pretrain_path b.pth", "both say what a network begins with"),
         ("--model resnext --model_depth 50 --width 0.25 --init imagenet", "no such weights for --model resnext"),

@@ -103,7 +103,7 @@ def test_weights_are_looked_for_in_the_cache_and_never_fetched_unasked(origin, i
     ("words", "message"),
     [
         ("--model resnet --model_depth 10 --init imagenet", "no such weights for --model resnet; "),
-        ("--model resnet --model_depth 18 --width 0.125 --init imagenet", "for --model resnet of --width 0.125"),
+        ("--model resnet --model_depth 18 --width 0.125 --init imagenet", "for --model resnet of width 0.125"),
         ("--model resnet --model_depth 18 --init kinetics400", "no such weights for --model resnet"),
         ("--model resnet2p1d --model_depth 18 --init imagenet", "no such weights for --model resnet2p1d"),
         ("--model torchvision:r4d", "of torchvision there are torchvision:r3d_18, "),

@@ -32,6 +32,11 @@ SMALL = {
 THREE_D = [name for name in SMALL if name not in ("resnet2d", "googlenet")]
 
 
+def some_slow(names, quick: str) -> list:
+    """The names as parameters, all but those that a pattern finds slow."""
+    return [pytest.param(n, marks=[] if re.search(quick, n) else [pytest.mark.slow]) for n in names]
+
+
 def shapes_of(network) -> dict[str, list[int]]:
     state = network.state_dict()
     return {name: list(x.shape) for name, x in state.items() if not name.endswith("num_batches_tracked")}
@@ -43,7 +48,7 @@ def on_meta(arch: str, classes: int = 87):
         return create_model(named["name"], 3, classes, **named["args"])
 
 
-@pytest.mark.parametrize("arch", KEYS)
+@pytest.mark.parametrize("arch", some_slow(KEYS, "resnet-18|i3d_v2|dw-t-conv"))
 def test_names_and_shapes_are_those_of_the_study(arch):
     assert shapes_of(on_meta(arch, KEYS[arch]["fc.bias"][0])) == KEYS[arch]
 
@@ -78,7 +83,7 @@ PUBLISHED = {
 }
 
 
-@pytest.mark.parametrize("arch", PUBLISHED)
+@pytest.mark.parametrize("arch", some_slow(PUBLISHED, "resnet-18"))
 def test_parameters_and_multiply_adds_are_the_published_ones(arch):
     parameters, *counts = PUBLISHED[arch]
     for name, count in zip((f"{arch}-f8", f"{arch}-tp-max-f8"), counts, strict=True):
@@ -274,7 +279,7 @@ def stored(name: str, prefix: str = "module.", **arguments) -> dict:
     return {"epoch": 75, "state_dict": weights, "best_top1": 50.0, "optimizer": {}, "scheduler": {}}
 
 
-@pytest.mark.parametrize("by", ["arch", "file"])
+@pytest.mark.parametrize("by", some_slow(["arch", "file"], "arch"))
 @pytest.mark.parametrize(
     ("arch", "name", "arguments"),
     [
