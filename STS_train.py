@@ -26,6 +26,7 @@ from workflows.training.chosen_teachers import (
     read_by,
     reads_flow,
 )
+from workflows.training.loss_report import print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
 from workflows.training.teacher_flow import shared_flow
 from workflows.training.teachers import tell_student
@@ -41,15 +42,14 @@ def main(opt: Namespace) -> dict[str, float]:
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 
-    losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
+    losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
     teachers = load_teachers(opt, chosen, names if classes else None)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
-    stream, flow = views[0].stream, None
-    if online:
-        flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers))
+    stream = views[0].stream
+    flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
 
     student = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     own = {option: getattr(opt, option) for option in ARCHITECTURE}
@@ -63,6 +63,8 @@ def main(opt: Namespace) -> dict[str, float]:
     seen = views[:1] if classes else views
     in_val = flow if any(reads_flow(view.stream) for view in seen) else None
     val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
+    if opt.loss_report:
+        return print_loss_report(task, train, device, opt.amp)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = run_info(student, names if classes else [], recipe, data=describe_data(train, val), options=vars(opt))

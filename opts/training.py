@@ -132,6 +132,12 @@ def add_distillation_options(table: OptionTable) -> None:
         metavar="LOSS.KEY=VALUE",
         help="further arguments of losses; LOSS.optimizer.KEY, of a loss's own optimiser",
     )
+    add(
+        "--loss_report",
+        role="machine",
+        action="store_true",
+        help="print the gradient norm of each term on each stage of the student before the first step, and end",
+    )
     add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
     add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")
     add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
