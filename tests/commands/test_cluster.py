@@ -162,7 +162,8 @@ def test_a_command_that_is_asked_to_stop_leaves_whole_videos_and_goes_on(
         signal.signal(number, of_others)
     assert stopped.value.code == code
     assert caplog.messages[-1] == (
-        f"stopped by {number.name}: --cluster {address} ends the videos that are under way; run this again for the others"
+        f"stopped by {number.name}: --cluster {address} ends the videos that are under way; "
+        "run this again for the others"
     )
     with distributed.Client(address, set_as_default=False) as client:
         while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
