@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers import write_frames
@@ -46,9 +47,9 @@ def test_a_manifest_returns_what_was_written(tmp_path):
     manifest = read_manifest(tmp_path)
     assert (manifest.layout, len(manifest.rows)) == ("sts", 3)
     assert manifest.located == {
-        "a": LocatedVideo(tmp_path / "a", {"rgb": 20}, 25.0),
-        "b": LocatedVideo(tmp_path / "B", {"rgb": 20, "flow": 19}, None),
-        "c": LocatedVideo(tmp_path / "c", {"flow": 19}, 25.0),
+        "a": LocatedVideo(str(tmp_path / "a"), {"rgb": 20}, 25.0),
+        "b": LocatedVideo(str(tmp_path / "B"), {"rgb": 20, "flow": 19}, None),
+        "c": LocatedVideo(str(tmp_path / "c"), {"flow": 19}, 25.0),
     }
     assert manifest.located.get("d") is None
     assert list(tmp_path.iterdir()) == [tmp_path / MANIFEST]
@@ -140,7 +141,7 @@ def test_random_damage_to_a_manifest_gives_videos_or_a_line(tmp_path):
         (tmp_path / MANIFEST).write_bytes(broken[: rng.choice((len(data), rng.randrange(len(data))))])
         try:
             manifest = read_manifest(tmp_path)
-            assert all(located.folder.is_relative_to(tmp_path) for located in manifest.located.values())
+            assert all(Path(located.folder).is_relative_to(tmp_path) for located in manifest.located.values())
         except ValueError as error:
             assert str(error).startswith(f"{tmp_path / MANIFEST}:")
 
