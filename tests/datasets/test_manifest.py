@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.lists.entries import Entry
+from datasets.records import lookup
 from datasets.records.lookup import LocatedVideo, find_videos
 from datasets.records.manifest import MANIFEST, Facts, read_manifest, write_manifest
 from datasets.records.quarantine import QUARANTINE, read_cases, read_quarantine, update_quarantine
@@ -205,12 +206,18 @@ def test_the_check_looks_at_a_few_videos_only(sound):
     assert store.seen == 8
 
 
-def test_what_the_manifest_knows_is_not_looked_for_and_the_rest_is(sound):
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_what_the_manifest_knows_is_not_looked_for_and_the_rest_is(sound, at_once, monkeypatch):
+    monkeypatch.setattr(lookup, "AT_ONCE", at_once)
     (sound / "v00").rename(sound / "gone")
-    entries = [Entry(name, 0, name) for name in ("v00", "v01", "gone")]
+    entries = [Entry(name, 0, name) for name in ("v00", "v01", "gone", "nowhere", "v02")]
     located = read_manifest(sound).located
-    videos = find_videos(entries, FrameFolders(sound), needs={"rgb", "flow"}, located=located)
-    assert [(video.name, video.num_frames) for video in videos] == [("v00", 2), ("v01", 2), ("gone", 2)]
+    settings = {"needs": {"rgb", "flow"}, "located": located}
+    videos = find_videos(entries, FrameFolders(sound), missing="skip", **settings)
+    assert [(v.name, v.num_frames) for v in videos] == [("v00", 2), ("v01", 2), ("gone", 2), ("v02", 2)]
+    assert videos[1].folder == sound / "v01"
+    with pytest.raises(FileNotFoundError, match=r"nowhere.* \(1 of 5 videos cannot be used\)"):
+        find_videos(entries, FrameFolders(sound), **settings)
 
 
 def test_an_audit_takes_back_its_own_reasons_only(tmp_path):
