@@ -63,14 +63,19 @@ def hold_bytes(model: Any, names: Iterable[str]) -> None:
 def first_convolutions(model: Any) -> Iterator[tuple[Any, Any]]:
     """Yield convolutions that read an input of the graph, normalised, each with its input."""
     for layer in model.get_ordered_ops():
-        if layer.get_type_name() != "Convolution" or layer.input_value(1).get_node().get_type_name() != "Constant":
+        if layer.get_type_name() != "Convolution" or not is_constant(layer.input_value(1)):
             continue
         source = layer.input_value(0).get_node()
-        while source.get_type_name() in NORMALISING:
+        while source.get_type_name() in NORMALISING and all(map(is_constant, source.input_values()[1:])):
             source = source.input_value(0).get_node()
         even = layer.get_attributes()["pads_begin"] == layer.get_attributes()["pads_end"]
         if source.get_type_name() == "Parameter" and even:
             yield layer, source
+
+
+def is_constant(output: Any) -> bool:
+    """Return whether a value of a graph is known."""
+    return bool(output.get_node().get_type_name() == "Constant")
 
 
 def normalisation(layer: Any, clips: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
