@@ -139,9 +139,9 @@ def read_rows(lines: Iterable[str], count: int, path: Path) -> tuple[list[str], 
         if parsed is None:
             bad = bad or seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
         for row in parsed or []:
-            facts = Facts._make(row)
-            extent = Extent(facts.folder, facts.rgb, facts.flow, facts.fps)
-            paths.append(facts.path)
+            name, folder, rgb, flow, _, _, _, fps, _ = row
+            extent = Extent(folder, rgb, flow, fps)
+            paths.append(name)
             extents.append(alike.setdefault(extent, extent))
         seen += len(some)
     if seen != count:
