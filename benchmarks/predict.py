@@ -23,7 +23,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.common.report import Record, build_parser, environment, markdown, publish, ratios
+from benchmarks.common.report import Record, build_parser, choose, environment, markdown, publish, ratios
 from benchmarks.networks.random import add_network_options, network_options
 from benchmarks.synthetic.videos import moving_discs
 from datasets import RGB
@@ -63,6 +63,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--size", default="640x360", help="of the video, pixels")
     add("--seconds", default=6.0, type=float, help="of the video")
     add("--eager", action="store_true", help="without the row that is compiled")
+    add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose name holds one of these")
     add("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
 
@@ -73,7 +74,8 @@ def main(opt: Namespace) -> Record:
     if not (width.isdecimal() and height.isdecimal() and min(opt.rounds, opt.streams) > 0 and opt.seconds > 0):
         raise ValueError("--size must be like 640x360, --rounds, --streams and --seconds positive")
     device = setup(0, opt.device)
-    ways = {name: way for name, way in WAYS.items() if is_measured(name, way[0], opt.eager, device)}
+    names = choose(WAYS, opt.only, "no row")
+    ways = {name: WAYS[name] for name in names if is_measured(name, WAYS[name][0], opt.eager, device)}
     with tempfile.TemporaryDirectory() as place:
         video = Path(place) / "video.mp4"
         write_video(video, int(width), int(height), round(FPS * opt.seconds))

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from .cluster_worker import OTHER, Call, Needs, answer, cannot_write, lacks, run, versions
 from .commands import HERE
+from .stopping import ended_in_order
 from .words import counted
 from .workers import IMAGES, SIZE, Counters, LostJobError, Pool, Worker
 
@@ -27,6 +28,7 @@ PATIENCE = 30.0  # seconds in which a first worker comes
 CLUSTER = "Dask scheduler (host:8786, or its .json file) whose workers do the work, in place of this machine"
 AHEAD = 2  # jobs under way for each worker: while it does one, another is on its way to it
 LOOK = 5.0  # seconds between two counts of the workers
+LEFT_THERE = "ends the videos that are under way; run this again for the others"
 SAMPLED = 8  # names in a folder by which it is recognised
 
 
@@ -134,6 +136,7 @@ def open_cluster(address: str | None, sources: Sequence[Path], target: Path | No
     Raises:
         ValueError: If no scheduler answers or it has no workers, they are of another version, have more than one thread
             or do not see the folders.
+        SystemExit: If SIGTERM came, see `ended_in_order`, as KeyboardInterrupt at Ctrl-C.
     """
     if not address:
         yield None
@@ -149,10 +152,11 @@ def open_cluster(address: str | None, sources: Sequence[Path], target: Path | No
         client = Client(place, timeout=CONNECT, set_as_default=False)
     try:
         cluster = Cluster(address, client, needs_of(sources, target))
-        check_workers(cluster)
-        if target:
-            check_target(cluster, target)
-        yield cluster
+        with ended_in_order(f"{cluster} {LEFT_THERE}"):
+            check_workers(cluster)
+            if target:
+                check_target(cluster, target)
+            yield cluster
     finally:
         client.close()
 

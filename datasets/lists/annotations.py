@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -15,6 +16,7 @@ from sts_common import counted
 from .entries import Entry, Segment
 
 SHOWN = 20  # problems that are named one by one
+KEPT = 10_000  # numbers whose text has been parsed, for lists repeat them
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
 ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
@@ -77,9 +79,10 @@ def read_lines(path: Path) -> Iterator[tuple[str, str]]:
 
 def parse_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
     """Yield the lines of the text of a file, see `read_lines`."""
+    file = f"{path}:"
     for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
-        if line.strip():
-            yield f"{path}:{number}", line.strip()
+        if content := line.strip():
+            yield f"{file}{number}", content
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
@@ -152,6 +155,7 @@ def check_path(path: str) -> str:
     return str(plain)
 
 
+@lru_cache(KEPT)
 def whole_number(text: str) -> str:
     """Return the digits of a whole number of at most nine, also in the form 2.0 (pandas) or 2.000e+00 (NumPy).
 
@@ -166,6 +170,7 @@ def whole_number(text: str) -> str:
     return str(int(value)) if value < 1e9 and value.is_integer() else ""
 
 
+@lru_cache(KEPT)
 def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
     """Parse a class index counted from `first` into one counted from 0; raises ValueError if it is none."""
     if not (number := whole_number(text)):

@@ -113,9 +113,14 @@ def split_rows(path: Path, text: str, separator: str, width: int) -> Iterator[tu
 
 def read_all(fields: Iterable[tuple[str, list[str]]], parse: Parse, form: str) -> list[tuple[str, Row]]:
     """Parse all rows, which must be of one form."""
-    rows = [(place, parse(row)) for place, row in fields]
-    stop_at([f"{place}: unlike the other rows, which are {SHAPES[form]}" for place, row in rows if row is None])
-    return [(place, row) for place, row in rows if row is not None]
+    rows, others = list[tuple[str, Row]](), list[str]()
+    for place, row in fields:
+        if parsed := parse(row):
+            rows.append((place, parsed))
+        else:
+            others.append(place)
+    stop_at([f"{place}: unlike the other rows, which are {SHAPES[form]}" for place in others])
+    return rows
 
 
 def from_ibm(row: list[str]) -> Row | None:

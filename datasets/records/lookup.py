@@ -14,19 +14,20 @@ from sts_common.memory import no_collection
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
 from ..stores.store import Store, Video, usable_frames
-from ..stores.video_table import VideoTable
+from ..stores.video_table import VideoRow, VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
 
 log = logging.getLogger(__name__)
 
 MISSING = ("error", "skip")
+AT_ONCE = 20_000  # videos whose facts are held at a time
 SHOWN = 20  # videos left out that are named one by one
 
 
 class LocatedVideo(NamedTuple):
     """Facts about a video, from a manifest or from the disk."""
 
-    folder: Path  # path of the video
+    folder: str  # path of the video, as text: a `Path` takes longer to build than all else
     counts: Mapping[str, int]  # images by stream
     rate: float | None  # frames per second, None if nobody knows
 
@@ -50,21 +51,7 @@ def find_videos(
     """
     if not store.root.is_dir():
         raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")
-    listed_facts = [(located or {}).get(entry.path) for entry in entries]
-    listed_facts = [facts if facts and set(needs) <= facts.counts.keys() else None for facts in listed_facts]
-
-    def look(entry: Entry, facts: LocatedVideo | None) -> Video | OSError | ValueError:
-        try:
-            return video_of(entry, facts or look_on_disk(entry, store, needs), store, needs, spare)
-        except (OSError, ValueError) as error:
-            return error
-
-    with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
-        unknown = [entry for entry, facts in zip(entries, listed_facts, strict=True) if facts is None]
-        disk = iter(list(pool.map(look, unknown, repeat(None))))
-    results = (look(entry, facts) if facts else next(disk) for entry, facts in zip(entries, listed_facts, strict=True))
-    with no_collection():
-        videos, problems = sort_out(results, store.root)
+    videos, problems = look_up(entries, store, needs=frozenset(needs), spare=spare, located=located or {})
     if problems and (missing == "error" or not videos):
         first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
@@ -76,17 +63,46 @@ def find_videos(
     return videos
 
 
-def sort_out(
-    results: Iterable[Video | OSError | ValueError], root: Path
+def look_up(
+    entries: Sequence[Entry],
+    store: Store,
+    *,
+    needs: frozenset[str],
+    spare: int,
+    located: Mapping[str, LocatedVideo],
 ) -> tuple[VideoTable, list[OSError | ValueError]]:
-    """Return the videos that were found, and the problems with others."""
-    videos, problems = VideoTable(root), list[OSError | ValueError]()
+    """Return the videos that were found, and the problems with others; arguments as `find_videos`."""
+
+    def listed_facts(entry: Entry) -> LocatedVideo | None:
+        facts = located.get(entry.path)
+        return facts if facts and needs <= facts.counts.keys() else None
+
+    def look(entry: Entry, facts: LocatedVideo | None) -> VideoRow | OSError | ValueError:
+        try:
+            return row_of(entry, facts or look_on_disk(entry, store, needs), store, needs, spare)
+        except (OSError, ValueError) as error:
+            return error
+
+    videos, problems = VideoTable(store.root), list[OSError | ValueError]()
+    with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
+        for start in range(0, len(entries), AT_ONCE):
+            some = [(entry, listed_facts(entry)) for entry in entries[start : start + AT_ONCE]]
+            unknown = [entry for entry, facts in some if facts is None]
+            disk = iter(list(pool.map(look, unknown, repeat(None))))
+            with no_collection():
+                sort_out((look(*pair) if pair[1] else next(disk) for pair in some), videos, problems)
+    return videos, problems
+
+
+def sort_out(
+    results: Iterable[VideoRow | OSError | ValueError], videos: VideoTable, problems: list[OSError | ValueError]
+) -> None:
+    """Add the videos that were found, and the problems with others."""
     for result in results:
-        if isinstance(result, Video):
-            videos.append(result)
+        if isinstance(result, tuple):
+            videos.add(*result)
         else:
             problems.append(result)
-    return videos, problems
 
 
 def without_quarantined(
@@ -117,11 +133,17 @@ def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedV
     folder = store.locate(entry.path)
     counts = store.counts(folder, needs)
     in_seconds = entry.segment is not None and entry.segment.unit == "seconds"
-    return LocatedVideo(folder, counts, store.rate(folder) if in_seconds else None)
+    return LocatedVideo(str(folder), counts, store.rate(folder) if in_seconds else None)
 
 
 def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> Video:
-    """Cut an entry's part out of a video.
+    """Cut an entry's part out of a video; raises as `row_of`."""
+    name, folder, *numbers = row_of(entry, facts, store, needs, spare)
+    return Video(name, Path(folder), *numbers)
+
+
+def row_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> VideoRow:
+    """Return an entry's part of a video for a table.
 
     Raises FileNotFoundError if it lacks a stream, ValueError if no frame can be used.
     """
@@ -138,10 +160,10 @@ def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[
     last -= spare
     if last <= before:
         raise ValueError(f"{folder}: a single frame has no flow, nor a difference from the next one")
-    return Video(entry.name, folder, entry.label, last - before, before)
+    return entry.name, folder, entry.label, last - before, before
 
 
-def bounds(segment: Segment | None, frames: int, rate: float | None, folder: Path) -> tuple[int, int]:
+def bounds(segment: Segment | None, frames: int, rate: float | None, folder: str) -> tuple[int, int]:
     """Return the frames before a segment, and its last frame, as numbers in the file.
 
     Raises ValueError if the video is shorter than its list says.

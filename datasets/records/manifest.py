@@ -21,7 +21,7 @@ from sts_common.memory import no_collection
 
 from ..stores.store import Store
 from .lookup import LocatedVideo
-from .manifest_rows import HASH, Facts, Row, parse_rows
+from .manifest_rows import HASH, Extent, Facts, parse_rows
 
 MANIFEST = "manifest.jsonl"
 VERSION = 1
@@ -36,11 +36,11 @@ class Manifest:
     root: Path  # folder of all videos
     layout: str  # layout in which the audit read them, a name of `--layout`
     made: str  # when, in UTC
-    rows: Mapping[str, Row]  # `Facts` as lists, by path
+    rows: Mapping[str, Extent]  # by path
 
     @property
     def located(self) -> Mapping[str, LocatedVideo]:
-        """Facts by path for `find_videos`; each is built on request, as paths take longer to build than to read."""
+        """Facts by path for `find_videos`; each is built on request, for they take ten times the memory."""
         return LocatedVideos(self.root, self.rows)
 
     def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
@@ -64,7 +64,7 @@ class Manifest:
             counts = store.counts(folder, located.counts)
         except (OSError, ValueError) as error:
             return str(error)
-        if folder != located.folder:
+        if str(folder) != located.folder:
             return f"it lies in {folder}, not in {located.folder}"
         if all(counts.get(stream) == count for stream, count in located.counts.items()):
             return ""
@@ -76,13 +76,14 @@ class Manifest:
 class LocatedVideos(Mapping[str, LocatedVideo]):
     """Rows of a manifest as the facts that `find_videos` needs."""
 
-    def __init__(self, root: Path, rows: Mapping[str, Row]) -> None:
+    def __init__(self, root: Path, rows: Mapping[str, Extent]) -> None:
         self.root, self.rows = root, rows
+        self.start = str(root / "x")[:-1]
 
     def __getitem__(self, path: str) -> LocatedVideo:
-        facts = Facts(*self.rows[path])
-        counts = {stream: n for stream, n in (("rgb", facts.rgb), ("flow", facts.flow)) if n is not None}
-        return LocatedVideo(self.root / (facts.folder or facts.path), counts, facts.fps)
+        folder, rgb, flow, fps = self.rows[path]
+        counts = {stream: n for stream, n in (("rgb", rgb), ("flow", flow)) if n is not None}
+        return LocatedVideo(str(self.root / folder) if folder else self.start + path, counts, fps)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
@@ -112,37 +113,42 @@ def read_manifest(root: Path) -> Manifest | None:
     try:
         with path.open(encoding="utf-8") as file, no_collection():
             layout, made, count = read_header(list(islice(file, 1)), path)
-            rows = read_rows(file, count, path)
+            paths, extents = read_rows(file, count, path)
+            by_path = dict(zip(paths, extents, strict=True))
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file; {AGAIN}") from None
-    by_path = {row[0]: row for row in rows}
-    if len(by_path) < len(rows):
+    if len(by_path) < len(paths):
         first: dict[str, int] = {}
-        number = next(i for i, row in enumerate(rows, 2) if first.setdefault(row[0], i) != i)
-        raise ValueError(f"{path}:{number}: the same video as in line {first[rows[number - 2][0]]}; {AGAIN}")
+        number = next(i for i, name in enumerate(paths, 2) if first.setdefault(name, i) != i)
+        raise ValueError(f"{path}:{number}: the same video as in line {first[paths[number - 2]]}; {AGAIN}")
     return Manifest(root, layout, made, by_path)
 
 
-def read_rows(lines: Iterable[str], count: int, path: Path) -> list[Row]:
-    """Read so many rows, some at a time: the text of ten million takes more memory than they do.
+def read_rows(lines: Iterable[str], count: int, path: Path) -> tuple[list[str], list[Extent]]:
+    """Read paths and extents of so many rows, some at a time: their text takes more memory than what is kept of it.
 
     Raises:
         ValueError: "FILE:LINE: reason" if there are more or fewer, or one is malformed.
     """
-    lines, rows, seen, bad = iter(lines), list[Row](), 0, 0
+    lines, paths, extents, seen, bad = iter(lines), list[str](), list[Extent](), 0, 0
+    alike: dict[Extent, Extent] = {}  # few differ
     while some := list(islice(lines, AT_ONCE)):
         parsed = None if bad else parse_rows(some)
         if parsed is None:
             bad = bad or seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
-        rows += parsed or []
+        for row in parsed or []:
+            name, folder, rgb, flow, _, _, _, fps, _ = row
+            extent = Extent(folder, rgb, flow, fps)
+            paths.append(name)
+            extents.append(alike.setdefault(extent, extent))
         seen += len(some)
     if seen != count:
         raise ValueError(f"{path}:{seen + 1}: ends after {seen} of {counted(count, 'video')}; {AGAIN}")
     if bad:
         raise ValueError(f"{path}:{bad}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
-    return rows
+    return paths, extents
 
 
 def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:

@@ -23,6 +23,15 @@ class Facts(NamedTuple):
     hash: str  # equal for videos of equal content; HASH says of what it is made
 
 
+class Extent(NamedTuple):
+    """Facts that say which frames of a video there are, and where; as of the same names in `Facts`."""
+
+    folder: str | None
+    rgb: int | None
+    flow: int | None
+    fps: float | int | None
+
+
 HASH = "blake2b of the length of each file, and of 64 kB at beginning, middle and end of the first, middle and last one"
 TYPES = [set(get_args(kind) or [kind]) for kind in Facts.__annotations__.values()]  # of the columns
 

@@ -7,6 +7,8 @@ from typing import overload
 
 from .store import Video
 
+VideoRow = tuple[str, str, int, int, int]  # a `Video` whose folder is text
+
 
 class VideoTable(Sequence[Video]):
     """Sequence of videos, each of which is built when it is asked for.
@@ -28,10 +30,13 @@ class VideoTable(Sequence[Video]):
     def append(self, video: Video) -> None:
         """Add a video."""
         name, folder, *numbers = video
-        place = str(folder)
+        self.add(name, str(folder), *numbers)
+
+    def add(self, name: str, folder: str, label: int, num_frames: int, first: int) -> None:
+        """Add a video by the values of its attributes."""
         self.names.append(name)
-        self.places.append(None if place == self.start + name else place)
-        self.numbers.extend(numbers)
+        self.places.append(None if folder == self.start + name else folder)
+        self.numbers.extend((label, num_frames, first))
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,15 +4,17 @@ import os
 import signal
 import threading
 import time
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from extraction import die_of, make_video, tree
+from extraction import die_of, frames, make_video, tree
 
 from datasets.records.manifest import MANIFEST
+from engine.command import cli
 from sts_common import cluster as clusters
 from sts_common.files import remove_unfinished
 from sts_common.pool import map_unordered
@@ -20,6 +22,7 @@ from sts_common.workers import LEFT, Counters, LostJobError, Pool
 from workflows.auditing.audit import AUDIT, audit_videos
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import Recipe
+from workflows.extracting.progress import Progress
 from workflows.extracting.video_folder import made_whole
 from workflows.packing.pack import pack_tree, unpack_tree, verify_tree
 
@@ -141,6 +144,38 @@ def test_options_of_this_machine_are_refused_beside_a_cluster(source, tmp_path):
         pack_tree(source, tmp_path / "out", workers=2, cluster="host:1")
     with pytest.raises(ValueError, match="--n_workers 2: is of this machine"):
         audit_videos(source, source, n_workers=2, cluster="host:1")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_asked_to_stop_leaves_whole_videos_and_goes_on(
+    number, code, address, source, tmp_path, monkeypatch, caplog
+):
+    for i in range(8):
+        make_video(source / "jump" / f"{i}.avi", frames=3, seed=i)
+    there, of_others = tmp_path / "there", signal.signal(number, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch, pytest.raises(SystemExit) as stopped:
+            patch.setattr(Progress, "add", lambda self, outcome: signal.raise_signal(number))
+            cli.run(lambda _: extract_videos(source, there, Recipe(short_side=None), cluster=address), Namespace)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, of_others)
+    assert stopped.value.code == code
+    assert caplog.messages[-1] == (
+        f"stopped by {number.name}: --cluster {address} ends the videos that are under way; "
+        "run this again for the others"
+    )
+    with distributed.Client(address, set_as_default=False) as client:
+        while client.run_on_scheduler(lambda dask_scheduler: len(dask_scheduler.tasks)):
+            time.sleep(0.01)  # those that run come to their end, and the others were cancelled
+    complete = len(list(there.rglob("done")))
+    assert 1 <= complete < 12
+    assert not list(there.rglob(".part-*"))
+    with caplog.at_level("INFO"):
+        extract_videos(source, there, Recipe(short_side=None), cluster=address)
+    assert f"{complete} were already complete, 0 failed" in caplog.messages[-1]
+    frames(source, tmp_path / "here")
+    assert tree(there) == tree(tmp_path / "here")
 
 
 class Workers:

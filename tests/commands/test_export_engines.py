@@ -26,6 +26,7 @@ from models.inference.runtimes import ENGINES, Opened, kept_signal_stack, open_o
 from utils1 import checkpoint as card
 from workflows.exporting import openvino_file, parity
 from workflows.exporting.calibration import CalibrationSettings, open_calibration
+from workflows.exporting.exact_input import read_bytes
 from workflows.exporting.formats import FORMATS, Format
 from workflows.exporting.openvino_file import describe_openvino
 from workflows.exporting.plan import build_export
@@ -406,6 +407,30 @@ def test_layers_that_suffer_stay_in_float32_until_the_accuracy_is_kept(place, tm
     all_int8 = openvino_file.quantised_layers(openvino_file.quantised(openvino_file.as_model(plan), untouched))
     assert len(kept["float_layers"]) > len(all_int8["float_layers"])
     assert kept["layers"] == all_int8["layers"]
+
+
+@pytest.mark.slow
+@needs_openvino
+def test_first_convolutions_read_the_bytes_themselves(place):
+    """Also where two networks share an input, and at the borders, where the padding is the mean of the pixels."""
+    plan = build_export([place / "rgb.pth", place / "student.pth"], dtype="int8")
+    clips = {name: clip.numpy() for name, clip in plan.clips(2).items()}
+    model, core = openvino_file.as_model(plan), runtimes.load_openvino().Core()
+    before = core.compile_model(model, "CPU")(clips)[0].copy()
+    names = read_bytes(model)
+    assert len(set(names)) == 2
+    assert np.abs(core.compile_model(model, "CPU")(clips)[0] - before).max() < 1e-4 * np.abs(before).max()
+
+    calibration = open_calibration(plan, data(place, max_drop=100.0))
+    quantised = openvino_file.quantised(openvino_file.as_model(plan), calibration)
+    grids = [
+        layer.input_value(0).get_node() for layer in quantised.get_ordered_ops() if layer.get_friendly_name() in names
+    ]
+    assert len(grids) == 2
+    for grid in grids:
+        bounds = [grid.input_value(place).get_node().get_data().item() for place in range(1, 5)]
+        assert (bounds, grid.get_levels()) == ([-128, 127, -128, 127], 256)
+    assert openvino_file.quantised_layers(quantised)["float_layers"] == []
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers import write_frames
@@ -11,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets.lists.entries import Entry
+from datasets.records import lookup
 from datasets.records.lookup import LocatedVideo, find_videos
 from datasets.records.manifest import MANIFEST, Facts, read_manifest, write_manifest
 from datasets.records.quarantine import QUARANTINE, read_cases, read_quarantine, update_quarantine
@@ -46,9 +48,9 @@ def test_a_manifest_returns_what_was_written(tmp_path):
     manifest = read_manifest(tmp_path)
     assert (manifest.layout, len(manifest.rows)) == ("sts", 3)
     assert manifest.located == {
-        "a": LocatedVideo(tmp_path / "a", {"rgb": 20}, 25.0),
-        "b": LocatedVideo(tmp_path / "B", {"rgb": 20, "flow": 19}, None),
-        "c": LocatedVideo(tmp_path / "c", {"flow": 19}, 25.0),
+        "a": LocatedVideo(str(tmp_path / "a"), {"rgb": 20}, 25.0),
+        "b": LocatedVideo(str(tmp_path / "B"), {"rgb": 20, "flow": 19}, None),
+        "c": LocatedVideo(str(tmp_path / "c"), {"flow": 19}, 25.0),
     }
     assert manifest.located.get("d") is None
     assert list(tmp_path.iterdir()) == [tmp_path / MANIFEST]
@@ -140,7 +142,7 @@ def test_random_damage_to_a_manifest_gives_videos_or_a_line(tmp_path):
         (tmp_path / MANIFEST).write_bytes(broken[: rng.choice((len(data), rng.randrange(len(data))))])
         try:
             manifest = read_manifest(tmp_path)
-            assert all(located.folder.is_relative_to(tmp_path) for located in manifest.located.values())
+            assert all(Path(located.folder).is_relative_to(tmp_path) for located in manifest.located.values())
         except ValueError as error:
             assert str(error).startswith(f"{tmp_path / MANIFEST}:")
 
@@ -204,12 +206,18 @@ def test_the_check_looks_at_a_few_videos_only(sound):
     assert store.seen == 8
 
 
-def test_what_the_manifest_knows_is_not_looked_for_and_the_rest_is(sound):
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_what_the_manifest_knows_is_not_looked_for_and_the_rest_is(sound, at_once, monkeypatch):
+    monkeypatch.setattr(lookup, "AT_ONCE", at_once)
     (sound / "v00").rename(sound / "gone")
-    entries = [Entry(name, 0, name) for name in ("v00", "v01", "gone")]
+    entries = [Entry(name, 0, name) for name in ("v00", "v01", "gone", "nowhere", "v02")]
     located = read_manifest(sound).located
-    videos = find_videos(entries, FrameFolders(sound), needs={"rgb", "flow"}, located=located)
-    assert [(video.name, video.num_frames) for video in videos] == [("v00", 2), ("v01", 2), ("gone", 2)]
+    settings = {"needs": {"rgb", "flow"}, "located": located}
+    videos = find_videos(entries, FrameFolders(sound), missing="skip", **settings)
+    assert [(v.name, v.num_frames) for v in videos] == [("v00", 2), ("v01", 2), ("gone", 2), ("v02", 2)]
+    assert videos[1].folder == sound / "v01"
+    with pytest.raises(FileNotFoundError, match=r"nowhere.* \(1 of 5 videos cannot be used\)"):
+        find_videos(entries, FrameFolders(sound), **settings)
 
 
 def test_an_audit_takes_back_its_own_reasons_only(tmp_path):
