@@ -55,7 +55,7 @@ def main(opt: Namespace) -> dict[str, float]:
     task = build_task(opt, student, teachers, begin).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
     val = build_loader(opt, "val", views[:1], flow if reads_flow(stream) else None, annotation, beside=views)
-    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
+    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = run_info(student, names, recipe, data=describe_data(train, val), options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .backbones.contract import POOLED
+from .backbones.contract import detached_head
 from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
 from .inference.speed import inference_ready
@@ -120,10 +120,7 @@ class Distill(Task):
         Raises:
             ValueError: If there are no labels, and they are needed.
         """
-        student, target = self.model(batch), self.target(batch)
-        logits = student.logits
-        if self.training and self.trains_head_only_by_ce:
-            logits = self.model.classify(student.features[POOLED].detach())
+        (student, logits), target = self.see(batch), self.target(batch)
         terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
         watched = {}
         if self.training:
@@ -137,6 +134,15 @@ class Distill(Task):
                     found, own = self.terms(loss, name, (student, taught), target)
                     terms, watched = terms | found, watched | own
         return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}
+
+    def see(self, batch: Batch) -> tuple[Output, Tensor]:
+        """Return the student's output, and the logits whose cross-entropy is lowered."""
+        if not (self.training and self.trains_head_only_by_ce):
+            student = self.model(batch)
+            return student, student.logits
+        with detached_head(self.model.network) as kept:
+            student = self.model(batch)
+        return student, kept[0]
 
     def target(self, batch: Batch) -> Tensor | None:
         """Return the labels of a batch, None if it has none; raises as `forward`."""

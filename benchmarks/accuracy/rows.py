@@ -9,16 +9,16 @@ from typing import NamedTuple
 
 from opts import DISTILL, TRAIN
 
-CUBE = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 64 --sample_duration 8 "
-CUBE += "--clip_stride 2 --n_epochs 16"
+CUBE = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 48 --sample_duration 8 "
+CUBE += "--clip_stride 2 --n_epochs 10"
 # Each feature loss is divided by the teacher's variance, so that a weight means the same at every level.
 TAUGHT = "--modality RGB_Flow --distill_norm variance --distill_warmup 1 --SFS_alpha 2 --review_weight 4 "
 TAUGHT += "--review_mid 32 --dkd_alpha 0.1 --dkd_beta 0.1 --dkd_temperature 2"
 RGB, FLOW = "--modality RGB --only_RGB", "--modality Flow"
 STEPPED = "--test_sampling stepped --num_clips 10"
 HIDDEN = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "
-HIDDEN += "--model_args motion_width=0.25 temporal=resnet2d"
-MOTION = "--motion alone --learning_rate 0.0003 --weight_decay 0.0004 --batch_size 8 --n_epochs 24 --crop fixed "
+HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
+MOTION = "--motion alone --learning_rate 0.001 --weight_decay 0.0004 --batch_size 8 --n_epochs 22 --crop fixed "
 MOTION += "--crop_scales 1.0 0.75 0.5"
 PRETRAINED = "--pretrain_path"
 
@@ -96,21 +96,21 @@ ROWS = {
     "SFS, 3D": Row("RGB", f"{TAUGHT} {CUBE}", script=DISTILL, begins={"--resume_path1": "Flow, 3D"}),
     **images(
         "ResNet-18",
-        "--model resnet2d --model_depth 18 --width 0.25 --sample_size 64 --n_epochs 24",
-        tuned="--sample_size 64 --n_epochs 8 --learning_rate 0.0005",
+        "--model resnet2d --model_depth 18 --width 0.25 --sample_size 64 --n_epochs 10",
+        tuned="--sample_size 64 --n_epochs 3 --learning_rate 0.0005",
         classifier=5,
         imagenet=False,
     ),
     "Hidden Two-Stream": Row(
         "RGB",
-        f"{RGB} --sample_size 64 --sample_duration 11 --motion joint --ft_begin_index 0 --n_epochs 12 "
+        f"{RGB} --sample_size 64 --sample_duration 11 --motion joint --ft_begin_index 0 --n_epochs 5 "
         "--learning_rate 0.001",
         begins={PRETRAINED: "MotionNet", "--temporal_path": "stack, ResNet-18"},
     ),
     **images(
         "Lite0",
-        "--model timm:tf_efficientnet_lite0 --sample_size 80 --n_epochs 6 --learning_rate 0.001",
-        tuned="--sample_size 80 --n_epochs 3 --learning_rate 0.0003",
+        "--model timm:tf_efficientnet_lite0 --sample_size 64 --n_epochs 4 --learning_rate 0.001",
+        tuned="--sample_size 64 --n_epochs 2 --learning_rate 0.0003",
         classifier=6,
         imagenet=True,
     ),

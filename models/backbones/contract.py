@@ -1,6 +1,7 @@
 """Contract of the networks, after timm: a network names its parts, and its `ModelSpec` what it wants to see."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -39,6 +40,7 @@ class Backbone(nn.Module):
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
         segments: Parts of a clip that the network sees one by one; 1 is the clip as a whole.
+        head_logits: Where logits that pass no gradient to the features are kept, see `detached_head`; None: nowhere.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
 
@@ -53,6 +55,7 @@ class Backbone(nn.Module):
     layout: Layout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
     segments: int = 1
+    head_logits: list[Tensor] | None = None
     origin: Mapping[str, Any] = {}
 
     @property
@@ -68,6 +71,12 @@ class Backbone(nn.Module):
 
     def forward(self, clips: Tensor) -> Output:
         features = self.forward_features(split_segments(self.layout(clips), self.segments))
+        if self.head_logits is not None:
+            self.head_logits.append(self.answer({name: x.detach() for name, x in features.items()}).logits)
+        return self.answer(features)
+
+    def answer(self, features: dict[str, Tensor]) -> Output:
+        """Compute the output for features whose maps are of clips and whose `POOLED` is of segments."""
         if self.consensus is not None:
             return self.consensus(features, self.classify)
         if self.segments > 1:
@@ -234,6 +243,19 @@ class ModelSpec:
         """Return the shape (C, T, H, W) of a clip of frames of so many channels, as it wants to see it."""
         frames = self.view.frames * self.view.layout.channels(channels) // channels
         return channels, frames, self.view.size, self.view.size
+
+
+@contextmanager
+def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
+    """Collect logits of the passes within the block that train what makes them, and not the features.
+
+    That is the consensus, if there is one, and the classifier.
+    """
+    network.head_logits = kept = []
+    try:
+        yield kept
+    finally:
+        network.head_logits = None
 
 
 def channels_last(network: nn.Module) -> None:
