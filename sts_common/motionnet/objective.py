@@ -12,8 +12,8 @@ EPSILON = 1e-3
 WINDOW = 8  # pixels of the windows of SSIM, and the steps between them
 C1, C2 = 1e-4, 1e-3
 # bryanyzhu/Hidden-Two-Stream, models/multiframe_MotionNet/train.prototxt and the layers of its losses: 1 - SSIM is
-# summed over the windows, here from coarse to fine, of the 30 channels of a clip of 224 pixels. The other losses are means
-# that are divided by the clips of a batch once more, and those of smoothness are of 20 channels and divided by 30.
+# summed over the windows, here from coarse to fine, of the 30 channels of a clip of 224 pixels. The other losses are
+# means, divided by the clips of a batch once more, and those of smoothness are of 20 channels and divided by 30.
 WEIGHTS, WINDOWS = (0.16, 0.08, 0.04, 0.02, 0.01), (1, 4, 16, 49, 196)
 SSIM = tuple(30 * count * weight for weight, count in zip(WEIGHTS, WINDOWS, strict=True))
 BATCH = 16  # clips
