@@ -76,8 +76,8 @@ class Bench:
         result: dict[str, Any] = {"seconds": time.process_time() - start}
         file = weights(folder)
         if "--motion alone" in row.train:
-            where = {"dataset": self.dataset, "split": self.split}
-            result["motion"] = measure_motion(file, self.frames, self.labels, **where, seed=seed)
+            data = self.frames, self.labels
+            result["motion"] = measure_motion(file, *data, dataset=self.dataset, split=self.split, seed=seed)
         if not row.reads:
             return result
         start = time.process_time()

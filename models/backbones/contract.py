@@ -251,7 +251,8 @@ def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
 
     That is the consensus, if there is one, and the classifier.
     """
-    network.head_logits = kept = []
+    kept: list[Tensor] = []
+    network.head_logits = kept
     try:
         yield kept
     finally:
