@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .backbones.contract import detached_head
+from .backbones import Backbone
 from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
 from .inference.speed import inference_ready
@@ -167,6 +167,20 @@ class Distill(Task):
         weight, begin = loss.factor * loss.warmup(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+@contextmanager
+def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
+    """Collect logits of the passes within the block that train what makes them, and not the features.
+
+    That is the consensus, if there is one, and the classifier.
+    """
+    kept: list[Tensor] = []
+    network.head_logits = kept
+    try:
+        yield kept
+    finally:
+        network.head_logits = None
 
 
 def by_name(

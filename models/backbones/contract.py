@@ -1,7 +1,6 @@
 """Contract of the networks, after timm: a network names its parts, and its `ModelSpec` what it wants to see."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, cast
 
@@ -40,7 +39,7 @@ class Backbone(nn.Module):
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
         segments: Parts of a clip that the network sees one by one; 1 is the clip as a whole.
-        head_logits: Where logits that pass no gradient to the features are kept, see `detached_head`; None: nowhere.
+        head_logits: Where logits that pass no gradient to the features are kept, see `Distill`; None: nowhere.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
 
@@ -243,20 +242,6 @@ class ModelSpec:
         """Return the shape (C, T, H, W) of a clip of frames of so many channels, as it wants to see it."""
         frames = self.view.frames * self.view.layout.channels(channels) // channels
         return channels, frames, self.view.size, self.view.size
-
-
-@contextmanager
-def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
-    """Collect logits of the passes within the block that train what makes them, and not the features.
-
-    That is the consensus, if there is one, and the classifier.
-    """
-    kept: list[Tensor] = []
-    network.head_logits = kept
-    try:
-        yield kept
-    finally:
-        network.head_logits = None
 
 
 def channels_last(network: nn.Module) -> None:
