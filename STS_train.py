@@ -5,6 +5,7 @@ Examples:
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --distill mse     # MARS
     python STS_train.py --modality RGB_Flow --resume_path1 flow.pth --flow_source online     # needs no stored flow
     python STS_train.py --teacher flow=flow.pth --teacher rgb=large.pth --teacher_losses rgb=dkd*0.5 --project auto
+    python STS_train.py --teacher image=resnet18.pth --distill logits --ce_weight 0 --n_classes 1000 --only_RGB
 """
 
 from argparse import Namespace
@@ -16,13 +17,16 @@ from engine.command import cli, naming
 from models import start_stream
 from opts import ARCHITECTURE, CLIP, DISTILL, parse_opts
 from workflows.training.chosen_teachers import (
+    all_losses,
     build_task,
     choose_teachers,
     flow_readers,
+    learns_classes,
     load_teachers,
     read_by,
     reads_flow,
 )
+from workflows.training.loss_report import print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
 from workflows.training.teacher_flow import shared_flow
 from workflows.training.teachers import tell_student
@@ -38,30 +42,36 @@ def main(opt: Namespace) -> dict[str, float]:
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
 
-    teachers = load_teachers(opt, chosen, names)
+    outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
+    losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
+    classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
+    teachers = load_teachers(opt, chosen, names if classes else None)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
-    stream, flow = views[0].stream, None
-    if online:
-        flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers))
+    stream = views[0].stream
+    flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
 
     student = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     own = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
         tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
-    check_data(opt, state, source, stream, names if resuming else None)
+    check_data(opt, state, source, stream, names if resuming and classes else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    task = build_task(opt, student, teachers, begin).to(device)
+    task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
-    val = build_loader(opt, "val", views[:1], flow if reads_flow(stream) else None, annotation, beside=views)
+    seen = views[:1] if classes else views
+    in_val = flow if any(reads_flow(view.stream) for view in seen) else None
+    val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
+    if opt.loss_report:
+        return print_loss_report(task, train, device, opt.amp)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
-    info = run_info(student, names, recipe, data=describe_data(train, val), options=vars(opt))
+    info = run_info(student, names if classes else [], recipe, data=describe_data(train, val), options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)
-    columns = log_columns(naming.student_name(opt.distill), task.names)
+    columns = log_columns(naming.student_name(opt.distill), task.names, classes=classes)
     return complete(run, student, train, val, columns, compile_mode=opt.compile)
 
 

@@ -31,12 +31,12 @@ def main(opt: Namespace) -> dict[str, float]:
         raise ValueError(f"--modality {opt.modality}: train.py trains one stream, {single}; STS_train.py takes both")
     stream = SINGLE_STREAMS[opt.modality]
     annotation = build_annotation(opt)
-    names = annotation.class_names("train")
+    names, learns_classes = annotation.class_names("train"), opt.motion != "alone"
 
     model = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     if opt.temporal_path and not resuming:
         start_temporal(model, checkpoint.load(opt.temporal_path), opt.temporal_path)
-    check_data(opt, state, source, stream, names if resuming else None)
+    check_data(opt, state, source, stream, names if resuming and learns_classes else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine)
@@ -46,7 +46,7 @@ def main(opt: Namespace) -> dict[str, float]:
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe, data = build_recipe(opt, train, CLIP), describe_data(train, val)
-    info = run_info(model, names, recipe, data=data, options=vars(opt))
+    info = run_info(model, names if learns_classes else [], recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

@@ -24,7 +24,6 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.common.report import Record, build_parser, environment, markdown, publish, ratios
-from benchmarks.networks.exported import calibrated, missing_packages, write_exported
 from benchmarks.networks.random import add_network_options, network_options
 from benchmarks.synthetic.videos import moving_discs
 from datasets import RGB
@@ -34,6 +33,7 @@ from engine.command import cli
 from models import build_model
 from sts_common.timing import alternated
 from workflows.exporting.plan import build_export
+from workflows.measuring.exported_networks import calibrated, missing_packages, write_exported
 from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
 

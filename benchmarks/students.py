@@ -18,7 +18,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, ratios
-from benchmarks.networks.exported import missing_packages
 from datasets import Annotation
 from datasets.lists.entries import Entry
 from demo import ROOT, Stages, make_data, weights
@@ -29,6 +28,7 @@ from sts_common.timing import alternated
 from workflows.exporting.calibration import CalibrationSettings
 from workflows.exporting.export import Exported, export
 from workflows.exporting.plan import INT8
+from workflows.measuring.exported_networks import missing_packages
 from workflows.predicting.predict import PredictorSettings, build_predictor
 from workflows.predicting.predictor import Predictor, predict_video
 

@@ -168,7 +168,7 @@ def make_dataset(
         check_choice("stream", view.stream.name, [known.name for known in videos.streams])
     if isinstance(videos.store, DecodedCache):
         videos.store.prepare(videos, sources_of(views))
-    log.info("%s %s: %s", videos.dataset, mode, counted(len(videos), "video"))
+    log.info("%s %s: %s", videos.dataset, videos.subset, counted(len(videos), "video"))
     read = partial(make_reader, videos, views, flow)
     if mode == "test":
         crops = TEST_CROPS[str(clips.num_crops)](clips.size, short_side=clips.short_side)

@@ -4,19 +4,31 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .backbones import spec_of
+from .backbones import arch_in, network_named, spec_of
 from .backbones.arguments import OPTIONS, arguments_of
-from .normalisation import AUTO, PUBLISHED, Stream, normalisation_of, stated_in
+from .normalisation import AUTO, NORMALISATIONS, PUBLISHED, Stream, normalisation_of, stated_in
 
 log = logging.getLogger(__name__)
 
 PREFIX = "module."  # of DataParallel
-WRITERS = {PUBLISHED: "STS-Net, MARS and 3D-ResNets of 2018", "3d-resnets": "3D-ResNets of 2020"}
+STUDY = "study"
+WRITERS = {
+    PUBLISHED: "STS-Net, MARS and 3D-ResNets of 2018",
+    "3d-resnets": "3D-ResNets of 2020",
+    STUDY: "IBM's Action Recognition Study",
+}
 NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
 
 
-def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
-    """Return the key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's."""
+def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
+    """Return the key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's.
+
+    Args:
+        checkpoint: Content of the file.
+        source: Its name, which is looked at if the checkpoint names no network.
+    """
+    if "options" not in checkpoint and network_named(arch_in(checkpoint, source)):
+        return STUDY
     if "arch" not in checkpoint or "options" in checkpoint:
         return None
     left_behind = checkpoint.get("left_behind")
@@ -26,7 +38,7 @@ def dialect_of(checkpoint: Mapping[str, Any]) -> str | None:
     names = [str(name) for name in checkpoint.get("state_dict", ())]
     if PREFIX in marks or any(name.startswith(PREFIX) for name in names):
         return PUBLISHED
-    return "3d-resnets" if str(checkpoint["arch"]).startswith("resnet-") else None
+    return "3d-resnets" if str(checkpoint["arch"]).startswith(("resnet-", "resnet2p1d-")) else None
 
 
 def settle_normalisation(
@@ -45,8 +57,9 @@ def settle_normalisation(
         model: The network, a key of `MODELS`.
         explicit: Whether `--normalisation` was given.
     """
-    stated, dialect = stated_in(checkpoint), dialect_of(checkpoint)
-    chosen = normalisation_of(words, stream, model=model, assumed=dialect or PUBLISHED)
+    stated, dialect = stated_in(checkpoint), dialect_of(checkpoint, source)
+    assumed = dialect if dialect in NORMALISATIONS else PUBLISHED  # of the study it is what the network wants
+    chosen = normalisation_of(words, stream, model=model, assumed=assumed)
     if stated:
         if explicit and any(differ(stated[name], chosen[name]) for name in chosen):
             log.warning("%s: states its normalisation, which is used in place of --normalisation", source)
@@ -61,21 +74,34 @@ def settle_normalisation(
     return chosen
 
 
-def say_what_is_assumed(model: str, given: Collection[str], checkpoint: Mapping[str, Any], source: str) -> None:
-    """Name the options that decide what weights compute, leave no trace in them, and were not given.
+def say_what_is_assumed(
+    origin: Mapping[str, Any], given: Collection[str], checkpoint: Mapping[str, Any], source: str
+) -> None:
+    """Name what decides what weights compute, leaves no trace in them, and was not given.
 
     Args:
-        model: The network, a key of `MODELS`.
+        origin: {"name", "args"} of the network.
         given: Names of options.
         checkpoint: Content of the file.
         source: Its name.
     """
     if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
         return
-    taken = {OPTIONS.get(argument) for argument in arguments_of(spec_of(model))}
-    if silent := [name for name in NO_TRACE if name in taken and name not in given]:
-        assumed = ", ".join(f"--{name} {NO_TRACE[name]}" for name in silent)
-        log.warning("%s: weights do not show, and so it is assumed: %s", source, assumed)
+    build, defaults = spec_of(origin["name"]).build, arguments_of(spec_of(origin["name"]))
+    values = defaults | origin["args"]
+    taken = {OPTIONS.get(argument) for argument in defaults}
+    assumed = [f"--{name} {NO_TRACE[name]}" for name in NO_TRACE if name in taken and name not in given]
+    if "model_args" not in given and "network" not in checkpoint:
+        told = network_named(arch_in(checkpoint, source)).get("args", {})
+        words = [f"{name}={in_word(values[name])}" for name in build.left_open(values) if name not in told]
+        assumed += [f"--model_args {' '.join(words)}"] if words else []
+    if assumed:
+        log.warning("%s: weights do not show, and so it is assumed: %s", source, ", ".join(assumed))
+
+
+def in_word(value: Any) -> str:
+    """Return a value as `--model_args` takes it."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 def differ(a: Sequence[float], b: Sequence[float]) -> bool:

@@ -21,8 +21,8 @@ class Distill(Task):
     """Cross-entropy of a student plus distillation from frozen teachers.
 
     Only the student is meant to be deployed: learnable parts of losses stay in `losses`. Outside training no teacher is
-    run, so validation needs none of their views. Terms of several teachers are called "loss_<teacher>_*", their
-    accuracies "acc_teacher_<teacher>".
+    run, so validation needs none of their views, unless the student knows no classes. Terms of several teachers are
+    called "loss_<teacher>_*", their accuracies "acc_teacher_<teacher>".
 
     Args:
         student: Trained.
@@ -33,13 +33,15 @@ class Distill(Task):
         label_smoothing: Of the cross-entropy alone, see `Classify`.
         other_classes: Names of teachers, "" of the one, whose classes are others than the student's: they have no
             accuracy. So has none with another number of classes.
+        knows_classes: Whether the student's outputs are the classes of the labels. If not, labels are not read, there
+            are no accuracies, and validation measures the distillation itself.
 
     Raises:
-        ValueError: If the names of teachers and losses differ, a weight is negative, or two losses of a name have
-            optimisers of their own.
+        ValueError: If the names of teachers and losses differ, a weight is negative, two losses of a name have
+            optimisers of their own, or labels are needed for a student that knows no classes.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what the options say, by keyword
         self,
         student: StreamNetwork,
         teachers: StreamNetwork | Mapping[str, StreamNetwork],
@@ -49,8 +51,10 @@ class Distill(Task):
         frozen_norms: Iterable[nn.Module] = (),
         label_smoothing: float = 0.0,
         other_classes: Collection[str] = (),
+        knows_classes: bool = True,
     ) -> None:
         super().__init__(student, frozen_norms)
+        self.knows_classes = knows_classes
         self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), check_weight("--ce_weight", ce_weight)
         named, terms = by_name(teachers, losses)
         self.names = tuple(named)
@@ -65,6 +69,8 @@ class Distill(Task):
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in every)
         self.need_labels = [loss.name for loss in every if loss.needs_labels]
         self.need_labels += [f"cross-entropy (ce_weight {ce_weight})"] if ce_weight > 0 else []
+        if self.need_labels and not knows_classes:
+            raise ValueError(f"{self.need_labels[0]} needs labels, but the outputs of the student are other classes")
         adversaries = [label for label, _ in self.with_optimizers()]
         if twice := [label for label in adversaries if adversaries.count(label) > 1]:
             raise ValueError(f"two losses called {twice[0]} have optimisers of their own: give them other names")
@@ -89,6 +95,10 @@ class Distill(Task):
             assert loss.optimizer
             built[label] = loss.optimizer.build(loss.own_parameters().values())
         return built
+
+    def own_rates(self) -> dict[str, float]:
+        """Return the learning rate in this epoch of each of the optimisers that losses bring."""
+        return {label: loss.optimizer.rate(self.epoch) for label, loss in self.with_optimizers() if loss.optimizer}
 
     def loss_parameters(self) -> list[nn.Parameter]:
         """Return the learnable parts of the losses that are trained with the student: without those with optimisers."""
@@ -123,7 +133,7 @@ class Distill(Task):
         (student, logits), target = self.see(batch), self.target(batch)
         terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
         watched = {}
-        if self.training:
+        if self.training or not self.knows_classes:
             for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
                 with torch.no_grad():
                     taught = teacher(batch)
@@ -133,7 +143,8 @@ class Distill(Task):
                 for loss in losses:
                     found, own = self.terms(loss, name, (student, taught), target)
                     terms, watched = terms | found, watched | own
-        return {"loss": torch.stack(list(terms.values())).sum(), "logits": logits, **terms, **watched}
+        named = {"logits": logits} if self.knows_classes else {}
+        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
 
     def see(self, batch: Batch) -> tuple[Output, Tensor]:
         """Return the student's output, and the logits whose cross-entropy is lowered."""
@@ -151,7 +162,7 @@ class Distill(Task):
                 f"the batch has no labels, which {' and '.join(self.need_labels)} need: give them as 'label', or train "
                 "with ce_weight 0 and losses that need none"
             )
-        return batch.get("label")
+        return batch.get("label") if self.knows_classes else None
 
     def cross_entropy(self, logits: Tensor, target: Tensor | None) -> Tensor:
         """Compute the cross-entropy; without labels it is 0, with the gradient that a weight of 0 gives with them."""

@@ -7,17 +7,19 @@ from typing import Any
 
 from sts_common import counted
 
-from .backbones import Backbone, arch_of, build_model, create_model, options_in, spec_of
-from .backbones.arguments import arguments_from
+from .backbones import MODELS, Backbone, arch_of, build_model, create_model, options_in, spec_of
+from .backbones.arguments import OPTIONS, arguments_from
 from .backbones.contract import channels_last
 from .backbones.layout import Segments
 from .dialects import say_what_is_assumed, settle_normalisation
-from .normalisation import AUTO, Stream, normalisation_of
-from .pretrained import RANDOM, describe, find_weights, read_weights, start_from
+from .normalisation import AUTO, Stream, normalisation_of, wanted_by
+from .pretrained import RANDOM, describe, find_weights, is_inflation, read_weights, start_from
 from .streams import StreamNetwork
-from .weights import load_weights, shape_of, shown_by, weights_of
+from .weights import arguments_in, load_weights, shape_of, shown_by, weights_of
 
 log = logging.getLogger(__name__)
+
+IMAGES = "resnet2d"  # whose normalisation goes with weights of images
 
 
 def load_stream(
@@ -36,7 +38,8 @@ def load_stream(
         ValueError: If the weights are another architecture's, stream's or class count's, or not finite.
     """
     given = getattr(opt, "given", ())
-    told = Namespace(**vars(opt) | {name: value for name, value in shown_by(checkpoint).items() if name not in given})
+    shown = shown_by(checkpoint, source)
+    told = Namespace(**vars(opt) | {name: value for name, value in shown.items() if name not in given})
     return restore_stream(
         checkpoint,
         source,
@@ -88,7 +91,8 @@ def restore_stream(
     if (stated := checkpoint.get("stream", stream.name)) != stream.name:
         raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
-    say_what_is_assumed(origin["name"], given, checkpoint, source)
+    shown = {OPTIONS.get(name, name) for name in arguments_in(checkpoint, source=source)}
+    say_what_is_assumed(origin, {*given, *shown}, checkpoint, source)
     settled = settle_normalisation(
         *(normalisation, stream, checkpoint, source), model=origin["name"], explicit="normalisation" in given
     )
@@ -122,13 +126,15 @@ def start_stream(
     """
     if not checkpoint:
         num_classes = enough(opt.n_classes, "--n_classes", num_labels)
-        network = build_model(opt, stream.channels, num_classes)
+        network, like = build_model(opt, stream.channels, num_classes), opt.model
         if getattr(opt, "init", RANDOM) != RANDOM:
             path = find_weights(opt.init, network.origin, download=opt.download)
             weights = read_weights(path)
-            start_from(network, weights, str(path))
-            log.info("%s", describe(network, weights, path))
-        return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=opt.model))
+            start_from(network, weights, str(path), opt.inflate)
+            log.info("%s", describe(network, weights, path, opt.inflate))
+            if is_inflation(network, weights) and not wanted_by(opt.model, stream):
+                like = opt.init if opt.init in MODELS else IMAGES
+        return StreamNetwork(network, stream, normalisation_of(opt.normalisation, stream, model=like))
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)
@@ -189,7 +195,9 @@ def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any]
         ValueError: Names both.
     """
     stated = checkpoint.get("arch", arch)
-    if stated != arch and (options_in(str(stated)) or not network.dialects):
+    named = options_in(str(stated))
+    same = stated == arch or (named and arch_of(named["model"], named.get("model_depth")) == arch)
+    if not same and (named or not network.dialects):
         raise ValueError(f"{source}: weights of {stated}, not {arch}: check --model and --model_depth")
 
 

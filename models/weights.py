@@ -8,9 +8,9 @@ from torch import Tensor
 
 from sts_common import counted
 
-from .backbones import MODELS, Backbone, fitting, options_in, spec_of, stated_options
+from .backbones import MODELS, Backbone, arch_in, fitting, network_named, options_in, spec_of, stated_options
 from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
-from .backbones.contract import Weights
+from .backbones.contract import ModelSpec, Weights
 from .backbones.layout import FLOW
 
 RGB = 3
@@ -49,18 +49,37 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     return stripped
 
 
-def shown_by(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that a checkpoint states of its network, or else its weights show, but for the width."""
+def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
+    """Return the options that a checkpoint states of its network, or else its weights and its name show.
+
+    The width is none of the latter. A name of IBM's study shows the clips as well.
+
+    Args:
+        checkpoint: Its content.
+        source: Name of its file, which in IBM's study says what the network is.
+    """
     if stated := stated_options(checkpoint):
         return stated
-    arguments = arguments_in(checkpoint)
+    arguments, named = arguments_in(checkpoint, source=source), network_named(arch_in(checkpoint, source))
     shown = {OPTIONS[name]: value for name, value in arguments.items() if name in OPTIONS and name != "width"}
     if words := [f"{name}={value}" for name, value in arguments.items() if name not in OPTIONS]:
         shown["model_args"] = words
-    spec = fitting(checkpoint, plain_weights(checkpoint))
-    if spec is not None and spec.build.kernel_dims == 2:  # 3D networks have names in common
+    plain = plain_weights(checkpoint)
+    spec = fitting(checkpoint, plain, source)
+    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_alone(spec, plain)):
         shown["model"] = next(name for name, known in MODELS.items() if known is spec)
-    return shown
+    if spec is None or not named:
+        return shown
+    return shown | {
+        "sample_duration": named["frames"],
+        "sample_size": spec.view.size,
+        "test_sampling": spec.view.sampling,
+    }
+
+
+def is_alone(spec: ModelSpec, weights: Weights) -> bool:
+    """Return whether weights can be of no other network: 3D ResNets and ResNeXts have names in common."""
+    return [known for known in MODELS.values() if known.build.may_be(weights)] == [spec]
 
 
 def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -70,10 +89,16 @@ def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
     return strip_prefix({str(name): x for name, x in named if isinstance(x, Tensor)})
 
 
-def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str, Any]:
-    """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`."""
+def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str = "") -> dict[str, Any]:
+    """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`, and its name.
+
+    Args:
+        checkpoint: Its content.
+        width: As of `Backbone.shown_by`.
+        source: Name of its file, as in `shown_by`.
+    """
     plain = plain_weights(checkpoint)
-    if (spec := fitting(checkpoint, plain)) is None:
+    if (spec := fitting(checkpoint, plain, source)) is None:
         return {}
     dialect, own = spec.build.read_dialect(plain)
     first = (own or plain).get(f"{spec.build.first_conv}.weight")
@@ -83,22 +108,28 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0) -> dict[str,
     if spec.build.kernel_dims == 2 and first.shape[1] not in (FLOW, RGB):  # whoever reads images reads stacks
         stack = {"flow_stack": first.shape[1] // FLOW} if first.shape[1] % FLOW == 0 else {}
         shown |= stack | dict(spec.build.dialect_arguments.get(dialect, {}))
-    return shown
+    if spec.build.kernel_dims == 3:
+        shown |= spec.build.dialect_arguments.get(dialect, {})
+    return shown | network_named(arch_in(checkpoint, source)).get("args", {})
 
 
-def origin_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+def origin_of(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return {"name", "args"} of a checkpoint's network, as it states, or else as its options and its weights show.
+
+    Args:
+        checkpoint: Its content.
+        source: Name of its file, as in `shown_by`.
 
     Raises:
         ValueError: If it states a network or an argument that there is not.
     """
     options = checkpoint.get("options")
-    values = {"model": next(iter(MODELS)), **options_in(str(checkpoint.get("arch")))}
+    values = {"model": next(iter(MODELS)), **options_in(arch_in(checkpoint, source))}
     if isinstance(options, Mapping):
         values |= options
-    elif "width" in (shown := arguments_in(checkpoint)):
+    elif "width" in (shown := arguments_in(checkpoint, source=source)):
         values["width"] = shown["width"]
-    values |= shown_by(checkpoint)
+    values |= shown_by(checkpoint, source)
     name, spec = values["model"], spec_of(values["model"])
     return {"name": name, "args": arguments_by(values, name, spec, values.get("model_args") or ())}
 
@@ -119,11 +150,11 @@ def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[in
 
 def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str) -> int:
     """Return the channels of a frame of the stream that a checkpoint's network reads; raises as `shape_of`."""
-    spec = fitting(checkpoint, weights) or next(iter(MODELS.values()))
+    spec = fitting(checkpoint, weights, source) or next(iter(MODELS.values()))
     channels, _ = shape_of(weights, source, spec.build)
     network = checkpoint.get("network")
     stated = network.get("args") if isinstance(network, Mapping) else None
-    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else arguments_in(checkpoint))
+    layout, _ = split_layout(spec, stated if isinstance(stated, Mapping) else arguments_in(checkpoint, source=source))
     return spec.build.channels_of_stream(layout, channels)
 
 

@@ -155,7 +155,8 @@ def check(opt: Namespace) -> None:
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    for name in ("train_sampling", "val_sampling", "test_sampling"):
+    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
+    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
 
 
@@ -227,34 +228,33 @@ def named_checkpoints(words: Sequence[str], option: str = "--stream") -> dict[st
     return named
 
 
-def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str]) -> Namespace:
+def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> Namespace:
     """Return the options, with those of `names` that were not given taken from the checkpoint.
 
-    Published checkpoints store no options; then they stay as they are, but for what the weights show.
+    Published checkpoints store no options; then weights and `source`, the name of the file, may show some.
     """
-    stated = stated_in(checkpoint, [name for name in names if name not in opt.given])
-    return Namespace(**vars(opt) | stated)
+    return Namespace(**vars(opt) | stated_in(checkpoint, [name for name in names if name not in opt.given], source))
 
 
-def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the values of those options of `names` that a checkpoint states or its weights show."""
-    stored = shown_by(checkpoint) | checkpoint.get("options", {})
+def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> dict[str, Any]:
+    """Return the values of those options of `names` that a checkpoint states, or its weights and its name show."""
+    stored = shown_by(checkpoint, source) | checkpoint.get("options", {})
     return {name: stored[name] for name in names if name in stored and DECLARED[name].allows(stored[name])}
 
 
-def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = ()) -> Namespace:
+def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
     """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
 
-    Size, length, stride, frame rate of video files, resizing, rules of sampling, and the sampling of a test that is
-    the counterpart of the training's.
+    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling.
 
     Args:
         opt: Options; `given` names those that were set.
         checkpoint: Its content; a published one states nothing, and the defaults are right for it.
         also: Names of further options to take from it.
+        source: Name of its file, see `models.weights.shown_by`.
     """
     recipe = checkpoint.get("recipe", {})
     seen = {**checkpoint.get("options", {}), **recipe}
     seen.pop("test_sampling", None)  # of the training's own command, where it meant nothing
     seen |= recipe.get("test", {})
-    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also))
+    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also), source)

@@ -1,6 +1,6 @@
 """Options of the network and its initial weights."""
 
-from models import CONSENSUS, IMAGENET, MODELS, NORMALISATIONS, RANDOM, SHORTCUTS
+from models import CONSENSUS, DIVIDE, IMAGENET, INFLATE, KINETICS, MODELS, NORMALISATIONS, RANDOM, SHORTCUTS
 
 from .option import DISTILL, FUSED, TRAIN, TRAINING, OptionTable
 
@@ -8,12 +8,18 @@ from .option import DISTILL, FUSED, TRAIN, TRAINING, OptionTable
 def add_model_options(table: OptionTable) -> None:
     """Add options of the network and its initial weights."""
     add = table.group("network", "network")
-    add("--model", default="resnext", choices=MODELS, help="architecture, or timm:NAME, an image network of timm")
+    add(
+        "--model",
+        default="resnext",
+        choices=MODELS,
+        help="architecture; timm:NAME, torchvision:NAME or inflated:timm:NAME, of a library",
+    )
     add(
         "--model_depth",
         default=101,
         type=int,
-        help="resnext: 50, 101, 152; resnet: 10, 18, 34; resnet2d: 18, 34, 50, 101, 152; vgg: 11, 13, 16, 19",
+        help="resnext: 50, 101, 152; resnet and resnet2p1d: 10, 18, 34, 50, 101, 152, 200; resnet2d: 18, 34, 50, 101, "
+        "152, and so i3d_resnet and s3d_resnet; vgg: 11, 13, 16, 19",
     )
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
     add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
@@ -85,15 +91,25 @@ def add_weights_options(table: OptionTable) -> None:
         scripts=TRAINING,
         default=RANDOM,
         metavar="WEIGHTS",
-        help=f"what a 2D network begins with: {RANDOM}; {IMAGENET}, of torchvision or timm in torch's cache; or a "
-        "file of theirs. A first convolution for other channels than RGB has the mean over these",
+        help=f"what a network begins with: {RANDOM}; {IMAGENET}, of torchvision or timm in torch's cache; {KINETICS}, "
+        "of torchvision:NAME; timm:NAME or torchvision:NAME, those of that network; or a file of theirs. A first "
+        "convolution for other channels than RGB has the mean over these",
+    )
+    add(
+        "--inflate",
+        role="run",
+        scripts=TRAINING,
+        default=DIVIDE,
+        choices=INFLATE,
+        help="kernels of images in a 3D network: repeated along time and divided by their length (I3D), repeated alone "
+        "(the published behaviour of IBM's study), or in the middle frame",
     )
     add(
         "--download",
         role="machine",
         scripts=TRAINING,
         action="store_true",
-        help=f"fetch the weights of --init {IMAGENET} if they are not in torch's cache",
+        help="fetch the weights that --init names if they are not in torch's cache",
     )
     add(
         "--ft_begin_index",

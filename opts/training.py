@@ -121,6 +121,12 @@ def add_distillation_options(table: OptionTable) -> None:
         help="losses of one of them, repeatable, in place of --distill",
     )
     add(
+        "--teacher_size",
+        action="append",
+        metavar="NAME=PIXELS",
+        help="side of what one of them sees, repeatable; else that of its training, or the student's",
+    )
+    add(
         "--project",
         default="off",
         choices=PROJECT,
@@ -132,6 +138,12 @@ def add_distillation_options(table: OptionTable) -> None:
         nargs="*",
         metavar="LOSS.KEY=VALUE",
         help="further arguments of losses; LOSS.optimizer.KEY, of a loss's own optimiser",
+    )
+    add(
+        "--loss_report",
+        role="machine",
+        action="store_true",
+        help="print the gradient norm of each term on each stage of the student before the first step, and end",
     )
     add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
     add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")

@@ -35,8 +35,10 @@ COMMANDS = {
     "pack": Command("utils1/pack.py", "frame folders to one file per video, and back"),
     "train": Command("train.py", "train an RGB or a Flow network"),
     "distill": Command("STS_train.py", "train a student that sees RGB and learns motion from a Flow teacher"),
+    "import-config": Command("utils1/import_config.py", "configurations of Distil-2D-3D to options of distill"),
     "test": Command("test_single_stream.py", "test one network"),
     "fuse": Command("test_two_stream.py", "test two or more networks together"),
+    "retrieve": Command("test_retrieval.py", "the training videos nearest to each test video, by features"),
     "predict": Command("predict.py", "the actions in video files, folders, cameras"),
     "export": Command("export.py", "networks to ONNX, OpenVINO, pt2 or safetensors"),
     "report": Command("utils1/report.py", "one page that explains results"),
@@ -50,6 +52,7 @@ COMMANDS = {
     "compare-flow": Command("utils1/flow_compare.py", "how far two folders of stored flow are apart"),
     "convert-flow": Command("utils1/flow_convert.py", "stored flow to another bound or form"),
     "bench-loader": Command("utils1/bench_loader.py", "how many clips this machine loads per second"),
+    "info": Command("utils1/model_info.py", "what networks cost: parameters, multiply-adds, memory, speed here"),
     "doctor": Command("utils1/doctor.py", "what this machine can do, and what is missing"),
     "demo": Command("demo.py", "the whole story on made-up videos"),
 }

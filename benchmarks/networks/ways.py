@@ -15,8 +15,7 @@ from models.inference.grouped import DENSE
 from models.inference.runtimes import ENGINES
 from models.inference.speed import compiled, inference_ready
 from workflows.exporting.plan import INT8
-
-from .exported import exported_run, missing_packages
+from workflows.measuring.exported_networks import exported_run, missing_packages
 
 ORIGINAL = "fp32, contiguous, eager"
 KINDS = ("training", "inference")

@@ -8,7 +8,7 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,12 @@ from .text import as_text
 log = logging.getLogger(__name__)
 
 
-def main(opt: Namespace) -> dict[str, Any]:
-    """Print the card of `opt.file`, and return it; write its network to the files that are named."""
-    state = load(opt.file)
+def main(opt: Namespace, state: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Print the card of `opt.file`, and return it; write its network to the files that are named.
+
+    `state` is its content, if it is no file.
+    """
+    state = load(opt.file) if state is None else state
     described = card(state, opt.file)
     if opt.json:
         print(as_json(described, indent=2, default=str))  # noqa: T201 - the result
@@ -40,8 +43,8 @@ def main(opt: Namespace) -> dict[str, Any]:
     return described
 
 
-def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this tool."""
+def build_parser() -> cli.ArgumentParser:
+    """Build the parser of this tool."""
     parser = cli.ArgumentParser(prog="python -m engine.checkpoint", description="Show the model card of a checkpoint.")
     parser.add_argument("file", help="checkpoint: .pth or .safetensors")
     parser.add_argument("--options", action="store_true", help="every option of the run, and every class name")
@@ -49,7 +52,12 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--export", help="write the network and its description to this .safetensors file")
     parser.add_argument("--export_published", help="write what the code of STS-Net and MARS reads to this .pth file")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    return parser.parse_args(argv)
+    return parser
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse the options of this tool."""
+    return build_parser().parse_args(argv)
 
 
 if __name__ == "__main__":

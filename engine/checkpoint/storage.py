@@ -18,6 +18,7 @@ from .archive import verify
 
 log = logging.getLogger(__name__)
 
+STUDENT = "student"  # where Distil-2D-3D has the network that it trains, beside the teacher
 PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, float, bool, type(None)))
 
 
@@ -56,7 +57,7 @@ def require_plain(value: Any, name: str) -> None:
 
 
 def load(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint of this project, of STS-Net, MARS or 3D-ResNets, onto the CPU.
+    """Read a checkpoint of this project, of STS-Net, MARS, 3D-ResNets or Distil-2D-3D, onto the CPU.
 
     Nothing in the file is executed, and all of it is compared with its checksums first. Files of torch before 1.6
     have none, nor have safetensors files of others: that is said.
@@ -83,4 +84,6 @@ def load(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
     if not checked:
         log.warning("%s: of an old format without checksums, so damage to it cannot be seen", path)
+    if STUDENT in state and "state_dict" not in state:
+        state["state_dict"] = state.pop(STUDENT)
     return state

@@ -216,6 +216,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
     run.task.epoch = epoch  # type: ignore[assignment]
+    run.stepper.begin_epoch()
     remaining = Epoch(
         label,
         run.step,

@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch.optim import SGD, AdamW, Optimizer
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
 from .settings import ScheduleSettings, StepSettings
@@ -34,7 +34,16 @@ def create_adamw(groups: Groups, settings: StepSettings) -> Optimizer:
     return AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
 
 
-OPTIMIZERS: dict[str, Callable[[Groups, StepSettings], Optimizer]] = {"sgd": create_sgd, "adamw": create_adamw}
+def create_adam(groups: Groups, settings: StepSettings) -> Optimizer:
+    """Create Adam with its usual moments; weight decay is added to the gradient."""
+    return Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
+
+
+OPTIMIZERS: dict[str, Callable[[Groups, StepSettings], Optimizer]] = {
+    "sgd": create_sgd,
+    "adamw": create_adamw,
+    "adam": create_adam,
+}
 
 
 def create_optimizer(groups: Groups, settings: StepSettings) -> Optimizer:

@@ -30,7 +30,7 @@ class Stepper:
 
     Args:
         task: What learns; `task.model.network` is deployed. Optimisers that `task.own_optimizers()` gives by name step
-            whenever `optimizer` does, at a rate of their own; their parameters are not clipped.
+            whenever `optimizer` does, at the rates of `task.own_rates()`; their parameters are not clipped.
         optimizer: Of all other parameters of the task; groups that are alike are joined, see `Grouping`.
         schedule: Told of every step.
         iter_size: Batches whose gradients make a step.
@@ -62,6 +62,13 @@ class Stepper:
         build: Callable[[], dict[str, Optimizer]] = getattr(task, "own_optimizers", dict)
         self.own = build()
         self.pending = 0
+
+    def begin_epoch(self) -> None:
+        """Set the learning rates of the optimisers that losses bring, which the task knows for its epoch."""
+        rates: Callable[[], dict[str, float]] = getattr(self.task, "own_rates", dict)
+        for name, rate in rates().items():
+            for group in self.own[name].param_groups:
+                group["lr"] = rate
 
     def group(self, index: int, batches: int) -> int:
         """Return the size, in batches, of the step that batch `index`, from 0 in an epoch of `batches`, belongs to."""

@@ -34,10 +34,10 @@ def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_b
         states = 2 if isinstance(run.stepper.optimizer, torch.optim.Adam | torch.optim.AdamW) else 1
         weights = WORD * (learn * (2 + states) + frozen)
         network += f", about {size_in_words(weights + clip_bytes * options['batch_size'])} per device"
-    amp = resolve(run.device, run.amp)
+    amp, classes = resolve(run.device, run.amp), len(run.info["class_names"])
+    videos = f"{len(train.dataset):,} training and {counted(len(val.dataset), 'validation video')}"
     rows = {
-        "data": f"{len(train.dataset):,} training and {counted(len(val.dataset), 'validation video')} of "
-        f"{counted(len(run.info['class_names']), 'class')}",
+        "data": videos + (f" of {counted(classes, 'class')}" if classes else ", whose labels are not read"),
         "network": network,
         "batch": clips_of_a_step(options["batch_size"], run.stepper.iter_size, world()),
         "epochs": epochs_to_come(run, steps_per_epoch(len(train), run.stepper.iter_size)),

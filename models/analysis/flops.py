@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..layers.abstract import BatchNormShapes
 
@@ -28,6 +29,9 @@ class Costs:
         parameters: In the network.
         trained_parameters: Those with a gradient.
         activation_bytes: Kept from forward to backward, per clip.
+        flops_convolutions: The part of `flops_forward` that is of convolutions.
+        flops_products: Of matrix products in no layer, as in attention, forward; they are in no other number.
+        activations: Values that convolutions and linear layers give.
     """
 
     flops_forward: int
@@ -35,6 +39,9 @@ class Costs:
     parameters: int
     trained_parameters: int
     activation_bytes: int
+    flops_convolutions: int
+    flops_products: int
+    activations: int
 
 
 def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Costs:
@@ -45,14 +52,17 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
         clip_shape: (C, T, H, W).
         dtype: Of the activations.
     """
-    counts = {"forward": 0, "gradients": 0}
+    counts = {"forward": 0, "gradients": 0, "convolutions": 0, "activations": 0}
     saved: dict[int, Tensor] = {}
     state = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
     weights = {value.untyped_storage()._cdata for value in state.values()}
-    hooks = [m.register_forward_hook(partial(count, counts)) for m in network.modules() if is_counted(m)]
+    layers, products = [m for m in network.modules() if is_counted(m)], Products()
+    hooks = [layer.register_forward_hook(partial(count, counts)) for layer in layers]
+    hooks += [hook for layer in layers for hook in products.pauses_in(layer)]
     clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
+    holding = saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor)
     try:
-        with BatchNormShapes(), torch.enable_grad(), saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor):
+        with BatchNormShapes(), torch.enable_grad(), holding, products:
             _held = functional_call(network, state, (clips,))  # while it lives no storage is used twice
     finally:
         for hook in hooks:
@@ -64,7 +74,36 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
         parameters=sum(p.numel() for p in network.parameters()),
         trained_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
         activation_bytes=sum(size for key, size in storages.items() if key not in weights) // PAIR,
+        flops_convolutions=counts["convolutions"] // PAIR,
+        flops_products=products.flops // PAIR,
+        activations=counts["activations"] // PAIR,
     )
+
+
+class Products(TorchDispatchMode):
+    """Counts the operations of matrix products outside of layers that are counted by themselves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flops, self.counts = 0, True
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        if self.counts and func in PRODUCTS:
+            self.flops += 2 * out.numel() * args[PRODUCTS[func]].shape[-1]
+        return out
+
+    def pauses_in(self, layer: nn.Module) -> list[Any]:
+        """Have nothing counted while a layer runs; return the hooks."""
+
+        def switch(on: bool) -> None:
+            self.counts = on
+
+        before = layer.register_forward_pre_hook(lambda module, given: switch(False))
+        return [before, layer.register_forward_hook(lambda module, given, gave: switch(True))]
+
+
+PRODUCTS = {torch.ops.aten.mm.default: 0, torch.ops.aten.bmm.default: 0, torch.ops.aten.addmm.default: 1}
 
 
 def abstract(value: Tensor, dtype: torch.dtype) -> Tensor:
@@ -83,6 +122,8 @@ def count(counts: dict[str, int], module: Any, inputs: tuple[Tensor, ...], outpu
     positions = inputs[0] if getattr(module, "transposed", False) else output
     flops = 2 * positions.numel() * module.weight[0].numel()
     counts["forward"] += flops
+    counts["convolutions"] += 0 if isinstance(module, nn.Linear) else flops
+    counts["activations"] += output.numel()
     counts["gradients"] += flops * (module.weight.requires_grad + inputs[0].requires_grad)
 
 

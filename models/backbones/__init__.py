@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from .arguments import (
@@ -14,26 +15,44 @@ from .arguments import (
     split_layout,
     split_segments,
 )
+from .c3d import C3D
 from .contract import Backbone, ModelSpec, Weights
 from .googlenet import GoogLeNet
 from .hidden_two_stream import HiddenTwoStream
-from .images import HALF, IMAGENET, view_of_images
+from .i3d import I3D
+from .i3d_resnet import I3DResNet
+from .images import HALF, HALF_MOTION, IMAGENET, view_of_images
+from .inflated_networks import INFLATED, inflated_spec
 from .resnet import ResNet
 from .resnet2d import ResNet2d
+from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
-from .timm_networks import PREFIX, timm_spec
+from .s3d import S3D
+from .s3d_resnet import S3DResNet
+from .study import network_named
+from .timm_networks import PREFIX as TIMM
+from .timm_networks import timm_spec
+from .torchvision_kinds import PREFIX as TORCHVISION
+from .torchvision_networks import torchvision_spec
 from .vgg import VGG
+
+# What the 3D networks of IBM's Action Recognition Study want to see: a frame of each of 16 segments.
+RESNETS = view_of_images(*IMAGENET, frames=16)
+INCEPTIONS = view_of_images(*HALF, frames=16, of_motion=HALF_MOTION)
+
+
+LIBRARIES = {TIMM: timm_spec, TORCHVISION: torchvision_spec, INFLATED: inflated_spec}
 
 
 class Models(dict[str, ModelSpec]):
-    """Entries by name, and beyond those that are listed any image network of timm, as "timm:NAME"."""
+    """Entries by name, and beyond those that are listed networks of libraries by theirs, as "timm:NAME"."""
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and name.startswith(PREFIX))
+        return super().__contains__(name) or (isinstance(name, str) and name.startswith(tuple(LIBRARIES)))
 
     def __missing__(self, name: str) -> ModelSpec:
-        if name.startswith(PREFIX):
-            return timm_spec(name)
+        if prefix := next((prefix for prefix in LIBRARIES if name.startswith(prefix)), None):
+            return LIBRARIES[prefix](name)
         raise KeyError(name)
 
 
@@ -41,9 +60,15 @@ MODELS = Models(
     {
         "resnext": ModelSpec(ResNeXt, smallest={"depth": 50, "width": 0.25}),
         "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
+        "resnet2p1d": ModelSpec(ResNet2Plus1D, smallest={"depth": 10, "width": 0.125}),
+        "c3d": ModelSpec(C3D, smallest={"width": 0.125}),
         "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
         "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
-        "googlenet": ModelSpec(GoogLeNet, view=view_of_images(*HALF)),
+        "googlenet": ModelSpec(GoogLeNet, smallest={"width": 0.0625}, view=view_of_images(*HALF)),
+        "i3d": ModelSpec(I3D, smallest={"width": 0.0625}, view=INCEPTIONS),
+        "s3d": ModelSpec(S3D, smallest={"width": 0.0625}, view=INCEPTIONS),
+        "i3d_resnet": ModelSpec(I3DResNet, smallest={"depth": 18, "width": 0.125}, view=RESNETS),
+        "s3d_resnet": ModelSpec(S3DResNet, smallest={"depth": 18, "width": 0.125}, view=RESNETS),
         "hidden_two_stream": ModelSpec(
             HiddenTwoStream,
             smallest={"frames": 3, "motion_width": 1 / 64, "temporal": "resnet2d", "depth": 18, "width": 0.125},
@@ -53,8 +78,9 @@ MODELS = Models(
 )
 
 __all__ = [
-    *("MODELS", "Backbone", "ModelSpec", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
-    *("check_options", "options_in", "spec_of", "stated_options"),
+    *("INFLATED", "TIMM", "TORCHVISION"),
+    *("MODELS", "Backbone", "ModelSpec", "arch_in", "arch_of", "build_model", "clip_shape", "create_model", "fitting"),
+    *("check_options", "network_named", "options_in", "spec_of", "stated_options"),
 ]
 
 
@@ -65,7 +91,8 @@ def spec_of(model: str) -> ModelSpec:
         ValueError: If there is none of this name.
     """
     if model not in MODELS:
-        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}, or {PREFIX}NAME")
+        others = " or ".join(f"{prefix}NAME" for prefix in (TIMM, TORCHVISION, INFLATED + TIMM))
+        raise ValueError(f"--model {model}: choose one of {', '.join(MODELS)}, or {others}")
     return MODELS[model]
 
 
@@ -130,11 +157,29 @@ def arch_of(model: str, depth: int | None) -> str:
 
 
 def options_in(arch: str) -> dict[str, Any]:
-    """Return the options that a name such as "resnext-101" stands for; {} if it is of no entry of `MODELS`."""
+    """Return the options that a name such as "resnext-101" stands for; {} if it is of no entry of `MODELS`.
+
+    It may be one of IBM's study, see `network_named`, of which `arguments_named` has the rest.
+    """
     model, _, depth = arch.rpartition("-")
     if model in MODELS and depth.isdecimal():
         return {"model": model, "model_depth": int(depth)}
-    return {"model": arch} if arch in MODELS else {}
+    if arch in MODELS:
+        return {"model": arch}
+    named = network_named(arch)
+    depths = {"model_depth": named["args"]["depth"]} if named and "depth" in named["args"] else {}
+    return {"model": named["name"], **depths} if named else {}
+
+
+def arch_in(checkpoint: Mapping[str, Any], source: str = "") -> str:
+    """Return the name of the network that a checkpoint states, else that its file has if it is one of IBM's study.
+
+    Args:
+        checkpoint: Its content.
+        source: Name of its file.
+    """
+    name = Path(source).name
+    return str(checkpoint["arch"]) if "arch" in checkpoint else name if network_named(name) else ""
 
 
 def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,19 +195,21 @@ def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {"model": name, "model_args": words} | {OPTIONS[key]: value for key, value in args.items() if key in OPTIONS}
 
 
-def fitting(checkpoint: Mapping[str, Any], weights: Weights) -> ModelSpec | None:
+def fitting(checkpoint: Mapping[str, Any], weights: Weights, source: str = "") -> ModelSpec | None:
     """Return the entry of `MODELS` whose weights a checkpoint holds; None if nothing tells.
 
-    That is the one that it names, else the first whose first convolution and classifier have these names, and that
-    has these dimensions.
+    That is the one that it names, else of those whose first convolution and classifier have these names and these
+    dimensions the first with most of the marks that networks have.
 
     Args:
         checkpoint: Its content.
         weights: Those in it, by plain names.
+        source: Name of its file, see `arch_in`.
     """
     options = checkpoint.get("options")
-    named = {**options_in(str(checkpoint.get("arch"))), **(options if isinstance(options, Mapping) else {})}
+    named = {**options_in(arch_in(checkpoint, source)), **(options if isinstance(options, Mapping) else {})}
     named |= stated_options(checkpoint)
     if isinstance(model := named.get("model"), str) and model in MODELS:
         return MODELS[model]
-    return next((spec for spec in MODELS.values() if spec.build.may_be(weights)), None)
+    fitted = [spec for spec in MODELS.values() if spec.build.may_be(weights)]
+    return max(fitted, key=lambda spec: len(spec.build.marks), default=None)

@@ -10,6 +10,8 @@ from torch.func import functional_call
 
 from ..layers.abstract import BatchNormShapes
 from .consensus import Consensus, make_consensus
+from .dialect import ByNames
+from .inflation import FromImages
 from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
 from .output import POOLED, Output
 
@@ -19,22 +21,17 @@ RANKS = {4: torch.channels_last, 5: torch.channels_last_3d}
 Weights = Mapping[str, Tensor]
 
 
-class Backbone(nn.Module):
+class Backbone(FromImages, ByNames, nn.Module):
     """A network: clips (N, C, T, H, W) in, `Output` out, whether its convolutions are 2D or 3D.
 
     A subclass states the attributes, takes the keyword arguments `in_channels`, `num_classes` and its own, with plain
-    values, and defines `forward_features`. Modules are given by their names in the network.
+    values, and defines `forward_features`. Modules are given by their names in the network. By what names published
+    weights are known `ByNames` says, and `FromImages` which weights of images it begins with.
 
     Attributes:
         stages: Names of the stages in forward order -> the modules that learn with each. What is in none of them is
             the stem, which comes before the first.
-        first_conv: The first convolution.
-        classifier: The linear layer that gives the logits of `POOLED`.
         has_preact: Whether each stage's map is there before its last ReLU as well, as "<stage>_preact".
-        dialects: Published forms of the weights' names: {what they are called: {beginning of a name: in its place}}.
-        dialect_arguments: What else whoever wrote a dialect did otherwise: arguments of the layout, by dialect.
-        kernel_dims: Dimensions of the kernel of the first convolution, 2 or 3; None where its weights do not tell the
-            network from others of the same names.
         feature_channels: Channels of each entry of `Output.features`, in forward order.
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
@@ -44,12 +41,7 @@ class Backbone(nn.Module):
     """
 
     stages: ClassVar[Mapping[str, Sequence[str]]]
-    first_conv: ClassVar[str]
-    classifier: ClassVar[str]
     has_preact: ClassVar[bool] = False
-    dialects: ClassVar[Mapping[str, Mapping[str, str]]] = {}
-    dialect_arguments: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    kernel_dims: ClassVar[int | None] = None
     feature_channels: dict[str, int]
     layout: Layout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
@@ -153,6 +145,10 @@ class Backbone(nn.Module):
         parent, _, name = self.classifier.rpartition(".")
         setattr(self.get_submodule(parent), name, classifier)
 
+    def is_drawn(self, name: str) -> bool:
+        """Return whether a weight stays as it was drawn where weights of images lack it, as one that blends frames."""
+        return False
+
     def stage_of(self, name: str) -> int:
         """Return where a module, parameter or feature belongs: 0 the stem, then the stages, last the classifier."""
         if within(name, self.classifier) or within(name, CONSENSUS):
@@ -161,39 +157,6 @@ class Backbone(nn.Module):
             return len(self.stages)
         stages = enumerate(self.stages.items(), 1)
         return next((i for i, (stage, own) in stages if name == stage or any(within(name, m) for m in own)), 0)
-
-    @classmethod
-    def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
-        """Return the arguments that weights, by their own names, show; `width` is taken where it fits them."""
-        return {}
-
-    @classmethod
-    def in_dialect(cls, weights: Weights) -> dict[str, Tensor] | None:
-        """Return weights of any of the dialects by their own names; None if they are those of another network."""
-        return cls.read_dialect(weights)[1]
-
-    @classmethod
-    def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
-        """Return the dialect of weights, "" for their own names, and them by these names; None as `in_dialect`."""
-        needed = {f"{cls.first_conv}.weight", f"{cls.classifier}.weight"}
-        dialects: dict[str, Mapping[str, str]] = {"": {}, **cls.dialects}
-        for dialect, renamings in dialects.items():
-            named = {renamed(name, renamings): tensor for name, tensor in weights.items()}
-            if needed <= named.keys():
-                return dialect, named
-        return "", None
-
-    @classmethod
-    def may_be(cls, weights: Weights) -> bool:
-        """Return whether weights have the names and dimensions of this network's."""
-        own = cls.in_dialect(weights)
-        return own is not None and cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
-
-
-def renamed(name: str, renamings: Mapping[str, str]) -> str:
-    """Return a name whose beginning is put in other words."""
-    known = ((begin, words) for begin, words in renamings.items() if name.startswith(begin))
-    return next((words + name.removeprefix(begin) for begin, words in known), name)
 
 
 def within(name: str, module: str) -> bool:

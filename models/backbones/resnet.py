@@ -14,75 +14,38 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.pooling import MaxPool3d
+from ..layers.residual import EXPANSION, BasicBlock, Bottleneck
 from .contract import POOLED, PREACT, Backbone, Weights
+from .students import DISTIL, of_students
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
-SHORTCUTS = ("A", "B")
 STEM_CHANNELS = 64  # of width 1
-DEPTHS = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
-
-
-class ZeroPadShortcut(nn.Module):
-    """Shortcut A: subsample, then append zero channels. Has no weights, and lets the gradient through."""
-
-    def __init__(self, out_channels: int, stride: int) -> None:
-        super().__init__()
-        self.out_channels, self.stride = out_channels, stride
-
-    def forward(self, x: Tensor) -> Tensor:
-        s = self.stride
-        x = x[:, :, ::s, ::s, ::s]
-        return F.pad(x, (0, 0, 0, 0, 0, 0, 0, self.out_channels - x.shape[1]))
-
-
-def make_shortcut(in_channels: int, out_channels: int, stride: int, shortcut: str) -> nn.Module | None:
-    """Build the module that fits a block's input to its output; None where they fit already.
-
-    Raises:
-        ValueError: If `shortcut` is neither "A" nor "B".
-    """
-    if shortcut not in SHORTCUTS:
-        raise ValueError(f"--resnet_shortcut must be one of {', '.join(SHORTCUTS)}, got {shortcut!r}")
-    if stride == 1 and in_channels == out_channels:
-        return None
-    if shortcut == "A":
-        return ZeroPadShortcut(out_channels, stride)
-    return nn.Sequential(nn.Conv3d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm3d(out_channels))
-
-
-class BasicBlock(nn.Module):
-    """Two 3x3x3 convolutions and a residual connection.
-
-    Returns the sum *before* the last ReLU, which the stage applies: review distillation wants that map.
-    """
-
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, planes, 3, stride, 1, bias=False)
-        self.bn1 = nn.BatchNorm3d(planes)
-        self.conv2 = nn.Conv3d(planes, planes, 3, 1, 1, bias=False)
-        self.bn2 = nn.BatchNorm3d(planes)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(in_channels, planes, stride, shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x)) + residual
+SHALLOW = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of basic blocks
+DEEP = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}  # of bottlenecks
+DEPTHS = SHALLOW | DEEP
+IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
 
 
 class Stem(NamedTuple):
-    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2.
+    """The layers before the first stage: a convolution, and a pooling of 3 with stride 2 in space, and in time or not.
 
     Attributes:
         t_size: Frames that the convolution spans, odd; 7 in the published networks.
         t_stride: Its step from frame to frame; 1 in the published networks.
         no_max_pool: Whether the pooling is left out.
+        pools_time: Whether frames are pooled as well.
     """
 
     t_size: int = 7
     t_stride: int = 1
     no_max_pool: bool = False
+    pools_time: bool = True
+
+    def pool(self) -> nn.Module:
+        """Build the pooling."""
+        if self.no_max_pool:
+            return nn.Identity()
+        return MaxPool3d(3, 2, 1) if self.pools_time else MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1))
 
 
 PUBLISHED = Stem()
@@ -109,6 +72,7 @@ class ResidualTrunk(Backbone):
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {name: (name,) for name in STAGES}
     first_conv, classifier, has_preact, kernel_dims = "conv1", "fc", True, 3
+    depths: ClassVar[Mapping[int, tuple[int, ...]]] = DEPTHS
 
     def __init__(
         self,
@@ -126,11 +90,9 @@ class ResidualTrunk(Backbone):
             raise ValueError(f"--conv1_t_size must be odd, so that it has a middle frame, got {stem.t_size}")
         if stem.t_stride < 1:
             raise ValueError(f"--conv1_t_stride must be >= 1, got {stem.t_stride}")
-        kernel, padding = (stem.t_size, 7, 7), (stem.t_size // 2, 3, 3)
-        self.conv1 = nn.Conv3d(in_channels, stem_channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
-        self.bn1 = nn.BatchNorm3d(stem_channels)
+        self.add_stem(in_channels, stem_channels, stem)
         self.relu = nn.ReLU(inplace=True)
-        self.maxpool = nn.Identity() if stem.no_max_pool else MaxPool3d(3, stride=2, padding=1)
+        self.maxpool = stem.pool()
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, blocks, strict=True):
@@ -146,8 +108,18 @@ class ResidualTrunk(Backbone):
             if isinstance(module, nn.Conv3d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
+    def add_stem(self, in_channels: int, channels: int, stem: Stem) -> None:
+        """Add what comes before the pooling of the stem and its ReLU."""
+        kernel, padding = (stem.t_size, 7, 7), (stem.t_size // 2, 3, 3)
+        self.conv1 = nn.Conv3d(in_channels, channels, kernel, (stem.t_stride, 2, 2), padding, bias=False)
+        self.bn1 = nn.BatchNorm3d(channels)
+
+    def run_stem(self, x: Tensor) -> Tensor:
+        """Compute what `add_stem` has added."""
+        return self.bn1(self.conv1(x))
+
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
-        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.maxpool(self.relu(self.run_stem(x)))
         features: dict[str, Tensor] = {}
         for stage in STAGES:
             *blocks, last = self.get_submodule(stage).children()
@@ -155,22 +127,54 @@ class ResidualTrunk(Backbone):
                 x = F.relu(block(x))
             features[stage + PREACT], preact = self.keep(last(x))
             features[stage], x = self.keep(F.relu(preact))  # not in place: `preact` may be kept
-        return features | {POOLED: x.mean((2, 3, 4))}
+        return features | {POOLED: self.head(x)}
+
+    def head(self, x: Tensor) -> Tensor:
+        """Compute what the classifier reads, (N, C), from the last stage's map."""
+        return x.mean((2, 3, 4))
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         stem = weights[f"{cls.first_conv}.weight"]
         fits = len(stem) == int(STEM_CHANNELS * width)  # several widths may give as many channels
-        return {"conv1_t_size": stem.shape[2], "width": width if fits else len(stem) / STEM_CHANNELS}
+        return {
+            "conv1_t_size": stem.shape[2],
+            "width": width if fits else len(stem) / STEM_CHANNELS,
+            **shown_by_blocks(weights, cls.depths),
+        }
+
+
+def shown_by_blocks(weights: Weights, depths: Mapping[int, tuple[int, ...]]) -> dict[str, Any]:
+    """Return the depth, if it is one of these, and the shortcut that the names of weights show."""
+    blocks = {tuple(name.split(".")[:2]) for name in weights if name.startswith(STAGES)}
+    counts = tuple(sum(stage == block[0] for block in blocks) for stage in STAGES)
+    basic = f"{STAGES[0]}.0.conv3.weight" not in weights
+    fitting = [depth for depth, known in depths.items() if known == counts and (depth in SHALLOW) == basic]
+    pads = counts[-1] and not any(".downsample." in name for name in weights)
+    return ({"depth": fitting[0]} if fitting else {}) | ({"shortcut": "A"} if pads else {})
+
+
+def plan(model: str, depth: int, width: float) -> list[tuple[int, int]]:
+    """Return the number of blocks and the planes of each stage of a ResNet.
+
+    Raises:
+        ValueError: If the depth does not exist or the width leaves no channel.
+    """
+    if depth not in DEPTHS:
+        raise ValueError(f"--model {model} has --model_depth {sorted(DEPTHS)}, not {depth}")
+    planes = [int(n * width) for n in (STEM_CHANNELS, 128, 256, 512)]
+    if planes[0] < 1:
+        raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
+    return list(zip(DEPTHS[depth], planes, strict=True))
 
 
 class ResNet(ResidualTrunk):
-    """3D ResNet of basic blocks.
+    """3D ResNet of basic blocks, and of bottlenecks from 50 layers on.
 
     Args:
         in_channels: 3 for RGB, 2 for flow.
         num_classes: Width of the classifier.
-        depth: 10, 18 or 34.
+        depth: 10, 18, 34, 50, 101, 152 or 200.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
         conv1_t_size: See `Stem`.
@@ -180,6 +184,11 @@ class ResNet(ResidualTrunk):
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.
     """
+
+    dialects: ClassVar = {
+        DISTIL: of_students({"temporal_spatial_conv": "conv{}"}, "bn{}", {"conv.temporal_spatial_conv": "0", "bn": "1"})
+    }
+    dialect_arguments: ClassVar = {DISTIL: {"no_max_pool": True}}
 
     def __init__(
         self,
@@ -193,17 +202,18 @@ class ResNet(ResidualTrunk):
         conv1_t_stride: int = 1,
         no_max_pool: bool = False,
     ) -> None:
-        if depth not in DEPTHS:
-            raise ValueError(f"--model resnet has --model_depth {sorted(DEPTHS)}, not {depth}")
-        planes = [int(n * width) for n in (STEM_CHANNELS, 128, 256, 512)]
-        if planes[0] < 1:
-            raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
+        blocks = plan("resnet", depth, width)
         super().__init__(
-            partial(BasicBlock, shortcut=shortcut),
-            expansion=1,
-            blocks=list(zip(DEPTHS[depth], planes, strict=True)),
+            partial(BasicBlock if depth in SHALLOW else Bottleneck, shortcut=shortcut),
+            expansion=1 if depth in SHALLOW else EXPANSION,
+            blocks=blocks,
             in_channels=in_channels,
             num_classes=num_classes,
-            stem_channels=planes[0],
+            stem_channels=blocks[0][1],
             stem=Stem(conv1_t_size, conv1_t_stride, no_max_pool),
         )
+
+    @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        fits = arguments["width"] == 1 and arguments["shortcut"] == "B" and arguments["depth"] in IMAGENET_DEPTHS
+        return f"resnet{arguments['depth']}" if fits else ""

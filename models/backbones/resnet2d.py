@@ -1,12 +1,13 @@
-"""2D ResNets (He et al., CVPR 2016), of torchvision's blocks and with its names."""
+"""2D ResNets (He et al., CVPR 2016), of torchvision's blocks and with its names; with TAM or TSM if asked for."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from ..layers.temporal import Mixing
 from .contract import POOLED, Weights
-from .images import ImageNetwork, check_dropout
+from .images import ImageNetwork, blending_in, check_dropout, mixed
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
@@ -21,10 +22,17 @@ class ResNet2d(ImageNetwork):
         num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
-        dropout: Before the classifier: none as published, 0.8 RGB and 0.7 flow in two-stream networks.
+        dropout: Before the classifier: none as published, 0.8 RGB and 0.7 flow in two-stream networks, 0.5 with TAM.
+        temporal: What each residual branch begins with: "none" sees frames one by one, "tam" blends them, "tsm" shifts
+            a part of the channels.
+        blend_frames: Frames that TAM blends.
+        blend_method: "sum" or "max" of them.
+        blend_full: Whether TAM's convolutions see all channels, and not each its own.
+        temporal_stride: Whether time steps are pooled before each stage but the first.
+        pooling: Of these: "max" or "avg".
 
     Raises:
-        ValueError: If the depth does not exist, the width leaves no channel or the dropout cannot be.
+        ValueError: If the depth does not exist, the width leaves no channel, or another value cannot be.
     """
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {name: (name,) for name in STAGES}
@@ -36,7 +44,19 @@ class ResNet2d(ImageNetwork):
     dialect_arguments: ClassVar = {"jeffreyhuang1": {"flow_order": "rotated"}}
 
     def __init__(
-        self, *, in_channels: int, num_classes: int, depth: int = 101, width: float = 1.0, dropout: float = 0.0
+        self,
+        *,
+        in_channels: int,
+        num_classes: int,
+        depth: int = 101,
+        width: float = 1.0,
+        dropout: float = 0.0,
+        temporal: str = "none",
+        blend_frames: int = 3,
+        blend_method: str = "sum",
+        blend_full: bool = False,
+        temporal_stride: bool = False,
+        pooling: str = "max",
     ) -> None:
         from torchvision.models.resnet import BasicBlock, Bottleneck  # a second that other networks need not wait
 
@@ -47,13 +67,16 @@ class ResNet2d(ImageNetwork):
         if planes[0] < 1:
             raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
         block = BasicBlock if depth in BASIC else Bottleneck
+        mixing = Mixing(temporal, blend_frames, blend_method, blend_full).check("none", "tam", "tsm")
         self.conv1 = nn.Conv2d(in_channels, planes[0], 7, 2, 3, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(planes[0]), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.feature_channels = {}
         channels = planes[0]
         for stage, count, wide in zip(STAGES, DEPTHS[depth], planes, strict=True):
-            setattr(self, stage, make_stage(block, channels, wide, count, 1 if stage == "layer1" else 2))
+            blocks = make_stage(block, channels, wide, count, 1 if stage == "layer1" else 2)
+            mixes = mixing.kind != "none"
+            setattr(self, stage, nn.Sequential(*(MixedBlock(x, mixing) for x in blocks)) if mixes else blocks)
             channels = self.feature_channels[stage] = wide * block.expansion
         self.feature_channels[POOLED] = channels
         self.dropout = nn.Dropout(check_dropout(dropout))
@@ -61,23 +84,71 @@ class ResNet2d(ImageNetwork):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if temporal_stride:
+            self.pool_time(STAGES[1:], pooling)
 
-    def stem(self, images: Tensor) -> Tensor:
+    def stem(self, images: Tensor, frames: int) -> Tensor:
         return self.maxpool(self.relu(self.bn1(self.conv1(images))))
 
-    def run_stage(self, stage: str, images: Tensor) -> Tensor:
-        return self.get_submodule(stage)(images)
+    def run_stage(self, stage: str, images: Tensor, frames: int) -> Tensor:
+        for block in self.get_submodule(stage).children():
+            images = block(images, frames) if isinstance(block, MixedBlock) else block(images)
+        return images
 
     def head(self, images: Tensor) -> Tensor:
         return self.dropout(images.mean((2, 3)))
 
     @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        return f"resnet{arguments['depth']}" if arguments["width"] == 1 else ""
+
+    @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
-        parts = {tuple(name.split(".")[:2]) for name in weights if name.startswith("layer")}
-        counts = tuple(sum(stage == part[0] for part in parts) for stage in STAGES)
-        basic = "layer1.0.conv3.weight" not in weights
-        depths = [depth for depth, blocks in DEPTHS.items() if blocks == counts and (depth in BASIC) == basic]
-        return {**({"depth": depths[0]} if depths else {}), "width": len(weights["conv1.weight"]) / 64}
+        width = len(weights["conv1.weight"]) / 64
+        return {**depth_in(weights), "width": width, **blending_in(weights, "layer1.0.tam")}
+
+    @classmethod
+    def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
+        return ("blend_method", "temporal_stride") if arguments["temporal"] == "tam" else ()
+
+
+def depth_in(weights: Weights) -> dict[str, int]:
+    """Return the depth that the weights of a ResNet show, as an argument; {} if it is none of `DEPTHS`."""
+    parts = {tuple(name.split(".")[:2]) for name in weights if name.startswith("layer")}
+    counts = tuple(sum(stage == part[0] for part in parts) for stage in STAGES)
+    basic = "layer1.0.conv3.weight" not in weights
+    depths = [depth for depth, blocks in DEPTHS.items() if blocks == counts and (depth in BASIC) == basic]
+    return {"depth": depths[0]} if depths else {}
+
+
+class MixedBlock(nn.Module):
+    """A residual block of torchvision's whose branch, and not its shortcut, begins with a layer that sees other frames.
+
+    Args:
+        block: Whose parts these are.
+        mixing: Which layer; its name, `tam`, is file format.
+    """
+
+    relu: nn.Module
+
+    def __init__(self, block: Any, mixing: Mixing) -> None:
+        super().__init__()
+        for name, module in block.named_children():
+            self.add_module(name, module)
+        self.tam = mixing.layer(block.conv1.in_channels)
+        self.count = sum(name.startswith("conv") for name in self._modules)
+
+    def forward(self, images: Tensor, frames: int) -> Tensor:
+        shortcut = self._modules.get("downsample")
+        residual = images if shortcut is None else shortcut(images)
+        out = self.branch(1, mixed(self.tam, images, frames))
+        for i in range(2, self.count + 1):
+            out = self.branch(i, self.relu(out))
+        return self.relu(out + residual)
+
+    def branch(self, i: int, images: Tensor) -> Tensor:
+        """Compute the `i`-th convolution of the branch, counted from 1, and its norm."""
+        return self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(images))
 
 
 def make_stage(block: Any, in_channels: int, planes: int, count: int, stride: int) -> nn.Sequential:

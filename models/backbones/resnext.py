@@ -1,39 +1,15 @@
 """3D ResNeXt, the backbone of STS-Net and MARS (Hara et al., CVPR 2018, https://arxiv.org/abs/1711.09577)."""
 
-from functools import partial
+from collections.abc import Mapping
+from typing import ClassVar
 
-from torch import Tensor, nn
+from torch import nn
 
-from ..layers.pointwise import PointwiseConv3d
-from .resnet import STEM_CHANNELS, ResidualTrunk, Stem, make_shortcut
+from ..layers.residual import Bottleneck
+from .resnet import STEM_CHANNELS, ResidualTrunk, Stem
 
 DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 EXPANSION = 2
-
-
-class Bottleneck(nn.Module):
-    """1x1x1 reduce, grouped 3x3x3, 1x1x1 expand, and a residual connection.
-
-    Returns the sum before the last ReLU, as `BasicBlock` does.
-    """
-
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, cardinality: int) -> None:
-        super().__init__()
-        mid, out_channels = cardinality * (planes // 32), planes * EXPANSION
-        self.conv1 = PointwiseConv3d(in_channels, mid, bias=False)
-        self.bn1 = nn.BatchNorm3d(mid)
-        self.conv2 = nn.Conv3d(mid, mid, 3, stride, 1, groups=cardinality, bias=False)
-        self.bn2 = nn.BatchNorm3d(mid)
-        self.conv3 = PointwiseConv3d(mid, out_channels, bias=False)
-        self.bn3 = nn.BatchNorm3d(out_channels)
-        self.relu = nn.ReLU(inplace=True)
-        self.downsample = make_shortcut(in_channels, out_channels, stride, shortcut)
-
-    def forward(self, x: Tensor) -> Tensor:
-        residual = x if self.downsample is None else self.downsample(x)
-        x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
-        return self.bn3(self.conv3(x)) + residual
 
 
 class ResNeXt(ResidualTrunk):
@@ -54,6 +30,8 @@ class ResNeXt(ResidualTrunk):
         ValueError: If the depth does not exist or the width leaves a group without a channel.
     """
 
+    depths: ClassVar[Mapping[int, tuple[int, ...]]] = DEPTHS
+
     def __init__(
         self,
         *,
@@ -72,8 +50,13 @@ class ResNeXt(ResidualTrunk):
         planes = [int(n * width) for n in (128, 256, 512, 1024)]
         if planes[0] < 32:
             raise ValueError(f"--width {width} leaves a group without a channel: --model resnext needs at least 0.25")
+
+        def make_block(in_channels: int, planes: int, stride: int) -> nn.Module:
+            size = {"expansion": EXPANSION, "width": cardinality * (planes // 32), "groups": cardinality}
+            return Bottleneck(in_channels, planes, stride, shortcut=shortcut, **size)
+
         super().__init__(
-            partial(Bottleneck, shortcut=shortcut, cardinality=cardinality),
+            make_block,
             expansion=EXPANSION,
             blocks=list(zip(DEPTHS[depth], planes, strict=True)),
             in_channels=in_channels,

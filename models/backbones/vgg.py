@@ -73,10 +73,10 @@ class VGG(ImageNetwork):
             return sum(int(rest.partition(".")[0]) >= end for end in self.ends[:-1])
         return len(STAGES) if part == "fc" and not name.startswith(self.classifier) else super().stage_of(name)
 
-    def stem(self, images: Tensor) -> Tensor:
+    def stem(self, images: Tensor, frames: int) -> Tensor:
         return self.features[: self.ends[0]](images)
 
-    def run_stage(self, stage: str, images: Tensor) -> Tensor:
+    def run_stage(self, stage: str, images: Tensor, frames: int) -> Tensor:
         index = STAGES.index(stage)
         return self.features[self.ends[index] : self.ends[index + 1]](images)
 
@@ -85,6 +85,11 @@ class VGG(ImageNetwork):
 
     def leave_out_head(self) -> None:
         self.fc[0], self.fc[3] = nn.Identity(), nn.Identity()
+
+    @classmethod
+    def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
+        norms = "_bn" if arguments["batch_norm"] else ""
+        return f"vgg{arguments['depth']}{norms}" if arguments["width"] == 1 else ""
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:

@@ -10,19 +10,23 @@ from dataclasses import replace
 from typing import Any
 
 from ..backbones.contract import Backbone
+from .adversarial import Adversarial
 from .arguments import LossSpec, check_arguments, losses_for, parse_loss_args, parse_teacher_losses
+from .attention import AttentionTransfer
 from .decoupled import DecoupledKD, decoupled_kd
 from .distiller import LEVELS, NORMS, Distiller, reviewed
 from .feature_mse import FeatureMSE, FeatureOnly
-from .logit_kd import LogitKD, logit_kd
+from .logit_kd import LogitKD, LogitMatch, logit_kd
 from .own_optimizer import OptimizerSettings
 from .projector import fit_features
+from .relations import Dist, RelationalKD, SimilarityPreserving
 from .review import ABF, Review, hierarchical_context_loss
 from .shapes import OutputShapes, output_shapes
 
 log = logging.getLogger(__name__)
 
 MATCHED = {"layers": "output_layers", "weight": "SFS_alpha", "norm": "distill_norm"}
+WARMED = {"warmup_epochs": "distill_warmup"}
 DISTILLERS: dict[str, LossSpec] = {
     "mse": LossSpec(FeatureMSE, MATCHED),
     "review": LossSpec(
@@ -33,7 +37,7 @@ DISTILLERS: dict[str, LossSpec] = {
             "mid_channels": "review_mid",
             "time_kernel": "review_time_kernel",
             "norm": "distill_norm",
-            "warmup_epochs": "distill_warmup",
+            **WARMED,
         },
     ),
     "dkd": LossSpec(
@@ -42,13 +46,17 @@ DISTILLERS: dict[str, LossSpec] = {
             "alpha": "dkd_alpha",
             "beta": "dkd_beta",
             "temperature": "dkd_temperature",
-            "warmup_epochs": "distill_warmup",
+            **WARMED,
         },
     ),
-    "kd": LossSpec(
-        LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", "warmup_epochs": "distill_warmup"}
-    ),
+    "kd": LossSpec(LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", **WARMED}),
     "mers": LossSpec(FeatureOnly, MATCHED),
+    "logits": LossSpec(LogitMatch, WARMED),
+    "dist": LossSpec(Dist, WARMED),
+    "at": LossSpec(AttentionTransfer, WARMED),
+    "sp": LossSpec(SimilarityPreserving, WARMED),
+    "rkd": LossSpec(RelationalKD, WARMED),
+    "anc": LossSpec(Adversarial, WARMED),
 }
 PROJECT = ("off", "auto")
 

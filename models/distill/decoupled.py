@@ -5,6 +5,7 @@ from torch import Tensor
 
 from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_weight
+from .logit_kd import standardised
 
 
 def decoupled_kd(student: Tensor, teacher: Tensor, target: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -48,6 +49,7 @@ class DecoupledKD(Distiller):
         alpha: Weight of the target-class term, >= 0.
         beta: Weight of the non-target-class term, >= 0.
         temperature: > 0.
+        standardise: Whether logits are `standardised` before.
         warmup_epochs: As in `Distiller`.
     """
 
@@ -55,15 +57,23 @@ class DecoupledKD(Distiller):
     needs_labels = True
 
     def __init__(
-        self, *, alpha: float = 1.0, beta: float = 1.0, temperature: float = 2.0, warmup_epochs: int = 0
+        self,
+        *,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        temperature: float = 2.0,
+        standardise: bool = False,
+        warmup_epochs: int = 0,
     ) -> None:
         super().__init__(warmup_epochs)
         if temperature <= 0:
             raise ValueError(f"--dkd_temperature must be > 0, got {temperature}")
         self.alpha, self.beta = check_weight("--dkd_alpha", alpha), check_weight("--dkd_beta", beta)
         self.temperature = temperature
+        self.prepared = standardised if standardise else at_least_float32
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         assert target is not None
-        tckd, nckd = decoupled_kd(student.logits, teacher.logits, target, self.temperature)
+        s, t = (self.prepared(output.logits) for output in (student, teacher))
+        tckd, nckd = decoupled_kd(s, t, target, self.temperature)
         return {"loss_tckd": self.alpha * tckd, "loss_nckd": self.beta * nckd}

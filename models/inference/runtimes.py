@@ -1,12 +1,14 @@
 """Runtimes that run exported files without torch's networks: OpenVINO and onnxruntime."""
 
+import contextlib
+import ctypes
 import importlib
 import importlib.util
 import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,6 +72,24 @@ def load_openvino(name: str = "openvino") -> Any:
     return importlib.import_module(name)
 
 
+@contextlib.contextmanager
+def kept_signal_stack() -> Iterator[None]:
+    """Give this thread its stack for signals back at the end of a block that compiles for OpenVINO's CPU plugin.
+
+    The plugin puts a stack of its own in its place, and frees it when the last network is gone. Where that happens in
+    another thread, the next signal would be handled on freed memory, which ends the process (OpenVINO 2026.4).
+    """
+    if os.name != "posix":
+        yield
+        return
+    libc, kept = ctypes.CDLL(None), ctypes.create_string_buffer(64)  # bytes of a stack_t, whatever its fields
+    libc.sigaltstack(None, kept)
+    try:
+        yield
+    finally:
+        libc.sigaltstack(kept, None)
+
+
 def load_onnxruntime() -> Any:
     """Import onnxruntime with its telemetry turned off, which is on by default."""
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -104,17 +124,15 @@ def open_openvino(path: Path, device: str = "cpu", threads: int = 0, calls: int 
     about = read_about(stated, path)
     if not is_onnx and sha256(weights) != about[CHECKSUM]:
         raise ValueError(f"{weights}: are not the weights that {path.name} was written with: copy or export both again")
-    compiled = core.compile_model(
-        model,
-        "CPU",
-        {
-            # Where it is left out, processors with bfloat16 compute in it.
-            "INFERENCE_PRECISION_HINT": "bf16" if about["dtype"] == "bfloat16" else "f32",
-            "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
-            "NUM_STREAMS": calls,
-            "ENABLE_CPU_PINNING": False,  # to cores that other programs may use
-        },
-    )
+    settings = {
+        # Where it is left out, processors with bfloat16 compute in it.
+        "INFERENCE_PRECISION_HINT": "bf16" if about["dtype"] == "bfloat16" else "f32",
+        "INFERENCE_NUM_THREADS": threads or torch.get_num_threads(),
+        "NUM_STREAMS": calls,
+        "ENABLE_CPU_PINNING": False,  # to cores that other programs may use
+    }
+    with kept_signal_stack():
+        compiled = core.compile_model(model, "CPU", settings)
     names = [result.any_name for result in compiled.outputs]
     local = threading.local()  # a request is one call at a time
 

@@ -1,1 +1,1 @@
-"""Parts of networks that know no network: pooling, pointwise products, gradients, shapes without numbers."""
+"""Parts of networks that know no network: pooling, products, residual blocks, gradients, shapes without numbers."""

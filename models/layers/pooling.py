@@ -4,7 +4,9 @@ On GPUs torch's 3D pooling adds gradients up in whatever order threads come, and
 `torch.use_deterministic_algorithms` is set. Then, and only then, the same is put together here from parts of the map.
 """
 
+from collections.abc import Callable
 from functools import reduce
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -16,12 +18,15 @@ def is_unordered(x: Tensor) -> bool:
     return x.is_cuda and torch.are_deterministic_algorithms_enabled()
 
 
-class MaxPool3d(nn.MaxPool3d):
-    """Maxima of cubes with `kernel_size`, `stride` and `padding` for every side; the same values either way."""
+Sizes = int | tuple[int, int, int]  # of every side, or of T, H and W
 
-    kernel_size: int
-    stride: int
-    padding: int
+
+class MaxPool3d(nn.MaxPool3d):
+    """Maxima of boxes; the same values either way."""
+
+    kernel_size: Sizes
+    stride: Sizes
+    padding: Sizes
 
     def forward(self, x: Tensor) -> Tensor:
         if is_unordered(x):
@@ -29,21 +34,69 @@ class MaxPool3d(nn.MaxPool3d):
         return super().forward(x)
 
 
-def maxima(x: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
+class AvgPool3d(nn.AvgPool3d):
+    """Means of boxes, in which positions beyond the edges count as zeros; a map may be smaller than a box."""
+
+    kernel_size: tuple[int, int, int]
+    stride: tuple[int, int, int]
+    padding: tuple[int, int, int]
+
+    def forward(self, x: Tensor) -> Tensor:
+        if is_unordered(x):
+            added = joined(torch.add, 0.0, x, self.kernel_size, self.stride, self.padding)
+            return added / prod(self.kernel_size)
+        beyond = [side for padding in reversed(self.padding) for side in (padding, padding)]
+        return F.avg_pool3d(F.pad(x, beyond), self.kernel_size, self.stride)  # torch's own padding asks for larger maps
+
+
+POOLS = {"max": MaxPool3d, "avg": AvgPool3d}
+
+
+def make_pool(
+    method: str, kernel: tuple[int, int, int], stride: tuple[int, int, int], padding: tuple[int, int, int]
+) -> nn.Module:
+    """Build a pooling of maps (N, C, T, H, W).
+
+    Raises:
+        ValueError: If there is no such method.
+    """
+    if method not in POOLS:
+        raise ValueError(f"--model_args pooling={method}: choose one of {', '.join(POOLS)}")
+    return POOLS[method](kernel, stride, padding)
+
+
+def maxima(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
     """Compute `F.max_pool3d`, one axis after the other; equal maxima share the gradient.
 
     Args:
         x: Shape (N, C, T, H, W).
-        kernel: Side of the cubes.
-        stride: Steps from one cube to the next.
+        kernel: Sides of the boxes.
+        stride: Steps from one box to the next.
         padding: Positions beyond the edges, which are never the greatest.
     """
-    for axis in (2, 3, 4):
+    return joined(torch.maximum, float("-inf"), x, kernel, stride, padding)
+
+
+def joined(
+    join: Callable[[Tensor, Tensor], Tensor], beyond: float, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes
+) -> Tensor:
+    """Join the values of boxes, one axis after the other.
+
+    Args:
+        join: Of two values.
+        beyond: Value of positions beyond the edges.
+        x: Shape (N, C, T, H, W).
+        kernel: Sides of the boxes.
+        stride: Steps from one box to the next.
+        padding: Positions beyond the edges.
+    """
+    sides = [(n, n, n) if isinstance(n, int) else n for n in (kernel, stride, padding)]
+    for axis, (size, step, pad) in enumerate(zip(*sides, strict=True), 2):
         whole = [slice(None)] * axis
-        beyond = [0, 0] * (4 - axis) + [padding, padding]  # `F.pad` begins with the last axis
-        padded = F.pad(x, beyond, value=float("-inf"))
-        ends = padded.shape[axis] - kernel + 1  # of the first positions of cubes; that of the last one is before it
-        x = reduce(torch.maximum, (padded[*whole, i : ends + i : stride] for i in range(kernel)))
+        margin = [0, 0] * (4 - axis) + [pad, pad]  # `F.pad` begins with the last axis
+        padded = F.pad(x, margin, value=beyond)
+        ends = padded.shape[axis] - size + 1  # of the first positions of boxes; that of the last one is before it
+        x = reduce(join, (padded[*whole, i : ends + i : step] for i in range(size)))
     return x
 
 

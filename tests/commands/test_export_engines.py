@@ -1,11 +1,14 @@
 """Exported files run by OpenVINO and onnxruntime: quantised on real clips, measured, and answering as torch does."""
 
 import copy
+import ctypes
 import importlib.util
 import json
 import re
+import sys
 from argparse import Namespace
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,7 +22,7 @@ import export
 from engine import checkpoint
 from engine.command import cli
 from models.inference import runtimes
-from models.inference.runtimes import ENGINES, Opened
+from models.inference.runtimes import ENGINES, Opened, kept_signal_stack, open_openvino
 from utils1 import checkpoint as card
 from workflows.exporting import openvino_file, parity
 from workflows.exporting.calibration import CalibrationSettings, open_calibration
@@ -337,10 +340,23 @@ def test_the_snippet_of_the_document_runs(files, videos, tmp_path, monkeypatch, 
     (tmp_path / "video.avi").symlink_to(videos / "run" / "long.avi")
     monkeypatch.chdir(tmp_path)
     names: dict = {}
-    for text in texts:
-        if "def clips_of" in text or "import openvino" in text:
-            exec(text, names)
+    with kept_signal_stack():
+        for text in texts:
+            if "def clips_of" in text or "import openvino" in text:
+                exec(text, names)
     assert capsys.readouterr().out.strip() in NAMES
+
+
+@pytest.mark.slow
+@needs_openvino
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a stack_t of Linux")
+def test_signals_are_handled_where_they_were_before_a_file_was_compiled(files):
+    signal_stack = partial(ctypes.CDLL(None).sigaltstack, None)
+    before, after = ctypes.create_string_buffer(24), ctypes.create_string_buffer(24)
+    signal_stack(before)
+    opened = open_openvino(files["f32.xml"])
+    signal_stack(after)
+    assert opened.about and after.raw == before.raw
 
 
 @pytest.mark.slow

@@ -24,9 +24,9 @@ from models import fuse
 from opts import parse_opts
 from utils1 import report
 from workflows.reporting.drawings import bars, shades, ticks
-from workflows.reporting.frame_strips import FRAMES, HEIGHT, entries_of, strips_of
 from workflows.reporting.plain_forms import escaped
 from workflows.reporting.score_files import find_files, shortest_names
+from workflows.shared.frame_strips import FRAMES, HEIGHT, entries_of, strips_of
 
 OPTIONS = {
     "frame_dir": "nowhere",

@@ -57,7 +57,7 @@ def never_joined(monkeypatch):
 
 KINDS = [
     {"optimizer": optimizer, "lr_schedule": schedule, "lr_patience": 2, "lr_warmup": warmup}
-    for optimizer in ("sgd", "adamw")
+    for optimizer in ("sgd", "adamw", "adam")
     for schedule, warmup in (("plateau", 0.0), ("cosine", 1.0), ("onecycle", 0.0))
 ]
 

@@ -52,6 +52,17 @@ def make(task: Game, **settings) -> Stepper:
     return Stepper(task, optimizer, Schedule(optimizer, Warmup()), **settings)
 
 
+def test_their_rates_are_those_of_the_epoch():
+    task = Game()
+    stepper = make(task)
+    stepper.begin_epoch()
+    assert stepper.own["judge"].param_groups[0]["lr"] == 0.05
+    task.own_rates = lambda: {"judge": 0.005}
+    stepper.begin_epoch()
+    assert stepper.own["judge"].param_groups[0]["lr"] == 0.005
+    assert stepper.optimizer.param_groups[0]["lr"] == 0.1
+
+
 def weights(module: nn.Module) -> list[torch.Tensor]:
     return [value.clone() for value in module.state_dict().values()]
 

@@ -77,11 +77,12 @@ def invented(monkeypatch):
     monkeypatch.setitem(MODELS, "stacks", STACKS)
 
 
-TIMM = pytest.param(
-    "timm:test_efficientnet",
-    marks=[pytest.mark.slow, pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")],
-)
-NETWORKS = [*MODELS, "flat", "stacks", TIMM]
+NO_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
+TIMM = [pytest.param(f"{form}timm:test_efficientnet", marks=[pytest.mark.slow, NO_TIMM]) for form in ("", "inflated:")]
+TORCHVISION = [
+    pytest.param(f"torchvision:{name}", marks=pytest.mark.slow) for name in ("r3d_18", "s3d", "mvit_v1_b", "swin3d_t")
+]
+NETWORKS = [*MODELS, "flat", "stacks", *TIMM, *TORCHVISION]
 RGB_ALONE = {"hidden_two_stream"}  # which estimates the flow that it needs
 
 

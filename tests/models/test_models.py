@@ -8,7 +8,7 @@ from helpers import REFERENCE, fill, options, reference, small
 
 from models import build_model, frozen_norms, load_stream, parameter_groups
 from models.backbones import resnet, resnext
-from models.backbones.resnet import ZeroPadShortcut
+from models.layers.residual import ZeroPadShortcut
 from models.weights import load_weights
 
 DEPTHS = [("resnet", depth) for depth in resnet.DEPTHS] + [("resnext", depth) for depth in resnext.DEPTHS]
@@ -29,7 +29,9 @@ def test_any_duration_and_size_is_accepted(shape):
 @pytest.mark.parametrize(
     ("model", "changes", "word"),
     [
-        ("resnet", {"model_depth": 50}, "--model_depth"),
+        ("resnet", {"model_depth": 60}, "--model_depth"),
+        ("resnet2p1d", {"model_depth": 60}, "--model_depth"),
+        ("c3d", {"width": 0.001}, "--width"),
         ("resnext", {"model_depth": 18}, "--model_depth"),
         ("resnext", {"width": 0.1}, "--width"),
         ("resnet", {"width": 0.001}, "--width"),
@@ -42,7 +44,7 @@ def test_impossible_networks_name_the_option(model, changes, word):
         small(model, **changes)
 
 
-@pytest.mark.parametrize("model", ["resnet", "resnext"])
+@pytest.mark.parametrize("model", ["resnet", "resnext", "resnet2p1d"])
 def test_of_residual_networks_every_stage_is_there_before_its_relu_with_either_shortcut(model):
     for shortcut in "AB":
         network = small(model, resnet_shortcut=shortcut)

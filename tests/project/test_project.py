@@ -13,7 +13,15 @@ from models import DISTILLERS
 from opts.table import build_parser
 
 ISLANDS = ("models", "datasets", "flow", "engine")
-SCRIPTS = ("train.py", "STS_train.py", "test_single_stream.py", "test_two_stream.py", "predict.py", "export.py")
+SCRIPTS = (
+    "train.py",
+    "STS_train.py",
+    "test_single_stream.py",
+    "test_two_stream.py",
+    "test_retrieval.py",
+    "predict.py",
+    "export.py",
+)
 TOOLS = [f"utils1/{file.name}" for file in (ROOT / "utils1").glob("extract_*.py")]
 SOURCES = sources()
 

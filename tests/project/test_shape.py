@@ -20,13 +20,14 @@ ADAPTERS = (
     *("models/backbones/__init__.py", "models/backbones/arguments.py", "models/distill/__init__.py"),
     *("models/starting.py", "workflows/testing/evaluation.py", "workflows/testing/inputs.py"),
     *("workflows/training/chosen_teachers.py", "workflows/training/session.py", "workflows/verifying/subject.py"),
+    "workflows/retrieving/features.py",
 )
 COMMAND_FILES = ("*.py", "utils1/*.py", "engine/checkpoint/__main__.py")
-MOST_ADAPTERS = 59
+MOST_ADAPTERS = 34
 STORY = "demo.py"  # a script that tells a story, and no thin door
 LEVELS = {"sts_common": 0, **dict.fromkeys(ISLANDS, 1), "opts": 2, "workflows": 3, "utils1": 4, "benchmarks": 4}
 MOST_FILES, MOST_LINES = 16, 260
-CROWDED = {"utils1", "sts_common"}  # a file a command, a file a thing
+CROWDED = {"utils1", "sts_common", "models/backbones"}  # a file a command, a thing, a family of networks
 
 
 def module(path: Path) -> str:
@@ -155,8 +156,8 @@ def test_options_end_at_commands_and_adapters():
 def test_few_functions_take_options():
     found = of_options()
     assert len(found) > len(SCRIPTS)  # they are seen at all
-    count = sum(map(len, found.values()))
-    assert count <= MOST_ADAPTERS, f"{count} functions take options: let those of values take values"
+    count = sum(len(names) for path, names in found.items() if not is_one_of(path, COMMAND_FILES))
+    assert count <= MOST_ADAPTERS, f"{count} functions beside commands take options: let those of values take values"
 
 
 def test_every_place_of_adapters_has_one():

@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import torch
 
-from models.inference.runtimes import ABOUT, CHECKSUM, WEIGHTS, load_openvino
+from models.inference.runtimes import ABOUT, CHECKSUM, WEIGHTS, kept_signal_stack, load_openvino
 from sts_common.files import sha256
 from sts_common.json_text import as_json
 
@@ -81,7 +81,7 @@ def as_model(export: Export) -> Any:
 
 def quantised(model: Any, calibration: Calibration) -> Any:
     """Quantise a graph to int8; layers stay in float32 until the accuracy is kept, those that suffer most first."""
-    with quiet():
+    with quiet(), kept_signal_stack():
         nncf = load_openvino("nncf")
         return nncf.quantize_with_accuracy_control(
             model,

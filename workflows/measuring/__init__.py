@@ -1,1 +1,1 @@
-"""utils1/doctor.py and utils1/bench_loader.py: capabilities of this machine, and its loading speed."""
+"""utils1/doctor.py, bench_loader.py and model_info.py: this machine, its loading, and the costs of networks."""

@@ -29,6 +29,8 @@ def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> N
                 f"{name}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
                 "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
             )
+        if not state["class_names"]:
+            raise ValueError(f"{name}: has learnt no classes, for it was trained without labels")
         if state["class_names"] != states[0]["class_names"]:
             raise ValueError(f"{name}: its classes are not those of {names[0]}: they cannot be used together")
 

@@ -21,7 +21,7 @@ from engine.evaluation.analysis import (
     worst_errors,
 )
 
-from .frame_strips import Strip, strips_of
+from ..shared.frame_strips import Strip, strips_of
 from .score_files import ScoreFile
 from .single_and_fused import System
 

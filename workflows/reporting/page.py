@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
+from jinja2 import Template
 
-from ..shared.templates import percent
+from ..shared.templates import html_environment
 from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
 from .group_report import TOP, GroupReport
 from .plain_forms import METRICS, shown
@@ -29,15 +29,11 @@ def as_html(reports: Sequence[GroupReport]) -> str:
 @cache
 def template() -> Template:
     """Load the template; compiling it takes longer than filling it."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATE.parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    environment = html_environment(
+        TEMPLATE.parent,
         finalize=lambda value: shown(value) if type(value) is str else value,  # not what the template wrote itself
     )
-    environment.filters.update(percent=percent, points=points, digest=digest)
+    environment.filters.update(points=points, digest=digest)
     environment.globals.update(
         numbered=NUMBERED,
         side=SIDE,

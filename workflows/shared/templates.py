@@ -19,6 +19,26 @@ def environment(folder: Path) -> Environment:
     return made
 
 
+def html_environment(folder: Path, finalize: Callable[[Any], Any] | None = None) -> Environment:
+    """Return the environment of pages in a folder: all values are escaped, whatever they contain.
+
+    Args:
+        folder: Of the templates.
+        finalize: Takes each value before it is escaped.
+    """
+    loader = FileSystemLoader(folder)
+    made = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=finalize,
+    )
+    made.filters["percent"] = percent
+    return made
+
+
 def load_template(path: Path, **filters: Callable[..., Any]) -> Template:
     """Load a template of plain text, with filters of its own."""
     environment(path.parent).filters.update(filters)

@@ -60,7 +60,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
-    opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [])
+    opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and reads_flow(specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")

@@ -50,7 +50,7 @@ def load_input(
     Raises:
         ValueError: If the checkpoint does not fit its stream or the data.
     """
-    network = load_stream(adopt(opt, state, ARCHITECTURE), stream, state, source, num_classes)
+    network = load_stream(adopt(opt, state, ARCHITECTURE, source), stream, state, source, num_classes)
     side = opt.sample_size if "sample_size" in opt.given else state.get("recipe", {}).get("sample_size")
     size = own_size(network, side, opt.sample_size, opt.short_side)
     check_data(Namespace(**vars(opt) | size), state, source, stream, class_names)

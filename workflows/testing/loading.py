@@ -77,7 +77,7 @@ def network_in(
         normalisation: As words, see `restore_stream`; None: as the options of its training, else "auto".
         given: Names of the options that were given; None: those of its training.
     """
-    origin, options = origin_of(state), state.get("options", {})
+    origin, options = origin_of(state, source), state.get("options", {})
     if model not in (None, origin["name"]):
         origin = {"name": model, "args": {}}
     return restore_stream(

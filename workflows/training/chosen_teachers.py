@@ -3,7 +3,7 @@
 import logging
 import re
 from argparse import Namespace
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from datasets import FLOW, MODALITIES, RGB, ClipView, Stream, check_data, views_of
@@ -94,39 +94,87 @@ def check_flow_teacher(path: str, modality: str) -> None:
         )
 
 
-def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str]) -> list[Teacher]:
+def all_losses(chosen: Iterable[str], losses: Sequence[str], special: Sequence[str]) -> set[str]:
+    """Return the losses of all teachers by these names: those of `--distill`, or their own of `--teacher_losses`."""
+    parsed = parse_teacher_losses(special, DISTILLERS)
+    return {loss for name in chosen for loss, _ in losses_for(name, losses, parsed)}
+
+
+def learns_classes(losses: Iterable[str], ce_weight: float, outputs: int | None, num_labels: int) -> bool:
+    """Return whether a student learns the classes of the labels: from these, or from logits of its teachers for them.
+
+    Args:
+        losses: Between the student and all its teachers.
+        ce_weight: Of the cross-entropy.
+        outputs: That the student is to have; None for one per label.
+        num_labels: Classes of the data.
+    """
+    kinds = [DISTILLERS[loss].build for loss in losses]
+    if ce_weight > 0 or any(kind.needs_labels for kind in kinds):
+        return True
+    return outputs in (None, num_labels) and any(kind.compares_logits for kind in kinds)
+
+
+def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequence[str] | None) -> list[Teacher]:
     """Load the teachers, and check that they fit the data.
 
-    A named one reads the stream that its checkpoint states, at the size of its training, see `StreamNetwork.view`.
-    The one of `--resume_path1`, as published, and those that do not state their size see that of the student.
+    A named one reads the stream that its checkpoint states, at the size of its training, see `StreamNetwork.view`, or
+    at that of `--teacher_size`. The one of `--resume_path1`, as published, and those that do not state their size see
+    that of the student.
 
     Args:
         opt: Options.
         chosen: Checkpoints by name.
-        class_names: Of the data.
+        class_names: Of the data; None where they do not matter, see `learns_classes`.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
         ValueError: If one is damaged, or saw other flow or, where logits are compared, other classes.
     """
-    special, teachers = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS), []
+    teachers: list[Teacher] = []
+    sizes = parse_sizes(opt.teacher_size or (), chosen)
     for name, path in chosen.items():
         state = checkpoint.load(path)
         stream = stream_of(state, path) if name else FLOW
         stated = state.get("recipe", {}) if name else {}
-        size = {"sample_size": stated.get("sample_size", opt.sample_size)}
-        taught = Namespace(**vars(opt) | architecture_in(state, opt.width) | size | {"given": []})
+        size = {"sample_size": sizes.get(name, stated.get("sample_size", opt.sample_size))}
+        shown = architecture_in(state, opt.width)
+        if shown.get("model", opt.model) != opt.model:
+            shown = {"model_args": []} | shown  # the student's are of another network
+        taught = Namespace(**vars(opt) | shown | size | {"given": []})
         network = load_stream(taught, stream, state, path)
         if taught.sample_size != opt.sample_size:
             network.view = ClipView(stream, taught.sample_size).name
-            log.info("%s: sees %s, as in its training; the student %d pixels", path, network.view, opt.sample_size)
+            why = "as asked for" if name in sizes else "as in its training"
+            log.info("%s: sees %s, %s; the student %d pixels", path, network.view, why, opt.sample_size)
         architecture = {option: getattr(taught, option) for option in ARCHITECTURE}
-        compares = any(DISTILLERS[loss].build.compares_logits for loss, _ in losses_for(name, opt.distill, special))
+        losses = all_losses([name], opt.distill, opt.teacher_losses or ())
+        compares = any(DISTILLERS[loss].build.compares_logits for loss in losses)
         seen = Namespace(**vars(opt) | size)
         check_data(seen, state, path, stream, class_names if compares else None)
-        others = state.get("class_names", class_names) != list(class_names)
+        others = class_names is not None and state.get("class_names", class_names) != list(class_names)
         teachers.append(Teacher(name, path, state, stream, architecture, taught.sample_size, network, others))
     return teachers
+
+
+def parse_sizes(words: Sequence[str], chosen: Collection[str]) -> dict[str, int]:
+    """Return the sides in pixels of what teachers see, in words like "image=224".
+
+    Raises:
+        ValueError: If a word is none of these, there is no such teacher, or it comes twice.
+    """
+    sizes: dict[str, int] = {}
+    for word in words:
+        name, _, side = word.partition("=")
+        if not name or not side.isdecimal() or int(side) < 1:
+            raise ValueError(f"--teacher_size {word}: expected TEACHER=PIXELS, like image=224")
+        if name not in chosen:
+            known = ", ".join(filter(None, chosen)) or "none: name it with --teacher"
+            raise ValueError(f"--teacher_size {word}: there is no such teacher, choose among {known}")
+        if name in sizes:
+            raise ValueError(f"--teacher_size {word}: {name} has a size already")
+        sizes[name] = int(side)
+    return sizes
 
 
 def read_by(modality: str, teachers: Sequence[Teacher], *, frames_alone: bool = False) -> tuple[ClipView, ...]:
@@ -162,7 +210,9 @@ def flow_readers(teachers: Iterable[Teacher]) -> dict[str, Mapping[str, Any]]:
     return {teacher.path: teacher.checkpoint for teacher in teachers if reads_flow(teacher.stream)}
 
 
-def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teacher], begin: int) -> Distill:
+def build_task(
+    opt: Namespace, student: StreamNetwork, teachers: Sequence[Teacher], begin: int, *, knows_classes: bool = True
+) -> Distill:
     """Build the task, with the losses between the student and each teacher.
 
     Args:
@@ -170,6 +220,7 @@ def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teache
         student: Learns.
         teachers: All.
         begin: Its first stage that learns.
+        knows_classes: Whether it learns those of the labels.
 
     Raises:
         ValueError: As `build_distillers`.
@@ -187,4 +238,5 @@ def build_task(opt: Namespace, student: StreamNetwork, teachers: Sequence[Teache
         frozen_norms=frozen,
         label_smoothing=opt.label_smoothing,
         other_classes=[teacher.name for teacher in teachers if teacher.other_classes],
+        knows_classes=knows_classes,
     )

@@ -37,23 +37,24 @@ TEACHERS_OWN = frozenset(
 )
 
 
-def next_lines(files: RunFiles, accuracy: float, options: Mapping[str, Any]) -> list[str]:
+def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, Any]) -> list[str]:
     """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
     Args:
         files: Of the run.
-        accuracy: Its best on the validation clips, in [0, 1].
+        accuracy: Its best on the validation clips, in [0, 1]; None where it learnt no classes.
         options: Of the run, by name, as its checkpoints state them.
     """
     if not files.best.exists():
         return []
+    least = f"best checkpoint: {files.best} (of the least validation loss)"
     if options.get("motion") == "alone":
-        return [
-            f"best checkpoint: {files.best} (of the least validation loss)",
-            f"next, learn the classes: {joint(files.best, options)}",
-        ]
+        return [least, f"next, learn the classes: {joint(files.best, options)}"]
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
+    if accuracy is None:
+        found, learnt = after_no_classes(files.best, data, options)
+        return [least, f"next, see what its features know: {found}", f"or learn the classes: {learnt}"]
     folder, streams = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]]
     steps = next_steps(
         streams[0],
@@ -65,6 +66,17 @@ def next_lines(files: RunFiles, accuracy: float, options: Mapping[str, Any]) -> 
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
+
+
+def after_no_classes(best: Path, data: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the commands that look for the nearest videos, and that fine-tune a network which learnt no classes."""
+    stream = MODALITIES[options["modality"]][0]
+    modality = next(name for name, known in SINGLE_STREAMS.items() if known == stream)
+    further: dict[str, Any] = {**data, "modality": modality, "pretrain_path": str(best), "ft_begin_index": 0}
+    if options["run_name"]:
+        further["run_name"] = f"{options['run_name']}_finetuned"
+    retrieval = command("test_retrieval.py", ["--resume_path1", best, *words_of(data, SINGLE)])
+    return retrieval, command(TRAIN, words_of(further, TRAIN))
 
 
 def joint(best: Path, options: Mapping[str, Any]) -> str:

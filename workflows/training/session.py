@@ -62,7 +62,7 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
         ValueError: If one is damaged, of a run with other data, network or seed options, or not its newest.
     """
     pretrained = checkpoint.load(opt.pretrain_path) if opt.pretrain_path else {}
-    opt = adopt(opt, pretrained, ARCHITECTURE)
+    opt = adopt(opt, pretrained, ARCHITECTURE, opt.pretrain_path)
     state, source = find_start(resume, files_of(opt))
     if source:
         options = resumed_options(
@@ -139,14 +139,15 @@ def costs_of(model: StreamNetwork, recipe: Mapping[str, Any]) -> Costs:
     return estimate(model.network, (model.mean.numel(), recipe["sample_duration"], side, side))
 
 
-def log_columns(student: str, teachers: Sequence[str]) -> dict[str, str]:
+def log_columns(student: str, teachers: Sequence[str], *, classes: bool = True) -> dict[str, str]:
     """Return column of the published training log -> metric: the total, the feature loss, the cross-entropy.
 
-    Where teachers have names, all terms of each are in the place of the feature loss.
+    Where teachers have names, all terms of each are in the place of the feature loss. Without `classes` there is
+    neither cross-entropy nor accuracy.
     """
     taught = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
-    terms = {"loss": "loss", **taught, f"loss_{student}": "loss_ce"}
-    return {"epoch": "epoch", **terms, "acc": "acc", "lr": "lr"}
+    learnt = {f"loss_{student}": "loss_ce", "acc": "acc"} if classes else {}
+    return {"epoch": "epoch", "loss": "loss", **taught, **learnt, "lr": "lr"}
 
 
 def complete(
@@ -173,7 +174,8 @@ def complete(
     """
     train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
     if is_main():
-        for line in next_lines(run.files, run.best[0], run.info["options"]):
+        accuracy = run.best[0] if run.info["class_names"] else None
+        for line in next_lines(run.files, accuracy, run.info["options"]):
             log.info(line)
     return {"acc": run.best[0]}
 

@@ -11,9 +11,10 @@ import torch
 
 from models import StreamNetwork
 from models.inference.runtimes import ENGINES, Clips, Run
-from workflows.exporting.formats import FORMATS
-from workflows.exporting.plan import INT8, Export, build_export
-from workflows.exporting.real_clips import Calibration
+
+from ..exporting.formats import FORMATS
+from ..exporting.plan import INT8, Export, build_export
+from ..exporting.real_clips import Calibration
 
 FORMAT_OF = {"openvino": "openvino", "onnxruntime": "onnx"}  # of each engine
 NOISE = 8  # clips of a quantisation

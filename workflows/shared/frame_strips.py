@@ -1,13 +1,14 @@
-"""Strips of frames for a report, read from the data that was tested."""
+"""Strips of frames for a page, read from the data that was tested."""
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
+from torch import Tensor
 
 from datasets.clips.views import Box, Placement, View
 from datasets.corpora import DATASETS
@@ -17,12 +18,22 @@ from datasets.records.manifest import read_manifest
 from datasets.stores.detect import ReadOptions, open_store
 from datasets.stores.store import Store
 from datasets.streams import RGB
-from engine import Scores
 from engine.command.cli import one_line
 
 FRAMES = 6  # of a strip, spread over the video
 HEIGHT, GAP = 96, 3  # pixels
 QUALITY = 80  # of the JPEG
+
+
+class Listed(Protocol):
+    """Videos with labels, and where they were from, such as `Scores`."""
+
+    @property
+    def video(self) -> Sequence[str]: ...
+    @property
+    def label(self) -> Tensor: ...
+    @property
+    def about(self) -> Mapping[str, Any]: ...
 
 
 class Strip(NamedTuple):
@@ -35,7 +46,7 @@ class Strip(NamedTuple):
     problem: str = ""  # why there is no picture
 
 
-def strips_of(scores: Scores, frame_dir: str) -> Callable[[int], Strip]:
+def strips_of(scores: Listed, frame_dir: str) -> Callable[[int], Strip]:
     """Return what draws frames of a video, by its position among the scores.
 
     They are in `frame_dir`, or where the scores say that they were. Raises FileNotFoundError if they are not there;
@@ -63,12 +74,12 @@ def strips_of(scores: Scores, frame_dir: str) -> Callable[[int], Strip]:
     return strip
 
 
-def entries_of(scores: Scores, options: dict) -> list[Entry]:
+def entries_of(scores: Listed, options: Mapping[str, Any]) -> list[Entry]:
     """Return the annotation's entry of every video; without one that can be read a video is located by its name."""
     about, place = scores.about, str(options.get("annotation_path") or "")
     listed: dict[str, Entry] = {}
     if place and Path(place).exists() and about.get("dataset") in DATASETS:
-        subset = "train" if about.get("subset") == "val" else "test"  # held-out videos are in the list of training
+        subset = "test" if about.get("subset") in (None, "test") else "train"  # which has the held-out videos
         with suppress(OSError, ValueError):
             listing = DATASETS[about["dataset"]](Path(place), int(about.get("split") or 1), subset)
             listed = {entry.name: entry for entry in listing.entries}

@@ -1,0 +1,40 @@
+"""Attention transfer (Zagoruyko and Komodakis, ICLR 2017, https://arxiv.org/abs/1612.03928), in space and time."""
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..backbones.output import Output
+from .distiller import Distiller, at_least_float32, check_levels, check_weight, stages_of
+from .shapes import OutputShapes
+
+
+def attention(maps: Tensor) -> Tensor:
+    """Return the energy of maps (N, C, T, H, W) at each place, as vectors (N, T * H * W) of length 1."""
+    return F.normalize(at_least_float32(maps).square().mean(1).flatten(1), dim=1)
+
+
+class AttentionTransfer(Distiller):
+    """Mean squared error between the attention of student and teacher, a term for each stage.
+
+    Args:
+        student: Of the network that learns.
+        teacher: Of the other; each stage has its `counterpart`, with any number of channels.
+        weight: Factor on every term, >= 0.
+        warmup_epochs: As in `Distiller`.
+    """
+
+    equal_channels = False
+
+    def __init__(
+        self, student: OutputShapes, teacher: OutputShapes, *, weight: float = 1000.0, warmup_epochs: int = 0
+    ) -> None:
+        stages = stages_of(student.features)
+        super().__init__(warmup_epochs, check_levels("--distill at:", stages, student.features, teacher.features))
+        self.weight = check_weight("--loss_args at.weight", weight)
+
+    def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
+        terms = {}
+        for stage, other in self.compared.items():
+            error = F.mse_loss(attention(student.features[stage]), attention(teacher.features[other]))
+            terms[f"loss_at_{stage}"] = self.weight * error
+        return terms

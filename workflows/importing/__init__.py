@@ -1,0 +1,1 @@
+"""Settings of other projects in the options of this one."""
