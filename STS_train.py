@@ -65,7 +65,7 @@ def main(opt: Namespace) -> dict[str, float]:
     val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
     if opt.loss_report:
         return print_loss_report(task, train, device, opt.amp)
-    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
+    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     info = run_info(student, names if classes else [], recipe, data=describe_data(train, val), options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -44,7 +44,7 @@ def main(opt: Namespace) -> dict[str, float]:
     task = create_task(model, frozen, mixing, label_smoothing=opt.label_smoothing, motion=opt.motion).to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
-    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size))
+    groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe, data = build_recipe(opt, train, CLIP), describe_data(train, val)
     info = run_info(model, names if learns_classes else [], recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)

@@ -21,7 +21,7 @@ from .backbones.inflation import DIVIDE, INFLATE
 from .backbones.output import Output
 from .distill import DISTILLERS, LEVELS, NORMS, PROJECT, build_distillers, create_distiller, output_shapes
 from .distillation import Distill
-from .finetune import frozen_norms, parameter_groups
+from .finetune import LR_MULTIPLES, frozen_norms, parameter_groups
 from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .layers.conv_gradients import install
@@ -46,6 +46,7 @@ __all__ = [
     "INFLATE",
     "KINETICS",
     "LEVELS",
+    "LR_MULTIPLES",
     "MODELS",
     "MOTION",
     "NORMALISATIONS",

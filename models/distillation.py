@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .backbones.contract import POOLED
+from .backbones import Backbone
 from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
 from .inference.speed import inference_ready
@@ -130,10 +130,7 @@ class Distill(Task):
         Raises:
             ValueError: If there are no labels, and they are needed.
         """
-        student, target = self.model(batch), self.target(batch)
-        logits = student.logits
-        if self.training and self.trains_head_only_by_ce:
-            logits = self.model.classify(student.features[POOLED].detach())
+        (student, logits), target = self.see(batch), self.target(batch)
         terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
         watched = {}
         if self.training or not self.knows_classes:
@@ -148,6 +145,15 @@ class Distill(Task):
                     terms, watched = terms | found, watched | own
         named = {"logits": logits} if self.knows_classes else {}
         return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
+
+    def see(self, batch: Batch) -> tuple[Output, Tensor]:
+        """Return the student's output, and the logits whose cross-entropy is lowered."""
+        if not (self.training and self.trains_head_only_by_ce):
+            student = self.model(batch)
+            return student, student.logits
+        with detached_head(self.model.network) as kept:
+            student = self.model(batch)
+        return student, kept[0]
 
     def target(self, batch: Batch) -> Tensor | None:
         """Return the labels of a batch, None if it has none; raises as `forward`."""
@@ -172,6 +178,20 @@ class Distill(Task):
         weight, begin = loss.factor * loss.warmup(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+@contextmanager
+def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
+    """Collect logits of the passes within the block that train what makes them, and not the features.
+
+    That is the consensus, if there is one, and the classifier.
+    """
+    kept: list[Tensor] = []
+    network.head_logits = kept
+    try:
+        yield kept
+    finally:
+        network.head_logits = None
 
 
 def by_name(

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from sts_common.motionnet import MotionNet, MotionObjective
 from sts_common.motionnet.network import whole_flow
+from sts_common.motionnet.objective import SSIM
 
 from .backbones.contract import within
 from .backbones.hidden_two_stream import BOUND, HiddenTwoStream
@@ -21,7 +22,10 @@ from .weights import load_weights, strip_prefix, weights_of
 
 MOTION = ("off", "alone", "joint")
 TOLERANCE = 1e-3  # grey levels, by which float32 moves a mean
-JOINT_SSIM = 0.1  # of the weights that SSIM has alone, as published
+JOINT = (
+    8  # clips of a batch where motion and classes are learnt together, as published, by which all losses are divided
+)
+JOINT_SSIM = 0.1  # of the weights that SSIM has alone, likewise
 
 
 class MotionPass:
@@ -184,6 +188,14 @@ class LearnMotion(Task):
         return {"loss": total(terms), **terms}
 
 
+def joint_objective() -> MotionObjective:
+    """Return what motion learns beside the classes, weighed against the cross-entropy as published."""
+    alone = MotionObjective()
+    return MotionObjective(
+        alone.photometric / JOINT, alone.smoothness / JOINT, [JOINT_SSIM * weight for weight in SSIM]
+    )
+
+
 class ClassifyByMotion(Classify):
     """Cross-entropy of a hidden two-stream network, with the losses of its motion.
 
@@ -204,8 +216,7 @@ class ClassifyByMotion(Classify):
     ) -> None:
         super().__init__(model, frozen_norms, label_smoothing=label_smoothing)
         motion_of(model)
-        alone = MotionObjective()
-        self.objective = objective or MotionObjective(ssim=[JOINT_SSIM * weight for weight in alone.ssim])
+        self.objective = objective or joint_objective()
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         with watched(motion_of(self.model)) as passed:

@@ -20,5 +20,5 @@ def check_start(opt: Namespace) -> None:
         raise ValueError("--freeze_affine goes with --partial_BN or --freeze_BN, which say of which batch norms")
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
-    if opt.sync_bn and opt.model.removeprefix(INFLATED).startswith(TIMM):  # the conversion would lose the activations
+    if opt.sync_bn and opt.model.startswith(f"{INFLATED}{TIMM}"):  # the conversion would lose the activations
         raise ValueError(f"--sync_bn: batch norms of --model {opt.model} may have activations in them: leave it out")

@@ -1,7 +1,7 @@
 """Options of the optimisation and of distillation."""
 
 from engine import OPTIMIZERS, SCHEDULES
-from models import DISTILLERS, LEVELS, MOTION, NORMS, PROJECT
+from models import DISTILLERS, LEVELS, LR_MULTIPLES, MOTION, NORMS, PROJECT
 
 from .option import DISTILL, SCRIPTS, TRAIN, TRAINING, OptionTable
 
@@ -11,6 +11,13 @@ def add_training_options(table: OptionTable) -> None:
     add = table.group("training", "run", TRAINING)
     add("--optimizer", default="sgd", choices=OPTIMIZERS, help="optimiser")
     add("--learning_rate", type=float, help="0.1, or 0.001 with --pretrain_path")
+    add(
+        "--lr_multiples",
+        default="off",
+        choices=LR_MULTIPLES,
+        help="of the rate, by kind of parameter; tsn: biases 2, a first convolution of flow 5 and its biases 10, no "
+        "weight decay of biases and norms; tsm: the classifier 5 and its biases 10 as well",
+    )
     add("--momentum", default=0.9, type=float, help="of SGD")
     add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
     add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")

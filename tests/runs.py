@@ -47,7 +47,10 @@ PATIENCE = 300  # seconds that any run may take, on a busy machine, before it co
 LOOP = [*"--batch_size 2 --n_epochs 3 --checkpoint 1 --save_steps 2 --keep 2 --resume auto".split(), *TINY]
 RUN = "--device cpu --result_path results".split()
 OPTIONS = {
-    "train": "--modality RGB --mixup 0.2 --augment color_jitter erasing --ema 0.9 --lr_schedule cosine".split(),
+    "train": [
+        *"--modality RGB --mixup 0.2 --augment color_jitter erasing --ema 0.9 --lr_schedule cosine".split(),
+        *"--lr_multiples tsn".split(),
+    ],
     "STS_train": [
         *"--modality RGB_Flow --resume_path1 flow.pth --distill_warmup 2".split(),
         *"--review_mid 8 --lr_schedule onecycle".split(),

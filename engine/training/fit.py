@@ -1,10 +1,11 @@
 """Training a run to its end: epochs, stopping, checkpoints and logs."""
 
 import logging
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -126,6 +127,16 @@ def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
     return leaves_out
 
 
+def with_shared_statistics(task: nn.Module) -> nn.Module:
+    """Return a task whose batch norms share the statistics of their batches among processes.
+
+    Those of timm may have an activation in them, which torch loses; timm keeps it, and does the same for
+    all others.
+    """
+    converter: Any = sys.modules.get("timm.layers", nn.SyncBatchNorm)  # there is none of timm's before it is imported
+    return cast(nn.Module, converter.convert_sync_batchnorm(task))
+
+
 def parallel(run: Run) -> nn.Module:
     """Return the task as the processes of a run share it.
 
@@ -137,7 +148,7 @@ def parallel(run: Run) -> nn.Module:
         return run.task
     on_gpu = run.device.type == "cuda"
     if run.sync_bn and on_gpu:
-        run.task = nn.SyncBatchNorm.convert_sync_batchnorm(run.task)
+        run.task = with_shared_statistics(run.task)
     task = DistributedDataParallel(
         run.task,
         device_ids=[run.device] if on_gpu else None,

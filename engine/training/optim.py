@@ -158,5 +158,5 @@ def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: in
 
 
 def learning_rate(optimizer: Optimizer) -> float:
-    """Return the largest rate of any group: frozen layers have groups of rate zero."""
-    return max(group["lr"] for group in optimizer.param_groups)
+    """Return the largest rate of any group, without its multiple: frozen layers have groups of rate zero."""
+    return max(group["lr"] / group.get("lr_multiple", 1.0) for group in optimizer.param_groups)

@@ -36,6 +36,7 @@ class Backbone(FromImages, ByNames, nn.Module):
         layout: Applied to the clips.
         learning_rates: Factors on the learning rate of parts of the network, by the name of their module.
         segments: Parts of a clip that the network sees one by one; 1 is the clip as a whole.
+        head_logits: Where logits that pass no gradient to the features are kept, see `Distill`; None: nowhere.
         origin: {"name", "args"}: its entry of `MODELS`, and the arguments with which `create_model` builds it again.
     """
 
@@ -45,6 +46,7 @@ class Backbone(FromImages, ByNames, nn.Module):
     layout: Layout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
     segments: int = 1
+    head_logits: list[Tensor] | None = None
     origin: Mapping[str, Any] = {}
 
     @property
@@ -60,6 +62,12 @@ class Backbone(FromImages, ByNames, nn.Module):
 
     def forward(self, clips: Tensor) -> Output:
         features = self.forward_features(split_segments(self.layout(clips), self.segments))
+        if self.head_logits is not None:
+            self.head_logits.append(self.answer({name: x.detach() for name, x in features.items()}).logits)
+        return self.answer(features)
+
+    def answer(self, features: dict[str, Tensor]) -> Output:
+        """Compute the output for features whose maps are of clips and whose `POOLED` is of segments."""
         if self.consensus is not None:
             return self.consensus(features, self.classify)
         if self.segments > 1:

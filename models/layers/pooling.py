@@ -105,12 +105,13 @@ def grid_means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
 
     Args:
         x: Shape (N, C, T, H, W).
-        grid: Cells along T, H and W, each at most the size of the map.
+        grid: Cells along T, H and W; where there are more than places, they overlap.
 
     Returns:
         Shape (N, C, *grid).
     """
-    return means(x, grid) if is_unordered(x) else F.adaptive_avg_pool3d(x, grid)
+    by_parts = is_unordered(x) or (torch.compiler.is_exporting() and grid != (1, 1, 1))  # ONNX knows no other grid
+    return means(x, grid) if by_parts else F.adaptive_avg_pool3d(x, grid)
 
 
 def means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:

@@ -11,11 +11,17 @@ LEVELS = 255.0
 EPSILON = 1e-3
 WINDOW = 8  # pixels of the windows of SSIM, and the steps between them
 C1, C2 = 1e-4, 1e-3
+# bryanyzhu/Hidden-Two-Stream, models/multiframe_MotionNet/train.prototxt and the layers of its losses: 1 - SSIM is
+# summed over the windows, here from coarse to fine, of the 30 channels of a clip of 224 pixels. The other losses are
+# means, divided by the clips of a batch once more, and those of smoothness are of 20 channels and divided by 30.
+WEIGHTS, WINDOWS = (0.16, 0.08, 0.04, 0.02, 0.01), (1, 4, 16, 49, 196)
+SSIM = tuple(30 * count * weight for weight, count in zip(WEIGHTS, WINDOWS, strict=True))
+BATCH = 16  # clips
 
 
 @dataclass(frozen=True)
 class MotionObjective:
-    """The published losses of MotionNet, summed over its scales.
+    """The published losses of MotionNet, summed over its scales, all means, whatever the size and number of clips.
 
     Attributes:
         photometric: Weight of the generalised Charbonnier loss (x^2 + e^2)^0.4 of the grey levels by which a frame
@@ -26,8 +32,8 @@ class MotionObjective:
     """
 
     photometric: float = 1.0
-    smoothness: float = 1.0
-    ssim: Sequence[float] = (0.16, 0.08, 0.04, 0.02, 0.01)
+    smoothness: float = 2 / 3
+    ssim: Sequence[float] = tuple(BATCH * weight for weight in SSIM)
 
     def __call__(self, frames: Tensor, flows: Sequence[Tensor]) -> dict[str, Tensor]:
         """Compute the terms, weighted: "photometric", "smoothness" and "ssim", scalars in float32.

@@ -89,9 +89,10 @@ def trained(opt, tmp_path_factory) -> FitResult:
 def test_a_run_gives_the_bits_and_files_of_the_script(opt, hmdb51, tmp_path):
     words = [*words_for(hmdb51, tmp_path / "script", script="train.py"), *"--n_epochs 2 --checkpoint 1".split()]
     words += [*"--modality RGB --run_name rgb --lr_schedule cosine --lr_warmup 0.5 --clip_grad 1".split()]
+    words += ["--lr_multiples", "tsm"]
     accuracy = train.main(parse_opts(words))["acc"]
     torch.manual_seed(1)
-    settings = {"n_epochs": 2, "lr_schedule": "cosine", "lr_warmup": 0.5, "clip_grad": 1.0}
+    settings = {"n_epochs": 2, "lr_schedule": "cosine", "lr_warmup": 0.5, "clip_grad": 1.0, "lr_multiples": "tsm"}
     result = run(parse_opts(words), Classify(network()), tmp_path, run_name="rgb", **settings)
     assert result.accuracy == accuracy
     assert result.best == tmp_path / "rgb_best.pth"

@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.device import distributed
 from engine.monitor.averages import Averages
 from engine.training import fit
-from engine.training.fit import parallel
+from engine.training.fit import parallel, with_shared_statistics
 
 CPU = torch.device("cpu")
 
@@ -113,3 +113,15 @@ def test_a_gpu_without_a_number_can_be_wrapped(group, monkeypatch):
     gpu = torch.device("cuda")
     parallel(SimpleNamespace(task=Normed(), device=gpu, sync_bn=False))
     assert (seen["device_ids"], seen["process_group"]) == ([gpu], None)
+
+
+@pytest.mark.slow
+def test_batch_norms_of_timm_keep_their_activations_when_they_share_statistics():
+    layers = pytest.importorskip("timm.layers")
+    task = nn.Sequential(nn.Conv2d(3, 4, 1), layers.BatchNormAct2d(4), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4)).eval()
+    clips, parameters = torch.randn(2, 3, 5, 5), list(task.parameters())
+    expected = task(clips)
+    shared = with_shared_statistics(task)
+    assert [isinstance(layer, nn.SyncBatchNorm) for layer in shared] == [False, True, False, True]
+    assert all(a is b for a, b in zip(shared.parameters(), parameters, strict=True))
+    assert torch.equal(shared(clips), expected)

@@ -79,6 +79,37 @@ def test_penalties_by_their_formulas():
     assert ssim(image, other)[0, 0, 0, 0].item() == pytest.approx(expected.item(), abs=1e-4)
 
 
+def test_the_losses_have_the_weights_of_the_published_layers():
+    """Sums over channels and windows at 224 pixels, divided as the project's layers of Caffe divide them."""
+    frames = torch.rand(2, 3, 3, 224, 224, generator=torch.Generator().manual_seed(1))
+    sizes = (7, 14, 28, 56, 112)
+    noise = torch.Generator().manual_seed(2)
+    flows = [torch.randn(2, 2, 2, side, side, generator=noise) for side in sizes]
+    objective, clips = MotionObjective(), 16
+    found = {name: float(term) / clips for name, term in objective(frames, flows).items()}
+    photometric = smoothness = structure = 0.0
+    for weight, flow, side in zip((0.16, 0.08, 0.04, 0.02, 0.01), flows, sizes, strict=True):
+        small = F.interpolate(frames.transpose(1, 2).flatten(0, 1), (side, side), mode="bilinear", antialias=True)
+        small = small.unflatten(0, (2, 3))
+        first, following = small[:, :-1].flatten(0, 1), small[:, 1:].flatten(0, 1)
+        moved = flow.flatten(0, 1) * side / 224
+        warped, inside = warp(following, moved)
+        error = charbonnier(255 * (first - warped), 0.4) * inside
+        photometric += (
+            float(error.sum() / (3 * inside.sum())) / clips
+        )  # N x the sum of a mask of N clips and 30 channels
+        steps = [charbonnier(moved.diff(dim=axis), 0.3).mean(dim=(0, 2, 3)) for axis in (-1, -2)]
+        smoothness += (
+            float(sum(steps).sum()) / 2 * 20 / 30 / clips
+        )  # 20 differences of x and 20 of y, by that mask of 30
+        alike = ssim(first, torch.where(inside, warped, first))
+        windows = -(-(side - 8) // 8) + 1 if side > 8 else 1
+        structure += weight * 30 * windows**2 * float((1 - alike).mean())
+    assert found["photometric"] == pytest.approx(photometric, rel=1e-4)
+    assert found["smoothness"] == pytest.approx(smoothness, rel=1e-4)
+    assert found["ssim"] == pytest.approx(structure, rel=1e-4)
+
+
 def test_a_network_learns_a_shift_from_frames_alone():
     torch.manual_seed(1)
     network, objective = MotionNet(2, 1 / 32), MotionObjective()

@@ -7,7 +7,9 @@ from helpers import small
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models import Classify, Distill, StreamNetwork, frozen_norms, parameter_groups
+from engine.training.optim import create_optimizer, learning_rate
+from engine.training.settings import RunSettings
+from models import Classify, Distill, StreamNetwork, create_model, frozen_norms, parameter_groups
 
 STEM = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
 
@@ -145,3 +147,61 @@ def test_labels_are_smoothed_in_training_alone(task, weight):
     for wrong in (1.0, -0.1):
         with pytest.raises(ValueError, match="--label_smoothing"):
             make(task, wrong)
+
+
+def rates_of(network: nn.Module, multiples: str, begin: int = 0) -> dict[str, tuple[float, float | None]]:
+    """Rate and weight decay of each parameter by name; None where it is that of all."""
+    groups = parameter_groups(network, begin, 1.0, multiples)
+    told = {id(p): (group["lr"], group.get("weight_decay")) for group in groups for p in group["params"]}
+    return {name: told[id(parameter)] for name, parameter in network.named_parameters()}
+
+
+@pytest.mark.parametrize("begin", [0, 1])
+@pytest.mark.parametrize(("multiples", "head"), [("tsn", (1, 2)), ("tsm", (5, 10))])
+def test_kinds_of_parameters_learn_at_the_multiples_of_tsn(multiples, head, begin):
+    flow = create_model("vgg", 2, 5, depth=11, width=1 / 16, batch_norm=True, flow_stack=5)
+    rates = rates_of(flow, multiples, begin)
+    assert rates.pop("features.0.weight") == ((5.0 if not begin else 0.0), None)  # the stem, frozen from stage 1 on
+    assert rates.pop("features.0.bias") == ((10.0 if not begin else 0.0), 0.0)
+    assert rates.pop("fc.6.weight") == (head[0], None)
+    assert rates.pop("fc.6.bias") == (head[1], 0.0)
+    norms = {f"features.{i}" for i, module in enumerate(flow.features) if isinstance(module, nn.BatchNorm2d)}
+    for name, told in rates.items():
+        module, part = name.rsplit(".", 1)
+        learns = 1.0 if not begin or flow.stage_of(name) >= begin else 0.0
+        kind = (1.0, 0.0) if module in norms else (2.0, 0.0) if part == "bias" else (1.0, None)
+        assert told == (learns * kind[0], kind[1]), name
+
+
+def test_the_first_convolution_of_rgb_has_no_multiple_and_without_multiples_groups_are_as_ever():
+    rgb = create_model("vgg", 3, 5, depth=11, width=1 / 16)
+    rates = rates_of(rgb, "tsn")
+    assert (rates["features.0.weight"], rates["features.0.bias"]) == ((1.0, None), (2.0, 0.0))
+    (group,) = parameter_groups(rgb, 0, 0.1)
+    assert group.keys() == {"params", "lr"}
+    assert [id(p) for p in group["params"]] == [id(p) for p in rgb.parameters()]
+    with pytest.raises(ValueError, match="--lr_multiples tsp: is none of off, tsn, tsm"):
+        parameter_groups(rgb, 0, 0.1, "tsp")
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_step_moves_kinds_of_parameters_by_their_multiples_and_the_log_has_the_rate_itself(optimizer):
+    network = create_model("vgg", 2, 5, depth=11, width=1 / 16, flow_stack=5)
+    settings = RunSettings(optimizer=optimizer, learning_rate=0.01, momentum=0.0, dampening=0.0, weight_decay=0.5)
+    made = create_optimizer(parameter_groups(network, 0, 0.01, "tsm"), settings)
+    assert learning_rate(made) == pytest.approx(0.01)
+    before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
+    for parameter in network.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    made.step()
+    for name, multiple, decays in (
+        ("features.0.weight", 5, True),
+        ("features.0.bias", 10, False),
+        ("features.3.weight", 1, True),
+        ("features.3.bias", 2, False),
+        ("fc.6.weight", 5, True),
+        ("fc.6.bias", 10, False),
+    ):
+        moved = before[name] - network.get_parameter(name).detach()
+        step = torch.ones_like(moved) + (0.5 * before[name] if decays else 0)  # AdamW's first step is the sign as well
+        torch.testing.assert_close(moved, 0.01 * multiple * step, rtol=1e-4, atol=1e-6, msg=name)

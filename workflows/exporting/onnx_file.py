@@ -17,7 +17,7 @@ from sts_common.json_text import as_json
 
 from .plan import Export
 from .real_clips import Calibration, as_arrays
-from .tracing import EXAMPLES, any_batch
+from .tracing import EXAMPLES, any_batch, refusal
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
 # In int8; what fuses the logits of several networks stays in float32.
@@ -52,16 +52,19 @@ def as_proto(export: Export) -> Any:
         warnings.filterwarnings(
             "ignore", "# The axis name: batch will not be used", UserWarning
         )  # twice, of two inputs
-        program = torch.onnx.export(
-            deployed,
-            kwargs={"clips": clips},  # a last positional dict would be taken for these
-            dynamo=True,
-            dynamic_shapes=any_batch(clips),
-            input_names=list(clips),
-            output_names=deployed.outputs,
-            opset_version=OPSET,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                deployed,
+                kwargs={"clips": clips},  # a last positional dict would be taken for these
+                dynamo=True,
+                dynamic_shapes=any_batch(clips),
+                input_names=list(clips),
+                output_names=deployed.outputs,
+                opset_version=OPSET,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise refusal("onnx", error) from error
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine

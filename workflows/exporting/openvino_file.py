@@ -25,7 +25,7 @@ from sts_common.json_text import as_json
 from .exact_input import hold_bytes, read_bytes
 from .plan import Export
 from .real_clips import Calibration, as_arrays
-from .tracing import traced
+from .tracing import refusal, traced
 
 RANKED = 32  # clips by which it is known which layers suffer most; each layer is tried on them
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")  # what NNCF puts into int8
@@ -68,7 +68,11 @@ def as_model(export: Export) -> Any:
     openvino, shapes = load_openvino(), export.shapes()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's parts that the converter uses
-        model = openvino.convert_model(traced(replace(export, dtype="float32"), channels_last=False))
+        program = traced(replace(export, dtype="float32"), channels_last=False)
+        try:
+            model = openvino.convert_model(program)
+        except load_openvino("openvino.frontend").OpConversionFailure as error:
+            raise refusal("openvino", error) from error
     for name, result in zip(shapes, model.inputs, strict=True):
         result.get_tensor().set_names({name})
     for name, result in zip(export.deployed().outputs, model.outputs, strict=True):

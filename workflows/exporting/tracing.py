@@ -1,5 +1,6 @@
 """The deployed module as a program of torch, for any number of clips."""
 
+import re
 from typing import Any
 
 import torch
@@ -21,6 +22,18 @@ def traced(export: Export, *, channels_last: bool = True) -> torch.export.Export
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     return program
+
+
+def refusal(name: str, error: Exception) -> ValueError:
+    """Return what is said where a format has not got an operation that a network needs.
+
+    Args:
+        name: A key of `FORMATS`.
+        error: Of its converter, whose message names operations of torch.
+    """
+    missing = ", ".join(sorted(set(re.findall(r"aten\.\w+", str(error)))))
+    reason = f"has no {missing}, which this network computes" if missing else str(error).partition("\n")[0]
+    return ValueError(f"--format {name}: {reason}; choose another format, pt2 takes any network")
 
 
 def any_batch(clips: Clips) -> dict[str, Any]:

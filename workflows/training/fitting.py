@@ -48,6 +48,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     resume: str | Path | None = None,
     resume_anyway: bool = False,
     ft_begin_index: int = 0,
+    lr_multiples: str = "off",
     device: str | torch.device = "auto",
     compile_mode: str = "off",
     columns: Mapping[str, str] = TRAIN_COLUMNS,
@@ -72,6 +73,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
             run, which is refused where there is one of this name.
         resume_anyway: Whether a run goes on though its settings or videos are others now.
         ft_begin_index: First stage that learns, counted from 1, in fine-tuning; 0: all.
+        lr_multiples: Of kinds of parameters, a key of `LR_MULTIPLES`.
         device: "auto", "cpu", "cuda", "cuda:N" or a device.
         compile_mode: A key of `COMPILE`.
         columns: Columns of the training log -> metrics.
@@ -107,6 +109,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     check_results(files, resuming=bool(source))
     options = options_of(chosen, train)
     options |= {"run_name": run_name, "ft_begin_index": ft_begin_index, "compile": compile_mode}
+    options |= {"lr_multiples": lr_multiples}
     info = run_info(model, class_names, recipe, data=describe_data(train, val), options=options)
     model.class_names, model.recipe = info["class_names"], info["recipe"]
     if source:
@@ -115,8 +118,9 @@ def fit(  # noqa: PLR0913 - an interface of keywords
         check_same_options(stored_options(state, options, source), options, source, free=FREE, anyway=resume_anyway)
         take_weights(model, state, source)
     task.to(place)
+    groups = task_groups(task, ft_begin_index, full_rate(chosen, train.batch_size), lr_multiples)
     run = create_run(
-        *(chosen, task, task_groups(task, ft_begin_index, full_rate(chosen, train.batch_size)), len(train)),
+        *(chosen, task, groups, len(train)),
         files=files,
         device=place,
         info=info | {"options": options | {"resume_anyway": resume_anyway}},

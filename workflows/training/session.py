@@ -75,9 +75,9 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
     return Start(opt, pretrained, opt.pretrain_path, False)
 
 
-def task_groups(task: Task, begin_index: int, learning_rate: float) -> Groups:
+def task_groups(task: Task, begin_index: int, learning_rate: float, lr_multiples: str = "off") -> Groups:
     """Return the parameter groups of a task: of its network, see `parameter_groups`, and of its losses."""
-    groups = parameter_groups(task.model.network, begin_index, learning_rate)
+    groups = parameter_groups(task.model.network, begin_index, learning_rate, lr_multiples)
     if learnable := task.loss_parameters():
         groups.append({"params": learnable, "lr": learning_rate})
     return groups

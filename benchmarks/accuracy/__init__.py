@@ -1,0 +1,1 @@
+"""Networks, trainings and tests of the comparison of systems."""

@@ -1,0 +1,132 @@
+"""The networks of the comparison, with the options that they are trained and tested with, and their fusions.
+
+Widths, sides and epochs are those at which a network learns in minutes on one core; no table of a paper has them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from opts import DISTILL, TRAIN
+
+CUBE = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 48 --sample_duration 8 "
+CUBE += "--clip_stride 2 --n_epochs 10"
+# Each feature loss is divided by the teacher's variance, so that a weight means the same at every level.
+TAUGHT = "--modality RGB_Flow --distill_norm variance --distill_warmup 1 --SFS_alpha 2 --review_weight 4 "
+TAUGHT += "--review_mid 32 --dkd_alpha 0.1 --dkd_beta 0.1 --dkd_temperature 2"
+RGB, FLOW = "--modality RGB --only_RGB", "--modality Flow"
+STEPPED = "--test_sampling stepped --num_clips 10"
+HIDDEN = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "
+HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
+MOTION = "--motion alone --learning_rate 0.001 --weight_decay 0.0004 --batch_size 8 --n_epochs 22 --crop fixed "
+MOTION += "--crop_scales 1.0 0.75 0.5"
+PRETRAINED = "--pretrain_path"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A network of the comparison.
+
+    Attributes:
+        reads: At a test; "" of a network that is not tested for classes.
+        train: Options of its training.
+        test: Further options of its test.
+        script: That trains it.
+        begins: Option that names a checkpoint -> the row whose network that is.
+        imagenet: Whether it begins with the weights of ImageNet.
+    """
+
+    reads: str
+    train: str
+    test: str = ""
+    script: str = TRAIN
+    begins: Mapping[str, str] = field(default_factory=dict)
+    imagenet: bool = False
+
+
+class Fusion(NamedTuple):
+    """A fusion of the logits of two rows.
+
+    Attributes:
+        rows: Their names.
+        weights: Of each.
+    """
+
+    rows: tuple[str, str]
+    weights: tuple[float, float] = (1, 1)
+
+
+def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bool) -> dict[str, Row]:
+    """Return the rows of a network of images: of frames and stacks, of three segments, and of encoded segments.
+
+    Args:
+        name: Of the network.
+        network: Its options.
+        tuned: Those of a training that begins with its TSN.
+        classifier: Number of the stage that the classifier is, for `--ft_begin_index`.
+        imagenet: As of `Row`.
+    """
+    tsn, head = f"TSN RGB, {name}", f"TLE first, {name}"
+    clips = f"--segments 3 --sample_duration 3 {tuned}"
+    encoded = f"{RGB} {clips} --consensus tle_sketch --model_args encoding_size=1024"
+    return {
+        f"frame, {name}": Row("RGB", f"{RGB} {network}", STEPPED, imagenet=imagenet),
+        f"stack, {name}": Row("flow", f"{FLOW} {network} --model_args flow_stack=10", STEPPED, imagenet=imagenet),
+        tsn: Row("RGB", f"{RGB} {network} --sample_duration 3", f"{STEPPED} --sample_duration 1", imagenet=imagenet),
+        f"TSN flow, {name}": Row(
+            "flow",
+            f"{FLOW} {network} --sample_duration 15 --model_args flow_stack=5",
+            f"{STEPPED} --sample_duration 5",
+            imagenet=imagenet,
+        ),
+        head: Row("", f"{encoded} --ft_begin_index {classifier}", begins={PRETRAINED: tsn}),
+        f"TLE, {name}": Row(
+            "RGB",
+            f"{RGB} {clips} --ft_begin_index 0",
+            "--test_sampling segments --num_clips 3",
+            begins={PRETRAINED: head},
+        ),
+    }
+
+
+ROWS = {
+    "MotionNet": Row("", f"{HIDDEN} {MOTION}"),
+    "RGB, 3D": Row("RGB", f"{RGB} {CUBE}"),
+    "Flow, 3D": Row("flow", f"{FLOW} {CUBE}"),
+    "SFS, 3D": Row("RGB", f"{TAUGHT} {CUBE}", script=DISTILL, begins={"--resume_path1": "Flow, 3D"}),
+    **images(
+        "ResNet-18",
+        "--model resnet2d --model_depth 18 --width 0.25 --sample_size 64 --n_epochs 10",
+        tuned="--sample_size 64 --n_epochs 3 --learning_rate 0.0005",
+        classifier=5,
+        imagenet=False,
+    ),
+    "Hidden Two-Stream": Row(
+        "RGB",
+        f"{RGB} --sample_size 64 --sample_duration 11 --motion joint --ft_begin_index 0 --n_epochs 5 "
+        "--learning_rate 0.001",
+        begins={PRETRAINED: "MotionNet", "--temporal_path": "stack, ResNet-18"},
+    ),
+    **images(
+        "Lite0",
+        "--model timm:tf_efficientnet_lite0 --sample_size 64 --n_epochs 4 --learning_rate 0.001",
+        tuned="--sample_size 64 --n_epochs 2 --learning_rate 0.0003",
+        classifier=6,
+        imagenet=True,
+    ),
+}
+FUSIONS = {
+    "STS-Net, 3D": Fusion(("RGB, 3D", "SFS, 3D")),
+    "RGB + Flow, 3D": Fusion(("RGB, 3D", "Flow, 3D")),
+    "very deep two-stream, ResNet-18": Fusion(("frame, ResNet-18", "stack, ResNet-18"), (1, 2)),
+    "TSN, ResNet-18": Fusion(("TSN RGB, ResNet-18", "TSN flow, ResNet-18"), (1, 1.5)),
+    "TLE + TSN flow, ResNet-18": Fusion(("TLE, ResNet-18", "TSN flow, ResNet-18")),
+    "frame + Hidden Two-Stream, ResNet-18": Fusion(("frame, ResNet-18", "Hidden Two-Stream")),
+    "very deep two-stream, Lite0": Fusion(("frame, Lite0", "stack, Lite0"), (1, 2)),
+    "TSN, Lite0": Fusion(("TSN RGB, Lite0", "TSN flow, Lite0"), (1, 1.5)),
+    "TLE + TSN flow, Lite0": Fusion(("TLE, Lite0", "TSN flow, Lite0")),
+    "TSN RGB, Lite0 + Hidden Two-Stream": Fusion(("TSN RGB, Lite0", "Hidden Two-Stream")),
+    "TSN RGB, Lite0 + SFS, 3D": Fusion(("TSN RGB, Lite0", "SFS, 3D")),
+    "SFS, 3D + TSN flow, ResNet-18": Fusion(("SFS, 3D", "TSN flow, ResNet-18")),
+    "SFS, 3D + TSN flow, Lite0": Fusion(("SFS, 3D", "TSN flow, Lite0")),
+}

@@ -1,0 +1,110 @@
+"""Trainings and tests of the rows by the commands' own functions, in this process."""
+
+import re
+import shutil
+import time
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import STS_train
+import test_two_stream
+import train
+from demo import weights
+from opts import DISTILL, FUSED, TRAIN, parse_opts
+
+from .motion import measure_motion
+from .rows import ROWS, Fusion, Row
+
+COMMON = "--batch_size 16 --optimizer adamw --learning_rate 0.002 --weight_decay 0.01 --lr_schedule onecycle "
+COMMON += "--checkpoint 1000"
+QUICK = "--n_epochs 1 --batch_size 4"
+MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
+    TRAIN: train.main,
+    DISTILL: STS_train.main,
+    FUSED: test_two_stream.main,
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where data and results are.
+
+    Attributes:
+        frames: Frames and flow.
+        labels: Official lists.
+        dataset: A key of `DATASETS`.
+        split: 1, 2 or 3.
+        folder: For networks and scores.
+        quick: Whether an epoch does.
+    """
+
+    frames: Path
+    labels: Path
+    dataset: str
+    split: int
+    folder: Path
+    quick: bool = False
+
+    def options(self, row: Row) -> str:
+        """Return the options of a row's training."""
+        return " ".join([COMMON, row.train, *([QUICK] if self.quick else [])])
+
+    def place(self, name: str, seed: int) -> Path:
+        """Return the folder of a row."""
+        return self.folder / f"seed{seed}" / re.sub(r"\W+", "_", name).lower()
+
+    def scores(self, name: str, seed: int) -> Path:
+        """Return the score file of a row or a fusion."""
+        return self.place(name, seed).with_suffix(".npz")
+
+    def run_row(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
+        """Train a row and test it; returns "seconds" of CPU time in training, and its accuracies or "motion"."""
+        row, folder = ROWS[name], self.place(name, seed)
+        shutil.rmtree(folder, ignore_errors=True)  # what was stopped
+        words = [*self.options(row).split(), "--manual_seed", str(seed), "--result_path", str(folder)]
+        for option, other in row.begins.items():
+            words += [option, str(weights(self.place(other, seed)))]
+        if row.imagenet:
+            words += ["--init", str(imagenet)]
+        start = time.process_time()
+        self.call(row.script, words)
+        result: dict[str, Any] = {"seconds": time.process_time() - start}
+        file = weights(folder)
+        if "--motion alone" in row.train:
+            data = self.frames, self.labels
+            result["motion"] = measure_motion(file, *data, dataset=self.dataset, split=self.split, seed=seed)
+        if not row.reads:
+            return result
+        start = time.process_time()
+        stream = ["--stream", f"{self.place(name, seed).name}={file}", *(["--only_RGB"] if row.reads == "RGB" else [])]
+        tested = self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(self.scores(name, seed))])
+        return result | accuracies(tested) | {"test_seconds": time.process_time() - start}
+
+    def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
+        """Fuse the scores of two rows; returns the accuracies."""
+        files = [str(self.scores(row, seed)) for row in fusion.rows]
+        words = ["--scores", *files, "--fusion_weights", *map(str, fusion.weights), "--log", "0"]
+        opt = parse_opts([*words, "--scores_path", str(self.scores(name, seed))], FUSED)
+        return accuracies(test_two_stream.main(opt))
+
+    def call(self, script: str, words: list[str]) -> Mapping[str, float]:
+        """Run a command on the data, without loader processes, on the CPU."""
+        data = ["--dataset", self.dataset, "--split", str(self.split), "--annotation_path", str(self.labels)]
+        words = [*data, "--frame_dir", str(self.frames), "--n_workers", "0", "--device", "cpu", *words]
+        print("\n$ python", script, *words, flush=True)  # noqa: T201 - as one would type it
+        return MAINS[script](parse_opts(words, script))
+
+    def videos(self, name: str, seed: int) -> int:
+        """Count the videos of a test."""
+        with np.load(self.scores(name, seed)) as saved:
+            return len(saved["label"])
+
+
+def accuracies(tested: Mapping[str, float]) -> dict[str, float]:
+    """Return what a row keeps of a test's result."""
+    return {name: tested[name] for name in ("top1", "mean_class")}

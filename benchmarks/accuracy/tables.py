@@ -1,0 +1,44 @@
+"""Tables of the comparison."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import Any
+
+from benchmarks.common.report import Record, markdown
+
+
+def table(record: Record) -> str:
+    """Tabulate accuracies, mean over seeds with that of each, and the CPU time of a training."""
+    data, where = record["data"], record["environment"]
+    title = (
+        f"{data['dataset']} split {data['split']}, {data['videos']} test videos; {where['cpu']}, torch {where['torch']}"
+    )
+    names = list(dict.fromkeys(row["name"] for row in record["rows"] if "top1" in row))
+    cells = [cells_of(name, [row for row in record["rows"] if row["name"] == name]) for name in names]
+    return f"{title}\n\n" + markdown(["system", "reads", "top-1", "of each seed", "mean class", "CPU minutes"], cells)
+
+
+def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Return a line of the table, from its row of every seed."""
+    accuracies = [100 * row["top1"] for row in rows]
+    minutes = [row["seconds"] / 60 for row in rows if "seconds" in row]
+    return [
+        name,
+        rows[0]["reads"],
+        f"{mean(accuracies):.1f}",
+        ", ".join(f"{value:.1f}" for value in accuracies),
+        f"{100 * mean(row['mean_class'] for row in rows):.1f}",
+        f"{mean(minutes):.1f}" if minutes else "",
+    ]
+
+
+def motion_table(record: Record) -> str:
+    """Tabulate errors of flow, means over seeds; empty if there are none."""
+    measured = [row["motion"] for row in record["rows"] if "motion" in row]
+    if not measured:
+        return ""
+    cells = [
+        [name, *(f"{mean(seed[kind][name] for seed in measured):.3f}" for kind in ("photometric", "px"))]
+        for name in measured[0]["px"]
+    ]
+    return markdown(["flow of", "photometric loss", "px to TV-L1"], cells)
