@@ -55,7 +55,7 @@ def main(opt: Namespace) -> dict[str, float]:
     own = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
         tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
-    check_data(opt, state, source, stream, names if resuming and classes else None)
+    check_data(opt, state, source, stream, names if (resuming or opt.keep_classifier) and classes else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)

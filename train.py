@@ -36,7 +36,7 @@ def main(opt: Namespace) -> dict[str, float]:
     model = start_stream(opt, stream, state, source, len(names), resuming=resuming)
     if opt.temporal_path and not resuming:
         start_temporal(model, checkpoint.load(opt.temporal_path), opt.temporal_path)
-    check_data(opt, state, source, stream, names if resuming and learns_classes else None)
+    check_data(opt, state, source, stream, names if (resuming or opt.keep_classifier) and learns_classes else None)
 
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine)

@@ -109,9 +109,9 @@ def start_stream(
 ) -> StreamNetwork:
     """Build the network that a training run begins with.
 
-    Resuming, it is the checkpoint's. With any other checkpoint it is the checkpoint's with a fresh classifier
-    of `--n_finetune_classes` outputs, and without one a random network of `--n_classes` outputs; where these
-    are not given, one output per label.
+    Resuming, it is the checkpoint's. With any other checkpoint it is the checkpoint's with a fresh classifier of
+    `--n_finetune_classes` outputs, or its own with `--keep_classifier`, and without one a random network of
+    `--n_classes` outputs; where these are not given, one output per label.
 
     Args:
         opt: Options.
@@ -141,7 +141,11 @@ def start_stream(
     own = Namespace(**vars(opt) | {"given": {*getattr(opt, "given", ())} - {*Segments._fields}})  # as it was trained
     model = load_stream(own, stream, pretrained, source, opt.n_classes)
     divide_anew(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
-    model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
+    if not getattr(opt, "keep_classifier", False):
+        model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))
+    elif model.num_classes != num_labels:
+        there = counted(model.num_classes, "class")
+        raise ValueError(f"{source}: {there}, but the annotation has {num_labels}: leave out --keep_classifier")
     return model
 
 

@@ -14,6 +14,8 @@ def check_start(opt: Namespace) -> None:
     """
     if opt.init != RANDOM and opt.pretrain_path:
         raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
+    if opt.keep_classifier and (not opt.pretrain_path or opt.n_finetune_classes):
+        raise ValueError("--keep_classifier needs --pretrain_path, and no --n_finetune_classes")
     if opt.motion != "off" and opt.compile != "off":
         raise ValueError(f"--motion {opt.motion}: its losses look into the network while it runs; leave out --compile")
     if opt.freeze_affine and not (opt.partial_BN or opt.freeze_BN):

@@ -79,6 +79,13 @@ def add_weights_options(table: OptionTable) -> None:
         help="checkpoint to fine-tune",
     )
     add(
+        "--keep_classifier",
+        role="run",
+        scripts=TRAINING,
+        action="store_true",
+        help="with --pretrain_path of the same classes: go on with its classifier, as from 8 frames to 16",
+    )
+    add(
         "--temporal_path",
         role="run",
         scripts=(TRAIN,),

@@ -150,6 +150,23 @@ def test_fine_tuning_moves_only_what_it_should(trained, hmdb51, tmp_path, caplog
     assert one(tmp_path, "PreKin_*_train_*.log").read_text().splitlines()[1].split("\t")[-1] == "0.1"
 
 
+def test_a_classifier_of_the_same_classes_may_be_kept(trained, own_hmdb51, hmdb51, tmp_path, capsys):
+    words = ["--pretrain_path", str(trained["rgb"]), "--ft_begin_index", "0", "--learning_rate", "1e-9"]
+    before = checkpoint.load(trained["rgb"])["state_dict"]["fc.weight"]
+    after = []
+    for name, more in {"kept": ["--keep_classifier", "--sample_duration", "16"], "fresh": []}.items():
+        train.main(parse_opts([*data_words(hmdb51, tmp_path / name), *words, *more]))
+        after.append(checkpoint.load(one(tmp_path / name, "PreKin_*varLR1.pth"))["state_dict"]["fc.weight"])
+    assert torch.allclose(after[0], before, atol=1e-6)
+    assert not torch.allclose(after[1], before, atol=1e-2)
+    with pytest.raises(ValueError, match="3 classes, but the annotation has 2: leave out --keep_classifier"):
+        train.main(parse_opts([*data_words(own_hmdb51, tmp_path / "other"), *words, "--keep_classifier"]))
+    for wrong in ([], [*words, "--n_finetune_classes", "3"]):
+        with pytest.raises(SystemExit):
+            parse_opts([*wrong, "--keep_classifier"])
+        assert "--keep_classifier needs --pretrain_path, and no --n_finetune_classes" in capsys.readouterr().err
+
+
 def test_without_freeze_bn_statistics_move_as_published(trained, hmdb51, tmp_path):
     words = [*data_words(hmdb51, tmp_path), "--pretrain_path", str(trained["rgb"])]
     train.main(parse_opts([*words, "--ft_begin_index", "5"]))
