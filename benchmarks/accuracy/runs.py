@@ -18,7 +18,7 @@ from demo import weights
 from opts import DISTILL, FUSED, TRAIN, parse_opts
 
 from .motion import measure_motion
-from .rows import ROWS, Fusion, Row
+from .rows import Fusion, Row
 
 COMMON = "--batch_size 16 --optimizer adamw --learning_rate 0.002 --weight_decay 0.01 --lr_schedule onecycle "
 COMMON += "--checkpoint 1000"
@@ -35,6 +35,7 @@ class Bench:
     """Where data and results are.
 
     Attributes:
+        rows: Of the comparison.
         frames: Frames and flow.
         labels: Official lists.
         dataset: A key of `DATASETS`.
@@ -43,6 +44,7 @@ class Bench:
         quick: Whether an epoch does.
     """
 
+    rows: Mapping[str, Row]
     frames: Path
     labels: Path
     dataset: str
@@ -64,7 +66,7 @@ class Bench:
 
     def run_row(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
         """Train a row and test it; returns "seconds" of CPU time in training, and its accuracies or "motion"."""
-        row, folder = ROWS[name], self.place(name, seed)
+        row, folder = self.rows[name], self.place(name, seed)
         shutil.rmtree(folder, ignore_errors=True)  # what was stopped
         words = [*self.options(row).split(), "--manual_seed", str(seed), "--result_path", str(folder)]
         for option, other in row.begins.items():

@@ -1,20 +1,24 @@
 """The comparison of systems trains what its rows need, keeps what is finished, and tabulates means over seeds."""
 
+import importlib.util
 import json
 
 import pytest
 from helpers import write_hmdb51
 
-from benchmarks import systems
+from benchmarks import study, systems
+from benchmarks.accuracy import study_rows
+from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import Bench
 from benchmarks.accuracy.tables import motion_table, table
+from opts import parse_opts
 
 
 def test_rows_come_after_those_whose_networks_they_begin_with():
-    assert systems.with_needed(["TLE, ResNet-18"]) == ["TSN RGB, ResNet-18", "TLE first, ResNet-18", "TLE, ResNet-18"]
+    assert with_needed(["TLE, ResNet-18"], ROWS) == ["TSN RGB, ResNet-18", "TLE first, ResNet-18", "TLE, ResNet-18"]
     names = list(ROWS)
-    assert systems.with_needed(names) == names
+    assert with_needed(names, ROWS) == names
     assert all(names.index(other) < names.index(name) for name in names for other in ROWS[name].begins.values())
     assert {row for fusion in FUSIONS.values() for row in fusion.rows} <= {n for n in names if ROWS[n].reads}
 
@@ -45,8 +49,8 @@ def test_tables_have_means_over_seeds():
 def test_a_file_of_something_else_is_not_gone_on_with(tmp_path):
     (tmp_path / "out.json").write_text("[1]")
     with pytest.raises(ValueError, match=r"out\.json: is not of this script; name another file"):
-        systems.finished_rows(tmp_path / "out.json")
-    assert systems.finished_rows(tmp_path / "none.json") == []
+        finished_rows(tmp_path / "out.json")
+    assert finished_rows(tmp_path / "none.json") == []
 
 
 @pytest.mark.slow
@@ -64,3 +68,27 @@ def test_a_row_is_trained_once_and_fused_with_others(tmp_path, monkeypatch, caps
     monkeypatch.setattr(Bench, "run_row", lambda *_: pytest.fail("trained again"))
     assert systems.main(opt)["rows"] == record["rows"]
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == record["rows"]
+
+
+def test_networks_of_the_study_are_the_options_of_its_rows():
+    assert study_rows.options_of("resnet2d,depth=18,width=0.25,temporal=tam,blend_frames=5") == (
+        "--model resnet2d --model_depth 18 --width 0.25 --model_args temporal=tam blend_frames=5"
+    )
+    assert study_rows.options_of("resnet,no_max_pool=on") == "--model resnet --no_max_pool"
+    assert len(study_rows.NETWORKS) >= 8
+    for row in study_rows.ROWS.values():
+        parse_opts([*row.train.split(), *(f"{option}=x.pth" for option in row.begins)], row.script)
+
+
+@pytest.mark.slow
+def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
+    data = write_hmdb51(tmp_path / "data", train=4)
+    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
+    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seconds", "0.01"]
+    record = study.main(study.parse_args([*words, "--rows", "RGB, TSM", "SFS, TSM"]))
+    names = ["RGB, TSM, ResNet-18", "Flow, I3D-ResNet-18", "SFS, TSM, ResNet-18", "RGB + SFS, TSM, ResNet-18"]
+    assert [row["name"] for row in record["rows"]] == names
+    assert list(record["costs"]) == ["TSM, ResNet-18"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| TSM, ResNet-18 |")]
+    assert len([cell for cell in line.split("|") if cell.strip()]) == 6  # no flow network of this family
+    assert (tmp_path / "out.png").exists() == (importlib.util.find_spec("matplotlib") is not None)

@@ -1,0 +1,93 @@
+"""Rows that are trained, tested and fused one after the other, of which those that are finished are kept."""
+
+import json
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common.report import Record, check_least, choose, environment
+from datasets import DATASETS
+from sts_common.json_text import as_json
+
+from .rows import Fusion, Row
+from .runs import Bench
+
+
+def add_options(parser: ArgumentParser, folder: str) -> None:
+    """Add the options of a comparison; networks and scores lie in `folder` unless another one is given."""
+    add = parser.add_argument
+    add("--frame_dir", required=True, type=Path, help="frames and TV-L1 flow")
+    add("--annotation_path", required=True, type=Path, help="official lists")
+    add("--dataset", default="HMDB51", choices=DATASETS, help="whose lists they are like")
+    add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
+    add("--folder", default=folder, type=Path, help="for networks and scores")
+    add("--seeds", default=[1, 2], type=int, nargs="+", help="of the trainings")
+    add("--rows", default=[], nargs="*", metavar="TEXT", help="those whose names hold one of these, and what they need")
+    add("--quick", action="store_true", help="an epoch of each, which learns nothing")
+
+
+def compare(
+    opt: Namespace,
+    rows: Mapping[str, Row],
+    fusions: Mapping[str, Fusion],
+    imagenet_weights: Callable[[Path], Path] | None = None,
+) -> Record:
+    """Train and test what is missing, row by row, and fuse; the JSON is written after each.
+
+    Args:
+        opt: See `add_options`, and "out".
+        rows: Of the comparison.
+        fusions: Of rows that are there.
+        imagenet_weights: Writes the weights that some rows begin with into a folder, and returns the file.
+    """
+    check_least(opt, seeds=0)
+    names = with_needed(choose(rows, opt.rows, "no row's name"), rows)
+    folder = opt.folder.resolve()
+    bench = Bench(rows, opt.frame_dir, opt.annotation_path, opt.dataset, opt.split, folder, opt.quick)
+    begins = imagenet_weights and any(rows[name].imagenet for name in names)
+    imagenet = imagenet_weights(folder) if begins and imagenet_weights else None
+    kept = {(row["name"], row["seed"]): row for row in finished_rows(opt.out)}
+    order = [*rows, *fusions]
+    for seed in opt.seeds:
+        for name in names:
+            about = {"name": name, "seed": seed, "reads": rows[name].reads, "options": bench.options(rows[name])}
+            before = kept.get((name, seed), {})
+            if before | about != before or not bench.place(name, seed).is_dir():
+                kept[name, seed] = about | bench.run_row(name, seed, imagenet)
+                keep(opt.out, bench, list(kept.values()), order)
+    for seed in opt.seeds:
+        for name, fusion in fusions.items():
+            if all((row, seed) in kept for row in fusion.rows):
+                reads = "flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
+                about = {"name": name, "seed": seed, "reads": "RGB, flow" if reads == "flow" else reads}
+                kept[name, seed] = about | bench.fuse(name, fusion, seed)
+    return keep(opt.out, bench, list(kept.values()), order)
+
+
+def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
+    """Return rows with those whose networks they begin with, each after them."""
+    needed = [other for name in names for other in with_needed(list(rows[name].begins.values()), rows)]
+    return [name for name in rows if name in {*names, *needed}]
+
+
+def finished_rows(out: Path) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run's JSON; ValueError if it is of something else."""
+    if not out.is_file():
+        return []
+    try:
+        return [row for row in json.loads(out.read_text("utf-8"))["rows"] if "options" in row]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"--out {out}: is not of this script; name another file") from error
+
+
+def keep(out: Path, bench: Bench, rows: list[dict[str, Any]], order: Sequence[str]) -> Record:
+    """Write the JSON in the order of the table, and return the record."""
+    rows.sort(key=lambda row: (order.index(row["name"]), row["seed"]))
+    scored = next((row for row in rows if "top1" in row), None)
+    videos = bench.videos(scored["name"], scored["seed"]) if scored else 0
+    data = {"dataset": bench.dataset, "split": bench.split, "videos": videos}
+    record: Record = {"environment": environment(), "data": data, "quick": bench.quick, "rows": rows}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(as_json(record, indent=1) + "\n", "utf-8")
+    return record

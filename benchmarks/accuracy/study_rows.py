@@ -1,0 +1,62 @@
+"""Networks of unlike families under one protocol: each on RGB and on flow, and students of one flow teacher."""
+
+from opts import DISTILL
+
+from .rows import FLOW, RGB, TAUGHT, Fusion, Row
+
+# Name -> the network as `sts info` takes it; a quarter of the published widths, which one core trains in minutes.
+NETWORKS = {
+    "I3D": "i3d,width=0.25",
+    "S3D": "s3d,width=0.25",
+    "I3D-ResNet-18": "i3d_resnet,depth=18,width=0.25",
+    "S3D-ResNet-18": "s3d_resnet,depth=18,width=0.25",
+    "ResNet3D-18": "resnet,depth=18,width=0.25,no_max_pool=on",
+    "R(2+1)D-18": "resnet2p1d,depth=18,width=0.25,no_max_pool=on",
+    "C3D": "c3d,width=0.25",
+    "TSN, ResNet-18": "resnet2d,depth=18,width=0.25",
+    "TAM, ResNet-18": "resnet2d,depth=18,width=0.25,temporal=tam",
+    "TSM, ResNet-18": "resnet2d,depth=18,width=0.25,temporal=tsm",
+}
+FRAMES, SIDE = 8, 64
+PROTOCOL = f"--sample_duration {FRAMES} --sample_size {SIDE} --train_sampling segments --val_sampling segment_centers "
+PROTOCOL += "--n_epochs 10"
+TEST = "--test_sampling segments --num_clips 3"
+TEACHER = "I3D-ResNet-18"
+STUDENTS = ("TSM, ResNet-18", "S3D", "R(2+1)D-18")  # of other families than their teacher
+LOSSES = f"{TAUGHT} --distill mse dkd --project auto"  # which compare the pooled vectors and logits of any two families
+FLAGS = ("no_max_pool",)
+OPTIONS = {"depth": "--model_depth", "width": "--width"}
+
+
+def options_of(network: str) -> str:
+    """Return the options of a network in words such as "resnet,depth=18,no_max_pool=on"."""
+    name, *pairs = network.split(",")
+    words, further = ["--model", name], []
+    for key, value in (pair.split("=") for pair in pairs):
+        if key in FLAGS:
+            words.append(f"--{key}")
+        elif key in OPTIONS:
+            words += [OPTIONS[key], value]
+        else:
+            further.append(f"{key}={value}")
+    return " ".join([*words, *(["--model_args", *further] if further else [])])
+
+
+ROWS = {
+    **{f"RGB, {name}": Row("RGB", f"{RGB} {PROTOCOL} {options_of(net)}", TEST) for name, net in NETWORKS.items()},
+    **{f"Flow, {name}": Row("flow", f"{FLOW} {PROTOCOL} {options_of(net)}", TEST) for name, net in NETWORKS.items()},
+    **{
+        f"SFS, {name}": Row(
+            "RGB",
+            f"{LOSSES} {PROTOCOL} {options_of(NETWORKS[name])}",
+            TEST,
+            script=DISTILL,
+            begins={"--resume_path1": f"Flow, {TEACHER}"},
+        )
+        for name in STUDENTS
+    },
+}
+FUSIONS = {
+    **{f"RGB + Flow, {name}": Fusion((f"RGB, {name}", f"Flow, {name}")) for name in NETWORKS},
+    **{f"RGB + SFS, {name}": Fusion((f"RGB, {name}", f"SFS, {name}")) for name in STUDENTS},
+}

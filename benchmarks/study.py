@@ -1,0 +1,98 @@
+"""Accuracy of 2D and 3D families under one protocol, against what they cost: one table and one picture.
+
+After Chen et al. (CVPR 2021, https://arxiv.org/abs/2010.11757), at a size that a core trains: each family on RGB and on
+flow, fused, and students of other families than their flow teacher. What is finished is kept in --out, row by row:
+the same command goes on after an interruption, and with further --seeds.
+
+    OMP_NUM_THREADS=1 python benchmarks/study.py --frame_dir dataset/JHMDB --annotation_path dataset/JHMDB_labels
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.study_rows import FRAMES, FUSIONS, NETWORKS, ROWS, SIDE
+from benchmarks.accuracy.tables import table
+from benchmarks.common.report import Record, build_parser, markdown, publish
+from engine.command import cli
+from workflows.measuring.model_info import GIGA, MEGA, model_info
+from workflows.shared.plots import new_figure, save
+
+CLASSES = 51
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse the options of this script."""
+    parser = build_parser("study", __doc__)
+    add_options(parser, "results/study")
+    parser.add_argument("--seconds", default=1.0, type=float, help="of each measurement of speed")
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> Record:
+    """Train and test what is missing, measure costs, print the tables, draw the picture, write the JSON."""
+    record = compare(opt, ROWS, FUSIONS)
+    trained = {row["name"] for row in record["rows"]}
+    costs = {
+        name: model_info(words, num_classes=CLASSES, frames=FRAMES, size=SIDE, measure=["float32"], seconds=opt.seconds)
+        for name, words in NETWORKS.items()
+        if f"RGB, {name}" in trained
+    }
+    record["costs"] = costs
+    draw(record, costs, opt.out.with_suffix(".png"))
+    return publish(opt.out, record, table(record), costs_table(record, costs))
+
+
+def accuracy_of(record: Record, name: str) -> float | None:
+    """Return the mean top-1 accuracy of a row over the seeds in percent, None if it is not there."""
+    found = [100 * row["top1"] for row in record["rows"] if row["name"] == name]
+    return mean(found) if found else None
+
+
+def costs_table(record: Record, costs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Tabulate each family: what a clip costs, and its accuracies."""
+    heads = ["family", "parameters, M", "multiply-adds, G", "clips/s of a core", "RGB", "Flow", "RGB + Flow", "SFS"]
+    lines = [
+        [
+            name,
+            f"{cost['parameters'] / MEGA:.2f}",
+            f"{cost['multiply_adds'] / GIGA:.3f}",
+            f"{cost['clips_per_second']['float32']:.1f}",
+            *(shown(accuracy_of(record, f"{kind}, {name}")) for kind in ("RGB", "Flow", "RGB + Flow", "SFS")),
+        ]
+        for name, cost in costs.items()
+    ]
+    return markdown(heads, lines)
+
+
+def shown(accuracy: float | None) -> str:
+    """Format an accuracy in percent."""
+    return "" if accuracy is None else f"{accuracy:.1f}"
+
+
+def draw(record: Record, costs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw RGB accuracy against multiply-adds and against clips per second; nothing without matplotlib."""
+    figure = new_figure(10, 4)
+    if figure is None:
+        return
+    scales = {
+        "multiply-adds of a clip, G": [cost["multiply_adds"] / GIGA for cost in costs.values()],
+        "clips per second of a core": [cost["clips_per_second"]["float32"] for cost in costs.values()],
+    }
+    accuracies = [accuracy_of(record, f"RGB, {name}") for name in costs]
+    for axes, (label, values) in zip(figure.subplots(1, 2), scales.items(), strict=True):
+        axes.scatter(values, accuracies)
+        for name, x, y in zip(costs, values, accuracies, strict=True):
+            axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel=label, ylabel="top-1 of RGB, %", xscale="log", ylim=(0, None))
+    save(figure, path)
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)
