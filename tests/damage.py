@@ -342,7 +342,7 @@ def tables(root: Path) -> Iterator[Case]:
     def look_up() -> None:
         manifest = read_manifest(root)
         assert manifest is not None
-        assert all(facts.folder.is_relative_to(root) for facts in manifest.located.values())
+        assert all(Path(facts.folder).is_relative_to(root) for facts in manifest.located.values())
 
     for kind, damage in of_text_files():
         yield damaged(root / MANIFEST, kind, damage, look_up)

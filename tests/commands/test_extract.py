@@ -303,7 +303,7 @@ def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source
 @pytest.mark.slow
 def test_workers_end_with_a_killed_parent(source, target):
     for name in ("a.avi", "b.avi"):
-        write_avi(source / "run" / name, np.zeros((200, 40, 48, 3), np.uint8))  # longer than a kill takes
+        write_avi(source / "run" / name, np.zeros((1500, 40, 48, 3), np.uint8))  # longer than a kill takes
     slowly = ("--workers=2", "--backend=opencv")
     process = script("extract_frames_flows.py", source, target, 0, 9, 0, *slowly, start_new_session=True)
     with process:
