@@ -109,9 +109,15 @@ def quantised(model: Any, calibration: Calibration) -> Any:
 
 @contextmanager
 def without_advice() -> Iterator[None]:
-    """Silence advice to users of onnxruntime's tools."""
-    logging.disable(logging.WARNING)
+    """Silence advice to users of onnxruntime's tools, which is logged at the root and nowhere else."""
+    root = logging.getLogger()
+    root.addFilter(is_no_advice)
     try:
         yield
     finally:
-        logging.disable(logging.NOTSET)
+        root.removeFilter(is_no_advice)
+
+
+def is_no_advice(record: logging.LogRecord) -> bool:
+    """Return whether a record is more than a warning."""
+    return record.levelno > logging.WARNING
