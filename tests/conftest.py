@@ -1,4 +1,3 @@
-import logging
 import os
 from pathlib import Path
 
@@ -68,7 +67,6 @@ def words(hmdb51, tmp_path) -> list[str]:
 def seed():
     torch.manual_seed(0)
     yield
-    logging.disable(logging.NOTSET)  # what others look for in the log must not depend on who came before
     torch.set_flush_denormal(False)  # what scripts switch on, and hypothesis refuses to work with
     torch.use_deterministic_algorithms(False)
     torch.backends.cudnn.deterministic = False

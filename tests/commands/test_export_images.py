@@ -1,6 +1,7 @@
 """Networks of images, of segments and of estimated flow as exported files: the networks' scores, or one line."""
 
 import importlib.util
+import logging
 
 import pytest
 import torch
@@ -67,9 +68,11 @@ def test_files_give_the_scores_of_the_networks(kind, name, tmp_path):
 
 @pytest.mark.slow
 def test_openvino_computes_no_tensor_sketch_and_leaves_no_file(tmp_path):
+    level = logging.getLogger().level
     with pytest.raises(ValueError, match=r"^--format openvino: has no .*aten\._fft_r2c.*choose another format[^\n]*$"):
         written("openvino", "tle_sketch", tmp_path)
     assert list(tmp_path.iterdir()) == []
+    assert logging.getLogger().level == level  # of all that is logged
 
 
 def test_a_converter_that_lacks_operations_is_one_line():

@@ -66,6 +66,7 @@ def describe_openvino(path: Path, more: Mapping[str, Any]) -> None:
 def as_model(export: Export) -> Any:
     """Convert the deployed module, in float32, to a graph whose inputs and results have their names."""
     openvino, shapes = load_openvino(), export.shapes()
+    root, level = logging.getLogger(), logging.getLogger().level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's parts that the converter uses
         program = traced(replace(export, dtype="float32"), channels_last=False)
@@ -73,6 +74,8 @@ def as_model(export: Export) -> Any:
             model = openvino.convert_model(program)
         except load_openvino("openvino.frontend").OpConversionFailure as error:
             raise refusal("openvino", error) from error
+        finally:
+            root.setLevel(level)  # which a converter that fails leaves at errors alone
     for name, result in zip(shapes, model.inputs, strict=True):
         result.get_tensor().set_names({name})
     for name, result in zip(export.deployed().outputs, model.outputs, strict=True):
