@@ -22,8 +22,8 @@ SUBSETS = ("test", "train")  # queries, and what is looked through
 def main(opt: Namespace) -> dict[int, float]:
     """Print the accuracies, write them beside the features; return them by k, in [0, 1]."""
     opt, source = build_feature_source(opt, opt.feature)
-    stem = Path(opt.features) if opt.features else naming.single_test_file(opt).with_suffix("")
-    stem = stem if opt.features else stem.with_name(f"{stem.name}_retrieval_{opt.feature}")
+    test = naming.single_test_file(opt)
+    stem = Path(opt.features or test.with_name(f"{test.stem}_retrieval_{opt.feature}"))
     queries, gallery = (source.read(subset, stem.with_name(f"{stem.name}_{subset}.npz")) for subset in SUBSETS)
     found = retrieve(queries, gallery, opt.ranks)
     if is_main():

@@ -22,10 +22,10 @@ from .weights import load_weights, strip_prefix, weights_of
 
 MOTION = ("off", "alone", "joint")
 TOLERANCE = 1e-3  # grey levels, by which float32 moves a mean
-JOINT = (
-    8  # clips of a batch where motion and classes are learnt together, as published, by which all losses are divided
-)
-JOINT_SSIM = 0.1  # of the weights that SSIM has alone, likewise
+# As published where motion and classes are learnt together: clips of a batch, by which all losses of motion are
+# divided, and the part that SSIM has of the weights that it has alone.
+JOINT = 8
+JOINT_SSIM = 0.1
 
 
 class MotionPass:

@@ -14,44 +14,16 @@ from workflows.measuring.model_zoo import as_page, counted_cells, entries, info_
 
 PAGE = (Path(__file__).parents[2] / "docs" / "model_zoo.md").read_text("utf-8")
 SMALL = "resnet,depth=10,width=0.0625"
+
+
 # Parameters with 87 classes, and billions of multiply-adds of the convolutions for 8 frames at 224, without and with
-# steps along time, as IBM's study publishes them.
-STUDY = {
-    "googlenet": (5_689_079, 11.979, None),
-    "googlenet,temporal=tam": (5_706_503, 12.047, None),
-    "resnet2d,depth=18": (11_221_143, 14.508, None),
-    "resnet2d,depth=18,temporal=tam": (11_225_559, 14.531, None),
-    "resnet2d,depth=50": (23_686_295, 32.697, None),
-    "resnet2d,depth=50,temporal=tam": (23_725_655, 32.832, None),
-    "s3d": (7_992_503, 19.779, 12.265),
-    "s3d_resnet,depth=18": (15_425_559, 21.329, 12.126),
-    "s3d_resnet,depth=50": (27_485_079, 39.518, 19.672),
-    "i3d,version=1": (12_376_439, 33.574, 21.411),
-    "i3d_resnet,depth=18": (33_210_903, 43.217, 22.472),
-    "i3d_resnet,depth=50": (46_339_607, 64.180, 29.460),
-}
-STRIDED_IMAGES = {
-    "googlenet": 6.522,
-    "googlenet,temporal=tam": 6.571,
-    "resnet2d,depth=18": 7.521,
-    "resnet2d,depth=18,temporal=tam": 7.535,
-    "resnet2d,depth=50": 14.136,
-    "resnet2d,depth=50,temporal=tam": 14.213,
-}
-
-
 def info(*words: str) -> list[dict]:
     return command.main(command.parse_args(list(words)))
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("words", STUDY)
-def test_costs_are_those_that_the_study_publishes(words):
-    parameters, plain, strided = STUDY[words]
-    for stride, expected in (("off", plain), ("on", strided or STRIDED_IMAGES[words])):
-        row = model_info(f"{words},temporal_stride={stride}", num_classes=87, frames=8, size=224)
-        assert row["parameters"] == parameters
-        assert row["convolutions"] / 1e9 == pytest.approx(expected, abs=6e-4)
+def test_multiply_adds_of_convolutions_are_apart():
+    row = model_info("s3d,temporal_stride=off", num_classes=87, frames=8, size=224)
+    assert (row["parameters"], row["convolutions"]) == (7_992_503, 19_778_626_560)  # as the study publishes them
 
 
 @pytest.mark.parametrize(

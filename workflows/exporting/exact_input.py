@@ -35,10 +35,8 @@ def read_bytes(model: Any) -> list[str]:
         strides, padding, dilations = (found[name] for name in ("strides", "pads_begin", "dilations"))
         centred = opset.subtract(opset.convert(clips, "f32"), opset.constant(np.float32(ZERO)))
         exact = opset.convolution(centred, opset.constant(weights), strides, padding, found["pads_end"], dilations)
-        grey = np.empty(shape_of(clips), np.float32)
-        grey[:] = (ZERO + shift / scale)[
-            :, None, None, None
-        ]  # what x - 128 lacks of the normalised x, in the clip alone
+        lacking = ZERO + shift / scale  # what x - 128 lacks of the normalised x, in the clip and not in its padding
+        grey = np.broadcast_to(lacking[:, None, None, None], shape_of(clips)).astype(np.float32)
         added = torch.conv3d(torch.from_numpy(grey), torch.from_numpy(weights), None, strides, padding, dilations)
         result = opset.add(exact, opset.constant(added.numpy()))
         for reader in layer.output(0).get_target_inputs():
