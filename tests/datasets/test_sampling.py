@@ -231,10 +231,10 @@ def test_snippets_are_successive_frames_each_of_its_part_of_the_video(sample, nu
     if num_frames >= snippet:
         starts = num_frames - snippet + 1
         assert (np.diff(clip) == 1).all()
-        edges = np.arange(count + 1) * starts // count
+        edges = np.arange(count + 1) * starts / count
         if sample is not C.ibm_segments and starts >= count:
-            assert (clip[:, 0] - 1 >= edges[:-1]).all()
-            assert (clip[:, 0] - 1 < edges[1:]).all()
+            assert (clip[:, 0] - 1 >= np.floor(edges[:-1])).all()
+            assert (clip[:, 0] - 1 < np.ceil(edges[1:])).all()
 
 
 def test_a_segment_draws_every_start_and_its_snippet_may_step():
