@@ -35,6 +35,7 @@ class Distill(Task):
             accuracy. So has none with another number of classes.
         knows_classes: Whether the student's outputs are the classes of the labels. If not, labels are not read, there
             are no accuracies, and validation measures the distillation itself.
+        other_clips: A control experiment: teachers see each clip's neighbour in the batch, and so know nothing of it.
 
     Raises:
         ValueError: If the names of teachers and losses differ, a weight is negative, two losses of a name have
@@ -52,9 +53,10 @@ class Distill(Task):
         label_smoothing: float = 0.0,
         other_classes: Collection[str] = (),
         knows_classes: bool = True,
+        other_clips: bool = False,
     ) -> None:
         super().__init__(student, frozen_norms)
-        self.knows_classes = knows_classes
+        self.knows_classes, self.other_clips = knows_classes, other_clips
         self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), check_weight("--ce_weight", ce_weight)
         named, terms = by_name(teachers, losses)
         self.names = tuple(named)
@@ -134,11 +136,12 @@ class Distill(Task):
         terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
         watched = {}
         if self.training or not self.knows_classes:
+            shown = neighbours(batch) if self.other_clips else batch
             for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
                 with torch.no_grad():
-                    taught = teacher(batch)
+                    taught = teacher(shown)
                 if rated and target is not None:
-                    accuracy = (taught.logits.argmax(1) == target).float().mean()
+                    accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
                     watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
                     found, own = self.terms(loss, name, (student, taught), target)
@@ -178,6 +181,17 @@ class Distill(Task):
         weight, begin = loss.factor * loss.warmup(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+def neighbours(batch: Batch) -> Batch:
+    """Return a batch in which each clip, with its label, has taken the place of the one before it.
+
+    Raises:
+        ValueError: If it is of one clip, which would keep its place.
+    """
+    if len(next(iter(batch.values()))) < 2:
+        raise ValueError("--teacher_clips others: needs --batch_size 2 or more")
+    return {name: values.roll(1, 0) for name, values in batch.items() if isinstance(values, Tensor)}
 
 
 @contextmanager

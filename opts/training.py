@@ -127,6 +127,12 @@ def add_distillation_options(table: OptionTable) -> None:
         help="side of what one of them sees, repeatable; else that of its training, or the student's",
     )
     add(
+        "--teacher_clips",
+        default="same",
+        choices=("same", "others"),
+        help="others: control experiment, in which teachers see other clips of the batch than the student",
+    )
+    add(
         "--project",
         default="off",
         choices=PROJECT,
