@@ -21,6 +21,7 @@ HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
 MOTION = "--motion alone --learning_rate 0.001 --weight_decay 0.0004 --batch_size 8 --n_epochs 22 --crop fixed "
 MOTION += "--crop_scales 1.0 0.75 0.5"
 PRETRAINED = "--pretrain_path"
+IMAGENET = "ImageNet"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Row:
         script: That trains it.
         begins: Option that names a checkpoint -> the row whose network that is.
         imagenet: Whether it begins with the weights of ImageNet.
+        teachers: Names of teachers -> the rows whose networks they are; `IMAGENET` is the network of ImageNet.
+        retrieves: Whether its features are judged by the training videos nearest to each test video.
     """
 
     reads: str
@@ -42,6 +45,18 @@ class Row:
     script: str = TRAIN
     begins: Mapping[str, str] = field(default_factory=dict)
     imagenet: bool = False
+    teachers: Mapping[str, str] = field(default_factory=dict)
+    retrieves: bool = False
+
+    @property
+    def rows(self) -> list[str]:
+        """Return the rows that it needs."""
+        return [*self.begins.values(), *(row for row in self.teachers.values() if row != IMAGENET)]
+
+    @property
+    def reads_imagenet(self) -> bool:
+        """Return whether it needs the network of ImageNet."""
+        return self.imagenet or IMAGENET in self.teachers.values()
 
 
 class Fusion(NamedTuple):
