@@ -6,12 +6,12 @@ from .rows import FLOW, IMAGENET, PRETRAINED, RGB, Row
 
 NETWORK = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 64 --sample_duration 8 "
 NETWORK += "--clip_stride 2"
-EPOCHS = "--n_epochs 10"
+EPOCHS = "--n_epochs 8"
 TEST = "--test_sampling spaced --num_clips 3"
 # Clips that never change, so that what a teacher says of them is kept; it sees frames at 112 pixels.
 STILL = "--train_sampling center --crop center --flip never"
 IMAGE_SIZE = "--teacher_size image=112"
-FREE = f"{RGB} {NETWORK} {STILL} {IMAGE_SIZE} --ce_weight 0 --n_classes 1000 --distill_warmup 0 --n_epochs 30"
+FREE = f"{RGB} {NETWORK} {STILL} {IMAGE_SIZE} --ce_weight 0 --n_classes 1000 --distill_warmup 0 --n_epochs 20"
 PROBE = f"{RGB} {NETWORK} {EPOCHS} --ft_begin_index 5 --freeze_BN --learning_rate 0.01"
 TUNED = f"{RGB} {NETWORK} {EPOCHS} --ft_begin_index 0"
 # Of features: an error divided by the teacher's variance, after a projector; of logits: where classes are the same.

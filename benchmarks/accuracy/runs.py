@@ -23,7 +23,7 @@ from .rows import IMAGENET, Fusion, Row
 
 COMMON = "--batch_size 16 --optimizer adamw --learning_rate 0.002 --weight_decay 0.01 --lr_schedule onecycle "
 COMMON += "--checkpoint 1000"
-RETRIEVAL = "--test_sampling spaced --num_clips 3"
+RETRIEVAL = "--modality RGB --only_RGB --test_sampling spaced --num_clips 3"
 QUICK = "--n_epochs 1 --batch_size 4"
 MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
     TRAIN: train.main,
@@ -75,6 +75,8 @@ class Bench:
             words += [option, str(weights(self.place(other, seed)))]
         for teacher, other in row.teachers.items():
             words += ["--teacher", f"{teacher}={imagenet if other == IMAGENET else weights(self.place(other, seed))}"]
+        if row.teachers:
+            words += ["--teacher_cache", str(self.folder / "teacher_cache")]
         if row.imagenet:
             words += ["--init", str(imagenet)]
         start = time.process_time()
@@ -96,15 +98,8 @@ class Bench:
     def retrieve(self, name: str, seed: int) -> dict[str, float]:
         """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
         place = self.place(name, seed)
-        words = [
-            *self.data(),
-            "--resume_path1",
-            str(weights(place)),
-            *RETRIEVAL.split(),
-            "--features",
-            str(place / "x"),
-        ]
-        found = test_retrieval.main(test_retrieval.parse_args([*words, "--modality", "RGB", "--only_RGB"]))
+        words = ["--resume_path1", str(weights(place)), "--features", str(place / "features"), *RETRIEVAL.split()]
+        found = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
         return {str(k): accuracy for k, accuracy in found.items()}
 
     def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
