@@ -1,10 +1,10 @@
 """Distillation from a network of images into a 3D network, without labels and in a bank of three teachers.
 
 A student learns the logits of EfficientNet-Lite0 with the weights of ImageNet, without labels; its features are judged
-by retrieval and a linear probe beside those of an untrained network, and fine-tuned beside a training from scratch. Then
-students of a flow network, of Lite0 and of an RGB network, and of all three at once. What is finished is kept in --out,
-row by row: the same command goes on after an interruption, and with further --seeds. Outputs of teachers for clips that
-never change are cached in the folder teacher_cache below --folder.
+by retrieval and a linear probe beside those of an untrained network, and fine-tuned beside a training from scratch.
+Then students of a flow network, of Lite0 and of an RGB network, and of all three at once. What is finished is kept in
+--out, row by row: the same command goes on after an interruption, and with further --seeds. Outputs of teachers for
+clips that never change are cached in the folder teacher_cache below --folder.
 
     OMP_NUM_THREADS=1 python benchmarks/distil_2d3d.py --frame_dir dataset/JHMDB --annotation_path dataset/JHMDB_labels
 """
