@@ -146,6 +146,28 @@ def add_distillation_options(table: OptionTable) -> None:
         help="further arguments of losses; LOSS.optimizer.KEY, of a loss's own optimiser",
     )
     add(
+        "--loss_schedule",
+        default=[],
+        nargs="*",
+        metavar="LOSS=SCHEDULE",
+        help="factor on a loss over the epochs, FACTOR or FROM..TO@FIRST-LAST, and :cosine unless linear; LOSS is ce, "
+        "one of --distill, or TEACHER.LOSS",
+    )
+    add(
+        "--balance",
+        default=[],
+        nargs="*",
+        metavar="LOSS=SHARE",
+        help="before the first step, weigh losses so that their gradients on the student are in these shares; the "
+        "first one keeps its weight",
+    )
+    add(
+        "--teacher_cache",
+        role="machine",
+        metavar="FOLDER",
+        help="keep outputs of teachers on disk, for clips that are the same in every epoch",
+    )
+    add(
         "--loss_report",
         role="machine",
         action="store_true",

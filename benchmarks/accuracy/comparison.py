@@ -46,7 +46,7 @@ def compare(
     check_least(opt, seeds=0)
     names = with_needed(choose(rows, opt.rows, "no row's name"), rows)
     folder = opt.folder.resolve()
-    begins = imagenet_weights and any(rows[name].imagenet for name in names)
+    begins = imagenet_weights and any(rows[name].reads_imagenet for name in names)
     imagenet = imagenet_weights(folder) if begins and imagenet_weights else None
     kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out)}
     write = partial(keep, opt, order=[*rows, *fusions])
@@ -69,7 +69,7 @@ def compare(
 
 def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
     """Return rows with those whose networks they begin with, each after them."""
-    needed = [other for name in names for other in with_needed(list(rows[name].begins.values()), rows)]
+    needed = [other for name in names for other in with_needed(rows[name].rows, rows)]
     return [name for name in rows if name in {*names, *needed}]
 
 

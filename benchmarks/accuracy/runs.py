@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import STS_train
+import test_retrieval
 import test_two_stream
 import train
 from demo import weights
@@ -17,10 +18,11 @@ from engine.evaluation.scores import load
 from opts import DISTILL, FUSED, TRAIN, parse_opts
 
 from .motion import measure_motion
-from .rows import Fusion, Row
+from .rows import IMAGENET, Fusion, Row
 
 COMMON = "--batch_size 16 --optimizer adamw --learning_rate 0.002 --weight_decay 0.01 --lr_schedule onecycle "
 COMMON += "--checkpoint 1000"
+RETRIEVAL = "--modality RGB --only_RGB --test_sampling spaced --num_clips 3"
 QUICK = "--n_epochs 1 --batch_size 4"
 MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
     TRAIN: train.main,
@@ -69,7 +71,11 @@ class Bench:
         shutil.rmtree(folder, ignore_errors=True)  # what was stopped
         words = [*self.options(row).split(), "--manual_seed", str(seed + row.seed_shift), "--result_path", str(folder)]
         for option, other in row.begins.items():
-            words += f"{option}{'' if option.endswith('=') else ' '}{weights(self.place(other, seed))}".split(" ", 1)
+            words += [option, str(weights(self.place(other, seed)))]
+        for teacher, other in row.teachers.items():
+            words += ["--teacher", f"{teacher}={imagenet if other == IMAGENET else weights(self.place(other, seed))}"]
+        if row.cached:
+            words += ["--teacher_cache", str(self.folder / "teacher_cache")]
         if row.imagenet:
             words += ["--init", str(imagenet)]
         start = time.process_time()
@@ -79,6 +85,8 @@ class Bench:
         if "--motion alone" in row.train:
             data = self.frames, self.labels
             result["motion"] = measure_motion(file, *data, dataset=self.dataset, split=self.split, seed=seed)
+        if row.retrieves:
+            result["retrieval"] = self.retrieve(name, seed)
         if not row.reads:
             return result
         start = time.process_time()
@@ -86,6 +94,13 @@ class Bench:
         tested = self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(self.scores(name, seed))])
         videos = len(load(self.scores(name, seed)).video)
         return result | accuracies(tested) | {"videos": videos, "test_seconds": time.process_time() - start}
+
+    def retrieve(self, name: str, seed: int) -> dict[str, float]:
+        """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
+        place = self.place(name, seed)
+        words = ["--resume_path1", str(weights(place)), "--features", str(place / "features"), *RETRIEVAL.split()]
+        found = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
+        return {str(k): accuracy for k, accuracy in found.items()}
 
     def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
         """Fuse the scores of rows; returns the accuracies."""
@@ -97,10 +112,14 @@ class Bench:
 
     def call(self, script: str, words: list[str]) -> Mapping[str, float]:
         """Run a command on the data, without loader processes, on the CPU."""
-        data = ["--dataset", self.dataset, "--split", str(self.split), "--annotation_path", str(self.labels)]
-        words = [*data, "--frame_dir", str(self.frames), "--n_workers", "0", "--device", "cpu", *words]
+        words = [*self.data(), *words]
         print("\n$ python", script, *words, flush=True)  # noqa: T201 - as one would type it
         return MAINS[script](parse_opts(words, script))
+
+    def data(self) -> list[str]:
+        """Return the options that every command has."""
+        data = ["--dataset", self.dataset, "--split", str(self.split), "--annotation_path", str(self.labels)]
+        return [*data, "--frame_dir", str(self.frames), "--n_workers", "0", "--device", "cpu"]
 
 
 def accuracies(tested: Mapping[str, float]) -> dict[str, float]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from benchmarks.common.report import Record, markdown
 
+SHOWN = ("1", "5", "10")  # numbers of nearest videos
+
 
 def table(record: Record) -> str:
     """Tabulate accuracies, mean over splits and seeds with that of each, and the CPU time of a training."""
@@ -29,6 +31,19 @@ def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         f"{100 * mean(row['mean_class'] for row in rows):.1f}",
         f"{mean(minutes):.1f}" if minutes else "",
     ]
+
+
+def retrieval_table(record: Record) -> str:
+    """Tabulate retrieval by the features of networks, mean over seeds with that of each; empty if there is none."""
+    rows = [row for row in record["rows"] if "retrieval" in row]
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    cells = []
+    for name in names:
+        of_seeds = [row["retrieval"] for row in rows if row["name"] == name]
+        top = {k: [100 * found[k] for found in of_seeds] for k in SHOWN}
+        cells.append([name, *(f"{mean(top[k]):.1f}" for k in SHOWN), ", ".join(f"{value:.1f}" for value in top["5"])])
+    heads = ["features of", *(f"top-{k}" for k in SHOWN), "top-5 of each seed"]
+    return markdown(heads, cells) if cells else ""
 
 
 def motion_table(record: Record) -> str:

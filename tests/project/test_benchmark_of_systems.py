@@ -83,7 +83,8 @@ def test_networks_of_the_study_are_the_options_of_its_rows():
 @pytest.mark.parametrize("rows", [study_rows.ROWS, evidence_rows.ROWS], ids=["study", "evidence"])
 def test_rows_are_options_of_their_scripts(rows):
     for row in rows.values():
-        begins = [word for option in row.begins for word in f"{option.rstrip('=')}=x.pth".split()]
+        begins = [f"{option}=x.pth" for option in row.begins]
+        begins += [f"--teacher={name}=x.pth" for name in row.teachers]
         parse_opts([*row.train.split(), *begins], row.script)
 
 
