@@ -89,8 +89,7 @@ def sequences(previous: Tensor, following: Tensor) -> list[Tensor]:
 def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     """Build the network of a checkpoint, with mean and std of its inputs in grey levels.
 
-    Raises:
-        ValueError: If it is of another network, or does not say how its inputs are normalised.
+    Raises ValueError if it is of another network, or does not say how its inputs are normalised.
     """
     state = state if isinstance(state, dict) else {}
     tensors = state.get("state_dict", {})

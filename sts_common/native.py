@@ -94,11 +94,7 @@ class Library:
         return target
 
     def compile(self, compiler: str, target: Path) -> None:
-        """Compile and link `target`.
-
-        Raises:
-            BuildError: If the compiler fails.
-        """
+        """Compile and link `target`; raises BuildError if the compiler fails."""
         name = f'-D{self.name.upper()}_SOURCE="{self.source_hash()}"'
         sources = [str(self.folder / source) for source in self.sources]
         command = [*compiler.split(), *self.flags, name, "-shared", *sources, "-o", str(target), *self.libraries]

@@ -74,14 +74,8 @@ class LostJobError(Exception):
 
 
 class Pool(NamedTuple, Generic[Job, Result]):
-    """Workers that wait for jobs.
+    """Workers that wait for jobs."""
 
-    Attributes:
-        submit: Begins a job.
-        room: Jobs that may be under way at a time, those included that wait for a worker.
-        result: Result of a job that is done; raises what it raised, or LostJobError.
-    """
-
-    submit: Callable[[Job], "Future[Any]"]
-    room: Callable[[], int]
-    result: Callable[["Future[Any]"], Result]
+    submit: Callable[[Job], "Future[Any]"]  # begins a job
+    room: Callable[[], int]  # jobs that may be under way at a time, those included that wait for a worker
+    result: Callable[["Future[Any]"], Result]  # result of a job that is done; raises what it raised, or LostJobError

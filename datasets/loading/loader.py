@@ -81,15 +81,10 @@ class LoadedBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Collator:
-    """Collator of items, samples or lists of them, some of which may have failed.
+    """Collator of items, samples or lists of them, some of which may have failed."""
 
-    Attributes:
-        collate: Makes a batch of samples.
-        pin: Whether the batch lies in pinned memory, which a GPU can fetch while it works.
-    """
-
-    collate: Collate
-    pin: bool = False
+    collate: Collate  # makes a batch of samples
+    pin: bool = False  # whether the batch lies in pinned memory, which a GPU can fetch while it works
 
     def __call__(self, items: Sequence[Any]) -> LoadedBatch:
         bad = [item for item in items if isinstance(item, FailedItem)]

@@ -138,17 +138,11 @@ class OnlineReader(ClipReader):
 
 @dataclass(frozen=True)
 class PendingFlow:
-    """Flow of a clip that is still to be computed.
+    """Flow of a clip that is still to be computed."""
 
-    Attributes:
-        pairs: Of the clip.
-        shape: (M, H, W) of its grey frames.
-        draws: Generator as it was before the other views were transformed.
-    """
-
-    pairs: Pairs
-    shape: tuple[int, ...]
-    draws: np.random.Generator
+    pairs: Pairs  # of the clip
+    shape: tuple[int, ...]  # (M, H, W) of its grey frames
+    draws: np.random.Generator  # generator as it was before the other views were transformed
 
 
 class PairReader(ClipReader):

@@ -43,11 +43,7 @@ def choose_workers(n_workers: int | str, useful: int) -> int:
 
 
 def choose_loader(loader: str) -> str:
-    """Choose the kind of workers, "threads" or "processes".
-
-    Raises:
-        ValueError: If there is nothing of that name.
-    """
+    """Choose the kind of workers, "threads" or "processes"; raises ValueError if there is nothing of that name."""
     if loader not in LOADERS:
         raise ValueError(f"--loader {loader}: there are {', '.join(LOADERS)}")
     if loader != "auto":
@@ -58,8 +54,7 @@ def choose_loader(loader: str) -> str:
 def allow_open_files(workers: int) -> None:
     """Raise this process's limit of open files, as far as it may, to what so many loader processes need.
 
-    Raises:
-        ValueError: If it may not be raised so far.
+    Raises ValueError if it may not be raised so far.
     """
     descriptors = Path("/dev/fd")
     if resource is None or not descriptors.is_dir():

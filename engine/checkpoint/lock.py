@@ -39,11 +39,7 @@ def check_results(files: RunFiles, *, resuming: bool) -> None:
 
 
 def check_is_fresh(checkpoints: Checkpoints) -> None:
-    """Refuse to begin a run where there is one of its names.
-
-    Raises:
-        ValueError: If there is.
-    """
+    """Refuse to begin a run where there is one of its names; raises ValueError if there is."""
     if checkpoints.existing():
         raise ValueError(
             f"{checkpoints.best.parent}: holds checkpoints of this run already: go on with --resume auto, "

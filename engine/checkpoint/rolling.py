@@ -86,8 +86,7 @@ class Checkpoints:
     def newest(self) -> tuple[dict[str, Any], Path] | None:
         """Load the newest checkpoint that is whole, with its path; None if there is none at all.
 
-        Raises:
-            ValueError: If there are some, and all of them are damaged.
+        Raises ValueError if there are some, and all of them are damaged.
         """
         damaged = []
         for path in self.candidates():

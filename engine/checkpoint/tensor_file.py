@@ -61,8 +61,7 @@ def plain_name(name: str) -> str:
 def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """Return the weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
 
-    Raises:
-        ValueError: If there are none, or some that are not finite.
+    Raises ValueError if there are none, or some that are not finite.
     """
     weights = state.get("state_dict", state)
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
@@ -79,8 +78,7 @@ def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 def read(path: Path) -> dict[str, Any]:
     """Read a safetensors file as a checkpoint: "state_dict", and the entries of the description.
 
-    Raises:
-        ValueError: If it is damaged or no safetensors file.
+    Raises ValueError if it is damaged or no safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:

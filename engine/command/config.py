@@ -100,8 +100,7 @@ def entries(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
 def value_of(parser: ArgumentParser, action: Action, name: str, node: yaml.Node) -> Any:
     """Return the value that a node gives an option, None for none.
 
-    Raises:
-        ValueError: If it is none that the option can have.
+    Raises ValueError if it is none that the option can have.
     """
     if action.default == argparse.SUPPRESS:  # refused: the action says why
         action(parser, Namespace(), None, f"--{name}")

@@ -11,28 +11,19 @@ LONGEST = 100  # characters of a file's name that streams may take: names of use
 
 
 class RunFiles(NamedTuple):
-    """Files that a run writes.
+    """Files that a run writes."""
 
-    Attributes:
-        checkpoint: Path with "{}" for the epoch.
-        best: The checkpoint of the best epoch.
-        train_log: Tab-separated log of training.
-        val_log: Tab-separated log of validation.
-        folder: metrics.jsonl, options and curves.
-    """
-
-    checkpoint: str
-    best: Path
-    train_log: Path
-    val_log: Path
-    folder: Path
+    checkpoint: str  # path with "{}" for the epoch
+    best: Path  # the checkpoint of the best epoch
+    train_log: Path  # tab-separated log of training
+    val_log: Path  # tab-separated log of validation
+    folder: Path  # metrics.jsonl, options and curves
 
 
 def checked_name(name: object) -> str:
     """Return a name of a run that can begin file names; refuse any other.
 
-    Raises:
-        ValueError: If it is none.
+    Raises ValueError if it is none.
     """
     text = str(name)
     if not NAME.fullmatch(text) or len(text.encode()) > LONGEST:

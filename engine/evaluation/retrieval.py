@@ -22,21 +22,13 @@ BLOCK = 2**24  # similarities in memory at a time, 64 MiB
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """Features of N videos of K classes; saved as .npz.
+    """Features of N videos of K classes; saved as .npz."""
 
-    Attributes:
-        video: N names, as the annotation has them.
-        label: Class indices, (N,) int64.
-        class_names: K names.
-        features: Mean over the clips of each video, (N, C) float32.
-        about: What they are of: as `Scores.about`, and "feature".
-    """
-
-    video: list[str]
-    label: Tensor
-    class_names: list[str]
-    features: Tensor
-    about: dict[str, Any] = field(default_factory=dict)
+    video: list[str]  # N names, as the annotation has them
+    label: Tensor  # class indices, (N,) int64
+    class_names: list[str]  # K names
+    features: Tensor  # mean over the clips of each video, (N, C) float32
+    about: dict[str, Any] = field(default_factory=dict)  # what they are of: as `Scores.about`, and "feature"
 
     def save(self, path: Path) -> None:
         """Write them, whole or not at all."""
@@ -53,9 +45,7 @@ class VideoFeatures:
 def load_features(path: Path) -> VideoFeatures:
     """Read features; nothing in the file is executed.
 
-    Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it is damaged, or holds something else.
+    Raises FileNotFoundError if there is no file; ValueError if it is damaged, or holds something else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of features")

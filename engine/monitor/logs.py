@@ -71,8 +71,7 @@ class JsonLog:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a JSON log, none if there is no such file.
 
-    Raises:
-        ValueError: If a line is none, but for a last one that was cut off, which is left out with a warning.
+    Raises ValueError if a line is none, but for a last one that was cut off, which is left out with a warning.
     """
     rows = []
     for line, text in enumerate(whole_lines(path), 1):
@@ -97,11 +96,7 @@ def whole_lines(path: Path) -> list[str]:
 
 
 def epoch_of(value: Any, path: Path, line: int) -> int:
-    """Return the epoch that a row begins with.
-
-    Raises:
-        ValueError: If it is no number.
-    """
+    """Return the epoch that a row begins with; raises ValueError if it is no number."""
     try:
         return int(value)
     except (TypeError, ValueError):
@@ -170,11 +165,7 @@ class Curves:
 
 
 def queue_is_served(writer: "SummaryWriter") -> None:
-    """Check that tensorboardX's thread still takes events from its queue.
-
-    Raises:
-        Full: If the thread has died.
-    """
+    """Check that tensorboardX's thread still takes events from its queue; raises Full if the thread has died."""
     events = writer.file_writer.event_writer
     if not events._worker.is_alive():
         raise Full("its writer thread has died, is the disk full?")

@@ -46,25 +46,15 @@ class SubsetCounts(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Results of an audit.
+    """Results of an audit."""
 
-    Attributes:
-        dataset: Name of the data set.
-        root: Its folder.
-        layout: How it is stored.
-        videos: Number of listed videos.
-        used: By list.
-        problems: Sorted by kind and path.
-        looked_at: How much of every video.
-    """
-
-    dataset: str
-    root: str
-    layout: str
-    videos: int
-    used: list[SubsetCounts]
-    problems: list[Problem]
-    looked_at: str = ""
+    dataset: str  # name of the data set
+    root: str  # its folder
+    layout: str  # how it is stored
+    videos: int  # number of listed videos
+    used: list[SubsetCounts]  # by list
+    problems: list[Problem]  # sorted by kind and path
+    looked_at: str = ""  # how much of every video
 
     @property
     def errors(self) -> list[Problem]:

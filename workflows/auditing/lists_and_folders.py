@@ -45,8 +45,7 @@ class Lists(NamedTuple):
 def read_lists(list_videos: ListVideos, path: Path, splits: Sequence[int]) -> Lists:
     """Read the training and test lists of some splits; a data set without splits has only the first.
 
-    Raises:
-        FileNotFoundError: If there is none of them.
+    Raises FileNotFoundError if there is none of them.
     """
     lists = Lists({}, [])
     absent: list[FileNotFoundError] = []

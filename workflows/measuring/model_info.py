@@ -39,8 +39,7 @@ Row = dict[str, Any]
 def parse_network(words: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the arguments in words such as "resnet,depth=18,no_max_pool=on".
 
-    Raises:
-        ValueError: If there is no such network or argument, or a value is of another type.
+    Raises ValueError if there is no such network or argument, or a value is of another type.
     """
     name, *pairs = words.split(",")
     taken, arguments = arguments_of(spec_of(name)), dict[str, Any]()
@@ -111,8 +110,7 @@ def model_info(
 def call_in(kind: str, model: StreamNetwork, shape: Sequence[int]) -> Callable[[], object]:
     """Return the call that scores one clip in a number format.
 
-    Raises:
-        ValueError: If a package is missing, or there is no such format.
+    Raises ValueError if a package is missing, or there is no such format.
     """
     if kind not in FORMATS:
         raise ValueError(f"--measure {kind}: choose one of {', '.join(FORMATS)}")

@@ -20,21 +20,13 @@ COUNTED = ("input", "parameters_m", "multiply_adds_g", "convolutions_g", "activa
 
 
 class Entry(NamedTuple):
-    """A network on the page.
+    """A network on the page."""
 
-    Attributes:
-        words: Its name and arguments, see `parse_network`.
-        accuracy: As it was published, with what it is of; "" where none is known.
-        source: Where files of it were released; "" where none are known.
-        command: Loads such a file; FILE is its path.
-        frames: Of the clip that is counted; None for as many as the network wants to see.
-    """
-
-    words: str
-    accuracy: str = ""
-    source: str = ""
-    command: str = ""
-    frames: int | None = None
+    words: str  # its name and arguments, see `parse_network`
+    accuracy: str = ""  # as it was published, with what it is of; "" where none is known
+    source: str = ""  # where files of it were released; "" where none are known
+    command: str = ""  # loads such a file; FILE is its path
+    frames: int | None = None  # of the clip that is counted; None for as many as the network wants to see
 
 
 def load_file(model: str = "", *more: str) -> str:

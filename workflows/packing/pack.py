@@ -132,9 +132,7 @@ def on_videos(
 ) -> list[int]:
     """Sum the counts of `function` over every packed video.
 
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If one fails.
+    Raises FileNotFoundError if there is none; ValueError if one fails.
     """
     jobs = [Files(files, root) for files in packed_videos(packed)]
     if not jobs:
@@ -145,11 +143,7 @@ def on_videos(
 
 
 def copy_records(source: Path, target: Path) -> None:
-    """Copy what the extraction recorded at the root.
-
-    Raises:
-        ValueError: If another record is there.
-    """
+    """Copy what the extraction recorded at the root; raises ValueError if another record is there."""
     for file in (source / name for name in (FRAMES_FILE, FLOW_FILE)):
         if file.is_file():
             copy, content = target / file.name, file.read_bytes()

@@ -44,9 +44,7 @@ def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> 
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Only the side of the input may differ: it is the first one's, and others see the same part of a frame at theirs.
-
-    Raises:
-        ValueError: If they need different clips or flow.
+    Raises ValueError if they need different clips or flow.
     """
     first = max(range(len(states)), key=lambda i: reads_flow(states[i]))
     recipe = states[first]["recipe"]

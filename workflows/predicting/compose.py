@@ -103,17 +103,11 @@ def draw(prediction: Prediction, film: Path | None, picture: Path | None) -> Non
 
 @dataclass(frozen=True, kw_only=True)
 class LiveAnswers:
-    """How a camera is watched, as the options of predict.py of these names.
+    """How a camera is watched, as the options of predict.py of these names."""
 
-    Attributes:
-        live_stride: New frames per clip, >= 1; None for those of a clip.
-        seconds: After which it ends, > 0; None for no end.
-        show: Whether a window shows it.
-    """
-
-    live_stride: int | None = None
-    seconds: float | None = None
-    show: bool = False
+    live_stride: int | None = None  # new frames per clip, >= 1; None for those of a clip
+    seconds: float | None = None  # after which it ends, > 0; None for no end
+    show: bool = False  # whether a window shows it
 
 
 def predict_live(

@@ -78,8 +78,7 @@ def engine_for(sources: Sequence[Source], engine: str) -> str:
 def device_for(engine: str, device: str) -> torch.device:
     """Return the device on which a program runs: the CPU where it knows no other, and none is asked for.
 
-    Raises:
-        ValueError: If it cannot run on the one that is asked for.
+    Raises ValueError if it cannot run on the one that is asked for.
     """
     if engine == TORCH:
         return choose_device(device)

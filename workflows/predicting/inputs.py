@@ -14,25 +14,18 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Input(NamedTuple):
-    """A video to classify.
+    """A video to classify."""
 
-    Attributes:
-        path: A file or a folder of frames; of a camera its number, of the standard input "-".
-        name: Below the folder that was named, without the extension of a file: where its results go.
-        live: Whether it is a camera or a pipe, which comes by only once.
-    """
-
-    path: Path
-    name: Path
-    live: bool = False
+    path: Path  # A file or a folder of frames; of a camera its number, of the standard input "-"
+    name: Path  # below the folder that was named, without the extension of a file: where its results go
+    live: bool = False  # whether it is a camera or a pipe, which comes by only once
 
 
 def find_inputs(words: Iterable[str]) -> list[Input]:
     """Find the videos that a user means, in the order given, those of a folder sorted.
 
-    Raises:
-        FileNotFoundError: If there is no such file, or no video in a folder.
-        ValueError: For addresses in a network, or a camera among other inputs.
+    Raises FileNotFoundError if there is no such file, or no video in a folder; ValueError for addresses in a network,
+    or a camera among other inputs.
     """
     found = [video for word in words for video in find(word)]
     if len(found) > 1 and (live := [video for video in found if video.live]):

@@ -23,17 +23,11 @@ Clock = Callable[[], float]
 
 
 class NewestFrames(NamedTuple):
-    """The newest frames of a source.
+    """The newest frames of a source."""
 
-    Attributes:
-        frames: In order; fewer than wanted where the source ended before.
-        number: Of the last of them, from 1.
-        came: When the last of them came, by the clock.
-    """
-
-    frames: list[Picture]
-    number: int
-    came: float
+    frames: list[Picture]  # in order; fewer than wanted where the source ended before
+    number: int  # of the last of them, from 1
+    came: float  # when the last of them came, by the clock
 
 
 class FrameReader:
@@ -110,23 +104,14 @@ class FrameReader:
 
 
 class Answer(NamedTuple):
-    """Prediction for the newest clip.
+    """Prediction for the newest clip."""
 
-    Attributes:
-        probabilities: Of the classes (K,).
-        frame: The newest one, to be shown.
-        seconds: Since the start.
-        rate: Frames looked at per second since the first one came.
-        delay: Seconds from when the newest frame came to now.
-        dropped: Frames so far that were in no clip.
-    """
-
-    probabilities: Tensor
-    frame: Picture
-    seconds: float
-    rate: float
-    delay: float
-    dropped: int
+    probabilities: Tensor  # of the classes (K,)
+    frame: Picture  # the newest one, to be shown
+    seconds: float  # since the start
+    rate: float  # frames looked at per second since the first one came
+    delay: float  # seconds from when the newest frame came to now
+    dropped: int  # frames so far that were in no clip
 
 
 def watch(
@@ -152,11 +137,7 @@ def watch(
 
 
 def open_window() -> None:
-    """Open a window for frames.
-
-    Raises:
-        ValueError: If this OpenCV has none.
-    """
+    """Open a window for frames; raises ValueError if this OpenCV has none."""
     try:
         cv2.namedWindow(WINDOW)
     except cv2.error:

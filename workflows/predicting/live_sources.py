@@ -28,11 +28,7 @@ def live_frames(path: Path) -> Iterator[Timed]:
 
 
 def camera(index: int) -> Iterator[Timed]:
-    """Yield frames of a camera with the time at which they came.
-
-    Raises:
-        ValueError: If it does not open, or stops.
-    """
+    """Yield frames of a camera with the time at which they came; raises ValueError if it does not open, or stops."""
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says several lines about each
     try:
         capture = cv2.VideoCapture(index, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
@@ -53,8 +49,7 @@ def camera(index: int) -> Iterator[Timed]:
 def stream(path: Path) -> Iterator[Timed]:
     """Yield frames of a pipe, of a device, or of the standard input for "-", with their own times.
 
-    Raises:
-        ValueError: If it is none that FFmpeg reads.
+    Raises ValueError if it is none that FFmpeg reads.
     """
     av, name = load_av(), "pipe:0" if str(path) == "-" else str(path.absolute())
     allowed = {"format_whitelist": STREAMED, "protocol_whitelist": "file,pipe", "fflags": "nobuffer"}

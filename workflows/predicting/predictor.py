@@ -91,8 +91,7 @@ class Predictor:
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by view.
 
-        Raises:
-            ValueError: If some are no numbers.
+        Raises ValueError if some are no numbers.
         """
         round_float32(self.device, self.amp)
         if self.pool is None:
@@ -185,21 +184,13 @@ def share_cores(tasks: int) -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Prediction for a video.
+    """Prediction for a video."""
 
-    Attributes:
-        path: Where it is.
-        logits: Mean over its clips, (S, K).
-        probabilities: Of the classes, (K,).
-        timeline: Over its course.
-        seconds: That it took.
-    """
-
-    path: Path
-    logits: Tensor
-    probabilities: Tensor
-    timeline: Timeline
-    seconds: float
+    path: Path  # where it is
+    logits: Tensor  # mean over its clips, (S, K)
+    probabilities: Tensor  # of the classes, (K,)
+    timeline: Timeline  # over its course
+    seconds: float  # that it took
 
     def top(self, count: int = 5) -> list[Named]:
         """Return the likeliest classes of the whole video as (name, probability), best first."""

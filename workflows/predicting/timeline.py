@@ -23,17 +23,11 @@ Named = tuple[str, float]  # class and probability
 
 
 class Span(NamedTuple):
-    """Part of a video.
+    """Part of a video."""
 
-    Attributes:
-        start: In seconds.
-        end: In seconds.
-        top: Its likeliest classes, best first; at least one.
-    """
-
-    start: float
-    end: float
-    top: Sequence[Named]
+    start: float  # in seconds
+    end: float  # in seconds
+    top: Sequence[Named]  # its likeliest classes, best first; at least one
 
     def record(self) -> dict[str, Any]:
         """Return plain values: the best class and the runner-up, if there is one."""
@@ -120,11 +114,7 @@ class Lookup:
 
 
 def figure_class() -> Any:
-    """Return matplotlib's `Figure`.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
+    """Return matplotlib's `Figure`; raises ValueError if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -135,8 +125,7 @@ def figure_class() -> Any:
 def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
     """Draw a timeline: above, the first and second class over time; below, the probabilities of these classes.
 
-    Raises:
-        ValueError: Without matplotlib.
+    Raises ValueError without matplotlib.
     """
     figure = figure_class()(figsize=(11, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))

@@ -18,17 +18,11 @@ CLIP = ("sample_size", "sample_duration")  # without which nobody can cut clips 
 
 
 class Trained(NamedTuple):
-    """A network to use on videos.
+    """A network to use on videos."""
 
-    Attributes:
-        network: In eval mode, as it is tested.
-        state: Content of its checkpoint; "stream", "class_names" and "recipe" at least.
-        name: The file, or "network 1" of one that a program holds, for messages.
-    """
-
-    network: StreamNetwork
-    state: Mapping[str, Any]
-    name: str
+    network: StreamNetwork  # in eval mode, as it is tested
+    state: Mapping[str, Any]  # content of its checkpoint; "stream", "class_names" and "recipe" at least
+    name: str  # the file, or "network 1" of one that a program holds, for messages
 
 
 def listed(networks: Source | Iterable[Source]) -> list[Source]:
@@ -128,8 +122,7 @@ def carried(network: StreamNetwork) -> dict[str, Any]:
 def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNetwork:
     """Return the network of a source in eval mode; a program's own is copied.
 
-    Raises:
-        ValueError: If it has not one output for each class.
+    Raises ValueError if it has not one output for each class.
     """
     network = bare(source)
     if network is None:

@@ -158,15 +158,10 @@ def frame_of(view: ClipView, crops: Crops, following: Crops) -> Picture:
 
 
 class Window(NamedTuple):
-    """A clip of a video.
+    """A clip of a video."""
 
-    Attributes:
-        start: Its first frame, from 0.
-        clip: uint8 (C, T, S, S) by view.
-    """
-
-    start: int
-    clip: dict[str, Tensor]
+    start: int  # its first frame, from 0
+    clip: dict[str, Tensor]  # uint8 (C, T, S, S) by view
 
 
 class Windows:

@@ -32,17 +32,11 @@ Curve = tuple[list[int], list[float]]  # epochs, values
 
 @dataclass(frozen=True)
 class Record:
-    """Record of a run.
+    """Record of a run."""
 
-    Attributes:
-        folder: Where its metrics.jsonl is; the training log of a run that has none.
-        options: As in its options.yaml.
-        metrics: Metric -> "train", "val" or "" -> its values by epoch.
-    """
-
-    folder: Path
-    options: dict[str, Any]
-    metrics: dict[str, dict[str, Curve]]
+    folder: Path  # where its metrics.jsonl is; the training log of a run that has none
+    options: dict[str, Any]  # as in its options.yaml
+    metrics: dict[str, dict[str, Curve]]  # metric -> "train", "val" or "" -> its values by epoch
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
@@ -63,11 +57,7 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Find folders of the runs at or below a folder.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """Find folders of the runs at or below a folder; raises FileNotFoundError if there is none."""
     folders = sorted(path.parent.resolve() for path in root.rglob("metrics.jsonl"))
     if not folders:
         raise FileNotFoundError(
@@ -97,11 +87,7 @@ def folder_names(stem: str) -> Iterator[str]:
 
 
 def read_run(folder: Path) -> Record:
-    """Read the record of a run, by its folder or its training log.
-
-    Raises:
-        ValueError: If a file is damaged.
-    """
+    """Read the record of a run, by its folder or its training log; raises ValueError if a file is damaged."""
     if folder.is_file():
         return Record(folder, {}, read_logs(folder))
     file = folder / "options.yaml"
@@ -130,8 +116,7 @@ def add(metrics: dict[str, dict[str, Curve]], metric: str, subset: str, epoch: i
 def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
     """Read metrics of a tab-separated log in the published form, and of its run's other one.
 
-    Raises:
-        ValueError: If a line is none of it.
+    Raises ValueError if a line is none of it.
     """
     metrics: dict[str, dict[str, Curve]] = {}
     part = PART.search(path.name)
@@ -147,11 +132,7 @@ def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
 
 
 def number_in(text: str, path: Path, line: int) -> float:
-    """Parse a value of a log.
-
-    Raises:
-        ValueError: If it is no number.
-    """
+    """Parse a value of a log; raises ValueError if it is no number."""
     try:
         return float(text)
     except ValueError:

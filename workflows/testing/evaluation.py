@@ -27,17 +27,11 @@ log = logging.getLogger(__name__)
 
 
 class StreamSpec(NamedTuple):
-    """Stream to score, and its checkpoint.
+    """Stream to score, and its checkpoint."""
 
-    Attributes:
-        name: Its name in results.
-        path: Checkpoint file.
-        stream: What its network reads; None if the checkpoint is to say.
-    """
-
-    name: str
-    path: str
-    stream: Stream | None = None
+    name: str  # its name in results
+    path: str  # checkpoint file
+    stream: Stream | None = None  # what its network reads; None if the checkpoint is to say
 
 
 def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, Scores]:
@@ -159,8 +153,7 @@ def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
 def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
     """Return the key of `MODALITIES` that is tested: the given one, or the streams that are read.
 
-    Raises:
-        ValueError: If the given one excludes a stream.
+    Raises ValueError if the given one excludes a stream.
     """
     read = {spec.path: spec.stream for spec in specs if spec.stream}
     modality = given or modality_of(read.values())

@@ -49,8 +49,7 @@ def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = Non
 def activated_by(method: str, own: Scores, source: str) -> Tensor:
     """Return the scores of every stream (S, N, K) that were activated clip by clip.
 
-    Raises:
-        ValueError: If there are none, or of another activation; says how to make them.
+    Raises ValueError if there are none, or of another activation; says how to make them.
     """
     if own.activated is None or own.about.get("activation") != method:
         raise ValueError(
@@ -161,8 +160,7 @@ def check_distinct(paths: Sequence[str], cure: str) -> None:
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
     """Return the named streams, all where None, of the files that have any of them.
 
-    Raises:
-        ValueError: If there is no such stream.
+    Raises ValueError if there is no such stream.
     """
     if use is None:
         return parts

@@ -14,8 +14,7 @@ from opts import ARCHITECTURE, adopt
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
     """Return the stream of a checkpoint's network; of a published one it is the first with as many channels.
 
-    Raises:
-        ValueError: If there is no such stream, or its channels are others.
+    Raises ValueError if there is no such stream, or its channels are others.
     """
     channels = stream_channels(state, weights_of(state, source), source)
     for stream in STREAMS.values():

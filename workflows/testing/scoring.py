@@ -97,8 +97,7 @@ def score(  # noqa: PLR0913 - an interface of keywords
 def scored_videos(loader: ClipLoader) -> tuple[Sequence[Video], list[int]]:
     """Return the videos of a test, and the number of clips of each.
 
-    Raises:
-        ValueError: If the loader does not read every clip.
+    Raises ValueError if the loader does not read every clip.
     """
     dataset = loader.dataset
     if not isinstance(dataset, ClipDataset):
@@ -146,8 +145,7 @@ def prepared(
 def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
     """Refuse networks that cannot be fused, or cannot name all labels.
 
-    Raises:
-        ValueError: If their numbers of classes differ, or are fewer than the labels.
+    Raises ValueError if their numbers of classes differ, or are fewer than the labels.
     """
     counts = [network.num_classes for network in networks]
     for path, count in zip(paths, counts, strict=True):
