@@ -12,11 +12,7 @@ Back = Callable[[NDArray[np.float32]], Any]
 
 
 class FlowSolver(Protocol):
-    """Interface of a flow solver, as `build_flow` returns it.
-
-    Attributes:
-        description: {"algorithm", "parameters", "library"} in plain types, to be recorded beside the flow.
-    """
+    """Interface of a flow solver; its `description`, in plain types, is to be recorded beside the flow."""
 
     description: dict[str, Any]
 

@@ -103,14 +103,7 @@ def run(
 ) -> tuple[Result, tuple[int, int]]:
     """Do a job on this worker; return its result, and the images and bytes that it wrote.
 
-    Args:
-        function: Does it.
-        job: Its argument.
-        needs: Of the command.
-        cores: Threads for it, >= 1.
-
-    Raises:
-        ValueError: If this worker came later than the others, and cannot do it.
+    Raises ValueError if this worker came later than the others, and cannot do it.
     """
     from distributed import get_worker
 

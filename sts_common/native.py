@@ -72,8 +72,7 @@ class Library:
     def build(self) -> Path:
         """Return the library of these sources, compiled if it is not in the cache; says so in one line.
 
-        Raises:
-            BuildError: No compiler, one that fails, or a cache that cannot be written.
+        Raises BuildError if there is no compiler, or it fails, or for a cache that cannot be written.
         """
         target = self.cached_library()
         if target.exists():
@@ -116,8 +115,7 @@ class Library:
     def path(self) -> Path:
         """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
-        Raises:
-            BuildError: It is neither there nor can it be compiled.
+        Raises BuildError if it is neither there nor can it be compiled.
         """
         for path in sorted(self.folder.glob(f"_{self.name}*.so")):
             try:
@@ -132,8 +130,7 @@ class Library:
     def load(self, path: Path) -> ctypes.CDLL:
         """Load the library in this file, ready to be called; ctypes releases the GIL during calls.
 
-        Raises:
-            BuildError: It does not load, or belongs to another version.
+        Raises BuildError if it does not load, or belongs to another version.
         """
         try:
             library = ctypes.CDLL(str(path))

@@ -15,13 +15,7 @@ LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `Counters.numbers`
 
 
 class Counters:
-    """Counters of a process.
-
-    Args:
-        jobs: Jobs that are to be done.
-        processes: Processes that do them, >= 1.
-        cores: Threads over all processes, >= `processes`.
-    """
+    """Counters of a process: jobs to be done, processes that do them, and threads over all of them, >= `processes`."""
 
     def __init__(self, jobs: int, processes: int, cores: int) -> None:
         self.processes, self.cores = processes, cores

@@ -170,8 +170,7 @@ def summary(rows: Mapping[str, Any]) -> str:
 def run_process(words: Sequence[object], seconds: float, **env: str) -> tuple[int | None, str]:
     """Run Python with some words in a group of its own, in the root of the sources.
 
-    Returns:
-        Its exit code, None if it was killed because its time was up, and all that it printed.
+    Returns its exit code, None if it was killed because its time was up, and all that it printed.
     """
     return run_processes([(words, env)], seconds)[0]
 

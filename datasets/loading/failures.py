@@ -49,11 +49,7 @@ def message(error: ValueError | OSError) -> str:
 class SkippedVideos:
     """Training videos left out because they cannot be read; each is counted, and named, once.
 
-    Args:
-        most: Number that is allowed.
-
-    Attributes:
-        names: Theirs, in the order in which they were met.
+    `names` are in the order in which they were met, `most` so many.
     """
 
     def __init__(self, most: int) -> None:

@@ -72,15 +72,7 @@ class OnlineFlow:
         return vars(self) | {"solvers": {}}
 
     def __call__(self, grey: Tensor, pairs: Pairs) -> Tensor:
-        """Compute the flow images of a clip.
-
-        Args:
-            grey: Frames of `pairs`, on any device.
-            pairs: Of the clip.
-
-        Returns:
-            uint8 (T, 2, H, W) on the device of `grey`, stored channels last.
-        """
+        """Compute the flow images of a clip, uint8 (T, 2, H, W), channels last, by the frames of its pairs."""
         return self.of_clips([(grey, pairs)])[0]
 
     def of_clips(self, clips: Sequence[tuple[Tensor, Pairs]]) -> list[Tensor]:
@@ -146,11 +138,7 @@ class PendingFlow:
 
 
 class PairReader(ClipReader):
-    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from.
-
-    Attributes:
-        flow_views: Views that are left to the loader.
-    """
+    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from."""
 
     def __init__(
         self,
@@ -179,13 +167,7 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 class OnlineLoader(ClipLoader):
-    """Loader whose flow this process computes on `flow.device`.
-
-    Args:
-        dataset: Reads with a `PairReader`.
-        flow: Has a device.
-        options: Of `ClipLoader`.
-    """
+    """Loader whose flow this process computes on `flow.device`; the dataset reads with a `PairReader`."""
 
     def __init__(self, dataset: VideoDataset | ClipDataset, *, flow: OnlineFlow, **options: Any) -> None:
         super().__init__(dataset, collate=collate, **options)

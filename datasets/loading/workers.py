@@ -33,12 +33,7 @@ def default_workers() -> int:
 
 
 def choose_workers(n_workers: int | str, useful: int) -> int:
-    """Choose the number of workers.
-
-    Args:
-        n_workers: The number, or "auto".
-        useful: More than these would have nothing to do.
-    """
+    """Choose the number of workers, "auto" or given; more than the useful ones would have nothing to do."""
     return min(default_workers(), max(1, useful)) if n_workers == "auto" else int(n_workers)
 
 

@@ -37,8 +37,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def require_plain(value: Any, name: str) -> None:
     """Refuse entries that are neither tensors nor plain values: a NumPy number makes a file that cannot be read again.
 
-    Raises:
-        TypeError: Names the entry.
+    Raises TypeError, which names the entry.
     """
     if type(value) in (Tensor, nn.Parameter):
         return

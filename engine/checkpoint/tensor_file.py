@@ -31,16 +31,10 @@ WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put in
 
 
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:
-    """Write the network of a checkpoint and its description, whole or not at all.
+    """Write the network of a checkpoint, or bare weights, and its description to a ".safetensors", whole or not at all.
 
-    Args:
-        path: Ends in ".safetensors".
-        state: A checkpoint, or bare weights. What is left behind of one that does not describe itself is named, for
-            it tells whose it is.
-        source: Its name.
-
-    Raises:
-        ValueError: If the name ends otherwise, or as `plain_weights`.
+    What is left behind of a checkpoint that does not describe itself is named, for it tells whose it is. Raises
+    ValueError if the name ends otherwise, or as `plain_weights`.
     """
     if path.suffix != SUFFIX:
         raise ValueError(f"{path}: its name must end in {SUFFIX}, by which it is known when it is read")

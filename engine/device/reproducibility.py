@@ -14,11 +14,7 @@ from .precision import round_float32
 def choose_device(device: str = "auto") -> torch.device:
     """Return a device that is here, made the current one, with denormal numbers flushed to zero.
 
-    Args:
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        ValueError: If it does not exist here.
+    "auto" is a GPU if there is one, others are "cpu", "cuda", "cuda:N". Raises ValueError if it does not exist here.
     """
     torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
     if device == "auto":

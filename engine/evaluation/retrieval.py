@@ -68,17 +68,10 @@ def load_features(path: Path) -> VideoFeatures:
 
 
 def nearest(queries: Tensor, gallery: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Find the features of a gallery that point in the most similar directions to those of queries.
+    """Find the features of a gallery (G, C) that point in the most similar directions to those of queries (Q, C).
 
-    Memory does not grow with the product of both: similarities are computed in blocks of `BLOCK`.
-
-    Args:
-        queries: Shape (Q, C).
-        gallery: Shape (G, C).
-        count: Neighbours of each query; all of a smaller gallery.
-
-    Returns:
-        Cosines (Q, count), the largest first, and positions in the gallery (Q, count) int64.
+    Memory does not grow with the product of both: similarities are computed in blocks of `BLOCK`. Returns cosines (Q,
+    count), the largest first, and positions in the gallery, int64; `count` is at most G.
     """
     directions, count = F.normalize(gallery.float(), dim=1).T, min(count, len(gallery))
     rows = max(1, BLOCK // len(gallery))
@@ -87,12 +80,9 @@ def nearest(queries: Tensor, gallery: Tensor, count: int) -> tuple[Tensor, Tenso
 
 
 def retrieval_hits(label: Tensor, neighbours: Tensor, ranks: Sequence[int]) -> dict[int, int]:
-    """Count the queries that have a neighbour of their class among the nearest k, for each k of `ranks`.
+    """Count the queries (Q,) that have their class among the labels of the nearest k neighbours, for each k of `ranks`.
 
-    Args:
-        label: Of the queries, (Q,).
-        neighbours: Labels of their neighbours, the nearest first, (Q, count).
-        ranks: Each >= 1; beyond `count` all neighbours are looked at.
+    Neighbours are (Q, count), the nearest first; beyond `count` all are looked at.
     """
     right = neighbours == label[:, None]
     return {k: int(right[:, :k].any(1).sum()) for k in ranks}

@@ -47,13 +47,8 @@ def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
     """Compute bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
 
     Means are as from `resampled_means`, or differences of its columns, (R, S); `level` is the coverage, in (0, 1).
-
-    Returns:
-        Lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the
-        bootstrap cannot tell how sure 100 % of few videos is.
-
-    Raises:
-        ValueError: If the level is not in (0, 1).
+    Returns lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the
+    bootstrap cannot tell how sure 100 % of few videos is. Raises ValueError if the level is not in (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"an interval of level {level}: between 0 and 1, such as 0.95")

@@ -165,9 +165,7 @@ def local_means(averages: Averages) -> dict[str, float]:
 def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, Any]:
     """Return a row of speed.jsonl: the numbers that differ between two runs of one seed.
 
-    Args:
-        metrics: Of an epoch; what `Display.speed` gave is taken out of them.
-        device: Where it ran.
+    What `Display.speed` gave is taken out of the metrics of an epoch on this device.
     """
     row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED)}
     return row | {"device": device_name(device), "ranks": world()}

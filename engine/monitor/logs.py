@@ -50,12 +50,7 @@ def total(metrics: Mapping[str, float], name: str) -> float:
 
 
 class JsonLog:
-    """metrics.jsonl: one JSON object per epoch, the record of the run.
-
-    Args:
-        path: The file.
-        first_epoch: Rows of this epoch and later are dropped.
-    """
+    """metrics.jsonl: one JSON object per epoch, the record of the run; rows from `first_epoch` on are dropped."""
 
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path

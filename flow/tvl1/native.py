@@ -95,8 +95,7 @@ def isa_used() -> str:
 def library_path() -> Path:
     """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
-    Raises:
-        BuildError: It is neither there nor can it be compiled.
+    Raises BuildError if it is neither there nor can it be compiled.
     """
     return KERNEL.path()
 
@@ -105,8 +104,7 @@ def library_path() -> Path:
 def load() -> ctypes.CDLL:
     """Load the library, ready to be called; ctypes releases the GIL during calls.
 
-    Raises:
-        BuildError: There is none, or it does not load.
+    Raises BuildError if there is none, or it does not load.
     """
     library = KERNEL.load(library_path())
     pointer, int32 = ctypes.c_void_p, ctypes.c_int32

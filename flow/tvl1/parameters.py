@@ -102,8 +102,7 @@ class TVL1:
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
     """Return the preset with some of its parameters replaced.
 
-    Raises:
-        ValueError: A parameter that does not exist or is out of range.
+    Raises ValueError for a parameter that does not exist or is out of range.
     """
     names = [field.name for field in fields(TVL1)]
     for name in parameters:

@@ -61,24 +61,13 @@ class TensorSolver(ABC):
 
 
 def pairs_at_once(solver: FlowSolver, height: int, width: int, pixels: int) -> int:
-    """Return how many pairs of a size a solver on a GPU is best given at a time.
-
-    Args:
-        solver: Any, built for that GPU.
-        height: Of the images.
-        width: Of the images.
-        pixels: That it may be given, about.
-    """
+    """Return how many pairs of a size a solver built for a GPU is best given at a time, about so many pixels."""
     most = -(-pixels // (height * width))
     return solver.at_once(height, width, most, solver.device) if isinstance(solver, TensorSolver) else most
 
 
 def check_gamma(parameters: TVL1) -> None:
-    """Refuse the illumination term, which tensors do not have.
-
-    Raises:
-        ValueError: `gamma` is not 0.
-    """
+    """Refuse the illumination term, which tensors do not have; raises ValueError."""
     if parameters.gamma:
         raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
 

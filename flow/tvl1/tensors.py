@@ -43,15 +43,10 @@ def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
 
 @cache
 def full_waves(tiles: Sequence[int], most: int, processors: int) -> int:
-    """Return how many pairs at a time keep a GPU's processors busiest, each of which runs one program at a time.
+    """Return how many pairs, up to `most`, keep a GPU's processors busiest, each of which runs one program at a time.
 
     Programs beyond a multiple of the processors let all others wait for them: of 33 pairs of 340x256 each takes a tenth
-    less of the time of 132 processors than of 35.
-
-    Args:
-        tiles: Programs of a pair at each level of the pyramid.
-        most: Pairs, >= 1; far fewer are not looked at.
-        processors: Of the GPU.
+    less of the time of 132 processors than of 35. `tiles` are the programs of a pair at each level of the pyramid.
     """
 
     def waves(pairs: int) -> float:

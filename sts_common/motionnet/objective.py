@@ -66,8 +66,7 @@ class MotionObjective:
 def warp(images: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     """Return images (M, C, h, w) seen from where their flow (M, 2, h, w), in their pixels, begins: bilinear.
 
-    Returns:
-        The warped images, float32, and where the flow ends inside of them, bool (M, 1, h, w).
+    Returns the warped images, float32, and where the flow ends inside of them, bool (M, 1, h, w).
     """
     height, width = images.shape[-2:]
     rows, columns = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in (height, width))

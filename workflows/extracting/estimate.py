@@ -53,10 +53,8 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     """Estimate frames, files, bytes and time of jobs, as if every CPU core were as fast alone as with all at work.
 
     Every video is looked at as the extraction does before it decodes one, and those that it would refuse are named;
-    damage that only decoding shows is seen in those of the sample alone.
-
-    Raises:
-        ValueError: None of the videos, or of those sampled, can be read.
+    damage that only decoding shows is seen in those of the sample alone. Raises ValueError if none of the videos, or
+    of those sampled, can be read.
     """
     processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
     estimates = list(map_unordered(estimate_length, jobs, SharedCounters(len(jobs), processes, processes)))

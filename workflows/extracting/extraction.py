@@ -165,11 +165,8 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, workers: Machin
 def find_videos(source: Path, classes: slice) -> list[Path]:
     """Find the video files of the chosen class folders, sorted; skipped ones are reported.
 
-    Where there are no class folders, as in Something-Something, all videos are in one.
-
-    Raises:
-        FileNotFoundError: No `source`.
-        ValueError: No video, or two that would become the same folder.
+    Where there are no class folders, as in Something-Something, all videos are in one. Raises FileNotFoundError if there is no
+    `source`; ValueError for no video, or two that would become the same folder.
     """
     tree = find_tree(source)
     chosen = set(tree.folders[classes])

@@ -114,8 +114,7 @@ def jpeg(image: MatLike, quality: int) -> memoryview:
 def write(path: Path, data: bytes | memoryview) -> int:
     """Write a file, raising an OSError with its name; cv2.imwrite does not even raise on a full disk.
 
-    Returns:
-        Bytes that it takes on the disk.
+    Returns bytes that it takes on the disk.
     """
     try:
         # Half the time of Path.write_bytes, which is a twentieth of that of a small frame.

@@ -14,15 +14,7 @@ CUT = {"sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a 
 
 
 def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse checkpoints that do not state their preprocessing, or are of unlike classes.
-
-    Args:
-        names: Of the files, for errors.
-        states: Their content.
-
-    Raises:
-        ValueError: If one is of a published form, or of other classes.
-    """
+    """Refuse, with ValueError, checkpoints of a published form, or of other classes than the first of them."""
     for name, state in zip(names, states, strict=True):
         if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
             raise ValueError(

@@ -54,16 +54,9 @@ def predict_files(
 ) -> list[Prediction]:
     """Score videos one after the other; each result is printed before the next video is begun.
 
-    Args:
-        predictor: Scores them.
-        inputs: Videos.
-        answers: Where the results go.
-        window_stride: Frames from clip to clip; None for those of a clip.
-        words: The inputs as the user named them, for the document.
-
-    Raises:
-        FileNotFoundError: If the only one is missing.
-        ValueError: If some cannot be used; these were named, and the others are done.
+    `window_stride` is in frames, None for those of a clip; `words` are the inputs as the user named them. Raises
+    FileNotFoundError if the only one is missing; ValueError if some cannot be used: these were named, and the others
+    are done.
     """
     films = targets("--out", answers.out, inputs, FILMS)
     pictures = targets("--timeline", answers.timeline, inputs, PICTURES)
@@ -115,12 +108,7 @@ def predict_live(
 ) -> None:
     """Classify frames of a camera or pipe until it ends, `seconds` are over or the user stops it.
 
-    Args:
-        predictor: Scores a clip at a time.
-        path: Number of a camera, or a pipe.
-        answers: How it is watched.
-        top_k: Classes of a JSON line.
-        as_record: Whether each answer is such a line, and no text.
+    With `as_record` each answer is a JSON line with the best `top_k` classes.
     """
     stride, answer = answers.live_stride or predictor.span, None
     provenance = predictor.recipe["provenance"]

@@ -66,14 +66,8 @@ def below(root: Path) -> list[Input]:
 def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: Iterable[str]) -> Sequence[Path | None]:
     """Return the file of each input's result: the one named, or one per input in a folder of that name.
 
-    Args:
-        option: Name of the option, for errors.
-        value: A file that ends in one of the suffixes, or a folder; None for no files.
-        inputs: Videos.
-        suffixes: Of files of this kind; those in a folder get the first.
-
-    Raises:
-        ValueError: If they would overwrite an input or each other, or are of another kind.
+    `value` is that of an `option`: a file that ends in one of the suffixes, a folder, or None for no files. Raises
+    ValueError if files would overwrite an input or each other, or are of another kind.
     """
     if value is None:
         return [None] * len(inputs)

@@ -19,11 +19,7 @@ Timed = tuple[float, Picture]
 
 
 def live_frames(path: Path) -> Iterator[Timed]:
-    """Yield (seconds, RGB frame) of a camera, of the standard input, or of a pipe or device.
-
-    Args:
-        path: Number of a camera, "-", or a path.
-    """
+    """Yield (seconds, RGB frame) of a camera by its number, of the standard input, "-", or of a pipe or device."""
     return camera(int(str(path))) if str(path).isdecimal() else stream(path)
 
 
@@ -66,9 +62,8 @@ def stream(path: Path) -> Iterator[Timed]:
 def at_rate(frames: Iterable[Timed], fps: float | None) -> Iterator[Picture]:
     """Resample frames to a constant rate, as `datasets.read_video` does but without waiting for the next.
 
-    Args:
-        frames: Their times are seconds from anywhere. After a pause, or where they jump back, they begin anew.
-        fps: Frames per second; None gives every frame once.
+    Their times are seconds from anywhere; after a pause, or where they jump back, they begin anew. Without `fps` every
+    frame is given once.
     """
     start, tick = 0.0, -1
     before: Timed | None = None

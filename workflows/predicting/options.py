@@ -62,15 +62,7 @@ def check_options(
 ) -> None:
     """Refuse, before any work, options that mean nothing for these inputs or are unavailable.
 
-    Args:
-        video: The first input as the user named it.
-        inputs: What is found there.
-        answers: Where the results of files go.
-        live_answers: How a camera is watched.
-        window_stride: Frames from clip to clip.
-
-    Raises:
-        ValueError: Names the option.
+    `video` is the first input as the user named it. Raises ValueError, which names the option.
     """
     live = inputs[0].live
     of_files = {"out": answers.out, "timeline": answers.timeline, "window_stride": window_stride}

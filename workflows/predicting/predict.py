@@ -181,11 +181,7 @@ def in_form(network: StreamNetwork, settings: PredictorSettings, place: torch.de
 
 
 def check_settings(settings: PredictorSettings, engine: str) -> None:
-    """Refuse settings of torch's networks.
-
-    Raises:
-        ValueError: Names the option.
-    """
+    """Refuse settings of torch's networks; raises ValueError, which names the option."""
     usual = PredictorSettings()
     for name, option in (("amp", "amp"), ("compile_mode", "compile"), ("group_width", "group_width")):
         if getattr(settings, name) != getattr(usual, name):
@@ -203,14 +199,7 @@ def describe(one: Trained | ExportedFile) -> dict[str, Any]:
 def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:
     """Return frames from one of a clip to the next; None where clips are spread over the video, as in training.
 
-    Args:
-        recipe: How clips are made.
-        settings: May ask for another stride.
-        source: Name of the first network, for errors.
-        live: Whether the frames are a camera's.
-
-    Raises:
-        ValueError: If what is asked for needs windows.
+    `source` is the name of the first network. Raises ValueError if what the settings or a camera ask for needs windows.
     """
     if settings.frame_stride and settings.frame_stride > 1 and recipe.get("segment_length", 1) > 1:
         raise ValueError(

@@ -126,12 +126,7 @@ class Predictor:
         return crop_samples(images, self.recipe["sample_size"], self.views, self.recipe.get("short_side"))
 
     def clips_of(self, path: Path, step: int | None = None) -> Windows | SpreadClips:
-        """Return the clips of a video: those of a test of these networks with its default options.
-
-        Args:
-            path: A file or a folder of frames.
-            step: Frames from clip to clip; None for those of a clip.
-        """
+        """Return the clips of a video, `step` frames apart: those of a test with its default options."""
         provenance = self.recipe["provenance"]
         images = frames_of(path, provenance, self.reads_flow, self.device)
         if self.stride is not None:

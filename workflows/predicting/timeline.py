@@ -38,15 +38,9 @@ class Span(NamedTuple):
 
 
 class Timeline:
-    """Probabilities of the windows of a video, in their order.
+    """Probabilities of the windows of a video, in their order; its number of `frames` is known at its end.
 
-    Args:
-        names: Of the classes.
-        fps: Frames per second of the video as it is read.
-        span: Frames from the first to the last of a window.
-
-    Attributes:
-        frames: Of the video; known at its end.
+    `fps` is that of the video as it is read, `span` the frames from the first to the last of a window.
     """
 
     def __init__(self, names: Sequence[str], fps: float, span: int) -> None:

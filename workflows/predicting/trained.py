@@ -37,12 +37,7 @@ def listed(networks: Source | Iterable[Source]) -> list[Source]:
 def distinct_names(sources: Sequence[Source], cure: str) -> list[str]:
     """Return the names of sources for messages: of a file its path, else "network 1".
 
-    Args:
-        sources: Files and networks.
-        cure: End of the message about one that is there twice.
-
-    Raises:
-        ValueError: If there is none, or one twice.
+    Raises ValueError if there is none, or one twice, with the `cure` for that.
     """
     if not sources:
         raise ValueError("no networks: give at least one checkpoint or network")

@@ -15,12 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
-    """Plot loss and accuracy by epoch.
-
-    Args:
-        runs: Name -> folder with the run's metrics.jsonl somewhere below it.
-        path: Picture to write.
-    """
+    """Plot loss and accuracy by epoch, of folders by name with the run's metrics.jsonl somewhere below them."""
     figure = new_figure(10, 4)
     if figure is None:
         return

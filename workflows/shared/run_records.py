@@ -40,13 +40,10 @@ class Record:
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Read the runs of some paths, each once; other files, like checkpoints, may be among them.
+    """Find the runs of folders, at or below them, and of files beside them: a log stands for its run; each once.
 
-    Args:
-        paths: Folders of runs or above them, and files beside them: a log stands for its run.
-
-    Raises:
-        FileNotFoundError: If a folder holds no run, or there is none at all.
+    Other files, like checkpoints, may be among them. Raises FileNotFoundError if a folder holds no run, or there is
+    none.
     """
     found = dict.fromkeys(
         run for path in paths for run in (runs_of_file(path) if path.is_file() else run_folders(path))

@@ -20,12 +20,7 @@ def environment(folder: Path) -> Environment:
 
 
 def html_environment(folder: Path, finalize: Callable[[Any], Any] | None = None) -> Environment:
-    """Return the environment of pages in a folder: all values are escaped, whatever they contain.
-
-    Args:
-        folder: Of the templates.
-        finalize: Takes each value before it is escaped.
-    """
+    """Return the environment of pages in a folder: all values are escaped, whatever they contain, after `finalize`."""
     loader = FileSystemLoader(folder)
     made = Environment(
         loader=loader,

@@ -37,20 +37,11 @@ class StreamSpec(NamedTuple):
 def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, Scores]:
     """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
 
-    The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come
-    in the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given
-    are those of the first checkpoint, but for the side of the input: each network has its own, unless it is given.
-
-    Args:
-        opt: Options; those not given are taken from the first checkpoint.
-        specs: Streams to score, with their checkpoints.
-
-    Returns:
-        The options as used, and the scores.
-
-    Raises:
-        FileNotFoundError: If a checkpoint, folder or video is missing.
-        ValueError: If a checkpoint does not fit its stream, the data or the others.
+    The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come in
+    the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given are
+    those of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Returns
+    the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or video is missing;
+    ValueError if a checkpoint does not fit its stream, the data or the others.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
@@ -103,12 +94,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
 def load_specs(
     specs: Sequence[StreamSpec], weights: Sequence[float] | None
 ) -> tuple[list[StreamSpec], list[dict[str, Any]]]:
-    """Load checkpoints and complete streams from them; raises as `score_streams`.
-
-    Args:
-        specs: Streams.
-        weights: Of their fusion, see `stream_weights`.
-    """
+    """Load checkpoints and complete streams from them; the weights are of their fusion. Raises as `score_streams`."""
     for i, spec in enumerate(specs, 1):
         if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
@@ -131,10 +117,7 @@ def load_networks(
 ) -> dict[str, StreamNetwork]:
     """Load the networks of some checkpoints by the names of their streams, and say which have a side of their own.
 
-    Args:
-        specs: Streams.
-        states: Their checkpoints.
-        load: Loads the network of a checkpoint, given its name and the stream that it reads.
+    `load` takes a checkpoint, its name and the stream that its network reads.
     """
     networks = {}
     for (name, path, stream), state in zip(specs, states, strict=True):
@@ -178,13 +161,8 @@ def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> st
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     """Fuse, print the accuracies, and write the result file and the scores as the options say.
 
-    Args:
-        opt: Options.
-        scores: Of every stream.
-        path: Result file, written if `--log 1`; without `--scores_path` the scores then lie beside it.
-
-    Returns:
-        "top1", "top5" and "mean_class" of the fused scores, in [0, 1].
+    The result file is written if `--log 1`; without `--scores_path` the scores then lie beside it. Returns "top1",
+    "top5" and "mean_class" of the fused scores, in [0, 1].
     """
     method = method_of(opt.fusion)
     fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)

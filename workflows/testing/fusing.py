@@ -30,16 +30,10 @@ ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
 def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
-    """Fuse the scores of all streams, shape (N, K).
+    """Fuse the scores of all streams, shape (N, K), by a key of `FUSIONS` and `models.stream_weights`.
 
-    Args:
-        own: Of every stream.
-        method: A key of `FUSIONS`.
-        weights: See `models.stream_weights`.
-        clip_mean: "before" takes the mean over clips before the activation, "after" the activated scores as they are.
-
-    Raises:
-        ValueError: If the weights do not fit, or if "after" is asked of scores that were not activated so.
+    `clip_mean` "before" takes the mean over clips before the activation, "after" the activated scores as they are.
+    Raises ValueError if the weights do not fit, or if "after" is asked of scores that were not activated so.
     """
     if clip_mean == "before":
         return fuse(own.logits, method, weights)
@@ -60,17 +54,10 @@ def activated_by(method: str, own: Scores, source: str) -> Tensor:
 
 
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
-    """Compute accuracies of every entry of `FUSIONS` with some weights of the streams.
+    """Compute accuracies of every entry of `FUSIONS`, of means over clips, with some weights of the streams.
 
-    Args:
-        scores: Of every stream; the mean over clips comes before the activation.
-        extra: Weights to show beside equal ones, each stream alone and, of two streams, `PAIRS`.
-
-    Returns:
-        Rows "fusion", "weights" (one per stream), "top1", "top5", "mean_class", the accuracies in [0, 1].
-
-    Raises:
-        ValueError: If the weights do not fit.
+    Weights are equal, each stream alone, of two streams `PAIRS`, and the `extra` ones. Returns rows "fusion", "weights"
+    (one per stream), "top1", "top5", "mean_class", in [0, 1]. Raises ValueError if the weights do not fit.
     """
     return [
         {"fusion": method, "weights": list(weights)} | video_metrics(fuse(scores.logits, method, weights), scores.label)
