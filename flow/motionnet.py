@@ -19,16 +19,9 @@ FIRST = "encoder.0.0.0.weight"
 
 
 def motionnet(weights: str | Path | None = None, device: str | None = None) -> "MotionFlow":
-    """Build MotionNet with the weights of a checkpoint of a hidden two-stream network.
+    """Build MotionNet with the weights of a checkpoint of a hidden two-stream network; the device as of `raft`.
 
-    Args:
-        weights: The checkpoint.
-        device: Where arrays and tensors on the CPU are computed, e.g. "cuda:1"; None is the GPU if there is one. Other
-            tensors are computed where they are.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: No weights given, or a file of another network.
+    Raises FileNotFoundError if there is no such file; ValueError if no weights are given, or a file of another network.
     """
     if weights is None:
         raise ValueError(
@@ -45,13 +38,8 @@ class MotionFlow:
 
     Grey images are shown as RGB with three equal channels. Pairs that follow each other, as those of a video do, are
     seen in windows of as many frames as the network takes; a pair that stands alone is followed by its second image
-    repeated. So the flow of a pair depends on which pairs are computed with it.
-
-    Args:
-        network: The network.
-        mean: Of the inputs, of red, green and blue in grey levels.
-        std: Likewise.
-        device: Where arrays and tensors on the CPU are computed.
+    repeated. So the flow of a pair depends on which pairs are computed with it. Mean and std are of red, green and blue
+    in grey levels.
     """
 
     def __init__(self, network: MotionNet, mean: Tensor, std: Tensor, device: str) -> None:

@@ -75,11 +75,8 @@ def farneback(**parameters: float) -> "OpenCVFlow":
 class OpenCVFlow:
     """A solver of OpenCV as `(previous, following) -> flow`; see `build_flow` for shapes and units.
 
-    Args:
-        algorithm: Name in `FLOWS`.
-        solver: The `cv2` object; its results do not depend on earlier pairs or on the number of threads.
-        properties: Our parameter names -> OpenCV's.
-        parameters: Those that differ from the solver's defaults.
+    `solver` is the `cv2` object, whose results do not depend on earlier pairs or on the number of threads; `properties`
+    has OpenCV's names of our parameters, `parameters` those that differ from the solver's defaults.
     """
 
     def __init__(self, algorithm: str, solver: Any, properties: dict[str, str], parameters: dict[str, float]) -> None:

@@ -23,15 +23,8 @@ class FlowSolver(Protocol):
 def grey_pair(previous: ArrayLike, following: ArrayLike) -> tuple[Pair, Back]:
     """Return both images as contiguous uint8 arrays, and a function that moves the flow to where `previous` came from.
 
-    Args:
-        previous: Array or tensor on any device, uint8 (H, W) or (N, H, W).
-        following: The same shape.
-
-    Returns:
-        The arrays, and a function that leaves an array alone or makes a tensor on the device of `previous`.
-
-    Raises:
-        ValueError: Anything but two equally large sets of grey images.
+    They are arrays or tensors on any device, uint8 (H, W) or (N, H, W); raises ValueError for anything but two equally
+    large sets of grey images.
     """
     first, second = grey_images(previous), grey_images(following)
     if first.shape != second.shape:

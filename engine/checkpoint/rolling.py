@@ -69,7 +69,7 @@ class Checkpoints:
             self.prune()
 
     def sweep(self, *outputs: Path) -> None:
-        """Remove half-written files of killed processes, also at `outputs`; called by the one process that may write."""
+        """Remove half-written files of killed processes, also at `outputs`; called by the process that may write."""
         final_names = {path.name[:CUT] for path in (self.best, *outputs)}
         long, name = Path(self.pattern).name.split("{}")[0], self.name()
         for folder in (self.best.parent, *outputs):

@@ -121,14 +121,9 @@ def fused_test_file(opt: Namespace, streams: str) -> Path:
 
 
 def file_of_test(folder: Path, run_name: object, published: str, subset: str, streams: str = "") -> Path:
-    """Name a result file.
+    """Name a result file in a folder: by the name of the run and the streams, or as published without one.
 
-    Args:
-        folder: Where it lies.
-        run_name: The name of the run, with which it begins; None if it has none.
-        published: What it is called without one.
-        subset: Whose videos it has; "test", the test list's, needs no mention.
-        streams: Comes after the name of the run.
+    The subset is the one whose videos it has; "test", the test list's, needs no mention.
     """
     name = published if run_name is None else f"{checked_name(run_name)}{streams}"
     return folder / f"test_{name}{'' if subset == 'test' else f'_{subset}'}.txt"

@@ -33,15 +33,9 @@ def choose_device(device: str = "auto") -> torch.device:
 def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
-    A GPU computes in float32 until `--amp` says otherwise.
-
-    Args:
-        seed: >= 0; None leaves the generators as they are.
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
-
-    Raises:
-        ValueError: If the device does not exist here.
+    A GPU computes in float32 until `--amp` says otherwise. A `seed` of None leaves the generators as they are;
+    `deterministic` GPUs give the same bits in every run, as CPUs do anyway. Raises ValueError if the device, see
+    `choose_device`, does not exist here.
     """
     chosen = choose_device(device)
     chosen = start(chosen)

@@ -13,21 +13,12 @@ DRAWS = 4_000_000  # video indices held at once; bounds memory for any number of
 
 
 def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> Tensor:
-    """Compute means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979).
+    """Compute means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979): (R, S), float64.
 
-    Every resample draws N videos with replacement, the same for all systems: differences of columns are paired. A seed
-    and an N give the same resamples whatever is measured on them; scipy's bootstrap would give other ones.
-
-    Args:
-        values: One number per system and video, shape (S, N); of top-1 accuracy 1 where the system is right, else 0.
-        resamples: Number R of bootstrap samples.
-        seed: Of the draws.
-
-    Returns:
-        Shape (R, S), float64.
-
-    Raises:
-        ValueError: If there is no video or no resample.
+    Values are one number per system and video, (S, N); of top-1 accuracy 1 where the system is right, else 0. Each of R
+    resamples draws N videos with replacement, the same for all systems: differences of columns are paired. A seed and
+    an N give the same resamples whatever is measured on them; scipy's bootstrap would give other ones. Raises
+    ValueError if there is no video or no resample.
     """
     videos = values.shape[1]
     if not videos or resamples < 1:

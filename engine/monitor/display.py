@@ -33,18 +33,9 @@ log = logging.getLogger(__name__)
 class Display:
     """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
-        with Display(feed, "epoch 3/90", averages) as batches:
-            for batch in batches: ...
-
-    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere.
-
-    Args:
-        feed: Batches, whose clips are counted.
-        label: What is gone through.
-        averages: Means to show: "loss", "acc" and terms "loss_*", of this process alone.
-        first: Batches that are done already and that `feed` leaves out.
-        pace: Of the whole run; told of every batch.
-        kind: Which of the pace's batches these are, "train" or "val".
+    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere. `averages`
+    has the means to show, "loss", "acc" and terms "loss_*", of this process alone; `first` batches are done already,
+    which `feed` leaves out; the `pace` of the whole run is told of every batch, as of a `kind`.
     """
 
     def __init__(

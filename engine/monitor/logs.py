@@ -19,13 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class TsvLog:
-    """A log in the original's format: tab-separated, CRLF, a header, a row per epoch.
+    """A log in the original's format: tab-separated, CRLF, a header, a row per epoch, of metrics by column.
 
-    Args:
-        path: The file.
-        columns: Column -> metric. A metric that is not there is the sum of those it is a prefix of, so that
-            "loss_mse" covers "loss_mse_avgpool".
-        first_epoch: Rows of this epoch and later are dropped: the run starts there.
+    A metric that is not there is the sum of those it is a prefix of, so that "loss_mse" covers "loss_mse_avgpool". Rows
+    from `first_epoch` on are dropped: the run starts there.
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:

@@ -31,16 +31,10 @@ class Parameters(ctypes.Structure):
 class NativeTVL1:
     """TV-L1 of grey images on the CPU; see `build_flow` for shapes and units.
 
-    The same images give the same bytes, whatever the threads. Another code path rounds differently, which a pyramid
-    amplifies where the flow is ambiguous: 0.01 pixels in the mean.
-
-    Args:
-        parameters: Any but `gamma`.
-        isa: Code path, one of `ISAS`.
-        threads: Pairs of a batch that are solved at a time; None takes all cores. A single pair uses one.
-
-    Raises:
-        ValueError: A code path that this processor lacks, gamma, or a kernel that cannot be had.
+    The same images give the same bytes, whatever the threads: pairs of a batch that are solved at a time, None for all
+    cores. Another code path, of `ISAS`, rounds differently, which a pyramid amplifies where the flow is ambiguous: 0.01
+    pixels in the mean. Raises ValueError for a code path that this processor lacks, gamma, or a kernel that cannot be
+    had.
     """
 
     def __init__(self, parameters: TVL1, isa: str = "auto", threads: int | None = None) -> None:

@@ -17,15 +17,8 @@ PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's plane
 class TensorSolver(ABC):
     """TV-L1 of grey images on tensors; see `build_flow` for shapes and units.
 
-    Args:
-        parameters: With `gamma` 0.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-
-    Attributes:
-        default_device: Device where none is given.
-
-    Raises:
-        ValueError: gamma, or a device that is not there; when called, images that are none.
+    Arrays and tensors on the CPU are computed on `device`, by default the kind's; other tensors are computed where they
+    are. Raises ValueError for gamma, or a device that is not there; when called, for images that are none.
     """
 
     default_device: ClassVar[str]

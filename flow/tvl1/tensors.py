@@ -58,19 +58,11 @@ def full_waves(tiles: Sequence[int], most: int, processors: int) -> int:
 def solve(
     previous: ArrayLike | Tensor, following: ArrayLike | Tensor, device: torch.device, find: Callable[..., Tensor]
 ) -> Any:
-    """Do what `build_flow` promises by a function of tensors.
+    """Do what `build_flow` promises by a function of tensors, from uint8 (N, H, W) twice to float32 (N, H, W, 2).
 
-    Args:
-        previous: uint8 (H, W) or (N, H, W), array or tensor.
-        following: Likewise; of one size with `previous`.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-        find: uint8 (N, H, W) twice, on one device -> float32 (N, H, W, 2).
-
-    Returns:
-        The flow, of the kind and on the device of `previous`.
-
-    Raises:
-        ValueError: Anything but two equally large sets of grey images.
+    Images are (H, W) or (N, H, W), array or tensor; those on the CPU are computed on `device`, others where they are.
+    The flow is of the kind and on the device of `previous`. Raises ValueError for anything but two equally large sets
+    of grey images.
     """
     first, second = grey_tensor(previous), grey_tensor(following)
     if first.shape != second.shape:
@@ -98,17 +90,7 @@ def move(images: Tensor, device: torch.device) -> Tensor:
 
 
 def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine: Refine) -> Tensor:
-    """Compute flow on a pyramid, from the coarsest level to the images' own.
-
-    Args:
-        previous: uint8 (N, H, W).
-        following: The same, on the same device.
-        parameters: Of the pyramid.
-        refine: Solves one level.
-
-    Returns:
-        float32 (N, H, W, 2), pixels per frame.
-    """
+    """Compute flow (N, H, W, 2), pixels per frame, of uint8 (N, H, W) on a pyramid, each level solved by `refine`."""
     levels = [torch.stack((previous, following)).float()]  # each (2, N, H, W)
     sizes = parameters.pyramid(*previous.shape[1:])
     step = 1 / parameters.scale_step
@@ -124,14 +106,10 @@ def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine
 
 
 def resize(images: Tensor, size: tuple[int, int], steps: tuple[float, float]) -> Tensor:
-    """Resample (..., H, W) bilinearly, as OpenCV: pixel centres at half, edges repeated, no smoothing.
+    """Resample float32 (..., H, W) bilinearly, as OpenCV: pixel centres at half, edges repeated, no smoothing.
 
-    torch's own takes either the size or the step, and OpenCV's step is not the ratio of the sizes.
-
-    Args:
-        images: float32.
-        size: (height, width) of the result.
-        steps: Pixels of `images` per pixel of the result, down and to the right.
+    torch's own takes either the size or the step, and OpenCV's step, in pixels of `images` per pixel of the result,
+    down and to the right, is not the ratio of the sizes.
     """
     for axis, length, step in zip((-2, -1), size, steps, strict=True):
         low, high, weight = neighbours(images.shape[axis], length, step, images.device)
@@ -146,12 +124,6 @@ def neighbours(length: int, result: int, step: float, device: torch.device) -> t
 
     Kept, for they would be most of what a GPU is given. They come from the host, so that they are there for every
     stream: the first time that a GPU sees a size it is waited for. There are a few kilobytes for each length of a side.
-
-    Args:
-        length: Of the axis.
-        result: Of the resampled axis.
-        step: As in `resize`.
-        device: Where they are needed.
     """
     with torch.inference_mode(False):
         at = ((torch.arange(result, dtype=torch.float32) + 0.5) * step - 0.5).clamp_(0, length - 1)

@@ -59,14 +59,7 @@ class TorchTVL1(TensorSolver):
 
 
 def linearise(previous: Tensor, planes: Tensor, u: Tensor, parameters: TVL1) -> Data:
-    """Linearise the data term about the flow theta u.
-
-    Args:
-        previous: (N, 1, H, W).
-        planes: The following image and its gradient, of `with_margin`.
-        u: (N, 2, H, W).
-        parameters: For theta and lambda.
-    """
+    """Linearise the data term about the flow theta u, of u (N, 2, H, W) and the images of `with_margin`."""
     theta, (height, width) = parameters.theta, u.shape[2:]
     rows, columns = planes.shape[2:]
     # From edge to edge of the planes grid_sample counts from -1 to 1.
@@ -100,15 +93,8 @@ class Iterations:
 
     Rows of an image follow one another in HW, so that a neighbour is a shift by 1 or by the width. p is 0 where grad u
     has no neighbour, at the right in x and at the bottom in y, and therefore also what is left of and above an image.
-
-    Args:
-        u: Where to start from, (N, 2, HW), overwritten.
-        width: Of the images.
-        tau: Step of the ascent in p.
-
-    Attributes:
-        u: The current u.
-        state: All that changes from one iteration to the next; the third dimension from the end counts pairs.
+    `u`, (N, 2, HW), is where to start from and the current one; `state` is all that changes from one iteration to the
+    next, its third dimension from the end counts pairs.
     """
 
     def __init__(self, u: Tensor, width: int, tau: float) -> None:

@@ -144,12 +144,7 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
-    """Find videos in the folder that are in no list.
-
-    Args:
-        root: Folder of all videos.
-        videos: The files or folders that the listed videos are, or should be.
-    """
+    """Find videos in a folder that are in no list; `videos` are the places that listed ones have, or should."""
     above = {folder for place in videos for folder in place.parents if folder.is_relative_to(root)}
     holders = {place.parent for place in videos}
     kinds = {place.suffix.lower() for place in videos if place.is_file()}

@@ -89,13 +89,7 @@ def entries() -> list[Entry]:
 
 
 def write_zoo(path: Path, measure: Sequence[str] = (), seconds: float = 2.0) -> list[Row]:
-    """Write the page of all networks, and return its rows.
-
-    Args:
-        path: The file.
-        measure: Number formats in which clips per second are measured, as of `model_info`.
-        seconds: Of each measurement.
-    """
+    """Write the page of all networks, measured as by `model_info`, and return its rows."""
     rows = [info_of(entry, measure, seconds) for entry in tqdm(entries(), "networks", leave=False, disable=None)]
     page = as_page(rows, measure)
     write_atomically(path, lambda file: file.write(page.encode()))

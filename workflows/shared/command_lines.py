@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(script: str, words: Iterable[object]) -> str:
-    """Return the line that runs a script of the project from the current folder, in the form of the command that runs."""
+    """Return the line that runs a script of the project from the current folder, in the form of the running command."""
     name = typed_as(script) or f"python {quoted(os.path.relpath(ROOT / script))}"
     return " ".join([name, *map(quoted, words)])
 

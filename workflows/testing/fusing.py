@@ -98,19 +98,11 @@ def read_scores(
 ) -> tuple[dict[str, Any], Scores]:
     """Read the streams of score files, merged, and the options that the first file in use was made with.
 
-    Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
-
-    Args:
-        paths: Score files.
-        use: Streams, in this order; None for all.
-        activation: A key of `FUSIONS`, by which clips must have been activated one by one; None for any.
-        given: Options by name that the files must have been made with.
-        sample_duration: Frames of a clip, of files that do not state it.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, if they are not of the same videos, labels and classes, or do not have what
-            `--use`, `--clip_mean` or another given option asks for.
+    Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`. `use` are streams, in
+    this order, None for all; `activation` a key of `FUSIONS`, by which clips must have been activated one by one;
+    `given` the options that the files must have been made with; `sample_duration` that of files that do not state it.
+    Raises FileNotFoundError if a file is missing; ValueError if one is damaged, if they are not of the same videos,
+    labels and classes, or do not have what `--use`, `--clip_mean` or another given option asks for.
     """
     parts = in_use(scores.numbered([(path, scores.load(path)) for path in paths]), use)
     settings = [made_with(streams, path, given or {}, sample_duration) for path, streams in parts]
@@ -129,15 +121,7 @@ def read_scores(
 
 
 def check_distinct(paths: Sequence[str], cure: str) -> None:
-    """Refuse a checkpoint that is named twice.
-
-    Args:
-        paths: Checkpoints.
-        cure: End of the message.
-
-    Raises:
-        ValueError: Names it.
-    """
+    """Refuse a checkpoint that is named twice: ValueError, which ends with the `cure`."""
     files = [Path(path).resolve() for path in paths]
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
@@ -159,16 +143,9 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
 
 
 def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
-    """Return the settings that a result's name states, by the scores.
+    """Return the settings that a result's name states, by the scores of a file; `sample_duration` where they do not.
 
-    Args:
-        streams: The scores.
-        source: Their file, for errors.
-        given: Options that they must have been made with.
-        sample_duration: Where they do not state it.
-
-    Raises:
-        ValueError: If they state what cannot be, or other options were given.
+    Raises ValueError if they state what cannot be, or other options were `given`.
     """
     about = streams.about
     settings = {name: about[key] for name, key in NAMED.items() if key in about}

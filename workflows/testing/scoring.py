@@ -127,14 +127,9 @@ def describe_networks(networks: Mapping[str, StreamNetwork], activation: str) ->
 def prepared(
     network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
 ) -> nn.Module:
-    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form.
+    """Return the network, in eval mode, in float32, with the same scores everywhere, or otherwise in its fastest form.
 
-    Args:
-        network: In eval mode.
-        device: Where it is.
-        amp: A key of `AMP`: number format.
-        compile_mode: A key of `COMPILE`.
-        group_width: Channels to which groups of convolutions are joined.
+    Number format, compilation and width of groups are as `--amp`, `--compile` and `--group_width`.
     """
     dtype = dtype_of(device, amp)
     if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
