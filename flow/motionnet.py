@@ -11,7 +11,7 @@ from torch import Tensor
 from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
 
 from .learned import digest, read_weights
-from .tvl1.tensors import solve
+from .pairs import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
 PREFIXES = ("motion.", "module.motion.", "")
@@ -85,11 +85,11 @@ def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     normalisation = state.get("recipe", {}).get("normalisation", {})
     if prefix is None or not {"mean", "std"} <= normalisation.keys():
         raise ValueError(f"{path}: not a checkpoint of a hidden two-stream network; {HOW_TO_GET}")
-    own = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
-    channels, inputs = own[FIRST].shape[:2]
+    weights = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+    channels, inputs = weights[FIRST].shape[:2]
     network = MotionNet(inputs // 3, channels / CHANNELS[0])
     try:
-        network.load_state_dict(own)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: a MotionNet of other sizes: {str(error).splitlines()[-1].strip()}") from error
     return network, torch.tensor(normalisation["mean"]), torch.tensor(normalisation["std"])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .learned import digest, read_weights
-from .tvl1.tensors import solve
+from .pairs import solve
 
 SMALLEST = 128  # sides for which the coarsest correlations still have two cells
 HOW_TO_GET = (

@@ -33,27 +33,17 @@ class Library:
 
     It has the functions `NAME_source`, which returns `source_hash` when the compiler was given it as the macro
     `NAME_SOURCE`, and `NAME_abi`.
-
-    Attributes:
-        name: Prefix of its functions, of its file, and in upper case of its macros.
-        title: What messages call it.
-        folder: Where its sources lie.
-        sources: Files that are compiled; the first is named in errors.
-        headers: Pattern of the further files that they are made of.
-        flags: For the compiler.
-        libraries: For the linker.
-        abi: What `NAME_abi` must return.
-        cures: What to do about a compiler's complaint in which the key occurs.
     """
 
-    name: str
-    title: str
-    folder: Path
-    sources: tuple[str, ...]
-    headers: str
-    flags: tuple[str, ...]
-    abi: int
-    libraries: tuple[str, ...] = ()
+    name: str  # prefix of its functions, of its file, and in upper case of its macros
+    title: str  # what messages call it
+    folder: Path  # where its sources lie
+    sources: tuple[str, ...]  # files that are compiled; the first is named in errors
+    headers: str  # pattern of the further files that they are made of
+    flags: tuple[str, ...]  # for the compiler
+    abi: int  # what `NAME_abi` must return
+    libraries: tuple[str, ...] = ()  # for the linker
+    # What to do about a compiler's complaint in which the key occurs.
     cures: Mapping[str, str] = field(default_factory=dict)
 
     def source_hash(self) -> str:

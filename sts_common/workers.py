@@ -50,16 +50,11 @@ class SharedCounters(Counters):
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that does jobs.
+    """A process that does jobs."""
 
-    Attributes:
-        number: 0, 1, ...; several GPUs are shared out by it.
-        counters: Of the command, or on a cluster of the job alone.
-        attempt: A name of this attempt at the job, where a worker that is thought dead may still be at it; else "".
-    """
-
-    number: int
-    counters: Counters
+    number: int  # 0, 1, ...; several GPUs are shared out by it
+    counters: Counters  # of the command, or on a cluster of the job alone
+    # A name of this attempt at the job, where a worker that is thought dead may still be at it; else "".
     attempt: str = ""
 
 

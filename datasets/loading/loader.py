@@ -131,7 +131,10 @@ class ClipLoader:
     world: int = 1
 
     def __post_init__(self) -> None:
-        items = max(1, self.batch_size // crops_per_item(self.dataset))
+        crops = getattr(
+            getattr(self.dataset, "crops", None), "crops", 1
+        )  # a clip of a test is read once for all of them
+        items = max(1, self.batch_size // crops)
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
         self.left_out = SkippedVideos(self.max_bad if self.train else 0)
@@ -187,8 +190,3 @@ class ClipLoader:
             raise copy.copy(bad.error) from bad.error
         videos = getattr(self.dataset, "videos", None)
         self.left_out.add(videos[bad.item].name if videos else str(bad.item), bad.error)
-
-
-def crops_per_item(dataset: Dataset[Any]) -> int:
-    """Return the clips that the network sees of each item: those of a test are read once for all their crops."""
-    return getattr(getattr(dataset, "crops", None), "crops", 1)

@@ -75,8 +75,8 @@ def nearest(queries: Tensor, gallery: Tensor, count: int) -> tuple[Tensor, Tenso
     """
     directions, count = F.normalize(gallery.float(), dim=1).T, min(count, len(gallery))
     rows = max(1, BLOCK // len(gallery))
-    found = [(F.normalize(block.float(), dim=1) @ directions).topk(count, dim=1) for block in queries.split(rows)]
-    return torch.cat([block.values for block in found]), torch.cat([block.indices for block in found])
+    best = [(F.normalize(block.float(), dim=1) @ directions).topk(count, dim=1) for block in queries.split(rows)]
+    return torch.cat([block.values for block in best]), torch.cat([block.indices for block in best])
 
 
 def retrieval_hits(label: Tensor, neighbours: Tensor, ranks: Sequence[int]) -> dict[int, int]:

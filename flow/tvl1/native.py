@@ -5,13 +5,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from sts_common import cores
 from sts_common.native import reason_missing
 
-from ..pairs import grey_pair
+from ..pairs import CPU, solve
 from .build import KERNEL
 from .parameters import LIBRARY, TVL1
 
@@ -50,24 +51,19 @@ class NativeTVL1:
         self.values = {name: values[name] for name in REALS + COUNTS}
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
-        (first, second), back = grey_pair(previous, following)
-        flow = np.empty((*first.shape, 2), np.float32)
-        height, width = first.shape[-2:]
-        code = load().tvl1_flow(
-            ctypes.byref(Parameters(**self.values)),
-            first.ctypes.data,
-            second.ctypes.data,
-            flow.ctypes.data,
-            first.size // (height * width),
-            height,
-            width,
-            self.threads,
-            ISAS.index(self.isa),
-        )
+        return solve(previous, following, CPU, self.find)
+
+    def find(self, previous: Tensor, following: Tensor) -> Tensor:
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W)."""
+        first, second = (images.cpu().contiguous() for images in (previous, following))
+        flow = torch.empty((*first.shape, 2))
+        addresses = (images.data_ptr() for images in (first, second, flow))
+        parameters, isa = ctypes.byref(Parameters(**self.values)), ISAS.index(self.isa)
+        code = load().tvl1_flow(parameters, *addresses, *first.shape, self.threads, isa)
         if code:
             reason = load().tvl1_message(code).decode()
-            raise ValueError(f"tvl1 refuses {first.shape[-1]}x{first.shape[-2]} images: {reason}")
-        return back(flow)
+            raise ValueError(f"tvl1 refuses {first.shape[2]}x{first.shape[1]} images: {reason}")
+        return flow
 
 
 def missing() -> str:

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..pairs import FlowSolver
+from ..pairs import FlowSolver, solve
 from .parameters import LIBRARY, TVL1
-from .tensors import coarse_to_fine, solve
+from .tensors import coarse_to_fine
 
 PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's planes of them take 1 GB, torch's several
 

@@ -110,7 +110,7 @@ class Iterations:
         rho, a, b = data
         u, p, gradient, norm, d, width = self.u, self.p, self.gradient, self.norm, self.d, self.width
         (u1, u2), (a1, a2) = u.split(1, 1), a.split(1, 1)
-        (px, py), (gx, gy), one = p, gradient, u.new_ones(())
+        (px, py), (gx, gy), unit = p, gradient, u.new_ones(())
         px_left, py_above = px[..., :-1], py[..., :-width]
         u_left, u_right, u_above, u_below = u[..., :-1], u[..., 1:], u[..., :-width], u[..., width:]
         gx_inner, gy_inner = gx[..., :-1], gy[..., :-width]
@@ -126,5 +126,5 @@ class Iterations:
             last_column.zero_()  # its right neighbour in HW is in the next row
             torch.mul(gx, gx, out=norm)
             norm.addcmul_(gy, gy).sqrt_()
-            torch.add(one, norm, alpha=self.tau, out=norm)
+            torch.add(unit, norm, alpha=self.tau, out=norm)
             p.add_(gradient, alpha=self.tau).div_(norm)

@@ -116,5 +116,5 @@ def as_table(report: Report) -> str:
 def as_json(report: Report) -> str:
     """Format the whole report as JSON."""
     problems = [{"severity": KINDS[p.kind][0], **p._asdict()} for p in report.problems]
-    used = [one._asdict() for one in report.used]
+    used = [counts._asdict() for counts in report.used]
     return json_text.as_json(report._asdict() | {"used": used, "problems": problems}, indent=1) + "\n"

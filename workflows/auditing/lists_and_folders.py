@@ -119,8 +119,8 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
         if len(listing.entries) != official:
             text = f"split {split} {subset}: lists {counted(len(listing.entries), 'video')}, officially {official:,}"
             yield Problem("official", "", text)
-    for found in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
-        yield Problem("official", "", f"{found} classes, officially {classes}")
+    for count in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
+        yield Problem("official", "", f"{count} classes, officially {classes}")
 
 
 def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:

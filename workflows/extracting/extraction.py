@@ -105,9 +105,9 @@ def extract(
     with Progress(totals, counters, target) as progress:
         for outcome in map_unordered(extract_video, todo, counters, cluster, lost_video):
             progress.add(outcome)
-    made = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
+    images = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
     log.info(
-        f"extracted {counted(len(todo) - totals.failed, 'video')} ({made}), {complete} were already complete, "
+        f"extracted {counted(len(todo) - totals.failed, 'video')} ({images}), {complete} were already complete, "
         f"{totals.failed} failed{totals.summary()}"
     )
     if totals.failed:

@@ -156,23 +156,22 @@ def cells(row: Row) -> dict[str, str]:
     }
 
 
-def headings(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the headings of the columns that rows have."""
+def table(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the headings of the columns that rows have, and the cells of each row."""
     kinds = dict.fromkeys(kind for row in rows for kind in row["clips_per_second"])
-    return COLUMNS | {kind: f"clips/s of a core, {kind}" for kind in kinds}
+    columns = COLUMNS | {kind: f"clips/s of a core, {kind}" for kind in kinds}
+    return [[*columns.values()], *([cells(row).get(key, "") for key in columns] for row in rows)]
 
 
 def as_text(rows: Sequence[Row]) -> str:
     """Format rows as a table for a terminal."""
-    named = headings(rows)
-    lines = [[cells(row).get(key, "") for key in named] for row in rows]
-    return "\n".join(aligned([list(named.values()), *lines], text=2))
+    return "\n".join(aligned(table(rows), text=2))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """Format rows as a table in Markdown."""
-    named = headings(rows)
-    return markdown_table(list(named.values()), [[cells(row).get(key, "") for key in named] for row in rows], text=2)
+    heads, *lines = table(rows)
+    return markdown_table(heads, lines, text=2)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int) -> str:

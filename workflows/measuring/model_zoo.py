@@ -11,7 +11,7 @@ from models.backbones.torchvision_networks import ENTRIES, PREFIX, published
 from sts_common.files import write_atomically
 
 from ..shared.templates import load_template
-from .model_info import Row, cells, markdown_table, model_info
+from .model_info import COLUMNS, Row, cells, markdown_table, model_info
 
 HARA = "3D-ResNets"
 STUDY = "IBM's study"
@@ -109,8 +109,7 @@ def counted_cells(row: Row) -> list[str]:
 
 def as_page(rows: Sequence[Row], measure: Sequence[str]) -> str:
     """Format the page."""
-    heads = ["network", "input", "parameters, M", "multiply-adds, G", "of convolutions, G", "activations, M"]
-    heads += ["training, MB per clip", *(f"clips/s of a core, {kind}" for kind in measure)]
+    heads = [*(COLUMNS[key] for key in ("network", *COUNTED)), *(f"clips/s of a core, {kind}" for kind in measure)]
     costs = [[*counted_cells(row), *(cells(row)[kind] for kind in measure)] for row in rows]
     known = [entry for entry in entries() if entry.accuracy or entry.source]
     named = [[f"`{e.words}`", e.accuracy, e.source, f"`{e.command}`" if e.command else ""] for e in known]

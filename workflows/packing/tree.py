@@ -71,10 +71,10 @@ def choose_layout(root: Path, layout: str) -> str:
     entries = [Entry(folder.relative_to(root).as_posix(), 0, "") for folder in folders_with_files(root)]
     if not entries:
         raise FileNotFoundError(f"{root}: holds no folders of frames")
-    found = detect_layout(root, entries)
-    if found not in LAYOUTS:
-        raise ValueError(f"{root}: holds no folders of frames, but --layout {found}; there is nothing to pack")
-    return found
+    detected = detect_layout(root, entries)
+    if detected not in LAYOUTS:
+        raise ValueError(f"{root}: holds no folders of frames, but --layout {detected}; there is nothing to pack")
+    return detected
 
 
 def folders_with_files(root: Path) -> Iterator[Path]:
@@ -120,15 +120,15 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     except ValueError:
         rate = None
     seen: set[Path] = set()
-    found = []
+    packed_files = []
     for number, stream in enumerate(streams):
         places = {plane.folder for plane in store.planes(folder, stream)} | ({folder} if number == 0 else set())
         files = sorted(file for place in places - seen for file in place.iterdir() if file.is_file())
         others = [file for file in files if file not in packed]
         seen |= places
         by_frame = list(chain(*zip(*paths[stream], strict=True)))
-        found.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
-    return found
+        packed_files.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
+    return packed_files
 
 
 def pack_video(job: Job, worker: Worker) -> Outcome:

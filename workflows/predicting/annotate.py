@@ -32,13 +32,15 @@ def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
     return 1 / index.period, ((seconds, picture(frame)) for seconds, frame in timed_frames(path))
 
 
-def write_annotated(path: Path, frames: Iterable[Timed], rate: float, said: Callable[[float], Sequence[Named]]) -> None:
+def write_annotated(
+    path: Path, frames: Iterable[Timed], rate: float, top_at: Callable[[float], Sequence[Named]]
+) -> None:
     """Write a film of frames with what is said at their time; arguments and errors as `films.write_film`.
 
-    Frames of another size than the first are fitted to it; `said` gives classes with probabilities, best first, by
+    Frames of another size than the first are fitted to it; `top_at` gives classes with probabilities, best first, by
     second.
     """
-    write_film(path, ((seconds, label(frame, said(seconds))) for seconds, frame in of_one_size(frames)), rate)
+    write_film(path, ((seconds, label(frame, top_at(seconds))) for seconds, frame in of_one_size(frames)), rate)
 
 
 def of_one_size(frames: Iterable[Timed]) -> Iterator[Timed]:

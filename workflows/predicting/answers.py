@@ -40,14 +40,14 @@ def record(prediction: Prediction, about: Sequence[Mapping[str, Any]], top_k: in
     """
     timeline = prediction.timeline
     top = best(prediction.probabilities, timeline.names, top_k)
-    own = zip(about, prediction.logits.tolist(), strict=True)
+    logits_by_network = zip(about, prediction.logits.tolist(), strict=True)
     return {
         "input": str(prediction.path),
         "frames": timeline.frames,
         "fps": timeline.fps,
         "seconds": round(timeline.seconds, 3),
         "top": [{"class": name, "probability": round(p, 6)} for name, p in top],
-        **({"logits": [{"file": one["file"], "values": values} for one, values in own]} if logits else {}),
+        **({"logits": [{"file": known["file"], "values": x} for known, x in logits_by_network]} if logits else {}),
         "windows": [window.record() for window in timeline.windows()],
         "segments": [segment.record() for segment in timeline.segments()],
         "speed": {

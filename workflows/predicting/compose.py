@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +21,21 @@ from .inputs import Input, targets
 from .live import Answer, FrameReader, show, watch
 from .live_sources import at_rate, live_frames
 from .predictor import Prediction, Predictor, predict_video
-from .timeline import PICTURES, Lookup, best, draw_timeline
+from .timeline import PICTURES, best, draw_timeline, top_at
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What becomes of predictions, as the options of predict.py of these names.
+    """What becomes of predictions, as the options of predict.py of these names."""
 
-    Attributes:
-        top_k: Classes, >= 1.
-        json: File of the whole document, or "-" for the standard output in place of the text; None for the text.
-        logits: Whether the document has those of each network.
-        out: Film with what is said drawn in, or of several videos a folder.
-        timeline: Picture of the classes over time, likewise.
-    """
-
-    top_k: int = 5
+    top_k: int = 5  # classes, >= 1
+    # File of the whole document, or "-" for the standard output in place of the text; None for the text.
     json: str | None = None
-    logits: bool = False
-    out: str | None = None
-    timeline: str | None = None
+    logits: bool = False  # whether the document has those of each network
+    out: str | None = None  # film with what is said drawn in, or of several videos a folder
+    timeline: str | None = None  # picture of the classes over time, likewise
 
 
 def predict_files(
@@ -91,7 +85,7 @@ def draw(prediction: Prediction, film: Path | None, picture: Path | None) -> Non
         draw_timeline(timeline, str(prediction.path), picture)
     if film:
         rate, frames = original_frames(prediction.path, timeline.fps)
-        write_annotated(film, frames, rate, Lookup(timeline.cells()))
+        write_annotated(film, frames, rate, partial(top_at, timeline.cells()))
 
 
 @dataclass(frozen=True, kw_only=True)

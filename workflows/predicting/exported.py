@@ -37,17 +37,12 @@ class ExportedNetwork:
 
 
 class ExportedFile(NamedTuple):
-    """An exported file to use on videos, as `Trained` is a checkpoint.
+    """An exported file to use on videos, as `Trained` is a checkpoint."""
 
-    Attributes:
-        network: Its function.
-        state: What a checkpoint would state: "stream", "class_names", "recipe", and what is said of it in answers.
-        name: The file, for messages.
-    """
-
-    network: ExportedNetwork
+    network: ExportedNetwork  # its function
+    # What a checkpoint would state: "stream", "class_names", "recipe", and what is said of it in answers.
     state: Mapping[str, Any]
-    name: str
+    name: str  # the file, for messages
 
 
 def engine_for(sources: Sequence[Source], engine: str) -> str:

@@ -27,10 +27,10 @@ def find_inputs(words: Iterable[str]) -> list[Input]:
     Raises FileNotFoundError if there is no such file, or no video in a folder; ValueError for addresses in a network,
     or a camera among other inputs.
     """
-    found = [video for word in words for video in find(word)]
-    if len(found) > 1 and (live := [video for video in found if video.live]):
+    videos = [video for word in words for video in find(word)]
+    if len(videos) > 1 and (live := [video for video in videos if video.live]):
         raise ValueError(f"{live[0].path}: a camera or pipe is watched alone; run the script once for each")
-    return found
+    return videos
 
 
 def find(word: str) -> list[Input]:
@@ -49,18 +49,18 @@ def find(word: str) -> list[Input]:
 
 def below(root: Path) -> list[Input]:
     """Return the folder itself, if it holds the frames of a video; else all video files and frame folders below it."""
-    found = []
+    videos = []
     search = Search(root)
     for folder, folders, files in search.walk():
         if FIRST_FRAME in files:
-            found.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
+            videos.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
             folders.clear()
             continue
         paths = video_files(folder, files, search)
-        found += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
-    if not found:
+        videos += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
+    if not videos:
         raise FileNotFoundError(f"{root}: holds no video ({' '.join(VIDEOS)}) and no folder of frames ({FIRST_FRAME})")
-    return sorted(found)
+    return sorted(videos)
 
 
 def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: Iterable[str]) -> Sequence[Path | None]:

@@ -9,11 +9,12 @@ from engine.command import cli
 from models import COMPILE, FUSIONS
 
 from ..shared.films import FILMS
+from ..shared.plots import load_figure
 from .compose import Answers, LiveAnswers
 from .exported import AUTO, CHOICES
 from .inputs import Input, targets
 from .live import open_window
-from .timeline import PICTURES, figure_class
+from .timeline import NEED, PICTURES
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -81,6 +82,6 @@ def check_options(
     targets("--out", answers.out, inputs, FILMS)
     targets("--timeline", answers.timeline, inputs, PICTURES)
     if answers.timeline:
-        figure_class()
+        load_figure(NEED)
     if live_answers.show:
         open_window()

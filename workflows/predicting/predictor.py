@@ -39,38 +39,27 @@ SPREAD = 10  # clips of a video whose frames are spread over it; the default of 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Networks whose logits are fused.
+    """Networks whose logits are fused."""
 
-    Attributes:
-        networks: Of S streams, in eval mode.
-        names: Of the K classes.
-        recipe: How their clips are made, as in a checkpoint.
-        stride: Frames from one of a clip to the next; None where the frames of a clip are spread over a whole video.
-        fusion: One of `FUSIONS`.
-        weights: Of the streams; None for equal ones.
-        device: Where the networks are.
-        clips: Of a file that are scored at a time; a GPU is always given as many, the last ones repeated.
-        pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
-        about: What is known of each checkpoint, as plain values.
-        amp: As `--amp`.
-    """
-
-    networks: Sequence[Any]
-    names: Sequence[str]
-    recipe: dict[str, Any]
+    networks: Sequence[Any]  # of S streams, in eval mode
+    names: Sequence[str]  # of the K classes
+    recipe: dict[str, Any]  # how their clips are made, as in a checkpoint
+    # Frames from one of a clip to the next; None where the frames of a clip are spread over a whole video.
     stride: int | None
-    fusion: str
-    weights: Sequence[float] | None
-    device: torch.device
-    clips: int = 1
+    fusion: str  # one of `FUSIONS`
+    weights: Sequence[float] | None  # of the streams; None for equal ones
+    device: torch.device  # where the networks are
+    clips: int = 1  # of a file that are scored at a time; a GPU is always given as many, the last ones repeated
+    # Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
     pool: ThreadPoolExecutor | None = None
-    about: Sequence[dict[str, Any]] = ()
-    amp: str = "off"
+    about: Sequence[dict[str, Any]] = ()  # what is known of each checkpoint, as plain values
+    amp: str = "off"  # as `--amp`
 
     @property
     def views(self) -> list[str]:
         """Names of the views that are read."""
-        return list(dict.fromkeys(view for network in self.networks for view in views_read(network)))
+        read = (getattr(network, "views", None) or [network.view] for network in self.networks)  # several if exported
+        return list(dict.fromkeys(view for views in read for view in views))
 
     @property
     def reads_flow(self) -> bool:
@@ -101,8 +90,8 @@ class Predictor:
             work = [([network], [clip]) for network in self.networks for clip in clips]
             parts = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
             scores = parts.view(len(self.networks), len(clips), -1)
-        for known, own in zip(self.about, scores, strict=False):
-            check_scores(own, f"{known['file']}: a clip")
+        for known, stream_scores in zip(self.about, scores, strict=False):
+            check_scores(stream_scores, f"{known['file']}: a clip")
         return scores
 
     @torch.inference_mode()
@@ -159,11 +148,6 @@ class Predictor:
         views = {name: parse_view(name) for name in self.views}
         shapes = {name: (v.stream.channels, length, *(v.side or size,) * 2) for name, v in views.items()}
         self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
-
-
-def views_read(network: Any) -> list[str]:
-    """Return the names of the views that a network reads: one, or of an exported file those of all its networks."""
-    return list(getattr(network, "views", None) or [network.view])
 
 
 def share_cores(tasks: int) -> ThreadPoolExecutor:

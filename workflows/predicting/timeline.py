@@ -11,7 +11,10 @@ from torch import Tensor
 
 from sts_common.files import write_atomically
 
+from ..shared.plots import load_figure
+
 PICTURES = (".png", ".pdf", ".svg")
+NEED = "--timeline draws with"
 KEPT = 5  # classes per window; memory for a long video
 LINES = 6  # classes in a picture
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
@@ -93,27 +96,9 @@ def best(probabilities: Tensor, names: Sequence[str], count: int) -> list[Named]
     return [(names[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
 
 
-class Lookup:
-    """Predictions at any second of a video.
-
-    Args:
-        cells: As `Timeline.cells` gives them.
-    """
-
-    def __init__(self, cells: Sequence[Span]) -> None:
-        self.cells, self.starts = cells, [cell.start for cell in cells]
-
-    def __call__(self, seconds: float) -> Sequence[Named]:
-        return self.cells[max(bisect_right(self.starts, seconds) - 1, 0)].top
-
-
-def figure_class() -> Any:
-    """Return matplotlib's `Figure`; raises ValueError if it is not installed."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("--timeline draws with matplotlib: pip install matplotlib") from None
-    return Figure
+def top_at(cells: Sequence[Span], seconds: float) -> Sequence[Named]:
+    """Return the likeliest classes at a second of a video, best first, by its `Timeline.cells`."""
+    return cells[max(bisect_right(cells, seconds, key=lambda cell: cell.start) - 1, 0)].top
 
 
 def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
@@ -121,7 +106,7 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
 
     Raises ValueError without matplotlib.
     """
-    figure = figure_class()(figsize=(11, 4.4), layout="constrained")
+    figure = load_figure(NEED)(figsize=(11, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))
     cells, leading, second = timeline.cells(), time_at(timeline.cells(), 0), time_at(timeline.cells(), 1)
     chosen = [*dict.fromkeys([*longest(leading)[:LINES], *longest(second)])][:LINES]

@@ -79,8 +79,8 @@ def load_trained(
     side, trained = common_recipe(names, states)["sample_size"], []
     for source, state, name in zip(sources, states, names, strict=True):
         network = network_of(source, state, name)
-        if (own := state["recipe"]["sample_size"]) != side:
-            network.view = ClipView(STREAMS[network.stream], own).name
+        if (trained_side := state["recipe"]["sample_size"]) != side:
+            network.view = ClipView(STREAMS[network.stream], trained_side).name
         trained.append(Trained(network, state, name))
     return trained
 

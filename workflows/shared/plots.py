@@ -54,14 +54,22 @@ def plot_confusion(scores: Path, path: Path) -> None:
     save(figure, path)
 
 
-def new_figure(width: float, height: float) -> Any:
-    """Create an empty figure of so many inches, None without matplotlib."""
+def load_figure(need: str) -> Any:
+    """Import matplotlib's `Figure`; raises ValueError, which begins with the need for it, if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
+        raise ValueError(f"{need} matplotlib: pip install matplotlib") from None
+    return Figure
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Create an empty figure of so many inches, None without matplotlib."""
+    try:
+        return load_figure("pictures need")(figsize=(width, height), layout="constrained")
+    except ValueError:
         log.warning("no matplotlib, so no pictures; pip install matplotlib")
         return None
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:

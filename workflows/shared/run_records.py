@@ -45,12 +45,10 @@ def find_runs(paths: Sequence[Path]) -> list[Path]:
     Other files, like checkpoints, may be among them. Raises FileNotFoundError if a folder holds no run, or there is
     none.
     """
-    found = dict.fromkeys(
-        run for path in paths for run in (runs_of_file(path) if path.is_file() else run_folders(path))
-    )
-    if not found:
+    runs = dict.fromkeys(run for path in paths for run in (runs_of_file(path) if path.is_file() else run_folders(path)))
+    if not runs:
         raise FileNotFoundError(f"{paths[0]}: neither the folder nor a log of a run")
-    return list(found)
+    return list(runs)
 
 
 def run_folders(root: Path) -> list[Path]:

@@ -49,7 +49,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and reads_flow(specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
-    named = {"modality": modality, "run_name": tested_run(opt.run_name, states[0], len(specs))}
+    trained_as = states[0].get("options", {}).get("run_name") if len(specs) == 1 else None
+    named = {"modality": modality, "run_name": trained_as if opt.run_name is None else opt.run_name}
     opt = Namespace(**vars(opt) | named)
     if opt.test_subset == "val":
         for spec, state in zip(specs, states, strict=True):
@@ -100,7 +101,10 @@ def load_specs(
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(weights, len(specs))  # an error now, not after hours of scoring
-    states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
+    states = []
+    for spec in specs:
+        states.append(checkpoint.load(spec.path))
+        states[-1].pop("optimizer", None)  # those of many streams would fill the memory
     pairs = zip(specs, states, strict=True)
     return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
 
@@ -128,11 +132,6 @@ def load_networks(
     return networks
 
 
-def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint without its training state: those of many streams would fill the memory."""
-    return {name: value for name, value in state.items() if name != "optimizer"}
-
-
 def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
     """Return the key of `MODALITIES` that is tested: the given one, or the streams that are read.
 
@@ -150,12 +149,6 @@ def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
 def reads_flow(specs: Sequence[StreamSpec]) -> bool:
     """Return whether a network reads what is made of flow."""
     return any(spec.stream and spec.stream.source == FLOW.name for spec in specs)
-
-
-def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> str | None:
-    """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
-    stored = state.get("options", {}).get("run_name") if networks == 1 else None
-    return stored if given is None else given
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:

@@ -29,28 +29,30 @@ ALONE = (  # of a checkpoint that is fused with itself
 ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
-def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
+def fused_scores(
+    scores: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before"
+) -> Tensor:
     """Fuse the scores of all streams, shape (N, K), by a key of `FUSIONS` and `models.stream_weights`.
 
     `clip_mean` "before" takes the mean over clips before the activation, "after" the activated scores as they are.
     Raises ValueError if the weights do not fit, or if "after" is asked of scores that were not activated so.
     """
     if clip_mean == "before":
-        return fuse(own.logits, method, weights)
-    return combine(activated_by(method, own, "--clip_mean after"), weights)
+        return fuse(scores.logits, method, weights)
+    return combine(activated_by(method, scores, "--clip_mean after"), weights)
 
 
-def activated_by(method: str, own: Scores, source: str) -> Tensor:
+def activated_by(method: str, scores: Scores, source: str) -> Tensor:
     """Return the scores of every stream (S, N, K) that were activated clip by clip.
 
     Raises ValueError if there are none, or of another activation; says how to make them.
     """
-    if own.activated is None or own.about.get("activation") != method:
+    if scores.activated is None or scores.about.get("activation") != method:
         raise ValueError(
             f"{source}: clips were not activated by {method} before their mean was taken; score them again with "
             f"--fusion {method} --clip_mean after"
         )
-    return own.activated
+    return scores.activated
 
 
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
@@ -115,8 +117,7 @@ def read_scores(
     if unlike:
         log.warning("the score files were made in unlike ways: %s", "; ".join(unlike))
         joined = replace(joined, about=joined.about | {"unlike": unlike})
-    for a, b in counted_twice(joined):
-        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", a, b)
+    name_counted_twice(joined)
     return settings[0], joined
 
 
@@ -135,11 +136,11 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
     """
     if use is None:
         return parts
-    there = [name for _, own in parts for name in own.streams]
+    there = [name for _, scored in parts for name in scored.streams]
     if unknown := [name for name in use if name not in there]:
         raise ValueError(f"--use: no stream {unknown[0]}; there are {', '.join(there)}")
-    chosen = [(path, [name for name in own.streams if name in use], own) for path, own in parts]
-    return [(path, own.only(names)) for path, names, own in chosen if names]
+    chosen = [(path, [name for name in scored.streams if name in use], scored) for path, scored in parts]
+    return [(path, scored.only(names)) for path, names, scored in chosen if names]
 
 
 def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
@@ -164,9 +165,9 @@ def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_dur
     return settings | options_in(arch) | {"sample_duration": length}
 
 
-def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:
+def unlike_in(former: tuple[str, Scores], latter: tuple[str, Scores]) -> Iterator[str]:
     """Describe the settings in which the scores of two files, with their names, differ, where both state them."""
-    (source, first), (path, second) = one, other
+    (source, first), (path, second) = former, latter
     a, b = first.about, second.about
     differing = [
         *differences(a, b, ABOUT),
@@ -183,10 +184,10 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
         yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {many}"
 
 
-def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
-    """Return names of streams that are scores of one checkpoint."""
+def name_counted_twice(scores: Scores) -> None:
+    """Warn of streams that are scores of one checkpoint."""
     first: dict[str, str] = {}
-    for name in own.streams:
-        digest = own.about.get("checkpoints", {}).get(name, {}).get("sha256")
+    for name in scores.streams:
+        digest = scores.about.get("checkpoints", {}).get(name, {}).get("sha256")
         if digest and (before := first.setdefault(str(digest), name)) != name:
-            yield before, name
+            log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", before, name)
