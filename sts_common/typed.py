@@ -54,8 +54,7 @@ def check_fields(values: Any) -> None:
 def check_types(name: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Refuse values of another type than the hints of their names say.
 
-    Raises:
-        ValueError: Names what takes them, the argument and the value, and what it should be.
+    Raises ValueError, which names what takes them, the argument and the value, and what it should be.
     """
     for key, value in values.items():
         hint = hints.get(key, Any)

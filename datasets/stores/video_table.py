@@ -11,12 +11,7 @@ VideoRow = tuple[str, str, int, int, int]  # a `Video` whose folder is text
 
 
 class VideoTable(Sequence[Video]):
-    """Sequence of videos, each of which is built when it is asked for.
-
-    Args:
-        root: Folder of all videos; a video that lies at `root / name` takes a few numbers beside its name.
-        videos: The first ones.
-    """
+    """Sequence of videos, each of which is built when it is asked for; of one at `root / name` only that is kept."""
 
     def __init__(self, root: Path, videos: Iterable[Video] = ()) -> None:
         self.root = root

@@ -45,8 +45,7 @@ class Lists(NamedTuple):
 def read_lists(list_videos: ListVideos, path: Path, splits: Sequence[int]) -> Lists:
     """Read the training and test lists of some splits; a data set without splits has only the first.
 
-    Raises:
-        FileNotFoundError: If there is none of them.
+    Raises FileNotFoundError if there is none of them.
     """
     lists = Lists({}, [])
     absent: list[FileNotFoundError] = []
@@ -120,8 +119,8 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
         if len(listing.entries) != official:
             text = f"split {split} {subset}: lists {counted(len(listing.entries), 'video')}, officially {official:,}"
             yield Problem("official", "", text)
-    for found in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
-        yield Problem("official", "", f"{found} classes, officially {classes}")
+    for count in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
+        yield Problem("official", "", f"{count} classes, officially {classes}")
 
 
 def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
@@ -145,12 +144,7 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
 
 
 def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
-    """Find videos in the folder that are in no list.
-
-    Args:
-        root: Folder of all videos.
-        videos: The files or folders that the listed videos are, or should be.
-    """
+    """Find videos in a folder that are in no list; `videos` are the places that listed ones have, or should."""
     above = {folder for place in videos for folder in place.parents if folder.is_relative_to(root)}
     holders = {place.parent for place in videos}
     kinds = {place.suffix.lower() for place in videos if place.is_file()}

@@ -16,16 +16,12 @@ PROCESSES_PER_GPU = 4  # hide each other's waits; more would only hold more GPU 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Resources for one command, and its share of the work.
+    """Resources for one command, and its share of the work."""
 
-    Attributes:
-        cores: Threads over all processes, >= 1.
-        devices: Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
-        shard: (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
-    """
-
-    cores: int = 1
+    cores: int = 1  # threads over all processes, >= 1
+    # Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
     devices: tuple[str, ...] = (CPU,)
+    # (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:

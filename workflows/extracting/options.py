@@ -34,11 +34,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def chosen_classes(start: int | None, end: int | None) -> slice:
-    """Return the classes from START to END, all without them.
-
-    Raises:
-        ValueError: If only START is given.
-    """
+    """Return the classes from START to END, all without them; raises ValueError if only START is given."""
     if start is not None and end is None:
         raise ValueError(f"START {start} without END: give both, or neither for all classes")
     return slice(start, end)

@@ -12,13 +12,8 @@ Result = TypeVar("Result")
 class Tasks:
     """Executor that runs functions in threads, or at once while a single thread is allowed; a context manager.
 
-    Args:
-        threads: How many may work, >= 1; asked again for every task.
-        most: What `threads` never exceeds.
-
-    Raises:
-        Exception: What a task raised, at a later `submit` or at the end; tasks that have not begun are dropped, and
-            none runs any more when `with` is left.
+    How many `threads` may work is asked again for every task; they never exceed `most`. Raises what a task raised, at a
+    later `submit` or at the end; tasks that have not begun are dropped, and none runs any more when `with` is left.
     """
 
     def __init__(self, threads: Callable[[], int], most: int) -> None:

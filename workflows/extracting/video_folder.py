@@ -57,9 +57,7 @@ def is_complete(folder: Path, *, flow: bool) -> bool:
 def made_whole(folder: Path, attempt: str = "") -> Iterator[Path]:
     """Yield a hidden folder that becomes `folder` when the block ends, and is deleted when it fails.
 
-    Args:
-        folder: Result.
-        attempt: A name of this attempt, where another one may be under way: that one fails, and no two share a folder.
+    `attempt` names this attempt, where another one may be under way: that one fails, and no two share a folder.
     """
     hidden = folder.with_name(f".part-{folder.name}")
     part = hidden / attempt

@@ -7,13 +7,9 @@ from pathlib import Path
 
 
 def forget(place: Path) -> bool:
-    """Ask the system to drop what it keeps of a video from memory.
+    """Ask the system to drop what it keeps of a video from memory, by its folder, file, or files without endings.
 
-    Args:
-        place: Its folder, its file, or its files without their endings.
-
-    Returns:
-        Whether it can be asked; it may do otherwise, and a folder in memory alone stays there.
+    Returns whether it can be asked; it may do otherwise, and a folder in memory alone stays there.
     """
     if not hasattr(os, "posix_fadvise"):
         return False

@@ -59,8 +59,7 @@ class Job:
 def convert_video(job: Job, _: Worker) -> tuple[dict[str, int], str]:
     """Make the target folder of one video.
 
-    Returns:
-        Pictures per stream, "values" and how many of them were "lost" at a bound; and why it failed or "".
+    Returns pictures per stream, "values" and how many of them were "lost" at a bound; and why it failed or "".
     """
     counts = Counter[str]()
     try:

@@ -30,11 +30,10 @@ KINDS = {
 def describe(alike: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], features: str) -> dict[str, Any]:
     """Describe the measurement of every level of every network, in the order of their `paths`, as plain values.
 
-    Returns:
-        "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and
-        "errors", their standard errors; with a baseline "nearer", how much nearer to the teacher the student is by
-        level, and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no
-        similarity, or for want of clips no error, is None.
+    Returns "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and
+    "errors", their standard errors; with a baseline "nearer", how much nearer to the teacher the student is by level,
+    and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no similarity, or
+    for want of clips no error, is None.
     """
     names = [f"{role} {level}" for role in paths for level in levels]
     whole, parts = alike.matrix(), alike.replicates()
