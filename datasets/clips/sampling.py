@@ -159,6 +159,18 @@ def segment_clips(
     return clips
 
 
+def random_segment_clips(
+    num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1, seed: int = 1
+) -> list[list[int]]:
+    """Return clips of one snippet of each of equal segments, drawn as in training (IBM's `--random_sampling`).
+
+    A draw depends on the seed, the number of frames and the number of the clip alone, so that a test can be repeated.
+    Other arguments are those of `segments`.
+    """
+    rngs = (np.random.default_rng((seed, num_frames, clip)) for clip in range(num_clips))
+    return [segments(num_frames, length, rng, stride, segment_length) for rng in rngs]
+
+
 def stepped_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
     """Return the clips of "very deep two-stream" networks, which takes 25: whole steps from the first frame.
 
@@ -188,6 +200,7 @@ TEST_SAMPLERS: dict[str, StridedTestSampler] = {
     "all": all_clips,
     "spaced": spaced_clips,
     "segments": segment_clips,
+    "random_segments": random_segment_clips,
     "stepped": stepped_clips,
     "stacks": stack_clips,
 }
