@@ -101,8 +101,9 @@ class OpenCVFlow:
 
     def find(self, previous: Tensor, following: Tensor) -> Tensor:
         """Compute flow (N, H, W, 2) of uint8 (N, H, W)."""
+        images = (x.cpu().contiguous().numpy() for x in (previous, following))
         flow = np.empty((*previous.shape, 2), np.float32)
-        for i, (first, second) in enumerate(zip(previous.cpu().numpy(), following.cpu().numpy(), strict=True)):
+        for i, (first, second) in enumerate(zip(*images, strict=True)):
             try:
                 flow[i] = self.solver.calc(first, second, None)
             except cv2.error as error:

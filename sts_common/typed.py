@@ -37,8 +37,8 @@ def typed(function: Function) -> Function:
         try:
             values = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            taken = ", ".join(key for key in signature.parameters if key != "self")
-            raise ValueError(f"{name}: {error}; it takes {taken}") from error
+            names = ", ".join(key for key in signature.parameters if key != "self")
+            raise ValueError(f"{name}: {error}; it takes {names}") from error
         check_types(name, get_type_hints(function), {key: x for key, x in values.items() if key not in further})
         return function(*args, **kwargs)
 

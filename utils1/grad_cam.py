@@ -35,8 +35,8 @@ def main(opt: Namespace) -> list[Track]:
         device=setup(0, opt.device),
     )
     for track in tracks:
-        likely, sure = class_names[int(track.logits.argmax())], float(track.logits.softmax(0)[target])
-        print(f"{track.name} at {track.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
+        likely, probability = class_names[int(track.logits.argmax())], float(track.logits.softmax(0)[target])
+        print(f"{track.name} at {track.layer}: {class_names[target]} {probability:.3f}, most likely {likely}")  # noqa: T201
     return tracks
 
 

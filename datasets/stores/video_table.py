@@ -1,7 +1,7 @@
 """Videos in columns: ten million of them as objects would take ten times the memory."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -11,21 +11,14 @@ VideoRow = tuple[str, str, int, int, int]  # a `Video` whose folder is text
 
 
 class VideoTable(Sequence[Video]):
-    """Sequence of videos, each of which is built when it is asked for; of one at `root / name` only that is kept."""
+    """Sequence of videos, each built when it is asked for; one at `root / name` takes a few numbers beside its name."""
 
-    def __init__(self, root: Path, videos: Iterable[Video] = ()) -> None:
+    def __init__(self, root: Path) -> None:
         self.root = root
         self.start = str(root / "x")[:-1]
         self.names = list[str]()
         self.places = list[str | None]()  # None: at root / name
         self.numbers = array("q")  # label, frames and first of each
-        for video in videos:
-            self.append(video)
-
-    def append(self, video: Video) -> None:
-        """Add a video."""
-        name, folder, *numbers = video
-        self.add(name, str(folder), *numbers)
 
     def add(self, name: str, folder: str, label: int, num_frames: int, first: int) -> None:
         """Add a video by the values of its attributes."""

@@ -123,11 +123,11 @@ def stored_options(
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    taken = {name: stored[name] for name in options if name in stored and name not in here}
-    for name, value in taken.items():
+    known = {name: stored[name] for name in options if name in stored and name not in here}
+    for name, value in known.items():
         if kind(value) != kind(options[name]) and None not in (value, options[name]):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return taken
+    return known
 
 
 def kind(value: Any) -> type:

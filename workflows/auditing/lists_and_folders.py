@@ -125,10 +125,10 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
 
 def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
     """Find videos of equal content under two names: an error on both sides of a split."""
-    same = defaultdict(list)
+    by_content = defaultdict(list)
     for path, content in hashes.items():
-        same[content].append(path)
-    copies = {path: paths for paths in same.values() if len(paths) > 1 for path in paths}
+        by_content[content].append(path)
+    copies = {path: paths for paths in by_content.values() if len(paths) > 1 for path in paths}
     overlapping = set()
     for split, train, test in lists.pairs():
         trained = {entry.path for entry in train.entries}
@@ -137,7 +137,7 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
             if twins:
                 overlapping.add(path)
                 yield Problem("overlap", path, f"split {split}: the same content as {twins[0]!r} of the training list")
-    for paths in same.values():
+    for paths in by_content.values():
         for path in paths[1:]:
             if path not in overlapping:
                 yield Problem("duplicate", path, f"the same content as {paths[0]!r}")

@@ -17,7 +17,7 @@ from sts_common.workers import SharedCounters
 from .devices import choose_backend, current
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
-from .machine import CPU, Launch, Machine
+from .machine import CPU, Machine, machine_part
 from .progress import Progress, Totals
 from .video_folder import Job, extract_video, is_complete, lost_video
 
@@ -66,8 +66,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         if recipe.flow:
             backend, devices = ask(others, choose_backend, recipe.flow.name, recipe.flow.backend, gpus)
             recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
-        launch = Launch.from_environment(os.environ)
-        machine = launch.machine(1 if others and workers is None else workers, shard, devices)
+        machine = machine_part(os.environ, 1 if others and workers is None else workers, shard, devices)
         # This process builds a solver too, for its description; beside a cluster it may have no GPU.
         with nullcontext() if others else current(machine.devices[0]):
             if estimate_only:

@@ -110,9 +110,9 @@ def write(path: Path, data: bytes | memoryview) -> int:
         # Half the time of Path.write_bytes, which is a twentieth of that of a small frame.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(file, left) :]
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(file, remaining) :]
         finally:
             os.close(file)
     except OSError as error:

@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter, deque
 from pathlib import Path
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -88,9 +87,7 @@ class Progress:
         self.clock.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
         self.clock.join()
         self.bar.close()

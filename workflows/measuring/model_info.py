@@ -42,12 +42,12 @@ def parse_network(words: str) -> tuple[str, dict[str, Any]]:
     Raises ValueError if there is no such network or argument, or a value is of another type.
     """
     name, *pairs = words.split(",")
-    taken, arguments = arguments_of(spec_of(name)), dict[str, Any]()
+    known, arguments = arguments_of(spec_of(name)), dict[str, Any]()
     for pair in pairs:
         key, _, text = pair.partition("=")
-        if key not in taken:
-            raise ValueError(f"{words}: {name} takes {', '.join(taken)}, not {key}")
-        default = 0 if taken[key] is REQUIRED else taken[key]
+        if key not in known:
+            raise ValueError(f"{words}: {name} takes {', '.join(known)}, not {key}")
+        default = 0 if known[key] is REQUIRED else known[key]
         arguments[key] = value_of(pair, text, default, words)
     return name, arguments
 

@@ -78,9 +78,9 @@ def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: I
     if path.suffix and not is_file and not path.is_dir():
         raise ValueError(f"{option} {value}: must be a folder or end in {' or '.join(suffixes)}")
     files = [path if is_file else path / video.name.with_name(video.name.name + suffixes[0]) for video in inputs]
-    taken = {video.path.resolve(): video.path for video in inputs}
+    used = {video.path.resolve(): video.path for video in inputs}
     for file, video in zip(files, inputs, strict=True):
-        if other := taken.get(file.resolve()):
+        if other := used.get(file.resolve()):
             raise ValueError(f"{option} {value}: {file} of {video.path} would overwrite that of {other}")
-        taken[file.resolve()] = video.path
+        used[file.resolve()] = video.path
     return files

@@ -108,7 +108,8 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
     """
     figure = load_figure(NEED)(figsize=(11, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))
-    cells, leading, second = timeline.cells(), time_at(timeline.cells(), 0), time_at(timeline.cells(), 1)
+    cells = timeline.cells()
+    leading, second = time_at(cells, 0), time_at(cells, 1)
     chosen = [*dict.fromkeys([*longest(leading)[:LINES], *longest(second)])][:LINES]
     colours = dict(zip(chosen, COLOURS, strict=False))
     for rank in range(len(ROWS)):

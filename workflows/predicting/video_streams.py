@@ -51,10 +51,10 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
     """
     short_side, fps = provenance.get("short_side", 256), provenance.get("fps", 25.0)
     if path.is_dir():
-        there = find_record(path, FRAMES_FILE).get("fps", fps)
-        if there != fps:
+        stated = find_record(path, FRAMES_FILE).get("fps", fps)
+        if stated != fps:
             raise ValueError(
-                f"{path}: frames at {show(there)} fps, but the network saw {show(fps)}; give the video file"
+                f"{path}: frames at {show(stated)} fps, but the network saw {show(fps)}; give the video file"
             )
         images = (read_image(file, 3) for file in frame_files(path))
         yield from map(np.asarray, map(Scaler(short_side, path), images))

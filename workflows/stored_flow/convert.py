@@ -26,16 +26,7 @@ from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
 from ..extracting.video_folder import is_complete, made_whole
-from .flow_files import (
-    FLOW_XY,
-    Encoding,
-    find_encoding,
-    find_record,
-    flow_files,
-    flow_folders,
-    read_flow,
-    read_levels,
-)
+from .flow_files import FLOW_XY, Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow, read_levels
 
 RGB = LAYOUTS["sts"]["rgb"][0]
 FLO = "{:05d}.flo"
