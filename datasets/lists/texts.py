@@ -89,8 +89,11 @@ class TextsBuilder:
         data = self.data
         for text, (start, end) in zip(texts, places.places(), strict=True):
             part = text.encode(*ENCODING)
-            place = start if data.startswith(part, start, end) else end - len(part)
-            if place != start and not data.endswith(part, start, end):
+            if data.startswith(part, start, end):
+                place = start
+            elif data.endswith(part, start, end):
+                place = end - len(part)
+            else:
                 place = len(data)
                 data += part
             self.starts.append(place)
