@@ -339,7 +339,7 @@ def test_losses_of_runs_are_drawn_term_by_term(tmp_path):
     run(tmp_path, save(tmp_path / "a.npz", some()), "--run", folder)
     page = Page(page_of(tmp_path))
     assert {"d": "M0.0 0.0L200.0 100.0", "class": "term"} in page.all("path")
-    with pytest.raises(FileNotFoundError, match="no metrics.jsonl"):
+    with pytest.raises(FileNotFoundError, match="no metrics"):
         run(tmp_path, tmp_path / "a.npz", "--run", tmp_path / "out")
 
 
