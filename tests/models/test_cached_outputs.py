@@ -42,6 +42,7 @@ def test_clips_that_come_back_in_any_order_have_the_bits_of_a_pass(clips, tmp_pa
     assert (again.found, again.computed) == (4, 0)
     assert found.logits.dtype == torch.float32
     assert same(found, computed)
+    assert found.features["layer4"].stride() == computed.features["layer4"].stride()  # of which sums depend
     assert torch.equal(first.logits[order], found.logits)
     with pytest.raises(ValueError, match="a loss reads the teacher's layer1, which is not cached"):
         found.features["layer1"]
