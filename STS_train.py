@@ -41,7 +41,6 @@ def main(opt: Namespace) -> dict[str, float]:
     chosen = choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
-
     outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
     losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))

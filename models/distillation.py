@@ -172,7 +172,7 @@ class Distill(Task):
         cache = self.caches.get(name) if self.caches_training or not self.training else None
         return cache(teacher, batch) if cache else teacher(batch)
 
-    def cache_teachers(self, folder: Path, *, in_training: bool) -> None:
+    def cache_teachers(self, folder: str | Path, *, in_training: bool) -> None:
         """Keep what teachers say of clips on disk, see `CachedOutputs`.
 
         Args:
@@ -182,7 +182,7 @@ class Distill(Task):
         self.caches_training = in_training
         for name, teacher, losses in self.lessons():
             features = {POOLED}.union(*(loss.teacher_features for loss in losses))
-            self.caches[name] = CachedOutputs(folder, teacher, features)
+            self.caches[name] = CachedOutputs(Path(folder), teacher, features)
 
     def rescale(self, factors: Mapping[str, float]) -> None:
         """Multiply the weights of losses by factors, by `loss_label`.

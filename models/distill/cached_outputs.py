@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from ..streams import StreamNetwork
 log = logging.getLogger(__name__)
 
 LOGITS = "logits"
+Entry = dict[str, tuple[Tensor, Sequence[int]]]  # of a clip, with the strides of the batch that it was in
 
 
 class CachedFeatures(dict[str, Tensor]):
@@ -70,17 +71,16 @@ class CachedOutputs:
         folder = self.folder / digest(as_json(self.about | conditions(teacher, clips)).encode())
         paths = [folder / name[:2] / f"{name}.pth" for name in map(clip_digest, clips.cpu())]
         entries = [read_entry(path) for path in paths]
-        if None not in entries:
+        missing = [position for position, entry in enumerate(entries) if entry is None]
+        if not missing:
             self.found += len(entries)
-            whole = {name: torch.stack([entry[name] for entry in entries if entry]) for name in entries[0] or ()}
-            moved = {name: tensor.to(clips.device) for name, tensor in whole.items()}
-            return Output(moved.pop(LOGITS), CachedFeatures(moved))
+            whole = {name: tensor.to(clips.device) for name, tensor in joined([e for e in entries if e]).items()}
+            return Output(whole.pop(LOGITS), CachedFeatures(whole))
         output = teacher(batch)
         kept = {LOGITS: output.logits, **{name: output.features[name] for name in self.features}}
-        missing = [position for position, entry in enumerate(entries) if entry is None]
         self.computed += len(missing)
         for position in missing:
-            write_entry(paths[position], {name: tensor[position].cpu().clone() for name, tensor in kept.items()})
+            write_entry(paths[position], kept, position)
         return output
 
 
@@ -113,18 +113,28 @@ def conditions(teacher: StreamNetwork, clips: Tensor) -> dict[str, Any]:
     return {"clips": max(len(clips), teacher.largest or 0), "device": [kind, device], "formats": formats}
 
 
-def read_entry(path: Path) -> dict[str, Tensor] | None:
-    """Return the tensors of a file; None if there is none, or it is damaged."""
+def joined(entries: Sequence[Entry]) -> dict[str, Tensor]:
+    """Return the tensors of a batch from those of its clips, in the memory format that they had: sums depend on it."""
+    whole = {}
+    for name, (tensor, strides) in entries[0].items():
+        whole[name] = torch.empty_strided((len(entries), *tensor.shape), strides, dtype=tensor.dtype)
+        for place, entry in zip(whole[name], entries, strict=True):
+            place.copy_(entry[name][0])
+    return whole
+
+
+def read_entry(path: Path) -> Entry | None:
+    """Return the content of a file; None if there is none, or it is damaged."""
     if not path.exists():
         return None
     try:
-        entry = read_tensors(path)
+        return dict(read_tensors(path))
     except (*MALFORMED, OSError) as error:
         log.warning("%s: damaged (%s), so it is computed again", path, type(error).__name__)
         return None
-    return dict(entry)
 
 
-def write_entry(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a file that is whole or not there."""
-    write_atomically(path, lambda file: torch.save(dict(tensors), file), durable=False)
+def write_entry(path: Path, tensors: Mapping[str, Tensor], position: int) -> None:
+    """Write what is at a position of the tensors of a batch to a file that is whole or not there."""
+    entry = {name: (tensor[position].cpu().clone(), tensor.stride()) for name, tensor in tensors.items()}
+    write_atomically(path, lambda file: torch.save(entry, file), durable=False)

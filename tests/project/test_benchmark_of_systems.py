@@ -2,19 +2,22 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import write_hmdb51
 
-from benchmarks import evidence, study, systems
-from benchmarks.accuracy import evidence_rows, study_rows
+from benchmarks import distil_2d3d, evidence, study, systems
+from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import Bench
-from benchmarks.accuracy.tables import motion_table, table
-from opts import parse_opts
+from benchmarks.accuracy.tables import motion_table, retrieval_table, table
+from engine import checkpoint
+from models import create_model
+from opts import FUSED, parse_opts
 
 
 def test_rows_come_after_those_whose_networks_they_begin_with():
@@ -80,12 +83,52 @@ def test_networks_of_the_study_are_the_options_of_its_rows():
     assert len(study_rows.NETWORKS) >= 8
 
 
-@pytest.mark.parametrize("rows", [study_rows.ROWS, evidence_rows.ROWS], ids=["study", "evidence"])
+@pytest.mark.parametrize("rows", [study_rows.ROWS, evidence_rows.ROWS, distil_rows.ROWS], ids=["study", "evidence", "distil"])
 def test_rows_are_options_of_their_scripts(rows):
     for row in rows.values():
         begins = [f"{option}=x.pth" for option in row.begins]
         begins += [f"--teacher={name}=x.pth" for name in row.teachers]
         parse_opts([*row.train.split(), *begins], row.script)
+
+
+def test_rows_of_distillation_need_the_rows_of_their_teachers():
+    assert with_needed(["student of all three"], distil_rows.ROWS) == [
+        *("no labels, Lite0", "fine-tuned, no labels, Lite0", "Flow teacher", "student of all three"),
+    ]
+    names = list(distil_rows.ROWS)
+    assert with_needed(names, distil_rows.ROWS) == names
+    for row in distil_rows.ROWS.values():
+        parse_opts(["--stream", "a=x.pth", *row.test.split()], FUSED)
+
+
+def test_retrieval_is_tabulated_by_the_number_of_neighbours():
+    rows = [
+        {"name": "A", "seed": seed, "retrieval": {"1": top / 2, "5": top, "10": 1.0, "20": 1.0}}
+        for seed, top in ((1, 0.2), (2, 0.4))
+    ]
+    assert "| A | 15.0 | 30.0 | 100.0 | 20.0, 40.0 |" in retrieval_table({"rows": rows})
+    assert retrieval_table({"rows": [{"name": "B", "seed": 1}]}) == ""
+
+
+@pytest.mark.slow
+def test_a_student_without_labels_is_judged_by_retrieval(tmp_path, monkeypatch):
+    data = write_hmdb51(tmp_path / "data", train=4)
+    network = create_model("resnet2d", 3, 1000, depth=18, width=0.0625)
+
+    def teacher(folder: Path) -> Path:
+        about = {"arch": network.arch, "network": dict(network.origin), "stream": "rgb"}
+        checkpoint.save(folder / "image.pth", about | {"state_dict": network.state_dict()})
+        return folder / "image.pth"
+
+    monkeypatch.setattr(distil_2d3d, "lite0", teacher)
+    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
+    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--rows", "probe, no labels"]
+    record = distil_2d3d.main(distil_2d3d.parse_args(words))
+    rows = {row["name"]: row for row in record["rows"]}
+    assert list(rows) == ["no labels, Lite0", "linear probe, no labels, Lite0"]
+    assert 0 <= rows["no labels, Lite0"]["retrieval"]["5"] <= 1
+    assert 0 <= rows["linear probe, no labels, Lite0"]["top1"] <= 1
+    assert list((tmp_path / "made" / "teacher_cache").rglob("*.pth"))
 
 
 @pytest.mark.slow
