@@ -83,7 +83,9 @@ def test_networks_of_the_study_are_the_options_of_its_rows():
     assert len(study_rows.NETWORKS) >= 8
 
 
-@pytest.mark.parametrize("rows", [study_rows.ROWS, evidence_rows.ROWS, distil_rows.ROWS], ids=["study", "evidence", "distil"])
+@pytest.mark.parametrize(
+    "rows", [study_rows.ROWS, evidence_rows.ROWS, distil_rows.ROWS], ids=["study", "evidence", "distil"]
+)
 def test_rows_are_options_of_their_scripts(rows):
     for row in rows.values():
         begins = [f"{option}=x.pth" for option in row.begins]
