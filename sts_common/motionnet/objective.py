@@ -51,7 +51,8 @@ class MotionObjective:
             error = charbonnier(LEVELS * (first - warped), 0.4)
             # Where the flow leaves the frame nothing is known: there the images count as alike.
             structure = (1 - ssim(first, torch.where(inside, warped, first))).mean()
-            terms.append(torch.stack((masked_mean(error, inside), roughness(moved), weight * structure)))
+            difference = (error * inside).sum() / (inside.sum() * error.shape[1]).clamp(min=1)
+            terms.append(torch.stack((difference, roughness(moved), weight * structure)))
         photometric, smoothness, structure = torch.stack(terms).sum(0)
         return {
             "photometric": self.photometric * photometric,
@@ -77,11 +78,6 @@ def warp(images: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
 def charbonnier(x: Tensor, exponent: float) -> Tensor:
     """Compute the generalised Charbonnier penalty (x^2 + e^2)^exponent."""
     return (x.square() + EPSILON**2).pow(exponent)
-
-
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Compute the mean of values (M, C, h, w) where a mask (M, 1, h, w) holds; 0 if it holds nowhere."""
-    return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp(min=1)
 
 
 def roughness(flow: Tensor) -> Tensor:
