@@ -127,6 +127,12 @@ def add_distillation_options(table: OptionTable) -> None:
         help="side of what one of them sees, repeatable; else that of its training, or the student's",
     )
     add(
+        "--teacher_clips",
+        default="same",
+        choices=("same", "others"),
+        help="others: control experiment, in which teachers see other clips of the batch than the student",
+    )
+    add(
         "--project",
         default="off",
         choices=PROJECT,
@@ -138,6 +144,28 @@ def add_distillation_options(table: OptionTable) -> None:
         nargs="*",
         metavar="LOSS.KEY=VALUE",
         help="further arguments of losses; LOSS.optimizer.KEY, of a loss's own optimiser",
+    )
+    add(
+        "--loss_schedule",
+        default=[],
+        nargs="*",
+        metavar="LOSS=SCHEDULE",
+        help="factor on a loss over the epochs, FACTOR or FROM..TO@FIRST-LAST, and :cosine unless linear; LOSS is ce, "
+        "one of --distill, or TEACHER.LOSS",
+    )
+    add(
+        "--balance",
+        default=[],
+        nargs="*",
+        metavar="LOSS=SHARE",
+        help="before the first step, weigh losses so that their gradients on the student are in these shares; the "
+        "first one keeps its weight",
+    )
+    add(
+        "--teacher_cache",
+        role="machine",
+        metavar="FOLDER",
+        help="keep outputs of teachers on disk, for clips that are the same in every epoch",
     )
     add(
         "--loss_report",

@@ -68,14 +68,8 @@ def segments(
     """Sample a snippet of each of equal segments that span the video (TSN): its start is uniform in the segment.
 
     All starts from which a snippet lies within the video are shared out among the segments; in a video with fewer
-    starts than segments some snippets are repeated.
-
-    Args:
-        num_frames: Frames of the video, >= 1.
-        length: Frames of all snippets together, a multiple of `segment_length`.
-        rng: Draws the starts.
-        stride: Steps from one frame of a snippet to the next; a snippet of one frame has none.
-        segment_length: Frames of a snippet: 1 for RGB, 5 flows in the publication.
+    starts than segments some snippets are repeated. `length` are the frames of all snippets together, a multiple of
+    `segment_length`, those of one: 1 for RGB, 5 flows in the publication, `stride` apart.
     """
     count, starts = length // segment_length, last_start(num_frames, segment_length, stride) + 1
     edges = np.arange(count + 1) * starts // count

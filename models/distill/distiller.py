@@ -11,6 +11,7 @@ from ..backbones import MODELS
 from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 from .own_optimizer import OptimizerSettings
+from .schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +37,7 @@ class Distiller(nn.Module):
         optimizer: Of its own parameters, as an adversary's; None trains them with the student.
         name: What it is called in logs.
         factor: On all terms.
+        schedule: Of a further factor over the epochs, in training alone.
         projectors: By feature of the student; they are trained with it.
     """
 
@@ -51,10 +53,20 @@ class Distiller(nn.Module):
             raise ValueError(f"--distill_warmup must be >= 0 epochs, got {warmup_epochs}")
         self.warmup_epochs, self.compared = warmup_epochs, dict(compared or {})
         self.name, self.factor, self.projectors = type(self).__name__, 1.0, nn.ModuleDict()
+        self.schedule = Schedule()
+
+    @property
+    def teacher_features(self) -> set[str]:
+        """Return the teacher's features that it reads, beside the pooled vector and the logits."""
+        return set(self.compared.values())
 
     def warmup(self, epoch: int) -> float:
         """Return the factor in (0, 1] of an epoch counted from 1."""
         return min(1.0, epoch / self.warmup_epochs) if self.warmup_epochs else 1.0
+
+    def strength(self, epoch: int) -> float:
+        """Return the factor on all terms in an epoch counted from 1; validation measures without the schedule."""
+        return self.factor * self.warmup(epoch) * (self.schedule(epoch) if self.training else 1.0)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         """Compute the terms for the student; `target` is None where a batch has no labels."""
