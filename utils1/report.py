@@ -5,7 +5,7 @@
 
 Reads score files (.npz) of test_single_stream.py and test_two_stream.py, all of them below a folder. Writes index.html,
 which needs no other file and no network, report.md, and the tables as CSV. Results are put side by side only where the
-same videos were tested, and what was not tested alike is said.
+same videos were tested, and what was not tested alike is said. --figures draws what is for a paper or a slide.
 """
 
 import sys
@@ -22,7 +22,7 @@ from workflows.reporting.report import write_report
 
 def main(opt: Namespace) -> list[GroupReport]:
     """Write the report; return its content."""
-    reports = write_report(opt.scores, opt.out, worst=opt.worst, frame_dir=opt.frame_dir)
+    reports = write_report(opt.scores, opt.out, worst=opt.worst, frame_dir=opt.frame_dir, figures=opt.figures)
     count = sum(len(report.group.files) for report in reports)
     print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
@@ -36,6 +36,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--out", type=Path, default=Path("report"), help="folder to write")
     add("--worst", type=int, default=12, help="errors to show of each file, the most confident ones")
     add("--frame_dir", default="", help="where frames or videos are now, if not where they were when tested")
+    add("--figures", action="store_true", help="draw accuracies, matrices and curves as PNG and PDF too, in figures/")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 

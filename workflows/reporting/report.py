@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sts_common.files import write_text
 
+from .figures import write_figures
 from .group_report import GroupReport, report_group
 from .page import as_html
 from .plain_forms import TABLES, as_markdown, table_text
@@ -15,12 +16,17 @@ log = logging.getLogger(__name__)
 
 
 def write_report(
-    scores: Sequence[Path], out: Path = Path("report"), *, worst: int = 12, frame_dir: str = ""
+    scores: Sequence[Path],
+    out: Path = Path("report"),
+    *,
+    worst: int = 12,
+    frame_dir: str = "",
+    figures: bool = False,
 ) -> list[GroupReport]:
     """Write a page that explains results, and its tables, as utils1/report.py does with its options.
 
     Returns a report for each group of files that were tested on the same videos. Raises FileNotFoundError if there is
-    no score file, ValueError if one that was named is none.
+    no score file, ValueError if one that was named is none, or for figures without matplotlib.
     """
     if worst < 0:
         raise ValueError(f"--worst {worst}: a number of errors to show, 0 for none")
@@ -35,4 +41,6 @@ def write_report(
     texts |= {name: table_text(make, reports) for name, make in TABLES.items()}
     for name, text in texts.items():
         write_text(out / name, text)
+    if figures:
+        write_figures(reports, out / "figures")
     return reports
