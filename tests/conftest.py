@@ -14,7 +14,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 torch.set_num_threads(1)
 cv2.setNumThreads(1)
 
-# A busy machine is no failure, and a commit that passed once passes again; HYPOTHESIS_PROFILE=search draws new examples.
+# A busy machine is no failure, and a commit that passed once passes again. HYPOTHESIS_PROFILE=search draws others.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

@@ -2,13 +2,13 @@
 
     python utils1/reproduce.py configs/hmdb51/16f.yaml
     python utils1/reproduce.py configs/hmdb51/16f.yaml --dry
-    python utils1/reproduce.py configs/kinetics400/64f.yaml --launch torchrun --nproc_per_node 8
+    python utils1/reproduce.py configs/kinetics400/64f.yaml --launch 'torchrun --nproc_per_node 8'
 
-The same command goes on after an interruption: a stage whose results are there, by the same options from the same files,
-is not run again. Networks, scores, the report and table.md are below --out. docs/reproduce.md says more.
+The same command goes on after an interruption: a stage whose results are there, by the same options from the same
+files, is not run again. Networks, scores, the report and table.md are below --out. docs/reproduce.md says more.
 """
 
-import argparse
+import shlex
 import sys
 from argparse import Namespace
 from collections.abc import Sequence
@@ -44,13 +44,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--dry", action="store_true", help="print the command of every stage, and end")
     add("--estimate", action="store_true", help="print estimated hours and memory of the trainings, and end")
     add("--debug", action="store_true", help="show the traceback of an error")
-    add(
-        "--launch",
-        nargs=argparse.REMAINDER,
-        default=[],
-        metavar="WORD",
-        help="what starts trainings and tests in place of python, to the end of the line",
-    )
+    launch = "what starts trainings and tests in place of python, such as 'torchrun --nproc_per_node 8'"
+    add("--launch", type=shlex.split, default=[], metavar="WORDS", help=launch)
     return parser.parse_args(argv)
 
 

@@ -20,7 +20,7 @@ from utils1.reproduce import main, parse_args
 from workflows.reproducing.estimate import V100_BANDWIDTH, V100_RATE, Work, as_text, hours
 from workflows.reproducing.recipe import as_words, load_recipe
 from workflows.reproducing.records import is_done, note_done
-from workflows.reproducing.reproduce import check_inputs, reproduce, wait_for
+from workflows.reproducing.reproduce import check_inputs, launched, reproduce, wait_for
 from workflows.reproducing.stages import Stage, plan
 from workflows.reproducing.table import as_markdown, table_of
 
@@ -184,6 +184,12 @@ def test_the_commands_of_an_experiment_can_be_seen_before(tmp_path, capsys):
     assert printed[0] == "# extract"
     assert printed[1] == "python utils1/extract_frames_flows.py videos frames --short_side 32 --workers 1 --gpus cpu"
     assert not (tmp_path / "out").exists()
+
+
+def test_trainings_are_started_by_other_words_and_data_by_python(capfd):
+    opt = parse_args(["recipe.yaml", "--launch", "echo --nproc_per_node 8"])
+    assert launched(opt.launch)(Stage("split1_rgb", "train", ("--split", "1"), (), ())) == 0
+    assert capfd.readouterr().out == "--nproc_per_node 8 -m sts_common.commands train --split 1\n"
 
 
 def in_this_process(stage: Stage) -> int:

@@ -1,9 +1,9 @@
 """Estimated hours and memory of a recipe's trainings on common GPUs. No GPU has run them.
 
-A training takes epochs x clips x FLOP of a clip / rate. The rate of a V100 is what the authors of MARS report: ResNeXt-101
-on Kinetics-400, 240,000 clips of 16 frames in about 250 epochs, takes four of them 9 to 10 days, data included, in float32
-(https://github.com/craston/MARS/issues/12); by the operations counted here that is 0.94 TFLOP/s each. Its grouped
-convolutions wait for memory, so other GPUs are taken to be faster by their memory bandwidth.
+A training takes epochs x clips x FLOP of a clip / rate. The rate of a V100 is what the authors of MARS report:
+ResNeXt-101 on Kinetics-400, 240,000 clips of 16 frames in about 250 epochs, takes four of them 9 to 10 days, data
+included, in float32 (https://github.com/craston/MARS/issues/12); by the operations counted here that is 0.94 TFLOP/s
+each. Its grouped convolutions wait for memory, so other GPUs are taken to be faster by their memory bandwidth.
 """
 
 from typing import Any, NamedTuple
@@ -83,7 +83,7 @@ def as_text(recipe: Recipe) -> str:
         numbers = [work.epochs, work.batch, f"{work.flops / 1e9:.0f}", f"{work.memory / 1e9:.0f}"]
         rows.append([work.stream, *numbers, *(in_words(hours(work, videos, band)) for band in GPUS.values())])
     head = (
-        f"estimated, no GPU has run it: hours of one GPU for each of {counted(len(recipe.splits), 'split')} of {videos:,} "
-        "training videos, to the last epoch"
+        f"estimated, no GPU has run it: hours of one GPU for each of {counted(len(recipe.splits), 'split')} of "
+        f"{videos:,} training videos, to the last epoch"
     )
     return "\n".join([head, *aligned([[str(value) for value in row] for row in rows], 1)])

@@ -97,7 +97,7 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such recipe; there are some in configs, see docs/reproduce.md")
     try:
-        content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # noqa: S506 - it makes nothing but text
+        content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # makes nothing but text
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):

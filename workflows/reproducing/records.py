@@ -42,8 +42,8 @@ def is_done(stage: Stage, folder: Path) -> bool:
     if changes := differences(before, now):
         if stage.dear:
             raise ValueError(
-                f"{stage.name}: its network was trained otherwise ({'; '.join(changes)}): give another --out, or delete "
-                f"{path} to train it again"
+                f"{stage.name}: its network was trained otherwise ({'; '.join(changes)}): give another --out, or "
+                f"delete {path} to train it again"
             )
         return False
     return True

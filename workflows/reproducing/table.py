@@ -50,8 +50,8 @@ def as_markdown(table: Mapping[str, Any]) -> str:
     videos = ", ".join(f"{count:,}" for count in table["videos"])
     heads = ["top-1, %", *(f"split {split}" for split in splits), "mean ± sd", "mean class", "papers"]
     lines = [
-        f"{table['dataset']}: top-1 over test videos ({videos} of the splits), chance {percent(table['chance'])} %. ± is the "
-        "sample standard deviation over splits. Papers: as they report it, **not measured here**.",
+        f"{table['dataset']}: top-1 over test videos ({videos} of the splits), chance {percent(table['chance'])} %. "
+        "± is the sample standard deviation over splits. Papers: as they report it, **not measured here**.",
         "",
         f"| {' | '.join(heads)} |",
         f"| --- |{' --: |' * (len(heads) - 1)}",
