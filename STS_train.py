@@ -26,7 +26,7 @@ from workflows.training.chosen_teachers import (
     read_by,
     reads_flow,
 )
-from workflows.training.loss_report import print_loss_report
+from workflows.training.loss_report import balance_losses, print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
 from workflows.training.teacher_flow import shared_flow
 from workflows.training.teachers import tell_student
@@ -41,7 +41,6 @@ def main(opt: Namespace) -> dict[str, float]:
     chosen = choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
-
     outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
     losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
@@ -56,18 +55,19 @@ def main(opt: Namespace) -> dict[str, float]:
     for teacher in teachers:
         tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
     check_data(opt, state, source, stream, names if (resuming or opt.keep_classifier) and classes else None)
-
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
     seen = views[:1] if classes else views
     in_val = flow if any(reads_flow(view.stream) for view in seen) else None
     val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
+    balance = balance_losses(task, train, device, opt.amp, opt.balance, state if resuming else {})
     if opt.loss_report:
         return print_loss_report(task, train, device, opt.amp)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
-    info = run_info(student, names if classes else [], recipe, data=describe_data(train, val), options=vars(opt))
+    known, data = names if classes else [], describe_data(train, val)
+    info = balance | run_info(student, known, recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

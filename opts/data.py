@@ -104,7 +104,7 @@ def add_augment_options(table: OptionTable) -> None:
         scripts=TRAINING,
         default="corners",
         choices=CROPS,
-        help="training: corners (STS-Net), fixed (TSN), resized, short_side",
+        help="training: corners (STS-Net), fixed (TSN), resized, short_side; center draws nothing",
     )
     add(
         "--crop_scales",

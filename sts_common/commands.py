@@ -15,15 +15,10 @@ UNKNOWN = 2
 
 
 class Command(NamedTuple):
-    """A command.
+    """A command."""
 
-    Attributes:
-        script: Path of its file below the root of the project.
-        purpose: What it does, on a line of `sts --help`.
-    """
-
-    script: str
-    purpose: str
+    script: str  # path of its file below the root of the project
+    purpose: str  # what it does, on a line of `sts --help`
 
 
 COMMANDS = {

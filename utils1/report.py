@@ -22,7 +22,8 @@ from workflows.reporting.report import write_report
 
 def main(opt: Namespace) -> list[GroupReport]:
     """Write the report; return its content."""
-    reports = write_report(opt.scores, opt.out, worst=opt.worst, frame_dir=opt.frame_dir, figures=opt.figures)
+    words = {"worst": opt.worst, "frame_dir": opt.frame_dir, "teacher": opt.teacher, "runs": opt.run}
+    reports = write_report(opt.scores, opt.out, **words, figures=opt.figures)
     count = sum(len(report.group.files) for report in reports)
     print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
@@ -36,6 +37,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--out", type=Path, default=Path("report"), help="folder to write")
     add("--worst", type=int, default=12, help="errors to show of each file, the most confident ones")
     add("--frame_dir", default="", help="where frames or videos are now, if not where they were when tested")
+    add("--teacher", type=Path, metavar="SCORES", help="of a teacher: agreement of the others with it by class")
+    add("--run", nargs="+", default=[], type=Path, help="folders of runs, whose losses are drawn term by term")
     add("--figures", action="store_true", help="draw accuracies, matrices and curves as PNG and PDF too, in figures/")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)

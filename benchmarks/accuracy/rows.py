@@ -21,6 +21,7 @@ HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
 MOTION = "--motion alone --learning_rate 0.001 --weight_decay 0.0004 --batch_size 8 --n_epochs 22 --crop fixed "
 MOTION += "--crop_scales 1.0 0.75 0.5"
 PRETRAINED = "--pretrain_path"
+IMAGENET = "ImageNet"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,13 @@ class Row:
         train: Options of its training.
         test: Further options of its test.
         script: That trains it.
-        begins: Option that names a checkpoint -> the row whose network that is.
+        begins: Option that names a checkpoint -> the row whose network that is; the option may hold what comes before
+            the file, as in "--teacher rgb=".
         imagenet: Whether it begins with the weights of ImageNet.
+        seed_shift: Added to the seed, for a second network that differs in nothing else.
+        teachers: Names of teachers -> the rows whose networks they are; `IMAGENET` is the network of ImageNet.
+        cached: Whether what teachers say is kept on disk, of training clips that never change.
+        retrieves: Whether its features are judged by the training videos nearest to each test video.
     """
 
     reads: str
@@ -42,18 +48,34 @@ class Row:
     script: str = TRAIN
     begins: Mapping[str, str] = field(default_factory=dict)
     imagenet: bool = False
+    seed_shift: int = 0
+    teachers: Mapping[str, str] = field(default_factory=dict)
+    cached: bool = False
+    retrieves: bool = False
+
+    @property
+    def rows(self) -> list[str]:
+        """Return the rows that it needs."""
+        return [*self.begins.values(), *(row for row in self.teachers.values() if row != IMAGENET)]
+
+    @property
+    def reads_imagenet(self) -> bool:
+        """Return whether it needs the network of ImageNet."""
+        return self.imagenet or IMAGENET in self.teachers.values()
 
 
 class Fusion(NamedTuple):
-    """A fusion of the logits of two rows.
+    """A fusion of the logits of rows.
 
     Attributes:
         rows: Their names.
-        weights: Of each.
+        weights: Of each; equal if there are none.
+        activation: Before the mean, a key of `FUSIONS`.
     """
 
-    rows: tuple[str, str]
-    weights: tuple[float, float] = (1, 1)
+    rows: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    activation: str = "activno"
 
 
 def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bool) -> dict[str, Row]:

@@ -6,20 +6,21 @@ from typing import Any
 
 from benchmarks.common.report import Record, markdown
 
+SHOWN = ("1", "5", "10")  # numbers of nearest videos
+
 
 def table(record: Record) -> str:
-    """Tabulate accuracies, mean over seeds with that of each, and the CPU time of a training."""
+    """Tabulate accuracies, mean over splits and seeds with that of each, and the CPU time of a training."""
     data, where = record["data"], record["environment"]
-    title = (
-        f"{data['dataset']} split {data['split']}, {data['videos']} test videos; {where['cpu']}, torch {where['torch']}"
-    )
+    videos = ", ".join(f"split {split}: {count} test videos" for split, count in data["videos"].items())
+    title = f"{data['dataset']}, {videos}; {where['cpu']}, torch {where['torch']}"
     names = list(dict.fromkeys(row["name"] for row in record["rows"] if "top1" in row))
     cells = [cells_of(name, [row for row in record["rows"] if row["name"] == name]) for name in names]
-    return f"{title}\n\n" + markdown(["system", "reads", "top-1", "of each seed", "mean class", "CPU minutes"], cells)
+    return f"{title}\n\n" + markdown(["system", "reads", "top-1", "of each", "mean class", "CPU minutes"], cells)
 
 
 def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line of the table, from its row of every seed."""
+    """Return a line of the table, from its row of every split and seed."""
     accuracies = [100 * row["top1"] for row in rows]
     minutes = [row["seconds"] / 60 for row in rows if "seconds" in row]
     return [
@@ -30,6 +31,19 @@ def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         f"{100 * mean(row['mean_class'] for row in rows):.1f}",
         f"{mean(minutes):.1f}" if minutes else "",
     ]
+
+
+def retrieval_table(record: Record) -> str:
+    """Tabulate retrieval by the features of networks, mean over seeds with that of each; empty if there is none."""
+    rows = [row for row in record["rows"] if "retrieval" in row]
+    names = list(dict.fromkeys(row["name"] for row in rows))
+    cells = []
+    for name in names:
+        of_seeds = [row["retrieval"] for row in rows if row["name"] == name]
+        top = {k: [100 * found[k] for found in of_seeds] for k in SHOWN}
+        cells.append([name, *(f"{mean(top[k]):.1f}" for k in SHOWN), ", ".join(f"{value:.1f}" for value in top["5"])])
+    heads = ["features of", *(f"top-{k}" for k in SHOWN), "top-5 of each seed"]
+    return markdown(heads, cells) if cells else ""
 
 
 def motion_table(record: Record) -> str:

@@ -59,6 +59,23 @@ class MultiScaleCornerCrop:
         return Placement(place, draw_flip(rng, self.flip))
 
 
+class CentralCrop:
+    """Central crop: the same square in every epoch, of a side over the short side in (0, 1], resized; nothing is drawn.
+
+    `scales` is that side alone, by default the whole short side.
+    """
+
+    def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
+        found = check_scales((1.0,) if scales is None else scales)
+        if len(found) > 1:
+            raise ValueError(f"--crop_scales must be one number with --crop center, got {list(found)}")
+        self.size, self.scale, self.flip = size, found[0], flip
+
+    def __call__(self, rng: np.random.Generator) -> Placement:
+        place = partial(place_corner, size=self.size, scale=self.scale, position="c")
+        return Placement(place, draw_flip(rng, self.flip))
+
+
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
     """Return the square of side `scale` times the short side at `position`, resized to `size`."""
     top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
@@ -179,4 +196,5 @@ CROPS: dict[str, Callable[..., Geometry]] = {
     "fixed": FixedCornerCrop,
     "resized": RandomResizedCrop,
     "short_side": RandomShortSideCrop,
+    "center": CentralCrop,
 }

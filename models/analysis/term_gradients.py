@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..distill.schedule import Schedule
 from ..distillation import Distill
 
 LATE = 10**9  # an epoch after any warm-up
-TOTAL = "loss"
 
 
 def term_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -25,17 +25,41 @@ def term_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, list[fl
         By term, weighted: the norm over the parameters that learn of the stem, each stage, and the classifier, in the
         order of `Backbone.stage_of`. Terms without a gradient are left out.
     """
+    trial, parts = trial_parts(task, batch)
+    return norms_of(trial, {name: term for part in parts.values() for name, term in part.items()})
+
+
+def loss_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, float]:
+    """Compute the gradient norm of every loss, all its terms together, on all that learns of a student.
+
+    Arguments as `term_gradients`; by the label of the loss, "ce" of the cross-entropy, without those that have none.
+    """
+    trial, parts = trial_parts(task, batch)
+    sums = {name: torch.stack(list(part.values())).sum() for name, part in parts.items()}
+    return {name: whole(row) for name, row in norms_of(trial, sums).items()}
+
+
+def trial_parts(task: Distill, batch: Mapping[str, Any]) -> tuple[Distill, dict[str, dict[str, Tensor]]]:
+    """Return a copy of a task, and its terms by loss at their full weights; the task stays as it is."""
     trial = copy.deepcopy(task).train()  # batch statistics move, and features are dropped at random
-    trial.epoch = LATE
-    network = trial.model.network
-    learns = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
+    trial.epoch, trial.ce_schedule = LATE, Schedule()
+    for _, _, losses in trial.lessons():
+        for loss in losses:
+            loss.schedule = Schedule()
     devices = [task.model.mean.device] if task.model.mean.is_cuda else []
     with torch.random.fork_rng(devices):
-        out: dict[str, Tensor] = trial(batch)
-    terms = {name: term for name, term in out.items() if name.startswith(f"{TOTAL}_") and term.requires_grad}
+        return trial, trial.parts(batch)[1]
+
+
+def norms_of(trial: Distill, terms: Mapping[str, Tensor]) -> dict[str, list[float]]:
+    """Return the gradient norms of terms on the parts of a student, see `term_gradients`."""
+    network = trial.model.network
+    learns = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
     norms = {}
     for name, term in terms.items():
         squares = [0.0] * (len(network.stages) + 2)
+        if not term.requires_grad:
+            continue
         found = torch.autograd.grad(term, [x for _, x in learns], retain_graph=True, allow_unused=True)
         for (place, _), gradient in zip(learns, found, strict=True):
             if gradient is not None:

@@ -17,11 +17,14 @@ from .decoupled import DecoupledKD, decoupled_kd
 from .distiller import LEVELS, NORMS, Distiller, reviewed
 from .feature_mse import FeatureMSE, FeatureOnly
 from .logit_kd import LogitKD, LogitMatch, logit_kd
+from .names import labels_of
 from .own_optimizer import OptimizerSettings
 from .projector import fit_features
 from .relations import Dist, RelationalKD, SimilarityPreserving
 from .review import ABF, Review, hierarchical_context_loss
+from .schedule import parse_schedule
 from .shapes import OutputShapes, output_shapes
+from .weighing import parse_schedules, parse_shares, schedule_of
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +77,14 @@ __all__ = [
     "create_distiller",
     "decoupled_kd",
     "hierarchical_context_loss",
+    "labels_of",
     "logit_kd",
     "losses_for",
     "output_shapes",
+    "parse_schedules",
+    "parse_shares",
     "parse_teacher_losses",
+    "schedule_of",
 ]
 
 
@@ -87,6 +94,7 @@ def create_distiller(
     teacher: OutputShapes,
     *,
     factor: float = 1.0,
+    schedule: str = "",
     project: bool = False,
     optimizer: Mapping[str, Any] | None = None,
     **arguments: Any,
@@ -98,6 +106,7 @@ def create_distiller(
         student: Of the network that learns, see `output_shapes`.
         teacher: Of the network that it learns from.
         factor: On all terms, >= 0.
+        schedule: Of a further factor over the epochs, as `--loss_schedule` has it, like "1..0@10-40".
         project: Whether features that differ in shape may have projectors, which learn with the student.
         optimizer: Settings that replace those of the loss's own optimiser.
         arguments: Those of its constructor.
@@ -118,7 +127,7 @@ def create_distiller(
         )
     networks: dict[str, Any] = {"student": student, "teacher": teacher}
     loss = spec.build(**{given: networks[given] for given in spec.given}, **arguments)
-    loss.name, loss.factor = name, factor
+    loss.name, loss.factor, loss.schedule = name, factor, parse_schedule(schedule, f"{name}: schedule {schedule}")
     if optimizer:
         if loss.optimizer is None:
             raise ValueError(f"{name}: has no optimiser of its own, but settings of one: {', '.join(optimizer)}")
@@ -149,7 +158,7 @@ def build_distillers(
     rare = parse_loss_args(opt.loss_args, {loss: spec for loss, spec in DISTILLERS.items() if loss in used})
     sides = (student, opt.sample_size), (teacher, size or opt.sample_size)
     shapes = [output_shapes(network, (network.in_channels, opt.sample_duration, s, s)) for network, s in sides]
-    levels = reviewed(opt.review_layers, student.feature_channels)
+    levels = reviewed(opt.review_layers, *(network.feature_channels for network in (student, teacher)))
     frozen = [level for level in levels if student.stage_of(level) < begin_index]
     if frozen and "review" in dict(chosen):
         log.warning(
@@ -161,5 +170,6 @@ def build_distillers(
     for loss, factor in chosen:
         arguments = {key: getattr(opt, option) for key, option in DISTILLERS[loss].options.items()}
         arguments |= rare.get(loss, {})
-        losses.append(create_distiller(loss, *shapes, factor=factor, project=opt.project == "auto", **arguments))
+        arguments |= {"factor": factor, "schedule": schedule_of(opt.loss_schedule, name, loss)}
+        losses.append(create_distiller(loss, *shapes, project=opt.project == "auto", **arguments))
     return losses

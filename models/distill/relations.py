@@ -48,6 +48,10 @@ class SimilarityPreserving(Distiller):
         self.other = check_levels("--loss_args sp.level", [self.level], student.features, teacher.features)[self.level]
         self.weight = check_weight("--loss_args sp.weight", weight)
 
+    @property
+    def teacher_features(self) -> set[str]:
+        return {self.other}
+
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         error = F.mse_loss(similarities(student.features[self.level]), similarities(teacher.features[self.other]))
         return {"loss_sp": self.weight * error}

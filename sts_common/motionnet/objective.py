@@ -21,18 +21,15 @@ BATCH = 16  # clips
 
 @dataclass(frozen=True)
 class MotionObjective:
-    """The published losses of MotionNet, summed over its scales, all means, whatever the size and number of clips.
+    """The published losses of MotionNet, summed over its scales, all means, whatever the size and number of clips."""
 
-    Attributes:
-        photometric: Weight of the generalised Charbonnier loss (x^2 + e^2)^0.4 of the grey levels by which a frame
-            differs from the next one warped to it.
-        smoothness: Weight of the Charbonnier loss, with exponent 0.3, of the differences of neighbouring flows, in
-            pixels of the scale.
-        ssim: Weights of 1 - SSIM over 8x8 windows, of each scale, coarse to fine.
-    """
-
+    # Weight of the generalised Charbonnier loss (x^2 + e^2)^0.4 of the grey levels by which a frame differs from the
+    # next one warped to it.
     photometric: float = 1.0
+    # Weight of the Charbonnier loss, with exponent 0.3, of the differences of neighbouring flows, in pixels of the
+    # scale.
     smoothness: float = 2 / 3
+    # Weights of 1 - SSIM over 8x8 windows, of each scale, coarse to fine.
     ssim: Sequence[float] = tuple(BATCH * weight for weight in SSIM)
 
     def __call__(self, frames: Tensor, flows: Sequence[Tensor]) -> dict[str, Tensor]:
@@ -66,8 +63,7 @@ class MotionObjective:
 def warp(images: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     """Return images (M, C, h, w) seen from where their flow (M, 2, h, w), in their pixels, begins: bilinear.
 
-    Returns:
-        The warped images, float32, and where the flow ends inside of them, bool (M, 1, h, w).
+    Returns the warped images, float32, and where the flow ends inside of them, bool (M, 1, h, w).
     """
     height, width = images.shape[-2:]
     rows, columns = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in (height, width))

@@ -76,7 +76,8 @@ def test_an_adversary_whose_state_is_missing_starts_afresh_and_that_is_said(judg
 def test_several_teachers_are_distilled_and_resumed_to_the_same_bits(judge, hmdb51, teachers, tmp_path):
     named = [f"{name}={teachers[name]}" for name in ("flow", "rgb")]
     words = ["--teacher", named[0], "--teacher", named[1], "--teacher_losses", "flow=review,judge", *STEPS]
-    words += ["--teacher_losses", "rgb=mse,dkd*0.5"]
+    words += ["--teacher_losses", "rgb=mse,dkd*0.5", "--balance", "ce=1", "mse=0.5", "review=0.5"]
+    words += ["--loss_schedule", "review=0.5..1@1-2", "rgb.dkd=1..0@0-3:cosine"]
     whole = distil(hmdb51, tmp_path / "whole", *words)
     terms = {name.removeprefix("train_") for name in metrics(whole)[0] if "loss_" in name or "acc_" in name}
     review = {f"loss_flow_review_layer{i}" for i in range(1, 5)} | {"loss_flow_review_avgpool"}
@@ -92,12 +93,16 @@ def test_several_teachers_are_distilled_and_resumed_to_the_same_bits(judge, hmdb
     state = checkpoint.load(whole / "s_2.pth")
     assert state["stream"] == "rgb"
     assert {name.split(".")[0] for name in state["losses"]} == {"0"}  # those of rgb learn nothing
+    assert list(state["balance"]) == ["ce", "rgb.mse", "flow.review"]
+    assert state["balance"]["ce"] == 1 != state["balance"]["rgb.mse"]
     assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words) == []
+    with pytest.raises(ValueError, match=r"loss_schedule .* in the checkpoint, mse=2 now"):
+        distil(hmdb51, tmp_path / "other", *words, "--loss_schedule", "mse=2", "--resume", str(whole / "s_1.pth"))
 
 
-def test_a_teacher_by_name_teaches_what_it_does_without(hmdb51, teachers, tmp_path):
-    words = ["--distill", "mse", "review"]
-    alone = distil(hmdb51, tmp_path / "a", "--modality", "RGB_Flow", "--resume_path1", teachers["flow"], *words)
+def test_a_bank_of_one_flow_teacher_teaches_what_the_plain_run_does_to_the_same_bits(hmdb51, teachers, tmp_path):
+    alone = distil(hmdb51, tmp_path / "a", "--modality", "RGB_Flow", "--resume_path1", teachers["flow"])
+    words = ["--teacher_losses", "f=mse,review,dkd*1", "--loss_schedule", "f.mse=1", "ce=1"]
     named = distil(hmdb51, tmp_path / "b", "--teacher", f"f={teachers['flow']}", *words)
     a, b = (checkpoint.load(results / "s_best.pth") for results in (alone, named))
     for key in ("state_dict", "optimizer", "rng", "best", "metrics"):

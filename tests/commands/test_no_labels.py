@@ -6,6 +6,7 @@ import pytest
 import torch
 from distilling import STEPS, distil, metrics, resumed
 from helpers import CLASSES, TINY, words_for
+from runs import differences
 
 import test_single_stream
 import train
@@ -51,6 +52,20 @@ def test_a_student_learns_outputs_of_an_image_network_and_then_classes(hmdb51, t
     goes_on = [*words_for(hmdb51, tmp_path, TINY, TRAIN), *RGB_ONLY, "--pretrain_path", str(best)]
     train.main(parse_opts([*goes_on, "--run_name", "t"], TRAIN))
     assert checkpoint.load(tmp_path / "HMDB51" / "t_best.pth")["class_names"] == list(CLASSES)
+
+
+def test_a_run_whose_teacher_is_cached_has_the_same_bits(hmdb51, teacher, tmp_path):
+    words = [*RGB_ONLY, "--teacher", f"image={teacher}", "--teacher_size", "image=40", *FREE, *STEPS]
+    words += ["--train_sampling", "center", "--crop", "center", "--flip", "never"]
+    plain = distil(hmdb51, tmp_path / "plain", *words)
+    cache = tmp_path / "cache"
+    cached = distil(hmdb51, tmp_path / "cached", *words, "--teacher_cache", str(cache))
+    a, b = (checkpoint.load(results / "s_2.pth") for results in (plain, cached))
+    assert all(differences(a[key], b[key]) == [] for key in ("state_dict", "optimizer", "losses", "rng", "metrics"))
+    rows = [metrics(results) for results in (plain, cached)]
+    assert rows[0] == rows[1]
+    seen = sum(b["data"][subset]["videos"] for subset in ("train", "val"))
+    assert 0 < len(list(cache.rglob("*.pth"))) <= seen  # each once, though there were two epochs
 
 
 def make_task(**settings) -> Distill:

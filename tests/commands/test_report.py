@@ -27,6 +27,7 @@ from utils1 import report
 from workflows.reporting.drawings import bars, shades, ticks
 from workflows.reporting.plain_forms import escaped
 from workflows.reporting.score_files import find_files, shortest_names
+from workflows.reporting.teaching import runs_of
 from workflows.shared.frame_strips import FRAMES, HEIGHT, entries_of, strips_of
 
 OPTIONS = {
@@ -299,6 +300,48 @@ def test_the_page_is_whole_and_asks_for_nothing_else(tmp_path, streams, classes)
     assert all(a.get("scope") for a in page.all("th"))
     assert all(a.get("aria-label") for a in page.all("svg"))
     assert page.all("html") == [{"lang": "en"}]
+
+
+def test_student_and_teacher_are_compared_by_class(tmp_path):
+    label = torch.tensor([0, 0, 0, 1, 1, 2])
+    said = {"flow": [0, 0, 1, 1, 0, 2], "sfs": [0, 1, 1, 1, 1, 2]}
+    for name, predicted in said.items():
+        logits = torch.nn.functional.one_hot(torch.tensor(predicted), 3)[None].float()
+        clips = torch.ones(1, 6, dtype=torch.int64)
+        save(tmp_path / f"{name}.npz", some((name,), 6, label=label, logits=logits, clips=clips))
+    (found,) = run(tmp_path, tmp_path / "sfs.npz", "--teacher", tmp_path / "flow.npz")
+    (pair,) = found.agreements
+    assert (pair.teacher.stream, pair.student.stream) == ("flow", "sfs")
+    assert tuple(pair.whole) == ("all", 6, 4, 3, 1, 1)
+    assert [tuple(row)[1:] for row in pair.classes] == [(2, 1, 1, 0, 1), (3, 2, 1, 1, 0), (1, 1, 1, 0, 0)]
+    rows = table_of(tmp_path, "agreement")
+    assert [row["videos"] for row in rows] == ["6", "2", "3", "1"]
+    page = page_of(tmp_path)
+    Page(page)
+    assert "beside its teacher, " in page
+    assert "the same class for 4 of 6 videos" in (tmp_path / "out" / "report.md").read_text()
+    other = save(tmp_path / "other.npz", some(("x",), 9))
+    with pytest.raises(ValueError, match=r"other\.npz: no other score file is of the same videos"):
+        run(tmp_path, tmp_path / "sfs.npz", "--teacher", other)
+
+
+def test_losses_of_runs_are_drawn_term_by_term(tmp_path):
+    folder = tmp_path / "runs" / HOSTILE[1].replace("/", "")
+    folder.mkdir(parents=True)
+    rows = [
+        {"epoch": 1, "lr": 0.1, "train_loss": 4.0, "train_loss_kd": 2.0, "val_loss": 3.0, "train_acc": 0.5},
+        {"epoch": 3, "lr": 0.1, "train_loss": 2.0, "train_loss_kd": None, "val_loss": 1.0, "train_acc": 0.5},
+    ]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (curves,) = runs_of([folder])
+    assert (curves.epochs, [curve.name for curve in curves.curves]) == (3, ["loss", "loss_kd"])
+    assert curves.curves[0].paths == [("train", "M0.0 0.0L200.0 100.0"), ("val", "M0.0 50.0L200.0 150.0")]
+    assert curves.curves[1].paths == [("train", "M0.0 0.0")]
+    run(tmp_path, save(tmp_path / "a.npz", some()), "--run", folder)
+    page = Page(page_of(tmp_path))
+    assert {"d": "M0.0 0.0L200.0 100.0", "class": "term"} in page.all("path")
+    with pytest.raises(FileNotFoundError, match="no metrics"):
+        run(tmp_path, tmp_path / "a.npz", "--run", tmp_path / "out")
 
 
 def test_only_the_script_of_the_page_may_run(tmp_path):

@@ -128,11 +128,18 @@ def test_a_draw_for_training_is_scale_then_position_then_mirroring():
         *product(("corners", "fixed"), ([], [0.0], [1.1], [-1.0], [float("nan")])),
         *product(("resized",), ([0.5], [0.0, 1.0], [0.9, 0.1])),
         *product(("short_side",), ([0.9, 2], [])),
+        *product(("center",), ([1.0, 0.5], [1.1])),
     ],
 )
 def test_impossible_scales_name_the_option(crop, scales):
     with pytest.raises(ValueError, match="--crop_scales"):
         R.CROPS[crop](32, scales)
+
+
+def test_a_central_crop_is_the_same_in_every_draw():
+    views = {R.CentralCrop(32, [0.5], 0.0)(rng(seed))(90, 120) for seed in range(9)}
+    assert views == {R.place_corner(90, 120, size=32, scale=0.5, position="c")}
+    assert R.CentralCrop(32, flip=0.0)(rng())(90, 120).box == Box(0, 15, 90, 90)
 
 
 def fixed(ratios, offset):

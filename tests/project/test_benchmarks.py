@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import extraction, loading, students
+from benchmarks import extraction, loading, students, teacher_cache
 from benchmarks import flow as benchmark
 from benchmarks.common.report import environment, markdown
 from benchmarks.readers.original import OriginalLoader, levels
@@ -61,6 +61,17 @@ def test_a_run_prints_the_tables_and_writes_every_number(tmp_path, capsys):
     assert f"{record['environment']['cpu']}, OpenCV" in text
     assert "| cv2 farneback | " in text
     assert "| EPE at a peak speed of | 2 px | 5 px |" in text
+
+
+def test_a_pass_of_a_teacher_and_reading_its_cache_are_timed_beside_each_other(tmp_path, capsys, monkeypatch):
+    tiny = {"tiny": ("resnet", {"depth": 10, "width": 0.0625}, (4, 32)), "other": ("none", {}, (4, 32))}
+    monkeypatch.setattr(teacher_cache, "TEACHERS", tiny)
+    words = ["--rounds", "2", "--batch_size", "2", "--only", "tin", "--out", str(tmp_path / "out.json")]
+    record = teacher_cache.main(teacher_cache.parse_args(words))
+    (row,) = record["rows"]
+    assert all(len(times) == 2 and min(times) > 0 for times in row["seconds"].values())
+    assert row["bytes"][teacher_cache.MAPS] > row["bytes"][teacher_cache.VECTOR] > 4 * 1000
+    assert "| tiny | " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -85,8 +85,7 @@ def table(lists: Lists) -> Files:
         for entry in entries:
             segment = map(str, entry.segment or ("", "", "")) if parts else ()
             rows.append((listed(entry.path), lists.class_names[entry.label], subset, entry.group, *segment))
-    classes = [("index", "name"), *enumerate(lists.class_names)]
-    return {"videos.csv": as_csv(rows), "classes.csv": as_csv(classes)}
+    return {"videos.csv": as_csv(rows)} | class_file(lists)
 
 
 def listed(path: str) -> str:
@@ -129,7 +128,7 @@ def whole(lists: Lists, subset: str) -> list[Entry]:
 
 
 def class_file(lists: Lists) -> Files:
-    """Format the names of the classes, for forms that number them only."""
+    """Format the names of the classes by their numbers."""
     return {"classes.csv": as_csv([("index", "name"), *enumerate(lists.class_names)])}
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from .details import Details, details_of
 from .protocol import protocol, unlike
 from .score_files import NOT_STATED, Group
 from .single_and_fused import System, best_of, distinct, fusion_gain, systems_of
+from .teaching import Agreement, agreements_of
 
 TOP = 5  # of as many classes or fewer, top-5 says nothing
 
@@ -58,9 +60,10 @@ class GroupReport:
     classes: list[ClassRow]  # every class, that which the first file's last system finds hardest first
     notices: list[str]  # what a reader must know before comparing
     details: list[Details]  # one for each file
+    agreements: list[Agreement]  # of other systems with the teacher, where one is named
 
 
-def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
+def report_group(group: Group, frame_dir: str, worst: int, teacher: Path | None = None) -> GroupReport:
     """Compute the report of a group, with the `worst` errors of each file; arguments as of `write_report`."""
     by_file = systems_of(group)
     systems = distinct(by_file)
@@ -77,6 +80,7 @@ def report_group(group: Group, frame_dir: str, worst: int) -> GroupReport:
         class_rows(group, systems, [gain for _, gain in gains.values()], by_file[0][-1]),
         notices(group),
         details,
+        agreements_of(group, by_file, teacher),
     )
 
 

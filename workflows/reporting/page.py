@@ -15,15 +15,16 @@ from .drawings import NUMBERED, PALEST, SIDE, STRIP, bars, shades, ticks
 from .group_report import TOP, GroupReport
 from .plain_forms import METRICS, shown
 from .score_files import NOT_STATED
+from .teaching import RunCurves
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 PAIRS = 20  # confused pairs that are shown
 CHECKPOINT = ("reads", "arch", "epoch", "file", "sha256")
 
 
-def as_html(reports: Sequence[GroupReport]) -> str:
+def as_html(reports: Sequence[GroupReport], runs: Sequence[RunCurves] = ()) -> str:
     """Render the page. Names are escaped as text whatever they contain."""
-    return template().render(reports=reports)
+    return template().render(reports=reports, runs=runs)
 
 
 @cache

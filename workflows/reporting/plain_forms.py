@@ -108,6 +108,18 @@ TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
 }
 
 
+def agreement_rows(report: GroupReport) -> Iterator[Row]:
+    """Return a row for each class and system that is compared with the teacher, and one for all classes."""
+    for found in report.agreements:
+        pair = {"teacher": found.teacher.name, "student": found.student.name}
+        for row in (found.whole, *found.classes):
+            counts = {"right_both": row.both, "right_teacher_alone": row.teacher, "right_student_alone": row.student}
+            yield pair | {"class": row.name, "videos": row.videos, "same": row.same} | counts
+
+
+TAUGHT: dict[str, Callable[[GroupReport], Iterator[Row]]] = {"agreement.csv": agreement_rows}
+
+
 def table_text(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[GroupReport]) -> str:
     """Format rows of all groups as CSV, with the number of each; numbers with six decimals, empty where unknown."""
     rows = [{"group": report.group.number} | row for report in reports for row in make(report)]

@@ -15,12 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
-    """Plot loss and accuracy by epoch.
-
-    Args:
-        runs: Name -> folder with the run's metrics.jsonl somewhere below it.
-        path: Picture to write.
-    """
+    """Plot loss and accuracy by epoch, of folders by name with the run's metrics.jsonl somewhere below them."""
     figure = new_figure(10, 4)
     if figure is None:
         return
@@ -61,14 +56,22 @@ def plot_confusion(scores: Path, path: Path) -> None:
     save(figure, path)
 
 
-def new_figure(width: float, height: float) -> Any:
-    """Create an empty figure of so many inches, None without matplotlib."""
+def load_figure(need: str) -> Any:
+    """Import matplotlib's `Figure`; raises ValueError, which begins with the need for it, if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
+        raise ValueError(f"{need} matplotlib: pip install matplotlib") from None
+    return Figure
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Create an empty figure of so many inches, None without matplotlib."""
+    try:
+        return load_figure("pictures need")(figsize=(width, height), layout="constrained")
+    except ValueError:
         log.warning("no matplotlib, so no pictures; pip install matplotlib")
         return None
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:

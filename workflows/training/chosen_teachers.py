@@ -4,15 +4,19 @@ import logging
 import re
 from argparse import Namespace
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from datasets import FLOW, MODALITIES, RGB, ClipView, Stream, check_data, views_of
+from datasets.builders import build_clips
+from datasets.cutting import drawn_by
 from engine import checkpoint
 from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
-from models.distill import losses_for, parse_teacher_losses
+from models.distill import losses_for, parse_teacher_losses, schedule_of
 from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
+from .teacher_cache import cache_teachers
 from .teachers import architecture_in
 
 log = logging.getLogger(__name__)
@@ -232,11 +236,16 @@ def build_task(
         for teacher, (name, network) in zip(teachers, networks.items(), strict=True)
     }
     pair = (networks, losses) if all(networks) else (networks[""], losses[""])
-    return Distill(
+    task = Distill(
         *(student, *pair),
         ce_weight=opt.ce_weight,
         frozen_norms=frozen,
         label_smoothing=opt.label_smoothing,
         other_classes=[teacher.name for teacher in teachers if teacher.other_classes],
         knows_classes=knows_classes,
+        other_clips=opt.teacher_clips == "others",
+        ce_schedule=schedule_of(opt.loss_schedule, "", "ce"),
     )
+    if opt.teacher_cache:
+        cache_teachers(task, Path(opt.teacher_cache), drawn_by(build_clips(opt, ()), opt.dataset))
+    return task

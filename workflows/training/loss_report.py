@@ -1,15 +1,23 @@
-"""Table of how hard each term of a distillation pulls at the student before the first step."""
+"""How hard each term of a distillation pulls at the student before the first step, and weights that follow from it."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any
 
 import torch
 
+from engine.device.distributed import take_from_main
 from engine.device.precision import autocast
 from engine.device.prefetch import Batch, Feed
+from engine.training.fit import Loader
 from models import Distill
-from models.analysis.term_gradients import term_gradients, whole
+from models.analysis.term_gradients import loss_gradients, term_gradients, whole
+from models.distill import labels_of, parse_shares
 
 from ..shared.tables import aligned
+
+log = logging.getLogger(__name__)
 
 CROSS_ENTROPY = "loss_ce"
 
@@ -20,13 +28,70 @@ def loss_report(task: Distill, loader: Iterable[Batch], device: torch.device, am
     Raises:
         ValueError: If there is no batch.
     """
-    batch = next(iter(Feed(loader, device)), None)
-    if batch is None:
-        raise ValueError("--loss_report: there is no training batch")
     with autocast(device, amp):
-        norms = term_gradients(task, batch)
+        norms = term_gradients(task, first_batch(loader, device, "--loss_report"))
     parts = ["stem", *task.model.network.stages, "classifier"]
     return [*table(norms, parts), "", *advice(norms)]
+
+
+def first_batch(loader: Iterable[Batch], device: torch.device, option: str) -> Batch:
+    """Return the first batch of a loader, on a device; ValueError if there is none."""
+    batch = next(iter(Feed(loader, device)), None)
+    if batch is None:
+        raise ValueError(f"{option}: there is no training batch")
+    return batch
+
+
+def balance_losses(
+    task: Distill, train: Loader, device: torch.device, amp: str, words: Sequence[str], state: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Weigh the losses of `--balance` so that their gradient norms on the student are in the given shares.
+
+    The first one keeps its weight. Norms are those of the first batch of the first epoch, of the first process, without
+    warm-up and schedules. Nothing is drawn from the generators of a run.
+
+    Args:
+        task: Its weights are multiplied by what follows.
+        train: Training batches.
+        device: Where the task is.
+        amp: See `precision.autocast`.
+        words: Of the option; none changes nothing.
+        state: A checkpoint of this run, whose factors are used as they are; {} for a fresh run.
+
+    Returns:
+        {"balance": factors by loss}, for checkpoints; {} without `words`.
+
+    Raises:
+        ValueError: If a loss has no gradient, or as `parse_shares`.
+    """
+    if not words:
+        return {}
+    factors = dict(state.get("balance", {})) or measured_factors(task, train, device, amp, words)
+    task.rescale(factors)
+    shown = ", ".join(f"{name} x {factor!r}" for name, factor in factors.items())
+    log.info("balance%s: %s", " as in the checkpoint" if state.get("balance") else "", shown)
+    return {"balance": factors}
+
+
+def measured_factors(
+    task: Distill, train: Loader, device: torch.device, amp: str, words: Sequence[str]
+) -> dict[str, float]:
+    """Return the factor of each loss, the first one's 1; as `balance_losses`."""
+    chosen = {name: [loss.name for loss in losses] for name, _, losses in task.lessons()}
+    shares = parse_shares(words, labels_of(chosen, task.ce_weight))
+    train.set_epoch(1)
+    with autocast(device, amp):
+        norms = loss_gradients(task, first_batch(train, device, "--balance"))
+    found = torch.tensor([norms.get(name, 0.0) for name in shares], dtype=torch.float64, device=device)
+    take_from_main(found)
+    pulls = dict(zip(shares, found.tolist(), strict=True))
+    if silent := [name for name, pull in pulls.items() if not 0 < pull < inf]:
+        raise ValueError(
+            f"--balance {silent[0]}: has no gradient on the student, or none that is finite, at the first batch, so no "
+            "weight gives it a share: leave it out, or see with --loss_report what has one"
+        )
+    first = next(iter(shares))
+    return {name: share / shares[first] * pulls[first] / pulls[name] for name, share in shares.items()}
 
 
 def print_loss_report(task: Distill, loader: Iterable[Batch], device: torch.device, amp: str) -> dict[str, float]:
