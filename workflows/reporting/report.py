@@ -41,10 +41,9 @@ def write_report(
     reports = [report_group(group, frame_dir, worst, taught) for group in group_files(files)]
     if teacher and not any(report.agreements for report in reports):
         raise ValueError(f"--teacher {teacher}: no other score file is of the same videos: test both on the same list")
-    for report in reports:
-        for details in report.details:
-            if details.errors and details.no_pictures:
-                log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
+    for details in (details for report in reports for details in report.details if details.errors):
+        if details.no_pictures:
+            log.warning("%s: no pictures of errors: %s", details.file.label, details.no_pictures)
     texts = {"index.html": as_html(reports, runs_of(runs)), "report.md": as_markdown(reports)}
     texts |= {name: table_text(make, reports) for name, make in (TABLES | (TAUGHT if teacher else {})).items()}
     for name, text in texts.items():
