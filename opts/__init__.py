@@ -8,7 +8,7 @@ import logging
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
@@ -19,7 +19,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .checks import check_training
+from .checks import check_start
 from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
@@ -149,15 +149,21 @@ def check(opt: Namespace) -> None:
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
     check_numbers({name: getattr(opt, name) for name in NUMBERS})
-    check_training(opt)
+    check_start(opt)
     of_network = {name: getattr(opt, name) for name in OPTIONS.values() if name in opt.given}
     check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
-    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
+    for name in samplings(opt.given):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
+
+
+def samplings(given: Collection[str]) -> tuple[str, ...]:
+    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
+    if "train_sampling" in given:
+        return "train_sampling", "val_sampling"
+    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:
