@@ -1,9 +1,9 @@
-# make demo | make test | make lint: each sets up a virtual environment first, once.
+# make demo | make test | make lint | make docs: each sets up a virtual environment first, once.
 VENV ?= .venv
 PYTHON ?= $(VENV)/bin/python
 PIP = $(PYTHON) -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all lint format clean
+.PHONY: demo test test-all lint format docs clean
 
 demo: $(VENV)/.ready-dev
 	$(PYTHON) demo.py $(DEMO)
@@ -21,6 +21,10 @@ lint: $(VENV)/.ready-dev
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+
+# The pages as a site, in build/site; a link that leads nowhere and a docstring that cannot be read are errors.
+docs: $(VENV)/.ready-docs
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build --strict --quiet
 
 format: $(VENV)/.ready-dev
 	$(PYTHON) -m ruff check --fix .
@@ -40,4 +44,8 @@ $(VENV)/.ready: requirements.txt | $(VENV)/bin/python
 
 $(VENV)/.ready-dev: requirements-dev.txt $(VENV)/.ready
 	$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.ready-docs: requirements-docs.txt $(VENV)/.ready
+	$(PIP) -r requirements-docs.txt
 	@touch $@

@@ -5,20 +5,21 @@
 
 A list of videos (train.txt, "path label") and the manifest of an audit are made up; of the frame folders only those
 are real that a start looks at. The stages are those of a training, in one process for each number of rows: lists and
-held-out videos, the manifest and every video, the loader, the order of an epoch. "resident" is what the process holds
-after a stage, "peak" the most so far, both without what Python and the libraries hold before the first; "worker" what a
-loader process is sent. An extraction lists a tree of empty files, once with nothing extracted and once with everything.
+held-out videos, the manifest and every video, once more for the held-out ones, the loaders, fingerprints, the order of
+an epoch. "resident" is what the process holds after a stage, "peak" the most so far, both without what Python and the
+libraries hold before the first; "worker" what a loader process holds of what it is sent. An extraction lists a tree of
+empty files, once with nothing extracted and once with everything.
 """
 
 import mmap
 import multiprocessing
-import pickle
 import random
 import sys
 import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.common.report import Record, build_parser, check_least, choose, environment, markdown, publish
 from benchmarks.synthetic.videos import RGB_NAME
-from datasets import Annotation, ClipOptions, make_loader, open_videos
+from datasets import Annotation, ClipOptions, make_dataset, make_loader, open_videos
+from datasets.records.fingerprint import describe_videos
 from datasets.records.manifest import MANIFEST, VERSION
 from datasets.records.manifest_rows import HASH, Facts
 from datasets.stores.layouts import DONE
@@ -38,6 +40,7 @@ from workflows.extracting.extraction_recipe import Recipe
 from workflows.extracting.machine import Machine
 from workflows.extracting.video_folder import is_complete
 
+SPAWN = multiprocessing.get_context("spawn")
 SUBJECTS = ("training", "extraction")
 CLASSES, FRAMES, SEED = 700, 250, 1
 
@@ -64,11 +67,8 @@ def main(opt: Namespace) -> Record:
 
 def in_new_process(measure: Any, size: int) -> list[Record]:
     """Return the stages of a measurement, made in a process that has done nothing else."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
-    ):
-        stages: list[Record] = pool.apply(measure, (Path(folder), size))
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, SPAWN) as pool:
+        stages: list[Record] = pool.submit(measure, Path(folder), size).result()
     return stages
 
 
@@ -136,15 +136,29 @@ def training(root: Path, rows: int) -> list[Record]:
     annotation = Annotation(root / "train.txt", dataset="List")
     annotation.list_subset("train")
     stages.end("lists")
-    videos = open_videos(annotation, root, only_rgb=True, seed=SEED)
-    stages.end("videos")
-    loader = make_loader(videos, ClipOptions(seed=SEED), batch_size=32, n_workers=0)
-    stages.end("loader", worker=len(pickle.dumps(loader.dataset)))
+    train = open_videos(annotation, root, only_rgb=True, seed=SEED)
+    stages.end("training videos")
+    val = open_videos(annotation, root, subset="val", only_rgb=True, seed=SEED)
+    stages.end("held-out videos")
+    clips = ClipOptions(seed=SEED)
+    loader, _ = (make_loader(videos, clips, batch_size=32, n_workers=0) for videos in (train, val))
+    stages.end("loaders")
+    for videos in (train, val):
+        describe_videos(make_dataset(videos, clips))
+    stages.end("fingerprints")
     for epoch in range(2):
         loader.set_epoch(epoch)
         next(iter(loader.batches))
     stages.end("order of 2 epochs")
+    with ProcessPoolExecutor(1, SPAWN) as pool:
+        before = pool.submit(held, None).result()
+        stages.end("loader process", worker=pool.submit(held, loader.dataset).result() - before)
     return stages.rows
+
+
+def held(_: Any) -> int:
+    """Return the bytes that a process holds once it has received something."""
+    return resident()
 
 
 def extraction(root: Path, files: int) -> list[Record]:

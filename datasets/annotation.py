@@ -1,6 +1,7 @@
 """Annotation of a data set: its lists, and the parts into which a held-out fraction divides the training list."""
 
 import logging
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -8,9 +9,9 @@ from sts_common import check_choice
 from sts_common.memory import no_collection
 
 from .corpora import DATASETS, list_dataset
-from .lists.annotations import keep_texts
 from .lists.entries import Entry, Listing
 from .lists.holdout import hold_out
+from .lists.text_files import keep_files
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ SPLITS = (1, 2, 3)
 
 
 class Annotation:
-    """Lists of a data set. A list is read when it is first asked for, each of its files once, and kept.
+    """Lists of a data set. A list is read when it is first asked for, and kept; so are files that are not large.
 
     Args:
         path: Folder of the official label files, or one list.
@@ -37,13 +38,13 @@ class Annotation:
         self.path, self.dataset, self.split, self.val_fraction = Path(path), dataset, split, val_fraction
         if not self.path.exists():
             raise FileNotFoundError(f"{self.path}: no such folder; --annotation_path must hold the label files")
-        self.texts: dict[Path, str] = {}
+        self.files: dict[Path, bytes] = {}
         self.official: dict[str, Listing] = {}
 
     def read(self, subset: str) -> Listing:
         """Return the official "train" or "test" list; raises as `ListVideos`."""
         if subset not in self.official:
-            with keep_texts(self.texts), no_collection():
+            with keep_files(self.files), no_collection():
                 self.official[subset] = list_dataset(self.dataset, self.path, self.split, subset)
         return self.official[subset]
 
@@ -52,7 +53,7 @@ class Annotation:
         return self.read(subset).class_names
 
     @cached_property
-    def divided(self) -> tuple[list[Entry], list[Entry]]:
+    def divided(self) -> tuple[Sequence[Entry], Sequence[Entry]]:
         """The training list without the held-out entries, and these; raises as `hold_out`."""
         return hold_out(self.read("train").entries, self.val_fraction)
 

@@ -28,7 +28,8 @@ RULES = ("corrected", "compat")
 FLIPS = ("auto", "always", "never")
 MODES = ("train", "val", "test")
 FIXED = ("center", "segment_centers")  # samplers of training that draw nothing
-BY_SEGMENTS = ("segments", "segment_centers")  # samplers, of training and test, that know `segment_length`
+DRAWN = "random_segments"  # the sampler of a test that draws
+BY_SEGMENTS = ("segments", "segment_centers", DRAWN)  # samplers, of training and test, that know `segment_length`
 
 # Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
 RECIPE = {
@@ -238,7 +239,8 @@ def choose_test_sampler(clips: ClipOptions) -> TestSampler:
     sample = samplers[clips.test_sampling]
     tail: dict[str, Any] = {"tail": clips.tail} if sample is TEST_SAMPLERS["all"] else {}
     segments = of_segments(clips.test_sampling, clips)
-    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments)
+    seed = {"seed": clips.seed} if clips.test_sampling == DRAWN else {}
+    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments, **seed)
 
 
 def of_segments(name: str, clips: ClipOptions) -> dict[str, Any]:

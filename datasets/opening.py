@@ -9,6 +9,7 @@ from sts_common import check_choice, counted
 from .annotation import Annotation
 from .decoding.images import DECODERS
 from .lists.entries import Entry
+from .lists.entry_table import EntryTable
 from .loading.online_flow import FLOW_SOURCES
 from .records.lookup import MISSING, find_videos, without_quarantined
 from .records.manifest import Manifest, read_manifest
@@ -95,14 +96,14 @@ def open_videos(  # noqa: PLR0913 - what the options of the data say, by keyword
             f"{annotation.path}: lists no {subset} videos of {annotation.dataset} split {annotation.split}"
         )
     root, wanted = Path(frame_dir), find_streams(streams)
-    manifest = read_manifest(root)
+    manifest = read_manifest(root, EntryTable.of(listing.entries).paths, seed=seed)
     options = ReadOptions(decode if subset == "train" else "exact", decoder, video_fps or None)
     store = open_source(root, listing.entries, layout=layout, options=options, manifest=manifest, cache=cache)
     strict = scored or subset == "test" or (subset == "val" and annotation.val_fraction == 0)
     entries = without_quarantined(listing.entries, read_quarantine(root), strict=strict, missing=missing)
     on_disk, spare = streams_needed(wanted, store, only_rgb=only_rgb, flow_source=flow_source)
     return Videos(
-        items=find_listed(entries, store, manifest, needs=on_disk, spare=spare, missing=missing, seed=seed),
+        items=find_listed(entries, store, manifest, needs=on_disk, spare=spare, missing=missing),
         store=store,
         class_names=listing.class_names,
         listed=len(listing.entries),
@@ -150,11 +151,10 @@ def find_listed(
     needs: Collection[str],
     spare: int,
     missing: str,
-    seed: int,
 ) -> VideoTable:
     """Find the videos that can be used, by the manifest of an audit where there is one; raises as `find_videos`."""
     if manifest:
-        manifest.check(store, seed=seed)
-        log.info("%s: %s as audited on %s", store.root, counted(len(manifest.rows), "video"), manifest.made)
+        manifest.check(store)
+        log.info("%s: %s as audited on %s", store.root, counted(manifest.videos, "video"), manifest.made)
     located = manifest.located if manifest else None
     return find_videos(entries, store, needs=needs, missing=missing, spare=spare, located=located)

@@ -16,6 +16,7 @@ from .clips.views import Placement, reverse_x
 from .clips.windows import Geometry
 from .decoding.timing import spent, take
 from .stores.store import Store, Video
+from .stores.video_table import frames_of
 from .streams import STREAMS, ClipView, Stream, views_of
 
 __all__ = ["ClipDataset", "ClipReader", "Sample", "Video", "VideoDataset"]
@@ -145,8 +146,9 @@ class ClipDataset(Dataset[list[Sample]]):
         self, videos: Sequence[Video], reader: ClipReader, crops: TestCrops, *, sample: TestSampler, length: int
     ) -> None:
         self.videos, self.reader, self.crops, self.sample, self.length = videos, reader, crops, sample, length
-        counts = [len(sample(video.num_frames, length)) for video in videos]
-        self.ends = np.cumsum(counts)  # clip -> video by bisection: no list of every frame of a large corpus
+        frames, which = np.unique(frames_of(videos), return_inverse=True)
+        counts = np.array([len(sample(count, length)) for count in frames.tolist()], np.int64)
+        self.ends = np.cumsum(counts[which])  # clip -> video by bisection: no list of every frame of a large corpus
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0

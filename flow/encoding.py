@@ -51,16 +51,9 @@ def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> F
 def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") -> NDArray[np.float32]:
     """Decode grey levels to pixels per frame, float32 in [-bound, bound]: the middle of what `encode` gives a level.
 
-    Inverse of `encode` to half a level, `bound / 255` pixels, if `quantisation` is the one that encoded. Level 127
-    of "truncate" is zero flow. "round" has no level whose middle is zero: its 127 and 128 lie half a level off.
-
-    Args:
-        levels: Any shape.
-        bound: Pixels of level 255, > 0.
-        quantisation: That of the levels.
-
-    Raises:
-        ValueError: A bound that is not positive, an unknown quantisation.
+    Inverse of `encode` to half a level, `bound / 255` pixels, if `quantisation` is the one that encoded. Level 127 of
+    "truncate" is zero flow. "round" has no level whose middle is zero: its 127 and 128 lie half a level off. Raises
+    ValueError for a bound that is not positive, or an unknown quantisation.
     """
     check_bound(bound)
     check_quantisation(quantisation)

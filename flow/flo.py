@@ -21,9 +21,8 @@ LARGEST, UNKNOWN = 1e9, 1e10
 def read_flo(path: str | Path) -> NDArray[np.float32]:
     """Read a .flo file: (H, W, 2), pixels per frame, x first; both components are NaN where either is unknown.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: A name that does not end in .flo, another tag, sides outside 1 to 99999, too few or too many bytes.
+    Raises FileNotFoundError if there is no file; ValueError for a name that does not end in .flo, another tag, sides
+    outside 1 to 99999, too few or too many bytes.
     """
     path = checked_name(path)
     with path.open("rb") as file:
@@ -44,15 +43,10 @@ def read_flo(path: str | Path) -> NDArray[np.float32]:
 
 
 def write_flo(path: str | Path, flow: ArrayLike) -> None:
-    """Write a .flo file under a temporary name and rename it; its folder is made.
+    """Write flow (H, W, 2), pixels per frame, x first, NaN where unknown, as .flo, whole or not at all.
 
-    Args:
-        path: Ends in .flo; replaced if it is there.
-        flow: Shape (H, W, 2), pixels per frame, x first; NaN where it is unknown.
-
-    Raises:
-        ValueError: A name that does not end in .flo, another shape, sides outside 1 to 99999, values beyond 1e9.
-        OSError: It cannot be written; nothing is left behind.
+    Its folder is made. Raises ValueError for a name that does not end in .flo, another shape, sides outside 1 to 99999,
+    values beyond 1e9; OSError if it cannot be written.
     """
     path, array = checked_name(path), np.asarray(flow, "<f4")
     if array.ndim != 3 or array.shape[2] != 2:

@@ -12,13 +12,7 @@ from sts_common.tensors import MALFORMED, read_tensors
 def read_weights(path: Path, cure: str) -> Any:
     """Read a file of tensors onto the CPU.
 
-    Args:
-        path: The file.
-        cure: How to get it, for errors.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: A damaged one.
+    Raises FileNotFoundError, with the `cure`, if it is missing; ValueError if it is damaged.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file; {cure}")

@@ -11,7 +11,7 @@ from torch import Tensor
 from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
 
 from .learned import digest, read_weights
-from .tvl1.tensors import solve
+from .pairs import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
 PREFIXES = ("motion.", "module.motion.", "")
@@ -19,16 +19,9 @@ FIRST = "encoder.0.0.0.weight"
 
 
 def motionnet(weights: str | Path | None = None, device: str | None = None) -> "MotionFlow":
-    """Build MotionNet with the weights of a checkpoint of a hidden two-stream network.
+    """Build MotionNet with the weights of a checkpoint of a hidden two-stream network; the device as of `raft`.
 
-    Args:
-        weights: The checkpoint.
-        device: Where arrays and tensors on the CPU are computed, e.g. "cuda:1"; None is the GPU if there is one. Other
-            tensors are computed where they are.
-
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: No weights given, or a file of another network.
+    Raises FileNotFoundError if there is no such file; ValueError if no weights are given, or a file of another network.
     """
     if weights is None:
         raise ValueError(
@@ -45,13 +38,8 @@ class MotionFlow:
 
     Grey images are shown as RGB with three equal channels. Pairs that follow each other, as those of a video do, are
     seen in windows of as many frames as the network takes; a pair that stands alone is followed by its second image
-    repeated. So the flow of a pair depends on which pairs are computed with it.
-
-    Args:
-        network: The network.
-        mean: Of the inputs, of red, green and blue in grey levels.
-        std: Likewise.
-        device: Where arrays and tensors on the CPU are computed.
+    repeated. So the flow of a pair depends on which pairs are computed with it. Mean and std are of red, green and blue
+    in grey levels.
     """
 
     def __init__(self, network: MotionNet, mean: Tensor, std: Tensor, device: str) -> None:
@@ -89,8 +77,7 @@ def sequences(previous: Tensor, following: Tensor) -> list[Tensor]:
 def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     """Build the network of a checkpoint, with mean and std of its inputs in grey levels.
 
-    Raises:
-        ValueError: If it is of another network, or does not say how its inputs are normalised.
+    Raises ValueError if it is of another network, or does not say how its inputs are normalised.
     """
     state = state if isinstance(state, dict) else {}
     tensors = state.get("state_dict", {})
@@ -98,11 +85,11 @@ def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     normalisation = state.get("recipe", {}).get("normalisation", {})
     if prefix is None or not {"mean", "std"} <= normalisation.keys():
         raise ValueError(f"{path}: not a checkpoint of a hidden two-stream network; {HOW_TO_GET}")
-    own = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
-    channels, inputs = own[FIRST].shape[:2]
+    weights = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
+    channels, inputs = weights[FIRST].shape[:2]
     network = MotionNet(inputs // 3, channels / CHANNELS[0])
     try:
-        network.load_state_dict(own)
+        network.load_state_dict(weights)
     except RuntimeError as error:
         raise ValueError(f"{path}: a MotionNet of other sizes: {str(error).splitlines()[-1].strip()}") from error
     return network, torch.tensor(normalisation["mean"]), torch.tensor(normalisation["std"])

@@ -4,9 +4,11 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
-from .pairs import grey_pair
+from .pairs import CPU, solve
 
 # Our parameter name -> the name in OpenCV's getter and setter.
 TVL1 = {
@@ -75,11 +77,8 @@ def farneback(**parameters: float) -> "OpenCVFlow":
 class OpenCVFlow:
     """A solver of OpenCV as `(previous, following) -> flow`; see `build_flow` for shapes and units.
 
-    Args:
-        algorithm: Name in `FLOWS`.
-        solver: The `cv2` object; its results do not depend on earlier pairs or on the number of threads.
-        properties: Our parameter names -> OpenCV's.
-        parameters: Those that differ from the solver's defaults.
+    `solver` is the `cv2` object, whose results do not depend on earlier pairs or on the number of threads; `properties`
+    has OpenCV's names of our parameters, `parameters` those that differ from the solver's defaults.
     """
 
     def __init__(self, algorithm: str, solver: Any, properties: dict[str, str], parameters: dict[str, float]) -> None:
@@ -98,12 +97,16 @@ class OpenCVFlow:
         }
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
-        (first, second), back = grey_pair(previous, following)
-        flow = np.empty((*first.shape, 2), np.float32)
-        for pair in np.ndindex(first.shape[:-2]):
+        return solve(previous, following, CPU, self.find)
+
+    def find(self, previous: Tensor, following: Tensor) -> Tensor:
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W)."""
+        images = (x.cpu().contiguous().numpy() for x in (previous, following))
+        flow = np.empty((*previous.shape, 2), np.float32)
+        for i, (first, second) in enumerate(zip(*images, strict=True)):
             try:
-                flow[pair] = self.solver.calc(first[pair], second[pair], None)
+                flow[i] = self.solver.calc(first, second, None)
             except cv2.error as error:
-                size = "x".join(map(str, first.shape[:-3:-1]))
+                size = f"{first.shape[1]}x{first.shape[0]}"
                 raise ValueError(f"{self.description['algorithm']} refuses images of {size}: {error.err}") from error
-        return back(flow)
+        return torch.from_numpy(flow)

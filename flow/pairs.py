@@ -5,18 +5,14 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+from torch import Tensor
 
-Pair = tuple[NDArray[np.uint8], NDArray[np.uint8]]
-Back = Callable[[NDArray[np.float32]], Any]
+CPU = torch.device("cpu")
 
 
 class FlowSolver(Protocol):
-    """Interface of a flow solver, as `build_flow` returns it.
-
-    Attributes:
-        description: {"algorithm", "parameters", "library"} in plain types, to be recorded beside the flow.
-    """
+    """Interface of a flow solver; its `description`, in plain types, is to be recorded beside the flow."""
 
     description: dict[str, Any]
 
@@ -24,31 +20,35 @@ class FlowSolver(Protocol):
         """Compute flow (..., H, W, 2) float32 of grey images (H, W) or (N, H, W) uint8."""
 
 
-def grey_pair(previous: ArrayLike, following: ArrayLike) -> tuple[Pair, Back]:
-    """Return both images as contiguous uint8 arrays, and a function that moves the flow to where `previous` came from.
+def solve(
+    previous: ArrayLike | Tensor, following: ArrayLike | Tensor, device: torch.device, find: Callable[..., Tensor]
+) -> Any:
+    """Do what `build_flow` promises by a function of tensors, from uint8 (N, H, W) twice to float32 (N, H, W, 2).
 
-    Args:
-        previous: Array or tensor on any device, uint8 (H, W) or (N, H, W).
-        following: The same shape.
-
-    Returns:
-        The arrays, and a function that leaves an array alone or makes a tensor on the device of `previous`.
-
-    Raises:
-        ValueError: Anything but two equally large sets of grey images.
+    Images are (H, W) or (N, H, W), array or tensor; those on the CPU are computed on `device`, others where they are.
+    The flow is of the kind and on the device of `previous`. Raises ValueError for anything but two equally large sets
+    of grey images.
     """
-    first, second = grey_images(previous), grey_images(following)
+    first, second = grey_tensor(previous), grey_tensor(following)
     if first.shape != second.shape:
-        raise ValueError(f"flow needs two images of one size, got {first.shape} and {second.shape}")
-    if isinstance(previous, torch.Tensor):
-        device = previous.device
-        return (first, second), lambda flow: torch.from_numpy(flow).to(device)
-    return (first, second), lambda flow: flow
+        raise ValueError(f"flow needs two images of one size, got {tuple(first.shape)} and {tuple(second.shape)}")
+    target = device if first.device.type == "cpu" else first.device
+    height, width = first.shape[-2:]
+    pairs = [move(images, target).reshape(-1, height, width) for images in (first, second)]
+    flow = find(*pairs).view(*first.shape, 2).to(first.device)
+    return flow if isinstance(previous, Tensor) else flow.numpy()
 
 
-def grey_images(images: Any) -> NDArray[np.uint8]:
-    """Return `images` as a contiguous uint8 array (H, W) or (N, H, W); raise ValueError for anything else."""
-    array = np.asarray(images.cpu() if isinstance(images, torch.Tensor) else images)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
-        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {array.shape}")
-    return np.ascontiguousarray(array)
+def grey_tensor(images: ArrayLike | Tensor) -> Tensor:
+    """Return `images` as a uint8 tensor (H, W) or (N, H, W) where they are; raise ValueError for anything else."""
+    array = images if isinstance(images, Tensor) else np.array(images, order="C")
+    if array.dtype not in (torch.uint8, np.uint8) or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
+        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {tuple(array.shape)}")
+    return array if isinstance(array, Tensor) else torch.from_numpy(array)
+
+
+def move(images: Tensor, device: torch.device) -> Tensor:
+    """Move `images` to `device`; on the way to a GPU the CPU does not wait."""
+    if images.device.type == "cpu" and device.type == "cuda":
+        return images.pin_memory().to(device, non_blocking=True)
+    return images.to(device)

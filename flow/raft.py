@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .learned import digest, read_weights
-from .tvl1.tensors import solve
+from .pairs import solve
 
 SMALLEST = 128  # sides for which the coarsest correlations still have two cells
 HOW_TO_GET = (
@@ -52,12 +52,6 @@ class RaftFlow:
 
     Grey images are shown as RGB with three equal channels. One thread at a time may call it, for the network keeps the
     correlations of its last pair. How good the flow is rests on the weights, and was not measured here.
-
-    Args:
-        network: Of torchvision.
-        iterations: Updates of the flow.
-        batch_size: Most pairs that are computed at once.
-        device: Where arrays and tensors on the CPU are computed.
     """
 
     def __init__(self, network: nn.Module, iterations: int, batch_size: int, device: str) -> None:

@@ -17,15 +17,9 @@ Record = Mapping[str, Any]
 def rebuild_flow(record: Record, *, device: str | None = None, threads: int | None = None) -> FlowSolver:
     """Build the solver of a record; what the record does not state is as in the published tools.
 
-    It has the record's parameters wherever it computes, also those of a preset that has changed since.
-
-    Args:
-        record: With "algorithm" and "parameters".
-        device: As for `build_flow`; a GPU only if `suits_gpu`.
-        threads: As for `build_flow`.
-
-    Raises:
-        ValueError: A learned flow, whose weights a record does not hold, or what this machine cannot compute.
+    It has the record's "parameters" wherever it computes, also those of a preset that has changed since; a GPU only if
+    `suits_gpu`. Raises ValueError for a learned flow, whose weights a record does not hold, or what this machine cannot
+    compute.
     """
     name, parameters = record.get("algorithm", "tvl1"), record.get("parameters", {})
     if name in LEARNED:
@@ -52,17 +46,9 @@ def solved_levels(
     bound: float,
     quantisation: str,
 ) -> NDArray[np.uint8]:
-    """Compute the flow of grey images (N, H, W) on a device, as grey levels (N, H, W, 2).
+    """Compute the flow of grey images (N, H, W) on a device, as grey levels (N, H, W, 2) of `encode`.
 
     They are encoded where they are: an eighth of the bytes of the flow come back.
-
-    Args:
-        solver: Takes tensors.
-        previous: Images.
-        following: Images.
-        device: Where it computes.
-        bound: As for `encode`.
-        quantisation: As for `encode`.
     """
     images = (torch.from_numpy(x).to(device) for x in (previous, following))
     levels: torch.Tensor = encode(solver(*images), bound, quantisation)

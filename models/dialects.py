@@ -11,11 +11,12 @@ from .normalisation import AUTO, NORMALISATIONS, PUBLISHED, Stream, normalisatio
 log = logging.getLogger(__name__)
 
 PREFIX = "module."  # of DataParallel
-STUDY = "study"
+STUDY, TSM = "study", "tsm"
 WRITERS = {
     PUBLISHED: "STS-Net, MARS and 3D-ResNets of 2018",
     "3d-resnets": "3D-ResNets of 2020",
     STUDY: "IBM's Action Recognition Study",
+    TSM: "the authors of TSM",
 }
 NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
 
@@ -27,6 +28,8 @@ def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
         checkpoint: Content of the file.
         source: Its name, which is looked at if the checkpoint names no network.
     """
+    if "options" not in checkpoint and any(".new_fc." in f".{name}" for name in checkpoint.get("state_dict", ())):
+        return TSM
     if "options" not in checkpoint and network_named(arch_in(checkpoint, source)):
         return STUDY
     if "arch" not in checkpoint or "options" in checkpoint:

@@ -40,6 +40,7 @@ class Distill(Task):
             accuracy. So has none with another number of classes.
         knows_classes: Whether the student's outputs are the classes of the labels. If not, labels are not read, there
             are no accuracies, and validation measures the distillation itself.
+        other_clips: A control experiment: teachers see each clip's neighbour in the batch, and so know nothing of it.
         ce_schedule: Of a further factor on the cross-entropy, see `create_distiller`.
 
     Raises:
@@ -58,10 +59,11 @@ class Distill(Task):
         label_smoothing: float = 0.0,
         other_classes: Collection[str] = (),
         knows_classes: bool = True,
+        other_clips: bool = False,
         ce_schedule: str = "",
     ) -> None:
         super().__init__(student, frozen_norms)
-        self.knows_classes = knows_classes
+        self.knows_classes, self.other_clips = knows_classes, other_clips
         self.label_smoothing, self.ce_weight = check_smoothing(label_smoothing), check_weight("--ce_weight", ce_weight)
         self.ce_schedule = parse_schedule(ce_schedule, f"ce_schedule {ce_schedule}")
         self.caches: dict[str, CachedOutputs] = {}
@@ -152,11 +154,12 @@ class Distill(Task):
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
         watched = {}
         if self.training or not self.knows_classes:
+            shown = neighbours(batch) if self.other_clips else batch
             for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
                 with torch.no_grad():
-                    taught = self.taught(name, teacher, batch)
+                    taught = self.taught(name, teacher, shown)
                 if rated and target is not None:
-                    accuracy = (taught.logits.argmax(1) == target).float().mean()
+                    accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
                     watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
                     found, own = self.terms(loss, name, (student, taught), target)
@@ -226,6 +229,17 @@ class Distill(Task):
         weight, begin = loss.strength(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+
+
+def neighbours(batch: Batch) -> Batch:
+    """Return a batch in which each clip, with its label, has taken the place of the one before it.
+
+    Raises:
+        ValueError: If it is of one clip, which would keep its place.
+    """
+    if len(next(iter(batch.values()))) < 2:
+        raise ValueError("--teacher_clips others: needs --batch_size 2 or more")
+    return {name: values.roll(1, 0) for name, values in batch.items() if isinstance(values, Tensor)}
 
 
 @contextmanager

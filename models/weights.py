@@ -52,11 +52,11 @@ def weights_of(checkpoint: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return the options that a checkpoint states of its network, or else its weights and its name show.
 
-    The width is none of the latter. A name of IBM's study shows the clips as well.
+    The width is none of the latter. A name of IBM's study or of TSM's files shows the clips as well.
 
     Args:
         checkpoint: Its content.
-        source: Name of its file, which in IBM's study says what the network is.
+        source: Name of its file, see `network_named`.
     """
     if stated := stated_options(checkpoint):
         return stated
@@ -71,9 +71,10 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     if spec is None or not named:
         return shown
     return shown | {
-        "sample_duration": named["frames"],
+        "sample_duration": named["frames"] * arguments.get("flow_stack", 1),
         "sample_size": spec.view.size,
         "test_sampling": spec.view.sampling,
+        **named.get("clips", {}),
     }
 
 
@@ -105,11 +106,13 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
     if first is None:
         return {}
     shown = spec.build.shown_by(own or plain, width)
-    if spec.build.kernel_dims == 2 and first.shape[1] not in (FLOW, RGB):  # whoever reads images reads stacks
-        stack = {"flow_stack": first.shape[1] // FLOW} if first.shape[1] % FLOW == 0 else {}
-        shown |= stack | dict(spec.build.dialect_arguments.get(dialect, {}))
-    if spec.build.kernel_dims == 3:
-        shown |= spec.build.dialect_arguments.get(dialect, {})
+    of_dialect = dict(spec.build.dialect_arguments.get(dialect, {}))
+    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW, RGB):
+        of_dialect.pop("flow_order", None)  # of stacks
+    elif spec.build.kernel_dims == 2 and first.shape[1] % FLOW == 0:  # whoever reads images reads stacks
+        shown["flow_stack"] = first.shape[1] // FLOW
+    if spec.build.kernel_dims in (2, 3):
+        shown |= of_dialect
     return shown | network_named(arch_in(checkpoint, source)).get("args", {})
 
 

@@ -8,7 +8,7 @@ import logging
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
@@ -155,9 +155,15 @@ def check(opt: Namespace) -> None:
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
-    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
+    for name in samplings(opt.given):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
+
+
+def samplings(given: Collection[str]) -> tuple[str, ...]:
+    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
+    if "train_sampling" in given:
+        return "train_sampling", "val_sampling"
+    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:

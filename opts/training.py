@@ -127,6 +127,12 @@ def add_distillation_options(table: OptionTable) -> None:
         help="side of what one of them sees, repeatable; else that of its training, or the student's",
     )
     add(
+        "--teacher_clips",
+        default="same",
+        choices=("same", "others"),
+        help="others: control experiment, in which teachers see other clips of the batch than the student",
+    )
+    add(
         "--project",
         default="off",
         choices=PROJECT,
@@ -173,12 +179,18 @@ def add_distillation_options(table: OptionTable) -> None:
     add(
         "--output_layers",
         action="append",
-        choices=[*LEVELS],
+        metavar="LEVEL",
         help="features that mse and mers match, repeatable (avgpool)",
     )
     add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
     add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
-    add("--review_layers", default=list(LEVELS), nargs="+", choices=LEVELS, help="levels that are reviewed")
+    add(
+        "--review_layers",
+        default=list(LEVELS),
+        nargs="+",
+        metavar="LEVEL",
+        help="stages of the student that are reviewed, and avgpool; else all that have a counterpart at the teacher",
+    )
     add("--review_mid", default=256, type=int, help="channels of the review connectors")
     add("--review_time_kernel", default=1, type=int, choices=(1, 3), help="temporal size of their output convolution")
     add("--dkd_alpha", default=1.0, type=float, help="weight of the target-class term")

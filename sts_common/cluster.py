@@ -103,16 +103,7 @@ class Cluster:
 
 
 def ask(cluster: Cluster | None, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function here, or on every worker of a cluster, which must answer alike.
-
-    Args:
-        cluster: If there is one.
-        function: Of a module.
-        arguments: Its arguments.
-
-    Raises:
-        ValueError: If two workers answer differently.
-    """
+    """Call a function of a module here, or on all workers of a cluster; raises ValueError if answers differ."""
     if cluster is None:
         return function(*arguments)
     answers = cluster.client.run(answer, pickle.dumps((function, arguments)), cluster.needs)

@@ -28,19 +28,12 @@ OTHER = "start workers where the same is installed"
 
 @dataclass(frozen=True)
 class Needs:
-    """What a worker must have.
+    """What a worker must have."""
 
-    Attributes:
-        run: A name of this run of a command.
-        folder: Where relative paths begin, "" if there are none.
-        files: Paths that it must see.
-        versions: As `versions` gives them.
-    """
-
-    run: str
-    folder: str
-    files: tuple[str, ...]
-    versions: tuple[tuple[str, str], ...]
+    run: str  # a name of this run of a command
+    folder: str  # where relative paths begin, "" if there are none
+    files: tuple[str, ...]  # paths that it must see
+    versions: tuple[tuple[str, str], ...]  # as `versions` gives them
 
     def inside(self) -> AbstractContextManager[None]:
         """Work where relative paths begin."""
@@ -110,14 +103,7 @@ def run(
 ) -> tuple[Result, tuple[int, int]]:
     """Do a job on this worker; return its result, and the images and bytes that it wrote.
 
-    Args:
-        function: Does it.
-        job: Its argument.
-        needs: Of the command.
-        cores: Threads for it, >= 1.
-
-    Raises:
-        ValueError: If this worker came later than the others, and cannot do it.
+    Raises ValueError if this worker came later than the others, and cannot do it.
     """
     from distributed import get_worker
 

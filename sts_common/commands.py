@@ -15,15 +15,10 @@ UNKNOWN = 2
 
 
 class Command(NamedTuple):
-    """A command.
+    """A command."""
 
-    Attributes:
-        script: Path of its file below the root of the project.
-        purpose: What it does, on a line of `sts --help`.
-    """
-
-    script: str
-    purpose: str
+    script: str  # path of its file below the root of the project
+    purpose: str  # what it does, on a line of `sts --help`
 
 
 COMMANDS = {
@@ -41,6 +36,7 @@ COMMANDS = {
     "retrieve": Command("test_retrieval.py", "the training videos nearest to each test video, by features"),
     "predict": Command("predict.py", "the actions in video files, folders, cameras"),
     "export": Command("export.py", "networks to ONNX, OpenVINO, pt2 or safetensors"),
+    "reproduce": Command("utils1/reproduce.py", "a whole experiment from its recipe, from videos to a table"),
     "report": Command("utils1/report.py", "one page that explains results"),
     "fusion-lab": Command("utils1/fusion_lab.py", "every fusion of score files, and how sure it is"),
     "verify": Command("utils1/verify.py", "whether a checkpoint gives the numbers that it states"),

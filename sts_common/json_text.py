@@ -7,12 +7,7 @@ from typing import Any
 
 
 def as_json(value: Any, **layout: Any) -> str:
-    """Write `value` in JSON; NaN and infinity become null.
-
-    Args:
-        value: Plain values.
-        layout: As `json.dumps` takes it.
-    """
+    """Write plain values in JSON, with the layout of `json.dumps`; NaN and infinity become null."""
     return json.dumps(finite_or_none(value), allow_nan=False, **layout)
 
 

@@ -33,27 +33,17 @@ class Library:
 
     It has the functions `NAME_source`, which returns `source_hash` when the compiler was given it as the macro
     `NAME_SOURCE`, and `NAME_abi`.
-
-    Attributes:
-        name: Prefix of its functions, of its file, and in upper case of its macros.
-        title: What messages call it.
-        folder: Where its sources lie.
-        sources: Files that are compiled; the first is named in errors.
-        headers: Pattern of the further files that they are made of.
-        flags: For the compiler.
-        libraries: For the linker.
-        abi: What `NAME_abi` must return.
-        cures: What to do about a compiler's complaint in which the key occurs.
     """
 
-    name: str
-    title: str
-    folder: Path
-    sources: tuple[str, ...]
-    headers: str
-    flags: tuple[str, ...]
-    abi: int
-    libraries: tuple[str, ...] = ()
+    name: str  # prefix of its functions, of its file, and in upper case of its macros
+    title: str  # what messages call it
+    folder: Path  # where its sources lie
+    sources: tuple[str, ...]  # files that are compiled; the first is named in errors
+    headers: str  # pattern of the further files that they are made of
+    flags: tuple[str, ...]  # for the compiler
+    abi: int  # what `NAME_abi` must return
+    libraries: tuple[str, ...] = ()  # for the linker
+    # What to do about a compiler's complaint in which the key occurs.
     cures: Mapping[str, str] = field(default_factory=dict)
 
     def source_hash(self) -> str:
@@ -72,8 +62,7 @@ class Library:
     def build(self) -> Path:
         """Return the library of these sources, compiled if it is not in the cache; says so in one line.
 
-        Raises:
-            BuildError: No compiler, one that fails, or a cache that cannot be written.
+        Raises BuildError if there is no compiler, or it fails, or for a cache that cannot be written.
         """
         target = self.cached_library()
         if target.exists():
@@ -94,11 +83,7 @@ class Library:
         return target
 
     def compile(self, compiler: str, target: Path) -> None:
-        """Compile and link `target`.
-
-        Raises:
-            BuildError: If the compiler fails.
-        """
+        """Compile and link `target`; raises BuildError if the compiler fails."""
         name = f'-D{self.name.upper()}_SOURCE="{self.source_hash()}"'
         sources = [str(self.folder / source) for source in self.sources]
         command = [*compiler.split(), *self.flags, name, "-shared", *sources, "-o", str(target), *self.libraries]
@@ -120,8 +105,7 @@ class Library:
     def path(self) -> Path:
         """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
-        Raises:
-            BuildError: It is neither there nor can it be compiled.
+        Raises BuildError if it is neither there nor can it be compiled.
         """
         for path in sorted(self.folder.glob(f"_{self.name}*.so")):
             try:
@@ -136,8 +120,7 @@ class Library:
     def load(self, path: Path) -> ctypes.CDLL:
         """Load the library in this file, ready to be called; ctypes releases the GIL during calls.
 
-        Raises:
-            BuildError: It does not load, or belongs to another version.
+        Raises BuildError if it does not load, or belongs to another version.
         """
         try:
             library = ctypes.CDLL(str(path))

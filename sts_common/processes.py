@@ -41,8 +41,7 @@ def this_process(function: Callable[[Job, Worker], Result], counters: Counters) 
 def processes(function: Callable[[Job, Worker], Result], counters: Counters) -> Iterator[Pool[Job, Result]]:
     """Yield a pool of processes of this machine; at the end, jobs that wait are dropped.
 
-    Raises:
-        ValueError: If a process dies.
+    Raises ValueError if a process dies.
     """
     context = worker_context(function.__module__)
     pool = ProcessPoolExecutor(counters.processes, context, initializer=start_worker, initargs=(counters,))

@@ -16,12 +16,8 @@ log = logging.getLogger(__name__)
 def ended_in_order(left: str) -> Iterator[None]:
     """Leave the block at the first SIGTERM as at Ctrl-C, and say so; the second signal acts as without this block.
 
-    Args:
-        left: What becomes of the work that is under way, for the line that is logged.
-
-    Raises:
-        KeyboardInterrupt: At Ctrl-C.
-        SystemExit: At SIGTERM, with the exit code of that.
+    `left` says in that line what becomes of the work under way. Raises KeyboardInterrupt at Ctrl-C; SystemExit at
+    SIGTERM, with its exit code.
     """
     if threading.current_thread() is not threading.main_thread():  # others get no signals
         yield

@@ -37,8 +37,8 @@ def typed(function: Function) -> Function:
         try:
             values = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
-            taken = ", ".join(key for key in signature.parameters if key != "self")
-            raise ValueError(f"{name}: {error}; it takes {taken}") from error
+            names = ", ".join(key for key in signature.parameters if key != "self")
+            raise ValueError(f"{name}: {error}; it takes {names}") from error
         check_types(name, get_type_hints(function), {key: x for key, x in values.items() if key not in further})
         return function(*args, **kwargs)
 
@@ -54,8 +54,7 @@ def check_fields(values: Any) -> None:
 def check_types(name: str, hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Refuse values of another type than the hints of their names say.
 
-    Raises:
-        ValueError: Names what takes them, the argument and the value, and what it should be.
+    Raises ValueError, which names what takes them, the argument and the value, and what it should be.
     """
     for key, value in values.items():
         hint = hints.get(key, Any)

@@ -4,12 +4,7 @@ from collections.abc import Iterable
 
 
 def counted(number: int, noun: str) -> str:
-    """Format a number of things, like "1 video", "1,200 training videos" or "2 classes".
-
-    Args:
-        number: How many.
-        noun: One of them, with what comes before it.
-    """
+    """Format a number of things of a noun in the singular, like "1 video", "1,200 training videos" or "2 classes"."""
     plural = f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
     return f"{number:,} {noun if number == 1 else plural}"
 
@@ -25,8 +20,7 @@ def size_in_words(size: float) -> str:
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:
     """Refuse a value that is none of the choices of an option.
 
-    Raises:
-        ValueError: Names the option, the value and the choices.
+    Raises ValueError, which names the option, the value and the choices.
     """
     if value not in (allowed := tuple(choices)):
         raise ValueError(f"{option} {value}: is none of {', '.join(allowed)}")

@@ -15,13 +15,7 @@ LEFT, WORKERS, IMAGES, SIZE = range(4)  # places in `Counters.numbers`
 
 
 class Counters:
-    """Counters of a process.
-
-    Args:
-        jobs: Jobs that are to be done.
-        processes: Processes that do them, >= 1.
-        cores: Threads over all processes, >= `processes`.
-    """
+    """Counters of a process: jobs to be done, processes that do them, and threads over all of them, >= `processes`."""
 
     def __init__(self, jobs: int, processes: int, cores: int) -> None:
         self.processes, self.cores = processes, cores
@@ -56,16 +50,11 @@ class SharedCounters(Counters):
 
 @dataclass(frozen=True)
 class Worker:
-    """A process that does jobs.
+    """A process that does jobs."""
 
-    Attributes:
-        number: 0, 1, ...; several GPUs are shared out by it.
-        counters: Of the command, or on a cluster of the job alone.
-        attempt: A name of this attempt at the job, where a worker that is thought dead may still be at it; else "".
-    """
-
-    number: int
-    counters: Counters
+    number: int  # 0, 1, ...; several GPUs are shared out by it
+    counters: Counters  # of the command, or on a cluster of the job alone
+    # A name of this attempt at the job, where a worker that is thought dead may still be at it; else "".
     attempt: str = ""
 
 
@@ -74,14 +63,8 @@ class LostJobError(Exception):
 
 
 class Pool(NamedTuple, Generic[Job, Result]):
-    """Workers that wait for jobs.
+    """Workers that wait for jobs."""
 
-    Attributes:
-        submit: Begins a job.
-        room: Jobs that may be under way at a time, those included that wait for a worker.
-        result: Result of a job that is done; raises what it raised, or LostJobError.
-    """
-
-    submit: Callable[[Job], "Future[Any]"]
-    room: Callable[[], int]
-    result: Callable[["Future[Any]"], Result]
+    submit: Callable[[Job], "Future[Any]"]  # begins a job
+    room: Callable[[], int]  # jobs that may be under way at a time, those included that wait for a worker
+    result: Callable[["Future[Any]"], Result]  # result of a job that is done; raises what it raised, or LostJobError

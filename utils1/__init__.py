@@ -1,1 +1,1 @@
-"""Command-line tools that prepare data; run them by path, `python utils1/NAME.py --help`."""
+"""The commands beside those in the root; run them by path, `python utils1/NAME.py --help`."""

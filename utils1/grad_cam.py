@@ -34,9 +34,9 @@ def main(opt: Namespace) -> list[Track]:
         strips=opt.strips,
         device=setup(0, opt.device),
     )
-    for found in tracks:
-        likely, sure = class_names[int(found.logits.argmax())], float(found.logits.softmax(0)[target])
-        print(f"{found.name} at {found.layer}: {class_names[target]} {sure:.3f}, most likely {likely}")  # noqa: T201
+    for track in tracks:
+        likely, probability = class_names[int(track.logits.argmax())], float(track.logits.softmax(0)[target])
+        print(f"{track.name} at {track.layer}: {class_names[target]} {probability:.3f}, most likely {likely}")  # noqa: T201
     return tracks
 
 

@@ -1,8 +1,10 @@
 """Rows that are trained, tested and fused one after the other, of which those that are finished are kept."""
 
+import itertools
 import json
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ def add_options(parser: ArgumentParser, folder: str) -> None:
     add("--frame_dir", required=True, type=Path, help="frames and TV-L1 flow")
     add("--annotation_path", required=True, type=Path, help="official lists")
     add("--dataset", default="HMDB51", choices=DATASETS, help="whose lists they are like")
-    add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
+    add("--splits", default=[1], type=int, nargs="+", choices=(1, 2, 3), help="official splits")
     add("--folder", default=folder, type=Path, help="for networks and scores")
     add("--seeds", default=[1, 2], type=int, nargs="+", help="of the trainings")
     add("--rows", default=[], nargs="*", metavar="TEXT", help="those whose names hold one of these, and what they need")
@@ -44,25 +46,25 @@ def compare(
     check_least(opt, seeds=0)
     names = with_needed(choose(rows, opt.rows, "no row's name"), rows)
     folder = opt.folder.resolve()
-    bench = Bench(rows, opt.frame_dir, opt.annotation_path, opt.dataset, opt.split, folder, opt.quick)
     begins = imagenet_weights and any(rows[name].reads_imagenet for name in names)
     imagenet = imagenet_weights(folder) if begins and imagenet_weights else None
-    kept = {(row["name"], row["seed"]): row for row in finished_rows(opt.out)}
-    order = [*rows, *fusions]
-    for seed in opt.seeds:
+    kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out)}
+    write = partial(keep, opt, order=[*rows, *fusions])
+    for split, seed in itertools.product(opt.splits, opt.seeds):
+        bench = Bench(rows, opt.frame_dir, opt.annotation_path, opt.dataset, split, folder, opt.quick)
         for name in names:
-            about = {"name": name, "seed": seed, "reads": rows[name].reads, "options": bench.options(rows[name])}
-            before = kept.get((name, seed), {})
+            about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
+            about["options"] = bench.options(rows[name])
+            before = kept.get((split, name, seed), {})
             if before | about != before or not bench.place(name, seed).is_dir():
-                kept[name, seed] = about | bench.run_row(name, seed, imagenet)
-                keep(opt.out, bench, list(kept.values()), order)
-    for seed in opt.seeds:
+                kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
+                write(list(kept.values()))
         for name, fusion in fusions.items():
-            if all((row, seed) in kept for row in fusion.rows):
-                reads = "flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
-                about = {"name": name, "seed": seed, "reads": "RGB, flow" if reads == "flow" else reads}
-                kept[name, seed] = about | bench.fuse(name, fusion, seed)
-    return keep(opt.out, bench, list(kept.values()), order)
+            if all((split, row, seed) in kept for row in fusion.rows):
+                reads = "RGB, flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
+                about = {"split": split, "seed": seed, "name": name, "reads": reads}
+                kept[split, name, seed] = about | bench.fuse(name, fusion, seed)
+    return write(list(kept.values()))
 
 
 def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
@@ -76,18 +78,17 @@ def finished_rows(out: Path) -> list[dict[str, Any]]:
     if not out.is_file():
         return []
     try:
-        return [row for row in json.loads(out.read_text("utf-8"))["rows"] if "options" in row]
+        return [row for row in json.loads(out.read_text("utf-8"))["rows"] if "options" in row and "split" in row]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"--out {out}: is not of this script; name another file") from error
 
 
-def keep(out: Path, bench: Bench, rows: list[dict[str, Any]], order: Sequence[str]) -> Record:
+def keep(opt: Namespace, rows: list[dict[str, Any]], order: Sequence[str]) -> Record:
     """Write the JSON in the order of the table, and return the record."""
-    rows.sort(key=lambda row: (order.index(row["name"]), row["seed"]))
-    scored = next((row for row in rows if "top1" in row), None)
-    videos = bench.videos(scored["name"], scored["seed"]) if scored else 0
-    data = {"dataset": bench.dataset, "split": bench.split, "videos": videos}
-    record: Record = {"environment": environment(), "data": data, "quick": bench.quick, "rows": rows}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(as_json(record, indent=1) + "\n", "utf-8")
+    rows.sort(key=lambda row: (order.index(row["name"]), row["split"], row["seed"]))
+    videos = {str(row["split"]): row["videos"] for row in rows if "videos" in row}
+    data = {"dataset": opt.dataset, "videos": videos}
+    record: Record = {"environment": environment(), "data": data, "quick": opt.quick, "rows": rows}
+    opt.out.parent.mkdir(parents=True, exist_ok=True)
+    opt.out.write_text(as_json(record, indent=1) + "\n", "utf-8")
     return record

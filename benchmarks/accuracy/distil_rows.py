@@ -32,6 +32,7 @@ def student_of(*names: str) -> Row:
         TEST,
         script=DISTILL,
         teachers={name: TEACHERS[name] for name in names},
+        cached=True,
     )
 
 
@@ -44,7 +45,9 @@ ROWS = {
     SCRATCH: Row("RGB", f"{RGB} {NETWORK} {EPOCHS}", TEST, retrieves=True),
     # Nothing is learnt but the statistics of batch norms, without which random features would be worse than they are.
     UNTRAINED: Row("", f"{RGB} {NETWORK} --n_epochs 1 --learning_rate 0", retrieves=True),
-    TAUGHT: Row("", f"{FREE} --distill logits", script=DISTILL, teachers={"image": IMAGENET}, retrieves=True),
+    TAUGHT: Row(
+        "", f"{FREE} --distill logits", script=DISTILL, teachers={"image": IMAGENET}, cached=True, retrieves=True
+    ),
     **begun_with("linear probe", PROBE, UNTRAINED),
     **begun_with("linear probe", PROBE, TAUGHT),
     **begun_with("fine-tuned", TUNED, TAUGHT),
@@ -53,6 +56,7 @@ ROWS = {
         f"{FREE} --distill logits anc --project auto",
         script=DISTILL,
         teachers={"image": IMAGENET},
+        cached=True,
         retrieves=True,
     ),
     "Flow teacher": Row("flow", f"{FLOW} {NETWORK} {EPOCHS}", TEST),

@@ -33,9 +33,12 @@ class Row:
         train: Options of its training.
         test: Further options of its test.
         script: That trains it.
-        begins: Option that names a checkpoint -> the row whose network that is.
+        begins: Option that names a checkpoint -> the row whose network that is; the option may hold what comes before
+            the file, as in "--teacher rgb=".
         imagenet: Whether it begins with the weights of ImageNet.
+        seed_shift: Added to the seed, for a second network that differs in nothing else.
         teachers: Names of teachers -> the rows whose networks they are; `IMAGENET` is the network of ImageNet.
+        cached: Whether what teachers say is kept on disk, of training clips that never change.
         retrieves: Whether its features are judged by the training videos nearest to each test video.
     """
 
@@ -45,7 +48,9 @@ class Row:
     script: str = TRAIN
     begins: Mapping[str, str] = field(default_factory=dict)
     imagenet: bool = False
+    seed_shift: int = 0
     teachers: Mapping[str, str] = field(default_factory=dict)
+    cached: bool = False
     retrieves: bool = False
 
     @property
@@ -60,15 +65,17 @@ class Row:
 
 
 class Fusion(NamedTuple):
-    """A fusion of the logits of two rows.
+    """A fusion of the logits of rows.
 
     Attributes:
         rows: Their names.
-        weights: Of each.
+        weights: Of each; equal if there are none.
+        activation: Before the mean, a key of `FUSIONS`.
     """
 
-    rows: tuple[str, str]
-    weights: tuple[float, float] = (1, 1)
+    rows: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+    activation: str = "activno"
 
 
 def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bool) -> dict[str, Row]:

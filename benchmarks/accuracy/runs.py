@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import STS_train
 import test_retrieval
 import test_two_stream
 import train
 from demo import weights
+from engine.evaluation.scores import load
 from opts import DISTILL, FUSED, TRAIN, parse_opts
 
 from .motion import measure_motion
@@ -60,7 +59,7 @@ class Bench:
 
     def place(self, name: str, seed: int) -> Path:
         """Return the folder of a row."""
-        return self.folder / f"seed{seed}" / re.sub(r"\W+", "_", name).lower()
+        return self.folder / f"split{self.split}" / f"seed{seed}" / re.sub(r"\W+", "_", name).lower()
 
     def scores(self, name: str, seed: int) -> Path:
         """Return the score file of a row or a fusion."""
@@ -70,12 +69,12 @@ class Bench:
         """Train a row and test it; returns "seconds" of CPU time in training, and its accuracies or "motion"."""
         row, folder = self.rows[name], self.place(name, seed)
         shutil.rmtree(folder, ignore_errors=True)  # what was stopped
-        words = [*self.options(row).split(), "--manual_seed", str(seed), "--result_path", str(folder)]
+        words = [*self.options(row).split(), "--manual_seed", str(seed + row.seed_shift), "--result_path", str(folder)]
         for option, other in row.begins.items():
             words += [option, str(weights(self.place(other, seed)))]
         for teacher, other in row.teachers.items():
             words += ["--teacher", f"{teacher}={imagenet if other == IMAGENET else weights(self.place(other, seed))}"]
-        if row.teachers:
+        if row.cached:
             words += ["--teacher_cache", str(self.folder / "teacher_cache")]
         if row.imagenet:
             words += ["--init", str(imagenet)]
@@ -93,7 +92,8 @@ class Bench:
         start = time.process_time()
         stream = ["--stream", f"{self.place(name, seed).name}={file}", *(["--only_RGB"] if row.reads == "RGB" else [])]
         tested = self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(self.scores(name, seed))])
-        return result | accuracies(tested) | {"test_seconds": time.process_time() - start}
+        videos = len(load(self.scores(name, seed)).video)
+        return result | accuracies(tested) | {"videos": videos, "test_seconds": time.process_time() - start}
 
     def retrieve(self, name: str, seed: int) -> dict[str, float]:
         """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
@@ -103,9 +103,10 @@ class Bench:
         return {str(k): accuracy for k, accuracy in found.items()}
 
     def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
-        """Fuse the scores of two rows; returns the accuracies."""
+        """Fuse the scores of rows; returns the accuracies."""
         files = [str(self.scores(row, seed)) for row in fusion.rows]
-        words = ["--scores", *files, "--fusion_weights", *map(str, fusion.weights), "--log", "0"]
+        words = ["--scores", *files, "--fusion", fusion.activation, "--log", "0"]
+        words += ["--fusion_weights", *map(str, fusion.weights)] if fusion.weights else []
         opt = parse_opts([*words, "--scores_path", str(self.scores(name, seed))], FUSED)
         return accuracies(test_two_stream.main(opt))
 
@@ -119,11 +120,6 @@ class Bench:
         """Return the options that every command has."""
         data = ["--dataset", self.dataset, "--split", str(self.split), "--annotation_path", str(self.labels)]
         return [*data, "--frame_dir", str(self.frames), "--n_workers", "0", "--device", "cpu"]
-
-    def videos(self, name: str, seed: int) -> int:
-        """Count the videos of a test."""
-        with np.load(self.scores(name, seed)) as saved:
-            return len(saved["label"])
 
 
 def accuracies(tested: Mapping[str, float]) -> dict[str, float]:

@@ -10,18 +10,17 @@ SHOWN = ("1", "5", "10")  # numbers of nearest videos
 
 
 def table(record: Record) -> str:
-    """Tabulate accuracies, mean over seeds with that of each, and the CPU time of a training."""
+    """Tabulate accuracies, mean over splits and seeds with that of each, and the CPU time of a training."""
     data, where = record["data"], record["environment"]
-    title = (
-        f"{data['dataset']} split {data['split']}, {data['videos']} test videos; {where['cpu']}, torch {where['torch']}"
-    )
+    videos = ", ".join(f"split {split}: {count} test videos" for split, count in data["videos"].items())
+    title = f"{data['dataset']}, {videos}; {where['cpu']}, torch {where['torch']}"
     names = list(dict.fromkeys(row["name"] for row in record["rows"] if "top1" in row))
     cells = [cells_of(name, [row for row in record["rows"] if row["name"] == name]) for name in names]
-    return f"{title}\n\n" + markdown(["system", "reads", "top-1", "of each seed", "mean class", "CPU minutes"], cells)
+    return f"{title}\n\n" + markdown(["system", "reads", "top-1", "of each", "mean class", "CPU minutes"], cells)
 
 
 def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return a line of the table, from its row of every seed."""
+    """Return a line of the table, from its row of every split and seed."""
     accuracies = [100 * row["top1"] for row in rows]
     minutes = [row["seconds"] / 60 for row in rows if "seconds" in row]
     return [

@@ -26,19 +26,12 @@ DEAREST = 28  # kernels that are listed
 
 
 class Step(NamedTuple):
-    """A row of the training stage.
+    """A row of the training stage."""
 
-    Attributes:
-        amp: As `--amp`.
-        batch: Clips.
-        dense: Whether grouped convolutions are computed as dense ones.
-        kernels: Whether the dearest kernels are listed.
-    """
-
-    amp: str
-    batch: int
-    dense: bool = False
-    kernels: bool = False
+    amp: str  # as `--amp`
+    batch: int  # clips
+    dense: bool = False  # whether grouped convolutions are computed as dense ones
+    kernels: bool = False  # whether the dearest kernels are listed
 
     @property
     def name(self) -> str:

@@ -36,22 +36,14 @@ class Late(BaseException):
 
 @dataclass
 class Session:
-    """What the stages of a day share.
+    """What the stages of a day share."""
 
-    Attributes:
-        folder: Of the record `gpu.json` and of what else is written.
-        work: Folder of files that are of no use afterwards.
-        device: Where it is measured.
-        end: `time.monotonic()` at which all must be over.
-        dry: Whether everything is tiny, to try the code.
-        record: What was found, by stage.
-    """
-
-    folder: Path
-    work: Path
-    device: torch.device
-    end: float
-    dry: bool = False
+    folder: Path  # of the record `gpu.json` and of what else is written
+    work: Path  # folder of files that are of no use afterwards
+    device: torch.device  # where it is measured
+    end: float  # `time.monotonic()` at which all must be over
+    dry: bool = False  # whether everything is tiny, to try the code
+    # What was found, by stage.
     record: Record = field(default_factory=lambda: {"environment": environment(), "stages": {}})
 
     @property
@@ -170,8 +162,7 @@ def summary(rows: Mapping[str, Any]) -> str:
 def run_process(words: Sequence[object], seconds: float, **env: str) -> tuple[int | None, str]:
     """Run Python with some words in a group of its own, in the root of the sources.
 
-    Returns:
-        Its exit code, None if it was killed because its time was up, and all that it printed.
+    Returns its exit code, None if it was killed because its time was up, and all that it printed.
     """
     return run_processes([(words, env)], seconds)[0]
 

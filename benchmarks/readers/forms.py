@@ -11,7 +11,7 @@ from datasets.stores.cache import RAM, DecodedCache
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack import PackedVideos, file_of
 from datasets.stores.store import Store, Video
-from utils1 import pack
+from workflows.packing.pack import pack_tree
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def packed(root: Path) -> Store:
     if reason := native.missing():
         raise ValueError(reason)
     if not (root / "packed").exists():
-        pack.main(pack.parse_args([str(root / "frames"), str(root / "packed"), "--layout", "sts", "--workers", "1"]))
+        pack_tree(root / "frames", root / "packed", layout="sts", workers=1)
     return PackedVideos(root / "packed", "exact", "native")
 
 

@@ -59,17 +59,10 @@ class Layer:
 
 
 def make_scene(seed: int, height: int = 256, width: int = 340, speed: float = 5.0, texture: str = "noise") -> Scene:
-    """Render a moving background and three objects that move, turn and grow in front of it.
+    """Render a moving background and three objects that move, turn and grow in front of it; sides are >= 16 pixels.
 
-    Args:
-        seed: Decides everything that the other arguments do not, >= 0.
-        height: Pixels, >= 16.
-        width: Pixels, >= 16.
-        speed: Of the fastest point of each object, pixels per frame, >= 0; nothing is faster.
-        texture: "noise", "leaves", or "sensor": leaves seen by a camera that stands still and adds noise.
-
-    Raises:
-        ValueError: An unknown texture.
+    The fastest point of each object moves at `speed`, pixels per frame; nothing is faster. Textures are "noise",
+    "leaves" or "sensor": leaves seen by a camera that stands still and adds noise; another one raises ValueError.
     """
     if texture not in TEXTURES:
         raise ValueError(f"texture {texture!r} does not exist; choose from {', '.join(TEXTURES)}")

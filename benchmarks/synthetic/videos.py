@@ -26,8 +26,7 @@ Pixels = NDArray[np.uint8]
 def write_videos(root: Path, count: int, seed: int = 0) -> dict[str, int]:
     """Write folders of frames and flow, in the layout sts, below a class.
 
-    Returns:
-        Frames by path of the video; there is one flow less.
+    Returns frames by path of the video; there is one flow less.
     """
     counts = {}
     for number in range(count):

@@ -50,17 +50,11 @@ PHOTOMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
 
 
 def bend(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Tensor:
-    """Shear, shift or turn a clip.
+    """Shear, shift or turn a clip, uint8 (C, T, H, W); what comes in is 0, with `vectors` no motion.
 
-    Args:
-        clip: uint8 (C, T, H, W).
-        kind: "shear_x", "shear_y" about the top left corner, by pixels per pixel; "shift_x", "shift_y" by parts of
-            the width or height; "turn" clockwise about the centre, by degrees.
-        amount: Strength of the operation.
-        vectors: Channels are x and y of vectors about 127.5, which are sheared and turned likewise.
-
-    Returns:
-        Of the same shape. What comes in is 0, with `vectors` no motion.
+    Kinds are "shear_x" and "shear_y" about the top left corner, by pixels per pixel; "shift_x" and "shift_y" by parts
+    of the width or height; "turn" clockwise about the centre, by degrees. With `vectors` the channels are x and y of
+    vectors about 127.5, which are sheared and turned likewise.
     """
     height, width = clip.shape[-2:]
     shear = math.degrees(math.atan(amount))

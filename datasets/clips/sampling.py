@@ -68,14 +68,8 @@ def segments(
     """Sample a snippet of each of equal segments that span the video (TSN): its start is uniform in the segment.
 
     All starts from which a snippet lies within the video are shared out among the segments; in a video with fewer
-    starts than segments some snippets are repeated.
-
-    Args:
-        num_frames: Frames of the video, >= 1.
-        length: Frames of all snippets together, a multiple of `segment_length`.
-        rng: Draws the starts.
-        stride: Steps from one frame of a snippet to the next; a snippet of one frame has none.
-        segment_length: Frames of a snippet: 1 for RGB, 5 flows in the publication.
+    starts than segments some snippets are repeated. `length` are the frames of all snippets together, a multiple of
+    `segment_length`, those of one: 1 for RGB, 5 flows in the publication, `stride` apart.
     """
     count, starts = length // segment_length, last_start(num_frames, segment_length, stride) + 1
     edges = np.arange(count + 1) * starts // count
@@ -165,6 +159,18 @@ def segment_clips(
     return clips
 
 
+def random_segment_clips(
+    num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1, seed: int = 1
+) -> list[list[int]]:
+    """Return clips of one snippet of each of equal segments, drawn as in training (IBM's `--random_sampling`).
+
+    A draw depends on the seed, the number of frames and the number of the clip alone, so that a test can be repeated.
+    Other arguments are those of `segments`.
+    """
+    rngs = (np.random.default_rng((seed, num_frames, clip)) for clip in range(num_clips))
+    return [segments(num_frames, length, rng, stride, segment_length) for rng in rngs]
+
+
 def stepped_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
     """Return the clips of "very deep two-stream" networks, which takes 25: whole steps from the first frame.
 
@@ -194,6 +200,7 @@ TEST_SAMPLERS: dict[str, StridedTestSampler] = {
     "all": all_clips,
     "spaced": spaced_clips,
     "segments": segment_clips,
+    "random_segments": random_segment_clips,
     "stepped": stepped_clips,
     "stacks": stack_clips,
 }

@@ -101,6 +101,20 @@ def ibm_segment_clips(
     return clips
 
 
+def ibm_random_segment_clips(
+    num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1, seed: int = 1
+) -> list[list[int]]:
+    """Return test segments of IBM's `--random_sampling`: the segments of a clip share their draw, as in training.
+
+    Where positions are fewer than segments, the draws are those of `ibm_segment_clips`.
+    """
+    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
+    if positions < groups:
+        return ibm_segment_clips(num_frames, length, stride, num_clips, segment_length)
+    rngs = (np.random.default_rng((seed, num_frames, clip)) for clip in range(num_clips))
+    return [snippets(ibm_positions(positions, groups, rng, 1), num_frames, segment_length) for rng in rngs]
+
+
 def ibm_dense_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
     """Return dense clips for testing as in IBM's Action Recognition Study: a single one begins with the video."""
     starts = np.linspace(0, max(1, 1 + num_frames - length * stride) - 1, num_clips).astype(int)
@@ -120,4 +134,5 @@ COMPAT_TEST_SAMPLERS: dict[str, StridedTestSampler] = {
     "all": partial(all_clips, tail="drop"),
     "spaced": ibm_dense_clips,
     "segments": ibm_segment_clips,
+    "random_segments": ibm_random_segment_clips,
 }

@@ -50,14 +50,10 @@ def whole(height: int, width: int) -> View:
 
 
 def resample(frames: Tensor, view: View) -> Tensor:
-    """Resample decoded frames to a view: antialiased bilinear, Pillow's filter, to one level of 255.
+    """Resample decoded frames (..., C, H, W) to a view: antialiased bilinear, Pillow's filter, to one level of 255.
 
-    Args:
-        frames: Shape (..., C, H, W), uint8, or float on GPUs, where torch resizes no bytes.
-        view: Of frames of this size.
-
-    Returns:
-        Shape (..., C, window height, window width), of the same dtype.
+    They are uint8, or float on GPUs, where torch resizes no bytes; the result, (..., C, window height, window width),
+    is of the same dtype.
     """
     box, size, window, flip = view
     part = frames[..., box.top : box.top + box.height, box.left : box.left + box.width]

@@ -30,5 +30,5 @@ def spent(step: str) -> Iterator[None]:
 
 def take() -> list[float]:
     """Return the seconds of this thread by step since the last call, in the order of `STEPS`."""
-    taken, counters.seconds = counters.seconds, dict.fromkeys(STEPS, 0.0)
-    return list(taken.values())
+    seconds, counters.seconds = counters.seconds, dict.fromkeys(STEPS, 0.0)
+    return list(seconds.values())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
-from .annotations import read_text
+from .text_files import read_text
 
 
 def read_json(path: Path) -> Any:

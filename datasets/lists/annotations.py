@@ -1,21 +1,19 @@
 """Reading annotation files: every error names file and line, and the first problems are reported together."""
 
 import csv
-import io
-import logging
 import re
+from array import array
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
-from sts_common import counted
+from .entries import Entry
+from .entry_table import EntryBuilder, EntryTable, Problem, without_repeats
+from .text_files import open_text
+from .texts import AT_ONCE, CodesBuilder
 
-from .entries import Entry, Segment
-
-SHOWN = 20  # problems that are named one by one
 KEPT = 10_000  # numbers whose text has been parsed, for lists repeat them
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
 PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
@@ -28,61 +26,19 @@ BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` wr
 
 Row = TypeVar("Row")
 
-log = logging.getLogger(__name__)
-kept: ContextVar[dict[Path, str] | None] = ContextVar("kept", default=None)
-
-
-@contextmanager
-def keep_texts(texts: dict[Path, str]) -> Iterator[None]:
-    """Read each file once while this is open: `read_text` puts its text into `texts`, and takes it from there."""
-    token = kept.set(texts)
-    try:
-        yield
-    finally:
-        kept.reset(token)
-
-
-def read_text(path: Path) -> str:
-    """Read a text file, unless it is among the texts that are kept.
-
-    Raises FileNotFoundError if there is no such file, ValueError if it is not text.
-    """
-    texts = kept.get()
-    if texts is None:
-        return decode_text(path)
-    if path not in texts:
-        texts[path] = decode_text(path)
-    return texts[path]
-
-
-def decode_text(path: Path) -> str:
-    """Read a text file from the disk; raises as `read_text`."""
-    try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise FileNotFoundError(f"{path}: no such file; check --annotation_path, --dataset and --split") from None
-    try:
-        text = data.decode("utf-8-sig")
-        bad = text.find("\0")
-        line = text.count("\n", 0, bad) + 1
-    except UnicodeDecodeError as error:
-        bad, line = error.start, data.count(b"\n", 0, error.start) + 1
-    if bad >= 0:
-        raise ValueError(f"{path}:{line}: not a text file; save it as UTF-8")
-    return text
-
 
 def read_lines(path: Path) -> Iterator[tuple[str, str]]:
     """Yield the non-empty lines of a text file with their place, "FILE:LINE"; raises as `read_text`."""
-    return parse_lines(path, read_text(path))
-
-
-def parse_lines(path: Path, text: str) -> Iterator[tuple[str, str]]:
-    """Yield the lines of the text of a file, see `read_lines`."""
     file = f"{path}:"
-    for number, line in enumerate(io.StringIO(text, newline="\n"), 1):
-        if content := line.strip():
-            yield f"{file}{number}", content
+    return ((f"{file}{number}", line) for number, line in number_lines(path))
+
+
+def number_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the non-empty lines of a text file with their numbers from 1; raises as `read_text`."""
+    with open_text(path, "\n") as lines:
+        for number, line in enumerate(lines, 1):
+            if content := line.strip():
+                yield number, content
 
 
 def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]]]:
@@ -90,53 +46,46 @@ def read_rows(path: Path, delimiter: str = ",") -> Iterator[tuple[str, list[str]
 
     Raises as `read_text`, and ValueError if its quotes do not end.
     """
-    return parse_rows(path, read_text(path), delimiter)
+    return ((f"{path}:{number}", row) for number, row in number_rows(path, delimiter))
 
 
-def parse_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the rows of the text of a file, see `read_rows`."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    while True:
-        place = f"{path}:{reader.line_num + 1}"
-        try:
-            row = next(reader, None)
-        except csv.Error as error:
-            raise ValueError(f"{place}: {error}") from None
-        if row is None:
-            return
-        if any(field.strip() for field in row):
-            yield place, row
+def number_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the non-empty rows of a CSV file with the number of their first line; raises as `read_rows`."""
+    with open_text(path, "") as lines:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        while True:
+            number = reader.line_num + 1
+            try:
+                row = next(reader, None)
+            except csv.Error as error:
+                raise ValueError(f"{path}:{number}: {error}") from None
+            if row is None:
+                return
+            if any(field.strip() for field in row):
+                yield number, row
 
 
-def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> list[Entry]:
+def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> EntryTable:
     """Parse rows with their places. Duplicates are dropped with a warning.
 
     The ValueError of `parse` is the reason alone. Raises one of the first `SHOWN` problems, if rows cannot be read, or
     list a video under two classes.
     """
-    entries: dict[tuple[str, Segment | None], tuple[Entry, str]] = {}
-    problems, repeats = [], []
-    for place, row in rows:
-        try:
-            entry = parse(row)
-            first, first_place = entries.setdefault((entry.path, entry.segment), (entry, place))
-            if first.label != entry.label:
-                raise ValueError(f"{entry.name!r} is also listed at {first_place}, as another class")
-            if first_place != place:
-                repeats.append(f"{place}: {entry.name!r} is also listed at {first_place}")
-        except ValueError as error:
-            problems.append(f"{place}: {error}")
-    stop_at(problems)
-    if repeats:
-        log.warning("%s; %s left out", repeats[0], counted(len(repeats), "repeated line"))
-    return [entry for entry, _ in entries.values()]
-
-
-def stop_at(problems: list[str]) -> None:
-    """Raise a ValueError of the first problems, if there are any."""
-    if problems:
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise ValueError("; ".join(problems[:SHOWN]) + more)
+    builder, files, lines = EntryBuilder(), CodesBuilder(), array("I")
+    problems, rows = list[Problem](), iter(rows)
+    while some := list(islice(rows, AT_ONCE)):
+        entries, places = list[Entry](), list[tuple[str, str, str]]()
+        for place, row in some:
+            try:
+                entries.append(parse(row))
+                places.append(place.rpartition(":"))
+            except ValueError as error:
+                problems.append((len(lines) + len(entries), f"{place}: {error}"))
+        builder.extend(entries)
+        files.extend([file for file, _, _ in places])
+        lines.extend([int(line) for _, _, line in places])
+    names = list(files.numbers)
+    return without_repeats(builder.build(), lambda i: f"{names[files.codes[i]]}:{lines[i]}", problems)
 
 
 def check_path(path: str) -> str:

@@ -8,15 +8,20 @@ classes.csv, classes.txt                     class names in the order of their i
 """
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from .annotations import check_path, collect, parse_index, stop_at, without_extension
+import numpy as np
+
+from .annotations import check_path, parse_index, without_extension
 from .class_names import find_names, read_names
-from .entries import Entry, Listing
-from .forms import FORMS, SUBSETS, Row, Table, read_table
+from .entries import Listing
+from .entry_table import EntryTable, stop_at, without_repeats
+from .forms import FORMS, SUBSETS, Table, read_table
 from .labels import number_labels
 from .source_groups import source_of, ungroup_single_sources
+from .texts import TextsBuilder, in_parts
 
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
@@ -45,18 +50,65 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
     chosen = choose(annotation_path, family, tables, subset)
     folder = next(iter(family.files.values())).parent
     listed_names = read_names(find_names(folder, mini=family.key.startswith("mini_")))
-    rows = [row for table in tables.values() for _, row in table.rows]
-    numbers, class_names = number_labels(listed_names, rows, first, next(iter(family.files.values())))
+    labels, class_names = number_labels(listed_names, list(tables.values()), first, next(iter(family.files.values())))
 
-    def parse(row: Row) -> Entry:
-        path = check_path(without_extension(row.path.removeprefix(strip)))
-        if numbers is not None and row.label not in numbers:
-            raise ValueError(f"{row.label!r} is not among the {len(class_names)} class names")
-        label = parse_index(row.label, first, len(class_names)) if numbers is None else numbers[row.label]
-        return Entry(path, label, row.group or source_of(path), row.segment)
+    def label_of(label: str) -> int:
+        if labels is None:
+            return parse_index(label, first, len(class_names))
+        if label not in labels:
+            raise ValueError(f"{label!r} is not among the {len(class_names)} class names")
+        return labels[label]
 
-    entries = collect(chosen, parse)
-    return Listing(entries if any(row.group for _, row in chosen) else ungroup_single_sources(entries), class_names)
+    entries = list_entries(chosen, label_of, strip)
+    grouped = chosen.groups is not None and chosen.groups.lengths.any()
+    return Listing(entries if grouped else ungroup_single_sources(entries), class_names)
+
+
+def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> EntryTable:
+    """Parse the rows of a list; duplicates are dropped with a warning, as by `collect`.
+
+    Args:
+        table: The rows.
+        label_of: Class index of a label; its ValueError is the reason alone.
+        strip: Taken from the beginning of absolute paths.
+
+    Raises:
+        ValueError: Names the first problems.
+    """
+    labels, reasons = np.empty(len(table.labels.values), np.int32), dict[int, str]()
+    for code, label in enumerate(table.labels.values):
+        try:
+            labels[code] = label_of(label)
+        except ValueError as error:
+            reasons[code] = str(error)
+    paths, groups, problems = TextsBuilder(table.paths.data), TextsBuilder(table.paths.data), dict[int, str]()
+    for some in in_parts(len(table.lines)):
+        part = table.paths[some]
+        listed = part.decoded()
+        cleaned = [clean(path, strip, number, problems) for number, path in enumerate(listed, some.start)]
+        paths.extend_within(cleaned, listed, part)
+        stated = table.groups[some] if table.groups else [""] * len(cleaned)
+        sources = [group or source_of(path) for group, path in zip(stated, cleaned, strict=True)]
+        groups.extend_within(sources, cleaned, paths.build(some.start))
+    for code, reason in reasons.items():  # the path of a row is looked at first
+        problems = dict.fromkeys(np.flatnonzero(table.labels.codes == code).tolist(), reason) | problems
+    entries = EntryTable(paths.build(), labels[table.labels.codes], groups.build(), table.segments)
+    good = np.ones(len(table.lines), bool)
+    good[list(problems)] = False
+    numbers = np.cumsum(good) - good
+    said = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
+    if problems:
+        entries, table = entries.part(np.flatnonzero(good)), table.take(np.flatnonzero(good))
+    return without_repeats(entries, table.place, said)
+
+
+def clean(path: str, strip: str, row: int, problems: dict[int, str]) -> str:
+    """Return the path of a video by that of a row; what is wrong with it is added to the problems of the rows."""
+    try:
+        return check_path(without_extension(path.removeprefix(strip)))
+    except ValueError as error:
+        problems[row] = str(error)
+        return ""
 
 
 def find_family(path: Path, split: int) -> Family:
@@ -101,7 +153,7 @@ def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict
     return plain or frames or fitting
 
 
-def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> list[tuple[str, Row]]:
+def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) -> Table:
     """Select the rows of a subset.
 
     Raises FileNotFoundError if there is no list of the subset, ValueError if it has no labels.
@@ -112,19 +164,21 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
     if name not in tables:
         file_name = family.key.replace("*", name)
         raise FileNotFoundError(f"{path}: no {file_name} with labels; check --annotation_path and --split")
-    return tables[name].rows if tables[name].form != "path" else of_subset(tables[name], subset)
+    return tables[name] if tables[name].form != "path" else of_subset(tables[name], subset)
 
 
-def of_subset(table: Table, subset: str) -> list[tuple[str, Row]]:
+def of_subset(table: Table, subset: str) -> Table:
     """Select the rows of a subset by the split column; without such a column all are for training."""
     if table.form == "path":
-        raise ValueError(f"{table.rows[0][0]}: has no label; expected '<path>,<label>' or another known form")
-    splits = {row.split for _, row in table.rows}
-    if splits != {""}:
-        stop_at([f"{place}: lacks the subset that other rows have" for place, row in table.rows if not row.split])
+        raise ValueError(f"{table.place(0)}: has no label; expected '<path>,<label>' or another known form")
+    splits = table.splits.values
+    if splits != [""]:
+        lacking = np.flatnonzero(table.splits.codes == (splits.index("") if "" in splits else -1)).tolist()
+        stop_at([f"{table.place(row)}: lacks the subset that other rows have" for row in lacking])
     held = "test" if "test" in splits else "val"
-    split = held if subset == "test" else ("train" if splits != {""} else "")
-    return [(place, row) for place, row in table.rows if row.split == split]
+    split = held if subset == "test" else ("train" if splits != [""] else "")
+    rows = np.flatnonzero(table.splits.codes == (splits.index(split) if split in splits else -1))
+    return table if len(rows) == len(table.lines) else table.take(rows)
 
 
 def is_labelled(tables: dict[str, Table]) -> bool:

@@ -1,6 +1,6 @@
 """Annotation entries: a video or a segment of it, with its label and group."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
 class Listing(NamedTuple):
     """Entries and class names of an annotation."""
 
-    entries: list[Entry]  # in the order of the files
+    entries: Sequence[Entry]  # in the order of the files
     class_names: list[str]  # by class index
 
 

@@ -11,14 +11,20 @@ Fields are separated by spaces, semicolons, commas or tabs. They are counted fro
 separators; in .csv and .tsv files, fields may be quoted instead, and paths may hold anything.
 """
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from .annotations import parse_lines, parse_rows, read_text, stop_at, whole_number
+import numpy as np
+
+from .annotations import number_lines, number_rows, whole_number
 from .entries import Segment
+from .entry_table import Segments, stop_at
+from .text_files import open_text
+from .texts import AT_ONCE, Codes, CodesBuilder, Numbers, Texts, TextsBuilder
 
 QUOTED = (".csv", ".tsv")
 SEPARATORS = (";", "\t", ",", " ")
@@ -53,10 +59,31 @@ Parse = Callable[[list[str]], Row | None]
 
 
 class Table(NamedTuple):
-    """The rows of a list with their places, and the name of their form."""
+    """The rows of a list in columns, and the name of their form."""
 
     form: str
-    rows: list[tuple[str, Row]]
+    file: Path
+    lines: Numbers  # of each row in the file, from 1
+    paths: Texts
+    labels: Codes
+    splits: Codes
+    groups: Texts | None  # None if no row has one
+    segments: Segments | None
+
+    def place(self, row: int) -> str:
+        """Return where a row stands, "FILE:LINE"."""
+        return f"{self.file}:{self.lines[row]}"
+
+    def take(self, rows: Numbers) -> "Table":
+        """Select rows."""
+        return self._replace(
+            lines=self.lines[rows],
+            paths=self.paths.take(rows),
+            labels=self.labels.take(rows),
+            splits=self.splits.take(rows),
+            groups=self.groups and self.groups.take(rows),
+            segments=self.segments and self.segments.take(rows),
+        )
 
 
 def read_table(path: Path) -> Table:
@@ -65,19 +92,18 @@ def read_table(path: Path) -> Table:
     Raises FileNotFoundError if there is no such file; ValueError if it is empty or no CSV, or rows are unlike the
     others.
     """
-    text = read_text(path)
-    if table := read_named(path, text):
+    if table := read_named(path):
         return table
     problem = f"{path}:1: lists no video"
     for form, (parse, width) in FORMS.items():
         for separator in SEPARATORS:
             try:
-                sample = list(islice(split_rows(path, text, separator, width), SAMPLE))
+                sample = list(islice(split_rows(path, separator, width), SAMPLE))
             except ValueError as error:  # a quote that ends before another separator
                 problem = str(error)
                 continue
             if fits([row for _, row in sample], form, separator):
-                return Table(form, read_all(split_rows(path, text, separator, width), parse, form))
+                return read_all(split_rows(path, separator, width), parse, form, path)
     raise ValueError(problem)
 
 
@@ -89,38 +115,59 @@ def fits(sample: list[list[str]], form: str, separator: str) -> bool:
     return matches > 0 and 2 * matches >= len(sample)
 
 
-def read_named(path: Path, text: str) -> Table | None:
+def read_named(path: Path) -> Table | None:
     """Read a table whose first row names its columns; None if it does not."""
+    with open_text(path, "\n") as lines:
+        first = lines.readline().removesuffix("\n")
     if path.suffix.lower() not in QUOTED:
         return None
     for separator in SEPARATORS[:3]:
-        names = [name.strip(' "\r').lower() for name in text.partition("\n")[0].split(separator)]
+        names = [name.strip(' "\r').lower() for name in first.split(separator)]
         columns = {column: next((names.index(n) for n in known if n in names), -1) for column, known in COLUMNS.items()}
         if columns["path"] >= 0 and columns["label"] >= 0:
-            rows = islice(parse_rows(path, text, separator), 1, None)
-            return Table("header", read_all(rows, partial(from_columns, columns), "header"))
+            rows = islice(number_rows(path, separator), 1, None)
+            return read_all(rows, partial(from_columns, columns), "header", path)
     return None
 
 
-def split_rows(path: Path, text: str, separator: str, width: int) -> Iterator[tuple[str, list[str]]]:
+def split_rows(path: Path, separator: str, width: int) -> Iterator[tuple[int, list[str]]]:
     """Yield rows of fields: quoted in CSV files, elsewhere `width` of them counted from the right."""
     if path.suffix.lower() in QUOTED:
-        yield from parse_rows(path, text, separator)
-        return
-    for place, line in parse_lines(path, text):
-        yield place, line.rsplit(None if separator == " " else separator, width - 1)
+        return number_rows(path, separator)
+    space = None if separator == " " else separator
+    return ((number, line.rsplit(space, width - 1)) for number, line in number_lines(path))
 
 
-def read_all(fields: Iterable[tuple[str, list[str]]], parse: Parse, form: str) -> list[tuple[str, Row]]:
+def read_all(fields: Iterable[tuple[int, list[str]]], parse: Parse, form: str, path: Path) -> Table:
     """Parse all rows, which must be of one form."""
-    rows, others = list[tuple[str, Row]](), list[str]()
-    for place, row in fields:
-        if parsed := parse(row):
-            rows.append((place, parsed))
-        else:
-            others.append(place)
-    stop_at([f"{place}: unlike the other rows, which are {SHAPES[form]}" for place in others])
-    return rows
+    fields, others = iter(fields), array("I")
+    lines, paths, labels, splits, groups = array("I"), TextsBuilder(), CodesBuilder(), CodesBuilder(), TextsBuilder()
+    segments, sizes = list[Segments | None](), list[int]()
+    while some := list(islice(fields, AT_ONCE)):
+        parsed = [(line, parse(row)) for line, row in some]
+        rows = [(line, row) for line, row in parsed if row]
+        others.extend(line for line, row in parsed if not row)
+        if any(row.group for _, row in rows):
+            groups.fill(len(lines))
+            groups.extend([row.group for _, row in rows])
+        lines.extend(line for line, _ in rows)
+        paths.extend([row.path for _, row in rows])
+        labels.extend([row.label for _, row in rows])
+        splits.extend([row.split for _, row in rows])
+        segments.append(Segments.of([row.segment for _, row in rows]))
+        sizes.append(len(rows))
+    groups.fill(len(lines))
+    stop_at([f"{path}:{line}: unlike the other rows, which are {SHAPES[form]}" for line in others])
+    return Table(
+        form,
+        path,
+        np.array(lines, np.uint32),
+        paths.build(),
+        labels.build(),
+        splits.build(),
+        groups.build() if groups.data else None,
+        Segments.joined(segments, sizes),
+    )
 
 
 def from_ibm(row: list[str]) -> Row | None:

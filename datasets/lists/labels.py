@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from .annotations import MAX_CLASSES, whole_number
-from .forms import Row
+from .forms import Table
 
 RECOUNT = "utils1/make_lists.py --first_label"
 
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 def number_labels(
-    names: list[str], rows: list[Row], first: int, place: Path
+    names: list[str], tables: Sequence[Table], first: int, place: Path
 ) -> tuple[dict[str, int] | None, list[str]]:
     """Return indices by label, None where labels are numbers from `first` on, and the class names.
 
-    The names are those of the class file, the rows those of all lists, and `place` is one for what is logged.
+    The names are those of the class file, the tables all lists, and `place` is one of them for what is logged.
     """
-    labels = {row.label for row in rows}
+    labels = {label for table in tables for label in table.labels.values}
     are_numbers = all(map(is_number, labels))
     if names and not are_numbers:
         return {name: i for i, name in enumerate(names)}, names
@@ -32,7 +32,7 @@ def number_labels(
             other = min(labels.difference(some))
             say_once(f"{place}: labels are taken for class names, also {some[0]!r}, for {other!r} is no number")
         return {name: i for i, name in enumerate(sorted(labels))}, sorted(labels)
-    return None, names_of_numbers(rows, first, place)
+    return None, names_of_numbers(tables, first, place)
 
 
 def is_number(label: str) -> bool:
@@ -56,16 +56,17 @@ def by_name(labels: Set[str], names: list[str], place: Path) -> dict[str, int] |
     return None
 
 
-def names_of_numbers(rows: Sequence[Row], first: int, place: Path) -> list[str]:
+def names_of_numbers(tables: Sequence[Table], first: int, place: Path) -> list[str]:
     """Return class names where labels are numbers: the folders' names, if each class has one of its own."""
+    pairs = {pair for table in tables for pair in zip(table.labels, map(folder_of, table.paths), strict=True)}
     folders: dict[int, set[str]] = defaultdict(set)
-    for row in rows:
-        number = whole_number(row.label)
+    for label, folder in pairs:
+        number = whole_number(label)
         if number and first <= int(number) < MAX_CLASSES:  # others are reported where they stand
-            folders[int(number) - first].add(folder_of(row.path))
+            folders[int(number) - first].add(folder)
     if folders and 0 not in folders:
         log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RECOUNT)
-    if folders and all(folder_of(row.path) == row.label for row in rows):
+    if folders and all(label == folder for label, folder in pairs):
         say_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
     names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
     distinct = len(set(names)) == len(names) and all(names)  # the folders are the classes

@@ -49,11 +49,7 @@ def message(error: ValueError | OSError) -> str:
 class SkippedVideos:
     """Training videos left out because they cannot be read; each is counted, and named, once.
 
-    Args:
-        most: Number that is allowed.
-
-    Attributes:
-        names: Theirs, in the order in which they were met.
+    `names` are in the order in which they were met, `most` so many.
     """
 
     def __init__(self, most: int) -> None:
@@ -61,11 +57,7 @@ class SkippedVideos:
         self.names: list[str] = []
 
     def add(self, name: str, error: ValueError | OSError) -> None:
-        """Record a video that could not be read just now.
-
-        Raises:
-            ValueError: If it is one too many.
-        """
+        """Record a video that could not be read just now; raises ValueError if it is one too many."""
         if name not in self.names:
             self.names.append(name)
             log.warning("left out of training, bad video %d: %s", len(self.names), message(error))
@@ -74,8 +66,7 @@ class SkippedVideos:
     def extend(self, names: Iterable[str]) -> None:
         """Record the videos that another process met, or that this run met before it was resumed.
 
-        Raises:
-            ValueError: If they are too many.
+        Raises ValueError if they are too many.
         """
         self.names += [name for name in dict.fromkeys(names) if name not in self.names]
         if self.names:

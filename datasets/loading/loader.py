@@ -81,15 +81,10 @@ class LoadedBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class Collator:
-    """Collator of items, samples or lists of them, some of which may have failed.
+    """Collator of items, samples or lists of them, some of which may have failed."""
 
-    Attributes:
-        collate: Makes a batch of samples.
-        pin: Whether the batch lies in pinned memory, which a GPU can fetch while it works.
-    """
-
-    collate: Collate
-    pin: bool = False
+    collate: Collate  # makes a batch of samples
+    pin: bool = False  # whether the batch lies in pinned memory, which a GPU can fetch while it works
 
     def __call__(self, items: Sequence[Any]) -> LoadedBatch:
         bad = [item for item in items if isinstance(item, FailedItem)]
@@ -136,7 +131,10 @@ class ClipLoader:
     world: int = 1
 
     def __post_init__(self) -> None:
-        items = max(1, self.batch_size // crops_per_item(self.dataset))
+        crops = getattr(
+            getattr(self.dataset, "crops", None), "crops", 1
+        )  # a clip of a test is read once for all of them
+        items = max(1, self.batch_size // crops)
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
         self.left_out = SkippedVideos(self.max_bad if self.train else 0)
@@ -192,8 +190,3 @@ class ClipLoader:
             raise copy.copy(bad.error) from bad.error
         videos = getattr(self.dataset, "videos", None)
         self.left_out.add(videos[bad.item].name if videos else str(bad.item), bad.error)
-
-
-def crops_per_item(dataset: Dataset[Any]) -> int:
-    """Return the clips that the network sees of each item: those of a test are read once for all their crops."""
-    return getattr(getattr(dataset, "crops", None), "crops", 1)

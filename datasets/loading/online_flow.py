@@ -72,15 +72,7 @@ class OnlineFlow:
         return vars(self) | {"solvers": {}}
 
     def __call__(self, grey: Tensor, pairs: Pairs) -> Tensor:
-        """Compute the flow images of a clip.
-
-        Args:
-            grey: Frames of `pairs`, on any device.
-            pairs: Of the clip.
-
-        Returns:
-            uint8 (T, 2, H, W) on the device of `grey`, stored channels last.
-        """
+        """Compute the flow images of a clip, uint8 (T, 2, H, W), channels last, by the frames of its pairs."""
         return self.of_clips([(grey, pairs)])[0]
 
     def of_clips(self, clips: Sequence[tuple[Tensor, Pairs]]) -> list[Tensor]:
@@ -138,25 +130,15 @@ class OnlineReader(ClipReader):
 
 @dataclass(frozen=True)
 class PendingFlow:
-    """Flow of a clip that is still to be computed.
+    """Flow of a clip that is still to be computed."""
 
-    Attributes:
-        pairs: Of the clip.
-        shape: (M, H, W) of its grey frames.
-        draws: Generator as it was before the other views were transformed.
-    """
-
-    pairs: Pairs
-    shape: tuple[int, ...]
-    draws: np.random.Generator
+    pairs: Pairs  # of the clip
+    shape: tuple[int, ...]  # (M, H, W) of its grey frames
+    draws: np.random.Generator  # generator as it was before the other views were transformed
 
 
 class PairReader(ClipReader):
-    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from.
-
-    Attributes:
-        flow_views: Views that are left to the loader.
-    """
+    """Reader of "grey", uint8 (M, H, W), and "unfinished" in place of flow, for `OnlineLoader` to compute it from."""
 
     def __init__(
         self,
@@ -185,13 +167,7 @@ def collate(samples: Sequence[Sample]) -> dict[str, Any]:
 
 
 class OnlineLoader(ClipLoader):
-    """Loader whose flow this process computes on `flow.device`.
-
-    Args:
-        dataset: Reads with a `PairReader`.
-        flow: Has a device.
-        options: Of `ClipLoader`.
-    """
+    """Loader whose flow this process computes on `flow.device`; the dataset reads with a `PairReader`."""
 
     def __init__(self, dataset: VideoDataset | ClipDataset, *, flow: OnlineFlow, **options: Any) -> None:
         super().__init__(dataset, collate=collate, **options)

@@ -15,10 +15,7 @@ AHEAD = 2  # batches that are begun before they are asked for, at least
 class Threads:
     """Pool of threads that make batches in order and a few ahead. The threads stay for the next epoch.
 
-    Args:
-        fetch: Reads the sample of an address.
-        finish: Makes a batch of its samples, in the thread that read the last of them.
-        threads: Their number, >= 1.
+    `fetch` reads the sample of an address, `finish` makes a batch of its samples, in the thread that read the last one.
     """
 
     def __init__(self, fetch: Callable[[Any], Any], finish: Callable[[list[Any]], Any], threads: int) -> None:

@@ -33,21 +33,12 @@ def default_workers() -> int:
 
 
 def choose_workers(n_workers: int | str, useful: int) -> int:
-    """Choose the number of workers.
-
-    Args:
-        n_workers: The number, or "auto".
-        useful: More than these would have nothing to do.
-    """
+    """Choose the number of workers, "auto" or given; more than the useful ones would have nothing to do."""
     return min(default_workers(), max(1, useful)) if n_workers == "auto" else int(n_workers)
 
 
 def choose_loader(loader: str) -> str:
-    """Choose the kind of workers, "threads" or "processes".
-
-    Raises:
-        ValueError: If there is nothing of that name.
-    """
+    """Choose the kind of workers, "threads" or "processes"; raises ValueError if there is nothing of that name."""
     if loader not in LOADERS:
         raise ValueError(f"--loader {loader}: there are {', '.join(LOADERS)}")
     if loader != "auto":
@@ -58,8 +49,7 @@ def choose_loader(loader: str) -> str:
 def allow_open_files(workers: int) -> None:
     """Raise this process's limit of open files, as far as it may, to what so many loader processes need.
 
-    Raises:
-        ValueError: If it may not be raised so far.
+    Raises ValueError if it may not be raised so far.
     """
     descriptors = Path("/dev/fd")
     if resource is None or not descriptors.is_dir():

@@ -1,25 +1,29 @@
 """Fingerprint of the videos in use, by which a checkpoint recognises its data."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from ..clips.views import Placement, whole
 from ..lists.entries import Entry
+from ..lists.texts import AT_ONCE
 from ..stores.store import Video
+from ..stores.video_table import frames_of, labels_of, names_of
 from ..streams import sources_of
 from ..subset import Videos
 from ..video import ClipDataset, VideoDataset
 
 
-def list_sha256(videos: Iterable[Entry | Video]) -> str:
+def list_sha256(videos: Sequence[Entry] | Sequence[Video]) -> str:
     """Compute the SHA-256 of a list: of a line "name label" with LF for each video, in UTF-8, in order.
 
     `sha256sum` gives the same of a file of such lines.
     """
     digest = hashlib.sha256()
-    for video in videos:
-        digest.update(f"{video.name} {video.label}\n".encode("utf-8", "surrogateescape"))
+    lines = (f"{name} {label}\n" for name, label in zip(names_of(videos), labels_of(videos).tolist(), strict=True))
+    while some := "".join(islice(lines, AT_ONCE)):
+        digest.update(some.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
@@ -38,7 +42,7 @@ def describe_videos(dataset: VideoDataset | ClipDataset) -> dict[str, Any]:
         "videos": len(videos),
         "listed": videos.listed if isinstance(videos, Videos) else len(videos),
         "sha256": list_sha256(videos),
-        "frames": sum(video.num_frames for video in videos),
+        "frames": int(frames_of(videos).sum()),
         "image": image_size(dataset),
     }
 

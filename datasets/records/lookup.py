@@ -2,34 +2,34 @@
 
 import logging
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from itertools import repeat
 from pathlib import Path
-from typing import NamedTuple
+
+import numpy as np
 
 from sts_common import counted
-from sts_common.memory import no_collection
 
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
+from ..lists.entry_table import EntryTable, paths_of, select
+from ..lists.texts import Codes, Numbers, compact, in_parts
 from ..stores.store import Store, Video, usable_frames
-from ..stores.video_table import VideoRow, VideoTable
+from ..stores.video_table import VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
+from .located import FactColumns, LocatedVideo, LocatedVideos, counts_of
+
+Found = tuple[str, int, int]  # where a video lies, the frames before what is meant, and those in it
 
 log = logging.getLogger(__name__)
 
 MISSING = ("error", "skip")
 AT_ONCE = 20_000  # videos whose facts are held at a time
+NO_ENTRY = Entry("", 0, "")
+KEPT = 100_000  # pairs of counts whose frames are remembered
 SHOWN = 20  # videos left out that are named one by one
-
-
-class LocatedVideo(NamedTuple):
-    """Facts about a video, from a manifest or from the disk."""
-
-    folder: str  # path of the video, as text: a `Path` takes longer to build than all else
-    counts: Mapping[str, int]  # images by stream
-    rate: float | None  # frames per second, None if nobody knows
 
 
 def find_videos(
@@ -39,7 +39,7 @@ def find_videos(
     needs: Collection[str],
     missing: str = "error",
     spare: int = 0,
-    located: Mapping[str, LocatedVideo] | None = None,
+    located: LocatedVideos | None = None,
 ) -> VideoTable:
     """Look up every entry.
 
@@ -51,7 +51,7 @@ def find_videos(
     """
     if not store.root.is_dir():
         raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")
-    videos, problems = look_up(entries, store, needs=frozenset(needs), spare=spare, located=located or {})
+    videos, problems = look_up(entries, store, needs=frozenset(needs), spare=spare, located=located)
     if problems and (missing == "error" or not videos):
         first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
@@ -64,68 +64,114 @@ def find_videos(
 
 
 def look_up(
-    entries: Sequence[Entry],
-    store: Store,
-    *,
-    needs: frozenset[str],
-    spare: int,
-    located: Mapping[str, LocatedVideo],
+    entries: Sequence[Entry], store: Store, *, needs: frozenset[str], spare: int, located: LocatedVideos | None
 ) -> tuple[VideoTable, list[OSError | ValueError]]:
     """Return the videos that were found, and the problems with others; arguments as `find_videos`."""
 
-    def listed_facts(entry: Entry) -> LocatedVideo | None:
-        facts = located.get(entry.path)
-        return facts if facts and needs <= facts.counts.keys() else None
+    @lru_cache(KEPT)
+    def whole(rgb: int, flow: int) -> int:
+        result = look(NO_ENTRY, LocatedVideo("", counts_of(rgb, flow), None))
+        return result[2] if isinstance(result, tuple) else 0
 
-    def look(entry: Entry, facts: LocatedVideo | None) -> VideoRow | OSError | ValueError:
+    def look(entry: Entry, facts: LocatedVideo | None) -> Found | OSError | ValueError:
         try:
-            return row_of(entry, facts or look_on_disk(entry, store, needs), store, needs, spare)
+            facts = facts or look_on_disk(entry, store, needs)
+            return (facts.folder, *extent_of(entry.segment, facts, store, needs, spare))
         except (OSError, ValueError) as error:
             return error
 
-    videos, problems = VideoTable(store.root), list[OSError | ValueError]()
+    table, problems = EntryTable.of(entries), list[OSError | ValueError]()
+    first, frames, codes = (np.zeros(len(table), np.int32) for _ in range(3))
+    places = Places(store.root, located)
     with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
-        for start in range(0, len(entries), AT_ONCE):
-            some = [(entry, listed_facts(entry)) for entry in entries[start : start + AT_ONCE]]
-            unknown = [entry for entry, facts in some if facts is None]
-            disk = iter(list(pool.map(look, unknown, repeat(None))))
-            with no_collection():
-                sort_out((look(*pair) if pair[1] else next(disk) for pair in some), videos, problems)
-    return videos, problems
+        for some in in_parts(len(table), AT_ONCE):
+            facts = located.part(table.paths, some) if located else None
+            if facts:  # most are whole, and known
+                known = np.flatnonzero(facts.have(needs) & table.whole(some))
+                frames[some][known] = of_pairs(whole, facts.rgb[known], facts.flow[known])
+                codes[some] = facts.places.codes
+            rest = np.flatnonzero(frames[some] == 0)
+            listed = [table[row] for row in (rest + some.start).tolist()]
+            stated = stated_facts(listed, rest, located, facts, needs)
+            disk = pool.map(look, (e for e, video in zip(listed, stated, strict=True) if not video), repeat(None))
+            for row, entry, video in zip((rest + some.start).tolist(), listed, stated, strict=True):
+                result = look(entry, video) if video else next(disk)
+                if isinstance(result, tuple):
+                    folder, first[row], frames[row] = result
+                    codes[row] = places.code(entry.path, folder)
+                else:
+                    problems.append(result)
+    return as_table(store.root, table, frames, first, Codes(list(places.numbers), codes)), problems
 
 
-def sort_out(
-    results: Iterable[VideoRow | OSError | ValueError], videos: VideoTable, problems: list[OSError | ValueError]
-) -> None:
-    """Add the videos that were found, and the problems with others."""
-    for result in results:
-        if isinstance(result, tuple):
-            videos.add(*result)
-        else:
-            problems.append(result)
+def stated_facts(
+    entries: Sequence[Entry],
+    rows: Numbers,
+    located: LocatedVideos | None,
+    facts: FactColumns | None,
+    needs: frozenset[str],
+) -> list[LocatedVideo | None]:
+    """Return what is known of entries, which are such rows of the facts; None where that is not enough."""
+    if located is None or facts is None:
+        return [None] * len(entries)
+    videos = [located.video(entry.path, facts, row) for entry, row in zip(entries, rows.tolist(), strict=True)]
+    return [video if video and needs <= video.counts.keys() else None for video in videos]
+
+
+def of_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -> Numbers:
+    """Return the results of a function of two counts, called once for pairs that are alike."""
+    pairs, numbers = np.unique((rgb.astype(np.int64) << 32) + flow, return_inverse=True)
+    rows = zip(((pairs + 1) >> 32).tolist(), pairs.tolist(), strict=True)  # flow is -1 at least
+    return np.array([function(high, pair - (high << 32)) for high, pair in rows], np.int32)[numbers]
+
+
+def as_table(root: Path, entries: EntryTable, frames: Numbers, first: Numbers, places: Codes) -> VideoTable:
+    """Return the table of the videos that have frames; it knows no groups."""
+    if not frames.all():
+        found = np.flatnonzero(frames)
+        entries, frames, first, places = entries.part(found), frames[found], first[found], places.take(found)
+    alone = EntryTable(entries.paths, entries.labels, entries.paths, entries.segments)
+    return VideoTable(root, alone, compact(frames), compact(first), Codes(places.values, compact(places.codes)))
+
+
+class Places:
+    """Numbers of the places of videos, of which few differ: what follows the listed path, or a `Path`."""
+
+    def __init__(self, root: Path, located: LocatedVideos | None) -> None:
+        known = located.facts.places.values if located else []  # whose numbers stay
+        self.start = str(root / "x")[:-1]
+        self.numbers = {p if isinstance(p, str) else root / p: number for number, p in enumerate(known)}
+
+    def code(self, path: str, folder: str) -> int:
+        """Return the number of the place of a video, from its listed path and where it lies."""
+        listed = self.start + path
+        place = folder[len(listed) :] if folder.startswith(listed) else Path(folder)
+        return self.numbers.setdefault(place, len(self.numbers))
 
 
 def without_quarantined(
     entries: Sequence[Entry], quarantine: Mapping[str, str], *, strict: bool, missing: str
-) -> list[Entry]:
+) -> Sequence[Entry]:
     """Drop the entries that must not be used, for the reasons that `quarantine` states by path.
 
     `strict`: leaving one out must be asked for, by `missing` "skip", as in a test, whose result would be another one's.
     Raises ValueError if one is in quarantine and that must be asked for, or if all are.
     """
-    usable = [entry for entry in entries if entry.path not in quarantine]
-    if len(usable) == len(entries):
-        return usable
-    out = next(entry.path for entry in entries if entry.path in quarantine)
-    count = len(entries) - len(usable)
-    if not usable or (strict and missing == "error"):
+    paths = paths_of(entries) if quarantine else ()
+    out = [number for number, path in enumerate(paths) if path in quarantine]
+    if not out:
+        return entries
+    first, count = entries[out[0]].path, len(out)
+    if count == len(entries) or (strict and missing == "error"):
         raise ValueError(
-            f"{out}: in quarantine ({quarantine[out]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
+            f"{first}: in quarantine ({quarantine[first]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
             "them and run utils1/audit.py again, or leave them out with --missing skip"
         )
     listed = counted(len(entries), "listed video")
-    log.warning("%s of %s used (%s in quarantine)", f"{len(usable):,}", listed, f"{count:,}")
-    return usable
+    log.warning("%s of %s used (%s in quarantine)", f"{len(entries) - count:,}", listed, f"{count:,}")
+    usable = np.ones(len(entries), bool)
+    usable[out] = False
+    return select(entries, usable)
 
 
 def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedVideo:
@@ -137,18 +183,20 @@ def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedV
 
 
 def video_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> Video:
-    """Cut an entry's part out of a video; raises as `row_of`."""
-    name, folder, *numbers = row_of(entry, facts, store, needs, spare)
-    return Video(name, Path(folder), *numbers)
+    """Cut an entry's part out of a video; raises as `extent_of`."""
+    first, frames = extent_of(entry.segment, facts, store, needs, spare)
+    return Video(entry.name, Path(facts.folder), entry.label, frames, first)
 
 
-def row_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int) -> VideoRow:
-    """Return an entry's part of a video for a table.
+def extent_of(
+    segment: Segment | None, facts: LocatedVideo, store: Store, needs: Collection[str], spare: int
+) -> tuple[int, int]:
+    """Return the frames before a part of a video, and those in it.
 
     Raises FileNotFoundError if it lacks a stream, ValueError if no frame can be used.
     """
     folder, counts, rate = facts
-    for stream in needs:
+    for stream in needs or [RGB.name]:
         if not counts.get(stream):
             raise FileNotFoundError(f"{folder}: no {stream} images")
     counts = counts if FLOW.name in needs else {RGB.name: counts[RGB.name]}
@@ -156,11 +204,11 @@ def row_of(entry: Entry, facts: LocatedVideo, store: Store, needs: Collection[st
         last = usable_frames(counts, store.flow_lag)
     except ValueError as error:
         raise ValueError(f"{folder}: {error}") from None
-    before, last = bounds(entry.segment, last, rate, folder)
+    before, last = bounds(segment, last, rate, folder)
     last -= spare
     if last <= before:
         raise ValueError(f"{folder}: a single frame has no flow, nor a difference from the next one")
-    return entry.name, folder, entry.label, last - before, before
+    return before, last - before
 
 
 def bounds(segment: Segment | None, frames: int, rate: float | None, folder: str) -> tuple[int, int]:

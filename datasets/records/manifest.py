@@ -10,22 +10,24 @@ One JSON array in ASCII per line, so that any name survives, lines can be search
 import datetime
 import json
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from operator import lt
 from pathlib import Path
+
+import numpy as np
 
 from sts_common import counted
 from sts_common.files import write_text
-from sts_common.memory import no_collection
 
+from ..lists.texts import AT_ONCE, TextIndex, Texts, TextsBuilder
 from ..stores.store import Store
-from .lookup import LocatedVideo
-from .manifest_rows import HASH, Extent, Facts, parse_rows
+from .located import FactBuilder, FactColumns, LocatedVideos
+from .manifest_rows import HASH, Facts, Row, parse_rows
 
 MANIFEST = "manifest.jsonl"
 VERSION = 1
-AT_ONCE = 20_000  # lines
 AGAIN = "run utils1/audit.py again, or remove the file"
 
 
@@ -36,19 +38,16 @@ class Manifest:
     root: Path  # folder of all videos
     layout: str  # layout in which the audit read them, a name of `--layout`
     made: str  # when, in UTC
-    rows: Mapping[str, Extent]  # by path
+    videos: int  # number of rows
+    located: LocatedVideos  # facts for `find_videos`, about the videos that were asked for
+    drawn: LocatedVideos  # facts about some, by which it is checked
 
-    @property
-    def located(self) -> Mapping[str, LocatedVideo]:
-        """Facts by path for `find_videos`; each is built on request, for they take ten times the memory."""
-        return LocatedVideos(self.root, self.rows)
-
-    def check(self, store: Store, count: int = 8, seed: int = 0) -> None:
-        """Check that some videos, drawn by `seed`, still are what the manifest says.
+    def check(self, store: Store) -> None:
+        """Check that some videos, which were drawn as it was read, still are what the manifest says.
 
         Raises ValueError if one is not: the folder has changed since the audit.
         """
-        for path in random.Random(seed).sample(sorted(self.rows), min(count, len(self.rows))):
+        for path in self.drawn.index.texts:
             if change := self.change(store, path):
                 file = self.root / MANIFEST
                 raise ValueError(
@@ -58,7 +57,7 @@ class Manifest:
 
     def change(self, store: Store, path: str) -> str:
         """Return how a video differs from what the manifest says, "" if it does not."""
-        located = self.located[path]
+        located = self.drawn[path]
         try:
             folder = store.locate(path)
             counts = store.counts(folder, located.counts)
@@ -73,25 +72,6 @@ class Manifest:
         )
 
 
-class LocatedVideos(Mapping[str, LocatedVideo]):
-    """Rows of a manifest as the facts that `find_videos` needs."""
-
-    def __init__(self, root: Path, rows: Mapping[str, Extent]) -> None:
-        self.root, self.rows = root, rows
-        self.start = str(root / "x")[:-1]
-
-    def __getitem__(self, path: str) -> LocatedVideo:
-        folder, rgb, flow, fps = self.rows[path]
-        counts = {stream: n for stream, n in (("rgb", rgb), ("flow", flow)) if n is not None}
-        return LocatedVideo(str(self.root / folder) if folder else self.start + path, counts, fps)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.rows)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-
 def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
     """Write the manifest of a root in place of the one that is there; returns its path."""
     rows = [json.dumps(facts, allow_nan=False) for facts in sorted(videos)]
@@ -103,56 +83,103 @@ def write_manifest(root: Path, layout: str, videos: Iterable[Facts]) -> Path:
     return path
 
 
-def read_manifest(root: Path) -> Manifest | None:
+def read_manifest(root: Path, listed: Texts | None = None, *, checked: int = 8, seed: int = 0) -> Manifest | None:
     """Read the manifest of a root, None if it has none.
+
+    Args:
+        root: Folder of all videos.
+        listed: Paths whose facts are kept; None: those of all.
+        checked: Videos by which `Manifest.check` looks whether it is true, as many as there are at most.
+        seed: Draws them, >= 0.
 
     Raises:
         ValueError: "FILE:LINE: reason" if it is malformed, cut short, or leads out of the root.
     """
     path = root / MANIFEST
     try:
-        with path.open(encoding="utf-8") as file, no_collection():
-            layout, made, count = read_header(list(islice(file, 1)), path)
-            paths, extents = read_rows(file, count, path)
-            by_path = dict(zip(paths, extents, strict=True))
+        layout, made, count = read_header(path)
+        index = TextIndex(all_names(path, count) if listed is None else listed)
+        numbers = random.Random(seed).sample(range(count), min(checked, count))
+        facts, drawn = read_facts(path, count, index, numbers)
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file; {AGAIN}") from None
-    if len(by_path) < len(paths):
-        first: dict[str, int] = {}
-        number = next(i for i, name in enumerate(paths, 2) if first.setdefault(name, i) != i)
-        raise ValueError(f"{path}:{number}: the same video as in line {first[paths[number - 2]]}; {AGAIN}")
-    return Manifest(root, layout, made, by_path)
+    return Manifest(root, layout, made, count, LocatedVideos(root, index, facts), of_rows(root, drawn))
 
 
-def read_rows(lines: Iterable[str], count: int, path: Path) -> tuple[list[str], list[Extent]]:
-    """Read paths and extents of so many rows, some at a time: their text takes more memory than what is kept of it.
+def read_facts(path: Path, count: int, index: TextIndex, numbers: Sequence[int]) -> tuple[FactColumns, list[Row]]:
+    """Read the facts about videos, and the rows of some numbers, from 0, in the order of the paths.
 
     Raises:
-        ValueError: "FILE:LINE: reason" if there are more or fewer, or one is malformed.
+        ValueError: As `read_manifest`.
     """
-    lines, paths, extents, seen, bad = iter(lines), list[str](), list[Extent](), 0, 0
-    alike: dict[Extent, Extent] = {}  # few differ
-    while some := list(islice(lines, AT_ONCE)):
-        parsed = None if bad else parse_rows(some)
-        if parsed is None:
-            bad = bad or seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
-        for row in parsed or []:
-            name, folder, rgb, flow, _, _, _, fps, _ = row
-            extent = Extent(folder, rgb, flow, fps)
-            paths.append(name)
-            extents.append(alike.setdefault(extent, extent))
-        seen += len(some)
+    facts, drawn, ascending, last = FactBuilder(len(index.texts)), dict[int, Row](), True, ""
+    for start, rows in scan(path, count):
+        names = [row[0] for row in rows]
+        facts.put(index.find(names), rows)
+        drawn |= {n: rows[n - start] for n in numbers if start <= n < start + len(rows)}
+        ascending = ascending and all(map(lt, [last, *names], names))
+        last = names[-1]
+    if ascending:  # as an audit writes them, so that no path comes twice
+        return facts.build(), [drawn[number] for number in numbers]
+    names = list(all_names(path, count))
+    refuse_repeats(path, names)
+    ranked = sorted(names)
+    found = {row[0]: row for _, rows in scan(path, count) for row in rows if row[0] in {ranked[n] for n in numbers}}
+    return facts.build(), [found[ranked[number]] for number in numbers]
+
+
+def all_names(path: Path, count: int) -> Texts:
+    """Return the paths of all rows; raises as `read_manifest`."""
+    names = TextsBuilder()
+    for _, rows in scan(path, count):
+        names.extend([row[0] for row in rows])
+    return names.build()
+
+
+def refuse_repeats(path: Path, names: Sequence[str]) -> None:
+    """Raise a ValueError if a path comes twice."""
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 2):
+        if first.setdefault(name, number) != number:
+            raise ValueError(f"{path}:{number}: the same video as in line {first[name]}; {AGAIN}")
+
+
+def of_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
+    """Return the facts of some rows, of other paths each."""
+    names, facts = TextsBuilder(), FactBuilder(len(rows))
+    names.extend([row[0] for row in rows])
+    facts.put(np.arange(len(rows)), rows)
+    return LocatedVideos(root, TextIndex(names.build()), facts.build())
+
+
+def scan(path: Path, count: int) -> Iterator[tuple[int, list[Row]]]:
+    """Yield rows, some at a time, with the number of the first of them, from 0: their text takes more memory.
+
+    Raises:
+        ValueError: "FILE:LINE: reason" if there are more or fewer than so many, or one is malformed.
+    """
+    seen = bad = 0
+    with path.open(encoding="utf-8") as lines:
+        next(lines)
+        while some := list(islice(lines, AT_ONCE)):
+            rows = None if bad else parse_rows(some)
+            if rows is not None:
+                yield seen, rows
+            elif not bad:
+                bad = seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
+            seen += len(some)
     if seen != count:
         raise ValueError(f"{path}:{seen + 1}: ends after {seen} of {counted(count, 'video')}; {AGAIN}")
     if bad:
         raise ValueError(f"{path}:{bad}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
-    return paths, extents
 
 
-def read_header(lines: list[str], path: Path) -> tuple[str, str, int]:
+def read_header(path: Path) -> tuple[str, str, int]:
     """Read layout, date and number of videos from the first line."""
+    with path.open(encoding="utf-8") as file:
+        lines = list(islice(file, 1))
     try:
         header = json.loads(lines[0])
     except (IndexError, ValueError, RecursionError):

@@ -81,12 +81,11 @@ class DecodedCache:
     """A `store.Store` that decodes the frames of another one once, at full size, into arrays shared by all processes.
 
     An array is uint8 (T, H, W, C), a file `VIDEO.STREAM.STAMP.npy` below `folder`, or in memory until this process ends
-    where that is "ram". The stamp says what it was made from: when the source changes it is made again. At most `limit`
-    bytes are used, None for all that are free.
+    where that is "ram". The stamp says what it was made from: when the source changes it is made again.
     """
 
-    def __init__(self, store: Store, folder: Path | str, limit: int | None = None, decoder: str = "auto") -> None:
-        self.store, self.limit, self.decode = store, limit, Decode(decoder)
+    def __init__(self, store: Store, folder: Path | str, decoder: str = "auto") -> None:
+        self.store, self.decode = store, Decode(decoder)
         self.root, self.streams, self.flow_lag = store.root, store.streams, store.flow_lag
         self.memory = SharedMemory() if folder == RAM else None
         self.folder = self.memory.folder if self.memory else Path(folder)
@@ -140,8 +139,7 @@ class DecodedCache:
         shapes = [self.store.read(video, s, [1], Placement(whole)).size for video in probes for s in streams]
         needed = int(sum(frames.values()) * sum(shapes) / max(1, len(probes)))
         cached = sum(file.stat().st_size for file in self.folder.rglob(f"*{SUFFIX}"))
-        free = free_space(self.folder, self.memory is not None)
-        most = cached + (free if self.limit is None else min(free, max(0, self.limit - cached)))
+        most = cached + free_space(self.folder, self.memory is not None)
         where = "memory" if self.memory else str(self.folder)
         log.info("cache: about %s for %s in %s", size_in_words(needed), counted(len(frames), "video"), where)
         if needed > most:

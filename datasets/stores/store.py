@@ -38,32 +38,24 @@ class Store(Protocol):
     def locate(self, path: str) -> Path:
         """Find the video of an annotation entry.
 
-        Raises:
-            FileNotFoundError: If it is not there.
-            ValueError: If the entry leads out of the root.
+        Raises FileNotFoundError if it is not there; ValueError if the entry leads out of the root.
         """
 
     def counts(self, folder: Path, needs: Collection[str]) -> Mapping[str, int]:
         """Count the images of a located video by stream; where flow is not needed it is not looked at.
 
-        Raises:
-            FileNotFoundError: If a stream that is needed has no images.
-            ValueError: If an image is missing, or the file is damaged.
+        Raises FileNotFoundError if a stream that is needed has no images; ValueError if an image is missing, or the
+        file is damaged.
         """
 
     def rate(self, folder: Path) -> float:
-        """Return frames per second of a located video, to cut it at seconds.
-
-        Raises:
-            ValueError: If nothing says so.
-        """
+        """Return frames per second of a located video, to cut it at seconds; raises ValueError if nothing says so."""
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:
         """Read what a placement shows of frames, numbered from 1 in the video: uint8 (C, T, height, width).
 
-        Raises:
-            FileNotFoundError: If a frame is missing.
-            ValueError: If one cannot be decoded, or its size differs from the first one's.
+        Raises FileNotFoundError if a frame is missing; ValueError if one cannot be decoded, or its size differs from
+        the first one's.
         """
 
     def grey(self, video: Video, numbers: Sequence[int]) -> NDArray[np.uint8]:

@@ -1,45 +1,33 @@
 """Videos in columns: ten million of them as objects would take ten times the memory."""
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
+import numpy as np
+
+from ..lists.entries import Entry
+from ..lists.entry_table import EntryTable
+from ..lists.texts import Codes, Numbers
 from .store import Video
-
-VideoRow = tuple[str, str, int, int, int]  # a `Video` whose folder is text
 
 
 class VideoTable(Sequence[Video]):
     """Sequence of videos, each of which is built when it is asked for.
 
     Args:
-        root: Folder of all videos; a video that lies at `root / name` takes a few numbers beside its name.
-        videos: The first ones.
+        root: Folder of all videos.
+        entries: What is listed of each.
+        frames: Number of frames of each.
+        first: Frames of the file before frame 1 of each.
+        places: Where each lies: what follows the listed path, as "" or ".mp4", or a `Path` that is another one.
     """
 
-    def __init__(self, root: Path, videos: Iterable[Video] = ()) -> None:
-        self.root = root
-        self.start = str(root / "x")[:-1]
-        self.names = list[str]()
-        self.places = list[str | None]()  # None: at root / name
-        self.numbers = array("q")  # label, frames and first of each
-        for video in videos:
-            self.append(video)
-
-    def append(self, video: Video) -> None:
-        """Add a video."""
-        name, folder, *numbers = video
-        self.add(name, str(folder), *numbers)
-
-    def add(self, name: str, folder: str, label: int, num_frames: int, first: int) -> None:
-        """Add a video by the values of its attributes."""
-        self.names.append(name)
-        self.places.append(None if folder == self.start + name else folder)
-        self.numbers.extend((label, num_frames, first))
+    def __init__(self, root: Path, entries: EntryTable, frames: Numbers, first: Numbers, places: Codes) -> None:
+        self.root, self.entries, self.frames, self.first, self.places = root, entries, frames, first, places
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.entries)
 
     @overload
     def __getitem__(self, index: int) -> Video: ...
@@ -59,8 +47,43 @@ class VideoTable(Sequence[Video]):
 
     __hash__ = None  # type: ignore[assignment]
 
+    @property
+    def names(self) -> Iterator[str]:
+        """The identities of the videos in results."""
+        return self.entries.names
+
+    @property
+    def labels(self) -> Numbers:
+        """Class index of each video."""
+        return self.entries.labels
+
     def video(self, index: int) -> Video:
         """Build a video, by its number from 0."""
-        name, place = self.names[index], self.places[index]
-        label, num_frames, first = self.numbers[3 * index : 3 * index + 3]
-        return Video(name, self.root / name if place is None else Path(place), label, num_frames, first)
+        entry, place = self.entries[index], self.places.values[self.places.codes[index]]
+        folder = self.root / (entry.path + place) if isinstance(place, str) else place
+        return Video(entry.name, folder, entry.label, int(self.frames[index]), int(self.first[index]))
+
+
+def frames_of(videos: Sequence[Video]) -> Numbers:
+    """Return the number of frames of each video, int64 (N,)."""
+    table = table_of(videos)
+    frames = table.frames if isinstance(table, VideoTable) else [video.num_frames for video in videos]
+    return np.asarray(frames, np.int64)
+
+
+def labels_of(videos: Sequence[Entry] | Sequence[Video]) -> Numbers:
+    """Return the class index of each video, int64 (N,)."""
+    table = table_of(videos)
+    return np.asarray(table.labels if table else [video.label for video in videos], np.int64)
+
+
+def names_of(videos: Sequence[Entry] | Sequence[Video]) -> Iterator[str]:
+    """Return the names of videos."""
+    table = table_of(videos)
+    return table.names if table else (video.name for video in videos)
+
+
+def table_of(videos: Any) -> VideoTable | EntryTable | None:
+    """Return the table in which videos lie, None if they are objects."""
+    items = getattr(videos, "items", videos)  # of `Videos`
+    return items if isinstance(items, VideoTable | EntryTable) else None

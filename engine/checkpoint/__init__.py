@@ -5,6 +5,6 @@
 
 from .archive import verify
 from .card import finished_epochs
-from .storage import load, require_plain, save
+from .storage import load, save
 
-__all__ = ["finished_epochs", "load", "require_plain", "save", "verify"]
+__all__ = ["finished_epochs", "load", "save", "verify"]

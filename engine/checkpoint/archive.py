@@ -11,12 +11,9 @@ FLAGS = 0x808  # of a part: its name is in UTF-8, its sizes come after it
 def verify(path: Path) -> bool:
     """Compare every part of an archive with its checksum, which torch.load does not.
 
-    Returns:
-        False for a file that is no archive and has no checksums.
-
-    Raises:
-        zipfile.BadZipFile: If a part differs, or the archive is not as torch writes them: parts uncompressed, under
-            different names, one after the other up to the end of the file.
+    Returns False for a file that is no archive and has no checksums. Raises zipfile.BadZipFile if a part differs, or
+    the archive is not as torch writes them: parts uncompressed, under different names, one after the other up to the
+    end.
     """
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)

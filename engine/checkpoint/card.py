@@ -12,21 +12,12 @@ APART = ("normalisation", "provenance", "stream", "test")  # of a recipe: they h
 
 
 def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """Describe a checkpoint, the most asked for first; None is what it does not state.
+    """Describe a checkpoint, or bare weights, the most asked for first; None is what it does not state.
 
-    Args:
-        state: The checkpoint, or bare weights.
-        source: Its name.
-
-    Returns:
-        "file", "arch", "stream", "channels" of a frame, "classes", "parameters", "macs" of a clip, "epoch", the last
-        finished one, "epochs", those of the whole run, "batches" of the next one that are done, "clip",
-        "normalisation", "provenance" of the images, "dataset", "split", "data", "metrics" of the validation,
-        "tested", "changed", the options that differ from their defaults as [value, default], "options", and "holds",
-        the names of the entries that are the state of a run.
-
-    Raises:
-        ValueError: If it is no checkpoint.
+    Of the entries, "channels" are of a frame, "macs" of a clip, "epoch" is the last finished one and "epochs" those of
+    the whole run, "batches" of the next one are done, "provenance" is of the images, "metrics" are of the validation,
+    "changed" are the options that differ from their defaults as [value, default], and "holds" names the entries that
+    are the state of a run. Raises ValueError if it is no checkpoint.
     """
     weights = tensors_of(state)
     if not weights and not any(name in state for name in DESCRIPTION):

@@ -16,13 +16,8 @@ LOCK = ".lock"
 def check_results(files: RunFiles, *, resuming: bool) -> None:
     """Refuse a result folder that the run cannot have, before anything is read or made.
 
-    Args:
-        files: Of the run.
-        resuming: Whether it goes on from a checkpoint.
-
-    Raises:
-        OSError: If the folder cannot be made or written to.
-        ValueError: If another run writes there, or a fresh run would write over another.
+    Raises OSError if the folder cannot be made or written to; ValueError if another run writes there, or a fresh run,
+    one that is not `resuming`, would write over another.
     """
     if not is_main():  # the others write nothing
         return
@@ -39,11 +34,7 @@ def check_results(files: RunFiles, *, resuming: bool) -> None:
 
 
 def check_is_fresh(checkpoints: Checkpoints) -> None:
-    """Refuse to begin a run where there is one of its names.
-
-    Raises:
-        ValueError: If there is.
-    """
+    """Refuse to begin a run where there is one of its names; raises ValueError if there is."""
     if checkpoints.existing():
         raise ValueError(
             f"{checkpoints.best.parent}: holds checkpoints of this run already: go on with --resume auto, "
@@ -52,13 +43,9 @@ def check_is_fresh(checkpoints: Checkpoints) -> None:
 
 
 class Lock:
-    """Lock on a folder: no other process writes to it in the block. The lock of a dead process does not count.
+    """Lock on a folder, made if need be: no other process writes to it in the block.
 
-    Args:
-        folder: Made if it is not there.
-
-    Raises:
-        ValueError: On entering, if another process has it; names its pid.
+    That of a dead process does not count. Raises ValueError on entering if another process has it, with its pid.
     """
 
     def __init__(self, folder: Path) -> None:

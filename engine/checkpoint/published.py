@@ -23,17 +23,10 @@ STEM = {"conv1_t_stride": 1, "no_max_pool": False}  # what it has, and weights d
 
 
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:
-    """Write the network and its optimiser, whole or not at all.
+    """Write the network and its optimiser to a ".pth", whole or not at all.
 
-    Without compression or archive, as torch before 1.6 wrote and every later one reads.
-
-    Args:
-        path: Ends in ".pth".
-        state: A checkpoint.
-        source: Its name.
-
-    Raises:
-        ValueError: If the published code could not use the network, or would without a word see other inputs.
+    Without compression or archive, as torch before 1.6 wrote and every later one reads. Raises ValueError if the
+    published code could not use the network, or would without a word see other inputs.
     """
     if path.suffix != ".pth" or path.resolve() == Path(source).resolve():
         raise ValueError(f"--export_published {path}: the name of another file, which ends in .pth")

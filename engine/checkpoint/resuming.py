@@ -34,20 +34,9 @@ def resumed_options(
 ) -> dict[str, Any]:
     """Return the options of a run that goes on from a checkpoint.
 
-    Options that were not given are as in the checkpoint, except those of this machine and this call. Published
-    checkpoints store no options; then all stay as they are.
-
-    Args:
-        state: The checkpoint.
-        options: Options now, by name.
-        source: Name of the checkpoint.
-        given: Names of those that were set.
-        here: Options of this machine and this call.
-        free: Options of the run that may differ from then on; all others are fixed.
-        anyway: Whether a changed one is only reported.
-
-    Raises:
-        ValueError: Lists the given options that would make it another run.
+    Options that were not `given` are as in the checkpoint, except those of this machine and this call, `here`.
+    Published checkpoints store no options; then all stay as they are. Of the given ones only `free` may differ: raises
+    ValueError with the others, which are only reported with `anyway`.
     """
     stored = stored_options(state, options, source, here)
     check_same_options(stored, {name: options[name] for name in given}, source, free=free, anyway=anyway)
@@ -71,10 +60,7 @@ def check_same_options(
 def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
     """Return options that may not differ from the run's and do, as "batch_size 32 in the checkpoint, 16 now".
 
-    Args:
-        stored: Options in the checkpoint.
-        given: Options that were set now; all others are taken from the checkpoint.
-        free: Options that may differ; not the last epoch where a schedule was made for it.
+    Those of `free` may, but not the last epoch where a schedule was made for it; options not given are the stored ones.
     """
     shaping = {"n_epochs"} if stored.get("lr_schedule") in TO_THE_LAST_EPOCH else set()
     return [
@@ -85,12 +71,7 @@ def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: C
 
 
 def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
-    """Return the settings of an optimiser's groups, like "lr", that the options of a resumed run change.
-
-    Args:
-        stored: Options in the checkpoint; none, as in published ones, change nothing.
-        now: Options as used.
-    """
+    """Return the settings of an optimiser's groups, like "lr", that options now change; none, where stored are none."""
     changed = {name for name in (*SETTINGS, *SCALED) if name in stored and differ(name, stored[name], now[name])}
     settings = {setting for name in changed & SETTINGS.keys() for setting in SETTINGS[name]}
     return settings | {"lr"} if changed & SCALED and now["lr_scale_base"] else settings
@@ -99,9 +80,8 @@ def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[s
 def changed_data(stored: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return differences of a run's videos, as "train: 900 of 1,000 listed videos in the checkpoint, 901 of 1,000 now".
 
-    Args:
-        stored: "data" of the checkpoint: by subset "videos", "listed" and "sha256", which alone decides.
-        now: That of the data here. Subsets that only one of them states are not compared.
+    Both have by subset "videos", "listed" and "sha256", which alone decides; subsets that only one has are not
+    compared.
     """
     return [
         f"{subset}: {videos_used(before)} in the checkpoint, {videos_used(after)} now"
@@ -119,16 +99,9 @@ def videos_used(videos: Mapping[str, Any]) -> str:
 
 
 def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: str, *, anyway: bool) -> None:
-    """Refuse to go on with other videos.
+    """Refuse to go on with other videos, see `changed_data`, than those of a checkpoint that states them.
 
-    Args:
-        state: The checkpoint; one that does not state its videos fits.
-        now: As in `changed_data`.
-        source: Name of the checkpoint.
-        anyway: Whether other videos are only reported.
-
-    Raises:
-        ValueError: Lists the differences.
+    Raises ValueError with the differences, which are only reported with `anyway`.
     """
     if changed := changed_data(state.get("data", {}), now):
         message = f"{source}: made with other videos: {'; '.join(changed)}"
@@ -145,23 +118,16 @@ def stored_options(
 ) -> dict[str, Any]:
     """Return the options in a checkpoint that exist today, without those of `here`.
 
-    Args:
-        state: The checkpoint.
-        options: Options now, by name.
-        source: Name of the checkpoint.
-        here: Options of this machine and this call.
-
-    Raises:
-        ValueError: If one has a value that it cannot have.
+    Raises ValueError if one has a value that it cannot have.
     """
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    taken = {name: stored[name] for name in options if name in stored and name not in here}
-    for name, value in taken.items():
+    known = {name: stored[name] for name in options if name in stored and name not in here}
+    for name, value in known.items():
         if kind(value) != kind(options[name]) and None not in (value, options[name]):
             raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return taken
+    return known
 
 
 def kind(value: Any) -> type:

@@ -69,11 +69,7 @@ class Checkpoints:
             self.prune()
 
     def sweep(self, *outputs: Path) -> None:
-        """Remove half-written files of killed processes; called by the one process that may write here.
-
-        Args:
-            outputs: Files, and folders of files, that the run writes beside its checkpoints.
-        """
+        """Remove half-written files of killed processes, also at `outputs`; called by the process that may write."""
         final_names = {path.name[:CUT] for path in (self.best, *outputs)}
         long, name = Path(self.pattern).name.split("{}")[0], self.name()
         for folder in (self.best.parent, *outputs):
@@ -86,8 +82,7 @@ class Checkpoints:
     def newest(self) -> tuple[dict[str, Any], Path] | None:
         """Load the newest checkpoint that is whole, with its path; None if there is none at all.
 
-        Raises:
-            ValueError: If there are some, and all of them are damaged.
+        Raises ValueError if there are some, and all of them are damaged.
         """
         damaged = []
         for path in self.candidates():

@@ -25,11 +25,8 @@ PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, flo
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path`, whole or not at all.
 
-    It is serialised in memory first: on a full disk `torch.save` to a file fails with an error that does not
-    name the cause.
-
-    Raises:
-        TypeError: If `load` would refuse the file; names the entry.
+    It is serialised in memory first: on a full disk `torch.save` to a file fails with an error that does not name the
+    cause. Raises TypeError if `load` would refuse the file; names the entry.
     """
     require_plain(state, "state")
     buffer = io.BytesIO()
@@ -40,8 +37,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 def require_plain(value: Any, name: str) -> None:
     """Refuse entries that are neither tensors nor plain values: a NumPy number makes a file that cannot be read again.
 
-    Raises:
-        TypeError: Names the entry.
+    Raises TypeError, which names the entry.
     """
     if type(value) in (Tensor, nn.Parameter):
         return
@@ -59,12 +55,9 @@ def require_plain(value: Any, name: str) -> None:
 def load(path: str | Path) -> dict[str, Any]:
     """Read a checkpoint of this project, of STS-Net, MARS, 3D-ResNets or Distil-2D-3D, onto the CPU.
 
-    Nothing in the file is executed, and all of it is compared with its checksums first. Files of torch before 1.6
-    have none, nor have safetensors files of others: that is said.
-
-    Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it is damaged, no checkpoint, or holds anything but tensors and plain values.
+    Nothing in the file is executed, and all of it is compared with its checksums first. Files of torch before 1.6 have
+    none, nor have safetensors files of others: that is said. Raises FileNotFoundError if there is no file; ValueError
+    if it is damaged, no checkpoint, or holds anything but tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():

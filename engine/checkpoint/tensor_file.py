@@ -31,16 +31,10 @@ WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put in
 
 
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:
-    """Write the network of a checkpoint and its description, whole or not at all.
+    """Write the network of a checkpoint, or bare weights, and its description to a ".safetensors", whole or not at all.
 
-    Args:
-        path: Ends in ".safetensors".
-        state: A checkpoint, or bare weights. What is left behind of one that does not describe itself is named, for
-            it tells whose it is.
-        source: Its name.
-
-    Raises:
-        ValueError: If the name ends otherwise, or as `plain_weights`.
+    What is left behind of a checkpoint that does not describe itself is named, for it tells whose it is. Raises
+    ValueError if the name ends otherwise, or as `plain_weights`.
     """
     if path.suffix != SUFFIX:
         raise ValueError(f"{path}: its name must end in {SUFFIX}, by which it is known when it is read")
@@ -61,8 +55,7 @@ def plain_name(name: str) -> str:
 def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
     """Return the weights of a checkpoint by their plain names: contiguous copies, no two with the same memory.
 
-    Raises:
-        ValueError: If there are none, or some that are not finite.
+    Raises ValueError if there are none, or some that are not finite.
     """
     weights = state.get("state_dict", state)
     if not isinstance(weights, Mapping) or not weights or not all(isinstance(w, Tensor) for w in weights.values()):
@@ -79,8 +72,7 @@ def plain_weights(state: Mapping[str, Any], source: str) -> dict[str, Tensor]:
 def read(path: Path) -> dict[str, Any]:
     """Read a safetensors file as a checkpoint: "state_dict", and the entries of the description.
 
-    Raises:
-        ValueError: If it is damaged or no safetensors file.
+    Raises ValueError if it is damaged or no safetensors file.
     """
     try:
         with safe_open(path, framework="pt") as file:

@@ -110,12 +110,7 @@ def question(names: Sequence[str]) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word.
-
-    Args:
-        name: Like "--lr", "lr" or "Batch-Size".
-        known: Like "--learning_rate", with or without dashes.
-    """
+    """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word."""
     plain = {bare(other): other for other in known}
     query = bare(name)
     if near := [plain[bare(alias)] for alias in ALIASES.get(query, ()) if bare(alias) in plain]:

@@ -21,12 +21,9 @@ LARGEST = 1 << 20  # bytes of a file of options; more is something else
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     """Parse `words`; the options of a `--config` file hold where the words do not set them.
 
-    Returns:
-        The options, and `given`, the names of those that were set in either place, also to their default.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no mapping of options, names one that does not exist, or gives it a wrong value.
+    Returns the options, and `given`, the names of those that were set in either place, also to their default. Raises
+    FileNotFoundError if there is no such file; ValueError if the file is no mapping of options, names one that does not
+    exist, or gives it a wrong value.
     """
     opt = parser.parse_args(words)
     typed = given_options(parser, words)
@@ -48,13 +45,10 @@ def given_options(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
 def read_options(parser: ArgumentParser, path: Path) -> dict[str, Any]:
     """Read the options that a YAML file sets.
 
-    A value is read as the word that it would be on the command line, so `off` and `1e-5` need no quotes; flags
-    take true and false. An empty value and null leave an option that has no default as it is. Options of other scripts
-    are passed over: a file may serve a training and its test.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: Names file, line and option.
+    A value is read as the word that it would be on the command line, so `off` and `1e-5` need no quotes; flags take
+    true and false. An empty value and null leave an option that has no default as it is. Options of other scripts are
+    passed over: a file may serve a training and its test. Raises FileNotFoundError if there is no such file;
+    ValueError, which names file, line and option.
     """
     options: dict[str, Any] = {}
     for key, node in entries(path):
@@ -100,8 +94,7 @@ def entries(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
 def value_of(parser: ArgumentParser, action: Action, name: str, node: yaml.Node) -> Any:
     """Return the value that a node gives an option, None for none.
 
-    Raises:
-        ValueError: If it is none that the option can have.
+    Raises ValueError if it is none that the option can have.
     """
     if action.default == argparse.SUPPRESS:  # refused: the action says why
         action(parser, Namespace(), None, f"--{name}")
@@ -164,12 +157,7 @@ def shown(node: yaml.Node) -> str:
 
 
 def write_options(path: Path, options: Mapping[str, Any]) -> None:
-    """Write the options of a run so that `--config` reads the same ones; what was not set is left out.
-
-    Args:
-        path: YAML file, written whole or not at all.
-        options: As `vars(opt)`.
-    """
+    """Write `vars(opt)` of a run as YAML that `--config` reads, whole or not at all; what was not set is left out."""
     settings = {name: plain(value) for name, value in options.items() if name not in NOT_OPTIONS and value is not None}
     text = yaml.safe_dump(settings, allow_unicode=True, width=1000)
     write_text(path, text)

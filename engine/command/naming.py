@@ -11,28 +11,19 @@ LONGEST = 100  # characters of a file's name that streams may take: names of use
 
 
 class RunFiles(NamedTuple):
-    """Files that a run writes.
+    """Files that a run writes."""
 
-    Attributes:
-        checkpoint: Path with "{}" for the epoch.
-        best: The checkpoint of the best epoch.
-        train_log: Tab-separated log of training.
-        val_log: Tab-separated log of validation.
-        folder: metrics.jsonl, options and curves.
-    """
-
-    checkpoint: str
-    best: Path
-    train_log: Path
-    val_log: Path
-    folder: Path
+    checkpoint: str  # path with "{}" for the epoch
+    best: Path  # the checkpoint of the best epoch
+    train_log: Path  # tab-separated log of training
+    val_log: Path  # tab-separated log of validation
+    folder: Path  # metrics.jsonl, options and curves
 
 
 def checked_name(name: object) -> str:
     """Return a name of a run that can begin file names; refuse any other.
 
-    Raises:
-        ValueError: If it is none.
+    Raises ValueError if it is none.
     """
     text = str(name)
     if not NAME.fullmatch(text) or len(text.encode()) > LONGEST:
@@ -130,14 +121,9 @@ def fused_test_file(opt: Namespace, streams: str) -> Path:
 
 
 def file_of_test(folder: Path, run_name: object, published: str, subset: str, streams: str = "") -> Path:
-    """Name a result file.
+    """Name a result file in a folder: by the name of the run and the streams, or as published without one.
 
-    Args:
-        folder: Where it lies.
-        run_name: The name of the run, with which it begins; None if it has none.
-        published: What it is called without one.
-        subset: Whose videos it has; "test", the test list's, needs no mention.
-        streams: Comes after the name of the run.
+    The subset is the one whose videos it has; "test", the test list's, needs no mention.
     """
     name = published if run_name is None else f"{checked_name(run_name)}{streams}"
     return folder / f"test_{name}{'' if subset == 'test' else f'_{subset}'}.txt"

@@ -14,11 +14,7 @@ ECHO = 2.0  # seconds
 
 
 class StoppedError(Exception):
-    """A run that stopped because it was asked to; what it did is saved.
-
-    Args:
-        number: Of the signal.
-    """
+    """A run that stopped because a signal of this number asked it to; what it did is saved."""
 
     def __init__(self, number: int, saved: str) -> None:
         super().__init__(f"stopped by {signal.Signals(number).name}; {saved} is where --resume auto goes on")

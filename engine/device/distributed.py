@@ -13,16 +13,10 @@ cpu_groups: list[Any] = []  # the one that talks through the CPU: asking every s
 
 
 def start(device: torch.device) -> torch.device:
-    """Join the other processes if torchrun started this one.
+    """Join the other processes if torchrun started this one; return the device of this process.
 
-    Args:
-        device: What the run asked for; of several GPUs each process on a machine takes its own.
-
-    Returns:
-        The device of this process.
-
-    Raises:
-        ValueError: If there are fewer GPUs here than processes.
+    Of several GPUs each process on a machine takes its own. Raises ValueError if there are fewer GPUs here than
+    processes.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ and "LOCAL_RANK" not in os.environ:
         return device

@@ -11,14 +11,8 @@ def resolve(device: torch.device, amp: str) -> str:
 
     "auto" is bf16 on a GPU whose cores multiply it and off elsewhere. A processor with AVX512-BF16 or AMX gains as much
     (2.5 times with ResNeXt-101, nothing with a tiny network), but its scores would no longer be those of other
-    processors to the sixth digit whatever the batch; so there it has to be asked for.
-
-    Args:
-        device: Where the network runs.
-        amp: One of `AMP`.
-
-    Raises:
-        ValueError: If the device cannot do what is asked for.
+    processors to the sixth digit whatever the batch; so there it has to be asked for. Raises ValueError if the device
+    cannot do what is asked for.
     """
     if amp not in AMP:
         raise ValueError(f"--amp {amp}: choose one of {', '.join(AMP)}")

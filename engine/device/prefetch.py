@@ -50,12 +50,8 @@ class LoaderToFinish(Protocol):
 class Feed:
     """The batches of a loader, on a device, and the time that the loop waited for them.
 
-    To a GPU a batch is copied, and there finished, while the step before it runs, on a stream of its own. "seconds" is
-    kept here.
-
-    Args:
-        loader: Batches, whose "seconds" (N, 3), if any, say what reading each clip took by `STEPS`.
-        device: Where they go.
+    To a GPU a batch is copied, and there finished, while the step before it runs, on a stream of its own. Their
+    "seconds", (N, 3), if any, which say what reading each clip took by `STEPS`, are kept here.
     """
 
     def __init__(self, loader: Iterable[Batch], device: torch.device) -> None:

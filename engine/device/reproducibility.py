@@ -14,11 +14,7 @@ from .precision import round_float32
 def choose_device(device: str = "auto") -> torch.device:
     """Return a device that is here, made the current one, with denormal numbers flushed to zero.
 
-    Args:
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-
-    Raises:
-        ValueError: If it does not exist here.
+    "auto" is a GPU if there is one, others are "cpu", "cuda", "cuda:N". Raises ValueError if it does not exist here.
     """
     torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
     if device == "auto":
@@ -37,15 +33,9 @@ def choose_device(device: str = "auto") -> torch.device:
 def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
-    A GPU computes in float32 until `--amp` says otherwise.
-
-    Args:
-        seed: >= 0; None leaves the generators as they are.
-        device: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:N".
-        deterministic: Whether GPUs, too, are to give the same bits in every run; CPUs do anyway.
-
-    Raises:
-        ValueError: If the device does not exist here.
+    A GPU computes in float32 until `--amp` says otherwise. A `seed` of None leaves the generators as they are;
+    `deterministic` GPUs give the same bits in every run, as CPUs do anyway. Raises ValueError if the device, see
+    `choose_device`, does not exist here.
     """
     chosen = choose_device(device)
     chosen = start(chosen)

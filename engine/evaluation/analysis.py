@@ -86,14 +86,8 @@ def class_hits(predicted: Tensor, label: Tensor, num_classes: int) -> ClassHits:
 def clip_metrics(top1: Tensor, top5: Tensor, clips: Tensor, label: Tensor) -> dict[str, float]:
     """Compute accuracies over clips, each of which counts once, whichever video it is of.
 
-    Args:
-        top1: Clips of each video whose highest logit is the label's, shape (N,).
-        top5: Those that have the label among their five highest, shape (N,).
-        clips: Clips of each video, shape (N,).
-        label: Class indices, shape (N,).
-
-    Returns:
-        "top1", "top5" and "mean_class", the mean over the classes that occur of their accuracies; in [0, 1].
+    All are by video, (N,): its clips, those of them with the label highest and among the five highest, and its label.
+    Returns "top1", "top5" and "mean_class", the mean over the classes that occur of their accuracies; in [0, 1].
     """
     right, total = (torch.bincount(label, part.double()) for part in (top1, clips))
     present = total > 0
@@ -151,10 +145,8 @@ def class_outcomes(right: Tensor, label: Tensor, num_classes: int) -> ClassOutco
 def reliability(probability: Tensor, label: Tensor, bins: int = BINS) -> Reliability:
     """Compute how often predictions of some confidence are right (Guo et al., ICML 2017, eqs. 2, 3 and 5).
 
-    Args:
-        probability: Shape (N, K), in [0, 1].
-        label: Class indices, shape (N,).
-        bins: Number of bins of equal width; bin m holds confidences in ((m - 1) / bins, m / bins].
+    Probabilities are (N, K), labels (N,). Bins are of equal width; bin m holds confidences in ((m - 1) / bins, m /
+    bins].
     """
     confidence, predicted = probability.double().max(1)
     place = ((confidence * bins).ceil().long() - 1).clamp(0, bins - 1)

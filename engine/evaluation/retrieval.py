@@ -22,21 +22,13 @@ BLOCK = 2**24  # similarities in memory at a time, 64 MiB
 
 @dataclass(frozen=True)
 class VideoFeatures:
-    """Features of N videos of K classes; saved as .npz.
+    """Features of N videos of K classes; saved as .npz."""
 
-    Attributes:
-        video: N names, as the annotation has them.
-        label: Class indices, (N,) int64.
-        class_names: K names.
-        features: Mean over the clips of each video, (N, C) float32.
-        about: What they are of: as `Scores.about`, and "feature".
-    """
-
-    video: list[str]
-    label: Tensor
-    class_names: list[str]
-    features: Tensor
-    about: dict[str, Any] = field(default_factory=dict)
+    video: list[str]  # N names, as the annotation has them
+    label: Tensor  # class indices, (N,) int64
+    class_names: list[str]  # K names
+    features: Tensor  # mean over the clips of each video, (N, C) float32
+    about: dict[str, Any] = field(default_factory=dict)  # what they are of: as `Scores.about`, and "feature"
 
     def save(self, path: Path) -> None:
         """Write them, whole or not at all."""
@@ -53,9 +45,7 @@ class VideoFeatures:
 def load_features(path: Path) -> VideoFeatures:
     """Read features; nothing in the file is executed.
 
-    Raises:
-        FileNotFoundError: If there is no file.
-        ValueError: If it is damaged, or holds something else.
+    Raises FileNotFoundError if there is no file; ValueError if it is damaged, or holds something else.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of features")
@@ -78,31 +68,21 @@ def load_features(path: Path) -> VideoFeatures:
 
 
 def nearest(queries: Tensor, gallery: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Find the features of a gallery that point in the most similar directions to those of queries.
+    """Find the features of a gallery (G, C) that point in the most similar directions to those of queries (Q, C).
 
-    Memory does not grow with the product of both: similarities are computed in blocks of `BLOCK`.
-
-    Args:
-        queries: Shape (Q, C).
-        gallery: Shape (G, C).
-        count: Neighbours of each query; all of a smaller gallery.
-
-    Returns:
-        Cosines (Q, count), the largest first, and positions in the gallery (Q, count) int64.
+    Memory does not grow with the product of both: similarities are computed in blocks of `BLOCK`. Returns cosines (Q,
+    count), the largest first, and positions in the gallery, int64; `count` is at most G.
     """
     directions, count = F.normalize(gallery.float(), dim=1).T, min(count, len(gallery))
     rows = max(1, BLOCK // len(gallery))
-    found = [(F.normalize(block.float(), dim=1) @ directions).topk(count, dim=1) for block in queries.split(rows)]
-    return torch.cat([block.values for block in found]), torch.cat([block.indices for block in found])
+    best = [(F.normalize(block.float(), dim=1) @ directions).topk(count, dim=1) for block in queries.split(rows)]
+    return torch.cat([block.values for block in best]), torch.cat([block.indices for block in best])
 
 
 def retrieval_hits(label: Tensor, neighbours: Tensor, ranks: Sequence[int]) -> dict[int, int]:
-    """Count the queries that have a neighbour of their class among the nearest k, for each k of `ranks`.
+    """Count the queries (Q,) that have their class among the labels of the nearest k neighbours, for each k of `ranks`.
 
-    Args:
-        label: Of the queries, (Q,).
-        neighbours: Labels of their neighbours, the nearest first, (Q, count).
-        ranks: Each >= 1; beyond `count` all neighbours are looked at.
+    Neighbours are (Q, count), the nearest first; beyond `count` all are looked at.
     """
     right = neighbours == label[:, None]
     return {k: int(right[:, :k].any(1).sum()) for k in ranks}

@@ -29,13 +29,8 @@ class VideoScores(NamedTuple):
 class ScoreAccumulator:
     """Sums over the clips of every video.
 
-    Args:
-        clip_counts: Clips that each video has.
-        networks: Number of networks.
-        num_classes: Their outputs.
-        device: Where they are.
-        activation: Takes the logits (B, K) of clips, where scores are wanted that are activated before the mean.
-        fuse: Makes scores (B, K) of the logits (S, B, K) of clips, where it is counted how often these are right.
+    `activation` takes the logits (B, K) of clips, where scores are wanted that are activated before the mean; `fuse`
+    makes scores (B, K) of the logits (S, B, K) of clips, where it is counted how often these are right.
     """
 
     def __init__(

@@ -13,21 +13,12 @@ DRAWS = 4_000_000  # video indices held at once; bounds memory for any number of
 
 
 def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> Tensor:
-    """Compute means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979).
+    """Compute means over bootstrap samples of the videos (Efron, Annals of Statistics, 1979): (R, S), float64.
 
-    Every resample draws N videos with replacement, the same for all systems: differences of columns are paired. A seed
-    and an N give the same resamples whatever is measured on them; scipy's bootstrap would give other ones.
-
-    Args:
-        values: One number per system and video, shape (S, N); of top-1 accuracy 1 where the system is right, else 0.
-        resamples: Number R of bootstrap samples.
-        seed: Of the draws.
-
-    Returns:
-        Shape (R, S), float64.
-
-    Raises:
-        ValueError: If there is no video or no resample.
+    Values are one number per system and video, (S, N); of top-1 accuracy 1 where the system is right, else 0. Each of R
+    resamples draws N videos with replacement, the same for all systems: differences of columns are paired. A seed and
+    an N give the same resamples whatever is measured on them; scipy's bootstrap would give other ones. Raises
+    ValueError if there is no video or no resample.
     """
     videos = values.shape[1]
     if not videos or resamples < 1:
@@ -36,9 +27,9 @@ def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> T
     columns = values.double().T.contiguous()
     means = []
     for rows in torch.arange(resamples).split(max(1, DRAWS // videos)):
-        drawn = torch.randint(videos, (len(rows), videos), generator=generator)
-        drawn += torch.arange(len(rows))[:, None] * videos
-        times = torch.bincount(drawn.view(-1), minlength=len(rows) * videos).view(len(rows), videos)
+        indices = torch.randint(videos, (len(rows), videos), generator=generator)
+        indices += torch.arange(len(rows))[:, None] * videos
+        times = torch.bincount(indices.view(-1), minlength=len(rows) * videos).view(len(rows), videos)
         means.append(times.double() @ columns / videos)
     return torch.cat(means)
 
@@ -47,13 +38,8 @@ def percentile_interval(means: Tensor, level: float = 0.95) -> Tensor:
     """Compute bootstrap percentile intervals (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13).
 
     Means are as from `resampled_means`, or differences of its columns, (R, S); `level` is the coverage, in (0, 1).
-
-    Returns:
-        Lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the
-        bootstrap cannot tell how sure 100 % of few videos is.
-
-    Raises:
-        ValueError: If the level is not in (0, 1).
+    Returns lower and upper ends, shape (S, 2), float64. Where all videos have the same value both are that value: the
+    bootstrap cannot tell how sure 100 % of few videos is. Raises ValueError if the level is not in (0, 1).
     """
     if not 0 < level < 1:
         raise ValueError(f"an interval of level {level}: between 0 and 1, such as 0.95")

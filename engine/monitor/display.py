@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -33,18 +32,9 @@ log = logging.getLogger(__name__)
 class Display:
     """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
-        with Display(feed, "epoch 3/90", averages) as batches:
-            for batch in batches: ...
-
-    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere.
-
-    Args:
-        feed: Batches, whose clips are counted.
-        label: What is gone through.
-        averages: Means to show: "loss", "acc" and terms "loss_*", of this process alone.
-        first: Batches that are done already and that `feed` leaves out.
-        pace: Of the whole run; told of every batch.
-        kind: Which of the pace's batches these are, "train" or "val".
+    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere. `averages`
+    has the means to show, "loss", "acc" and terms "loss_*", of this process alone; `first` batches are done already,
+    which `feed` leaves out; the `pace` of the whole run is told of every batch, as of a `kind`.
     """
 
     def __init__(
@@ -81,9 +71,7 @@ class Display:
         self.bar = self.stack.enter_context(bar)
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.last = time.perf_counter()
         self.stack.close()
         if error is None and self.main and (advice := self.feed.advice()):
@@ -165,9 +153,7 @@ def local_means(averages: Averages) -> dict[str, float]:
 def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, Any]:
     """Return a row of speed.jsonl: the numbers that differ between two runs of one seed.
 
-    Args:
-        metrics: Of an epoch; what `Display.speed` gave is taken out of them.
-        device: Where it ran.
+    What `Display.speed` gave is taken out of the metrics of an epoch on this device.
     """
     row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED)}
     return row | {"device": device_name(device), "ranks": world()}

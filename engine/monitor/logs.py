@@ -19,13 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class TsvLog:
-    """A log in the original's format: tab-separated, CRLF, a header, a row per epoch.
+    """A log in the original's format: tab-separated, CRLF, a header, a row per epoch, of metrics by column.
 
-    Args:
-        path: The file.
-        columns: Column -> metric. A metric that is not there is the sum of those it is a prefix of, so that
-            "loss_mse" covers "loss_mse_avgpool".
-        first_epoch: Rows of this epoch and later are dropped: the run starts there.
+    A metric that is not there is the sum of those it is a prefix of, so that "loss_mse" covers "loss_mse_avgpool". Rows
+    from `first_epoch` on are dropped: the run starts there.
     """
 
     def __init__(self, path: Path, columns: Mapping[str, str], first_epoch: int) -> None:
@@ -50,12 +47,7 @@ def total(metrics: Mapping[str, float], name: str) -> float:
 
 
 class JsonLog:
-    """metrics.jsonl: one JSON object per epoch, the record of the run.
-
-    Args:
-        path: The file.
-        first_epoch: Rows of this epoch and later are dropped.
-    """
+    """metrics.jsonl: one JSON object per epoch, the record of the run; rows from `first_epoch` on are dropped."""
 
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path
@@ -71,8 +63,7 @@ class JsonLog:
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """Read the rows of a JSON log, none if there is no such file.
 
-    Raises:
-        ValueError: If a line is none, but for a last one that was cut off, which is left out with a warning.
+    Raises ValueError if a line is none, but for a last one that was cut off, which is left out with a warning.
     """
     rows = []
     for line, text in enumerate(whole_lines(path), 1):
@@ -97,11 +88,7 @@ def whole_lines(path: Path) -> list[str]:
 
 
 def epoch_of(value: Any, path: Path, line: int) -> int:
-    """Return the epoch that a row begins with.
-
-    Raises:
-        ValueError: If it is no number.
-    """
+    """Return the epoch that a row begins with; raises ValueError if it is no number."""
     try:
         return int(value)
     except (TypeError, ValueError):
@@ -170,11 +157,7 @@ class Curves:
 
 
 def queue_is_served(writer: "SummaryWriter") -> None:
-    """Check that tensorboardX's thread still takes events from its queue.
-
-    Raises:
-        Full: If the thread has died.
-    """
+    """Check that tensorboardX's thread still takes events from its queue; raises Full if the thread has died."""
     events = writer.file_writer.event_writer
     if not events._worker.is_alive():
         raise Full("its writer thread has died, is the disk full?")

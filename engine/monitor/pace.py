@@ -12,15 +12,7 @@ FORWARD = 1 / 3  # of a training batch's time: a backward pass takes twice that 
 
 
 class Batches:
-    """Batches of one kind: those still to come in a run, and the time of one.
-
-    Args:
-        remaining: All that will be done.
-
-    Attributes:
-        seen: Batches done.
-        seconds: Mean time of one, 0 as long as none was timed.
-    """
+    """Batches of one kind, `remaining` in a run and `seen`; mean seconds of one, 0 as long as none was timed."""
 
     def __init__(self, remaining: int) -> None:
         self.remaining, self.seen, self.seconds = remaining, 0, 0.0
@@ -35,11 +27,8 @@ class Batches:
 class Pace:
     """Time of a run's batches, and from it that of the batches to come; checkpoints are not counted.
 
-    Args:
-        train: Training batches of an epoch, of this process.
-        val: Validation batches of an epoch, of this process.
-        epochs: Left to do, the one under way included.
-        first: Training batches of the one under way that are done already.
+    `train` and `val` are this process's batches of an epoch, `first` those of the epoch under way that are done, and
+    `epochs` are left to do, that one included.
     """
 
     def __init__(self, train: int, val: int, epochs: int, first: int = 0) -> None:

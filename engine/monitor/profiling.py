@@ -25,12 +25,8 @@ log = logging.getLogger(__name__)
 class Profile:
     """Profiler of some steps of training after a warm-up; writes a trace and names what took longest; for `with`.
 
-    Training goes on meanwhile, more slowly, and as before afterwards. With 0 steps it does nothing.
-
-    Args:
-        steps: How many.
-        device: Where they run.
-        folder: `trace.json.gz` is written here, for https://ui.perfetto.dev or chrome://tracing.
+    Training goes on meanwhile, more slowly, and as before afterwards. With 0 steps it does nothing. `trace.json.gz` in
+    the folder is for https://ui.perfetto.dev or chrome://tracing.
     """
 
     def __init__(self, steps: int, device: torch.device, folder: Path) -> None:

@@ -14,14 +14,7 @@ VAL_COLUMNS = {"epoch": "epoch", "loss": "loss", "acc": "acc"}
 
 
 class RunLogs:
-    """All logs of a run, cut back to where it starts.
-
-    Args:
-        files: Their names.
-        options: Of the run.
-        first: The epoch that it starts with; rows of it and later ones are dropped.
-        train_columns: Columns of the training log, see `TsvLog`.
-    """
+    """All logs of a run, cut back to its first epoch; rows of it and later ones are dropped."""
 
     def __init__(
         self, files: RunFiles, options: Mapping[str, Any], first: int, train_columns: Mapping[str, str]

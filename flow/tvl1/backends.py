@@ -87,11 +87,7 @@ def auto(preset: str, device: str | None, threads: int | None, parameters: Param
 
 
 class AutoTVL1:
-    """TV-L1 by the fastest backend for where the images are; see `build_flow`.
-
-    Attributes:
-        description: Of the solver for arrays and tensors on the CPU.
-    """
+    """TV-L1 by the fastest backend for where the images are, described by that of the CPU; see `build_flow`."""
 
     def __init__(self, preset: str, threads: int | None, parameters: Parameters) -> None:
         self.arguments = preset, threads, parameters

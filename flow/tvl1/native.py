@@ -5,13 +5,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from sts_common import cores
 from sts_common.native import reason_missing
 
-from ..pairs import grey_pair
+from ..pairs import CPU, solve
 from .build import KERNEL
 from .parameters import LIBRARY, TVL1
 
@@ -31,16 +32,10 @@ class Parameters(ctypes.Structure):
 class NativeTVL1:
     """TV-L1 of grey images on the CPU; see `build_flow` for shapes and units.
 
-    The same images give the same bytes, whatever the threads. Another code path rounds differently, which a pyramid
-    amplifies where the flow is ambiguous: 0.01 pixels in the mean.
-
-    Args:
-        parameters: Any but `gamma`.
-        isa: Code path, one of `ISAS`.
-        threads: Pairs of a batch that are solved at a time; None takes all cores. A single pair uses one.
-
-    Raises:
-        ValueError: A code path that this processor lacks, gamma, or a kernel that cannot be had.
+    The same images give the same bytes, whatever the threads: pairs of a batch that are solved at a time, None for all
+    cores. Another code path, of `ISAS`, rounds differently, which a pyramid amplifies where the flow is ambiguous: 0.01
+    pixels in the mean. Raises ValueError for a code path that this processor lacks, gamma, or a kernel that cannot be
+    had.
     """
 
     def __init__(self, parameters: TVL1, isa: str = "auto", threads: int | None = None) -> None:
@@ -56,24 +51,19 @@ class NativeTVL1:
         self.values = {name: values[name] for name in REALS + COUNTS}
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
-        (first, second), back = grey_pair(previous, following)
-        flow = np.empty((*first.shape, 2), np.float32)
-        height, width = first.shape[-2:]
-        code = load().tvl1_flow(
-            ctypes.byref(Parameters(**self.values)),
-            first.ctypes.data,
-            second.ctypes.data,
-            flow.ctypes.data,
-            first.size // (height * width),
-            height,
-            width,
-            self.threads,
-            ISAS.index(self.isa),
-        )
+        return solve(previous, following, CPU, self.find)
+
+    def find(self, previous: Tensor, following: Tensor) -> Tensor:
+        """Compute flow (N, H, W, 2) of uint8 (N, H, W)."""
+        first, second = (images.cpu().contiguous() for images in (previous, following))
+        flow = torch.empty((*first.shape, 2))
+        addresses = (images.data_ptr() for images in (first, second, flow))
+        parameters, isa = ctypes.byref(Parameters(**self.values)), ISAS.index(self.isa)
+        code = load().tvl1_flow(parameters, *addresses, *first.shape, self.threads, isa)
         if code:
             reason = load().tvl1_message(code).decode()
-            raise ValueError(f"tvl1 refuses {first.shape[-1]}x{first.shape[-2]} images: {reason}")
-        return back(flow)
+            raise ValueError(f"tvl1 refuses {first.shape[2]}x{first.shape[1]} images: {reason}")
+        return flow
 
 
 def missing() -> str:
@@ -95,8 +85,7 @@ def isa_used() -> str:
 def library_path() -> Path:
     """Return the library in use: the installed one if it belongs to these sources, otherwise that of the cache.
 
-    Raises:
-        BuildError: It is neither there nor can it be compiled.
+    Raises BuildError if it is neither there nor can it be compiled.
     """
     return KERNEL.path()
 
@@ -105,8 +94,7 @@ def library_path() -> Path:
 def load() -> ctypes.CDLL:
     """Load the library, ready to be called; ctypes releases the GIL during calls.
 
-    Raises:
-        BuildError: There is none, or it does not load.
+    Raises BuildError if there is none, or it does not load.
     """
     library = KERNEL.load(library_path())
     pointer, int32 = ctypes.c_void_p, ctypes.c_int32

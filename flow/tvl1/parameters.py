@@ -31,35 +31,21 @@ PRESETS: dict[str, dict[str, float]] = {
 class TVL1:
     """Parameters of TV-L1; the defaults are OpenCV's, grey levels run from 0 to 255.
 
-    Attributes:
-        tau: Step of the dual ascent, > 0; stable up to 0.25.
-        lambda_: Weight of the data term, > 0: smaller is smoother.
-        theta: Coupling of the two subproblems, > 0.
-        scales: Most levels of the pyramid; it also ends before a side falls below 16 pixels.
-        scale_step: Size of a level over the next finer one, in (0, 1).
-        warps: Times that the second image is warped at each level.
-        epsilon: Root mean square change of the flow, in pixels of the level, at which a warp's iterations end;
-            0 runs all of them.
-        inner_iterations: Iterations between two median filters.
-        outer_iterations: Rounds of median filter and inner iterations in a warp, at most.
-        gamma: Weight of an illumination term; only OpenCV's own solver takes anything but 0.
-        median_filtering: Side of the median filter on the flow, 5 or 3; 1 is none.
-
-    Raises:
-        ValueError: A value outside these limits, or not a number.
+    Raises ValueError for a value outside these limits, or not a number.
     """
 
-    tau: float = 0.25
-    lambda_: float = 0.15
-    theta: float = 0.3
-    scales: int = 5
-    scale_step: float = 0.8
-    warps: int = 5
+    tau: float = 0.25  # step of the dual ascent, > 0; stable up to 0.25
+    lambda_: float = 0.15  # weight of the data term, > 0: smaller is smoother
+    theta: float = 0.3  # coupling of the two subproblems, > 0
+    scales: int = 5  # most levels of the pyramid; it also ends before a side falls below 16 pixels
+    scale_step: float = 0.8  # size of a level over the next finer one, in (0, 1)
+    warps: int = 5  # times that the second image is warped at each level
+    # Root mean square change of the flow, in pixels of the level, at which a warp's iterations end; 0 runs all of them.
     epsilon: float = 0.01
-    inner_iterations: int = 30
-    outer_iterations: int = 10
-    gamma: float = 0.0
-    median_filtering: int = 5
+    inner_iterations: int = 30  # iterations between two median filters
+    outer_iterations: int = 10  # rounds of median filter and inner iterations in a warp, at most
+    gamma: float = 0.0  # weight of an illumination term; only OpenCV's own solver takes anything but 0
+    median_filtering: int = 5  # side of the median filter on the flow, 5 or 3; 1 is none
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -102,8 +88,7 @@ class TVL1:
 def build_parameters(preset: str, parameters: dict[str, float]) -> TVL1:
     """Return the preset with some of its parameters replaced.
 
-    Raises:
-        ValueError: A parameter that does not exist or is out of range.
+    Raises ValueError for a parameter that does not exist or is out of range.
     """
     names = [field.name for field in fields(TVL1)]
     for name in parameters:

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from ..pairs import FlowSolver
+from ..pairs import FlowSolver, solve
 from .parameters import LIBRARY, TVL1
-from .tensors import coarse_to_fine, solve
+from .tensors import coarse_to_fine
 
 PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's planes of them take 1 GB, torch's several
 
@@ -17,21 +17,15 @@ PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's plane
 class TensorSolver(ABC):
     """TV-L1 of grey images on tensors; see `build_flow` for shapes and units.
 
-    Args:
-        parameters: With `gamma` 0.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-
-    Attributes:
-        default_device: Device where none is given.
-
-    Raises:
-        ValueError: gamma, or a device that is not there; when called, images that are none.
+    Arrays and tensors on the CPU are computed on `device`, by default the kind's; other tensors are computed where they
+    are. Raises ValueError for gamma, or a device that is not there; when called, for images that are none.
     """
 
     default_device: ClassVar[str]
 
     def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
-        check_gamma(parameters)
+        if parameters.gamma:  # tensors do not have the illumination term
+            raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
         self.parameters = parameters
         self.device = usable_device(device or self.default_device)
         self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
@@ -61,26 +55,9 @@ class TensorSolver(ABC):
 
 
 def pairs_at_once(solver: FlowSolver, height: int, width: int, pixels: int) -> int:
-    """Return how many pairs of a size a solver on a GPU is best given at a time.
-
-    Args:
-        solver: Any, built for that GPU.
-        height: Of the images.
-        width: Of the images.
-        pixels: That it may be given, about.
-    """
+    """Return how many pairs of a size a solver built for a GPU is best given at a time, about so many pixels."""
     most = -(-pixels // (height * width))
     return solver.at_once(height, width, most, solver.device) if isinstance(solver, TensorSolver) else most
-
-
-def check_gamma(parameters: TVL1) -> None:
-    """Refuse the illumination term, which tensors do not have.
-
-    Raises:
-        ValueError: `gamma` is not 0.
-    """
-    if parameters.gamma:
-        raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
 
 
 def usable_device(name: str) -> torch.device:

@@ -2,11 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,15 +40,10 @@ def blocks(parameters: TVL1, most: int) -> Iterator[tuple[bool, int]]:
 
 @cache
 def full_waves(tiles: Sequence[int], most: int, processors: int) -> int:
-    """Return how many pairs at a time keep a GPU's processors busiest, each of which runs one program at a time.
+    """Return how many pairs, up to `most`, keep a GPU's processors busiest, each of which runs one program at a time.
 
     Programs beyond a multiple of the processors let all others wait for them: of 33 pairs of 340x256 each takes a tenth
-    less of the time of 132 processors than of 35.
-
-    Args:
-        tiles: Programs of a pair at each level of the pyramid.
-        most: Pairs, >= 1; far fewer are not looked at.
-        processors: Of the GPU.
+    less of the time of 132 processors than of 35. `tiles` are the programs of a pair at each level of the pyramid.
     """
 
     def waves(pairs: int) -> float:
@@ -60,60 +52,8 @@ def full_waves(tiles: Sequence[int], most: int, processors: int) -> int:
     return min(range(most, max(most // 2, most - FEWER), -1), key=waves)
 
 
-def solve(
-    previous: ArrayLike | Tensor, following: ArrayLike | Tensor, device: torch.device, find: Callable[..., Tensor]
-) -> Any:
-    """Do what `build_flow` promises by a function of tensors.
-
-    Args:
-        previous: uint8 (H, W) or (N, H, W), array or tensor.
-        following: Likewise; of one size with `previous`.
-        device: Where arrays and tensors on the CPU are computed; other tensors are computed where they are.
-        find: uint8 (N, H, W) twice, on one device -> float32 (N, H, W, 2).
-
-    Returns:
-        The flow, of the kind and on the device of `previous`.
-
-    Raises:
-        ValueError: Anything but two equally large sets of grey images.
-    """
-    first, second = grey_tensor(previous), grey_tensor(following)
-    if first.shape != second.shape:
-        raise ValueError(f"flow needs two images of one size, got {tuple(first.shape)} and {tuple(second.shape)}")
-    target = device if first.device.type == "cpu" else first.device
-    height, width = first.shape[-2:]
-    pairs = [move(images, target).reshape(-1, height, width) for images in (first, second)]
-    flow = find(*pairs).view(*first.shape, 2).to(first.device)
-    return flow if isinstance(previous, Tensor) else flow.numpy()
-
-
-def grey_tensor(images: ArrayLike | Tensor) -> Tensor:
-    """Return `images` as a uint8 tensor (H, W) or (N, H, W) where they are; raise ValueError for anything else."""
-    array = images if isinstance(images, Tensor) else np.array(images, order="C")
-    if array.dtype not in (torch.uint8, np.uint8) or array.ndim not in (2, 3) or 0 in array.shape[-2:]:
-        raise ValueError(f"flow needs uint8 grey images (H, W) or (N, H, W), got {array.dtype} {tuple(array.shape)}")
-    return array if isinstance(array, Tensor) else torch.from_numpy(array)
-
-
-def move(images: Tensor, device: torch.device) -> Tensor:
-    """Move `images` to `device`; on the way to a GPU the CPU does not wait."""
-    if images.device.type == "cpu" and device.type == "cuda":
-        return images.pin_memory().to(device, non_blocking=True)
-    return images.to(device)
-
-
 def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine: Refine) -> Tensor:
-    """Compute flow on a pyramid, from the coarsest level to the images' own.
-
-    Args:
-        previous: uint8 (N, H, W).
-        following: The same, on the same device.
-        parameters: Of the pyramid.
-        refine: Solves one level.
-
-    Returns:
-        float32 (N, H, W, 2), pixels per frame.
-    """
+    """Compute flow (N, H, W, 2), pixels per frame, of uint8 (N, H, W) on a pyramid, each level solved by `refine`."""
     levels = [torch.stack((previous, following)).float()]  # each (2, N, H, W)
     sizes = parameters.pyramid(*previous.shape[1:])
     step = 1 / parameters.scale_step
@@ -129,14 +69,10 @@ def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine
 
 
 def resize(images: Tensor, size: tuple[int, int], steps: tuple[float, float]) -> Tensor:
-    """Resample (..., H, W) bilinearly, as OpenCV: pixel centres at half, edges repeated, no smoothing.
+    """Resample float32 (..., H, W) bilinearly, as OpenCV: pixel centres at half, edges repeated, no smoothing.
 
-    torch's own takes either the size or the step, and OpenCV's step is not the ratio of the sizes.
-
-    Args:
-        images: float32.
-        size: (height, width) of the result.
-        steps: Pixels of `images` per pixel of the result, down and to the right.
+    torch's own takes either the size or the step, and OpenCV's step, in pixels of `images` per pixel of the result,
+    down and to the right, is not the ratio of the sizes.
     """
     for axis, length, step in zip((-2, -1), size, steps, strict=True):
         low, high, weight = neighbours(images.shape[axis], length, step, images.device)
@@ -151,12 +87,6 @@ def neighbours(length: int, result: int, step: float, device: torch.device) -> t
 
     Kept, for they would be most of what a GPU is given. They come from the host, so that they are there for every
     stream: the first time that a GPU sees a size it is waited for. There are a few kilobytes for each length of a side.
-
-    Args:
-        length: Of the axis.
-        result: Of the resampled axis.
-        step: As in `resize`.
-        device: Where they are needed.
     """
     with torch.inference_mode(False):
         at = ((torch.arange(result, dtype=torch.float32) + 0.5) * step - 0.5).clamp_(0, length - 1)

@@ -59,14 +59,7 @@ class TorchTVL1(TensorSolver):
 
 
 def linearise(previous: Tensor, planes: Tensor, u: Tensor, parameters: TVL1) -> Data:
-    """Linearise the data term about the flow theta u.
-
-    Args:
-        previous: (N, 1, H, W).
-        planes: The following image and its gradient, of `with_margin`.
-        u: (N, 2, H, W).
-        parameters: For theta and lambda.
-    """
+    """Linearise the data term about the flow theta u, of u (N, 2, H, W) and the images of `with_margin`."""
     theta, (height, width) = parameters.theta, u.shape[2:]
     rows, columns = planes.shape[2:]
     # From edge to edge of the planes grid_sample counts from -1 to 1.
@@ -100,15 +93,8 @@ class Iterations:
 
     Rows of an image follow one another in HW, so that a neighbour is a shift by 1 or by the width. p is 0 where grad u
     has no neighbour, at the right in x and at the bottom in y, and therefore also what is left of and above an image.
-
-    Args:
-        u: Where to start from, (N, 2, HW), overwritten.
-        width: Of the images.
-        tau: Step of the ascent in p.
-
-    Attributes:
-        u: The current u.
-        state: All that changes from one iteration to the next; the third dimension from the end counts pairs.
+    `u`, (N, 2, HW), is where to start from and the current one; `state` is all that changes from one iteration to the
+    next, its third dimension from the end counts pairs.
     """
 
     def __init__(self, u: Tensor, width: int, tau: float) -> None:
@@ -124,7 +110,7 @@ class Iterations:
         rho, a, b = data
         u, p, gradient, norm, d, width = self.u, self.p, self.gradient, self.norm, self.d, self.width
         (u1, u2), (a1, a2) = u.split(1, 1), a.split(1, 1)
-        (px, py), (gx, gy), one = p, gradient, u.new_ones(())
+        (px, py), (gx, gy), unit = p, gradient, u.new_ones(())
         px_left, py_above = px[..., :-1], py[..., :-width]
         u_left, u_right, u_above, u_below = u[..., :-1], u[..., 1:], u[..., :-width], u[..., width:]
         gx_inner, gy_inner = gx[..., :-1], gy[..., :-width]
@@ -140,5 +126,5 @@ class Iterations:
             last_column.zero_()  # its right neighbour in HW is in the next row
             torch.mul(gx, gx, out=norm)
             norm.addcmul_(gy, gy).sqrt_()
-            torch.add(one, norm, alpha=self.tau, out=norm)
+            torch.add(unit, norm, alpha=self.tau, out=norm)
             p.add_(gradient, alpha=self.tau).div_(norm)

@@ -29,7 +29,7 @@ from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
 from .s3d import S3D
 from .s3d_resnet import S3DResNet
-from .study import network_named
+from .study import is_of_tsm, network_named
 from .timm_networks import PREFIX as TIMM
 from .timm_networks import timm_spec
 from .torchvision_kinds import PREFIX as TORCHVISION
@@ -172,14 +172,18 @@ def options_in(arch: str) -> dict[str, Any]:
 
 
 def arch_in(checkpoint: Mapping[str, Any], source: str = "") -> str:
-    """Return the name of the network that a checkpoint states, else that its file has if it is one of IBM's study.
+    """Return the name of the network that a checkpoint states, else that its file has if it is one of `network_named`.
+
+    Files of TSM's say more by their names than by their content.
 
     Args:
         checkpoint: Its content.
         source: Name of its file.
     """
     name = Path(source).name
-    return str(checkpoint["arch"]) if "arch" in checkpoint else name if network_named(name) else ""
+    if "arch" in checkpoint and not is_of_tsm(name):
+        return str(checkpoint["arch"])
+    return name if network_named(name) else ""
 
 
 def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class GoogLeNet(ImageNetwork):
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
         stage: (*units, *(TAMS[unit] for unit in units)) for stage, units in STAGES.items()
     }
-    first_conv, classifier = "conv1.conv", "fc"
+    first_conv, classifier, least_side = "conv1.conv", "fc", 15
 
     def __init__(
         self,

@@ -51,9 +51,11 @@ class ImageNetwork(Backbone):
 
     Attributes:
         temporal_pools: Stages before which the time steps of a clip are pooled, each to half as many, rounded up.
+        least_side: Height and width of the smallest images of which its poolings leave something.
     """
 
     kernel_dims: ClassVar = 2
+    least_side: ClassVar[int] = 1
     temporal_pools: Collection[str] = ()
 
     def pool_time(self, stages: Collection[str], method: str) -> None:
@@ -69,6 +71,10 @@ class ImageNetwork(Backbone):
         return any(part.startswith("tam") for part in name.split("."))
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
+        if (side := min(x.shape[3:])) < self.least_side:
+            raise ValueError(
+                f"--sample_size {side}: the poolings of the network leave nothing; take {self.least_side} or more"
+            )
         frames, features = x.shape[2], {}
         images = self.stem(merge_frames(x), frames)
         for stage in self.stages:

@@ -1,6 +1,6 @@
 """2D ResNets (He et al., CVPR 2016), of torchvision's blocks and with its names; with TAM or TSM if asked for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from .images import ImageNetwork, blending_in, check_dropout, mixed
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 BASIC = (18, 34)  # depths without bottlenecks
+TSM = "tsm"  # the dialect of https://github.com/mit-han-lab/temporal-shift-module where channels are shifted
+WRAPPED = ".conv1.net."  # and how it calls the convolutions before which they are
 
 
 class ResNet2d(ImageNetwork):
@@ -30,6 +32,7 @@ class ResNet2d(ImageNetwork):
         blend_full: Whether TAM's convolutions see all channels, and not each its own.
         temporal_stride: Whether time steps are pooled before each stage but the first.
         pooling: Of these: "max" or "avg".
+        mix_every: Blocks of a stage from one that sees other frames to the next; 2 with 101 layers in published TSM.
 
     Raises:
         ValueError: If the depth does not exist, the width leaves no channel, or another value cannot be.
@@ -40,8 +43,13 @@ class ResNet2d(ImageNetwork):
     dialects: ClassVar = {
         "two-stream-pytorch": {"fc_action.": "fc."},
         "jeffreyhuang1": {"conv1_custom.": "conv1.", "fc_custom.": "fc."},
+        "tsn": {"new_fc.": "fc.", "base_model.classifier.": "fc.", "base_model.": ""},
     }
-    dialect_arguments: ClassVar = {"jeffreyhuang1": {"flow_order": "rotated"}}
+    dialect_arguments: ClassVar = {
+        "jeffreyhuang1": {"flow_order": "rotated"},
+        TSM: {"temporal": "tsm"},
+        f"{TSM} 2": {"temporal": "tsm", "mix_every": 2},
+    }
 
     def __init__(
         self,
@@ -57,6 +65,7 @@ class ResNet2d(ImageNetwork):
         blend_full: bool = False,
         temporal_stride: bool = False,
         pooling: str = "max",
+        mix_every: int = 1,
     ) -> None:
         from torchvision.models.resnet import BasicBlock, Bottleneck  # a second that other networks need not wait
 
@@ -67,7 +76,7 @@ class ResNet2d(ImageNetwork):
         if planes[0] < 1:
             raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
         block = BasicBlock if depth in BASIC else Bottleneck
-        mixing = Mixing(temporal, blend_frames, blend_method, blend_full).check("none", "tam", "tsm")
+        mixing = Mixing(temporal, blend_frames, blend_method, blend_full, mix_every).check("none", "tam", "tsm")
         self.conv1 = nn.Conv2d(in_channels, planes[0], 7, 2, 3, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(planes[0]), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -75,8 +84,7 @@ class ResNet2d(ImageNetwork):
         channels = planes[0]
         for stage, count, wide in zip(STAGES, DEPTHS[depth], planes, strict=True):
             blocks = make_stage(block, channels, wide, count, 1 if stage == "layer1" else 2)
-            mixes = mixing.kind != "none"
-            setattr(self, stage, nn.Sequential(*(MixedBlock(x, mixing) for x in blocks)) if mixes else blocks)
+            setattr(self, stage, nn.Sequential(*mixed_blocks(blocks, mixing)))
             channels = self.feature_channels[stage] = wide * block.expansion
         self.feature_channels[POOLED] = channels
         self.dropout = nn.Dropout(check_dropout(dropout))
@@ -97,6 +105,14 @@ class ResNet2d(ImageNetwork):
 
     def head(self, images: Tensor) -> Tensor:
         return self.dropout(images.mean((2, 3)))
+
+    @classmethod
+    def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
+        dialect, own = super().read_dialect({name.replace(WRAPPED, ".conv1."): x for name, x in weights.items()})
+        shifting = {name.partition(WRAPPED)[0].rpartition(".")[2] for name in weights if WRAPPED in name}
+        if dialect == "tsn" and shifting:
+            dialect = TSM if "1" in shifting else f"{TSM} 2"
+        return dialect, own
 
     @classmethod
     def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
@@ -151,7 +167,13 @@ class MixedBlock(nn.Module):
         return self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(images))
 
 
-def make_stage(block: Any, in_channels: int, planes: int, count: int, stride: int) -> nn.Sequential:
+def mixed_blocks(blocks: Iterable[nn.Module], mixing: Mixing) -> Iterator[nn.Module]:
+    """Yield residual blocks of torchvision's, those that see other frames as `MixedBlock`."""
+    for i, block in enumerate(blocks):
+        yield block if mixing.kind == "none" or i % mixing.every else MixedBlock(block, mixing)
+
+
+def make_stage(block: Any, in_channels: int, planes: int, count: int, stride: int) -> list[nn.Module]:
     """Build residual blocks of torchvision's, the first of which has the stride.
 
     Args:
@@ -167,4 +189,4 @@ def make_stage(block: Any, in_channels: int, planes: int, count: int, stride: in
             nn.Conv2d(in_channels, out_channels, 1, stride, bias=False), nn.BatchNorm2d(out_channels)
         )
     first = block(in_channels, planes, stride, downsample)
-    return nn.Sequential(first, *(block(out_channels, planes) for _ in range(count - 1)))
+    return [first, *(block(out_channels, planes) for _ in range(count - 1))]

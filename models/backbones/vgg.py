@@ -32,7 +32,7 @@ class VGG(ImageNetwork):
     """
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = dict.fromkeys(STAGES, ())  # see `stage_of`
-    first_conv, classifier = "features.0", "fc.6"
+    first_conv, classifier, least_side = "features.0", "fc.6", 32
     dialects: ClassVar = {
         "torchvision": {"classifier.": "fc."},
         "two-stream-pytorch": {"classifier.": "fc.", "fc_action.": "fc.6."},

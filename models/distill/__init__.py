@@ -158,7 +158,7 @@ def build_distillers(
     rare = parse_loss_args(opt.loss_args, {loss: spec for loss, spec in DISTILLERS.items() if loss in used})
     sides = (student, opt.sample_size), (teacher, size or opt.sample_size)
     shapes = [output_shapes(network, (network.in_channels, opt.sample_duration, s, s)) for network, s in sides]
-    levels = reviewed(opt.review_layers, student.feature_channels)
+    levels = reviewed(opt.review_layers, *(network.feature_channels for network in (student, teacher)))
     frozen = [level for level in levels if student.stage_of(level) < begin_index]
     if frozen and "review" in dict(chosen):
         log.warning(

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_levels, check_weight, stages_of
+from .distiller import Distiller, at_least_float32, check_weight, counterpart, say_unpaired, stages_of
 from .shapes import OutputShapes
 
 
@@ -18,7 +18,7 @@ class AttentionTransfer(Distiller):
 
     Args:
         student: Of the network that learns.
-        teacher: Of the other; each stage has its `counterpart`, with any number of channels.
+        teacher: Of the other; stages are compared with their `counterpart`, of any number of channels.
         weight: Factor on every term, >= 0.
         warmup_epochs: As in `Distiller`.
     """
@@ -28,8 +28,10 @@ class AttentionTransfer(Distiller):
     def __init__(
         self, student: OutputShapes, teacher: OutputShapes, *, weight: float = 1000.0, warmup_epochs: int = 0
     ) -> None:
-        stages = stages_of(student.features)
-        super().__init__(warmup_epochs, check_levels("--distill at:", stages, student.features, teacher.features))
+        ours, theirs = student.features, teacher.features
+        pairs = {stage: counterpart(stage, ours, theirs) for stage in stages_of(ours)}
+        super().__init__(warmup_epochs, {stage: other for stage, other in pairs.items() if other})
+        say_unpaired("at", pairs, self.compared)
         self.weight = check_weight("--loss_args at.weight", weight)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:

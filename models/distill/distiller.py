@@ -1,5 +1,6 @@
 """Base class of all distillation losses, which says what a loss needs, and the checks that they share."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 
 import torch
@@ -11,6 +12,8 @@ from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 from .own_optimizer import OptimizerSettings
 from .schedule import Schedule
+
+log = logging.getLogger(__name__)
 
 NORMS = ("none", "variance")
 LEVELS = (*next(iter(MODELS.values())).build.stages, POOLED)  # of the network that is the default
@@ -145,19 +148,36 @@ def stages_of(features: Iterable[str]) -> list[str]:
     return [name for name in features if name != POOLED and not name.endswith(PREACT)]
 
 
-def reviewed(levels: Sequence[str], features: Iterable[str]) -> list[str]:
-    """Return the levels to review: those of the network in place of the default network's, which are the default."""
-    return list(levels) if levels and tuple(levels) != LEVELS else [*stages_of(features), POOLED]
+def reviewed(levels: Sequence[str], features: Iterable[str], teacher: Iterable[str] | None = None) -> list[str]:
+    """Return the levels to review.
+
+    Args:
+        levels: That are asked for; none, or those of the default network, are all of the network: its stages and the
+            pooled vector.
+        features: Of the network.
+        teacher: Features of its teacher; of all levels those are left that have a `counterpart` there.
+    """
+    if levels and tuple(levels) != LEVELS:
+        return list(levels)
+    every = [*stages_of(features), POOLED]
+    return every if teacher is None else [level for level in every if counterpart(level, features, teacher)]
+
+
+def say_unpaired(loss: str, levels: Iterable[str], compared: Iterable[str]) -> None:
+    """Log the levels of a student that a loss leaves out, as the teacher has fewer stages."""
+    if left_out := [level for level in levels if level not in compared]:
+        log.info("%s: leaves out %s of the student, for the teacher has fewer stages", loss, ", ".join(left_out))
 
 
 def counterpart(level: str, student: Iterable[str], teacher: Iterable[str]) -> str:
-    """Return the teacher's feature for a student's: that of its name, else as far from the last stage; "" for none."""
+    """Return the teacher's feature for a student's: of the stage as far from the last one; "" if there is none.
+
+    Last stages are paired, as they are nearest to the classes, whatever the names and however many there are.
+    """
     theirs = list(teacher)
-    if level in theirs:
-        return level
     stage, end = level.removesuffix(PREACT), PREACT if level.endswith(PREACT) else ""
     pairs = zip(reversed(stages_of(student)), reversed(stages_of(theirs)), strict=False)
-    name = dict(pairs).get(stage, "") + end
+    name = POOLED if level == POOLED else dict(pairs).get(stage, "") + end
     return name if name in theirs else ""
 
 

@@ -20,7 +20,16 @@ from torch import Tensor, nn
 from ..backbones.contract import POOLED, PREACT
 from ..backbones.output import Output
 from ..layers.pooling import grid_means
-from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, reviewed, spread
+from .distiller import (
+    Distiller,
+    at_least_float32,
+    check_levels,
+    check_norm,
+    check_weight,
+    reviewed,
+    say_unpaired,
+    spread,
+)
 from .shapes import OutputShapes
 
 GRIDS = (4, 2, 1)
@@ -97,7 +106,7 @@ class Review(Distiller):
     Args:
         student: Of the network that learns.
         teacher: Of the other.
-        levels: Features of the student to review; None is every stage and the pooled vector.
+        levels: Features of the student to review; None is every stage that has a counterpart, and the pooled vector.
         weight: Factor on every level, >= 0.
         mid_channels: Width of the fusion modules.
         time_kernel: Temporal size of their output convolution, 1 or 3.
@@ -120,8 +129,9 @@ class Review(Distiller):
         warmup_epochs: int = 0,
     ) -> None:
         ours, theirs = student.features, teacher.features
-        known = {level: ours[level] for level in reviewed((), ours)}
-        wanted = check_levels("--review_layers", reviewed(levels or (), ours), known, theirs)
+        chosen = reviewed(levels or (), ours, theirs)
+        say_unpaired("review", reviewed(levels or (), ours), chosen)
+        wanted = check_levels("--review_layers", chosen, reviewed((), ours), theirs)
         pairs = {level: wanted[level] for level in ours if level in wanted}  # forward order, each once
         super().__init__(
             warmup_epochs, {map_name(ours, level): map_name(theirs, other) for level, other in pairs.items()}

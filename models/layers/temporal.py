@@ -79,12 +79,14 @@ class Mixing(NamedTuple):
         frames: That TAM blends, >= 2.
         method: Of TAM, a key of `METHODS`.
         full: Whether TAM's convolutions see all channels.
+        every: Blocks of a stage of a ResNet from one that sees other frames to the next.
     """
 
     kind: str = "none"
     frames: int = 3
     method: str = "sum"
     full: bool = False
+    every: int = 1
 
     def check(self, *kinds: str) -> "Mixing":
         """Return this, if it is one of the kinds that a network has.
@@ -98,6 +100,8 @@ class Mixing(NamedTuple):
             raise ValueError(f"--model_args blend_frames={self.frames}: TAM blends at least two frames")
         if self.method not in METHODS:
             raise ValueError(f"--model_args blend_method={self.method}: choose one of {', '.join(METHODS)}")
+        if self.every < 1:
+            raise ValueError(f"--model_args mix_every={self.every}: must be >= 1")
         return self
 
     def layer(self, channels: int) -> nn.Module | None:

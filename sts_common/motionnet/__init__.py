@@ -3,7 +3,7 @@
 It is here because `flow` computes with it, and a network of `models` has it inside.
 """
 
-from .network import MotionNet, whole_flow
+from .network import MotionNet
 from .objective import MotionObjective
 
-__all__ = ["MotionNet", "MotionObjective", "whole_flow"]
+__all__ = ["MotionNet", "MotionObjective"]

@@ -44,14 +44,10 @@ class MotionNet(nn.Module):
             nn.init.normal_(cast(nn.Conv2d, head).weight, std=1e-3)
 
     def forward(self, clips: Tensor) -> list[Tensor]:
-        """Predict the flow of clips.
+        """Predict the flow of clips (N, 3, F, H, W), float, as the network was trained on.
 
-        Args:
-            clips: Shape (N, 3, F, H, W), float; the images as the network was trained on.
-
-        Returns:
-            Flow at the five scales, coarse to fine, each (N, F - 1, 2, H', W'): pixels of the clips' own size H and W,
-            x first, from each frame to the next.
+        Returns flow at the five scales, coarse to fine, each (N, F - 1, 2, H', W'): pixels of the clips' own size H and
+        W, x first, from each frame to the next.
         """
         x, skips = clips.transpose(1, 2).flatten(1, 2), []
         for block in self.encoder:

@@ -57,11 +57,11 @@ def test_a_sound_set_passes_and_its_manifest_says_what_is_there(own_hmdb51, caps
     assert not report.errors
     assert "6 videos listed; three frames of each stream decoded; all with --deep" in capsys.readouterr().out
     manifest = read_manifest(own_hmdb51 / "frames")
-    assert manifest.rows[VIDEO] == (None, FRAMES, FRAMES - 1, None)
+    assert manifest.located[VIDEO] == (str(own_hmdb51 / "frames" / VIDEO), {"rgb": FRAMES, "flow": FRAMES - 1}, None)
     lines = (own_hmdb51 / "frames" / "manifest.jsonl").read_text().splitlines()[1:]
     (facts,) = [facts for facts in map(json.loads, lines) if facts[0] == VIDEO]
     assert facts[:-1] == [VIDEO, None, FRAMES, FRAMES - 1, 1, 48, 40, None]
-    assert len(manifest.rows) == 6
+    assert manifest.videos == 6
     manifest.check(FrameFolders(own_hmdb51 / "frames"))
 
 
@@ -450,4 +450,4 @@ def test_a_video_that_kills_the_process_is_named_and_the_others_are_looked_at(ow
     report = run(own_hmdb51, "--n_workers", "2")
     assert kinds(report) == {"crash": 1}
     assert report.errors[0].path == VIDEO
-    assert len(read_manifest(own_hmdb51 / "frames").rows) == 5
+    assert len(read_manifest(own_hmdb51 / "frames").located) == 5

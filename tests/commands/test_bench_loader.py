@@ -9,8 +9,7 @@ from datasets.decoding.jpeg import native
 from engine.command import cli
 from opts import TRAIN
 from utils1 import bench_loader
-from workflows.measuring import loading as bench_loader_workflow
-from workflows.shared import page_cache
+from workflows.measuring import loading
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +28,7 @@ def row(speed, *, decode="exact", read=0.1, decoding=0.8, **changed):
 
 @pytest.mark.slow
 def test_every_setting_is_measured_and_the_given_one_is_first(tree, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(bench_loader_workflow, "default_workers", lambda: 1)
+    monkeypatch.setattr(loading, "default_workers", lambda: 1)
     report = bench_loader.main(parsed(tree, tmp_path, "--seconds", "0.02", "--json"))
     assert json.loads(capsys.readouterr().out) == report
     settings = report["settings"]
@@ -45,20 +44,14 @@ def test_every_setting_is_measured_and_the_given_one_is_first(tree, tmp_path, ca
 
 
 def test_counts_of_workers_double_up_to_the_cores(monkeypatch):
-    monkeypatch.setattr(bench_loader_workflow, "default_workers", lambda: 6)
-    tried = [
-        s["n_workers"]
-        for s in bench_loader_workflow.alternatives()
-        if s.get("loader") == "threads" and "decode" not in s
-    ]
+    monkeypatch.setattr(loading, "default_workers", lambda: 6)
+    tried = [s["n_workers"] for s in loading.alternatives() if s.get("loader") == "threads" and "decode" not in s]
     assert tried == [1, 2, 4, 6]
 
 
 def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        bench_loader_workflow, "alternatives", lambda: iter([{}, {"n_workers": 1, "loader": "threads"}])
-    )
-    monkeypatch.setattr(bench_loader_workflow, "forget", lambda folder: False)
+    monkeypatch.setattr(loading, "alternatives", lambda: iter([{}, {"n_workers": 1, "loader": "threads"}]))
+    monkeypatch.setattr(loading, "forget", lambda folder: False)
     monkeypatch.setattr(native, "missing", lambda: "no compiler")
     bench_loader.main(parsed(tree, tmp_path, "--seconds", "0.02"))
     lines = capsys.readouterr().out.splitlines()
@@ -83,7 +76,7 @@ def test_the_table_marks_the_given_options_and_ends_with_advice(tree, tmp_path, 
 def test_the_advice_follows_from_what_was_measured(rows, cold, told):
     if rows[-1]["decode"] == "fast":
         rows[-1]["changed"] = {"decode": "fast"}
-    assert told in bench_loader_workflow.advice(rows, cold, 0.1)
+    assert told in loading.advice(rows, cold, 0.1)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +102,11 @@ def test_every_form_of_a_video_has_its_files_forgotten(tmp_path):
     files = [folder / "a.jpg", folder / "flow" / "b.jpg", video, tmp_path / "pack[1].rgb", tmp_path / "pack[1].flow"]
     for file in [*files, tmp_path / "pack1.rgb"]:
         file.write_bytes(b"x")
-    assert sorted(f for place in (folder, video, packed) for f in page_cache.files_of(place)) == sorted(files)
-    if hasattr(page_cache.os, "posix_fadvise"):
-        assert all(page_cache.forget(place) for place in (folder, video, packed))
+    assert sorted(f for place in (folder, video, packed) for f in loading.files_of(place)) == sorted(files)
+    if hasattr(loading.os, "posix_fadvise"):
+        assert all(loading.forget(place) for place in (folder, video, packed))
 
 
 def test_where_the_system_cannot_be_asked_nothing_is_forgotten(tmp_path, monkeypatch):
-    monkeypatch.delattr(page_cache.os, "posix_fadvise", raising=False)
-    assert page_cache.forget(tmp_path) is False
+    monkeypatch.delattr(loading.os, "posix_fadvise", raising=False)
+    assert loading.forget(tmp_path) is False

@@ -15,7 +15,7 @@ from sts_common.workers import LEFT, SharedCounters
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
 from workflows.extracting.image_folder import ImageFolder
-from workflows.extracting.machine import Launch, Machine, parse_shard
+from workflows.extracting.machine import Machine, machine_part, parse_shard
 from workflows.extracting.shared_solvers import SharedSolver
 from workflows.extracting.tasks import Tasks
 
@@ -95,30 +95,31 @@ def test_a_shard_that_does_not_exist_is_refused(text, message):
         parse_shard(text)
 
 
-def launch(rank: int, world: int, local_rank: int, local_world: int) -> Launch:
+def launched(rank: int, world: int, local_rank: int, local_world: int) -> dict[str, str]:
     values = {"RANK": rank, "WORLD_SIZE": world, "LOCAL_RANK": local_rank, "LOCAL_WORLD_SIZE": local_world}
-    return Launch.from_environment({name: str(value) for name, value in values.items()})
+    return {name: str(value) for name, value in values.items()}
 
 
 def test_torchrun_gives_each_process_a_shard_a_gpu_and_its_part_of_the_cores(monkeypatch):
     monkeypatch.setattr("workflows.extracting.machine.cores", lambda: 12)
     gpus = ["cuda:0", "cuda:1"]
-    machines = [launch(rank, 4, rank % 2, 2).machine(None, (0, 1), gpus) for rank in range(4)]
+    machines = [machine_part(launched(rank, 4, rank % 2, 2), None, (0, 1), gpus) for rank in range(4)]
     assert [machine.shard for machine in machines] == [(0, 4), (1, 4), (2, 4), (3, 4)]
     assert [machine.devices for machine in machines] == [("cuda:0",), ("cuda:1",)] * 2
     assert {machine.cores for machine in machines} == {6}
-    alone = Launch.from_environment({"RANK": "1"}).machine(None, (1, 3), gpus)
+    alone = machine_part({"RANK": "1"}, None, (1, 3), gpus)
     assert alone == Machine(cores=12, devices=("cuda:0", "cuda:1"), shard=(1, 3))
 
 
 def test_a_shard_for_torchrun_is_cut_into_the_shards_of_its_processes():
-    cut = [launch(rank, 2, rank, 2).machine(1, (i, 3)).share(range(12)) for i in range(3) for rank in range(2)]
+    parts = [machine_part(launched(rank, 2, rank, 2), 1, (i, 3)) for i in range(3) for rank in range(2)]
+    cut = [part.share(range(12)) for part in parts]
     assert sorted(video for videos in cut for video in videos) == list(range(12))
     assert {len(videos) for videos in cut} == {2}
 
 
 def test_processes_that_share_a_gpu_are_told_how_not_to(caplog):
-    assert launch(3, 4, 3, 4).machine(1, (0, 1), ["cuda:0", "cuda:2"]).devices == ("cuda:2",)
+    assert machine_part(launched(3, 4, 3, 4), 1, (0, 1), ["cuda:0", "cuda:2"]).devices == ("cuda:2",)
     assert caplog.messages == ["4 processes share cuda:0, cuda:2; GPU all gives each its own"]
 
 

@@ -10,7 +10,7 @@ from answering import NAMES, names_in, run
 
 from datasets.synthetic import write_avi
 from workflows.predicting import annotate
-from workflows.predicting.timeline import Lookup, Timeline, draw_timeline
+from workflows.predicting.timeline import Timeline, draw_timeline, top_at
 
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 
@@ -81,11 +81,10 @@ def test_cells_cover_the_video_without_gaps(step):
     assert cells[0].start == 0
     assert cells[-1].end == pytest.approx(made.seconds)
     assert all(a.end == b.start and a.start < a.end for a, b in pairwise(cells))
-    said = Lookup(cells)
     for start, cell in zip(starts, cells, strict=True):
-        assert said((start + 4) / 25) == cell.top
-    assert said(-1) == cells[0].top
-    assert said(1e6) == cells[-1].top
+        assert top_at(cells, (start + 4) / 25) == cell.top
+    assert top_at(cells, -1) == cells[0].top
+    assert top_at(cells, 1e6) == cells[-1].top
 
 
 @needs_matplotlib

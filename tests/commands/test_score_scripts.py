@@ -94,7 +94,7 @@ def test_one_pass_gives_each_stream_the_bits_of_a_run_of_its_own(weights, data, 
             assert np.array_equal(whole[key][row], alone[name][key][0]), (name, key)
 
 
-@pytest.mark.parametrize("views", ["--tail drop", "--test_sampling spaced --num_clips 3 --num_crops 10"])
+@pytest.mark.parametrize("views", ["--tail drop", "--test_sampling spaced --num_clips 2 --num_crops 3"])
 def test_so_does_a_pass_over_frames_alone(weights, data, tmp_path, views):
     words = [*data, "--only_RGB", *views.split()]
     both = two(words, tmp_path / "both.npz", *streams(weights, "sfs", "rgb"))
@@ -306,7 +306,7 @@ def each(weights, hmdb51) -> list[dict[str, torch.Tensor]]:
     return [clip_logits(opt, weights[name], stream) for name, stream in (("rgb", RGB), ("flow", FLOW))]
 
 
-@pytest.mark.parametrize("method", FUSIONS)
+@pytest.mark.parametrize("method", ["activno", "softmax", "l2"])  # each is held to its formula in test_fusion
 def test_the_mean_over_clips_may_come_after_the_activation(weights, data, each, files, tmp_path, method):
     words = ["--fusion", method, "--fusion_weights", "2", "1"]
     before = two(words, tmp_path / "before.npz", "--scores", files["all"], "--use", "rgb", "flow", "--log", "0")
@@ -323,7 +323,7 @@ def test_the_mean_over_clips_may_come_after_the_activation(weights, data, each, 
 
 VIEWS = {
     "25 x 1": ("--test_sampling stepped --num_clips 25 --num_crops 1", 25),  # more than there are windows
-    **{f"2 x {n}": (f"--test_sampling spaced --num_clips 2 --num_crops {n}", 2 * n) for n in (3, 5, 10)},
+    "2 x 10": ("--test_sampling spaced --num_clips 2 --num_crops 10", 20),
     "2 x two-stream": ("--test_sampling segments --num_clips 2 --num_crops two-stream", 20),
 }
 
@@ -343,7 +343,7 @@ def test_views_are_as_many_as_asked_for_in_every_stream(weights, data, tmp_path,
     assert f"seen at {256 if 'two-stream' in name else 36}" in caplog.text
 
 
-@pytest.mark.parametrize("views", ["--test_sampling stepped --num_clips 3 --num_crops 10 --short_side 40", ""])
+@pytest.mark.parametrize("views", ["--test_sampling stepped --num_clips 3 --num_crops 3 --short_side 40", ""])
 def test_scores_of_views_are_their_mean(weights, data, tmp_path, views):
     words = [*data, *views.split()]
     saved = two(words, tmp_path / "s.npz", *streams(weights, "sfs"))

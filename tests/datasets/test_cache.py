@@ -181,17 +181,20 @@ def test_what_is_needed_is_known_before_anything_is_decoded(store, tmp_path, mon
     kept = DecodedCache(store, tmp_path / "kept")
     assert kept.prepare(videos, (RGB, FLOW)) == 2 * (FRAMES - 1) * SIZE[0] * SIZE[1] * 5
     assert not (tmp_path / "kept").exists()
-    with pytest.raises(
-        ValueError, match=r"2 videos need about 218\.9 kB decoded, but 100\.0 kB are to be had in .*kept"
-    ):
-        DecodedCache(store, tmp_path / "kept", limit=100_000).prepare(videos, (RGB,))
+    with monkeypatch.context() as patch:
+        patch.setattr(cache, "free_space", lambda *_: 100_000)
+        with pytest.raises(
+            ValueError, match=r"2 videos need about 218\.9 kB decoded, but 100\.0 kB are to be had in .*kept"
+        ):
+            kept.prepare(videos, (RGB,))
     monkeypatch.setattr(cache_folder, "free_memory", lambda: 10_000)
     with pytest.raises(ValueError, match=r"but 9\.0 kB are to be had in memory; use --cache DIR on a disk"):
         DecodedCache(store, "ram").prepare(videos, (RGB,))
 
 
-def test_arrays_that_are_there_count_as_room(store, tmp_path):
-    kept = DecodedCache(store, tmp_path / "kept", limit=0)
+def test_arrays_that_are_there_count_as_room(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "free_space", lambda *_: 0)
+    kept = DecodedCache(store, tmp_path / "kept")
     with pytest.raises(ValueError, match="need about"):
         kept.prepare([video_in(store)], (RGB,))
     kept.read(video_in(store), RGB, [1], PLACEMENT)

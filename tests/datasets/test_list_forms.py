@@ -47,6 +47,20 @@ def test_one_list_may_be_named_in_place_of_its_folder(tmp_path):
         activitynet.list_videos(file.parent, 1, "train")
 
 
+@pytest.mark.parametrize("names", ["mini_kinetics400.txt", "mini_ssv2.txt"])
+def test_classes_of_mini_lists_are_those_of_the_file_beside_them(names, tmp_path):
+    lines = {
+        "mini_train.txt": "a;1;9;1\n",
+        "mini_val.txt": "b;1;9;0\n",
+        "train.txt": "a;1;9;3\n",
+        "val.txt": "b;1;9;3\n",
+    }
+    write(tmp_path, lines | {names: "abseiling\nzumba\n", "classes.txt": "x\ny\nz\nw\n"})
+    mini = lists.list_videos(tmp_path / "mini_train.txt", 1, "train")
+    assert (mini.entries[0].label, mini.class_names) == (1, ["abseiling", "zumba"])
+    assert lists.list_videos(tmp_path, 1, "train").class_names == ["x", "y", "z", "w"]
+
+
 def test_lists_of_which_none_is_the_plain_one_must_be_chosen_from(tmp_path):
     write(tmp_path, {"mini_train.txt": "a 0\n", "maxi_train.txt": "b 0\n"})
     with pytest.raises(ValueError, match=r"holds maxi_train.txt, mini_train.txt; give one"):

@@ -10,8 +10,8 @@ from label_files import FORMS, IBM, KINETICS, TAXONOMY, TREES, activity, write
 
 from datasets.corpora import DATASETS, activitynet
 from datasets.lists import any_list as lists
-from datasets.lists.annotations import SHOWN
 from datasets.lists.entries import Listing
+from datasets.lists.entry_table import SHOWN
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_a_manifest_returns_what_was_written(tmp_path):
     videos = [facts("b", folder="B", fps=None), facts("a", flow=None), facts("c", rgb=None)]
     write_manifest(tmp_path, "sts", videos)
     manifest = read_manifest(tmp_path)
-    assert (manifest.layout, len(manifest.rows)) == ("sts", 3)
+    assert (manifest.layout, manifest.videos) == ("sts", 3)
     assert manifest.located == {
         "a": LocatedVideo(str(tmp_path / "a"), {"rgb": 20}, 25.0),
         "b": LocatedVideo(str(tmp_path / "B"), {"rgb": 20, "flow": 19}, None),
@@ -63,7 +63,7 @@ def test_without_a_file_there_is_no_manifest_and_no_quarantine(tmp_path):
 
 def test_an_empty_data_set_has_a_manifest(tmp_path):
     write_manifest(tmp_path, "sts", [])
-    assert dict(read_manifest(tmp_path).rows) == {}
+    assert dict(read_manifest(tmp_path).located) == {}
 
 
 def test_odd_names_survive_in_manifest_and_quarantine(tmp_path):
@@ -157,8 +157,8 @@ def sound(tmp_path):
 
 
 def test_a_manifest_that_is_true_passes_the_check(sound):
-    read_manifest(sound).check(FrameFolders(sound), count=12)
-    read_manifest(sound).check(FrameFolders(sound), count=99)
+    read_manifest(sound, checked=12).check(FrameFolders(sound))
+    read_manifest(sound, checked=99).check(FrameFolders(sound))
 
 
 def lose_a_flow(root):
@@ -190,7 +190,7 @@ def remove(root):
 def test_the_check_notices_a_video_that_has_changed(sound, change, reason):
     change(sound)
     with pytest.raises(ValueError, match=rf"{MANIFEST}: out of date: 'v03' has changed since .*: {reason}.*audit.py"):
-        read_manifest(sound).check(FrameFolders(sound), count=12)
+        read_manifest(sound, checked=12).check(FrameFolders(sound))
 
 
 def test_the_check_looks_at_a_few_videos_only(sound):

@@ -1,6 +1,7 @@
 """Which frames a clip has."""
 
 import json
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -168,6 +169,29 @@ def test_segments_equal_the_published_ones_unless_those_are_random():
     rows = [row for row in ROWS if not row["dense"] and positions(row) > row["groups"]]
     assert len(rows) > 50
     assert all(flat(S.segment_clips, row) == row["indices"] for row in rows)
+
+
+@pytest.mark.parametrize(("num_frames", "count", "snippet"), [(40, 8, 1), (23, 5, 4), (5, 3, 1), (3, 8, 1), (1, 2, 5)])
+def test_random_segments_of_a_test_are_draws_of_training_that_can_be_repeated(num_frames, count, snippet):
+    for table in (S.TEST_SAMPLERS, C.COMPAT_TEST_SAMPLERS):
+        sample = partial(table["random_segments"], segment_length=snippet, seed=7)
+        clips = sample(num_frames, count * snippet, 1, 4)
+        assert clips == sample(num_frames, count * snippet, 1, 4)
+        assert clips[:2] == sample(num_frames, count * snippet, 1, 2)  # more clips leave those before as they are
+    starts = np.array(S.random_segment_clips(num_frames, count * snippet, 1, 4, snippet))[:, ::snippet] - 1
+    edges = np.arange(count + 1) * max(num_frames - snippet + 1, 1) // count
+    assert (edges[:-1] <= starts).all()
+    assert (starts < np.maximum(edges[1:], edges[:-1] + 1)).all()
+
+
+def test_random_segments_see_every_frame_and_other_ones_with_another_seed():
+    draws = [S.random_segment_clips(20, 4, 1, 8, seed=seed) for seed in range(20)]
+    assert {frame for clips in draws for clip in clips for frame in clip} == set(range(1, 21))
+    assert len({tuple(clip) for clips in draws for clip in clips}) > 100
+    shared = C.ibm_random_segment_clips(23, 4, 1, 8)  # as published, all segments share an offset
+    assert all({b - a for a, b in pairwise(clip)} == {5} for clip in shared)
+    assert len({tuple(clip) for clip in shared}) > 1
+    assert C.ibm_random_segment_clips(3, 8, 1, 2) == C.ibm_segment_clips(3, 8, 1, 2)
 
 
 def test_dense_clips_equal_the_published_ones_unless_alone_or_strided():

@@ -1,6 +1,7 @@
 """The contract of the networks, over every entry of MODELS and a 2D network that is invented here."""
 
 import logging
+import re
 from collections import OrderedDict
 from importlib.util import find_spec
 from typing import ClassVar
@@ -121,6 +122,27 @@ def test_features_are_those_that_are_named(name, stream):
     torch.testing.assert_close(network.classify(out.features[POOLED]), out.logits)
     shapes = {feature: values.shape for feature, values in without_numbers(network, clips.shape[1:]).features.items()}
     assert shapes == {feature: values.shape for feature, values in out.features.items()}
+
+
+ODD = [(1, 32, 32), (3, 33, 48), (7, 40, 24), (2, 15, 15), (1, 1, 1)]  # frames, height, width
+REST = [pytest.param(f"torchvision:{name}", marks=pytest.mark.slow) for name in ("mc3_18", "r2plus1d_18", "mvit_v2_s")]
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, *REST])
+def test_clips_of_any_shape_are_seen_or_refused_in_a_line_that_says_what_is_seen(name):
+    with torch.device("meta"):
+        network = smallest(name)
+    for shape in ODD:
+        try:
+            out = without_numbers(network, (3, *shape))
+        except ValueError as error:
+            assert re.fullmatch(r"--sample_(size|duration).*\btakes? .*\d+.*", str(error)), (shape, error)
+        else:
+            assert out.logits.shape == (2, 5), shape
+            assert all(min(x.shape) > 0 for x in out.features.values()), shape
+    clips = torch.randn(2, 3, 5, 33, 40, generator=torch.Generator().manual_seed(1))
+    out = smallest(name)(clips)
+    assert all(x.isfinite().all() for x in (out.logits, *out.features.values()))
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -95,17 +95,20 @@ def test_by_frames_is_the_weight_gradient_for_any_stride_padding_and_dilation(ke
 def test_every_convolution_of_every_network_has_right_gradients_at_every_number_of_frames(faulty, name):
     torch.manual_seed(1)
     network = small(name).to(memory_format=torch.channels_last_3d)
-    seen = set()
-    for convolution in (module for module in network.modules() if isinstance(module, nn.Conv3d)):
-        kind = str(convolution)
-        if kind in seen:
-            continue
-        seen.add(kind)
+    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv3d)]
+    kinds = {geometry(convolution): convolution for convolution in reversed(convolutions)}  # the first of each
+    for kind, convolution in kinds.items():
         for frames in FRAMES:
             x = torch.randn(2, convolution.in_channels, frames, 2, 2)
             x = x.contiguous(memory_format=torch.channels_last_3d)
             assert weight_error(convolution, x, BF16) < 0.01, (kind, frames)
-    assert len(seen) > 5
+
+
+def geometry(convolution: nn.Conv3d) -> tuple:
+    """What a gradient depends on, but for the number of channels."""
+    groups = convolution.groups
+    grouping = ["dense", "grouped", "depthwise"][(groups > 1) + (groups == convolution.in_channels > 1)]
+    return convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation, grouping
 
 
 @pytest.mark.parametrize("name", IN_TIME)
@@ -231,7 +234,6 @@ def test_the_benchmark_counts_what_is_wrong_by_torch_and_here(faulty, tmp_path, 
         "resnet-10 x 0.125",
         "--frames",
         "8",
-        "16",
         "--rounds",
         "1",
         "--size",
@@ -242,8 +244,7 @@ def test_the_benchmark_counts_what_is_wrong_by_torch_and_here(faulty, tmp_path, 
     benchmark.main(benchmark.parse_args(words))
     text, record = capsys.readouterr().out, json.loads(out.read_text())
     assert "| resnet-10 x 0.125 | 8 | 12 | 1 | inf | 0 | " in text
-    assert "| resnet-10 x 0.125 | 16 | 12 | 1 | inf | 0 | " in text
-    assert [sum(layer["count"] for layer in row["layers"]) for row in record["networks"]] == [12, 12]
+    assert [sum(layer["count"] for layer in row["layers"]) for row in record["networks"]] == [12]
     assert all(len(rounds) == 1 for rounds in record["seconds"].values())
 
 

@@ -222,6 +222,22 @@ def test_the_total_is_the_sum_of_the_logged_terms():
     assert 0 <= out["acc_teacher"] <= 1
 
 
+def test_a_control_is_taught_by_the_teachers_answers_to_other_clips():
+    task, batch = make_task("--distill", "mse", "--distill_warmup", "0").train(), make_batch()
+    for module in task.modules():
+        module.training = isinstance(module, Distill)  # the teacher's pass, without statistics of the student's
+    plain = task(batch)
+    task.other_clips = True
+    control = task(batch)
+    taught, learnt = (network(batch).features["avgpool"] for network in (task.teachers[0], task.model))
+    expected = 50 * (learnt - taught[[3, 0, 1, 2]]).square().mean()
+    torch.testing.assert_close(control["loss_mse_avgpool"], expected)
+    assert control["acc_teacher"] == plain["acc_teacher"]  # each answer is held against its own clip
+    assert control["loss_ce"] == plain["loss_ce"]
+    with pytest.raises(ValueError, match="--teacher_clips others: needs --batch_size 2 or more"):
+        task({name: values[:1] for name, values in batch.items()})
+
+
 def test_terms_warm_up_by_epoch_but_mse_does_not():
     task, batch = make_task("--distill_warmup", "4").train(), make_batch()
     out = {}

@@ -267,6 +267,56 @@ def test_review_is_projected_in_size_alone():
     assert not any("projectors" in name for name in task.losses.state_dict())
 
 
+UNEQUAL = [  # student, teacher, and the stages of the latter that teach those of the former
+    ("resnet2p1d", "i3d", {"layer2": "inception3", "layer3": "inception4", "layer4": "inception5"}),
+    ("resnet", "googlenet", {"layer2": "inception3", "layer3": "inception4", "layer4": "inception5"}),
+    ("vgg", "c3d", {"block2": "conv2", "block3": "conv3", "block4": "conv4", "block5": "conv5"}),
+    ("s3d", "resnext", {"inception3": "layer2", "inception4": "layer3", "inception5": "layer4"}),
+    ("c3d", "i3d_resnet", {"conv2": "layer1", "conv3": "layer2", "conv4": "layer3", "conv5": "layer4"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "pairs"), UNEQUAL, ids=lambda value: value if type(value) is str else ""
+)
+def test_stages_of_unequal_numbers_are_paired_from_the_last_and_others_left_out(student, teacher, pairs, caplog):
+    caplog.set_level(logging.INFO)
+    networks = small(student), small(teacher, in_channels=2)
+    opt = parse_opts(
+        "--modality RGB_Flow --distill review at dkd --review_mid 4 --project auto "
+        "--sample_size 64 --sample_duration 8".split()
+    )
+    review, attention, dkd = build_distillers(opt, *networks, 0)
+    assert dict(review.levels) == pairs | {"avgpool": "avgpool"}
+    assert {
+        ours.removesuffix("_preact"): theirs.removesuffix("_preact") for ours, theirs in attention.compared.items()
+    } == pairs
+    alone = [stage for stage in networks[0].stages if stage not in pairs]
+    for name in ("review", "at"):
+        assert (f"{name}: leaves out {', '.join(alone)} of the student" in caplog.text) == bool(alone)
+    outputs = [
+        Output(torch.randn(2, 5), {name: torch.randn(2, *shape) for name, shape in known.features.items()})
+        for known in (output_shapes(network, (network.in_channels, 8, 64, 64)) for network in networks)
+    ]
+    for loss in (review, attention, dkd):
+        terms, _ = loss.terms(*outputs, torch.tensor([0, 1]))
+        assert all(term.isfinite() and term > 0 for term in terms.values())
+    opt.review_layers = [next(iter(pairs)), "avgpool"]
+    assert list(build_distillers(opt, *networks, 0)[0].levels) == opt.review_layers
+    opt.review_layers = ["layer9"]
+    with pytest.raises(ValueError, match=f"--review_layers layer9: choose among {', '.join(pairs)}, avgpool"):
+        build_distillers(opt, *networks, 0)
+
+
+def test_frozen_stages_that_are_not_reviewed_are_not_warned_of(caplog):
+    opt = parse_opts("--modality RGB_Flow --distill review --review_mid 4 --project auto".split())
+    networks = small("resnet"), small("i3d", in_channels=2)
+    for begin, frozen in ((2, ""), (3, "layer2")):
+        caplog.clear()
+        build_distillers(opt, *networks, begin)
+        assert (f"--ft_begin_index {begin} freezes {frozen}:" in caplog.text) == bool(frozen)
+
+
 @pytest.mark.parametrize("name", DISTILLERS)
 def test_nothing_is_projected_or_drawn_where_shapes_agree(name):
     network, draws = small("resnet"), []

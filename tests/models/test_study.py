@@ -222,6 +222,7 @@ def test_poolings_are_those_of_torch_whatever_their_order(kernel, stride, paddin
     [
         ("resnet2d", {"temporal": "lstm"}, "temporal=lstm: choose one of none, tam, tsm"),
         ("googlenet", {"temporal": "tsm"}, "temporal=tsm: choose one of none, tam"),
+        ("resnet2d", {"temporal": "tsm", "mix_every": 0}, "mix_every=0: must be >= 1"),
         ("resnet2d", {"temporal": "tam", "blend_frames": 1}, "blend_frames=1: TAM blends at least two frames"),
         ("resnet2d", {"temporal": "tam", "blend_method": "mean"}, "blend_method=mean: choose one of sum, max"),
         ("i3d", {"pooling": "min"}, "pooling=min: choose one of max, avg"),
@@ -312,6 +313,73 @@ def test_weights_of_the_study_load_and_no_option_says_what_they_are(arch, name, 
         torch.testing.assert_close(model.network.eval()(clips).logits, network(clips).logits)
 
 
+def published_tsm(every: int, channels: int = 3):
+    """A network as TSM's authors compute it, of torchvision's layers, and what they store of it.
+
+    It sees images (N * 4, channels, H, W), of clips of four, and gives the logits of each.
+    """
+    from torchvision.models import resnet18
+
+    network = resnet18(num_classes=7).eval()
+    network.conv1 = torch.nn.Conv2d(channels, 64, 7, 2, 3, bias=False)
+    fill.fill(network.state_dict())
+
+    def shift(module, inputs):
+        x = inputs[0].unflatten(0, (-1, 4))  # clips, frames, channels
+        y, part = x.clone(), x.shape[2] // 8
+        y[:, :, : 2 * part] = 0
+        y[:, :3, :part] = x[:, 1:, :part]
+        y[:, 1:, part : 2 * part] = x[:, :3, part : 2 * part]
+        return (y.flatten(0, 1),)
+
+    names = {name: f"base_model.{name}" for name in network.state_dict()}
+    for stage in (f"layer{i}" for i in (1, 2, 3, 4)):
+        for i, block in enumerate(network.get_submodule(stage)):
+            if i % every == 0:
+                block.conv1.register_forward_pre_hook(shift)
+                names[f"{stage}.{i}.conv1.weight"] = f"base_model.{stage}.{i}.conv1.net.weight"
+    names |= {f"fc.{part}": f"new_fc.{part}" for part in ("weight", "bias")}
+    weights = {f"module.{names[name]}": x for name, x in network.state_dict().items()}
+    return network, {"epoch": 45, "arch": "resnet18", "state_dict": weights, "best_prec1": 50.0, "optimizer": {}}
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_weights_of_tsm_load_and_give_its_logits(every, caplog):
+    caplog.set_level(logging.INFO)
+    published, state = published_tsm(every)
+    args = origin_of(state, "theirs.pth")["args"]
+    assert (args["depth"], args["temporal"], args.get("mix_every", 1)) == (18, "tsm", every)
+    model = load_stream(parse_opts([]), RGB, state, "theirs.pth")
+    assert "theirs.pth: written as the authors of TSM write it" in caplog.text
+    assert model.normalisation["mean"] == pytest.approx([123.675, 116.28, 103.53])
+    clips = torch.randn(2, 3, 4, 32, 32, generator=torch.Generator().manual_seed(7))
+    with torch.inference_mode():
+        expected = published(clips.transpose(1, 2).flatten(0, 1)).unflatten(0, (2, 4)).mean(1)
+        torch.testing.assert_close(model.network.eval()(clips).logits, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_names_of_its_files_say_which_clips_tsm_sees():
+    name = "TSM_kinetics_{}_resnet18_shift8_blockres_avg_segment8_e{}.pth"
+    _, rgb = published_tsm(1)
+    seen = as_trained(parse_opts([]), rgb, source=f"there/{name.format('RGB', '50')}")
+    assert (seen.model, seen.sample_duration, seen.test_sampling, seen.clip_stride) == ("resnet2d", 8, "segments", 1)
+    dense = as_trained(parse_opts([]), rgb, source=name.format("RGB", "100_dense"))
+    assert (dense.sample_duration, dense.test_sampling, dense.clip_stride) == (8, "spaced", 8)
+    _, flow = published_tsm(1, channels=10)
+    stacks = as_trained(parse_opts([]), flow, source=name.format("Flow", "50"))
+    assert (stacks.sample_duration, stacks.test_sampling) == (40, "segments")
+    assert origin_of(flow, name.format("Flow", "50"))["args"]["flow_stack"] == 5
+    plain = "TSM_kinetics_RGB_resnet50_avg_segment5_e50.pth"
+    assert network_named(plain)["args"] == {"depth": 50, "temporal": "none"}
+    deep = "TSM_somethingv2_RGB_resnet101_shift8_blockres_avg_segment8_e45.pth"
+    assert network_named(deep)["args"] == {"depth": 101, "temporal": "tsm", "mix_every": 2}
+    others = (
+        "TSM_kinetics_RGB_mobilenetv2_shift8_blockres_avg_segment8_e100_dense.pth",
+        name.format("RGB", "100_dense_nl"),
+    )
+    assert [network_named(other) for other in others] == [{}, {}]
+
+
 def test_what_neither_weights_nor_a_name_say_is_named(caplog):
     words = ["--width", "0.0625"]
     with caplog.at_level(logging.WARNING):
@@ -351,6 +419,7 @@ def test_a_network_of_segments_may_be_trained_on_dense_clips_with_a_stride():
         parse_opts(words[:-2], "train.py")
     with pytest.raises(SystemExit):
         parse_opts(words[:4], "test_single_stream.py")
+    assert parse_opts([*words[:4], "--test_sampling", "spaced"], "test_single_stream.py").clip_stride == 2
 
 
 @pytest.mark.parametrize("name", ["resnet2d", "googlenet"])

@@ -4,12 +4,14 @@ import importlib.util
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import write_hmdb51
 
-from benchmarks import distil_2d3d, study, systems
-from benchmarks.accuracy import distil_rows, study_rows
+from benchmarks import distil_2d3d, evidence, study, systems
+from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
+from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import Bench
 from benchmarks.accuracy.tables import motion_table, retrieval_table, table
@@ -42,9 +44,9 @@ def test_tables_have_means_over_seeds():
     errors = [{"no flow": 3.0, "MotionNet": 2.0}, {"no flow": 3.0, "MotionNet": 1.0}]
     motion = [{"name": "M", "seed": i, "motion": {"photometric": x, "px": x}} for i, x in enumerate(errors, 1)]
     record = {"environment": {"cpu": "a processor", "torch": "2"}, "rows": [*rows, *motion]}
-    record["data"] = {"dataset": "HMDB51", "split": 1, "videos": 7}
+    record["data"] = {"dataset": "HMDB51", "videos": {"1": 7}}
     assert "| A | RGB | 25.0 | 20.0, 30.0 | 50.0 | 1.5 |" in table(record)
-    assert "HMDB51 split 1, 7 test videos" in table(record)
+    assert "HMDB51, split 1: 7 test videos;" in table(record)
     assert "| MotionNet | 1.500 | 1.500 |" in motion_table(record)
     assert motion_table(record | {"rows": rows}) == ""
 
@@ -79,20 +81,25 @@ def test_networks_of_the_study_are_the_options_of_its_rows():
     )
     assert study_rows.options_of("resnet,no_max_pool=on") == "--model resnet --no_max_pool"
     assert len(study_rows.NETWORKS) >= 8
-    for row in study_rows.ROWS.values():
-        parse_opts([*row.train.split(), *(f"{option}=x.pth" for option in row.begins)], row.script)
 
 
-def test_rows_of_distillation_are_options_and_need_the_rows_of_their_teachers():
+@pytest.mark.parametrize(
+    "rows", [study_rows.ROWS, evidence_rows.ROWS, distil_rows.ROWS], ids=["study", "evidence", "distil"]
+)
+def test_rows_are_options_of_their_scripts(rows):
+    for row in rows.values():
+        begins = [f"{option}=x.pth" for option in row.begins]
+        begins += [f"--teacher={name}=x.pth" for name in row.teachers]
+        parse_opts([*row.train.split(), *begins], row.script)
+
+
+def test_rows_of_distillation_need_the_rows_of_their_teachers():
     assert with_needed(["student of all three"], distil_rows.ROWS) == [
         *("no labels, Lite0", "fine-tuned, no labels, Lite0", "Flow teacher", "student of all three"),
     ]
     names = list(distil_rows.ROWS)
     assert with_needed(names, distil_rows.ROWS) == names
     for row in distil_rows.ROWS.values():
-        begins = [word for option in row.begins for word in (option, "x.pth")]
-        words = [*row.train.split(), *begins, *(f"--teacher={name}=x.pth" for name in row.teachers)]
-        parse_opts(words, row.script)
         parse_opts(["--stream", "a=x.pth", *row.test.split()], FUSED)
 
 
@@ -138,3 +145,37 @@ def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| TSM, ResNet-18 |")]
     assert len([cell for cell in line.split("|") if cell.strip()]) == 6  # no flow network of this family
     assert (tmp_path / "out.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
+
+
+def test_a_paired_comparison_draws_films_and_not_clips():
+    right = np.arange(12) % 2 == 0
+    better = Hits(right | (np.arange(12) == 1), [f"film {i // 2}" for i in range(12)])
+    result = compare_pairs([(better, Hits(right, better.films))] * 2)
+    assert result["difference"] == pytest.approx(100 / 12)
+    assert result["films"] == 6
+    assert result["mcnemar"] == [1.0, 1.0]
+    # One of six films has the gain: a resample of films is without it in (5/6)^6 = 33 % of the draws.
+    assert result["interval"][0] == 0
+    assert result["interval"][1] == pytest.approx(3 * 100 / 12, abs=100 / 12)
+    clips = compare_pairs([(Hits(better.right, list(map(str, range(12)))), Hits(right, list(map(str, range(12)))))])
+    assert clips["films"] == 12
+    assert compare_pairs([(better, better)])["interval"] == [0, 0]
+
+
+def test_the_share_of_a_gap_is_of_what_flow_adds():
+    accuracy = {"RGB": 0.2, "both": 0.4, "ours": 0.35}
+    assert gap_closed(accuracy, "RGB", "both", "ours") == pytest.approx(0.75)
+    assert gap_closed(accuracy, "both", "RGB", "ours") is None
+
+
+@pytest.mark.slow
+def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
+    data = write_hmdb51(tmp_path / "data", train=4)
+    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
+    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json")]
+    record = evidence.main(evidence.parse_args([*words, "--rows", "student of RGB", "from RGB", "flow of other"]))
+    names = {row["name"] for row in record["rows"]}
+    assert {"RGB + RGB, other seed", "RGB + Flow", "RGB + student of RGB"} <= names
+    assert not record["pairs"]  # they are of the student, which was not asked for
+    printed = capsys.readouterr().out
+    assert "RGB + RGB, other seed closes" in printed or "RGB + Flow: no gap." in printed

@@ -1,5 +1,6 @@
 """The examples of docs/extending.md, from its text: added to a copy of the code, checked, and trained with."""
 
+import json
 import os
 import re
 import shlex
@@ -23,11 +24,22 @@ FILE = re.compile(r"^\*\*`(\S+)`\*\*\n\n```(\w+)\n(.*?)^```", re.DOTALL | re.MUL
 CHECK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COMMAND = re.compile(r"^```\npython (.*?)\n```", re.DOTALL | re.MULTILINE)
 SMALLER = [*QUICK, "--batch_size", "2", "--sample_size", "32", "--sample_duration", "8"]
-TRAIN = """
-import importlib
+# Each example is tried in one process, for they are parts of the same copy; those that end well are named at the end.
+TRY = """
+import importlib, json, os, sys, traceback
+sys.path[0] = {copy!r}
 from opts import parse_opts
-script, *words = sys.argv[1:]
-assert 0 <= importlib.import_module(script.removesuffix(".py")).main(parse_opts(words))["acc"] <= 1
+ended = []
+for title, folder, code, words in json.loads({examples!r}):
+    os.chdir(folder)
+    try:
+        exec(code, {{"__name__": title}})
+        script, *words = words
+        assert 0 <= importlib.import_module(script.removesuffix(".py")).main(parse_opts(words))["acc"] <= 1
+        ended.append(title)
+    except BaseException:
+        traceback.print_exc()
+print(json.dumps(ended))
 """
 # What the tests ask of the networks that are there, of the network and the output that the page has made.
 CONTRACT = """
@@ -72,65 +84,64 @@ def copy(tmp_path_factory) -> Path:
     return copy
 
 
-def try_example(title: str, copy: Path, folder: Path, network: list[str], contract: str = "") -> None:
-    """Run what the page checks of an example, then `contract`, then the command of the page, in `folder`."""
-    rest = FILE.sub("", EXAMPLES[title])
-    (check,), (command,) = CHECK.findall(rest), COMMAND.findall(rest)
-    code = f"import sys\nsys.path[0] = {str(copy)!r}\n{check}{contract}{TRAIN}"
-    words = [*shlex.split(command), *network, *SMALLER]
-    command, environment = [sys.executable, "-c", code, *words], {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    (best,) = folder.glob("results/*/*_best.pth")
-    assert torch.load(best, weights_only=True)["epoch"] == 2  # the next one
+def hmdb51_in(folder: Path) -> None:
+    """HMDB51 where the page has it, and a teacher of flow."""
+    made = write_hmdb51(folder / "made", train=2, test=1)
+    (folder / "dataset").mkdir()
+    (made / "frames").rename(folder / "dataset" / "HMDB51")
+    (made / "labels").rename(folder / "dataset" / "HMDB51_labels")
+    teacher = build_model(parse_opts(TINY), 2, 3)
+    torch.save({"arch": "resnet-10", "state_dict": teacher.state_dict()}, folder / "flow.pth")
 
 
-@pytest.fixture
-def folder(tmp_path) -> Path:
-    """A folder with HMDB51 in it."""
-    made = write_hmdb51(tmp_path / "made", train=2, test=1)
-    (tmp_path / "dataset").mkdir()
-    (made / "frames").rename(tmp_path / "dataset" / "HMDB51")
-    (made / "labels").rename(tmp_path / "dataset" / "HMDB51_labels")
-    return tmp_path
+def persons_in(folder: Path) -> None:
+    """Frames in the folders that the data set of the page has."""
+    for action in ("jump", "high_kick"):
+        for person in (1, 2, 3):
+            write_frames(folder / "dataset" / "Persons" / action / f"p0{person}_{action}_1", seed=person)
 
 
-@pytest.mark.slow
-def test_the_network_of_the_page_keeps_the_contract_and_trains(copy, folder):
-    try_example("A network", copy, folder, [], CONTRACT)
+@pytest.fixture(scope="module")
+def tried(copy, tmp_path_factory) -> dict[str, Path]:
+    """Folders of the examples that end well: what the page checks of each, what is asked besides, and its command."""
+    folders, examples = {}, []
+    for title, text in EXAMPLES.items():
+        folders[title] = folder = tmp_path_factory.mktemp("example")
+        (persons_in if title == "A data set" else hmdb51_in)(folder)
+        rest = FILE.sub("", text)
+        (check,), (command,) = CHECK.findall(rest), COMMAND.findall(rest)
+        network, contract = ([], CONTRACT) if title == "A network" else (TINY, "")
+        examples.append((title, str(folder), check + contract, [*shlex.split(command), *network, *SMALLER]))
+    code = TRY.format(copy=str(copy), examples=json.dumps(examples))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=copy.parent, env=environment, capture_output=True, text=True, check=False)
+    print(done.stderr)  # which pytest shows where a test fails
+    return {title: folders[title] for title in json.loads(done.stdout.splitlines()[-1])}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("title", "terms"),
     [
+        ("A network", []),
         ("A distillation loss", ["loss_direction"]),
         ("A loss with its own optimiser", ["loss_adversary", "own_loss_adversary"]),
+        ("A data set", []),
+        ("A stream", []),
     ],
 )
-def test_the_losses_of_the_page_train_a_student(copy, folder, title, terms):
-    teacher = build_model(parse_opts(TINY), 2, 3)
-    torch.save({"arch": "resnet-10", "state_dict": teacher.state_dict()}, folder / "flow.pth")
-    try_example(title, copy, folder, TINY)
-    (metrics,) = folder.glob("results/HMDB51/*/metrics.jsonl")
+def test_the_examples_of_the_page_are_as_it_says_and_train(tried, title, terms):
+    """The network keeps the contract, the data set is listed, the stream is read at any size."""
+    assert title in tried
+    (best,) = tried[title].glob("results/*/*_best.pth")
+    assert torch.load(best, weights_only=True)["epoch"] == 2  # the next one
+    (metrics,) = tried[title].glob("results/*/*/metrics.jsonl")
     assert all(f'"train_{term}"' in metrics.read_text() for term in terms)
-
-
-@pytest.mark.slow
-def test_the_data_set_of_the_page_is_listed_and_trained_on(copy, tmp_path):
-    for action in ("jump", "high_kick"):
-        for person in (1, 2, 3):
-            write_frames(tmp_path / "dataset" / "Persons" / action / f"p0{person}_{action}_1", seed=person)
-    try_example("A data set", copy, tmp_path, TINY)
-
-
-@pytest.mark.slow
-def test_the_stream_of_the_page_is_read_at_any_size_and_trained_on(copy, folder):
-    try_example("A stream", copy, folder, TINY)
 
 
 def test_every_code_block_of_the_page_is_part_of_an_example_that_runs():
     blocks = re.findall(r"^```(\w*)$", PAGE, re.MULTILINE)[::2]
     tried = [kind for _, kind, _ in FILE.findall("".join(EXAMPLES.values()))] + ["python", ""] * len(EXAMPLES)
     assert len(EXAMPLES) == 5
-    assert sorted(blocks) == sorted([*tried, "", ""])  # and the map of the code, and a line of the table
+    assert sorted(blocks) == sorted([*tried, "text", "text"])  # and the map of the code, and a line of the table

@@ -97,7 +97,7 @@ def test_folders_of_any_name_become_lists_are_audited_and_read(frames, tmp_path,
     (frames / LATIN / f"{LATIN}_0" / "00002.jpg").write_bytes(b"")
     with pytest.raises(ValueError, match="errors found"):
         audit.main(audit.parse_args([*words, "--modality", "RGB", "--json", str(tmp_path / "a.json"), "--quarantine"]))
-    assert known - {f"{LATIN}/{LATIN}_0"} <= read_manifest(frames).rows.keys()
+    assert known - {f"{LATIN}/{LATIN}_0"} <= read_manifest(frames).located.keys()
     for name in ("audit.tsv", "quarantine.tsv", "manifest.jsonl"):
         assert "caf\\udce9" in (frames / name).read_text("utf-8")
     assert f"{LATIN}/{LATIN}_0" in {

@@ -113,8 +113,8 @@ def refuse_errors(report: Report, json: str | Path) -> None:
 def choose_store(root: Path, entries: Sequence[Entry], layout: str, video_fps: float | None) -> tuple[str, Store]:
     """Return the storage layout, detected where it is "auto", and the videos."""
     if layout == "auto":
-        some = entries[:: max(1, len(entries) // PROBES)]
-        layout = detect_layout(root, [entry for entry in some if stays_inside(root, entry.path)] or some)
+        sampled = entries[:: max(1, len(entries) // PROBES)]
+        layout = detect_layout(root, [entry for entry in sampled if stays_inside(root, entry.path)] or sampled)
     return layout, open_store(layout, root, entries, ReadOptions(fps=video_fps))
 
 
@@ -146,19 +146,19 @@ def check_videos(
 
 def check_all(jobs: Sequence[Job], processes: int) -> Iterator[VideoCheck]:
     """Run the jobs; a video that crashes a process is found by checking the last ones alone."""
-    left = {job.path: job for job in jobs}
-    while left:
+    remaining = {job.path: job for job in jobs}
+    while remaining:
         try:
             for check in map_unordered(
-                check_video, list(left.values()), SharedCounters(len(left), processes, processes)
+                check_video, list(remaining.values()), SharedCounters(len(remaining), processes, processes)
             ):
-                del left[check.path]
+                del remaining[check.path]
                 yield check
         except ValueError as error:
             if not isinstance(error.__cause__, BrokenProcessPool):
                 raise
-            for job in list(left.values())[: 2 * processes]:
-                del left[job.path]
+            for job in list(remaining.values())[: 2 * processes]:
+                del remaining[job.path]
                 yield check_alone(job)
 
 
@@ -179,15 +179,15 @@ def lost(job: Job, _reason: str = "") -> VideoCheck:
 
 def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
     """Return the streams that some videos have, "rgb" if none can be detected."""
-    there = set()
+    present = set()
     for path in paths[:: max(1, len(paths) // PROBES)]:
         for stream in store.streams:
             try:
                 if store.counts(store.locate(path), {stream}).get(stream):
-                    there.add(stream)
+                    present.add(stream)
             except (OSError, ValueError):
                 continue
-    return there or {"rgb"}
+    return present or {"rgb"}
 
 
 def find_problems(

@@ -30,17 +30,11 @@ PIECE = 65536  # bytes of a file that count for its hash, at three places
 
 
 class Problem(NamedTuple):
-    """A problem of a video or of a list.
+    """A problem of a video or of a list."""
 
-    Attributes:
-        kind: A key of `findings.KINDS`.
-        path: The video as the annotation names it; empty if it is not about one.
-        text: One line that names the file.
-    """
-
-    kind: str
-    path: str
-    text: str
+    kind: str  # A key of `findings.KINDS`
+    path: str  # the video as the annotation names it; empty if it is not about one
+    text: str  # one line that names the file
 
 
 class Job(NamedTuple):
@@ -77,11 +71,7 @@ def check_video(job: Job, worker: Worker) -> VideoCheck:
 
 
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
-    """Return the manifest's facts of a sound video.
-
-    Raises:
-        UnusableVideo: With what is wrong.
-    """
+    """Return the manifest's facts of a sound video; raises UnusableVideo with what is wrong."""
     folders = isinstance(store, FrameFolders)
     with finding("outside", path):
         folder = store.locate(path)
@@ -134,8 +124,7 @@ def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> d
 def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> None:
     """Check the first and last bytes of every image of a video.
 
-    Raises:
-        UnusableVideo: With one problem of each kind, which names the first file.
+    Raises UnusableVideo with one problem of each kind, which names the first file.
     """
     faults = defaultdict(list)
     for files in planes.values():
@@ -155,9 +144,7 @@ def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> N
 def decode(store: Store, video: Video, counts: Mapping[str, int], deep: bool) -> tuple[int, int]:
     """Decode every frame of a video, or only its first, middle and last one; return height and width.
 
-    Raises:
-        FileNotFoundError: If a frame is missing.
-        ValueError: If one cannot be decoded, or another has another size.
+    Raises FileNotFoundError if a frame is missing; ValueError if one cannot be decoded, or another has another size.
     """
     if deep and isinstance(store, VideoFiles):  # as an extraction reads it, which notices more than single frames show
         for _ in timed_frames(video.folder):

@@ -46,25 +46,15 @@ class SubsetCounts(NamedTuple):
 
 
 class Report(NamedTuple):
-    """Results of an audit.
+    """Results of an audit."""
 
-    Attributes:
-        dataset: Name of the data set.
-        root: Its folder.
-        layout: How it is stored.
-        videos: Number of listed videos.
-        used: By list.
-        problems: Sorted by kind and path.
-        looked_at: How much of every video.
-    """
-
-    dataset: str
-    root: str
-    layout: str
-    videos: int
-    used: list[SubsetCounts]
-    problems: list[Problem]
-    looked_at: str = ""
+    dataset: str  # name of the data set
+    root: str  # its folder
+    layout: str  # how it is stored
+    videos: int  # number of listed videos
+    used: list[SubsetCounts]  # by list
+    problems: list[Problem]  # sorted by kind and path
+    looked_at: str = ""  # how much of every video
 
     @property
     def errors(self) -> list[Problem]:
@@ -126,5 +116,5 @@ def as_table(report: Report) -> str:
 def as_json(report: Report) -> str:
     """Format the whole report as JSON."""
     problems = [{"severity": KINDS[p.kind][0], **p._asdict()} for p in report.problems]
-    used = [one._asdict() for one in report.used]
+    used = [counts._asdict() for counts in report.used]
     return json_text.as_json(report._asdict() | {"used": used, "problems": problems}, indent=1) + "\n"

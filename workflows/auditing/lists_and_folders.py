@@ -45,8 +45,7 @@ class Lists(NamedTuple):
 def read_lists(list_videos: ListVideos, path: Path, splits: Sequence[int]) -> Lists:
     """Read the training and test lists of some splits; a data set without splits has only the first.
 
-    Raises:
-        FileNotFoundError: If there is none of them.
+    Raises FileNotFoundError if there is none of them.
     """
     lists = Lists({}, [])
     absent: list[FileNotFoundError] = []
@@ -120,16 +119,16 @@ def check_official(lists: Lists, dataset: str) -> Iterator[Problem]:
         if len(listing.entries) != official:
             text = f"split {split} {subset}: lists {counted(len(listing.entries), 'video')}, officially {official:,}"
             yield Problem("official", "", text)
-    for found in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
-        yield Problem("official", "", f"{found} classes, officially {classes}")
+    for count in sorted({len(listing.class_names) for listing in lists.listings.values()} - {classes}):
+        yield Problem("official", "", f"{count} classes, officially {classes}")
 
 
 def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
     """Find videos of equal content under two names: an error on both sides of a split."""
-    same = defaultdict(list)
+    by_content = defaultdict(list)
     for path, content in hashes.items():
-        same[content].append(path)
-    copies = {path: paths for paths in same.values() if len(paths) > 1 for path in paths}
+        by_content[content].append(path)
+    copies = {path: paths for paths in by_content.values() if len(paths) > 1 for path in paths}
     overlapping = set()
     for split, train, test in lists.pairs():
         trained = {entry.path for entry in train.entries}
@@ -138,19 +137,14 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
             if twins:
                 overlapping.add(path)
                 yield Problem("overlap", path, f"split {split}: the same content as {twins[0]!r} of the training list")
-    for paths in same.values():
+    for paths in by_content.values():
         for path in paths[1:]:
             if path not in overlapping:
                 yield Problem("duplicate", path, f"the same content as {paths[0]!r}")
 
 
 def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
-    """Find videos in the folder that are in no list.
-
-    Args:
-        root: Folder of all videos.
-        videos: The files or folders that the listed videos are, or should be.
-    """
+    """Find videos in a folder that are in no list; `videos` are the places that listed ones have, or should."""
     above = {folder for place in videos for folder in place.parents if folder.is_relative_to(root)}
     holders = {place.parent for place in videos}
     kinds = {place.suffix.lower() for place in videos if place.is_file()}

@@ -31,15 +31,10 @@ def parse_gpus(text: str) -> tuple[int, ...] | None:
 
 
 def choose_backend(name: str, backend: str, gpus: tuple[int, ...] | None) -> tuple[str, list[str]]:
-    """Resolve backend "auto", and return the devices that it computes on: GPUs if there are any.
+    """Resolve backend "auto" of a flow, and return the devices that it computes on: GPUs if there are any.
 
-    Args:
-        name: A flow.
-        backend: A backend of `flow`, or "auto".
-        gpus: Numbers, () for none, None for all; where torch sees no GPU they are not looked at.
-
-    Raises:
-        ValueError: The machine has GPUs, but not these, or none for a backend that needs one.
+    `gpus` are numbers, () for none, None for all; where torch sees no GPU they are not looked at. Raises ValueError if
+    the machine has GPUs, but not these, or none for a backend that needs one.
     """
     missing, devices = available(name), choose_devices(gpus)
     if backend == "auto":

@@ -4,12 +4,12 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import astuple, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,8 +33,6 @@ from .video_folder import Job, refusal
 LOOKED_AT = 200  # videos whose rate is asked for, and up to which they are looked at in this process
 SAMPLED, FRAMES = 5, 36  # videos tried, frames of each
 
-Value = TypeVar("Value")
-
 
 @dataclass
 class Sample:
@@ -53,10 +51,8 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     """Estimate frames, files, bytes and time of jobs, as if every CPU core were as fast alone as with all at work.
 
     Every video is looked at as the extraction does before it decodes one, and those that it would refuse are named;
-    damage that only decoding shows is seen in those of the sample alone.
-
-    Raises:
-        ValueError: None of the videos, or of those sampled, can be read.
+    damage that only decoding shows is seen in those of the sample alone. Raises ValueError if none of the videos, or
+    of those sampled, can be read.
     """
     processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
     estimates = list(map_unordered(estimate_length, jobs, SharedCounters(len(jobs), processes, processes)))
@@ -66,7 +62,7 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     with single_threaded_libraries():
         tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
         # The first one twice, of which the second counts: compilers, caches and GPUs have to warm up.
-        samples = readable([tried[0], *tried], try_frames)
+        samples = try_videos([tried[0], *tried])
     sample = sum(samples.values(), Sample())
     bad = len(jobs) - len(lengths) + len(tried) - len(samples)
     solving, other, size = (x / sample.frames * frames for x in (sample.solving, sample.other, sample.size))
@@ -133,17 +129,17 @@ def spread(jobs: Sequence[Job], most: int) -> list[Job]:
     return [jobs[(2 * i + 1) * len(jobs) // (2 * count)] for i in range(count)]
 
 
-def readable(jobs: Sequence[Job], function: Callable[[Job], Value]) -> dict[Job, Value]:
-    """Return results for the videos that can be read; the others are named."""
-    results: dict[Job, Value] = {}
+def try_videos(jobs: Sequence[Job]) -> dict[Job, Sample]:
+    """Extract the first frames of the videos that can be read; the others are named."""
+    samples: dict[Job, Sample] = {}
     problems = []
     for job in jobs:
         try:
-            results[job] = function(job)
+            samples[job] = try_frames(job)
         except (ValueError, FileNotFoundError) as error:
             problems.append(refusal(job.video, error))
     name_refused(sorted(set(problems)), len({job.video for job in jobs}))
-    return results
+    return samples
 
 
 def try_frames(job: Job) -> Sample:

@@ -17,7 +17,7 @@ from sts_common.workers import SharedCounters
 from .devices import choose_backend, current
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
-from .machine import CPU, Launch, Machine
+from .machine import CPU, Machine, machine_part
 from .progress import Progress, Totals
 from .video_folder import Job, extract_video, is_complete, lost_video
 
@@ -66,8 +66,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
         if recipe.flow:
             backend, devices = ask(others, choose_backend, recipe.flow.name, recipe.flow.backend, gpus)
             recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
-        launch = Launch.from_environment(os.environ)
-        machine = launch.machine(1 if others and workers is None else workers, shard, devices)
+        machine = machine_part(os.environ, 1 if others and workers is None else workers, shard, devices)
         # This process builds a solver too, for its description; beside a cluster it may have no GPU.
         with nullcontext() if others else current(machine.devices[0]):
             if estimate_only:
@@ -81,20 +80,11 @@ def extract(
 ) -> None:
     """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
 
-    Complete videos are skipped, damaged ones named on stderr while the others go on.
-
-    Args:
-        source: Folder of class folders.
-        target: Made if missing; its provenance files must agree with `recipe`.
-        classes: Slice of the sorted class folders, which are those that hold a video.
-        recipe: What to write.
-        machine: What works, and which of the videos are its own.
-        cluster: Works in its place, each worker with the cores and devices of `machine`.
-
-    Raises:
-        FileNotFoundError: No `source`.
-        ValueError: Nothing to extract, another recipe in `target`, or videos that could not be extracted.
-        OSError: The disk is full or not writable; every folder that is there is complete.
+    Complete videos are skipped, damaged ones named on stderr while the others go on. `classes` is a slice of the sorted
+    folders that hold a video; `machine` works, and says which videos are its own, or each worker of `cluster` with its
+    cores and devices. Raises FileNotFoundError without `source`; ValueError if there is nothing to extract, for another
+    recipe in `target`, or videos that could not be extracted; OSError if the disk is full or not writable: every folder
+    that is there is complete.
     """
     if source.resolve() == target.resolve():
         raise ValueError(f"{target}: holds the videos: use another output folder")
@@ -114,9 +104,9 @@ def extract(
     with Progress(totals, counters, target) as progress:
         for outcome in map_unordered(extract_video, todo, counters, cluster, lost_video):
             progress.add(outcome)
-    made = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
+    images = ", ".join(f"{count} {stream}" for stream, count in totals.images.items()) or "no images"
     log.info(
-        f"extracted {counted(len(todo) - totals.failed, 'video')} ({made}), {complete} were already complete, "
+        f"extracted {counted(len(todo) - totals.failed, 'video')} ({images}), {complete} were already complete, "
         f"{totals.failed} failed{totals.summary()}"
     )
     if totals.failed:
@@ -165,11 +155,8 @@ def announcement(todo: list[Job], complete: int, recipe: Recipe, workers: Machin
 def find_videos(source: Path, classes: slice) -> list[Path]:
     """Find the video files of the chosen class folders, sorted; skipped ones are reported.
 
-    Where there are no class folders, as in Something-Something, all videos are in one.
-
-    Raises:
-        FileNotFoundError: No `source`.
-        ValueError: No video, or two that would become the same folder.
+    Where there are no class folders, as in Something-Something, all videos are in one. Raises FileNotFoundError without
+    `source`; ValueError for no video, or two that would become the same folder.
     """
     tree = find_tree(source)
     chosen = set(tree.folders[classes])

@@ -35,12 +35,9 @@ class Solver(Protocol):
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """Writer of the images of one video.
+    """Writer of the images of one video to an existing folder.
 
-    Attributes:
-        folder: Existing.
-        recipe: How they are made.
-        count: Told (stream, images, bytes on the disk) whenever some are written, from any thread.
+    `count` is told (stream, images, bytes on the disk) whenever some are written, from any thread.
     """
 
     folder: Path
@@ -48,17 +45,10 @@ class ImageFolder:
     count: Callable[[str, int, int], Any]
 
     def write_all(self, frames: Iterable[MatLike], solver: Solver | None, tasks: Tasks) -> dict[str, int]:
-        """Write frames 1..N and, if there is a solver, flow 1..N-1.
+        """Write frames 1..N, uint8 BGR (H, W, 3), and with a solver flow 1..N-1; return the images per stream.
 
-        Flow begins when the last frame is there: a video that turns out damaged at its end costs none.
-
-        Args:
-            frames: uint8 BGR (H, W, 3) of one size.
-            solver: Of the recipe's flow.
-            tasks: Does everything but decoding; the files do not depend on it.
-
-        Returns:
-            Images per stream.
+        Flow begins when the last frame is there: a video that turns out damaged at its end costs none. `tasks` does
+        everything but decoding; the files do not depend on it.
         """
         count, size = 0, (1, 1)
         for count, frame in enumerate(frames, 1):
@@ -114,16 +104,15 @@ def jpeg(image: MatLike, quality: int) -> memoryview:
 def write(path: Path, data: bytes | memoryview) -> int:
     """Write a file, raising an OSError with its name; cv2.imwrite does not even raise on a full disk.
 
-    Returns:
-        Bytes that it takes on the disk.
+    Returns bytes that it takes on the disk.
     """
     try:
         # Half the time of Path.write_bytes, which is a twentieth of that of a small frame.
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(file, left) :]
+            remaining = memoryview(data)
+            while remaining:
+                remaining = remaining[os.write(file, remaining) :]
         finally:
             os.close(file)
     except OSError as error:

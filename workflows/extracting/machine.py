@@ -16,16 +16,12 @@ PROCESSES_PER_GPU = 4  # hide each other's waits; more would only hold more GPU 
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """Resources for one command, and its share of the work.
+    """Resources for one command, and its share of the work."""
 
-    Attributes:
-        cores: Threads over all processes, >= 1.
-        devices: Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
-        shard: (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
-    """
-
-    cores: int = 1
+    cores: int = 1  # threads over all processes, >= 1
+    # Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
     devices: tuple[str, ...] = (CPU,)
+    # (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
     shard: tuple[int, int] = (0, 1)
 
     def __post_init__(self) -> None:
@@ -43,33 +39,25 @@ class Machine:
         return max(1, min(self.cores, most, jobs))
 
 
-@dataclass(frozen=True)
-class Launch:
-    """Rank of this process among those that torchrun started; a single one without torchrun."""
+def machine_part(
+    environment: Mapping[str, str], workers: int | None, shard: tuple[int, int], devices: Sequence[str] = (CPU,)
+) -> Machine:
+    """Return this process's part of the machine: its share of the cores, its GPU, its share of the shard.
 
-    rank: int = 0
-    world: int = 1
-    local_rank: int = 0
-    local_world: int = 1
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> "Launch":
-        """Read the rank from torchrun's environment variables."""
-        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
-        stated = [environment.get(name, "") for name in names]
-        return cls(*map(int, stated)) if all(value.isdecimal() for value in stated) else cls()
-
-    def machine(self, workers: int | None, shard: tuple[int, int], devices: Sequence[str] = (CPU,)) -> Machine:
-        """Return this process's part of the machine: its share of the cores, its GPU, its share of the shard."""
-        index, count = shard
-        if CPU not in devices and len(devices) < self.local_world:
-            log.warning("%d processes share %s; GPU all gives each its own", self.local_world, ", ".join(devices))
-        chosen = devices if self.local_world == 1 else [devices[self.local_rank % len(devices)]]
-        return Machine(
-            cores=max(1, cores() // self.local_world) if workers is None else workers,
-            devices=tuple(chosen),
-            shard=(index * self.world + self.rank, count * self.world),
-        )
+    torchrun's environment variables say which of its processes this is; without them it is a single one.
+    """
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    stated = [environment.get(name, "") for name in names]
+    launched = all(value.isdecimal() for value in stated)
+    rank, world, local_rank, local_world = map(int, stated) if launched else (0, 1, 0, 1)
+    index, count = shard
+    if CPU not in devices and len(devices) < local_world:
+        log.warning("%d processes share %s; GPU all gives each its own", local_world, ", ".join(devices))
+    return Machine(
+        cores=max(1, cores() // local_world) if workers is None else workers,
+        devices=tuple(devices) if local_world == 1 else (devices[local_rank % len(devices)],),
+        shard=(index * world + rank, count * world),
+    )
 
 
 def parse_shard(text: str) -> tuple[int, int]:

@@ -21,11 +21,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--fps", type=frame_rate, default=25.0, help="frames per second; source: each frame of the video once")
     add("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
     add("--quality", type=int, default=95, help="JPEG quality of the frames, 1-100")
-    add(
-        "--workers",
-        type=int,
-        help=CORES,
-    )
+    add("--workers", type=int, help=CORES)
     add("--shard", type=parse_shard, default="0/1", metavar="I/N", help="every N-th video; I < N")
     add("--cluster", metavar="ADDRESS", help=CLUSTER)
     add("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
@@ -34,11 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def chosen_classes(start: int | None, end: int | None) -> slice:
-    """Return the classes from START to END, all without them.
-
-    Raises:
-        ValueError: If only START is given.
-    """
+    """Return the classes from START to END, all without them; raises ValueError if only START is given."""
     if start is not None and end is None:
         raise ValueError(f"START {start} without END: give both, or neither for all classes")
     return slice(start, end)

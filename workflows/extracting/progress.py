@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter, deque
 from pathlib import Path
-from types import TracebackType
 
 from tqdm import tqdm
 
@@ -26,13 +25,9 @@ log = logging.getLogger(__name__)
 class Totals:
     """Counts of finished videos, and the estimates of the whole that follow from them.
 
-    Videos differ in length, so that they count by their bytes: the others become as many images, and as many bytes on
-    the disk, per byte as the finished ones.
-
-    Args:
-        videos: Number of all videos.
-        source: Their bytes.
-        unit: What is counted as progress, "pairs" (of which each is a flow image) or "frames".
+    Videos differ in length, so that they count by their bytes, in all `source`: the others become as many images, and
+    as many bytes on the disk, per byte as the finished ones. Progress is counted in "pairs", each of which is a flow
+    image, or "frames".
     """
 
     def __init__(self, videos: int, source: int, unit: str) -> None:
@@ -78,10 +73,7 @@ class Totals:
 class Progress:
     """Progress bar that moves during long videos too, or a line in the log now and then; a context manager.
 
-    Args:
-        totals: Of the finished videos.
-        counters: Where the workers count.
-        target: Folder on the disk that is written to.
+    Workers count in `counters`; `target` is on the disk that is written to.
     """
 
     def __init__(self, totals: Totals, counters: Counters, target: Path) -> None:
@@ -95,9 +87,7 @@ class Progress:
         self.clock.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.ended.set()
         self.clock.join()
         self.bar.close()

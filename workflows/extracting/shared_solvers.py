@@ -22,12 +22,9 @@ BATCH = 3_000_000  # pixels: 34 pairs of 340x256 fill a GPU
 class SharedSolver:
     """Flow solver for any number of threads at a time.
 
-    A solver keeps what it needs between pairs, so each thread that is solving borrows one of its own. A GPU has one
-    in all: the threads take turns, since it is busy with one batch.
-
-    Args:
-        recipe: What is solved; its results depend neither on the threads nor on the batches.
-        device: "cpu" or "cuda:N".
+    A solver keeps what it needs between pairs, so each thread that is solving borrows one of its own. A GPU has one in
+    all: the threads take turns, since it is busy with one batch. Results depend neither on the threads nor on the
+    batches.
     """
 
     def __init__(self, recipe: FlowRecipe, device: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -12,13 +11,8 @@ Result = TypeVar("Result")
 class Tasks:
     """Executor that runs functions in threads, or at once while a single thread is allowed; a context manager.
 
-    Args:
-        threads: How many may work, >= 1; asked again for every task.
-        most: What `threads` never exceeds.
-
-    Raises:
-        Exception: What a task raised, at a later `submit` or at the end; tasks that have not begun are dropped, and
-            none runs any more when `with` is left.
+    How many `threads` may work is asked again for every task; they never exceed `most`. Raises what a task raised, at a
+    later `submit` or at the end; tasks that have not begun are dropped, and none runs any more when `with` is left.
     """
 
     def __init__(self, threads: Callable[[], int], most: int) -> None:
@@ -58,9 +52,7 @@ class Tasks:
     def __enter__(self) -> "Tasks":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         try:
             if error is None:
                 self.finish()

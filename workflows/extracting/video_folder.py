@@ -57,9 +57,7 @@ def is_complete(folder: Path, *, flow: bool) -> bool:
 def made_whole(folder: Path, attempt: str = "") -> Iterator[Path]:
     """Yield a hidden folder that becomes `folder` when the block ends, and is deleted when it fails.
 
-    Args:
-        folder: Result.
-        attempt: A name of this attempt, where another one may be under way: that one fails, and no two share a folder.
+    `attempt` names this attempt, where another one may be under way: that one fails, and no two share a folder.
     """
     hidden = folder.with_name(f".part-{folder.name}")
     part = hidden / attempt
@@ -83,11 +81,11 @@ def made_whole(folder: Path, attempt: str = "") -> Iterator[Path]:
 
 def take_away(hidden: Path, attempt: str) -> None:
     """Delete what earlier attempts left, under another name, so that one that still lives cannot finish it."""
-    for left in list(hidden.iterdir()) if hidden.is_dir() else []:
-        gone = hidden / f"{attempt}-{left.name}"
+    for attempt_folder in list(hidden.iterdir()) if hidden.is_dir() else []:
+        removed = hidden / f"{attempt}-{attempt_folder.name}"
         with suppress(FileNotFoundError):  # it has just been finished
-            left.rename(gone)
-            gone.unlink() if gone.is_file() else shutil.rmtree(gone, ignore_errors=True)
+            attempt_folder.rename(removed)
+            removed.unlink() if removed.is_file() else shutil.rmtree(removed, ignore_errors=True)
 
 
 def extract_video(job: Job, worker: Worker) -> Outcome:

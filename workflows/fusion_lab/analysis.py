@@ -8,7 +8,7 @@ from engine import Scores
 from engine.evaluation.scores import join, load
 from models import stream_weights
 
-from ..testing.fusing import counted_twice, unlike_in
+from ..testing.fusing import name_counted_twice, unlike_in
 from .fit import calibration, check_held_out, fit, same_streams
 from .splits import load_splits, over_splits
 from .systems import Bootstrap, Row, agreement, comparison, fusions, streams_alone
@@ -38,8 +38,7 @@ def analyse(
     bootstrap = bootstrap or Bootstrap()
     every = side_by_side(files)
     scores = every.only(use) if use else every
-    for first, second in counted_twice(scores):
-        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", first, second)
+    name_counted_twice(scores)
     if fusion_weights:
         stream_weights(fusion_weights, len(scores.streams))
     held = load_held_out(held_out, scores) if held_out else None  # refused before anything is computed

@@ -44,19 +44,19 @@ def check_held_out(parts: Sequence[tuple[str, Scores]], test: Scores) -> None:
                 raise ValueError(f"{path}: of {name} {stated}, but the test is of {name} {tested_on}")
 
 
-def same_streams(held: Scores, test: Scores) -> Scores:
+def same_streams(held_out: Scores, test: Scores) -> Scores:
     """Return the held-out scores of the tested streams, in their order.
 
     Raises ValueError if one is missing, or came from another checkpoint.
     """
-    missing = [name for name in test.streams if name not in held.streams]
+    missing = [name for name in test.streams if name not in held_out.streams]
     if missing:
-        raise ValueError(f"--fit: no stream {missing[0]} in its files, only {', '.join(held.streams)}")
+        raise ValueError(f"--fit: no stream {missing[0]} in its files, only {', '.join(held_out.streams)}")
     for name in test.streams:
-        digests = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held, test)]
+        digests = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held_out, test)]
         if None not in digests and digests[0] != digests[1]:
             raise ValueError(f"--fit: stream {name} was scored with another checkpoint than in the test")
-    return held.only(test.streams)
+    return held_out.only(test.streams)
 
 
 def simplex(streams: int) -> list[list[float]]:
@@ -67,11 +67,11 @@ def simplex(streams: int) -> list[list[float]]:
     return [[(after - before - 1) / steps for before, after in itertools.pairwise(bound)] for bound in bounds]
 
 
-def sweep(held: Scores, method: str) -> list[Row]:
+def sweep(held_out: Scores, method: str) -> list[Row]:
     """Compute the held-out top-1 under every weighting of the grid."""
     return [
-        {"weights": weights, "top1": top1(fuse(held.logits, method, weights), held.label)}
-        for weights in simplex(len(held.streams))
+        {"weights": weights, "top1": top1(fuse(held_out.logits, method, weights), held_out.label)}
+        for weights in simplex(len(held_out.streams))
     ]
 
 
@@ -95,12 +95,12 @@ def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, 
     return fitted, notes
 
 
-def unlike(held: Scores, test: Scores) -> list[str]:
+def unlike(held_out: Scores, test: Scores) -> list[str]:
     """Describe differences in how the two were scored, where both state it: a fit may then not carry over."""
     return [
         f"{name} {show(stated)} of the held-out scores, {show(tested_on)} of the test: the fit may not carry over"
         for name, stated, tested_on in differences(
-            held.about.get("options", {}), test.about.get("options", {}), PROTOCOL
+            held_out.about.get("options", {}), test.about.get("options", {}), PROTOCOL
         )
         if NOT_STATED not in (stated, tested_on)
     ]
@@ -133,16 +133,16 @@ def how_calibrated(logits: Tensor, label: Tensor) -> Row:
     }
 
 
-def fit(held: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
+def fit(held_out: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
     """Fit weights and temperatures on the held-out videos, and measure on both lists.
 
     Returns:
         "videos", "temperatures", "notes", "held_out_calibration", "sweep" (rows of each fusion), "calibration" and
         "systems", compared with ActivNo of equal weights, of the test.
     """
-    fitted, notes = temperatures(with_fused(held), held.label)
+    fitted, notes = temperatures(with_fused(held_out), held_out.label)
     heat = torch.tensor([fitted[name] or 1.0 for name in test.streams])[:, None, None]
-    swept = {method: sweep(held, method) for method in FUSIONS}
+    swept = {method: sweep(held_out, method) for method in FUSIONS}
 
     def systems() -> Iterator[tuple[Row, Tensor]]:
         for method, rows in swept.items():
@@ -151,15 +151,15 @@ def fit(held: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
                 ("fitted weights", best_weights(rows), torch.ones_like(heat)),
                 ("fitted temperatures", None, heat),
             ):
-                held_out_top1 = top1(fuse(held.logits / divisor, method, weights), held.label)
+                held_out_top1 = top1(fuse(held_out.logits / divisor, method, weights), held_out.label)
                 row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}
                 yield row, fuse(test.logits / divisor, method, weights)
 
     return {
-        "videos": len(held.video),
+        "videos": len(held_out.video),
         "temperatures": fitted,
-        "notes": [*unlike(held, test), *notes],
-        "held_out_calibration": calibration(held, fitted),
+        "notes": [*unlike(held_out, test), *notes],
+        "held_out_calibration": calibration(held_out, fitted),
         "calibration": calibration(test, fitted),
         "sweep": swept,
         "systems": measure(systems(), test.label, fuse(test.logits), bootstrap),

@@ -34,7 +34,7 @@ def best_of_each(rows: Sequence[Row], extra: Sequence[float] | None) -> list[Row
     """Choose each fusion's best weighting by top-1, then mean class, and the one asked for, in table order."""
     best: dict[str, Row] = {}
     for row in rows:
-        held = best.setdefault(row["fusion"], row)
-        if (row["top1"], row["mean_class"]) > (held["top1"], held["mean_class"]):
+        leader = best.setdefault(row["fusion"], row)
+        if (row["top1"], row["mean_class"]) > (leader["top1"], leader["mean_class"]):
             best[row["fusion"]] = row
     return [row for row in rows if row is best[row["fusion"]] or row["weights"] == extra]

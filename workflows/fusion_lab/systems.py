@@ -90,14 +90,14 @@ def agreement(scores: Scores) -> Iterator[Row]:
     """Count for each two streams the videos by whether they predict the same class and which is right."""
     predicted = scores.logits.argmax(2)
     for i, j in itertools.combinations(range(len(scores.streams)), 2):
-        same = predicted[i] == predicted[j]
+        same_class = predicted[i] == predicted[j]
         first, second = predicted[i] == scores.label, predicted[j] == scores.label
         counts = {
             "both_right": first & second,
             "only_first": first & ~second,
             "only_second": ~first & second,
-            "same_error": same & ~first,
-            "other_errors": ~same & ~first & ~second,
+            "same_error": same_class & ~first,
+            "other_errors": ~same_class & ~first & ~second,
         }
         names = {"first": scores.streams[i], "second": scores.streams[j]}
         yield names | {name: int(where.sum()) for name, where in counts.items()}

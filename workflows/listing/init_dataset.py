@@ -38,25 +38,25 @@ def divide(lists: Lists, test_fraction: float, seed: int, group_by: str, again: 
     entries = lists.subsets["train"]
     if group_by:
         entries, how = grouped(entries, group_by), "by --group_by"
-        held = split_groups(entries, lists.class_names, test_fraction, seed)
+        tested = split_groups(entries, lists.class_names, test_fraction, seed)
     else:
-        entries, held, how = by_names(lists, test_fraction, seed, again)
+        entries, tested, how = by_names(lists, test_fraction, seed, again)
     log.info("%s of %s, %s", counted(len(entries), "video"), counted(count_sources(entries), "source"), how)
-    train, test = ([entry for entry in entries if (entry.group in held) == side] for side in (False, True))
+    train, test = ([entry for entry in entries if (entry.group in tested) == side] for side in (False, True))
     return lists._replace(subsets={"train": train, "test": test})
 
 
-def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[list[Entry], set[str], str]:
+def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[Sequence[Entry], set[str], str]:
     """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
     patterns = list(sensible(entries))
     for pattern, regrouped in patterns:
         if pattern.known:
             with suppress(ValueError):  # a class without a source of its own
-                held = split_groups(regrouped, lists.class_names, test_fraction, seed)
-                return regrouped, held, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
+                tested = split_groups(regrouped, lists.class_names, test_fraction, seed)
+                return regrouped, tested, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
     apart = group_alone(entries, lists.class_names)
-    held = split_groups(apart, lists.class_names, test_fraction, seed)
+    tested = split_groups(apart, lists.class_names, test_fraction, seed)
     if count_sources(apart) == len(apart):
         log.warning(
             "every video counts as a source of its own, for no names differ in a number at their end alone: if several "
@@ -71,7 +71,7 @@ def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple
                 *(pattern.what, counted(count_sources(regrouped), "source")),
                 *(str(least) if least == most else f"{least} to {most}", again, quoted(pattern.expression)),
             )
-    return apart, held, "by the names without the number at their end"
+    return apart, tested, "by the names without the number at their end"
 
 
 def report(lists: Lists) -> None:

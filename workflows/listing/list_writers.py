@@ -1,6 +1,6 @@
 """Formatters of lists of videos as text, in the forms that published tools read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ Files = dict[str, str]
 class Lists(NamedTuple):
     """Entries to write, with their classes and frame counts."""
 
-    subsets: dict[str, list[Entry]]  # entries of "train" and "test"
+    subsets: Mapping[str, Sequence[Entry]]  # entries of "train" and "test"
     class_names: list[str]  # by class index
     split: int = 1  # official split, from 1
     # Number that an entry has in a stream, "rgb" or "flow"; None where they are not at hand.
@@ -85,8 +85,7 @@ def table(lists: Lists) -> Files:
         for entry in entries:
             segment = map(str, entry.segment or ("", "", "")) if parts else ()
             rows.append((listed(entry.path), lists.class_names[entry.label], subset, entry.group, *segment))
-    classes = [("index", "name"), *enumerate(lists.class_names)]
-    return {"videos.csv": as_csv(rows), "classes.csv": as_csv(classes)}
+    return {"videos.csv": as_csv(rows)} | class_file(lists)
 
 
 def listed(path: str) -> str:
@@ -120,7 +119,7 @@ def annotation(lists: Lists, entry: Entry, name: str) -> dict[str, Any]:
     return fields | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
 
 
-def whole(lists: Lists, subset: str) -> list[Entry]:
+def whole(lists: Lists, subset: str) -> Sequence[Entry]:
     """Return the entries of a subset, of which none may be a part of a video."""
     part = next((entry for entry in lists.subsets[subset] if entry.segment), None)
     if part:
@@ -129,7 +128,7 @@ def whole(lists: Lists, subset: str) -> list[Entry]:
 
 
 def class_file(lists: Lists) -> Files:
-    """Format the names of the classes, for forms that number them only."""
+    """Format the names of the classes by their numbers."""
     return {"classes.csv": as_csv([("index", "name"), *enumerate(lists.class_names)])}
 
 

@@ -30,10 +30,10 @@ class VideoProperties(NamedTuple):
 
 def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
     """Inspect some videos, with the last entry as the example; unreadable ones are skipped."""
-    some = entries[:: max(1, len(entries) // LOOKED_AT)]
+    sampled = entries[:: max(1, len(entries) // LOOKED_AT)]
     try:
-        store = open_store("auto", root, some)
-        places = [store.locate(entry.path) for entry in some]
+        store = open_store("auto", root, sampled)
+        places = [store.locate(entry.path) for entry in sampled]
         example = store.locate(entries[-1].path)
     except (OSError, ValueError):
         return VideoProperties("", root / entries[-1].path, USUAL, False)

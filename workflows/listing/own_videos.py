@@ -54,7 +54,7 @@ def follow_links(root: Path, videos: Iterable[VideoPath]) -> Path | None:
 
 def clashes(names: Iterable[str]) -> list[list[str]]:
     """Return names that differ in case alone, which some disks take for one."""
-    same: dict[str, list[str]] = defaultdict(list)
+    by_case: dict[str, list[str]] = defaultdict(list)
     for name in sorted(set(names)):
-        same[name.casefold()].append(name)
-    return [group for group in same.values() if len(group) > 1]
+        by_case[name.casefold()].append(name)
+    return [group for group in by_case.values() if len(group) > 1]

@@ -21,12 +21,7 @@ NOISE = 8  # clips of a quantisation
 
 
 class NoiseClips:
-    """Clips of noise, as `CentreClips`.
-
-    Args:
-        plan: Has their shapes.
-        count: How many.
-    """
+    """Clips of noise, of the shapes of an export, as `CentreClips`."""
 
     def __init__(self, plan: Export, count: int) -> None:
         self.plan, self.labels = plan, [0] * count
@@ -53,13 +48,7 @@ def missing_packages(engine: str, dtype: str) -> list[str]:
 
 
 def plan_of(models: Sequence[StreamNetwork], shape: Sequence[int], dtype: str) -> Export:
-    """Plan the export of networks with random weights.
-
-    Args:
-        models: Left as they are.
-        shape: Of their clips, (C, T, H, W).
-        dtype: A key of `DTYPES`, or `INT8`.
-    """
+    """Plan the export, in a key of `DTYPES` or `INT8`, of networks with random weights for clips (C, T, H, W)."""
     recipe = {"sample_size": shape[2], "sample_duration": shape[1], "clip_stride": 1}
     names = [f"class {i}" for i in range(models[0].num_classes)]
     return calibrated(build_export(list(models), dtype=dtype, class_names=names, recipe=recipe))

@@ -1,8 +1,11 @@
 """Measurement of clips loaded per second on this machine, with the given options and with alternatives."""
 
+import glob
+import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +18,6 @@ from datasets.loading.workers import default_workers
 from datasets.video import VideoDataset
 from sts_common.processors import single_threaded_libraries
 
-from ..shared.page_cache import forget
 from ..shared.tables import aligned
 
 COLD = 24  # clips that are read from the disk
@@ -136,3 +138,26 @@ def as_text(report: dict[str, Any]) -> str:
     if report["native"] != "yes":
         lines.append(f"no native decoder: {report['native']}")
     return "\n".join([*lines, report["advice"]])
+
+
+def forget(place: Path) -> bool:
+    """Ask the system to drop what it keeps of a video from memory, by its folder, file, or files without endings.
+
+    Returns whether it can be asked; it may do otherwise, and a folder in memory alone stays there.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return False
+    for path in files_of(place):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
+
+
+def files_of(place: Path) -> Iterator[Path]:
+    """Return the files of a video."""
+    if place.is_dir():
+        yield from (path for path in place.rglob("*") if path.is_file())
+    elif place.is_file():
+        yield place
+    else:
+        yield from place.parent.glob(f"{glob.escape(place.name)}.*")

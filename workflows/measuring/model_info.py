@@ -39,16 +39,15 @@ Row = dict[str, Any]
 def parse_network(words: str) -> tuple[str, dict[str, Any]]:
     """Return the name and the arguments in words such as "resnet,depth=18,no_max_pool=on".
 
-    Raises:
-        ValueError: If there is no such network or argument, or a value is of another type.
+    Raises ValueError if there is no such network or argument, or a value is of another type.
     """
     name, *pairs = words.split(",")
-    taken, arguments = arguments_of(spec_of(name)), dict[str, Any]()
+    known, arguments = arguments_of(spec_of(name)), dict[str, Any]()
     for pair in pairs:
         key, _, text = pair.partition("=")
-        if key not in taken:
-            raise ValueError(f"{words}: {name} takes {', '.join(taken)}, not {key}")
-        default = 0 if taken[key] is REQUIRED else taken[key]
+        if key not in known:
+            raise ValueError(f"{words}: {name} takes {', '.join(known)}, not {key}")
+        default = 0 if known[key] is REQUIRED else known[key]
         arguments[key] = value_of(pair, text, default, words)
     return name, arguments
 
@@ -111,8 +110,7 @@ def model_info(
 def call_in(kind: str, model: StreamNetwork, shape: Sequence[int]) -> Callable[[], object]:
     """Return the call that scores one clip in a number format.
 
-    Raises:
-        ValueError: If a package is missing, or there is no such format.
+    Raises ValueError if a package is missing, or there is no such format.
     """
     if kind not in FORMATS:
         raise ValueError(f"--measure {kind}: choose one of {', '.join(FORMATS)}")
@@ -158,23 +156,22 @@ def cells(row: Row) -> dict[str, str]:
     }
 
 
-def headings(rows: Iterable[Row]) -> dict[str, str]:
-    """Return the headings of the columns that rows have."""
+def table(rows: Sequence[Row]) -> list[list[str]]:
+    """Return the headings of the columns that rows have, and the cells of each row."""
     kinds = dict.fromkeys(kind for row in rows for kind in row["clips_per_second"])
-    return COLUMNS | {kind: f"clips/s of a core, {kind}" for kind in kinds}
+    columns = COLUMNS | {kind: f"clips/s of a core, {kind}" for kind in kinds}
+    return [[*columns.values()], *([cells(row).get(key, "") for key in columns] for row in rows)]
 
 
 def as_text(rows: Sequence[Row]) -> str:
     """Format rows as a table for a terminal."""
-    named = headings(rows)
-    lines = [[cells(row).get(key, "") for key in named] for row in rows]
-    return "\n".join(aligned([list(named.values()), *lines], text=2))
+    return "\n".join(aligned(table(rows), text=2))
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
     """Format rows as a table in Markdown."""
-    named = headings(rows)
-    return markdown_table(list(named.values()), [[cells(row).get(key, "") for key in named] for row in rows], text=2)
+    heads, *lines = table(rows)
+    return markdown_table(heads, lines, text=2)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], text: int) -> str:

@@ -11,7 +11,7 @@ from models.backbones.torchvision_networks import ENTRIES, PREFIX, published
 from sts_common.files import write_atomically
 
 from ..shared.templates import load_template
-from .model_info import Row, cells, markdown_table, model_info
+from .model_info import COLUMNS, Row, cells, markdown_table, model_info
 
 HARA = "3D-ResNets"
 STUDY = "IBM's study"
@@ -20,21 +20,13 @@ COUNTED = ("input", "parameters_m", "multiply_adds_g", "convolutions_g", "activa
 
 
 class Entry(NamedTuple):
-    """A network on the page.
+    """A network on the page."""
 
-    Attributes:
-        words: Its name and arguments, see `parse_network`.
-        accuracy: As it was published, with what it is of; "" where none is known.
-        source: Where files of it were released; "" where none are known.
-        command: Loads such a file; FILE is its path.
-        frames: Of the clip that is counted; None for as many as the network wants to see.
-    """
-
-    words: str
-    accuracy: str = ""
-    source: str = ""
-    command: str = ""
-    frames: int | None = None
+    words: str  # its name and arguments, see `parse_network`
+    accuracy: str = ""  # as it was published, with what it is of; "" where none is known
+    source: str = ""  # where files of it were released; "" where none are known
+    command: str = ""  # loads such a file; FILE is its path
+    frames: int | None = None  # of the clip that is counted; None for as many as the network wants to see
 
 
 def load_file(model: str = "", *more: str) -> str:
@@ -97,13 +89,7 @@ def entries() -> list[Entry]:
 
 
 def write_zoo(path: Path, measure: Sequence[str] = (), seconds: float = 2.0) -> list[Row]:
-    """Write the page of all networks, and return its rows.
-
-    Args:
-        path: The file.
-        measure: Number formats in which clips per second are measured, as of `model_info`.
-        seconds: Of each measurement.
-    """
+    """Write the page of all networks, measured as by `model_info`, and return its rows."""
     rows = [info_of(entry, measure, seconds) for entry in tqdm(entries(), "networks", leave=False, disable=None)]
     page = as_page(rows, measure)
     write_atomically(path, lambda file: file.write(page.encode()))
@@ -123,8 +109,7 @@ def counted_cells(row: Row) -> list[str]:
 
 def as_page(rows: Sequence[Row], measure: Sequence[str]) -> str:
     """Format the page."""
-    heads = ["network", "input", "parameters, M", "multiply-adds, G", "of convolutions, G", "activations, M"]
-    heads += ["training, MB per clip", *(f"clips/s of a core, {kind}" for kind in measure)]
+    heads = [*(COLUMNS[key] for key in ("network", *COUNTED)), *(f"clips/s of a core, {kind}" for kind in measure)]
     costs = [[*counted_cells(row), *(cells(row)[kind] for kind in measure)] for row in rows]
     known = [entry for entry in entries() if entry.accuracy or entry.source]
     named = [[f"`{e.words}`", e.accuracy, e.source, f"`{e.command}`" if e.command else ""] for e in known]

@@ -32,16 +32,9 @@ def pack_tree(
 ) -> None:
     """Pack the frame folders of every video, as utils1/pack.py does; files that are there are skipped.
 
-    Args:
-        source: Root of the frame folders.
-        target: Folder for the packed clips, made if missing.
-        layout: A key of `LAYOUTS`, or "auto".
-        workers: Processes, >= 1; None for one per core.
-        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
-
-    Raises:
-        FileNotFoundError: If there are no frames of that layout.
-        ValueError: If `target` lies in `source` or holds clips of another, or if videos could not be packed.
+    `layout` is a key of `LAYOUTS`, or "auto"; `target` is made if missing. Processes are `workers`, None for one per
+    core, or those of the Dask scheduler `cluster`, see `open_cluster`. Raises FileNotFoundError if there are no frames
+    of that layout; ValueError if `target` lies in `source` or holds clips of another, or if videos could not be packed.
     """
     source, target, workers = checked(source, target, workers, cluster)
     layout = choose_layout(source, layout)
@@ -66,17 +59,10 @@ def pack_tree(
 def verify_tree(
     packed: str | Path, source: str | Path | None = None, *, workers: int | None = None, cluster: str | None = None
 ) -> None:
-    """Compare every packed image with its checksum, and with the files of `source`.
+    """Compare every packed image with its checksum, and with the files of `source`, if given.
 
-    Args:
-        packed: Root of the packed clips.
-        source: Root of the frame folders that were packed, if these are to be compared.
-        workers: Processes, >= 1; None for one per core.
-        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
-
-    Raises:
-        FileNotFoundError: If there are no packed clips.
-        ValueError: If one is not as it was.
+    Processes are as of `pack_tree`. Raises FileNotFoundError if there are no packed clips; ValueError if one is not as
+    it was.
     """
     packed, workers = Path(packed), checked_workers(workers, cluster)
     source = None if source is None else Path(source)
@@ -89,17 +75,10 @@ def verify_tree(
 def unpack_tree(
     source: str | Path, target: str | Path, *, workers: int | None = None, cluster: str | None = None
 ) -> None:
-    """Restore the files that were packed, byte for byte.
+    """Restore the files that were packed, byte for byte, to a folder that is made; workers as of `pack_tree`.
 
-    Args:
-        source: Root of the packed clips.
-        target: Folder for the frame folders, made if missing.
-        workers: Processes, >= 1; None for one per core.
-        cluster: Dask scheduler whose workers do it, in place of this machine, see `open_cluster`.
-
-    Raises:
-        FileNotFoundError: If there are no packed clips.
-        ValueError: If `target` lies in `source`, or if videos could not be unpacked.
+    Raises FileNotFoundError if there are no packed clips; ValueError if `target` lies in `source`, or if videos could
+    not be unpacked.
     """
     source, target, workers = checked(source, target, workers, cluster)
     if not any(source.glob(RECORD)):
@@ -132,9 +111,7 @@ def on_videos(
 ) -> list[int]:
     """Sum the counts of `function` over every packed video.
 
-    Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If one fails.
+    Raises FileNotFoundError if there is none; ValueError if one fails.
     """
     jobs = [Files(files, root) for files in packed_videos(packed)]
     if not jobs:
@@ -145,11 +122,7 @@ def on_videos(
 
 
 def copy_records(source: Path, target: Path) -> None:
-    """Copy what the extraction recorded at the root.
-
-    Raises:
-        ValueError: If another record is there.
-    """
+    """Copy what the extraction recorded at the root; raises ValueError if another record is there."""
     for file in (source / name for name in (FRAMES_FILE, FLOW_FILE)):
         if file.is_file():
             copy, content = target / file.name, file.read_bytes()

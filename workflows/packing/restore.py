@@ -22,8 +22,7 @@ class Files:
 def unpack(job: Files, worker: Worker) -> tuple[int, str]:
     """Write the files that a video was packed from; existing files are left alone.
 
-    Returns:
-        Bytes written, and why it failed or "".
+    Returns bytes written, and why it failed or "".
     """
     assert job.root is not None
     size = 0
@@ -49,8 +48,7 @@ def lost_files(job: Files, reason: str) -> tuple[int, str]:
 def verify(job: Files, _: Worker) -> tuple[int, str]:
     """Compare everything with its checksums and, if there is a root, with its files.
 
-    Returns:
-        Images, and what is wrong or "".
+    Returns images, and what is wrong or "".
     """
     images = 0
     try:

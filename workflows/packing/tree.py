@@ -32,23 +32,14 @@ class Job:
 
 
 class Images(NamedTuple):
-    """The image files of one packed file.
+    """The image files of one packed file."""
 
-    Attributes:
-        stream: Its name.
-        planes: Per frame.
-        paths: Of images, frame by frame, plane by plane.
-        others: Further files of the video.
-        root: What paths in the file begin at.
-        rate: Frames per second, if known.
-    """
-
-    stream: str
-    planes: int
-    paths: Sequence[Path]
-    others: Sequence[Path]
-    root: Path
-    rate: float | None
+    stream: str  # its name
+    planes: int  # per frame
+    paths: Sequence[Path]  # of images, frame by frame, plane by plane
+    others: Sequence[Path]  # further files of the video
+    root: Path  # what paths in the file begin at
+    rate: float | None  # frames per second, if known
 
     @property
     def size(self) -> int:
@@ -69,9 +60,7 @@ class Outcome:
 def choose_layout(root: Path, layout: str) -> str:
     """Return the layout of a tree, detected where it is "auto".
 
-    Raises:
-        FileNotFoundError: If the tree is not there, or empty.
-        ValueError: If it holds no frames.
+    Raises FileNotFoundError if the tree is not there, or empty; ValueError if it holds no frames.
     """
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder")
@@ -82,10 +71,10 @@ def choose_layout(root: Path, layout: str) -> str:
     entries = [Entry(folder.relative_to(root).as_posix(), 0, "") for folder in folders_with_files(root)]
     if not entries:
         raise FileNotFoundError(f"{root}: holds no folders of frames")
-    found = detect_layout(root, entries)
-    if found not in LAYOUTS:
-        raise ValueError(f"{root}: holds no folders of frames, but --layout {found}; there is nothing to pack")
-    return found
+    detected = detect_layout(root, entries)
+    if detected not in LAYOUTS:
+        raise ValueError(f"{root}: holds no folders of frames, but --layout {detected}; there is nothing to pack")
+    return detected
 
 
 def folders_with_files(root: Path) -> Iterator[Path]:
@@ -120,11 +109,7 @@ def begins(store: FrameFolders, folder: Path, stream: str) -> bool:
 
 
 def images_of(store: FrameFolders, folder: Path) -> list[Images]:
-    """Return the images of each packed file of a video.
-
-    Raises:
-        ValueError: If an image is missing.
-    """
+    """Return the images of each packed file of a video; raises ValueError if an image is missing."""
     streams = [stream for stream in STORED if begins(store, folder, stream)]
     counts = store.counts(folder, set(streams))
     video = Video(folder.name, folder, 0, 0)
@@ -135,15 +120,15 @@ def images_of(store: FrameFolders, folder: Path) -> list[Images]:
     except ValueError:
         rate = None
     seen: set[Path] = set()
-    found = []
+    packed_files = []
     for number, stream in enumerate(streams):
         places = {plane.folder for plane in store.planes(folder, stream)} | ({folder} if number == 0 else set())
         files = sorted(file for place in places - seen for file in place.iterdir() if file.is_file())
         others = [file for file in files if file not in packed]
         seen |= places
         by_frame = list(chain(*zip(*paths[stream], strict=True)))
-        found.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
-    return found
+        packed_files.append(Images(stream, len(paths[stream]), by_frame, others, store.root, rate))
+    return packed_files
 
 
 def pack_video(job: Job, worker: Worker) -> Outcome:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sts_common.files import write_atomically
 
+from ..shared.plots import load_figure
 from ..shared.run_records import Curve, Record, curves_of, find_runs, labels, read_run
 
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
@@ -78,10 +79,7 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bo
 
     With `cut` an axis may leave out a few values far above all others.
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("pictures need matplotlib: pip install matplotlib") from None
+    figure_class = load_figure("pictures need")
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
     width = max(6.0, 4.5 * columns)
@@ -89,7 +87,7 @@ def draw(runs: Sequence[Record], metrics: Sequence[str], smooth: int, *, cut: bo
     each = CHARACTER * (8 + max(len(line) for name in names for line in name.split("\n")))
     across = max(1, int(width / each))
     lines = sum(name.count("\n") + 1 for name in names) + 2
-    figure = Figure(figsize=(width, 3.0 * rows + 0.3 + 0.2 * -(-lines // across)), layout="constrained")
+    figure = figure_class(figsize=(width, 3.0 * rows + 0.3 + 0.2 * -(-lines // across)), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     colours = palette(len(runs))
     for ax, metric in zip(axes, metrics, strict=False):

@@ -14,15 +14,7 @@ CUT = {"sampling": "corrected", "test": SLIDING}  # how clips are cut, unless a 
 
 
 def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse checkpoints that do not state their preprocessing, or are of unlike classes.
-
-    Args:
-        names: Of the files, for errors.
-        states: Their content.
-
-    Raises:
-        ValueError: If one is of a published form, or of other classes.
-    """
+    """Refuse, with ValueError, checkpoints of a published form, or of other classes than the first of them."""
     for name, state in zip(names, states, strict=True):
         if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
             raise ValueError(
@@ -44,9 +36,7 @@ def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> 
     """Return the preprocessing for all checkpoints; that of flow is stated by those that read flow.
 
     Only the side of the input may differ: it is the first one's, and others see the same part of a frame at theirs.
-
-    Raises:
-        ValueError: If they need different clips or flow.
+    Raises ValueError if they need different clips or flow.
     """
     first = max(range(len(states)), key=lambda i: reads_flow(states[i]))
     recipe = states[first]["recipe"]

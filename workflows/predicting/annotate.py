@@ -24,12 +24,7 @@ Named = tuple[str, float]
 
 
 def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
-    """Return the rate of a video, and (seconds, frame) for every frame of it at its own size.
-
-    Args:
-        path: A video file, or a folder of frames.
-        fps: Rate of a folder of frames.
-    """
+    """Return the rate of a video, `fps` of a folder of frames, and (seconds, frame) for every frame at its own size."""
     if path.is_dir():
         return fps, ((i / fps, read_image(file, 3)) for i, file in enumerate(frame_files(path)))
     index = outline(path)
@@ -37,16 +32,15 @@ def original_frames(path: Path, fps: float) -> tuple[float, Iterator[Timed]]:
     return 1 / index.period, ((seconds, picture(frame)) for seconds, frame in timed_frames(path))
 
 
-def write_annotated(path: Path, frames: Iterable[Timed], rate: float, said: Callable[[float], Sequence[Named]]) -> None:
+def write_annotated(
+    path: Path, frames: Iterable[Timed], rate: float, top_at: Callable[[float], Sequence[Named]]
+) -> None:
     """Write a film of frames with what is said at their time; arguments and errors as `films.write_film`.
 
-    Args:
-        path: Of the film.
-        frames: (seconds, frame); those of another size than the first are fitted to it.
-        rate: Frames per second, about.
-        said: Classes with probabilities at a second, best first.
+    Frames of another size than the first are fitted to it; `top_at` gives classes with probabilities, best first, by
+    second.
     """
-    write_film(path, ((seconds, label(frame, said(seconds))) for seconds, frame in of_one_size(frames)), rate)
+    write_film(path, ((seconds, label(frame, top_at(seconds))) for seconds, frame in of_one_size(frames)), rate)
 
 
 def of_one_size(frames: Iterable[Timed]) -> Iterator[Timed]:

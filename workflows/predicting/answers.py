@@ -34,24 +34,20 @@ def text(prediction: Prediction, top_k: int) -> str:
 
 
 def record(prediction: Prediction, about: Sequence[Mapping[str, Any]], top_k: int, logits: bool) -> dict[str, Any]:
-    """Return the prediction of a video, as plain values.
+    """Return the prediction of a video as plain values, of the best `top_k` classes.
 
-    Args:
-        prediction: Of the video.
-        about: What is known of each checkpoint.
-        top_k: Classes.
-        logits: Whether to add those of each checkpoint, the mean over clips.
+    `about` is what is known of each checkpoint; `logits` adds theirs, the mean over clips.
     """
     timeline = prediction.timeline
     top = best(prediction.probabilities, timeline.names, top_k)
-    own = zip(about, prediction.logits.tolist(), strict=True)
+    logits_by_network = zip(about, prediction.logits.tolist(), strict=True)
     return {
         "input": str(prediction.path),
         "frames": timeline.frames,
         "fps": timeline.fps,
         "seconds": round(timeline.seconds, 3),
         "top": [{"class": name, "probability": round(p, 6)} for name, p in top],
-        **({"logits": [{"file": one["file"], "values": values} for one, values in own]} if logits else {}),
+        **({"logits": [{"file": known["file"], "values": x} for known, x in logits_by_network]} if logits else {}),
         "windows": [window.record() for window in timeline.windows()],
         "segments": [segment.record() for segment in timeline.segments()],
         "speed": {
@@ -65,13 +61,9 @@ def record(prediction: Prediction, about: Sequence[Mapping[str, Any]], top_k: in
 def document(
     predictor: Predictor, inputs: Sequence[str], videos: Sequence[dict[str, Any]], problems: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Return all predictions, as plain values.
+    """Return all predictions as plain values.
 
-    Args:
-        predictor: What says it.
-        inputs: As the user named them.
-        videos: What is said of each, by `record`.
-        problems: What is wrong with those that cannot be used.
+    `inputs` are as the user named them, `videos` by `record`, `problems` those of inputs that cannot be used.
     """
     return {
         "inputs": list(inputs),

@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,28 +21,21 @@ from .inputs import Input, targets
 from .live import Answer, FrameReader, show, watch
 from .live_sources import at_rate, live_frames
 from .predictor import Prediction, Predictor, predict_video
-from .timeline import PICTURES, Lookup, best, draw_timeline
+from .timeline import PICTURES, best, draw_timeline, top_at
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What becomes of predictions, as the options of predict.py of these names.
+    """What becomes of predictions, as the options of predict.py of these names."""
 
-    Attributes:
-        top_k: Classes, >= 1.
-        json: File of the whole document, or "-" for the standard output in place of the text; None for the text.
-        logits: Whether the document has those of each network.
-        out: Film with what is said drawn in, or of several videos a folder.
-        timeline: Picture of the classes over time, likewise.
-    """
-
-    top_k: int = 5
+    top_k: int = 5  # classes, >= 1
+    # File of the whole document, or "-" for the standard output in place of the text; None for the text.
     json: str | None = None
-    logits: bool = False
-    out: str | None = None
-    timeline: str | None = None
+    logits: bool = False  # whether the document has those of each network
+    out: str | None = None  # film with what is said drawn in, or of several videos a folder
+    timeline: str | None = None  # picture of the classes over time, likewise
 
 
 def predict_files(
@@ -54,16 +48,9 @@ def predict_files(
 ) -> list[Prediction]:
     """Score videos one after the other; each result is printed before the next video is begun.
 
-    Args:
-        predictor: Scores them.
-        inputs: Videos.
-        answers: Where the results go.
-        window_stride: Frames from clip to clip; None for those of a clip.
-        words: The inputs as the user named them, for the document.
-
-    Raises:
-        FileNotFoundError: If the only one is missing.
-        ValueError: If some cannot be used; these were named, and the others are done.
+    `window_stride` is in frames, None for those of a clip; `words` are the inputs as the user named them. Raises
+    FileNotFoundError if the only one is missing; ValueError if some cannot be used: these were named, and the others
+    are done.
     """
     films = targets("--out", answers.out, inputs, FILMS)
     pictures = targets("--timeline", answers.timeline, inputs, PICTURES)
@@ -98,22 +85,16 @@ def draw(prediction: Prediction, film: Path | None, picture: Path | None) -> Non
         draw_timeline(timeline, str(prediction.path), picture)
     if film:
         rate, frames = original_frames(prediction.path, timeline.fps)
-        write_annotated(film, frames, rate, Lookup(timeline.cells()))
+        write_annotated(film, frames, rate, partial(top_at, timeline.cells()))
 
 
 @dataclass(frozen=True, kw_only=True)
 class LiveAnswers:
-    """How a camera is watched, as the options of predict.py of these names.
+    """How a camera is watched, as the options of predict.py of these names."""
 
-    Attributes:
-        live_stride: New frames per clip, >= 1; None for those of a clip.
-        seconds: After which it ends, > 0; None for no end.
-        show: Whether a window shows it.
-    """
-
-    live_stride: int | None = None
-    seconds: float | None = None
-    show: bool = False
+    live_stride: int | None = None  # new frames per clip, >= 1; None for those of a clip
+    seconds: float | None = None  # after which it ends, > 0; None for no end
+    show: bool = False  # whether a window shows it
 
 
 def predict_live(
@@ -121,12 +102,7 @@ def predict_live(
 ) -> None:
     """Classify frames of a camera or pipe until it ends, `seconds` are over or the user stops it.
 
-    Args:
-        predictor: Scores a clip at a time.
-        path: Number of a camera, or a pipe.
-        answers: How it is watched.
-        top_k: Classes of a JSON line.
-        as_record: Whether each answer is such a line, and no text.
+    With `as_record` each answer is a JSON line with the best `top_k` classes.
     """
     stride, answer = answers.live_stride or predictor.span, None
     provenance = predictor.recipe["provenance"]

@@ -37,28 +37,18 @@ class ExportedNetwork:
 
 
 class ExportedFile(NamedTuple):
-    """An exported file to use on videos, as `Trained` is a checkpoint.
+    """An exported file to use on videos, as `Trained` is a checkpoint."""
 
-    Attributes:
-        network: Its function.
-        state: What a checkpoint would state: "stream", "class_names", "recipe", and what is said of it in answers.
-        name: The file, for messages.
-    """
-
-    network: ExportedNetwork
+    network: ExportedNetwork  # its function
+    # What a checkpoint would state: "stream", "class_names", "recipe", and what is said of it in answers.
     state: Mapping[str, Any]
-    name: str
+    name: str  # the file, for messages
 
 
 def engine_for(sources: Sequence[Source], engine: str) -> str:
-    """Return the program that runs some sources: "torch", or a key of `ENGINES`.
+    """Return the program that runs some sources: "torch", or a key of `ENGINES`; for "auto" by the names of the files.
 
-    Args:
-        sources: Files and networks.
-        engine: The same, or "auto", which goes by the names of the files.
-
-    Raises:
-        ValueError: If the program cannot read them, or is not there.
+    Raises ValueError if the program cannot read them, or is not there.
     """
     suffixes = [Path(source).suffix if isinstance(source, str | Path) else "" for source in sources]
     by_name = {runtime.suffixes[0]: name for name, runtime in ENGINES.items()}
@@ -78,8 +68,7 @@ def engine_for(sources: Sequence[Source], engine: str) -> str:
 def device_for(engine: str, device: str) -> torch.device:
     """Return the device on which a program runs: the CPU where it knows no other, and none is asked for.
 
-    Raises:
-        ValueError: If it cannot run on the one that is asked for.
+    Raises ValueError if it cannot run on the one that is asked for.
     """
     if engine == TORCH:
         return choose_device(device)
@@ -91,17 +80,10 @@ def device_for(engine: str, device: str) -> torch.device:
 
 
 def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls: int) -> list[ExportedFile]:
-    """Open exported files that are used together, checked against each other.
+    """Open exported files that are used together, checked against each other; `calls` of each run at a time.
 
-    Args:
-        paths: Of the files.
-        engine: A key of `ENGINES`.
-        device: Where they run.
-        calls: That run at a time.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, none of export.py, of other classes, or not of logits.
+    Raises FileNotFoundError if a file is missing; ValueError if one is damaged, none of export.py, of other classes, or
+    not of logits.
     """
     files = []
     for path in paths:

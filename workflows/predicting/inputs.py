@@ -14,30 +14,23 @@ URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 
 
 class Input(NamedTuple):
-    """A video to classify.
+    """A video to classify."""
 
-    Attributes:
-        path: A file or a folder of frames; of a camera its number, of the standard input "-".
-        name: Below the folder that was named, without the extension of a file: where its results go.
-        live: Whether it is a camera or a pipe, which comes by only once.
-    """
-
-    path: Path
-    name: Path
-    live: bool = False
+    path: Path  # A file or a folder of frames; of a camera its number, of the standard input "-"
+    name: Path  # below the folder that was named, without the extension of a file: where its results go
+    live: bool = False  # whether it is a camera or a pipe, which comes by only once
 
 
 def find_inputs(words: Iterable[str]) -> list[Input]:
     """Find the videos that a user means, in the order given, those of a folder sorted.
 
-    Raises:
-        FileNotFoundError: If there is no such file, or no video in a folder.
-        ValueError: For addresses in a network, or a camera among other inputs.
+    Raises FileNotFoundError if there is no such file, or no video in a folder; ValueError for addresses in a network,
+    or a camera among other inputs.
     """
-    found = [video for word in words for video in find(word)]
-    if len(found) > 1 and (live := [video for video in found if video.live]):
+    videos = [video for word in words for video in find(word)]
+    if len(videos) > 1 and (live := [video for video in videos if video.live]):
         raise ValueError(f"{live[0].path}: a camera or pipe is watched alone; run the script once for each")
-    return found
+    return videos
 
 
 def find(word: str) -> list[Input]:
@@ -56,31 +49,25 @@ def find(word: str) -> list[Input]:
 
 def below(root: Path) -> list[Input]:
     """Return the folder itself, if it holds the frames of a video; else all video files and frame folders below it."""
-    found = []
+    videos = []
     search = Search(root)
     for folder, folders, files in search.walk():
         if FIRST_FRAME in files:
-            found.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
+            videos.append(Input(folder, folder.relative_to(root) if folder != root else Path(root.resolve().name)))
             folders.clear()
             continue
         paths = video_files(folder, files, search)
-        found += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
-    if not found:
+        videos += [Input(path, path.relative_to(root).with_suffix("")) for path in paths]
+    if not videos:
         raise FileNotFoundError(f"{root}: holds no video ({' '.join(VIDEOS)}) and no folder of frames ({FIRST_FRAME})")
-    return sorted(found)
+    return sorted(videos)
 
 
 def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: Iterable[str]) -> Sequence[Path | None]:
     """Return the file of each input's result: the one named, or one per input in a folder of that name.
 
-    Args:
-        option: Name of the option, for errors.
-        value: A file that ends in one of the suffixes, or a folder; None for no files.
-        inputs: Videos.
-        suffixes: Of files of this kind; those in a folder get the first.
-
-    Raises:
-        ValueError: If they would overwrite an input or each other, or are of another kind.
+    `value` is that of an `option`: a file that ends in one of the suffixes, a folder, or None for no files. Raises
+    ValueError if files would overwrite an input or each other, or are of another kind.
     """
     if value is None:
         return [None] * len(inputs)
@@ -91,9 +78,9 @@ def targets(option: str, value: str | None, inputs: Sequence[Input], suffixes: I
     if path.suffix and not is_file and not path.is_dir():
         raise ValueError(f"{option} {value}: must be a folder or end in {' or '.join(suffixes)}")
     files = [path if is_file else path / video.name.with_name(video.name.name + suffixes[0]) for video in inputs]
-    taken = {video.path.resolve(): video.path for video in inputs}
+    used = {video.path.resolve(): video.path for video in inputs}
     for file, video in zip(files, inputs, strict=True):
-        if other := taken.get(file.resolve()):
+        if other := used.get(file.resolve()):
             raise ValueError(f"{option} {value}: {file} of {video.path} would overwrite that of {other}")
-        taken[file.resolve()] = video.path
+        used[file.resolve()] = video.path
     return files

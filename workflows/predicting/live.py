@@ -23,31 +23,17 @@ Clock = Callable[[], float]
 
 
 class NewestFrames(NamedTuple):
-    """The newest frames of a source.
+    """The newest frames of a source."""
 
-    Attributes:
-        frames: In order; fewer than wanted where the source ended before.
-        number: Of the last of them, from 1.
-        came: When the last of them came, by the clock.
-    """
-
-    frames: list[Picture]
-    number: int
-    came: float
+    frames: list[Picture]  # in order; fewer than wanted where the source ended before
+    number: int  # of the last of them, from 1
+    came: float  # when the last of them came, by the clock
 
 
 class FrameReader:
-    """Reader of a source in its own thread for the length of a `with` block; keeps its newest frames.
+    """Reader of a source in its own thread for the length of a `with` block; keeps its newest `count` frames.
 
-    Args:
-        frames: The source.
-        count: Frames kept.
-        clock: Seconds.
-
-    Attributes:
-        number: Frames that have come.
-        began: When the first of them came, by the clock.
-        came: When the last of them came.
+    `number` frames have come, the first when it `began` and the last when it `came`, by the clock.
     """
 
     def __init__(self, frames: Iterator[Picture], count: int, clock: Clock = time.monotonic) -> None:
@@ -88,16 +74,8 @@ class FrameReader:
     def take(self, after: int, count: int, deadline: float) -> NewestFrames | None:
         """Return the newest frames, once `count` have come after frame `after` or the source has ended.
 
-        Args:
-            after: Number of the last frame that was taken before; 0 at the beginning.
-            count: At least 1.
-            deadline: By the clock.
-
-        Returns:
-            None at the deadline, or if nothing came before the end.
-
-        Raises:
-            ValueError: What the source raised, as OSError.
+        `after` is 0 at the beginning. Returns None at the deadline, by the clock, or if nothing came before the end.
+        Raises what the source raised.
         """
         with self.changed:
             while self.number < after + count and not self.ended and self.clock() < deadline:
@@ -110,23 +88,14 @@ class FrameReader:
 
 
 class Answer(NamedTuple):
-    """Prediction for the newest clip.
+    """Prediction for the newest clip."""
 
-    Attributes:
-        probabilities: Of the classes (K,).
-        frame: The newest one, to be shown.
-        seconds: Since the start.
-        rate: Frames looked at per second since the first one came.
-        delay: Seconds from when the newest frame came to now.
-        dropped: Frames so far that were in no clip.
-    """
-
-    probabilities: Tensor
-    frame: Picture
-    seconds: float
-    rate: float
-    delay: float
-    dropped: int
+    probabilities: Tensor  # of the classes (K,)
+    frame: Picture  # the newest one, to be shown
+    seconds: float  # since the start
+    rate: float  # frames looked at per second since the first one came
+    delay: float  # seconds from when the newest frame came to now
+    dropped: int  # frames so far that were in no clip
 
 
 def watch(
@@ -134,11 +103,7 @@ def watch(
 ) -> Iterator[Answer]:
     """Yield answers one after the other, each to the newest clip when the one before it is given.
 
-    Args:
-        reader: Its frames are those of one clip.
-        score: Probabilities of the classes by the frames of a clip.
-        stride: Frames that must have come since the clip before.
-        seconds: After which no clip is begun.
+    `stride` frames must have come since the clip before; after so many seconds no clip is begun.
     """
     start, number, dropped = reader.clock(), 0, 0
     deadline = start + seconds
@@ -152,11 +117,7 @@ def watch(
 
 
 def open_window() -> None:
-    """Open a window for frames.
-
-    Raises:
-        ValueError: If this OpenCV has none.
-    """
+    """Open a window for frames; raises ValueError if this OpenCV has none."""
     try:
         cv2.namedWindow(WINDOW)
     except cv2.error:

@@ -19,20 +19,12 @@ Timed = tuple[float, Picture]
 
 
 def live_frames(path: Path) -> Iterator[Timed]:
-    """Yield (seconds, RGB frame) of a camera, of the standard input, or of a pipe or device.
-
-    Args:
-        path: Number of a camera, "-", or a path.
-    """
+    """Yield (seconds, RGB frame) of a camera by its number, of the standard input, "-", or of a pipe or device."""
     return camera(int(str(path))) if str(path).isdecimal() else stream(path)
 
 
 def camera(index: int) -> Iterator[Timed]:
-    """Yield frames of a camera with the time at which they came.
-
-    Raises:
-        ValueError: If it does not open, or stops.
-    """
+    """Yield frames of a camera with the time at which they came; raises ValueError if it does not open, or stops."""
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # it says several lines about each
     try:
         capture = cv2.VideoCapture(index, cv2.CAP_V4L2 if sys.platform == "linux" else cv2.CAP_ANY)
@@ -53,8 +45,7 @@ def camera(index: int) -> Iterator[Timed]:
 def stream(path: Path) -> Iterator[Timed]:
     """Yield frames of a pipe, of a device, or of the standard input for "-", with their own times.
 
-    Raises:
-        ValueError: If it is none that FFmpeg reads.
+    Raises ValueError if it is none that FFmpeg reads.
     """
     av, name = load_av(), "pipe:0" if str(path) == "-" else str(path.absolute())
     allowed = {"format_whitelist": STREAMED, "protocol_whitelist": "file,pipe", "fflags": "nobuffer"}
@@ -71,9 +62,8 @@ def stream(path: Path) -> Iterator[Timed]:
 def at_rate(frames: Iterable[Timed], fps: float | None) -> Iterator[Picture]:
     """Resample frames to a constant rate, as `datasets.read_video` does but without waiting for the next.
 
-    Args:
-        frames: Their times are seconds from anywhere. After a pause, or where they jump back, they begin anew.
-        fps: Frames per second; None gives every frame once.
+    Their times are seconds from anywhere; after a pause, or where they jump back, they begin anew. Without `fps` every
+    frame is given once.
     """
     start, tick = 0.0, -1
     before: Timed | None = None

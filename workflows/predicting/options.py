@@ -9,11 +9,12 @@ from engine.command import cli
 from models import COMPILE, FUSIONS
 
 from ..shared.films import FILMS
+from ..shared.plots import load_figure
 from .compose import Answers, LiveAnswers
 from .exported import AUTO, CHOICES
 from .inputs import Input, targets
 from .live import open_window
-from .timeline import PICTURES, figure_class
+from .timeline import NEED, PICTURES
 
 
 def build_parser() -> cli.ArgumentParser:
@@ -62,15 +63,7 @@ def check_options(
 ) -> None:
     """Refuse, before any work, options that mean nothing for these inputs or are unavailable.
 
-    Args:
-        video: The first input as the user named it.
-        inputs: What is found there.
-        answers: Where the results of files go.
-        live_answers: How a camera is watched.
-        window_stride: Frames from clip to clip.
-
-    Raises:
-        ValueError: Names the option.
+    `video` is the first input as the user named it. Raises ValueError, which names the option.
     """
     live = inputs[0].live
     of_files = {"out": answers.out, "timeline": answers.timeline, "window_stride": window_stride}
@@ -89,6 +82,6 @@ def check_options(
     targets("--out", answers.out, inputs, FILMS)
     targets("--timeline", answers.timeline, inputs, PICTURES)
     if answers.timeline:
-        figure_class()
+        load_figure(NEED)
     if live_answers.show:
         open_window()

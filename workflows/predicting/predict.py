@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from engine.checkpoint import finished_epochs
-from models import StreamNetwork, stream_weights
+from models import stream_weights
 from sts_common import check_choice
 
 from ..testing.fusing import ALONE
@@ -22,29 +22,18 @@ from .trained import Source, Trained, distinct_names, listed, load_trained
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorSettings:
-    """How networks are used on a video, as the options of predict.py of these names.
+    """How networks are used on a video, as the options of predict.py of these names."""
 
-    Attributes:
-        fusion: A key of `FUSIONS`.
-        fusion_weights: One per network; None for equal ones.
-        frame_stride: Frames from one of a clip to the next, >= 1; None as in training.
-        window_stride: Frames from clip to clip, >= 1; None for those of a clip.
-        batch_size: Clips at a time; None for as many as keep all cores busy, 8 on a GPU.
-        amp: A key of `AMP`: number format.
-        compile_mode: A key of `COMPILE`.
-        group_width: Channels to which groups of convolutions are joined, >= 1.
-        engine: Program that runs the networks, one of `CHOICES`; "auto" goes by the names of the files. The number
-            format of an exported file is its own.
-    """
-
-    fusion: str = "activno"
-    fusion_weights: Sequence[float] | None = None
-    frame_stride: int | None = None
-    window_stride: int | None = None
-    batch_size: int | None = None
-    amp: str = "auto"
-    compile_mode: str = "off"
-    group_width: int = 1
+    fusion: str = "activno"  # a key of `FUSIONS`
+    fusion_weights: Sequence[float] | None = None  # one per network; None for equal ones
+    frame_stride: int | None = None  # frames from one of a clip to the next, >= 1; None as in training
+    window_stride: int | None = None  # frames from clip to clip, >= 1; None for those of a clip
+    batch_size: int | None = None  # clips at a time; None for as many as keep all cores busy, 8 on a GPU
+    amp: str = "auto"  # a key of `AMP`: number format
+    compile_mode: str = "off"  # a key of `COMPILE`
+    group_width: int = 1  # channels to which groups of convolutions are joined, >= 1
+    # Program that runs the networks, one of `CHOICES`; "auto" goes by the names of the files. The number format of an
+    # exported file is its own.
     engine: str = AUTO
 
     def __post_init__(self) -> None:
@@ -149,12 +138,13 @@ def build_predictor(
     ready: list[nn.Module | ExportedNetwork]
     if engine == TORCH:
         loaded = load_trained(sources, names, class_names=class_names, recipe=recipe)
-        trained, ready = loaded, [in_form(one.network.to(place), settings, place) for one in loaded]
+        form = {"amp": settings.amp, "compile_mode": settings.compile_mode, "group_width": settings.group_width}
+        trained, ready = loaded, [prepared(source.network.to(place), place, **form) for source in loaded]
     else:
         check_settings(settings, engine)
         files = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
-        trained, ready = files, [one.network for one in files]
-    clip = common_recipe(names, [one.state for one in trained])
+        trained, ready = files, [file.network for file in files]
+    clip = common_recipe(names, [source.state for source in trained])
     predictor = Predictor(
         ready,
         names=trained[0].state["class_names"],
@@ -166,26 +156,15 @@ def build_predictor(
         amp=settings.amp,
         clips=clips,
         pool=None if gpu else share_cores(len(ready) * clips),
-        about=[describe(one) for one in trained],
+        about=[describe(source) for source in trained],
     )
     if settings.compile_mode != "off":
         predictor.warm_up()
     return predictor
 
 
-def in_form(network: StreamNetwork, settings: PredictorSettings, place: torch.device) -> nn.Module:
-    """Return a network in the form that the settings ask for."""
-    return prepared(
-        network, device=place, amp=settings.amp, compile_mode=settings.compile_mode, group_width=settings.group_width
-    )
-
-
 def check_settings(settings: PredictorSettings, engine: str) -> None:
-    """Refuse settings of torch's networks.
-
-    Raises:
-        ValueError: Names the option.
-    """
+    """Refuse settings of torch's networks; raises ValueError, which names the option."""
     usual = PredictorSettings()
     for name, option in (("amp", "amp"), ("compile_mode", "compile"), ("group_width", "group_width")):
         if getattr(settings, name) != getattr(usual, name):
@@ -194,23 +173,17 @@ def check_settings(settings: PredictorSettings, engine: str) -> None:
             )
 
 
-def describe(one: Trained | ExportedFile) -> dict[str, Any]:
+def describe(source: Trained | ExportedFile) -> dict[str, Any]:
     """Return what answers say of a network."""
-    about = {"file": one.name, "arch": one.state.get("arch"), "epoch": finished_epochs(one.state)}
-    return about | {"stream": one.state["stream"], **one.state.get("engine", {})}
+    state = source.state
+    about = {"file": source.name, "arch": state.get("arch"), "epoch": finished_epochs(state)}
+    return about | {"stream": state["stream"], **state.get("engine", {})}
 
 
 def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:
     """Return frames from one of a clip to the next; None where clips are spread over the video, as in training.
 
-    Args:
-        recipe: How clips are made.
-        settings: May ask for another stride.
-        source: Name of the first network, for errors.
-        live: Whether the frames are a camera's.
-
-    Raises:
-        ValueError: If what is asked for needs windows.
+    `source` is the name of the first network. Raises ValueError if what the settings or a camera ask for needs windows.
     """
     if settings.frame_stride and settings.frame_stride > 1 and recipe.get("segment_length", 1) > 1:
         raise ValueError(

@@ -39,38 +39,27 @@ SPREAD = 10  # clips of a video whose frames are spread over it; the default of 
 
 @dataclass(frozen=True)
 class Predictor:
-    """Networks whose logits are fused.
+    """Networks whose logits are fused."""
 
-    Attributes:
-        networks: Of S streams, in eval mode.
-        names: Of the K classes.
-        recipe: How their clips are made, as in a checkpoint.
-        stride: Frames from one of a clip to the next; None where the frames of a clip are spread over a whole video.
-        fusion: One of `FUSIONS`.
-        weights: Of the streams; None for equal ones.
-        device: Where the networks are.
-        clips: Of a file that are scored at a time; a GPU is always given as many, the last ones repeated.
-        pool: Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
-        about: What is known of each checkpoint, as plain values.
-        amp: As `--amp`.
-    """
-
-    networks: Sequence[Any]
-    names: Sequence[str]
-    recipe: dict[str, Any]
+    networks: Sequence[Any]  # of S streams, in eval mode
+    names: Sequence[str]  # of the K classes
+    recipe: dict[str, Any]  # how their clips are made, as in a checkpoint
+    # Frames from one of a clip to the next; None where the frames of a clip are spread over a whole video.
     stride: int | None
-    fusion: str
-    weights: Sequence[float] | None
-    device: torch.device
-    clips: int = 1
+    fusion: str  # one of `FUSIONS`
+    weights: Sequence[float] | None  # of the streams; None for equal ones
+    device: torch.device  # where the networks are
+    clips: int = 1  # of a file that are scored at a time; a GPU is always given as many, the last ones repeated
+    # Threads that share the work of a CPU; None for a GPU, which is given all clips at once.
     pool: ThreadPoolExecutor | None = None
-    about: Sequence[dict[str, Any]] = ()
-    amp: str = "off"
+    about: Sequence[dict[str, Any]] = ()  # what is known of each checkpoint, as plain values
+    amp: str = "off"  # as `--amp`
 
     @property
     def views(self) -> list[str]:
         """Names of the views that are read."""
-        return list(dict.fromkeys(view for network in self.networks for view in views_read(network)))
+        read = (getattr(network, "views", None) or [network.view] for network in self.networks)  # several if exported
+        return list(dict.fromkeys(view for views in read for view in views))
 
     @property
     def reads_flow(self) -> bool:
@@ -91,8 +80,7 @@ class Predictor:
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by view.
 
-        Raises:
-            ValueError: If some are no numbers.
+        Raises ValueError if some are no numbers.
         """
         round_float32(self.device, self.amp)
         if self.pool is None:
@@ -102,8 +90,8 @@ class Predictor:
             work = [([network], [clip]) for network in self.networks for clip in clips]
             parts = torch.cat(list(self.pool.map(self.score, *zip(*work, strict=True))))
             scores = parts.view(len(self.networks), len(clips), -1)
-        for known, own in zip(self.about, scores, strict=False):
-            check_scores(own, f"{known['file']}: a clip")
+        for known, stream_scores in zip(self.about, scores, strict=False):
+            check_scores(stream_scores, f"{known['file']}: a clip")
         return scores
 
     @torch.inference_mode()
@@ -127,12 +115,7 @@ class Predictor:
         return crop_samples(images, self.recipe["sample_size"], self.views, self.recipe.get("short_side"))
 
     def clips_of(self, path: Path, step: int | None = None) -> Windows | SpreadClips:
-        """Return the clips of a video: those of a test of these networks with its default options.
-
-        Args:
-            path: A file or a folder of frames.
-            step: Frames from clip to clip; None for those of a clip.
-        """
+        """Return the clips of a video, `step` frames apart: those of a test with its default options."""
         provenance = self.recipe["provenance"]
         images = frames_of(path, provenance, self.reads_flow, self.device)
         if self.stride is not None:
@@ -167,11 +150,6 @@ class Predictor:
         self.logits([{name: torch.zeros(shape, dtype=torch.uint8) for name, shape in shapes.items()}] * self.clips)
 
 
-def views_read(network: Any) -> list[str]:
-    """Return the names of the views that a network reads: one, or of an exported file those of all its networks."""
-    return list(getattr(network, "views", None) or [network.view])
-
-
 def share_cores(tasks: int) -> ThreadPoolExecutor:
     """Create threads for simultaneous tasks, each with its part of torch's own threads.
 
@@ -185,21 +163,13 @@ def share_cores(tasks: int) -> ThreadPoolExecutor:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Prediction for a video.
+    """Prediction for a video."""
 
-    Attributes:
-        path: Where it is.
-        logits: Mean over its clips, (S, K).
-        probabilities: Of the classes, (K,).
-        timeline: Over its course.
-        seconds: That it took.
-    """
-
-    path: Path
-    logits: Tensor
-    probabilities: Tensor
-    timeline: Timeline
-    seconds: float
+    path: Path  # where it is
+    logits: Tensor  # mean over its clips, (S, K)
+    probabilities: Tensor  # of the classes, (K,)
+    timeline: Timeline  # over its course
+    seconds: float  # that it took
 
     def top(self, count: int = 5) -> list[Named]:
         """Return the likeliest classes of the whole video as (name, probability), best first."""

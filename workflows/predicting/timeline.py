@@ -11,7 +11,10 @@ from torch import Tensor
 
 from sts_common.files import write_atomically
 
+from ..shared.plots import load_figure
+
 PICTURES = (".png", ".pdf", ".svg")
+NEED = "--timeline draws with"
 KEPT = 5  # classes per window; memory for a long video
 LINES = 6  # classes in a picture
 # Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
@@ -23,17 +26,11 @@ Named = tuple[str, float]  # class and probability
 
 
 class Span(NamedTuple):
-    """Part of a video.
+    """Part of a video."""
 
-    Attributes:
-        start: In seconds.
-        end: In seconds.
-        top: Its likeliest classes, best first; at least one.
-    """
-
-    start: float
-    end: float
-    top: Sequence[Named]
+    start: float  # in seconds
+    end: float  # in seconds
+    top: Sequence[Named]  # its likeliest classes, best first; at least one
 
     def record(self) -> dict[str, Any]:
         """Return plain values: the best class and the runner-up, if there is one."""
@@ -44,15 +41,9 @@ class Span(NamedTuple):
 
 
 class Timeline:
-    """Probabilities of the windows of a video, in their order.
+    """Probabilities of the windows of a video, in their order; its number of `frames` is known at its end.
 
-    Args:
-        names: Of the classes.
-        fps: Frames per second of the video as it is read.
-        span: Frames from the first to the last of a window.
-
-    Attributes:
-        frames: Of the video; known at its end.
+    `fps` is that of the video as it is read, `span` the frames from the first to the last of a window.
     """
 
     def __init__(self, names: Sequence[str], fps: float, span: int) -> None:
@@ -105,42 +96,20 @@ def best(probabilities: Tensor, names: Sequence[str], count: int) -> list[Named]
     return [(names[i], p) for p, i in zip(top.values.tolist(), top.indices.tolist(), strict=True)]
 
 
-class Lookup:
-    """Predictions at any second of a video.
-
-    Args:
-        cells: As `Timeline.cells` gives them.
-    """
-
-    def __init__(self, cells: Sequence[Span]) -> None:
-        self.cells, self.starts = cells, [cell.start for cell in cells]
-
-    def __call__(self, seconds: float) -> Sequence[Named]:
-        return self.cells[max(bisect_right(self.starts, seconds) - 1, 0)].top
-
-
-def figure_class() -> Any:
-    """Return matplotlib's `Figure`.
-
-    Raises:
-        ValueError: If it is not installed.
-    """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ValueError("--timeline draws with matplotlib: pip install matplotlib") from None
-    return Figure
+def top_at(cells: Sequence[Span], seconds: float) -> Sequence[Named]:
+    """Return the likeliest classes at a second of a video, best first, by its `Timeline.cells`."""
+    return cells[max(bisect_right(cells, seconds, key=lambda cell: cell.start) - 1, 0)].top
 
 
 def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
     """Draw a timeline: above, the first and second class over time; below, the probabilities of these classes.
 
-    Raises:
-        ValueError: Without matplotlib.
+    Raises ValueError without matplotlib.
     """
-    figure = figure_class()(figsize=(11, 4.4), layout="constrained")
+    figure = load_figure(NEED)(figsize=(11, 4.4), layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))
-    cells, leading, second = timeline.cells(), time_at(timeline.cells(), 0), time_at(timeline.cells(), 1)
+    cells = timeline.cells()
+    leading, second = time_at(cells, 0), time_at(cells, 1)
     chosen = [*dict.fromkeys([*longest(leading)[:LINES], *longest(second)])][:LINES]
     colours = dict(zip(chosen, COLOURS, strict=False))
     for rank in range(len(ROWS)):

@@ -18,17 +18,11 @@ CLIP = ("sample_size", "sample_duration")  # without which nobody can cut clips 
 
 
 class Trained(NamedTuple):
-    """A network to use on videos.
+    """A network to use on videos."""
 
-    Attributes:
-        network: In eval mode, as it is tested.
-        state: Content of its checkpoint; "stream", "class_names" and "recipe" at least.
-        name: The file, or "network 1" of one that a program holds, for messages.
-    """
-
-    network: StreamNetwork
-    state: Mapping[str, Any]
-    name: str
+    network: StreamNetwork  # in eval mode, as it is tested
+    state: Mapping[str, Any]  # content of its checkpoint; "stream", "class_names" and "recipe" at least
+    name: str  # the file, or "network 1" of one that a program holds, for messages
 
 
 def listed(networks: Source | Iterable[Source]) -> list[Source]:
@@ -43,12 +37,7 @@ def listed(networks: Source | Iterable[Source]) -> list[Source]:
 def distinct_names(sources: Sequence[Source], cure: str) -> list[str]:
     """Return the names of sources for messages: of a file its path, else "network 1".
 
-    Args:
-        sources: Files and networks.
-        cure: End of the message about one that is there twice.
-
-    Raises:
-        ValueError: If there is none, or one twice.
+    Raises ValueError if there is none, or one twice, with the `cure` for that.
     """
     if not sources:
         raise ValueError("no networks: give at least one checkpoint or network")
@@ -90,8 +79,8 @@ def load_trained(
     side, trained = common_recipe(names, states)["sample_size"], []
     for source, state, name in zip(sources, states, names, strict=True):
         network = network_of(source, state, name)
-        if (own := state["recipe"]["sample_size"]) != side:
-            network.view = ClipView(STREAMS[network.stream], own).name
+        if (trained_side := state["recipe"]["sample_size"]) != side:
+            network.view = ClipView(STREAMS[network.stream], trained_side).name
         trained.append(Trained(network, state, name))
     return trained
 
@@ -128,8 +117,7 @@ def carried(network: StreamNetwork) -> dict[str, Any]:
 def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNetwork:
     """Return the network of a source in eval mode; a program's own is copied.
 
-    Raises:
-        ValueError: If it has not one output for each class.
+    Raises ValueError if it has not one output for each class.
     """
     network = bare(source)
     if network is None:

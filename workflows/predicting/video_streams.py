@@ -46,16 +46,15 @@ Sample = dict[str, Picture]  # of one frame, by stream, or of what networks see,
 def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
     """Yield RGB frames of a video file, or of a folder of frames, at the rate and size of the network's training.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: A damaged file or folder, or frames that were extracted at another rate.
+    Raises FileNotFoundError if there is no such file; ValueError for a damaged file or folder, or frames of
+    another rate.
     """
     short_side, fps = provenance.get("short_side", 256), provenance.get("fps", 25.0)
     if path.is_dir():
-        there = find_record(path, FRAMES_FILE).get("fps", fps)
-        if there != fps:
+        stated = find_record(path, FRAMES_FILE).get("fps", fps)
+        if stated != fps:
             raise ValueError(
-                f"{path}: frames at {show(there)} fps, but the network saw {show(fps)}; give the video file"
+                f"{path}: frames at {show(stated)} fps, but the network saw {show(fps)}; give the video file"
             )
         images = (read_image(file, 3) for file in frame_files(path))
         yield from map(np.asarray, map(Scaler(short_side, path), images))
@@ -92,12 +91,8 @@ def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]
 def flow_of(provenance: dict, device: torch.device = CPU) -> Solve:
     """Build a function from grey images (N, H, W) to flow levels (N, H, W, 2), as `provenance` states.
 
-    Args:
-        provenance: As a checkpoint has it.
-        device: Where the networks are. A GPU computes the flow if it can, beside them; otherwise the CPU does.
-
-    Raises:
-        ValueError: Flow that cannot be computed from what a checkpoint knows.
+    A GPU, the device of the networks, computes the flow if it can, beside them; otherwise the CPU does. Raises
+    ValueError for flow that cannot be computed from what a checkpoint knows.
     """
     encoding = recorded_encoding(provenance)
     if device.type != "cuda" or not suits_gpu(provenance):
@@ -117,12 +112,8 @@ def crop_samples(
 ) -> Iterator[Sample]:
     """Crop the centre of each frame, (C, 1, size, size), and of what leads from it to the next one.
 
-    Args:
-        images: As `add_flow` gives them.
-        size: Side in pixels.
-        short_side: What frames are resized to before; `size` if not given.
-        wanted: Names of views; with flow or differences among them, the last frame, which none leads away from, is left
-            out.
+    Images are as `add_flow` gives them, resized to `short_side` before, or to `size`. With views of flow or differences
+    wanted the last frame, which none leads away from, is left out.
     """
     views, placement = views_of(wanted), TestCrops(size, 1, short_side)(np.random.default_rng(0))
     parts, leads, before = {part_of(view): view for view in views}, any(view.stream.leads for view in views), None
@@ -158,32 +149,18 @@ def frame_of(view: ClipView, crops: Crops, following: Crops) -> Picture:
 
 
 class Window(NamedTuple):
-    """A clip of a video.
+    """A clip of a video."""
 
-    Attributes:
-        start: Its first frame, from 0.
-        clip: uint8 (C, T, S, S) by view.
-    """
-
-    start: int
-    clip: dict[str, Tensor]
+    start: int  # its first frame, from 0
+    clip: dict[str, Tensor]  # uint8 (C, T, S, S) by view
 
 
 class Windows:
     """Clips of a video in their order, cut while its frames come; only those of one clip are kept.
 
-    They begin every `step` frames; frames after the last of them get a clip that ends with the video, and a video
-    that is too short for one is looped. With `step` = `length` * `stride` it is what `datasets.clip_starts` chooses.
-
-    Args:
-        samples: Of one frame each, as `crop_samples` gives them.
-        length: Frames of a clip.
-        stride: Steps from one frame of a clip to the next.
-        step: Frames from one start to the next; `length` * `stride` if not given.
-        tail: What becomes of frames after the last whole clip, see `datasets.clip_starts`.
-
-    Attributes:
-        frames: Samples that have come so far.
+    They begin every `step` frames; frames after the last of them get a clip that ends with the video, and a video that
+    is too short for one is looped. With `step` = `length` * `stride`, the default, it is what `datasets.clip_starts`
+    chooses, as for `tail`. Samples are of one frame each, as `crop_samples` gives them; `frames` have come so far.
     """
 
     def __init__(
@@ -210,13 +187,7 @@ class Windows:
 
 
 class SpreadClips:
-    """Clips whose frames are spread over a whole video; only the frames that some clip shows are kept.
-
-    Args:
-        samples: Of one frame each, as `crop_samples` gives them.
-        clips: Numbers of the frames of each, from 1.
-        frames: Samples that will come.
-    """
+    """Clips spread over a whole video, by their frames from 1; only the frames that some clip shows are kept."""
 
     def __init__(self, samples: Iterable[Sample], clips: Sequence[Sequence[int]], frames: int) -> None:
         self.samples, self.clips, self.frames, self.span = samples, clips, frames, frames

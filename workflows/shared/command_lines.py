@@ -17,12 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(script: str, words: Iterable[object]) -> str:
-    """Return the line that runs a script from the current folder, in the form of the command that runs.
-
-    Args:
-        script: Path below the root of the project.
-        words: Its arguments.
-    """
+    """Return the line that runs a script of the project from the current folder, in the form of the running command."""
     name = typed_as(script) or f"python {quoted(os.path.relpath(ROOT / script))}"
     return " ".join([name, *map(quoted, words)])
 
@@ -37,11 +32,9 @@ def quoted(word: object) -> str:
 
 
 def words_of(values: Mapping[str, Any], script: str | None = None) -> list[str]:
-    """Return the command-line words that set options to values, without those at their default.
+    """Return the command-line words that set options to values, by name, without those at their default or None.
 
-    Args:
-        values: Of options by name; None is that of one which is not set.
-        script: Only the options that it takes; None: those of all scripts.
+    Only the options that a script takes, None for those of all scripts.
     """
     words: list[str] = []
     for action in actions(script):

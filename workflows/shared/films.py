@@ -26,16 +26,9 @@ Timed = tuple[float, Picture]
 def write_film(path: Path, pictures: Iterable[Timed], rate: float) -> None:
     """Write a film, whole or not at all; H.264 where it is available, without sound.
 
-    Pictures keep their times and their size, but for a row and a column more where it is odd.
-
-    Args:
-        path: Ends in one of `FILMS`; its folder is made.
-        pictures: (seconds, picture), at least one, all of one size, in the order of their times.
-        rate: Pictures per second, about.
-
-    Raises:
-        ValueError: If it cannot be encoded.
-        OSError: If it cannot be written.
+    The path ends in one of `FILMS`. Pictures, (seconds, picture), at least one, are of one size and in the order of
+    their times; they keep these, `rate` being about theirs, and their size but for a row and a column more where it is
+    odd. Raises ValueError if it cannot be encoded; OSError if it cannot be written.
     """
     av = load_av()
 

@@ -15,12 +15,7 @@ log = logging.getLogger(__name__)
 
 
 def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
-    """Plot loss and accuracy by epoch.
-
-    Args:
-        runs: Name -> folder with the run's metrics.jsonl somewhere below it.
-        path: Picture to write.
-    """
+    """Plot loss and accuracy by epoch, of folders by name with the run's metrics.jsonl somewhere below them."""
     figure = new_figure(10, 4)
     if figure is None:
         return
@@ -47,26 +42,36 @@ def plot_confusion(scores: Path, path: Path) -> None:
         table = confusion(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
         names = saved["class_names"].tolist()
     axes = figure.subplots()
-    axes.imshow(table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(100 * table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, label="videos of the true class, %", fraction=0.046)
     for row in range(len(names)):
         for column in range(len(names)):
             if table[row, column]:
                 shade = "white" if table[row, column] > table[row].sum() / 2 else "black"
                 axes.text(column, row, int(table[row, column]), ha="center", va="center", color=shade, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true", title=scores.stem)
+    basis = f"{int(table.sum()):,} videos, chance {100 / len(names):.1f} %"
+    axes.set(xlabel="predicted", ylabel="true", title=f"{scores.stem}: {basis}")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     save(figure, path)
 
 
-def new_figure(width: float, height: float) -> Any:
-    """Create an empty figure of so many inches, None without matplotlib."""
+def load_figure(need: str) -> Any:
+    """Import matplotlib's `Figure`; raises ValueError, which begins with the need for it, if it is not installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
+        raise ValueError(f"{need} matplotlib: pip install matplotlib") from None
+    return Figure
+
+
+def new_figure(width: float, height: float) -> Any:
+    """Create an empty figure of so many inches, None without matplotlib."""
+    try:
+        return load_figure("pictures need")(figsize=(width, height), layout="constrained")
+    except ValueError:
         log.warning("no matplotlib, so no pictures; pip install matplotlib")
         return None
-    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save(figure: Any, path: Path) -> None:

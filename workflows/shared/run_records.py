@@ -32,42 +32,27 @@ Curve = tuple[list[int], list[float]]  # epochs, values
 
 @dataclass(frozen=True)
 class Record:
-    """Record of a run.
+    """Record of a run."""
 
-    Attributes:
-        folder: Where its metrics.jsonl is; the training log of a run that has none.
-        options: As in its options.yaml.
-        metrics: Metric -> "train", "val" or "" -> its values by epoch.
-    """
-
-    folder: Path
-    options: dict[str, Any]
-    metrics: dict[str, dict[str, Curve]]
+    folder: Path  # where its metrics.jsonl is; the training log of a run that has none
+    options: dict[str, Any]  # as in its options.yaml
+    metrics: dict[str, dict[str, Curve]]  # metric -> "train", "val" or "" -> its values by epoch
 
 
 def find_runs(paths: Sequence[Path]) -> list[Path]:
-    """Read the runs of some paths, each once; other files, like checkpoints, may be among them.
+    """Find the runs of folders, at or below them, and of files beside them: a log stands for its run; each once.
 
-    Args:
-        paths: Folders of runs or above them, and files beside them: a log stands for its run.
-
-    Raises:
-        FileNotFoundError: If a folder holds no run, or there is none at all.
+    Other files, like checkpoints, may be among them. Raises FileNotFoundError if a folder holds no run, or there is
+    none.
     """
-    found = dict.fromkeys(
-        run for path in paths for run in (runs_of_file(path) if path.is_file() else run_folders(path))
-    )
-    if not found:
+    runs = dict.fromkeys(run for path in paths for run in (runs_of_file(path) if path.is_file() else run_folders(path)))
+    if not runs:
         raise FileNotFoundError(f"{paths[0]}: neither the folder nor a log of a run")
-    return list(found)
+    return list(runs)
 
 
 def run_folders(root: Path) -> list[Path]:
-    """Find folders of the runs at or below a folder.
-
-    Raises:
-        FileNotFoundError: If there is none.
-    """
+    """Find folders of the runs at or below a folder; raises FileNotFoundError if there is none."""
     folders = sorted(path.parent.resolve() for path in root.rglob("metrics.jsonl"))
     if not folders:
         raise FileNotFoundError(
@@ -97,11 +82,7 @@ def folder_names(stem: str) -> Iterator[str]:
 
 
 def read_run(folder: Path) -> Record:
-    """Read the record of a run, by its folder or its training log.
-
-    Raises:
-        ValueError: If a file is damaged.
-    """
+    """Read the record of a run, by its folder or its training log; raises ValueError if a file is damaged."""
     if folder.is_file():
         return Record(folder, {}, read_logs(folder))
     file = folder / "options.yaml"
@@ -130,8 +111,7 @@ def add(metrics: dict[str, dict[str, Curve]], metric: str, subset: str, epoch: i
 def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
     """Read metrics of a tab-separated log in the published form, and of its run's other one.
 
-    Raises:
-        ValueError: If a line is none of it.
+    Raises ValueError if a line is none of it.
     """
     metrics: dict[str, dict[str, Curve]] = {}
     part = PART.search(path.name)
@@ -147,11 +127,7 @@ def read_logs(path: Path) -> dict[str, dict[str, Curve]]:
 
 
 def number_in(text: str, path: Path, line: int) -> float:
-    """Parse a value of a log.
-
-    Raises:
-        ValueError: If it is no number.
-    """
+    """Parse a value of a log; raises ValueError if it is no number."""
     try:
         return float(text)
     except ValueError:

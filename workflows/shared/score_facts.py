@@ -37,13 +37,8 @@ def state_scored(
 ) -> dict[str, Any]:
     """Return `Scores.about` as plain values, without the fusion of the streams.
 
-    Args:
-        listing: What the annotation lists.
-        checkpoints: Of each stream by name, see `state_checkpoint`.
-        subset: What is scored.
-        options: As used, those of `STATED` by name.
-        provenance: Of the images, see `images_made`.
-        activation: Of clips before their mean is taken, a key of `FUSIONS`; "" for none.
+    `checkpoints` are by stream as of `state_checkpoint`, `options` those of `STATED` as used, `provenance` as of
+    `images_made`, `activation` that of clips before their mean is taken, a key of `FUSIONS`, or "".
     """
     about = {
         "subset": subset,
@@ -74,15 +69,8 @@ def state_checkpoint(source: Source, state: Mapping[str, Any], arch: str) -> dic
 def check_held_out(state: Mapping[str, Any], source: str, *, dataset: str, split: int, val_fraction: float) -> None:
     """Refuse to score a network on the held-out videos if it was trained on them.
 
-    Args:
-        state: The checkpoint; of a published one it is not known what it was trained on, and that is said.
-        source: Its name, for errors.
-        dataset: Whose videos are scored.
-        split: Of the data set.
-        val_fraction: Of the training list that is held out.
-
-    Raises:
-        ValueError: If it held out other videos.
+    Of a published checkpoint it is not known what it was trained on, and that is said. Raises ValueError if it held out
+    other videos.
     """
     stored = state.get("options", {})
     for name, here in (("dataset", dataset), ("split", split), ("val_fraction", val_fraction)):

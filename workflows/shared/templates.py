@@ -14,20 +14,15 @@ from sts_common import counted
 def environment(folder: Path) -> Environment:
     """Return the environment of the templates in a folder, in which tags leave no lines of their own."""
     loader = FileSystemLoader(folder)
-    made = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    made.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
-    return made
+    texts = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    texts.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
+    return texts
 
 
 def html_environment(folder: Path, finalize: Callable[[Any], Any] | None = None) -> Environment:
-    """Return the environment of pages in a folder: all values are escaped, whatever they contain.
-
-    Args:
-        folder: Of the templates.
-        finalize: Takes each value before it is escaped.
-    """
+    """Return the environment of pages in a folder: all values are escaped, whatever they contain, after `finalize`."""
     loader = FileSystemLoader(folder)
-    made = Environment(
+    pages = Environment(
         loader=loader,
         autoescape=True,
         undefined=StrictUndefined,
@@ -35,8 +30,8 @@ def html_environment(folder: Path, finalize: Callable[[Any], Any] | None = None)
         lstrip_blocks=True,
         finalize=finalize,
     )
-    made.filters["percent"] = percent
-    return made
+    pages.filters["percent"] = percent
+    return pages
 
 
 def load_template(path: Path, **filters: Callable[..., Any]) -> Template:

@@ -26,16 +26,7 @@ from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
 from ..extracting.video_folder import is_complete, made_whole
-from .flow_files import (
-    FLOW_XY,
-    Encoding,
-    find_encoding,
-    find_record,
-    flow_files,
-    flow_folders,
-    read_flow,
-    read_levels,
-)
+from .flow_files import FLOW_XY, Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow, read_levels
 
 RGB = LAYOUTS["sts"]["rgb"][0]
 FLO = "{:05d}.flo"
@@ -59,8 +50,7 @@ class Job:
 def convert_video(job: Job, _: Worker) -> tuple[dict[str, int], str]:
     """Make the target folder of one video.
 
-    Returns:
-        Pictures per stream, "values" and how many of them were "lost" at a bound; and why it failed or "".
+    Returns pictures per stream, "values" and how many of them were "lost" at a bound; and why it failed or "".
     """
     counts = Counter[str]()
     try:

@@ -27,36 +27,21 @@ log = logging.getLogger(__name__)
 
 
 class StreamSpec(NamedTuple):
-    """Stream to score, and its checkpoint.
+    """Stream to score, and its checkpoint."""
 
-    Attributes:
-        name: Its name in results.
-        path: Checkpoint file.
-        stream: What its network reads; None if the checkpoint is to say.
-    """
-
-    name: str
-    path: str
-    stream: Stream | None = None
+    name: str  # its name in results
+    path: str  # checkpoint file
+    stream: Stream | None = None  # what its network reads; None if the checkpoint is to say
 
 
 def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespace, Scores]:
     """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
 
-    The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come
-    in the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given
-    are those of the first checkpoint, but for the side of the input: each network has its own, unless it is given.
-
-    Args:
-        opt: Options; those not given are taken from the first checkpoint.
-        specs: Streams to score, with their checkpoints.
-
-    Returns:
-        The options as used, and the scores.
-
-    Raises:
-        FileNotFoundError: If a checkpoint, folder or video is missing.
-        ValueError: If a checkpoint does not fit its stream, the data or the others.
+    The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come in
+    the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given are
+    those of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Returns
+    the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or video is missing;
+    ValueError if a checkpoint does not fit its stream, the data or the others.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
@@ -64,7 +49,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and reads_flow(specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
-    named = {"modality": modality, "run_name": tested_run(opt.run_name, states[0], len(specs))}
+    trained_as = states[0].get("options", {}).get("run_name") if len(specs) == 1 else None
+    named = {"modality": modality, "run_name": trained_as if opt.run_name is None else opt.run_name}
     opt = Namespace(**vars(opt) | named)
     if opt.test_subset == "val":
         for spec, state in zip(specs, states, strict=True):
@@ -109,18 +95,16 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
 def load_specs(
     specs: Sequence[StreamSpec], weights: Sequence[float] | None
 ) -> tuple[list[StreamSpec], list[dict[str, Any]]]:
-    """Load checkpoints and complete streams from them; raises as `score_streams`.
-
-    Args:
-        specs: Streams.
-        weights: Of their fusion, see `stream_weights`.
-    """
+    """Load checkpoints and complete streams from them; the weights are of their fusion. Raises as `score_streams`."""
     for i, spec in enumerate(specs, 1):
         if not spec.path:
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(weights, len(specs))  # an error now, not after hours of scoring
-    states = [without_optimiser(checkpoint.load(spec.path)) for spec in specs]
+    states = []
+    for spec in specs:
+        states.append(checkpoint.load(spec.path))
+        states[-1].pop("optimizer", None)  # those of many streams would fill the memory
     pairs = zip(specs, states, strict=True)
     return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
 
@@ -137,10 +121,7 @@ def load_networks(
 ) -> dict[str, StreamNetwork]:
     """Load the networks of some checkpoints by the names of their streams, and say which have a side of their own.
 
-    Args:
-        specs: Streams.
-        states: Their checkpoints.
-        load: Loads the network of a checkpoint, given its name and the stream that it reads.
+    `load` takes a checkpoint, its name and the stream that its network reads.
     """
     networks = {}
     for (name, path, stream), state in zip(specs, states, strict=True):
@@ -151,16 +132,10 @@ def load_networks(
     return networks
 
 
-def without_optimiser(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint without its training state: those of many streams would fill the memory."""
-    return {name: value for name, value in state.items() if name != "optimizer"}
-
-
 def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
     """Return the key of `MODALITIES` that is tested: the given one, or the streams that are read.
 
-    Raises:
-        ValueError: If the given one excludes a stream.
+    Raises ValueError if the given one excludes a stream.
     """
     read = {spec.path: spec.stream for spec in specs if spec.stream}
     modality = given or modality_of(read.values())
@@ -176,22 +151,11 @@ def reads_flow(specs: Sequence[StreamSpec]) -> bool:
     return any(spec.stream and spec.stream.source == FLOW.name for spec in specs)
 
 
-def tested_run(given: str | None, state: Mapping[str, Any], networks: int) -> str | None:
-    """Return the run beside which a test's files stand: the given one, or that of a single checkpoint, if any."""
-    stored = state.get("options", {}).get("run_name") if networks == 1 else None
-    return stored if given is None else given
-
-
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     """Fuse, print the accuracies, and write the result file and the scores as the options say.
 
-    Args:
-        opt: Options.
-        scores: Of every stream.
-        path: Result file, written if `--log 1`; without `--scores_path` the scores then lie beside it.
-
-    Returns:
-        "top1", "top5" and "mean_class" of the fused scores, in [0, 1].
+    The result file is written if `--log 1`; without `--scores_path` the scores then lie beside it. Returns "top1",
+    "top5" and "mean_class" of the fused scores, in [0, 1].
     """
     method = method_of(opt.fusion)
     fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)

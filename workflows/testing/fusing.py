@@ -29,49 +29,37 @@ ALONE = (  # of a checkpoint that is fused with itself
 ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
-def fused_scores(own: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before") -> Tensor:
-    """Fuse the scores of all streams, shape (N, K).
+def fused_scores(
+    scores: Scores, method: str, weights: Sequence[float] | None = None, clip_mean: str = "before"
+) -> Tensor:
+    """Fuse the scores of all streams, shape (N, K), by a key of `FUSIONS` and `models.stream_weights`.
 
-    Args:
-        own: Of every stream.
-        method: A key of `FUSIONS`.
-        weights: See `models.stream_weights`.
-        clip_mean: "before" takes the mean over clips before the activation, "after" the activated scores as they are.
-
-    Raises:
-        ValueError: If the weights do not fit, or if "after" is asked of scores that were not activated so.
+    `clip_mean` "before" takes the mean over clips before the activation, "after" the activated scores as they are.
+    Raises ValueError if the weights do not fit, or if "after" is asked of scores that were not activated so.
     """
     if clip_mean == "before":
-        return fuse(own.logits, method, weights)
-    return combine(activated_by(method, own, "--clip_mean after"), weights)
+        return fuse(scores.logits, method, weights)
+    return combine(activated_by(method, scores, "--clip_mean after"), weights)
 
 
-def activated_by(method: str, own: Scores, source: str) -> Tensor:
+def activated_by(method: str, scores: Scores, source: str) -> Tensor:
     """Return the scores of every stream (S, N, K) that were activated clip by clip.
 
-    Raises:
-        ValueError: If there are none, or of another activation; says how to make them.
+    Raises ValueError if there are none, or of another activation; says how to make them.
     """
-    if own.activated is None or own.about.get("activation") != method:
+    if scores.activated is None or scores.about.get("activation") != method:
         raise ValueError(
             f"{source}: clips were not activated by {method} before their mean was taken; score them again with "
             f"--fusion {method} --clip_mean after"
         )
-    return own.activated
+    return scores.activated
 
 
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
-    """Compute accuracies of every entry of `FUSIONS` with some weights of the streams.
+    """Compute accuracies of every entry of `FUSIONS`, of means over clips, with some weights of the streams.
 
-    Args:
-        scores: Of every stream; the mean over clips comes before the activation.
-        extra: Weights to show beside equal ones, each stream alone and, of two streams, `PAIRS`.
-
-    Returns:
-        Rows "fusion", "weights" (one per stream), "top1", "top5", "mean_class", the accuracies in [0, 1].
-
-    Raises:
-        ValueError: If the weights do not fit.
+    Weights are equal, each stream alone, of two streams `PAIRS`, and the `extra` ones. Returns rows "fusion", "weights"
+    (one per stream), "top1", "top5", "mean_class", in [0, 1]. Raises ValueError if the weights do not fit.
     """
     return [
         {"fusion": method, "weights": list(weights)} | video_metrics(fuse(scores.logits, method, weights), scores.label)
@@ -112,19 +100,11 @@ def read_scores(
 ) -> tuple[dict[str, Any], Scores]:
     """Read the streams of score files, merged, and the options that the first file in use was made with.
 
-    Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`.
-
-    Args:
-        paths: Score files.
-        use: Streams, in this order; None for all.
-        activation: A key of `FUSIONS`, by which clips must have been activated one by one; None for any.
-        given: Options by name that the files must have been made with.
-        sample_duration: Frames of a clip, of files that do not state it.
-
-    Raises:
-        FileNotFoundError: If a file is missing.
-        ValueError: If one is damaged, if they are not of the same videos, labels and classes, or do not have what
-            `--use`, `--clip_mean` or another given option asks for.
+    Files that were made in unlike ways are fused, but it is said, and kept in `about["unlike"]`. `use` are streams, in
+    this order, None for all; `activation` a key of `FUSIONS`, by which clips must have been activated one by one;
+    `given` the options that the files must have been made with; `sample_duration` that of files that do not state it.
+    Raises FileNotFoundError if a file is missing; ValueError if one is damaged, if they are not of the same videos,
+    labels and classes, or do not have what `--use`, `--clip_mean` or another given option asks for.
     """
     parts = in_use(scores.numbered([(path, scores.load(path)) for path in paths]), use)
     settings = [made_with(streams, path, given or {}, sample_duration) for path, streams in parts]
@@ -137,21 +117,12 @@ def read_scores(
     if unlike:
         log.warning("the score files were made in unlike ways: %s", "; ".join(unlike))
         joined = replace(joined, about=joined.about | {"unlike": unlike})
-    for a, b in counted_twice(joined):
-        log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", a, b)
+    name_counted_twice(joined)
     return settings[0], joined
 
 
 def check_distinct(paths: Sequence[str], cure: str) -> None:
-    """Refuse a checkpoint that is named twice.
-
-    Args:
-        paths: Checkpoints.
-        cure: End of the message.
-
-    Raises:
-        ValueError: Names it.
-    """
+    """Refuse a checkpoint that is named twice: ValueError, which ends with the `cure`."""
     files = [Path(path).resolve() for path in paths]
     for path, file in zip(paths, files, strict=True):
         if files.count(file) > 1:
@@ -161,29 +132,21 @@ def check_distinct(paths: Sequence[str], cure: str) -> None:
 def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
     """Return the named streams, all where None, of the files that have any of them.
 
-    Raises:
-        ValueError: If there is no such stream.
+    Raises ValueError if there is no such stream.
     """
     if use is None:
         return parts
-    there = [name for _, own in parts for name in own.streams]
+    there = [name for _, scored in parts for name in scored.streams]
     if unknown := [name for name in use if name not in there]:
         raise ValueError(f"--use: no stream {unknown[0]}; there are {', '.join(there)}")
-    chosen = [(path, [name for name in own.streams if name in use], own) for path, own in parts]
-    return [(path, own.only(names)) for path, names, own in chosen if names]
+    chosen = [(path, [name for name in scored.streams if name in use], scored) for path, scored in parts]
+    return [(path, scored.only(names)) for path, names, scored in chosen if names]
 
 
 def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
-    """Return the settings that a result's name states, by the scores.
+    """Return the settings that a result's name states, by the scores of a file; `sample_duration` where they do not.
 
-    Args:
-        streams: The scores.
-        source: Their file, for errors.
-        given: Options that they must have been made with.
-        sample_duration: Where they do not state it.
-
-    Raises:
-        ValueError: If they state what cannot be, or other options were given.
+    Raises ValueError if they state what cannot be, or other options were `given`.
     """
     about = streams.about
     settings = {name: about[key] for name, key in NAMED.items() if key in about}
@@ -202,9 +165,9 @@ def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_dur
     return settings | options_in(arch) | {"sample_duration": length}
 
 
-def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[str]:
+def unlike_in(former: tuple[str, Scores], latter: tuple[str, Scores]) -> Iterator[str]:
     """Describe the settings in which the scores of two files, with their names, differ, where both state them."""
-    (source, first), (path, second) = one, other
+    (source, first), (path, second) = former, latter
     a, b = first.about, second.about
     differing = [
         *differences(a, b, ABOUT),
@@ -221,10 +184,10 @@ def unlike_in(one: tuple[str, Scores], other: tuple[str, Scores]) -> Iterator[st
         yield f"{x} clips of {unlike[0]} in {source}, {y} in {path}, and so for {many}"
 
 
-def counted_twice(own: Scores) -> Iterator[tuple[str, str]]:
-    """Return names of streams that are scores of one checkpoint."""
+def name_counted_twice(scores: Scores) -> None:
+    """Warn of streams that are scores of one checkpoint."""
     first: dict[str, str] = {}
-    for name in own.streams:
-        digest = own.about.get("checkpoints", {}).get(name, {}).get("sha256")
+    for name in scores.streams:
+        digest = scores.about.get("checkpoints", {}).get(name, {}).get("sha256")
         if digest and (before := first.setdefault(str(digest), name)) != name:
-            yield before, name
+            log.warning("%s and %s are of one checkpoint, which counts twice: choose streams with --use", before, name)

@@ -14,8 +14,7 @@ from opts import ARCHITECTURE, adopt
 def stream_of(state: Mapping[str, Any], source: str) -> Stream:
     """Return the stream of a checkpoint's network; of a published one it is the first with as many channels.
 
-    Raises:
-        ValueError: If there is no such stream, or its channels are others.
+    Raises ValueError if there is no such stream, or its channels are others.
     """
     channels = stream_channels(state, weights_of(state, source), source)
     for stream in STREAMS.values():
@@ -37,18 +36,9 @@ def load_input(
 ) -> StreamNetwork:
     """Load the network of a checkpoint in its own architecture, to read its stream at the side of its training.
 
-    A side that is given is the side of all networks.
-
-    Args:
-        opt: Options of the clips, as used.
-        state: Content of the checkpoint; a published one states no side.
-        source: Its name, for errors.
-        stream: What the network reads.
-        num_classes: Outputs it must have; None accepts any.
-        class_names: Of the data, which must be the network's; None accepts any.
-
-    Raises:
-        ValueError: If the checkpoint does not fit its stream or the data.
+    A side that is given is the side of all networks; a published checkpoint states none. `num_classes` are the outputs
+    it must have, `class_names` those of the data, which must be the network's; None accepts any. Raises ValueError if
+    the checkpoint does not fit its stream or the data.
     """
     network = load_stream(adopt(opt, state, ARCHITECTURE, source), stream, state, source, num_classes)
     side = opt.sample_size if "sample_size" in opt.given else state.get("recipe", {}).get("sample_size")
@@ -58,18 +48,10 @@ def load_input(
 
 
 def own_size(network: StreamNetwork, side: int | None, usual: int, short_side: int | None) -> dict[str, int | None]:
-    """Let a network read its stream at a side of its own; return the size of its clips.
+    """Let a network read its stream at a side of its own; return the "sample_size" and "short_side" of its clips.
 
-    The short side of the frames is in proportion, so that all networks see the same part of them.
-
-    Args:
-        network: Its `view` is set.
-        side: Of what it reads, pixels; None for the usual one.
-        usual: That of the clips.
-        short_side: To which frames are scaled for that one; None for as they are.
-
-    Returns:
-        "sample_size" and "short_side".
+    The short side of the frames, None for as they are, is that of the `usual` side in proportion, so that all networks
+    see the same part of them. Without `side` it is the usual one.
     """
     if side in (None, usual):
         return {"sample_size": usual, "short_side": short_side}

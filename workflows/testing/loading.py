@@ -68,14 +68,8 @@ def network_in(
 ) -> StreamNetwork:
     """Return the network of a checkpoint that is read already, as `load_checkpoint`.
 
-    Args:
-        state: Content of the checkpoint.
-        source: Its name, for messages.
-        stream: What the network reads.
-        model: As in `load_checkpoint`.
-        arguments: Likewise.
-        normalisation: As words, see `restore_stream`; None: as the options of its training, else "auto".
-        given: Names of the options that were given; None: those of its training.
+    `normalisation` is in words, see `restore_stream`, and None as the options of its training, else "auto"; `given` are
+    the names of options that were given, None for those of its training.
     """
     origin, options = origin_of(state, source), state.get("options", {})
     if model not in (None, origin["name"]):

@@ -97,8 +97,7 @@ def score(  # noqa: PLR0913 - an interface of keywords
 def scored_videos(loader: ClipLoader) -> tuple[Sequence[Video], list[int]]:
     """Return the videos of a test, and the number of clips of each.
 
-    Raises:
-        ValueError: If the loader does not read every clip.
+    Raises ValueError if the loader does not read every clip.
     """
     dataset = loader.dataset
     if not isinstance(dataset, ClipDataset):
@@ -128,14 +127,9 @@ def describe_networks(networks: Mapping[str, StreamNetwork], activation: str) ->
 def prepared(
     network: StreamNetwork, device: torch.device, *, amp: str = "off", compile_mode: str = "off", group_width: int = 1
 ) -> nn.Module:
-    """Return the network in float32, with the same scores everywhere, or otherwise in its fastest form.
+    """Return the network, in eval mode, in float32, with the same scores everywhere, or otherwise in its fastest form.
 
-    Args:
-        network: In eval mode.
-        device: Where it is.
-        amp: A key of `AMP`: number format.
-        compile_mode: A key of `COMPILE`.
-        group_width: Channels to which groups of convolutions are joined.
+    Number format, compilation and width of groups are as `--amp`, `--compile` and `--group_width`.
     """
     dtype = dtype_of(device, amp)
     if dtype == torch.float32 and compile_mode == "off" and group_width == 1:
@@ -146,8 +140,7 @@ def prepared(
 def same_classes(networks: Sequence[StreamNetwork], paths: Sequence[str], num_labels: int) -> None:
     """Refuse networks that cannot be fused, or cannot name all labels.
 
-    Raises:
-        ValueError: If their numbers of classes differ, or are fewer than the labels.
+    Raises ValueError if their numbers of classes differ, or are fewer than the labels.
     """
     counts = [network.num_classes for network in networks]
     for path, count in zip(paths, counts, strict=True):

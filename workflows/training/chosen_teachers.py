@@ -245,6 +245,7 @@ def build_task(
         label_smoothing=opt.label_smoothing,
         other_classes=[teacher.name for teacher in teachers if teacher.other_classes],
         knows_classes=knows_classes,
+        other_clips=opt.teacher_clips == "others",
         ce_schedule=schedule_of(opt.loss_schedule, "", "ce"),
     )
     if opt.teacher_cache:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import ClipDataset, ClipLoader, VideoDataset
+from datasets.stores.video_table import labels_of
 from models import Distill, StreamNetwork
 from models.tasks import Task
 from sts_common import counted
@@ -69,7 +70,7 @@ def check_views(subset: str, dataset: VideoDataset, networks: Sequence[StreamNet
 
 def check_labels(subset: str, dataset: VideoDataset, class_names: Sequence[str]) -> None:
     """Refuse videos of classes that have no name; raises as `check_clips`."""
-    classes = 1 + max(video.label for video in dataset.videos)
+    classes = 1 + int(labels_of(dataset.videos).max())
     if classes > len(class_names):
         raise ValueError(
             f"class_names: {counted(len(class_names), 'name')}, but the {subset} videos have "

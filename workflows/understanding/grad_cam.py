@@ -86,14 +86,14 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     chosen = find_class(target, classes) if target else None
     frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)), place)
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
-    drawn = spread(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut(*shape)
-    clips = cut(*shape, step) if step else drawn
+    pictured = spread(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut(*shape)
+    clips = cut(*shape, step) if step else pictured
     wanted = predicted(shown, frames, clips) if chosen is None else chosen
     tracks = [track(*named, frames, clips, wanted, layer) for named in zip(labels, shown, strict=True)]
     fps = clip["provenance"].get("fps") or 25.0
     pictures = {name: pictures_of(name, x, clip["provenance"]) for name, x in frames.items()}
     out = Path(folder or f"{path.stem}_cam")
-    write_all(out, tracks, Subject(path.name, classes[wanted], pictures, fps), [c.covered for c in drawn], strips)
+    write_all(out, tracks, Subject(path.name, classes[wanted], pictures, fps), [c.covered for c in pictured], strips)
     return Pictures(out, tracks, wanted, classes)
 
 
@@ -149,15 +149,15 @@ def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[P
     if not stream.vectors:
         return amplified(images) if stream.of_pair else images
     encoding = recorded_encoding(provenance)
-    some = images[:: -(-len(images) // SAMPLED)]
-    scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in some)
+    sampled = images[:: -(-len(images) // SAMPLED)]
+    scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in sampled)
     return [flow_to_image(decode(levels, **encoding), scale) for levels in images]
 
 
 def amplified(images: Sequence[Picture]) -> list[Picture]:
     """Stretch pictures about mid-grey by one factor, >= 1, so that all but `OUTSIDE` of their levels stay in range."""
-    some = np.stack(images[:: -(-len(images) // SAMPLED)])
-    widest = np.quantile(np.abs(some - MID_GREY), 1 - OUTSIDE)
+    sampled = np.stack(images[:: -(-len(images) // SAMPLED)])
+    widest = np.quantile(np.abs(sampled - MID_GREY), 1 - OUTSIDE)
     factor = MID_GREY / max(float(widest), 1.0)
     return [np.clip((image - MID_GREY) * factor + MID_GREY, 0, 255).astype(np.uint8) for image in images]
 

@@ -72,9 +72,9 @@ def similarity(
     With `out` every layer against every other is written, as .csv and .png.
     """
     compared = [network.to(device).eval() for network in networks.values()]
-    alike = compare(compared, loader, device, features)
+    cka = compare(compared, loader, device, features)
     paths = {role: network.source for role, network in networks.items()}
-    report = describe(alike, paths, levels_of(compared), features)
+    report = describe(cka, paths, levels_of(compared), features)
     if out:
         write_matrix(out / "similarity.csv", report)
         write_picture(out / "similarity.png", report)
@@ -96,8 +96,8 @@ def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
     if count < FEWEST:
-        there = counted(count, "validation video")
-        raise ValueError(f"{source}: {there}; similarity needs at least {FEWEST}")
+        text = counted(count, "validation video")
+        raise ValueError(f"{source}: {text}; similarity needs at least {FEWEST}")
     videos = [whole.videos[k * len(whole) // count] for k in range(count)]
     chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
     return replace(loader, dataset=chosen)
@@ -105,17 +105,17 @@ def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
 
 def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch.device, kind: str) -> LinearCKA:
     """Compare every level of every network with every other, the networks' levels one after the other."""
-    alike = LinearCKA(len(networks) * len(levels_of(networks)))
+    cka = LinearCKA(len(networks) * len(levels_of(networks)))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
         if len(group[0]) < FEWEST:
             log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
         else:
-            alike.update(group)
-    if not alike.clips:
+            cka.update(group)
+    if not cka.clips:
         raise ValueError(
             f"--batch_size {loader.batch_size}: similarity of maps needs at least {FEWEST} clips in a batch"
         )
-    return alike
+    return cka
 
 
 def features_of(
@@ -139,11 +139,11 @@ def levels_of(networks: Sequence[StreamNetwork]) -> list[str]:
 
 def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:
     """Regroup the rows in batches of at least `size`, but for the last one."""
-    kept: list[list[Tensor]] = []
+    pending: list[list[Tensor]] = []
     for batch in batches:
-        kept.append(batch)
-        if sum(len(part[0]) for part in kept) >= size:
-            yield [torch.cat(parts) for parts in zip(*kept, strict=True)]
-            kept = []
-    if kept:
-        yield [torch.cat(parts) for parts in zip(*kept, strict=True)]
+        pending.append(batch)
+        if sum(len(part[0]) for part in pending) >= size:
+            yield [torch.cat(parts) for parts in zip(*pending, strict=True)]
+            pending = []
+    if pending:
+        yield [torch.cat(parts) for parts in zip(*pending, strict=True)]

@@ -27,17 +27,16 @@ KINDS = {
 }
 
 
-def describe(alike: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], features: str) -> dict[str, Any]:
+def describe(cka: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], features: str) -> dict[str, Any]:
     """Describe the measurement of every level of every network, in the order of their `paths`, as plain values.
 
-    Returns:
-        "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and
-        "errors", their standard errors; with a baseline "nearer", how much nearer to the teacher the student is by
-        level, and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no
-        similarity, or for want of clips no error, is None.
+    Returns "clips", "features", "networks"; "pairs", the similarity of equal levels by pair of roles and level, and
+    "errors", their standard errors; with a baseline "nearer", how much nearer to the teacher the student is by level,
+    and "nearer_errors"; "names" and "matrix", the similarity of everything with everything. What has no similarity, or
+    for want of clips no error, is None.
     """
     names = [f"{role} {level}" for role in paths for level in levels]
-    whole, parts = alike.matrix(), alike.replicates()
+    whole, parts = cka.matrix(), cka.replicates()
     chosen = [pair for pair in PAIRS if {*pair} <= paths.keys()]
     values = torch.stack([of_levels(whole, pair, names) for pair in chosen])
     folds = torch.stack([of_levels(parts, pair, names) for pair in chosen])
@@ -51,7 +50,7 @@ def describe(alike: LinearCKA, paths: Mapping[str, str], levels: Sequence[str], 
         named["nearer_errors"] = by_level(levels, standard_error(folds[0] - folds[1]))
     matrix = [[plain(value) for value in row] for row in whole.tolist()]
     return {
-        "clips": alike.clips,
+        "clips": cka.clips,
         "features": features,
         "networks": dict(paths),
         **named,

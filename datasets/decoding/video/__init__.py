@@ -7,6 +7,6 @@ frames       the frames in their order, from the beginning or from anywhere
 index        the times of all frames, also where only decoding tells them
 pictures     a decoded frame as RGB, upright
 rates        constant rates, and whether one suits the frames of a file
-video        a file at a constant rate and a given size, as it is extracted, or some of its frames, as training reads it
+reading      a file at a constant rate and a given size, as it is extracted, or some of its frames, as training reads it
 sizes        sizes of frames
 """

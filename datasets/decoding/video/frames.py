@@ -125,20 +125,23 @@ class Timer:
         return self.seconds
 
 
-def timed_frames(path: Path, allow_short: bool = False) -> Iterator[tuple[float, "VideoFrame"]]:
+def timed_frames(path: Path) -> Iterator[tuple[float, "VideoFrame"]]:
     """Yield (seconds since the first frame, decoded frame) for every frame of a file; the seconds increase.
 
-    One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more. With
-    `allow_short` it is what can be decoded of a damaged file. Raises as `index_video`.
+    One that the decoder leaves out, for the encoder found it equal to the one before, is that one once more. Raises as
+    `index_video`.
     """
-    with scan(path, allow_short) as (film, index, packets):
-        yield from walk(path, film, index, packets, allow_short)
+    with scan(path) as (film, index, packets):
+        yield from walk(path, film, index, packets)
 
 
 def walk(
-    path: Path, film: "VideoStream", index: VideoIndex, packets: "Iterable[Packet]", allow_short: bool
+    path: Path, film: "VideoStream", index: VideoIndex, packets: "Iterable[Packet]", allow_short: bool = False
 ) -> Iterator[tuple[float, "VideoFrame"]]:
-    """Yield `timed_frames` of an open video stream, with index and packets as `scan` gives them."""
+    """Yield `timed_frames` of an open video stream, with index and packets as `scan` gives them.
+
+    With `allow_short` it is what can be decoded of a damaged file.
+    """
     cursor, timer = Cursor(film, index, packets), Timer(index)
     count = 0
     shown: VideoFrame | None = None

@@ -10,7 +10,7 @@ from .frames import Cursor, Timer
 from .outline import KEPT, VideoIndex, outline, state_of
 
 
-def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
+def index_video(path: Path) -> VideoIndex:
     """Return the index of a video file, cached until the file changes.
 
     Raises:
@@ -18,8 +18,8 @@ def index_video(path: Path, allow_short: bool = False) -> VideoIndex:
         ValueError: `path: reason` for what is not a video, or has no frames.
         DamagedVideo: The file is not whole, and `allow_short` is not given.
     """
-    index = outline(path, allow_short)
-    return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short)
+    index = outline(path)
+    return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short=False)
 
 
 @lru_cache(KEPT)

@@ -1,0 +1,64 @@
+"""Networks that tell what a student learns from: motion, any teacher's soft labels, or nothing beyond a second network.
+
+All have the same architecture and budget, which one core trains in minutes; no table of a paper has these numbers.
+"""
+
+from collections.abc import Mapping
+
+from opts import DISTILL
+
+from .rows import CUBE, FLOW, RGB, Fusion, Row
+
+NETWORK = CUBE.replace("--n_epochs 10", "--n_epochs 24")
+# Each feature loss is divided by the teacher's variance, so that a weight means the same at every level.
+WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 2 --review_weight 4 --review_mid 32 "
+WEIGHTS += "--dkd_alpha 0.1 --dkd_beta 0.1 --dkd_temperature 2"
+ALL = "mse review dkd"
+
+
+def student(
+    losses: str, more: str = "", *, begins: Mapping[str, str] | None = None, teachers: Mapping[str, str] | None = None
+) -> Row:
+    """Return a student of some losses with further options, of the flow teacher unless it has others; see `Row`."""
+    modality, teacher = ("", {}) if teachers else ("--modality RGB_Flow", {"--resume_path1": "Flow"})
+    words = f"{modality} --distill {losses} {WEIGHTS} {NETWORK} {more}".split()
+    return Row("RGB", " ".join(words), script=DISTILL, begins=teacher | dict(begins or {}), teachers=teachers or {})
+
+
+SFS = "SFS"
+ROWS = {
+    "RGB": Row("RGB", f"{RGB} {NETWORK}"),
+    "Flow": Row("flow", f"{FLOW} {NETWORK}"),
+    SFS: student(ALL),
+    # What else could explain it: a second network, soft labels of any teacher, any teacher at all, soft labels alone.
+    "RGB, other seed": Row("RGB", f"{RGB} {NETWORK}", seed_shift=1000),
+    "student of RGB": student(ALL, "--only_RGB", teachers={"rgb": "RGB, other seed"}),
+    "SFS, flow of other clips": student(ALL, "--teacher_clips others"),
+    "RGB, label smoothing": Row("RGB", f"{RGB} {NETWORK} --label_smoothing 0.1"),
+    # Which of the losses does it.
+    "SFS, mse (MARS)": student("mse"),
+    "SFS, mers (MERS)": student("mers"),
+    "SFS, review": student("review"),
+    "SFS, dkd": student("dkd"),
+    "SFS, kd": student("kd"),
+    "SFS, mse + review": student("mse review"),
+    "SFS, mse + dkd": student("mse dkd"),
+    "SFS, review + dkd": student("review dkd"),
+    "SFS, all + dist": student(f"{ALL} dist"),
+    "SFS, all, standardised": student(ALL, "--loss_args dkd.standardise=on"),
+    "SFS, all, layer4 reviewed": student(ALL, "--review_layers layer4"),
+    "SFS, all, from RGB": student(ALL, "--ft_begin_index 0 --keep_classifier", begins={"--SFS_pretrain_path": "RGB"}),
+}
+STUDENTS = [name for name, row in ROWS.items() if row.script == DISTILL]
+CONTROL, GOAL = "RGB + RGB, other seed", "RGB + Flow"
+FUSIONS = {
+    GOAL: Fusion(("RGB", "Flow")),
+    CONTROL: Fusion(("RGB", "RGB, other seed")),
+    "RGB + RGB, label smoothing": Fusion(("RGB", "RGB, label smoothing")),
+    **{f"RGB + {name}": Fusion(("RGB", name)) for name in STUDENTS},
+    "RGB + Flow + SFS": Fusion(("RGB", "Flow", SFS)),
+    **{
+        f"RGB + SFS, {activation}": Fusion(("RGB", SFS), activation=activation)
+        for activation in ("softmax", "log_softmax", "sigmoid", "tanh", "relu", "l2")
+    },
+}

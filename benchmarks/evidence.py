@@ -1,0 +1,111 @@
+"""Does an RGB student learn motion? Ablations and controls on one data set, means over seeds, paired tests over films.
+
+Trains the networks of benchmarks/accuracy/evidence_rows.py by the commands' own functions, tests them on the whole test
+list, and fuses their scores. What is finished is kept in --out, row by row: the same command goes on after an
+interruption, and with further --splits and --seeds. A seed of J-HMDB (650 training videos of 128 pixels) takes about
+an hour and a half on an idle core.
+
+    OMP_NUM_THREADS=1 python benchmarks/evidence.py --frame_dir dataset/JHMDB --annotation_path dataset/JHMDB_labels
+"""
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
+
+from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.evidence_rows import CONTROL, FUSIONS, GOAL, ROWS, SFS, STUDENTS
+from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
+from benchmarks.accuracy.runs import Bench
+from benchmarks.accuracy.tables import table
+from benchmarks.common.report import Record, build_parser, markdown, publish
+from datasets.corpora import list_dataset
+from engine.command import cli
+
+# System -> what it is compared with: the claim first, then every fusion of a student and every student's controls.
+PAIRS = [
+    (f"RGB + {SFS}", CONTROL),
+    *((f"RGB + {SFS}", f"RGB + {name}") for name in STUDENTS if name != SFS),
+    (SFS, "RGB"),
+    (SFS, "Flow"),
+    (f"RGB + {SFS}", GOAL),
+]
+
+
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse the options of this script."""
+    parser = build_parser("evidence", __doc__)
+    add_options(parser, "results/evidence")
+    parser.set_defaults(seeds=[1, 2, 3])
+    return parser.parse_args(argv)
+
+
+def main(opt: Namespace) -> Record:
+    """Train and test what is missing, row by row, fuse, compare, print the tables, write the JSON."""
+    record = compare(opt, ROWS, FUSIONS)
+    record["pairs"] = list(paired(opt, record))
+    return publish(opt.out, record, *filter(None, (table(record), pairs_table(record["pairs"]), gap(record))))
+
+
+def paired(opt: Namespace, record: Record) -> Iterable[dict[str, Any]]:
+    """Compare the systems of `PAIRS` on the splits and seeds that both have."""
+    tests: dict[str, set[tuple[int, int]]] = {}
+    for row in record["rows"]:
+        tests.setdefault(row["name"], set()).add((row["split"], row["seed"]))
+    for first, second in PAIRS:
+        if common := sorted(tests.get(first, set()) & tests.get(second, set())):
+            pairs = [(hits(opt, first, *test), hits(opt, second, *test)) for test in common]
+            yield {"first": first, "second": second, "tests": len(common)} | compare_pairs(pairs)
+
+
+def hits(opt: Namespace, name: str, split: int, seed: int) -> Hits:
+    """Return which videos a system names right, and of which film each is."""
+    bench = Bench(ROWS, opt.frame_dir, opt.annotation_path, opt.dataset, split, opt.folder.resolve(), opt.quick)
+    films = {e.path: e.group for e in list_dataset(opt.dataset, opt.annotation_path, split, "test").entries}
+    with np.load(bench.scores(name, seed)) as saved:
+        right = saved["fused"].argmax(1) == saved["label"]
+        return Hits(right, [films[video] for video in saved["video"].tolist()])
+
+
+def pairs_table(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate the comparisons; empty if there are none."""
+    heads = ["system", "against", "points", "95 % interval over films", "McNemar's p of each test"]
+    cells = [
+        [
+            pair["first"],
+            pair["second"],
+            f"{pair['difference']:+.1f}",
+            "{:+.1f} to {:+.1f}".format(*pair["interval"]),
+            ", ".join(f"{p:.2g}" for p in pair["mcnemar"]),
+        ]
+        for pair in pairs
+    ]
+    return markdown(heads, cells) if cells else ""
+
+
+def gap(record: Record) -> str:
+    """Say which share of the gap between RGB and RGB + Flow is closed; empty if the rows are not there."""
+    found: dict[str, list[float]] = {}
+    for row in record["rows"]:
+        if "top1" in row:
+            found.setdefault(row["name"], []).append(row["top1"])
+    accuracy = {name: mean(values) for name, values in found.items()}
+    systems = [name for name in (f"RGB + {SFS}", CONTROL) if name in accuracy]
+    if "RGB" not in accuracy or GOAL not in accuracy or not systems:
+        return ""
+    shares = {name: gap_closed(accuracy, "RGB", GOAL, name) for name in systems}
+    record["gap_closed"] = shares
+    return "\n".join(
+        f"{name} closes {share:.0%} of the gap between RGB and {GOAL}." if share is not None else f"{GOAL}: no gap."
+        for name, share in shares.items()
+    )
+
+
+if __name__ == "__main__":
+    cli.run(main, parse_args)

@@ -1,0 +1,85 @@
+"""Each family of networks is trained, tested, predicted with, looked into, and exported, also in 8 bits."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+from helpers import words_for
+
+import export
+import predict
+import test_single_stream
+import train
+from opts import SINGLE, TRAIN, parse_opts
+from utils1 import grad_cam
+from workflows.exporting.formats import FORMATS
+from workflows.predicting.options import build_parser
+
+CLIPS = "--sample_size 32 --sample_duration 8"
+FAMILIES = {
+    "resnext": "--model resnext --model_depth 50 --width 0.25",
+    "resnet2p1d": "--model resnet2p1d --model_depth 10 --width 0.0625",
+    "c3d": "--model c3d --width 0.0625",
+    "i3d": "--model i3d --width 0.0625",
+    "s3d": "--model s3d --width 0.0625",
+    "i3d_resnet": "--model i3d_resnet --model_depth 18 --width 0.0625",
+    "s3d_resnet": "--model s3d_resnet --model_depth 18 --width 0.0625",
+    "tam": "--model googlenet --width 0.0625 --model_args temporal=tam temporal_stride=on",
+    "tsm": "--model resnet2d --model_depth 18 --width 0.0625 --model_args temporal=tsm",
+    "torchvision s3d": "--model torchvision:s3d --clip_stride 1",
+    "torchvision mvit": "--model torchvision:mvit_v2_s --clip_stride 1",
+    "torchvision swin3d": "--model torchvision:swin3d_t --clip_stride 1",
+}
+EXPORTS = {
+    "onnx": "--format onnx",
+    "openvino": "--format openvino",
+    "int8": "--format openvino --dtype int8 --calibrate_clips 4 --max_drop 100 --tolerance 10",
+}
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def trained(hmdb51, tmp_path_factory):
+    """The checkpoint of a family, trained once for an epoch of two steps."""
+    files: dict[str, Path] = {}
+
+    def file_of(name: str) -> Path:
+        if name not in files:
+            folder = tmp_path_factory.mktemp(name.replace(" ", "_"))
+            words = [*words_for(hmdb51, folder, network=(), script=TRAIN), *FAMILIES[name].split(), *CLIPS.split()]
+            words += "--only_RGB --val_fraction 0.34 --learning_rate 0.001 --run_name run".split()
+            train.main(parse_opts(words, TRAIN))
+            (files[name],) = folder.rglob("run_best.pth")
+        return files[name]
+
+    return file_of
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_it_is_trained_tested_predicted_with_and_looked_into(name, trained, hmdb51, tmp_path):
+    weights = str(trained(name))
+    words = [*words_for(hmdb51, tmp_path, network=(), script=SINGLE), "--only_RGB", "--resume_path1", weights]
+    tested = test_single_stream.main(parse_opts([*words, "--test_sampling", "spaced", "--num_clips", "1"], SINGLE))
+    assert 0 <= tested["top1"] <= 1
+    film = str(next((hmdb51 / "frames").rglob("done")).parent)
+    answer = tmp_path / "answer.json"
+    predict.main(build_parser().parse_args([film, "--weights", weights, "--json", str(answer), "--device", "cpu"]))
+    assert answer.exists()
+    out = ["--out", str(tmp_path / "cam"), "--device", "cpu", "--strips", "1"]
+    grad_cam.main(grad_cam.parse_args([film, "--weights", weights, *out]))
+    assert (tmp_path / "cam" / "evidence.csv").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # of the exporters
+@pytest.mark.parametrize("kind", EXPORTS)
+@pytest.mark.parametrize("name", FAMILIES)
+def test_it_is_exported_and_the_file_answers_as_it_does(name, kind, trained, hmdb51, tmp_path, capsys):
+    words = EXPORTS[kind].split()
+    if any(importlib.util.find_spec(package) is None for package in FORMATS[words[1]].requires):
+        pytest.skip(f"needs {', '.join(FORMATS[words[1]].requires)}")
+    path = tmp_path / ("x.onnx" if kind == "onnx" else "x.xml")
+    if kind == "int8":
+        words += ["--calibrate", str(hmdb51 / "frames"), "--annotation_path", str(hmdb51 / "labels")]
+    export.main(export.parse_args([str(trained(name)), *words, "--out", str(path), "--rounds", "0"]))
+    assert path.exists()
+    assert ("the same first class in 8 of 8 clips" in capsys.readouterr().out) or kind == "int8"

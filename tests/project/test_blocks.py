@@ -1,0 +1,195 @@
+"""Every code block of every page is tried: run by the test of its page, or here; commands at least by their parser."""
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from opts import parse_opts
+from opts.option import SCRIPTS
+from sts_common.commands import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+# Pages whose blocks of a kind are run from their text by another test.
+RUN_BY = {
+    ("README.md", "python"): "project/test_readme.py",
+    ("commands.md", ""): "project/test_readme.py",
+    ("systems.md", ""): "project/test_systems.py",
+    ("data.md", "python"): "datasets/test_open_videos.py",
+    ("export.md", "python"): "commands/test_export.py",
+    ("extending.md", "python"): "project/test_extending.py",
+    ("extending.md", "diff"): "project/test_extending.py",
+    ("extending.md", ""): "project/test_extending.py",
+    ("first_hour.md", ""): "project/test_docs.py",
+    ("predict.md", "python"): "commands/test_keywords.py",
+    ("python.md", "python"): "project/test_python.py",
+}
+# Commands that no parser here can read, by their first word, and what stands against trying them.
+OUTSIDE = {
+    "git": "fetches the repository from its server",
+    "pip": "installs packages from their server",
+    "make": "installs the packages that it needs; its targets are held against the Makefile",
+    "dask": "a program of Dask, for a cluster",
+    "sbatch": "a program of Slurm, for a cluster; what it runs is read",
+    "cd": "changes the folder",
+}
+
+
+class Block(NamedTuple):
+    """A code block of a page."""
+
+    page: str
+    kind: str  # word after the fence; "text" is output, a formula or a tree, which nobody types
+    text: str
+
+
+BLOCKS = [Block(page.name, *found) for page in PAGES for found in FENCE.findall(page.read_text("utf-8"))]
+
+
+def commands_in(text: str) -> list[str]:
+    """The commands of a block, each on one line, without comments."""
+    lines = re.sub(r"\\\n\s*", "", text).splitlines()
+    return [line for line in lines if line.strip() and not line.startswith("#")]
+
+
+COMMAND_LINES: dict[str, list[str]] = {}
+for block in BLOCKS:
+    if block.kind in ("", "bash") and (block.page, block.kind) not in RUN_BY:
+        COMMAND_LINES.setdefault(block.page, []).extend(commands_in(block.text))
+
+
+def test_every_block_is_of_a_kind_that_is_tried():
+    kinds = {block.kind for block in BLOCKS}
+    assert kinds == {"", "bash", "text", "python", "diff", "bibtex"}
+    untried = {(b.page, b.kind) for b in BLOCKS if b.kind in ("python", "diff")} - RUN_BY.keys() - HERE.keys()
+    assert untried == set()
+
+
+@pytest.mark.parametrize(("page", "kind"), RUN_BY)
+def test_the_test_that_tries_the_blocks_of_a_page_reads_it(page, kind):
+    source = (ROOT / "tests" / RUN_BY[page, kind]).read_text("utf-8")
+    assert page in source
+    assert any(call in source for call in ("exec(", "subprocess.run(", "parse_opts("))
+
+
+def parse(words: list[str], monkeypatch) -> None:
+    """Have the parser of a command read its words, "python" or "sts" first."""
+    program, name, *rest = words
+    if program == "sts":
+        name = COMMANDS[name].script
+    elif name == "-m":
+        name, *rest = rest
+        if name == "pytest":
+            assert [path for word in rest for path in braces(word) if not (ROOT / path).exists()] == []
+            return
+        name = f"{name.replace('.', '/')}/__main__.py"
+    rest = [NUMBERS.get(word, word) for word in rest]
+    if name in SCRIPTS:
+        parse_opts(rest, script=name)
+        return
+    monkeypatch.setattr("sys.argv", [name, *rest])
+    importlib.import_module(name.removesuffix(".py").replace("/", ".")).parse_args()
+
+
+NUMBERS = {"start_class": "0", "end_class": "1", "gpu_id": "0"}
+
+
+def braces(word: str) -> list[str]:
+    """The paths of a word with braces, one by one."""
+    before, inner, after = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", word).groups()
+    return [f"{before}{part}{after}" for part in (inner or "").split(",")]
+
+
+def parsable(line: str) -> list[str]:
+    """The words of a command for `parse`; what launches it is left out, and "..." for whatever else."""
+    words = [word for word in shlex.split(line.split(" | ")[0], comments=True) if word != "..."]
+    while re.match(r"[A-Z_]+=", words[0]):
+        words = words[1:]
+    if words[0] == "torchrun":
+        return ["python", *words[next(i for i, word in enumerate(words) if word.endswith(".py")) :]]
+    if words[0] == "sbatch":
+        inner = words[-1] if "--wrap" in words else shlex.join(["python", *words[2:]])
+        return parsable(inner.replace("$SLURM_ARRAY_TASK_ID", "0"))
+    return words
+
+
+def problem(page: str, line: str, monkeypatch) -> str:
+    """What is wrong with a command; "" if it can be run as it is written."""
+    words = parsable(line)
+    try:
+        if words[:2] == ["python", "-c"]:
+            compile(words[2], page, "exec")
+        elif words[0] == "make":
+            assert re.search(rf"^{words[1]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+        elif words[0] in ("python", "sts"):
+            parse(words, monkeypatch)
+        else:
+            assert words[0] in OUTSIDE, "no test knows this command"
+    except (SystemExit, ValueError, OSError, LookupError, ImportError, AssertionError, StopIteration) as error:
+        return f"{line}: {error!r}"
+    return ""
+
+
+@pytest.mark.parametrize("page", COMMAND_LINES)
+def test_the_commands_of_a_page_are_read_by_their_parsers(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert [found for line in COMMAND_LINES[page] if (found := problem(page, line, monkeypatch))] == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "python train.py --epochs 5",
+        "sts doctor --jsn",
+        "torchrun --nproc_per_node 2 train.py --splt 1",
+        "python -m pytest tests/test_{nothing}.py",
+        "make nothing",
+        "curl https://example.org",
+    ],
+)
+def test_a_command_that_cannot_be_run_is_found(line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert problem("page.md", line, monkeypatch)
+
+
+def flow_names() -> dict:
+    """What the code of docs/flow.md is given."""
+    shape = (2, 24, 32)
+    return {name: np.random.default_rng(0).integers(0, 255, shape, np.uint8) for name in ("previous", "following")}
+
+
+def cam_names() -> dict:
+    """What the code of docs/understanding.md is given."""
+    from models import StreamNetwork, create_model
+
+    network = StreamNetwork(
+        create_model("resnet", 3, 5, depth=10, width=0.0625), importlib.import_module("datasets").RGB
+    )
+    return {"network": network, "batch": {"rgb": torch.zeros(1, 3, 8, 32, 32, dtype=torch.uint8)}}
+
+
+HERE = {("flow.md", "python"): flow_names, ("understanding.md", "python"): cam_names}
+
+
+@pytest.mark.parametrize(("page", "kind"), HERE)
+def test_the_code_of_a_page_runs(page, kind):
+    names = HERE[page, kind]()
+    for block in BLOCKS:
+        if (block.page, block.kind) == (page, kind):
+            exec(compile(block.text, page, "exec"), names)
+
+
+def test_the_list_of_claims_has_every_benchmark_with_a_command_that_its_parser_reads(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    lines = re.findall(r"`(python [^`]+)`", text)
+    assert [found for line in lines if (found := problem("benchmarks/README.md", line, monkeypatch))] == []
+    scripts = {f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__init__"}
+    assert scripts <= {shlex.split(line)[1] for line in lines}
