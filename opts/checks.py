@@ -1,6 +1,7 @@
-"""Checks of what a training begins with, and of what it keeps."""
+"""Checks of what a training begins with, of what it keeps, and of which samplings."""
 
 from argparse import Namespace
+from collections.abc import Collection
 
 from models import DISTILLERS
 from models.backbones import INFLATED, TIMM
@@ -38,3 +39,10 @@ def check_start(opt: Namespace) -> None:
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
     if opt.sync_bn and opt.model.startswith(f"{INFLATED}{TIMM}"):  # the conversion would lose the activations
         raise ValueError(f"--sync_bn: batch norms of --model {opt.model} may have activations in them: leave it out")
+
+
+def samplings(given: Collection[str]) -> tuple[str, ...]:
+    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
+    if "train_sampling" in given:
+        return "train_sampling", "val_sampling"
+    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")

@@ -74,7 +74,9 @@ def test_every_option_of_the_study_changes_something_or_is_named():
     actions = [action for action in build_parser("train.py")._actions if action.dest != "help"]
     for action in actions:
         changed = [action.option_strings[0], *other_value(action)]
-        changed += {"mean": ["--std", "0.3"], "std": ["--mean", "0.4"]}.get(action.dest, [])
+        changed += {"mean": ["--std", "0.3"], "std": ["--mean", "0.4"], "evaluate": ["--pretrained", "F"]}.get(
+            action.dest, []
+        )
         pairs = [(import_command(base.split()), import_command([*base.split(), *changed])) for base in BASES]
         if all(before == after for before, after in pairs):
             silent.append(action.dest)
