@@ -55,7 +55,7 @@ OTHER = {"datadir": "E", "backbone_net": "resnet", "resume": "R", "pretrained": 
 BASES = [
     "train.py --datadir D --backbone_net resnet --temporal_module_name TAM --lr_scheduler step --dense_sampling",
     "train.py --datadir D --lr_scheduler multisteps --augmentor_ver v2 --no_imagenet_pretrained --mean 0.5 --std 0.5",
-    "test.py --datadir D -e --pretrained F --groups 8",
+    "test.py --datadir D -e --pretrained F --groups 8 --backbone_net inception_v1",
 ]
 
 
