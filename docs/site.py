@@ -1,15 +1,19 @@
-"""Hooks of MkDocs: README.md is the first page of the site, with its links made relative to docs/."""
+"""Hooks of MkDocs: pages that stand outside docs/, README.md as the first one, with their links made relative to it."""
 
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+OUTSIDE = {"README.md": "index.md", "benchmarks/README.md": "claims.md"}
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add README.md as index.md."""
-    text = README.read_text("utf-8").replace("](docs/", "](")
-    files.append(File.generated(config, "index.md", content=text))
+    """Add the pages."""
+    for source, page in OUTSIDE.items():
+        text = (ROOT / source).read_text("utf-8").replace("](../docs/", "](").replace("](docs/", "](")
+        for other, name in OUTSIDE.items():
+            text = text.replace(f"]({other})", f"]({name})")
+        files.append(File.generated(config, page, content=text))
     return files

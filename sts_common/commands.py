@@ -36,6 +36,7 @@ COMMANDS = {
     "retrieve": Command("test_retrieval.py", "the training videos nearest to each test video, by features"),
     "predict": Command("predict.py", "the actions in video files, folders, cameras"),
     "export": Command("export.py", "networks to ONNX, OpenVINO, pt2 or safetensors"),
+    "reproduce": Command("utils1/reproduce.py", "a whole experiment from its recipe, from videos to a table"),
     "report": Command("utils1/report.py", "one page that explains results"),
     "fusion-lab": Command("utils1/fusion_lab.py", "every fusion of score files, and how sure it is"),
     "verify": Command("utils1/verify.py", "whether a checkpoint gives the numbers that it states"),

@@ -1,8 +1,9 @@
 """Pages in a headless browser: what they complain of, and what is wider than its window."""
 
+import importlib
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +14,7 @@ import pytest
 
 WIDTHS = (390, 1280)  # pixels: a telephone, a laptop
 CHROMIUM = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+PATIENCE = 2000  # milliseconds
 WIDER = "document.documentElement.scrollWidth - window.innerWidth"
 
 
@@ -30,18 +32,22 @@ def opened() -> Iterator[Any]:
         browser.close()
 
 
-def faults(browser: Any, url: str) -> list[str]:
-    """Errors that a page writes to the console or raises, files that it asks for in vain, and widths that it overflows."""
+def faults(browser: Any, urls: Iterable[str]) -> list[str]:
+    """Errors that pages write to the console or raise, files that they want in vain, and widths that they overflow."""
+    timeout = importlib.import_module("playwright.sync_api").TimeoutError
     found: list[str] = []
-    page = browser.new_page(viewport={"width": WIDTHS[0], "height": 800})
-    page.on("console", lambda message: found.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: found.append(str(error)))
+    page = browser.new_page()
+    page.on("console", lambda message: found.append(f"{page.url}: {message.text}") if message.type == "error" else None)
+    page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
     page.on("requestfailed", lambda request: found.append(f"{request.url}: {request.failure}"))
-    page.goto(url, wait_until="load")
-    for width in WIDTHS:
-        page.set_viewport_size({"width": width, "height": 800})
-        if (wider := page.evaluate(WIDER)) > 0:
-            found.append(f"{url}: {wider} pixels wider than {width}")
+    for url in urls:
+        page.goto(url, wait_until="load")
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 800})
+            try:  # menus may be sliding into their places
+                page.wait_for_function(f"{WIDER} <= 0", timeout=PATIENCE)
+            except timeout:
+                found.append(f"{url}: {page.evaluate(WIDER)} pixels wider than {width}")
     page.close()
     return found
 

@@ -5,7 +5,7 @@
 
 Reads score files (.npz) of test_single_stream.py and test_two_stream.py, all of them below a folder. Writes index.html,
 which needs no other file and no network, report.md, and the tables as CSV. Results are put side by side only where the
-same videos were tested, and what was not tested alike is said.
+same videos were tested, and what was not tested alike is said. --figures draws what is for a paper or a slide.
 """
 
 import sys
@@ -23,7 +23,7 @@ from workflows.reporting.report import write_report
 def main(opt: Namespace) -> list[GroupReport]:
     """Write the report; return its content."""
     words = {"worst": opt.worst, "frame_dir": opt.frame_dir, "teacher": opt.teacher, "runs": opt.run}
-    reports = write_report(opt.scores, opt.out, **words)
+    reports = write_report(opt.scores, opt.out, **words, figures=opt.figures)
     count = sum(len(report.group.files) for report in reports)
     print(f"{opt.out / 'index.html'}: {counted(count, 'score file')} in {counted(len(reports), 'group')}")  # noqa: T201 - the result
     return reports
@@ -39,6 +39,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--frame_dir", default="", help="where frames or videos are now, if not where they were when tested")
     add("--teacher", type=Path, metavar="SCORES", help="of a teacher: agreement of the others with it by class")
     add("--run", nargs="+", default=[], type=Path, help="folders of runs, whose losses are drawn term by term")
+    add("--figures", action="store_true", help="draw accuracies, matrices and curves as PNG and PDF too, in figures/")
     add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from browser import faults, opened
 from helpers import CLASSES, words_for, write_frames, write_hmdb51
 
 import test_single_stream
@@ -642,3 +643,47 @@ def test_a_matrix_without_numbers_draws_every_cell_that_is_not_0_once():
 def test_ticks_are_few_and_round(classes):
     assert 3 <= len(ticks(classes)) <= 12
     assert ticks(classes)[0] == 0
+
+
+def test_every_table_says_how_many_videos_and_what_chance_is(tmp_path):
+    run(tmp_path, save(tmp_path / "s.npz", some()))
+    page = page_of(tmp_path)
+    captions = re.findall(r"<caption>(.*?)</caption>", page)
+    assert len(captions) == page.count("<table") > 5
+    assert {caption.partition("% ")[0].partition("%.")[0] for caption in captions} == {
+        "12 videos of 3 classes; chance: 33.33&nbsp;"
+    }
+    assert "12 videos, 3 classes, chance 33.33 %" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_a_matrix_has_a_scale_with_numbers_and_curves_have_axes(tmp_path):
+    for names in (CLASSES, tuple(f"class{i}" for i in range(70))):
+        run(tmp_path, save(tmp_path / "s.npz", some(names=names, videos=140)))
+        page = page_of(tmp_path)
+        scales = re.findall(r'class="scale (\w+)".*?<ol>(.*?)</ol>', page)
+        assert [kind for kind, _ in scales] == ["right", "wrong"]
+        assert all(marks.startswith("<li>0</li>") and marks.endswith("<li>100</li>") for _, marks in scales)
+
+
+def test_figures_are_written_as_png_and_pdf_the_same_each_time(tmp_path):
+    pytest.importorskip("matplotlib")
+    path = save(tmp_path / "s.npz", some(names=HOSTILE))
+    run(tmp_path, path, "--figures")
+    folder = tmp_path / "out" / "figures"
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    stems = {"group1_accuracy", "group1_file1_rgb_sfs_confusion", "group1_file1_rgb_sfs_reliability"}
+    assert set(before) == {f"{stem}.{kind}" for stem in stems for kind in ("png", "pdf")}
+    assert all(data.startswith(b"\x89PNG" if name.endswith("png") else b"%PDF") for name, data in before.items())
+    run(tmp_path, path, "--figures")
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page_without_an_error_and_on_a_telephone(tmp_path):
+    names = tuple(f"a_class_with_a_long_name_{i}" for i in range(50))
+    pages = []
+    for number, scores in enumerate((some(), some(names=names, videos=100), some(names=HOSTILE), old(some()))):
+        run(tmp_path, save(tmp_path / f"{number}.npz", scores))
+        pages.append((tmp_path / "out" / "index.html").rename(tmp_path / f"{number}.html").as_uri())
+    with opened() as browser:
+        assert faults(browser, pages) == []

@@ -132,7 +132,7 @@ def problem(page: str, line: str, monkeypatch) -> str:
             parse(words, monkeypatch)
         else:
             assert words[0] in OUTSIDE, "no test knows this command"
-    except (SystemExit, Exception) as error:
+    except (SystemExit, ValueError, OSError, LookupError, ImportError, AssertionError, StopIteration) as error:
         return f"{line}: {error!r}"
     return ""
 
@@ -184,3 +184,12 @@ def test_the_code_of_a_page_runs(page, kind):
     for block in BLOCKS:
         if (block.page, block.kind) == (page, kind):
             exec(compile(block.text, page, "exec"), names)
+
+
+def test_the_list_of_claims_has_every_benchmark_with_a_command_that_its_parser_reads(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    text = (ROOT / "benchmarks" / "README.md").read_text("utf-8")
+    lines = re.findall(r"`(python [^`]+)`", text)
+    assert [found for line in lines if (found := problem("benchmarks/README.md", line, monkeypatch))] == []
+    scripts = {f"benchmarks/{path.name}" for path in (ROOT / "benchmarks").glob("*.py") if path.stem != "__init__"}
+    assert scripts <= {shlex.split(line)[1] for line in lines}

@@ -15,6 +15,7 @@ from workflows.listing.recommended import choose_network, next_commands, shown
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+ALL_PAGES = [*PAGES, ROOT / "benchmarks" / "README.md"]
 FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
 
@@ -42,7 +43,7 @@ def broken(page: Path, link: str) -> bool:
     return not target.exists() or bool(anchor and anchor not in anchors(target))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_to_a_file_and_a_heading(page):
     links = [link for link in LINK.findall(prose(page)) if not re.match(r"[a-z]+:", link)]
     assert [link for link in links if broken(page, link)] == []

@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Template
 
 from ..shared.templates import html_environment
-from .drawings import NUMBERED, SIDE, STRIP, bars, shades, ticks
+from .drawings import NUMBERED, PALEST, SIDE, STRIP, bars, shades, ticks
 from .group_report import TOP, GroupReport
 from .plain_forms import METRICS, shown
 from .score_files import NOT_STATED
@@ -37,6 +37,7 @@ def template() -> Template:
     environment.filters.update(points=points, digest=digest)
     environment.globals.update(
         numbered=NUMBERED,
+        palest=PALEST,
         side=SIDE,
         strip_height=STRIP,
         top=TOP,

@@ -42,13 +42,15 @@ def plot_confusion(scores: Path, path: Path) -> None:
         table = confusion(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
         names = saved["class_names"].tolist()
     axes = figure.subplots()
-    axes.imshow(table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=1)
+    image = axes.imshow(100 * table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, ax=axes, label="videos of the true class, %", fraction=0.046)
     for row in range(len(names)):
         for column in range(len(names)):
             if table[row, column]:
                 shade = "white" if table[row, column] > table[row].sum() / 2 else "black"
                 axes.text(column, row, int(table[row, column]), ha="center", va="center", color=shade, fontsize=8)
-    axes.set(xlabel="predicted", ylabel="true", title=scores.stem)
+    basis = f"{int(table.sum()):,} videos, chance {100 / len(names):.1f} %"
+    axes.set(xlabel="predicted", ylabel="true", title=f"{scores.stem}: {basis}")
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
     axes.set_yticks(range(len(names)), names)
     save(figure, path)

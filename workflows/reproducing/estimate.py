@@ -1,0 +1,89 @@
+"""Estimated hours and memory of a recipe's trainings on common GPUs. No GPU has run them.
+
+A training takes epochs x clips x FLOP of a clip / rate. The rate of a V100 is what the authors of MARS report:
+ResNeXt-101 on Kinetics-400, 240,000 clips of 16 frames in about 250 epochs, takes four of them 9 to 10 days, data
+included, in float32 (https://github.com/craston/MARS/issues/12); by the operations counted here that is 0.94 TFLOP/s
+each. Its grouped convolutions wait for memory, so other GPUs are taken to be faster by their memory bandwidth.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+
+from models import build_model, estimate, parameter_groups
+from opts import DISTILL, TRAIN, parse_opts
+from sts_common import counted
+
+from ..shared.tables import aligned
+from .recipe import STREAMS, Recipe, as_words
+from .stages import TRAINS, of_training
+
+V100_RATE, V100_BANDWIDTH = 0.94e12, 0.90  # FLOP/s, TB/s
+GPUS = {"V100": 0.90, "RTX 3090": 0.94, "RTX 4090": 1.01, "A100 80 GB": 2.04, "H100": 3.35}  # memory bandwidth, TB/s
+STATE = 12  # bytes of a parameter that learns: weight, gradient and momentum
+CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
+SCRIPTS = {"train": TRAIN, "distill": DISTILL}
+
+
+class Work(NamedTuple):
+    """What a training computes.
+
+    Attributes:
+        stream: That learns.
+        epochs: Of the training.
+        batch: Clips of a step.
+        flops: Of a clip, forward and backward, with the teacher's.
+        memory: Bytes of a step in float32.
+    """
+
+    stream: str
+    epochs: int
+    batch: int
+    flops: int
+    memory: int
+
+
+def works(recipe: Recipe) -> list[Work]:
+    """Count what each training of a split computes; losses of distillation, small beside it, are left out."""
+    found, teacher = [], 0
+    for stream in STREAMS:
+        command, streams = TRAINS[stream]
+        script = SCRIPTS[command]
+        opt = parse_opts([*as_words(of_training(recipe, stream, script)), *streams], script=script)
+        classes = opt.n_finetune_classes or opt.n_classes or 400
+        with torch.device("meta"):
+            network = build_model(opt, CHANNELS[stream], classes)
+        parameter_groups(network, opt.ft_begin_index if opt.pretrain_path else 0, 0.1)
+        costs = estimate(network, (CHANNELS[stream], opt.sample_duration, opt.sample_size, opt.sample_size))
+        if stream == "flow":
+            teacher = costs.flops_forward
+        flops = costs.flops_training + (teacher if stream == "sfs" else 0)
+        memory = STATE * costs.parameters + opt.batch_size * costs.activation_bytes
+        found.append(Work(stream, opt.n_epochs, opt.batch_size, flops, memory))
+    return found
+
+
+def hours(work: Work, videos: int, bandwidth: float) -> float:
+    """Estimate the hours of a training on one GPU of so many TB/s."""
+    return work.epochs * videos * work.flops / (V100_RATE * bandwidth / V100_BANDWIDTH) / 3600
+
+
+def in_words(time: float) -> str:
+    """Format hours with two digits that count."""
+    return f"{time:.1f} h" if time < 10 else f"{time:,.0f} h"
+
+
+def as_text(recipe: Recipe) -> str:
+    """Format the estimates of a recipe; raises ValueError if it does not say how many training videos a split has."""
+    videos = recipe.training_videos
+    if videos is None:
+        raise ValueError(f"{recipe.path}: training_videos is missing: how many has a split?")
+    rows: list[list[Any]] = [["training", "epochs", "batch", "GFLOP a clip", "GB, float32", *GPUS]]
+    for work in works(recipe):
+        numbers = [work.epochs, work.batch, f"{work.flops / 1e9:.0f}", f"{work.memory / 1e9:.0f}"]
+        rows.append([work.stream, *numbers, *(in_words(hours(work, videos, band)) for band in GPUS.values())])
+    head = (
+        f"estimated, no GPU has run it: hours of one GPU for each of {counted(len(recipe.splits), 'split')} of "
+        f"{videos:,} training videos, to the last epoch"
+    )
+    return "\n".join([head, *aligned([[str(value) for value in row] for row in rows], 1)])

@@ -1,0 +1,139 @@
+"""Recipes of whole experiments: which data, which options of which training, what papers report."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from engine.command.cli import did_you_mean
+
+Options = dict[str, str | list[str]]  # of a command, by name, as words
+
+STREAMS = ("rgb", "flow", "sfs")  # in the order of their trainings
+FILES = ("config", "pretrain_path")  # of a stream, that have to be there
+MAPPINGS = ("extract", "options", *STREAMS, "test", "papers")
+KEYS = ("base", "videos", "quarantine", "splits", "training_videos", *MAPPINGS)
+NEEDED = ("dataset", "frame_dir", "annotation_path")  # of "options"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A whole experiment.
+
+    Attributes:
+        path: Its file.
+        videos: Folder of the videos that are extracted; None if frames and flow are there.
+        quarantine: Whether videos that the audit refuses are left out, in place of ending the experiment.
+        splits: Official splits, each with networks of its own.
+        training_videos: Of a split, for estimates; None if not stated.
+        extract: Options of the extraction.
+        options: Of every training, as far as it reads them, and of all that reads the data.
+        streams: Options of the training of "rgb", "flow" and "sfs"; "config" is a path below the recipe's folder.
+        test: Options of the test.
+        papers: Top-1 in percent that papers report, by system, such as "rgb+sfs".
+    """
+
+    path: Path
+    videos: Path | None
+    quarantine: bool
+    splits: tuple[int, ...]
+    training_videos: int | None
+    extract: Options
+    options: Options
+    streams: dict[str, Options]
+    test: Options
+    papers: dict[str, float]
+
+
+def load_recipe(path: Path) -> Recipe:
+    """Read a recipe, with what its `base` says first.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no recipe; names the file, the key and what is known.
+    """
+    content = merged(path, ())
+    options = content.get("options", {})
+    if missing := [name for name in NEEDED if name not in options]:
+        raise ValueError(f"{path}: options lacks {', '.join(missing)}")
+    return Recipe(
+        path=path,
+        videos=Path(content["videos"]) if content.get("videos") else None,
+        quarantine=content.get("quarantine", "false") == "true",
+        splits=tuple(number(path, "splits", text) for text in content.get("splits", ["1"])),
+        training_videos=number(path, "training_videos", content["training_videos"])
+        if "training_videos" in content
+        else None,
+        extract=content.get("extract", {}),
+        options=options,
+        streams={stream: content.get(stream, {}) for stream in STREAMS},
+        test=content.get("test", {}),
+        papers={system: percent(path, system, text) for system, text in content.get("papers", {}).items()},
+    )
+
+
+def merged(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    """Return the content of a recipe over that of its base; paths of configurations become those that they mean."""
+    if path in above:
+        raise ValueError(f"{path}: is its own base")
+    content = dict(entries(path))
+    for stream in STREAMS:
+        if "config" in content.get(stream, {}):
+            content[stream]["config"] = str(path.parent / content[stream]["config"])
+    if "base" not in content:
+        return content
+    base = merged(path.parent / content.pop("base"), (*above, path))
+    return {
+        **base,
+        **content,
+        **{key: {**base.get(key, {}), **content.get(key, {})} for key in MAPPINGS if key in base or key in content},
+    }
+
+
+def entries(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield the keys and values of a file, every value as the words that are written there; raises as `load_recipe`."""
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such recipe; there are some in configs, see docs/reproduce.md")
+    try:
+        content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # makes nothing but text
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path}: expected a mapping with keys of {', '.join(KEYS)}")
+    for key, value in content.items():
+        if key not in KEYS:
+            raise ValueError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}; known are {', '.join(KEYS)}")
+        if not isinstance(value, dict if key in MAPPINGS else list if key == "splits" else str):
+            raise ValueError(f"{path}: {key}: expected {'name: value' if key in MAPPINGS else 'another form'}")
+        yield key, value
+
+
+def number(path: Path, key: str, text: str) -> int:
+    """Return a positive whole number."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError(f"{path}: {key}: {text!r} is no number from 1")
+    return int(text)
+
+
+def percent(path: Path, system: str, text: str) -> float:
+    """Return an accuracy in percent."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 100:
+        raise ValueError(f"{path}: papers: {system}: {text!r} is no accuracy in percent")
+    return value
+
+
+def as_words(options: Mapping[str, str | list[str]]) -> list[str]:
+    """Return options as words of a command line; true sets a flag, false leaves it out."""
+    words = []
+    for name, value in options.items():
+        if value == "false":
+            continue
+        values = [] if value == "true" else [value] if isinstance(value, str) else value
+        words += [f"--{name}", *values]
+    return words
