@@ -8,7 +8,7 @@ import logging
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
@@ -19,7 +19,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .checks import check_start
+from .checks import check_start, samplings
 from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
@@ -157,13 +157,6 @@ def check(opt: Namespace) -> None:
     check_multiple(opt.sample_duration, opt.segment_length)
     for name in samplings(opt.given):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
-
-
-def samplings(given: Collection[str]) -> tuple[str, ...]:
-    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
-    if "train_sampling" in given:
-        return "train_sampling", "val_sampling"
-    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")
 
 
 def check_numbers(numbers: Mapping[str, float]) -> None:

@@ -1,7 +1,7 @@
-"""Checks of what a training begins with, and of what it keeps."""
+"""Checks of what a training begins with, of what it keeps, and of which samplings."""
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from models import DISTILLERS
 from models.backbones import INFLATED, TIMM
@@ -50,3 +50,10 @@ def labels_by_options(
     """
     parsed = parse_teacher_losses(special, DISTILLERS)
     return labels_of({name: [loss for loss, _ in losses_for(name, losses, parsed)] for name in names}, ce_weight)
+
+
+def samplings(given: Collection[str]) -> tuple[str, ...]:
+    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
+    if "train_sampling" in given:
+        return "train_sampling", "val_sampling"
+    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")

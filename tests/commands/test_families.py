@@ -8,9 +8,11 @@ from helpers import words_for
 
 import export
 import predict
+import STS_train
 import test_single_stream
 import train
-from opts import SINGLE, TRAIN, parse_opts
+from engine import checkpoint
+from opts import DISTILL, SINGLE, TRAIN, parse_opts
 from utils1 import grad_cam
 from workflows.exporting.formats import FORMATS
 from workflows.predicting.options import build_parser
@@ -32,7 +34,6 @@ FAMILIES = {
 }
 EXPORTS = {
     "onnx": "--format onnx",
-    "openvino": "--format openvino",
     "int8": "--format openvino --dtype int8 --calibrate_clips 4 --max_drop 100 --tolerance 10",
 }
 pytestmark = pytest.mark.slow
@@ -68,6 +69,20 @@ def test_it_is_trained_tested_predicted_with_and_looked_into(name, trained, hmdb
     out = ["--out", str(tmp_path / "cam"), "--device", "cpu", "--strips", "1"]
     grad_cam.main(grad_cam.parse_args([film, "--weights", weights, *out]))
     assert (tmp_path / "cam" / "evidence.csv").exists()
+
+
+def test_a_flow_teacher_of_one_family_reviews_a_student_of_another_whose_first_stage_it_has_not(hmdb51, tmp_path):
+    more = [*CLIPS.split(), *"--val_fraction 0.34 --learning_rate 0.001 --run_name run".split()]
+    more += "--train_sampling random --val_sampling center".split()
+    words = [*words_for(hmdb51, tmp_path / "flow", network=(), script=TRAIN), *FAMILIES["i3d"].split(), *more]
+    train.main(parse_opts([*words, "--modality", "Flow"], TRAIN))
+    (teacher,) = (tmp_path / "flow").rglob("run_best.pth")
+    words = [*words_for(hmdb51, tmp_path / "sfs", network=(), script=DISTILL), *FAMILIES["resnet2p1d"].split(), *more]
+    words += ["--modality", "RGB_Flow", "--resume_path1", str(teacher), *"--distill review dkd --project auto".split()]
+    STS_train.main(parse_opts(words, DISTILL))
+    (student,) = (tmp_path / "sfs").rglob("run_best.pth")
+    reviewed = {name.split(".")[2] for name in checkpoint.load(student)["losses"] if "connectors" in name}
+    assert reviewed == {"layer2", "layer3", "layer4", "avgpool"}
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporters

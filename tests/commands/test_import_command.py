@@ -55,7 +55,7 @@ OTHER = {"datadir": "E", "backbone_net": "resnet", "resume": "R", "pretrained": 
 BASES = [
     "train.py --datadir D --backbone_net resnet --temporal_module_name TAM --lr_scheduler step --dense_sampling",
     "train.py --datadir D --lr_scheduler multisteps --augmentor_ver v2 --no_imagenet_pretrained --mean 0.5 --std 0.5",
-    "test.py --datadir D -e --pretrained F --groups 8",
+    "test.py --datadir D -e --pretrained F --groups 8 --backbone_net inception_v1",
 ]
 
 
@@ -74,7 +74,9 @@ def test_every_option_of_the_study_changes_something_or_is_named():
     actions = [action for action in build_parser("train.py")._actions if action.dest != "help"]
     for action in actions:
         changed = [action.option_strings[0], *other_value(action)]
-        changed += {"mean": ["--std", "0.3"], "std": ["--mean", "0.4"]}.get(action.dest, [])
+        changed += {"mean": ["--std", "0.3"], "std": ["--mean", "0.4"], "evaluate": ["--pretrained", "F"]}.get(
+            action.dest, []
+        )
         pairs = [(import_command(base.split()), import_command([*base.split(), *changed])) for base in BASES]
         if all(before == after for before, after in pairs):
             silent.append(action.dest)

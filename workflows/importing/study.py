@@ -27,6 +27,10 @@ LEFT_OUT = {
 }
 
 
+class Theirs(Namespace):
+    """Options of the study, by its names."""
+
+
 class Command(NamedTuple):
     """A command of this project.
 
@@ -53,11 +57,11 @@ def import_command(words: Sequence[str]) -> Command:
     name = Path(words[0]).name if words else ""
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
-    opt = build_parser(name).parse_args(words[1:])
-    dropped = {key: reason for key, reason in LEFT_OUT.items() if getattr(opt, key)}
-    trains = name == "train.py" and not opt.evaluate
+    study = build_parser(name).parse_args(words[1:], Theirs())
+    dropped = {key: reason for key, reason in LEFT_OUT.items() if getattr(study, key)}
+    trains = name == "train.py" and not study.evaluate
     parts = (data_words, network_words, clip_words, *((training_words, start_words) if trains else (testing_words,)))
-    translated = [word for part in parts for word in part(opt, trains)]
+    translated = [word for part in parts for word in part(study, trains)]
     return Command(TRAIN if trains else TEST, translated, dropped)
 
 
@@ -109,91 +113,97 @@ def build_parser(name: str) -> ArgumentParser:
     return parser
 
 
-def data_words(opt: Namespace, trains: bool) -> list[str]:
+def data_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of the data and of their loading."""
-    root = opt.datadir
-    lists = f"{root}/mini_train.txt" if opt.dataset.startswith("mini_") else root
-    words = ["--dataset", "List", "--frame_dir", root, "--annotation_path", lists, "--n_workers", str(opt.workers)]
-    words += ["--modality", "Flow"] if opt.modality == "flow" else ["--modality", "RGB", "--only_RGB"]
-    words += ["--no_flip"] if trains and "st2stv2" in opt.dataset else []  # its labels tell left from right
-    return words + (["--result_path", opt.logdir] if opt.logdir else [])
+    root = study.datadir
+    lists = f"{root}/mini_train.txt" if study.dataset.startswith("mini_") else root
+    words = ["--dataset", "List", "--frame_dir", root, "--annotation_path", lists, "--n_workers", str(study.workers)]
+    words += ["--modality", "Flow"] if study.modality == "flow" else ["--modality", "RGB", "--only_RGB"]
+    words += ["--no_flip"] if trains and "st2stv2" in study.dataset else []  # its labels tell left from right
+    return words + (["--result_path", study.logdir] if study.logdir else [])
 
 
-def network_words(opt: Namespace, trains: bool) -> list[str]:
+def network_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of the network, and of how inputs are normalised."""
-    name, images = opt.backbone_net, opt.backbone_net in TWO_D
-    words = ["--model", NETWORKS.get(name, name), *(["--model_depth", str(opt.depth)] if name in RESNETS else [])]
-    args = [f"temporal_stride={'off' if opt.without_t_stride else 'on'}", f"dropout={opt.dropout:g}"]
-    args += ["pooling=avg"] if opt.pooling_method == "avg" and (images or name not in RESNETS) else []
-    args += ["dw_t_conv=on"] if opt.dw_t_conv and name.startswith("s3d") else []
-    if images and opt.temporal_module_name == "TAM":
-        args += ["temporal=tam", f"blend_frames={opt.blending_frames}", f"blend_method={opt.blending_method}"]
-        args += ["blend_full=on"] if opt.no_dw_conv else []
-    args += [f"flow_stack={STACK}"] if opt.modality == "flow" else []
-    return [*words, "--model_args", *args, *normalisation_words(opt)]
+    name, images = study.backbone_net, study.backbone_net in TWO_D
+    words = ["--model", NETWORKS.get(name, name), *(["--model_depth", str(study.depth)] if name in RESNETS else [])]
+    args = [f"temporal_stride={'off' if study.without_t_stride else 'on'}", f"dropout={study.dropout:g}"]
+    args += ["pooling=avg"] if study.pooling_method == "avg" and (images or name not in RESNETS) else []
+    args += ["dw_t_conv=on"] if study.dw_t_conv and name.startswith("s3d") else []
+    if images and study.temporal_module_name == "TAM":
+        args += ["temporal=tam", f"blend_frames={study.blending_frames}", f"blend_method={study.blending_method}"]
+        args += ["blend_full=on"] if study.no_dw_conv else []
+    args += [f"flow_stack={STACK}"] if study.modality == "flow" else []
+    return [*words, "--model_args", *args, *normalisation_words(study)]
 
 
-def normalisation_words(opt: Namespace) -> list[str]:
+def normalisation_words(study: Theirs) -> list[str]:
     """Return the option that `--mean` and `--std` are, in grey levels of each channel; raises as `import_command`."""
-    if opt.mean is None and opt.std is None:
+    if study.mean is None and study.std is None:
         return []
-    channels = 2 if opt.modality == "flow" else 3
-    if opt.mean is None or opt.std is None:
+    channels = 2 if study.modality == "flow" else 3
+    if study.mean is None or study.std is None:
         raise ValueError("--mean and --std go together here: give both")
-    values = [(list(given) * channels)[:channels] if len(given) == 1 else given for given in (opt.mean, opt.std)]
+    values = [(list(given) * channels)[:channels] if len(given) == 1 else given for given in (study.mean, study.std)]
     return ["--normalisation", *(f"{255 * value:g}" for given in values for value in given)]
 
 
-def clip_words(opt: Namespace, trains: bool) -> list[str]:
+def clip_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of the clips: frames, side and sampling."""
-    steps = opt.groups if opt.dense_sampling or not trains else opt.groups * opt.frames_per_group
-    frames = steps * (STACK if opt.modality == "flow" else 1)
-    words = ["--sample_duration", str(frames), "--sample_size", str(opt.input_size)]
-    if not opt.disable_scaleup:
-        words += ["--short_side", str(int(opt.input_size / SCALE + 0.5))]
-    if opt.dense_sampling:
-        words += ["--clip_stride", str(opt.frames_per_group)]
-    if trains and opt.dense_sampling:
+    steps = study.groups if study.dense_sampling or not trains else study.groups * study.frames_per_group
+    frames = steps * (STACK if study.modality == "flow" else 1)
+    words = ["--sample_duration", str(frames), "--sample_size", str(study.input_size)]
+    if not study.disable_scaleup:
+        words += ["--short_side", str(int(study.input_size / SCALE + 0.5))]
+    if study.dense_sampling:
+        words += ["--clip_stride", str(study.frames_per_group)]
+    if trains and study.dense_sampling:
         words += ["--train_sampling", "dense", "--val_sampling", "center"]
     return words
 
 
-def training_words(opt: Namespace, trains: bool) -> list[str]:
+def training_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of augmentation and optimisation."""
     words = ["--crop", "fixed"]
-    if opt.augmentor_ver == "v2":
-        words = ["--crop", "short_side", "--crop_scales", *(f"{side / opt.input_size:g}" for side in opt.scale_range)]
-    words += ["--batch_size", str(opt.batch_size), "--optimizer", "sgd", "--learning_rate", f"{opt.lr:g}"]
-    words += ["--momentum", f"{opt.momentum:g}", "--dampening", "0", "--weight_decay", f"{opt.weight_decay:g}"]
-    words += ["--n_epochs", str(opt.epochs), "--lr_schedule", SCHEDULES[opt.lr_scheduler]]
+    if study.augmentor_ver == "v2":
+        words = [
+            "--crop",
+            "short_side",
+            "--crop_scales",
+            *(f"{side / study.input_size:g}" for side in study.scale_range),
+        ]
+    words += ["--batch_size", str(study.batch_size), "--optimizer", "sgd", "--learning_rate", f"{study.lr:g}"]
+    words += ["--momentum", f"{study.momentum:g}", "--dampening", "0", "--weight_decay", f"{study.weight_decay:g}"]
+    words += ["--n_epochs", str(study.epochs), "--lr_schedule", SCHEDULES[study.lr_scheduler]]
     words += {
-        "step": ["--lr_step", str(opt.lr_steps[0])],
-        "multisteps": ["--lr_milestones", *map(str, opt.lr_steps)],
-    }.get(opt.lr_scheduler, [])
-    words += ["--nesterov"] if opt.nesterov else []
-    words += ["--sync_bn"] if opt.sync_bn else []
-    return words + (["--clip_grad", f"{opt.clip_gradient:g}"] if opt.clip_gradient else [])
+        "step": ["--lr_step", str(study.lr_steps[0])],
+        "multisteps": ["--lr_milestones", *map(str, study.lr_steps)],
+    }.get(study.lr_scheduler, [])
+    words += ["--nesterov"] if study.nesterov else []
+    words += ["--sync_bn"] if study.sync_bn else []
+    return words + (["--clip_grad", f"{study.clip_gradient:g}"] if study.clip_gradient else [])
 
 
-def start_words(opt: Namespace, trains: bool) -> list[str]:
+def start_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of what a training begins with."""
-    words = ["--begin_epoch", str(opt.start_epoch + 1)] if opt.start_epoch else []
-    if opt.pretrained:
-        words += ["--pretrain_path", opt.pretrained, "--ft_begin_index", "0"]
-    elif not opt.no_imagenet_pretrained:
+    words = ["--begin_epoch", str(study.start_epoch + 1)] if study.start_epoch else []
+    if study.pretrained:
+        words += ["--pretrain_path", study.pretrained, "--ft_begin_index", "0"]
+    elif not study.no_imagenet_pretrained:
         words += ["--init", "imagenet"]
-    return words + (["--resume", opt.resume] if opt.resume else [])
+    return words + (["--resume", study.resume] if study.resume else [])
 
 
-def testing_words(opt: Namespace, trains: bool) -> list[str]:
+def testing_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of a test; raises as `import_command`."""
-    weights = opt.pretrained or opt.resume
+    weights = study.pretrained or study.resume
     if not weights:
         raise ValueError("--pretrained FILE is missing: the checkpoint to test")
-    if not opt.evaluate:
+    if not study.evaluate:
         raise ValueError(
-            f"without -e videos have no labels: python predict.py {opt.datadir} --weights {weights} --json answers.json"
+            "without -e videos have no labels: "
+            f"python predict.py {study.datadir} --weights {weights} --json answers.json"
         )
-    sampling = "random_segments" if opt.random_sampling else "segments"
-    words = ["--resume_path1", weights, "--test_sampling", "spaced" if opt.dense_sampling else sampling]
-    return [*words, "--num_clips", str(opt.num_clips), "--num_crops", str(opt.num_crops)]
+    sampling = "random_segments" if study.random_sampling else "segments"
+    words = ["--resume_path1", weights, "--test_sampling", "spaced" if study.dense_sampling else sampling]
+    return [*words, "--num_clips", str(study.num_clips), "--num_crops", str(study.num_crops)]
