@@ -72,7 +72,8 @@ def confusion_figure(details: Details) -> Any:
     names, table = details.file.scores.class_names, details.table
     side = min(LARGEST, max(SMALLEST, INCHES_A_CLASS * len(names)))
     figure, axes = new_axes(side + 1.5, side)
-    image = axes.imshow(100 * table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=100)
+    share = 100 * table / table.sum(1, keepdim=True).clamp_min(1)
+    image = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(image, ax=axes, label="videos of the true class, %", fraction=0.046)
     if len(names) <= NUMBERED:
         axes.set_xticks(range(len(names)), [plain(name) for name in names], rotation=90, fontsize=7)

@@ -42,7 +42,8 @@ def plot_confusion(scores: Path, path: Path) -> None:
         table = confusion(torch.from_numpy(saved["fused"]), torch.from_numpy(saved["label"]))
         names = saved["class_names"].tolist()
     axes = figure.subplots()
-    image = axes.imshow(100 * table / table.sum(1, keepdim=True).clamp_min(1), cmap="Blues", vmin=0, vmax=100)
+    share = 100 * table / table.sum(1, keepdim=True).clamp_min(1)
+    image = axes.imshow(share.numpy(), cmap="Blues", vmin=0, vmax=100)
     figure.colorbar(image, ax=axes, label="videos of the true class, %", fraction=0.046)
     for row in range(len(names)):
         for column in range(len(names)):
