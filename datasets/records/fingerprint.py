@@ -7,7 +7,7 @@ from typing import Any
 
 from ..clips.views import Placement, whole
 from ..lists.entries import Entry
-from ..lists.texts import AT_ONCE
+from ..lists.texts import AT_ONCE, in_parts
 from ..stores.store import Video
 from ..stores.video_table import frames_of, labels_of, names_of
 from ..streams import sources_of
@@ -21,7 +21,9 @@ def list_sha256(videos: Sequence[Entry] | Sequence[Video]) -> str:
     `sha256sum` gives the same of a file of such lines.
     """
     digest = hashlib.sha256()
-    lines = (f"{name} {label}\n" for name, label in zip(names_of(videos), labels_of(videos).tolist(), strict=True))
+    classes = labels_of(videos)
+    labels = (label for some in in_parts(len(classes)) for label in classes[some].tolist())
+    lines = (f"{name} {label}\n" for name, label in zip(names_of(videos), labels, strict=True))
     while some := "".join(islice(lines, AT_ONCE)):
         digest.update(some.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()

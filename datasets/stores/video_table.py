@@ -72,9 +72,9 @@ def frames_of(videos: Sequence[Video]) -> Numbers:
 
 
 def labels_of(videos: Sequence[Entry] | Sequence[Video]) -> Numbers:
-    """Return the class index of each video, int64 (N,)."""
+    """Return the class index of each video, integers (N,)."""
     table = table_of(videos)
-    return np.asarray(table.labels if table else [video.label for video in videos], np.int64)
+    return np.asarray(table.labels if table else [video.label for video in videos])
 
 
 def names_of(videos: Sequence[Entry] | Sequence[Video]) -> Iterator[str]:
