@@ -1,3 +1,4 @@
+import atexit
 import gc
 import os
 from pathlib import Path
@@ -44,6 +45,7 @@ def pytest_collection_finish():
     """Leave what is imported out of every search for garbage, which takes half a second with it."""
     gc.collect()
     gc.freeze()
+    atexit.register(gc.unfreeze)  # libraries look at the end for what was left behind
 
 
 @pytest.hookimpl(optionalhook=True)

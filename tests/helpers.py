@@ -119,6 +119,11 @@ def small(model: str, in_channels: int = 3, num_classes: int = 5, **changes):
     return build_model(options(model, **changes), in_channels, num_classes)
 
 
+def untruncated(tensor: torch.Tensor, mean: float = 0.0, std: float = 1.0, *_, **__) -> torch.Tensor:
+    """In the place of `torch.nn.init.trunc_normal_`, which takes seconds for a large network."""
+    return torch.nn.init.normal_(tensor, mean, std)
+
+
 def fill_disk(monkeypatch, writes: int) -> None:
     """Let a disk be full after so many files that `os.write` writes."""
     write, room = os.write, iter(range(writes))

@@ -181,9 +181,11 @@ int main(int argc, char **argv) {
 
 
 @pytest.fixture(scope="module")
-def driver(tmp_path_factory) -> Path:
-    source = ROOT / "flow" / "tvl1" / "tvl1.cpp"
-    return build_driver(tmp_path_factory.mktemp("kernel"), DRIVER, [source], "-fno-math-errno")
+def driver(sanitized, tmp_path_factory) -> Path:
+    """On the kernel of CMake's build, which takes its time, where there is one."""
+    kernel = ROOT / "flow" / "tvl1" / "tvl1.cpp" if sanitized is None else next(sanitized.glob("libtvl1.*"))
+    found = [] if sanitized is None else [f"-Wl,-rpath,{sanitized}"]
+    return build_driver(tmp_path_factory.mktemp("kernel"), DRIVER, [kernel], "-fno-math-errno", *found)
 
 
 def drive(driver: Path, what: str, options: str = "") -> list[str]:
@@ -198,11 +200,12 @@ def drive(driver: Path, what: str, options: str = "") -> list[str]:
 
 
 def test_flow_of_any_size_stays_within_its_memory_and_ignores_what_was_there(driver):
-    fills = [f"max_malloc_fill_size=1000000000:malloc_fill_byte={byte}" for byte in (0, 127, 255)]
+    """What is read but never written is huge in one run, and no number in the other, which a minimum may hide."""
+    fills = [f"max_malloc_fill_size=1000000000:malloc_fill_byte={byte}" for byte in (127, 255)]
     with ThreadPoolExecutor() as pool:
-        zero, huge, no_number = pool.map(partial(drive, driver, "solve"), fills)
-    assert len(zero) >= 5 * 14 * 4
-    assert zero == huge == no_number
+        huge, no_number = pool.map(partial(drive, driver, "solve"), fills)
+    assert len(huge) >= 5 * 14 * 4
+    assert huge == no_number
 
 
 def test_wrong_calls_are_refused_before_anything_is_touched(driver):

@@ -136,13 +136,19 @@ def test_a_pair_in_a_batch_stops_when_it_would_alone():
     assert distance(endless(*pairs[1]), alone[1].numpy()) > 1e-2
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("fixed", [TorchTVL1, partial(NativeTVL1, threads=1)], ids=["torch", "native"])
-def test_fast_motion_is_found_as_opencv_finds_it(fixed):
+@pytest.fixture(scope="module")
+def fast_motion():
+    """Scenes, and the flow that OpenCV finds."""
     scenes = [translation(0, 10, 128, 160, texture="leaves")]
     scenes += [make_scene(seed, 128, 170, 10, "leaves") for seed in (0, 2, 4)]
     assert all(np.linalg.norm(scene.flow, axis=-1).max() > 9 for scene in scenes)
-    theirs = [opencv((scene.previous, scene.following)) for scene in scenes]
+    return scenes, [opencv((scene.previous, scene.following)) for scene in scenes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fixed", [TorchTVL1, partial(NativeTVL1, threads=1)], ids=["torch", "native"])
+def test_fast_motion_is_found_as_opencv_finds_it(fixed, fast_motion):
+    scenes, theirs = fast_motion
     ours, earlier = (
         [solve(scene.previous, scene.following) for scene in scenes]
         for solve in (fixed(build_parameters("fixed", parameters)) for parameters in ({}, ENDLESS))

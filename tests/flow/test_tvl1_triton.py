@@ -127,36 +127,25 @@ def interpret_kernels() -> dict[str, np.ndarray]:
     return results
 
 
-def interpreted_in(folder: Path, what: str) -> dict[str, np.ndarray]:
-    """What a function of this module computes in a process whose kernels are interpreted."""
+@pytest.fixture(scope="module")
+def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
+    """What a process computes whose kernels are interpreted."""
     pytest.importorskip("triton", reason="the kernels need Triton")
-    path = folder / "results.npz"
+    path = tmp_path_factory.mktemp("triton") / "results.npz"
     env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    run = subprocess.run(
-        [sys.executable, __file__, what, str(path)], env=env, capture_output=True, text=True, check=False
-    )
+    run = subprocess.run([sys.executable, __file__, str(path)], env=env, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     with np.load(path) as results:
         return dict(results)
 
 
-@pytest.fixture(scope="module")
-def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
-    return interpreted_in(tmp_path_factory.mktemp("triton"), "interpret_kernels")
-
-
-@pytest.fixture(scope="module")
-def flows(tmp_path_factory) -> dict[str, np.ndarray]:
-    return interpreted_in(tmp_path_factory.mktemp("triton"), "interpret_flows")
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FLOWS)
-def test_the_interpreted_kernels_find_the_flow_of_torch(name, flows):
-    expected = flow_of(TorchTVL1, name)
-    assert flows[name].shape == (*FLOWS[name][0], 2)
-    assert np.linalg.norm(flows[name] - expected, axis=-1).mean() < 1e-3
-    assert np.median(np.abs(flows[name] - expected)) < 1e-5
+def test_the_interpreted_kernels_find_the_flow_of_torch(name, interpreted):
+    found, expected = interpreted[name], flow_of(TorchTVL1, name)
+    assert found.shape == (*FLOWS[name][0], 2)
+    assert np.linalg.norm(found - expected, axis=-1).mean() < 1e-3
+    assert np.median(np.abs(found - expected)) < 1e-5
 
 
 @pytest.mark.slow
@@ -369,4 +358,4 @@ class TestOnAGPU:
 
 
 if __name__ == "__main__":
-    np.savez(sys.argv[2], **{"interpret_flows": interpret_flows, "interpret_kernels": interpret_kernels}[sys.argv[1]]())
+    np.savez(sys.argv[1], **interpret_flows(), **interpret_kernels())

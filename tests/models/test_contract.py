@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import pytest
 import torch
-from helpers import TINY, fill, options, words_for
+from helpers import TINY, fill, options, untruncated, words_for
 from torch import Tensor, nn
 
 import predict
@@ -73,9 +73,10 @@ STACKS = ModelSpec(Flat, view=View(frames=2, size=24, layout=Layout(flow_stack=4
 
 @pytest.fixture(autouse=True)
 def invented(monkeypatch):
-    """All that it takes: the class, and its lines in the table."""
+    """All that it takes: the class, and its lines in the table. Transformers begin with weights that cost little."""
     monkeypatch.setitem(MODELS, "flat", SPEC)
     monkeypatch.setitem(MODELS, "stacks", STACKS)
+    monkeypatch.setattr(nn.init, "trunc_normal_", untruncated)
 
 
 NO_TIMM = pytest.mark.skipif(find_spec("timm") is None, reason="timm is not installed")
@@ -154,10 +155,10 @@ def test_gradient_reaches_every_parameter(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_parameter_is_of_the_stem_a_stage_or_the_classifier_and_stages_learn_alone(name):
-    count = len(smallest(name).stages)
-    firsts = []
+    network, firsts = smallest(name), []
+    count = len(network.stages)
     for begin in range(count + 2):
-        network = smallest(name)
+        network.requires_grad_(True)
         groups = parameter_groups(network, begin, 0.1)
         assert sum(len(group["params"]) for group in groups) == len(list(network.parameters()))
         firsts.append(min(network.stage_of(n) for n, p in network.named_parameters() if p.requires_grad))
@@ -166,7 +167,7 @@ def test_every_parameter_is_of_the_stem_a_stage_or_the_classifier_and_stages_lea
         assert grown == (list(network.stages)[begin - 1 :] if begin else list(network.stages))
     assert firsts == [0, *range(1, count + 2)]
     with pytest.raises(ValueError, match=rf"--ft_begin_index {count + 2}: .*{count + 1} the classifier"):
-        parameter_groups(smallest(name), count + 2, 0.1)
+        parameter_groups(network, count + 2, 0.1)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
