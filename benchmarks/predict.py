@@ -64,6 +64,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--seconds", default=6.0, type=float, help="of the video")
     add("--eager", action="store_true", help="without the row that is compiled")
     add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose name holds one of these")
+    add("--files", nargs="+", default=[], metavar="FILE", help="of export.py, each a row in place of those of OpenVINO")
     add("--device", default="cpu", help="auto, cpu, cuda or cuda:N")
     return parser.parse_args(argv)
 
@@ -75,7 +76,8 @@ def main(opt: Namespace) -> Record:
         raise ValueError("--size must be like 640x360, --rounds, --streams and --seconds positive")
     device = setup(0, opt.device)
     names = choose(WAYS, opt.only, "no row")
-    ways = {name: WAYS[name] for name in names if is_measured(name, WAYS[name][0], opt.eager, device)}
+    ways = [name for name in names if is_measured(name, WAYS[name][0], opt.eager, device)]
+    ways = [name for name in ways if not (opt.files and "engine" in WAYS[name][0])] + opt.files
     with tempfile.TemporaryDirectory() as place:
         video = Path(place) / "video.mp4"
         write_video(video, int(width), int(height), round(FPS * opt.seconds))
@@ -109,8 +111,8 @@ def dtype_in(name: str) -> str:
 def prepare(name: str, weights: Sequence[str], device: torch.device, place: Path) -> Predictor:
     """Return the networks in the configuration of a row; exported files, of all of them, are written to `place`."""
     log.info("%s", name)
-    options, in_turn = WAYS[name]
-    sources = list(weights)
+    options, in_turn = WAYS.get(name, ({}, False))
+    sources = list(weights) if name in WAYS else [name]
     if engine := options.get("engine"):
         folder = place / name
         folder.mkdir()

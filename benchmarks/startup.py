@@ -5,9 +5,10 @@
 
 A list of videos (train.txt, "path label") and the manifest of an audit are made up; of the frame folders only those
 are real that a start looks at. The stages are those of a training, in one process for each number of rows: lists and
-held-out videos, the manifest and every video, once more for the held-out ones, their fingerprints, the loaders, the
-order of an epoch. "resident" is what the process holds after a stage, "peak" the most so far, both without what Python
-and the libraries hold before the first; "worker" what a loader process holds of what it is sent. An extraction lists a tree of empty files, once with nothing extracted and once with everything.
+held-out videos, the manifest and every video, once more for the held-out ones, the loaders, fingerprints, the order of
+an epoch. "resident" is what the process holds after a stage, "peak" the most so far, both without what Python and the
+libraries hold before the first; "worker" what a loader process holds of what it is sent. An extraction lists a tree of
+empty files, once with nothing extracted and once with everything.
 """
 
 import mmap
@@ -18,6 +19,7 @@ import tempfile
 import time
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from workflows.extracting.extraction_recipe import Recipe
 from workflows.extracting.machine import Machine
 from workflows.extracting.video_folder import is_complete
 
+SPAWN = multiprocessing.get_context("spawn")
 SUBJECTS = ("training", "extraction")
 CLASSES, FRAMES, SEED = 700, 250, 1
 
@@ -64,11 +67,8 @@ def main(opt: Namespace) -> Record:
 
 def in_new_process(measure: Any, size: int) -> list[Record]:
     """Return the stages of a measurement, made in a process that has done nothing else."""
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool,
-    ):
-        stages: list[Record] = pool.apply(measure, (Path(folder), size))
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(1, SPAWN) as pool:
+        stages: list[Record] = pool.submit(measure, Path(folder), size).result()
     return stages
 
 
@@ -150,9 +150,9 @@ def training(root: Path, rows: int) -> list[Record]:
         loader.set_epoch(epoch)
         next(iter(loader.batches))
     stages.end("order of 2 epochs")
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        before = pool.apply(held, (make_loader(train, clips, batch_size=32, n_workers=0).dataset.reader,))
-        stages.end("loader process", worker=pool.apply(held, (loader.dataset,)) - before)
+    with ProcessPoolExecutor(1, SPAWN) as pool:
+        before = pool.submit(held, None).result()
+        stages.end("loader process", worker=pool.submit(held, loader.dataset).result() - before)
     return stages.rows
 
 

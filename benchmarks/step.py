@@ -30,7 +30,7 @@ from benchmarks.common.report import (
     spread,
 )
 from benchmarks.networks.random import add_network_options, network_options
-from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of
+from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of, of_file
 from datasets import MODALITIES
 from engine import dtype_of, setup
 from engine.command import cli
@@ -58,6 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--duration", default=16, type=int, help="frames per clip")
     add("--batch", type=int, help="clips; 2 on a CPU, 64 on a GPU if not given")
     add("--kinds", nargs="+", default=KINDS, choices=KINDS, help="what is measured")
+    add("--files", nargs="+", default=[], metavar="FILE", help="of export.py, of a network like this one: rows too")
     add("--only", nargs="+", default=[], metavar="TEXT", help="rows whose names hold one of these, and the original")
     add("--eager", action="store_true", help="without rows that are compiled")
     add("--device", default="auto", help="auto, cpu, cuda or cuda:N")
@@ -71,7 +72,8 @@ def main(opt: Namespace) -> Record:
     device = setup(opt.seed, opt.device)
     batch = opt.batch or (64 if device.type == "cuda" else 2)
     check_least(Namespace(**vars(opt) | {"batch": batch}), batch=1, rounds=1, size=1, duration=1)
-    ways = {kind: chosen(kind, opt, device) for kind in opt.kinds}
+    files = [of_file(file) for file in opt.files]
+    ways = {kind: chosen(kind, opt, device) + files * (kind == "inference") for kind in opt.kinds}
     model = build(opt).to(device)
     shape = (batch, len(model.mean), opt.duration, opt.size, opt.size)
     clips = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
@@ -83,7 +85,7 @@ def main(opt: Namespace) -> Record:
         "clips": list(shape),
         "rounds": opt.rounds,
         "peak_tflops": opt.peak or peak_of(device),
-        "matmul_tflops": {amp: matmul_tflops(amp, device) for amp in formats(device)},
+        "matmul_tflops": {amp: matmul_tflops(amp, device) for amp in formats(device, ways)},
         "flops_per_clip": {"training": costs.flops_training, "inference": costs.flops_forward},
         "kinds": {},
     }
@@ -123,7 +125,8 @@ def compare(
         calls[way.name] = call_of(kind, way, model, clips, clips.device)
         logits = calls[way.name]().double().cpu()
         truth = logits if truth is None else truth
-        rows[way.name] = {"difference": ((logits - truth).norm() / truth.norm()).item(), "seconds": []}
+        apart = None if way.file else ((logits - truth).norm() / truth.norm()).item()
+        rows[way.name] = {"difference": apart, "seconds": []}
         calls[way.name]()  # what is compiled or chosen at the second call is done
     for seconds in timed(calls, rounds, clips.device):
         for name, value in seconds.items():
@@ -144,9 +147,12 @@ def peak_of(device: torch.device) -> float | None:
     return next((peak for known, peak in PEAKS.items() if known in name), None)
 
 
-def formats(device: torch.device) -> tuple[str, ...]:
-    """Return the number formats, as `--amp`, whose products are measured."""
-    return ("off", "tf32", "bf16") if device.type == "cuda" else ("off", "bf16")
+def formats(device: torch.device, ways: Mapping[str, Sequence[Way]]) -> tuple[str, ...]:
+    """Return the number formats, as `--amp`, whose products are measured: on a CPU those of rows, for some are slow."""
+    if device.type == "cuda":
+        return ("off", "tf32", "bf16")
+    used = {way.amp for kind in ways.values() for way in kind}
+    return tuple(amp for amp in ("off", "bf16") if amp == "off" or amp in used)
 
 
 def matmul_tflops(amp: str, device: torch.device) -> float:
@@ -175,7 +181,7 @@ def table(record: Record, kind: str) -> str:
                 spread(ratios(own[ORIGINAL]["seconds"], row["seconds"])),
                 f"{rate:.3g}",
                 f"{100 * rate / (peak or own_peak(record, name)):.0f} %",
-                "0" if math.isclose(row["difference"], 0) else f"{row['difference']:.0e}",
+                said(row["difference"]),
             ]
         )
     where = record["environment"]
@@ -186,6 +192,13 @@ def table(record: Record, kind: str) -> str:
     mfu = "of the peak" if peak else "of a matrix product's"
     header = [kind, "ms per clip", "clips/s", "times as fast", "TFLOP/s", mfu, "logits differ by"]
     return f"{title}\n\n{markdown(header, rows)}"
+
+
+def said(difference: float | None) -> str:
+    """Format how far logits are from the original's, None if the weights are others."""
+    if difference is None:
+        return "of other weights"
+    return "0" if math.isclose(difference, 0) else f"{difference:.0e}"
 
 
 def own_peak(record: Record, name: str) -> float:

@@ -23,7 +23,7 @@ from benchmarks.common.report import Record, build_parser, check_least, choose, 
 from datasets import RGB
 from engine.command import cli
 from models import StreamNetwork, create_model
-from models.distill.cached_outputs import CachedOutputs
+from models.inference.cached_outputs import CachedOutputs
 from sts_common.timing import alternated
 
 # Name of a teacher -> the network, its arguments, and frames and side of its clips.

@@ -8,7 +8,7 @@ distill/    DISTILLERS: losses between the Outputs of student and teacher
 motion.py   LearnMotion without labels, and ClassifyByMotion beside classes
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
-inference/  networks compiled, folded, with wider groups, and as one module to export
+inference/  networks compiled, folded, with wider groups, and as one module to export; outputs cached on disk
 analysis/   MACs, Grad-CAM, similarity of features
 """
 

@@ -13,10 +13,10 @@ from torch.optim import Optimizer
 from .backbones import Backbone
 from .backbones.contract import POOLED
 from .backbones.output import Output
-from .distill.cached_outputs import CachedOutputs
 from .distill.distiller import Distiller, check_weight
 from .distill.names import CROSS_ENTROPY, by_name, loss_label, prefix
 from .distill.schedule import parse_schedule
+from .inference.cached_outputs import CachedOutputs
 from .inference.speed import inference_ready
 from .streams import StreamNetwork
 from .tasks import Batch, Task, check_smoothing

@@ -19,7 +19,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .checks import check_training
+from .checks import check_start, samplings
 from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
@@ -149,14 +149,13 @@ def check(opt: Namespace) -> None:
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
     check_numbers({name: getattr(opt, name) for name in NUMBERS})
-    check_training(opt)
+    check_start(opt)
     of_network = {name: getattr(opt, name) for name in OPTIONS.values() if name in opt.given}
     check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)
     check_tests(opt)
     check_multiple(opt.sample_duration, opt.segment_length)
-    trains = "train_sampling" in opt.given  # and then the default of a test plays no part
-    for name in ("train_sampling", "val_sampling", *(() if trains else ("test_sampling",))):
+    for name in samplings(opt.given):
         check_stride(name, getattr(opt, name), opt.clip_stride, opt.segment_length)
 
 

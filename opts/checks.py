@@ -1,6 +1,7 @@
-"""Checks of what a training begins with, and of what it keeps."""
+"""Checks of what a training begins with, of what it keeps, and of which samplings."""
 
 from argparse import Namespace
+from collections.abc import Collection, Sequence
 
 from models import DISTILLERS
 from models.backbones import INFLATED, TIMM
@@ -8,20 +9,8 @@ from models.distill import labels_of, losses_for, parse_schedules, parse_shares,
 from models.pretrained import RANDOM
 
 
-def check_training(opt: Namespace) -> None:
-    """Refuse options of a training that do not go together; raises ValueError, which names them and the cure."""
-    check_start(opt)
-    if opt.loss_schedule or opt.balance:
-        special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
-        names = [word.partition("=")[0] for word in opt.teacher or [""]]
-        chosen = {name: [loss for loss, _ in losses_for(name, opt.distill, special)] for name in names}
-        labels = labels_of(chosen, opt.ce_weight)
-        parse_schedules(opt.loss_schedule, labels)
-        parse_shares(opt.balance, labels)
-
-
 def check_start(opt: Namespace) -> None:
-    """Refuse options of the first weights and of batch norms that do not go together.
+    """Refuse options of the first weights, of batch norms and of weights of losses that do not go together.
 
     Raises:
         ValueError: Names the options and the cure.
@@ -38,3 +27,33 @@ def check_start(opt: Namespace) -> None:
         raise ValueError("--freeze_BN freezes below --ft_begin_index, so it needs --pretrain_path and an index >= 1")
     if opt.sync_bn and opt.model.startswith(f"{INFLATED}{TIMM}"):  # the conversion would lose the activations
         raise ValueError(f"--sync_bn: batch norms of --model {opt.model} may have activations in them: leave it out")
+    if opt.loss_schedule or opt.balance:
+        names = [word.partition("=")[0] for word in opt.teacher or [""]]
+        labels = labels_by_options(names, opt.distill, opt.teacher_losses or (), opt.ce_weight)
+        parse_schedules(opt.loss_schedule, labels)
+        parse_shares(opt.balance, labels)
+
+
+def labels_by_options(
+    names: Sequence[str], losses: Sequence[str], special: Sequence[str], ce_weight: float
+) -> list[str]:
+    """Return the labels of the losses of teachers of these names, "" of the one without, and of the cross-entropy.
+
+    Args:
+        names: Of the teachers.
+        losses: Of `--distill`.
+        special: Of `--teacher_losses`, in place of those.
+        ce_weight: Of the cross-entropy.
+
+    Raises:
+        ValueError: As `parse_teacher_losses`.
+    """
+    parsed = parse_teacher_losses(special, DISTILLERS)
+    return labels_of({name: [loss for loss, _ in losses_for(name, losses, parsed)] for name in names}, ce_weight)
+
+
+def samplings(given: Collection[str]) -> tuple[str, ...]:
+    """Return the options of samplings that play a part: given ones of training leave out a test's, and vice versa."""
+    if "train_sampling" in given:
+        return "train_sampling", "val_sampling"
+    return ("test_sampling",) if "test_sampling" in given else ("train_sampling", "val_sampling", "test_sampling")

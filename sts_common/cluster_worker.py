@@ -30,7 +30,7 @@ OTHER = "start workers where the same is installed"
 class Needs:
     """What a worker must have."""
 
-    run: str  # A name of this run of a command
+    run: str  # a name of this run of a command
     folder: str  # where relative paths begin, "" if there are none
     files: tuple[str, ...]  # paths that it must see
     versions: tuple[tuple[str, str], ...]  # as `versions` gives them

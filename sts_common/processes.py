@@ -10,7 +10,9 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_process
+from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
@@ -20,6 +22,7 @@ from .workers import WORKERS, Counters, Pool, Worker
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
+ROOT, INSTALLED = Path(__file__).resolve().parents[1], ("site-packages", "dist-packages")  # where the packages are
 current: Worker | None = None  # the one that this process is; a pool can hand it over in no other way
 
 
@@ -80,7 +83,26 @@ def worker_context(module: str) -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
+    ensure_fork_server()
     return context
+
+
+def ensure_fork_server() -> None:
+    """Start the server that workers are forked from, unless it runs, with the packages on its path.
+
+    Until Python 3.13 it is not told this process's path (https://github.com/python/cpython/issues/117378): started in
+    any other folder than that of the packages it would import nothing, and so every worker all.
+    """
+    before = os.environ.get("PYTHONPATH")
+    sources = [] if ROOT.name in INSTALLED else [str(ROOT)]
+    os.environ["PYTHONPATH"] = os.pathsep.join([*sources, *filter(None, [before])])
+    try:
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
 
 
 def start_worker(counters: Counters) -> None:

@@ -198,7 +198,7 @@ def wait_for(found: Callable[[], object], run: Run, patience: float = PATIENCE) 
     while not found():
         assert run.poll() is None, f"ended with {run.code}:\n{run.err}"
         assert time.monotonic() < deadline, f"nothing came of\n{run.err}"
-        time.sleep(0.005)
+        time.sleep(0.02)
 
 
 def serve(address: str) -> None:
@@ -208,6 +208,7 @@ def serve(address: str) -> None:
     for script in (*SCRIPTS, *LATE):
         importlib.import_module(script)
     gc.freeze()
+    os.fsync = lambda file: None  # a process that is killed loses nothing that it has written
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as the loader has its server
     forkserver.ensure_running()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

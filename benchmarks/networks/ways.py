@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +15,7 @@ from models import StreamNetwork
 from models.inference.grouped import DENSE
 from models.inference.runtimes import ENGINES
 from models.inference.speed import compiled, inference_ready
+from sts_common import check_choice
 from workflows.exporting.plan import INT8
 from workflows.measuring.exported_networks import exported_run, missing_packages
 
@@ -36,10 +38,13 @@ class Way:
     gpu: bool = False  # whether it is for GPUs alone
     engine: str = ""  # program that runs it as an exported file on a CPU, a key of `ENGINES`; "" for torch
     int8: bool = False  # whether that file is quantised, by noise
+    file: str = ""  # of export.py, of a network with weights of its own, in place of one that is made here
 
     @property
     def name(self) -> str:
         """Optimisations, shortest first; the published configuration is `ORIGINAL`."""
+        if self.file:
+            return self.file
         if self.engine:
             return f"{'int8' if self.int8 else 'fp32'}, {self.engine}"
         words = [{"off": "fp32"}.get(self.amp, self.amp)]
@@ -96,6 +101,21 @@ INFERENCE = (
     *(Way(engine=engine, int8=int8) for engine in ENGINES for int8 in (False, True)),
 )
 
+
+def of_file(file: str) -> Way:
+    """Return the way to run a file of export.py.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        ValueError: If its name ends as that of no engine's.
+    """
+    if not Path(file).is_file():
+        raise FileNotFoundError(f"--files {file}: no such file")
+    engines = {engine.suffixes[0]: name for name, engine in ENGINES.items()}
+    check_choice("--files", Path(file).suffix, engines)
+    return Way(engine=engines[Path(file).suffix], file=file)
+
+
 WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
 
 
@@ -106,7 +126,10 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     The model is left as it is. Channels-first networks get clips normalised, as those of the published code did.
     """
     if way.engine:
-        exported = exported_run(model, clips.shape[1:], way.engine, way.dtype)
+        if way.file:
+            exported = ENGINES[way.engine].open(Path(way.file), "cpu", torch.get_num_threads(), 1).run
+        else:
+            exported = exported_run(model, clips.shape[1:], way.engine, way.dtype)
         return lambda: exported({model.view: clips})["logits"]
     training = kind == "training"
     network = prepared(way, model, training, device)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ..lists.annotations import check_path, collect, parse_index, read_lines, read_rows
 from ..lists.entries import Entry, Listing
+from ..lists.entry_table import EntryTable
 from ..lists.source_groups import source_of
 
 FILES = {"train": "Kinetics_train_labels.txt", "test": "Kinetics_val_labels.txt"}
@@ -33,7 +34,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     return Listing(entries[subset], class_names)
 
 
-def read_list(path: Path) -> list[Entry]:
+def read_list(path: Path) -> EntryTable:
     """Read one list of paths. The frame count is not used: it may be another extractor's."""
 
     def parse(line: str) -> Entry:

@@ -21,7 +21,7 @@ from .entry_table import EntryTable, stop_at, without_repeats
 from .forms import FORMS, SUBSETS, Table, read_table
 from .labels import number_labels
 from .source_groups import source_of, ungroup_single_sources
-from .texts import TextsBuilder, in_parts
+from .texts import Texts, TextsBuilder, compact, in_parts
 
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)
@@ -75,13 +75,29 @@ def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> En
     Raises:
         ValueError: Names the first problems.
     """
-    labels, reasons = np.empty(len(table.labels.values), np.int32), dict[int, str]()
+    labels, reasons = np.zeros(len(table.labels.values), np.int32), dict[int, str]()
     for code, label in enumerate(table.labels.values):
         try:
             labels[code] = label_of(label)
         except ValueError as error:
             reasons[code] = str(error)
-    paths, groups, problems = TextsBuilder(table.paths.data), TextsBuilder(table.paths.data), dict[int, str]()
+    problems = dict[int, str]()
+    paths, groups = clean_paths(table, strip, problems)
+    for code, reason in reasons.items():  # the path of a row is looked at first
+        problems = dict.fromkeys(np.flatnonzero(table.labels.codes == code).tolist(), reason) | problems
+    entries = EntryTable(paths, compact(labels)[table.labels.codes], groups, table.segments)
+    if not problems:
+        return without_repeats(entries, table.place, [])
+    good = np.ones(len(table.lines), bool)
+    good[list(problems)] = False
+    numbers, rows = np.cumsum(good) - good, np.flatnonzero(good)
+    said = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
+    return without_repeats(entries.part(rows), table.take(rows).place, said)
+
+
+def clean_paths(table: Table, strip: str, problems: dict[int, str]) -> tuple[Texts, Texts]:
+    """Return the path and the group of each row; what is wrong with a path is added to the problems."""
+    paths, groups = (TextsBuilder(table.paths.data) for _ in range(2))
     for some in in_parts(len(table.lines)):
         part = table.paths[some]
         listed = part.decoded()
@@ -90,16 +106,7 @@ def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> En
         stated = table.groups[some] if table.groups else [""] * len(cleaned)
         sources = [group or source_of(path) for group, path in zip(stated, cleaned, strict=True)]
         groups.extend_within(sources, cleaned, paths.build(some.start))
-    for code, reason in reasons.items():  # the path of a row is looked at first
-        problems = dict.fromkeys(np.flatnonzero(table.labels.codes == code).tolist(), reason) | problems
-    entries = EntryTable(paths.build(), labels[table.labels.codes], groups.build(), table.segments)
-    good = np.ones(len(table.lines), bool)
-    good[list(problems)] = False
-    numbers = np.cumsum(good) - good
-    said = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
-    if problems:
-        entries, table = entries.part(np.flatnonzero(good)), table.take(np.flatnonzero(good))
-    return without_repeats(entries, table.place, said)
+    return paths.build(), groups.build()
 
 
 def clean(path: str, strip: str, row: int, problems: dict[int, str]) -> str:

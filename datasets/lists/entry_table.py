@@ -167,7 +167,7 @@ def by_label(entries: Sequence[Entry]) -> Iterator[Numbers]:
     """Yield the positions of the entries of each class, in order."""
     labels = entries.labels if isinstance(entries, EntryTable) else np.array([e.label for e in entries], np.int64)
     order = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1)) if len(order) else []
+    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
 
 

@@ -133,7 +133,7 @@ class CodesBuilder:
 
     def build(self) -> "Codes":
         """Return the values."""
-        return Codes(list(self.numbers), np.array(self.codes, np.int32))
+        return Codes(list(self.numbers), compact(self.codes))
 
 
 class Codes:

@@ -5,7 +5,6 @@ import multiprocessing
 import os
 import signal
 import threading
-from multiprocessing import forkserver
 from multiprocessing.context import BaseContext
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import cv2
 import torch
 
 from sts_common import cores
+from sts_common.processes import ensure_fork_server
 
 from ..decoding.jpeg import native
 
@@ -77,7 +77,7 @@ def worker_context() -> BaseContext:
     context.set_forkserver_preload(["__main__", __package__])
     if threading.current_thread() is threading.main_thread():  # others cannot change how signals are taken
         before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the server is deaf as well: it inherits this
-        forkserver.ensure_running()
+        ensure_fork_server()
         signal.signal(signal.SIGTERM, before)
     return context
 

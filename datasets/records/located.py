@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..lists.texts import Codes, CodesBuilder, Numbers, TextIndex, Texts
+from ..lists.texts import Codes, CodesBuilder, Numbers, TextIndex, Texts, compact
 from ..streams import FLOW, RGB
 from .manifest_rows import Row
 
@@ -47,7 +47,7 @@ class FactBuilder:
     def __init__(self, count: int) -> None:
         self.rgb, self.flow = (np.full(count, NONE, np.int32) for _ in range(2))
         self.rates, self.places = (CodesBuilder([first]) for first in (None, ""))
-        self.rate_codes, self.place_codes = (np.zeros(count, np.int32) for _ in range(2))
+        self.rate_codes, self.place_codes = (np.zeros(count, np.uint8) for _ in range(2))
 
     def put(self, positions: Numbers, rows: Sequence[Row]) -> None:
         """Set what rows of a manifest say of the videos at these positions; none of one at -1."""
@@ -62,13 +62,22 @@ class FactBuilder:
             [NONE if count is None else count for count in counts] if None in counts else counts
             for counts in (rgb, flow)
         )
-        self.rate_codes[at] = self.rates.numbered(rates)
-        self.place_codes[at] = self.places.numbered(list(map(place_of, names, folders)))
+        self.rate_codes = with_codes(self.rate_codes, at, self.rates.numbered(rates))
+        places = self.places.numbered(list(map(place_of, names, folders)))
+        self.place_codes = with_codes(self.place_codes, at, places)
 
     def build(self) -> FactColumns:
         """Return the facts."""
         rates = Codes(list(self.rates.numbers), self.rate_codes)
         return FactColumns(self.rgb, self.flow, rates, Codes(list(self.places.numbers), self.place_codes))
+
+
+def with_codes(codes: Numbers, positions: Numbers, new: Sequence[int]) -> Numbers:
+    """Set some of the codes, which get a wider type where they need it."""
+    values = compact(new)
+    codes = codes if codes.itemsize >= values.itemsize else codes.astype(values.dtype)
+    codes[positions] = values
+    return codes
 
 
 def place_of(path: str, folder: str | None) -> str | Path:

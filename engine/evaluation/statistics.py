@@ -27,9 +27,9 @@ def resampled_means(values: Tensor, resamples: int = 10_000, seed: int = 1) -> T
     columns = values.double().T.contiguous()
     means = []
     for rows in torch.arange(resamples).split(max(1, DRAWS // videos)):
-        drawn = torch.randint(videos, (len(rows), videos), generator=generator)
-        drawn += torch.arange(len(rows))[:, None] * videos
-        times = torch.bincount(drawn.view(-1), minlength=len(rows) * videos).view(len(rows), videos)
+        indices = torch.randint(videos, (len(rows), videos), generator=generator)
+        indices += torch.arange(len(rows))[:, None] * videos
+        times = torch.bincount(indices.view(-1), minlength=len(rows) * videos).view(len(rows), videos)
         means.append(times.double() @ columns / videos)
     return torch.cat(means)
 

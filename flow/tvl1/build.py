@@ -2,7 +2,7 @@
 
     python flow/tvl1/build.py        # build it now and print where it is
 
-Nothing of the package is used: setup.py reads this file, too.
+It imports sts_common alone, because setup.py reads this file, too.
 """
 
 import logging

@@ -24,7 +24,8 @@ class TensorSolver(ABC):
     default_device: ClassVar[str]
 
     def __init__(self, parameters: TVL1, *, device: str | None = None) -> None:
-        check_gamma(parameters)
+        if parameters.gamma:  # tensors do not have the illumination term
+            raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
         self.parameters = parameters
         self.device = usable_device(device or self.default_device)
         self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
@@ -57,12 +58,6 @@ def pairs_at_once(solver: FlowSolver, height: int, width: int, pixels: int) -> i
     """Return how many pairs of a size a solver built for a GPU is best given at a time, about so many pixels."""
     most = -(-pixels // (height * width))
     return solver.at_once(height, width, most, solver.device) if isinstance(solver, TensorSolver) else most
-
-
-def check_gamma(parameters: TVL1) -> None:
-    """Refuse the illumination term, which tensors do not have; raises ValueError."""
-    if parameters.gamma:
-        raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
 
 
 def usable_device(name: str) -> torch.device:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 LEVELS = 255.0
 EPSILON = 1e-3
+BORDER = 0.1  # of the short side, on every side
 WINDOW = 8  # pixels of the windows of SSIM, and the steps between them
 C1, C2 = 1e-4, 1e-3
 # bryanyzhu/Hidden-Two-Stream, models/multiframe_MotionNet/train.prototxt and the layers of its losses: 1 - SSIM is
@@ -47,11 +48,10 @@ class MotionObjective:
             small = F.interpolate(images, size, mode="bilinear", antialias=True).unflatten(0, (len(frames), -1))
             first, following = (part.flatten(0, 1) for part in (small[:, :-1], small[:, 1:]))
             moved = flow.flatten(0, 1).float() * flow.new_tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
-            warped, inside = warp(following, moved)
-            error = charbonnier(LEVELS * (first - warped), 0.4)
-            # Where the flow leaves the frame nothing is known: there the images count as alike.
-            structure = (1 - ssim(first, torch.where(inside, warped, first))).mean()
-            terms.append(torch.stack((masked_mean(error, inside), roughness(moved), weight * structure)))
+            warped = warp(following, moved)
+            difference = interior(charbonnier(LEVELS * (first - warped), 0.4), size).mean()
+            structure = (1 - ssim(first, warped)).mean()
+            terms.append(torch.stack((difference, roughness(moved), weight * structure)))
         photometric, smoothness, structure = torch.stack(terms).sum(0)
         return {
             "photometric": self.photometric * photometric,
@@ -60,18 +60,26 @@ class MotionObjective:
         }
 
 
-def warp(images: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Return images (M, C, h, w) seen from where their flow (M, 2, h, w), in their pixels, begins: bilinear.
+def warp(images: Tensor, flow: Tensor) -> Tensor:
+    """Return images (M, C, h, w) seen from where their flow (M, 2, h, w), in their pixels, begins: bilinear, float32.
 
-    Returns the warped images, float32, and where the flow ends inside of them, bool (M, 1, h, w).
+    Where the flow leaves the frame its nearest pixel is seen, so that leaving costs what it gets wrong.
     """
     height, width = images.shape[-2:]
     rows, columns = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in (height, width))
     x, y = columns + flow[:, 0], rows[:, None] + flow[:, 1]
-    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
     grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), -1)
-    warped = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return warped, inside[:, None]
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def interior(values: Tensor, size: Sequence[int]) -> Tensor:
+    """Return values (M, C, h, w), or of neighbours one less, without the border of a tenth of the frame's short side.
+
+    There flow often leaves the frame. A mask of where it does leave would reward flow for leaving: at the coarsest
+    scale a network soon learns to leave everywhere.
+    """
+    margin = round(BORDER * min(size))
+    return values[..., margin : size[0] - margin, margin : size[1] - margin]
 
 
 def charbonnier(x: Tensor, exponent: float) -> Tensor:
@@ -79,15 +87,10 @@ def charbonnier(x: Tensor, exponent: float) -> Tensor:
     return (x.square() + EPSILON**2).pow(exponent)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Compute the mean of values (M, C, h, w) where a mask (M, 1, h, w) holds; 0 if it holds nowhere."""
-    return (values * mask).sum() / (mask.sum() * values.shape[1]).clamp(min=1)
-
-
 def roughness(flow: Tensor) -> Tensor:
     """Compute the mean penalty of the differences of neighbouring flows (M, 2, h, w): to the right and below."""
-    parts = [charbonnier(step, 0.3) for step in (flow.diff(dim=-1), flow.diff(dim=-2)) if step.numel()]
-    return sum((part.mean() for part in parts), flow.new_zeros(()))
+    steps = (interior(step, flow.shape[-2:]) for step in (flow.diff(dim=-1), flow.diff(dim=-2)))
+    return sum((charbonnier(step, 0.3).mean() for step in steps if step.numel()), flow.new_zeros(()))
 
 
 def ssim(first: Tensor, second: Tensor) -> Tensor:

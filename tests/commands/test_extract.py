@@ -307,7 +307,7 @@ def test_workers_end_with_a_killed_parent(source, target):
     slowly = ("--workers=2", "--backend=opencv")
     process = script("extract_frames_flows.py", source, target, 0, 9, 0, *slowly, start_new_session=True)
     with process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not list(target.rglob("00002.jpg")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         process.kill()
@@ -335,6 +335,18 @@ def test_a_dead_worker_is_one_error(source, target, monkeypatch):
     monkeypatch.setattr(parallel, "start_worker", abort)
     with pytest.raises(ValueError, match="a worker process died"):
         frames(source, target, "--workers=2")
+
+
+@pytest.mark.parametrize("before", [None, "elsewhere"])
+def test_the_server_of_workers_finds_the_packages_from_any_folder(before, monkeypatch):
+    seen = []
+    monkeypatch.setattr(parallel.forkserver, "ensure_running", lambda: seen.append(os.environ["PYTHONPATH"]))
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    if before:
+        monkeypatch.setenv("PYTHONPATH", before)
+    parallel.worker_context("utils1.extract_frames")
+    assert seen == [os.pathsep.join([str(ROOT), *filter(None, [before])])]
+    assert os.environ.get("PYTHONPATH") == before
 
 
 @pytest.mark.parametrize(

@@ -1,100 +1,100 @@
-"""A checkpoint of each family of networks is tested, predicted with, looked into, and exported, also in 8 bits."""
+"""Each family of networks is trained, tested, predicted with, looked into, and exported, also in 8 bits."""
 
 import importlib.util
 from pathlib import Path
 
 import pytest
-import torch
 from helpers import words_for
-from torch import nn
 
 import export
 import predict
+import STS_train
 import test_single_stream
-from datasets import RGB
+import train
 from engine import checkpoint
-from models import MODELS, StreamNetwork, create_model
-from opts import parse_opts
+from opts import DISTILL, SINGLE, TRAIN, parse_opts
 from utils1 import grad_cam
 from workflows.exporting.formats import FORMATS
 from workflows.predicting.options import build_parser
 
-NAMES = ["brush_hair", "cartwheel", "catch"]
-FRAMES, SIZE = 8, 32
-NARROW = {"width": 0.0625}
+CLIPS = "--sample_size 32 --sample_duration 8"
 FAMILIES = {
-    "resnext": dict(MODELS["resnext"].smallest),
-    "resnet2p1d": {"depth": 10, **NARROW},
-    "c3d": NARROW,
-    "i3d": NARROW,
-    "s3d": NARROW,
-    "i3d_resnet": {"depth": 18, **NARROW},
-    "s3d_resnet": {"depth": 18, **NARROW},
-    "googlenet": {**NARROW, "temporal": "tam", "temporal_stride": True},
-    "resnet2d": {"depth": 18, **NARROW, "temporal": "tsm"},
-    "torchvision:s3d": {},
-    "torchvision:mvit_v2_s": {},
-    "torchvision:swin3d_t": {},
+    "resnext": "--model resnext --model_depth 50 --width 0.25",
+    "resnet2p1d": "--model resnet2p1d --model_depth 10 --width 0.0625",
+    "c3d": "--model c3d --width 0.0625",
+    "i3d": "--model i3d --width 0.0625",
+    "s3d": "--model s3d --width 0.0625",
+    "i3d_resnet": "--model i3d_resnet --model_depth 18 --width 0.0625",
+    "s3d_resnet": "--model s3d_resnet --model_depth 18 --width 0.0625",
+    "tam": "--model googlenet --width 0.0625 --model_args temporal=tam temporal_stride=on",
+    "tsm": "--model resnet2d --model_depth 18 --width 0.0625 --model_args temporal=tsm",
+    "torchvision s3d": "--model torchvision:s3d --clip_stride 1",
+    "torchvision mvit": "--model torchvision:mvit_v2_s --clip_stride 1",
+    "torchvision swin3d": "--model torchvision:swin3d_t --clip_stride 1",
 }
 EXPORTS = {
     "onnx": "--format onnx",
-    "openvino": "--format openvino",
     "int8": "--format openvino --dtype int8 --calibrate_clips 4 --max_drop 100 --tolerance 10",
 }
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def stored(tmp_path_factory):
-    """The file of a family, written once as a training writes it."""
-    folder, files = tmp_path_factory.mktemp("families"), {}
+def trained(hmdb51, tmp_path_factory):
+    """The checkpoint of a family, trained once for an epoch of two steps."""
+    files: dict[str, Path] = {}
 
     def file_of(name: str) -> Path:
         if name not in files:
-            torch.manual_seed(0)
-            network = create_model(name, RGB.channels, len(NAMES), **FAMILIES[name])
-            for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm3d)):
-                norm.running_mean.uniform_(-0.5, 0.5)
-                norm.running_var.uniform_(0.5, 2)
-            model = StreamNetwork(network, RGB)
-            clip = {"sample_size": SIZE, "sample_duration": FRAMES, "clip_stride": 1, "provenance": {"fps": 25.0}}
-            learnt = {"dataset": "HMDB51", "split": 1, "val_fraction": 0.34, "only_RGB": True, "modality": "RGB"}
-            state = {"network": network.origin, "arch": network.arch, "stream": RGB.name, "class_names": NAMES}
-            state |= {"recipe": clip | {"normalisation": model.normalisation}, "options": learnt, "epoch": 1}
-            files[name] = folder / f"{name.replace(':', '_')}.pth"
-            checkpoint.save(files[name], state | {"state_dict": network.state_dict()})
+            folder = tmp_path_factory.mktemp(name.replace(" ", "_"))
+            words = [*words_for(hmdb51, folder, network=(), script=TRAIN), *FAMILIES[name].split(), *CLIPS.split()]
+            words += "--only_RGB --val_fraction 0.34 --learning_rate 0.001 --run_name run".split()
+            train.main(parse_opts(words, TRAIN))
+            (files[name],) = folder.rglob("run_best.pth")
         return files[name]
 
     return file_of
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_it_is_tested_predicted_with_and_looked_into(name, stored, hmdb51, tmp_path):
-    words = words_for(hmdb51, tmp_path, network=(), script="test_single_stream.py")
-    tested = parse_opts(
-        [*words, "--only_RGB", "--resume_path1", str(stored(name)), "--test_sampling", "spaced", "--num_clips", "1"],
-        "test_single_stream.py",
-    )
-    assert 0 <= test_single_stream.main(tested)["top1"] <= 1
-    film = next((hmdb51 / "frames").rglob("done")).parent
-    answer = ["--weights", str(stored(name)), "--json", str(tmp_path / "answer.json"), "--device", "cpu"]
-    predict.main(build_parser().parse_args([str(film), *answer]))
-    assert (tmp_path / "answer.json").exists()
-    seen = ["--weights", str(stored(name)), "--out", str(tmp_path / "cam"), "--device", "cpu", "--strips", "1"]
-    grad_cam.main(grad_cam.parse_args([str(film), *seen]))
+def test_it_is_trained_tested_predicted_with_and_looked_into(name, trained, hmdb51, tmp_path):
+    weights = str(trained(name))
+    words = [*words_for(hmdb51, tmp_path, network=(), script=SINGLE), "--only_RGB", "--resume_path1", weights]
+    tested = test_single_stream.main(parse_opts([*words, "--test_sampling", "spaced", "--num_clips", "1"], SINGLE))
+    assert 0 <= tested["top1"] <= 1
+    film = str(next((hmdb51 / "frames").rglob("done")).parent)
+    answer = tmp_path / "answer.json"
+    predict.main(build_parser().parse_args([film, "--weights", weights, "--json", str(answer), "--device", "cpu"]))
+    assert answer.exists()
+    out = ["--out", str(tmp_path / "cam"), "--device", "cpu", "--strips", "1"]
+    grad_cam.main(grad_cam.parse_args([film, "--weights", weights, *out]))
     assert (tmp_path / "cam" / "evidence.csv").exists()
+
+
+def test_a_flow_teacher_of_one_family_reviews_a_student_of_another_whose_first_stage_it_has_not(hmdb51, tmp_path):
+    more = [*CLIPS.split(), *"--val_fraction 0.34 --learning_rate 0.001 --run_name run".split()]
+    more += "--train_sampling random --val_sampling center".split()
+    words = [*words_for(hmdb51, tmp_path / "flow", network=(), script=TRAIN), *FAMILIES["i3d"].split(), *more]
+    train.main(parse_opts([*words, "--modality", "Flow"], TRAIN))
+    (teacher,) = (tmp_path / "flow").rglob("run_best.pth")
+    words = [*words_for(hmdb51, tmp_path / "sfs", network=(), script=DISTILL), *FAMILIES["resnet2p1d"].split(), *more]
+    words += ["--modality", "RGB_Flow", "--resume_path1", str(teacher), *"--distill review dkd --project auto".split()]
+    STS_train.main(parse_opts(words, DISTILL))
+    (student,) = (tmp_path / "sfs").rglob("run_best.pth")
+    reviewed = {name.split(".")[2] for name in checkpoint.load(student)["losses"] if "connectors" in name}
+    assert reviewed == {"layer2", "layer3", "layer4", "avgpool"}
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporters
 @pytest.mark.parametrize("kind", EXPORTS)
 @pytest.mark.parametrize("name", FAMILIES)
-def test_it_is_exported_and_the_file_answers_as_it_does(name, kind, stored, hmdb51, tmp_path, capsys):
+def test_it_is_exported_and_the_file_answers_as_it_does(name, kind, trained, hmdb51, tmp_path, capsys):
     words = EXPORTS[kind].split()
     if any(importlib.util.find_spec(package) is None for package in FORMATS[words[1]].requires):
         pytest.skip(f"needs {', '.join(FORMATS[words[1]].requires)}")
     path = tmp_path / ("x.onnx" if kind == "onnx" else "x.xml")
     if kind == "int8":
         words += ["--calibrate", str(hmdb51 / "frames"), "--annotation_path", str(hmdb51 / "labels")]
-    export.main(export.parse_args([str(stored(name)), *words, "--out", str(path), "--rounds", "0"]))
+    export.main(export.parse_args([str(trained(name)), *words, "--out", str(path), "--rounds", "0"]))
     assert path.exists()
     assert ("the same first class in 8 of 8 clips" in capsys.readouterr().out) or kind == "int8"

@@ -84,7 +84,7 @@ def test_crops_follow_the_generator_alone_and_can_be_sent_to_processes(crop):
     geometry = R.CROPS[crop](32)
     views = [geometry(rng(seed))(90, 120) for seed in range(60)]
     assert views == [pickle.loads(pickle.dumps(geometry(rng(seed))))(90, 120) for seed in range(60)]
-    assert len(set(views)) > 20
+    assert len(set(views)) > 20 or crop == "center"  # which is mirrored or not
     assert {view.flip for view in views} == {True, False}
 
 

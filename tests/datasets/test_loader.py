@@ -400,5 +400,5 @@ def test_a_process_ends_though_threads_and_loader_processes_are_at_work(tmp_path
     (tmp_path / "ending.py").write_text(ENDING)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, str(tmp_path / "ending.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=40, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (7, "")

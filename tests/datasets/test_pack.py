@@ -13,7 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -89,7 +89,6 @@ def views(draw, size):
     return View(box, out, Box(0, 0, *out)), draw(st.booleans())
 
 
-@settings(max_examples=60)
 @given(data=st.data(), number=st.integers(0, len(SIZES) - 1), subsampling=st.integers(0, 2))
 @pytest.mark.parametrize("decode", [("exact", "auto"), ("exact", "python"), ("fast", "auto")])
 def test_every_view_of_a_pack_has_the_pixels_of_the_frames(packed, decode, data, number, subsampling):

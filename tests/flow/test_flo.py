@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -30,7 +30,6 @@ def test_the_bytes_are_those_of_the_format(tmp_path):
     assert names(tmp_path) == {"a.flo"}
 
 
-@settings(max_examples=50)
 @given(flow=flows)
 def test_what_is_written_is_read(tmp_path_factory, flow):
     path = tmp_path_factory.getbasetemp() / "round.flo"

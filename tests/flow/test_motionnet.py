@@ -44,10 +44,19 @@ def test_warping_by_the_true_flow_gives_the_frame_before():
     first, following = shifted()[0].transpose(0, 1)[:2]
     flow = torch.zeros(1, 2, 64, 64)
     flow[:, 0] = SHIFT
-    warped, inside = warp(following[None], flow)
+    warped = warp(following[None], flow)
     torch.testing.assert_close(warped[..., :-SHIFT], first[None, ..., :-SHIFT], atol=1e-5, rtol=0)
-    assert inside[..., :-SHIFT].all()
-    assert not inside[..., -SHIFT:].any()
+    torch.testing.assert_close(warped[..., -SHIFT:], following[None, ..., -1:].expand(-1, -1, -1, SHIFT))
+
+
+def test_flow_that_leaves_the_frame_is_no_way_out():
+    clips, objective = shifted(), MotionObjective()
+    sides = [2, 4, 8, 16, 32]
+    none, outside = (
+        objective(clips, [torch.full((1, 2, 2, side, side), far) for side in sides]) for far in (0.0, 100.0)
+    )
+    for name in ("photometric", "ssim"):
+        assert outside[name] > 1.2 * none[name]
 
 
 def test_the_true_flow_is_better_than_none_or_the_opposite_and_smooth():
@@ -93,16 +102,18 @@ def test_the_losses_have_the_weights_of_the_published_layers():
         small = small.unflatten(0, (2, 3))
         first, following = small[:, :-1].flatten(0, 1), small[:, 1:].flatten(0, 1)
         moved = flow.flatten(0, 1) * side / 224
-        warped, inside = warp(following, moved)
+        warped, margin = warp(following, moved), round(0.1 * side)
+        inside = torch.zeros(side, side)
+        inside[margin : side - margin, margin : side - margin] = 1
         error = charbonnier(255 * (first - warped), 0.4) * inside
-        photometric += (
-            float(error.sum() / (3 * inside.sum())) / clips
-        )  # N x the sum of a mask of N clips and 30 channels
-        steps = [charbonnier(moved.diff(dim=axis), 0.3).mean(dim=(0, 2, 3)) for axis in (-1, -2)]
+        # N x the sum of a mask of N clips and 30 channels
+        photometric += float(error.sum() / (3 * len(error) * inside.sum())) / clips
+        inner = [moved.diff(dim=axis)[..., margin : side - margin, margin : side - margin] for axis in (-1, -2)]
+        steps = [charbonnier(step, 0.3).mean(dim=(0, 2, 3)) for step in inner]
         smoothness += (
             float(sum(steps).sum()) / 2 * 20 / 30 / clips
         )  # 20 differences of x and 20 of y, by that mask of 30
-        alike = ssim(first, torch.where(inside, warped, first))
+        alike = ssim(first, warped)
         windows = -(-(side - 8) // 8) + 1 if side > 8 else 1
         structure += weight * 30 * windows**2 * float((1 - alike).mean())
     assert found["photometric"] == pytest.approx(photometric, rel=1e-4)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from models import StreamNetwork, create_model
-from models.distill.cached_outputs import CachedOutputs
+from models.inference.cached_outputs import CachedOutputs
 from workflows.training.teacher_cache import cache_teachers
 
 

@@ -191,5 +191,7 @@ def test_the_benchmark_prints_its_tables_and_writes_every_number(tmp_path, capsy
 def test_the_benchmark_names_its_rows_when_none_is_chosen():
     with pytest.raises(ValueError, match="no row's name holds int4; there are fp32, contiguous, eager; fp32, eager; "):
         step.main(step.parse_args([*QUICK, "--only", "int4"]))
+    with pytest.raises(FileNotFoundError, match=r"--files absent\.xml: no such file"):
+        step.main(step.parse_args([*QUICK, "--files", "absent.xml"]))
     with pytest.raises(ValueError, match="--rounds 0 is not at least 1"):
         step.main(step.parse_args([*QUICK, "--rounds", "0"]))

@@ -419,6 +419,7 @@ def test_a_network_of_segments_may_be_trained_on_dense_clips_with_a_stride():
         parse_opts(words[:-2], "train.py")
     with pytest.raises(SystemExit):
         parse_opts(words[:4], "test_single_stream.py")
+    assert parse_opts([*words[:4], "--test_sampling", "spaced"], "test_single_stream.py").clip_stride == 2
 
 
 @pytest.mark.parametrize("name", ["resnet2d", "googlenet"])

@@ -38,7 +38,7 @@ def test_on_a_full_disk_the_last_checkpoint_stays_whole(case, tmp_path, script, 
 def test_a_disk_may_be_full_at_any_moment(case, tmp_path):
     """The run goes on whenever the disk has been made somewhat larger."""
     folder, codes, kept = case.folder(tmp_path / "run"), [], []
-    for eighths in range(5, 48, 3):
+    for eighths in range(7, 48, 4):
         run = on_a_disk(case, "train", "threads", folder, eighths / 8)
         codes.append(run.wait())
         assert codes[-1] in (0, DISK), run.err

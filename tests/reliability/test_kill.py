@@ -21,6 +21,7 @@ from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, 
 from engine import checkpoint
 
 CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
+QUICK = [("train", "no workers"), ("STS_train", "processes")]  # of these
 TIMES = ("before", "half", "after")  # of a change of a file
 
 
@@ -56,8 +57,7 @@ def finish(case: Case, script: str, folder: Path, workers: str = "no workers") -
 
 @pytest.mark.parametrize(
     ("script", "workers", "kills"),
-    [("train", "no workers", 1), ("STS_train", "processes", 1)]
-    + [pytest.param(*case, 3, marks=pytest.mark.slow) for case in CASES],
+    [(*case, 1) if case in QUICK else pytest.param(*case, 2, marks=pytest.mark.slow) for case in CASES],
 )
 def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(case, tmp_path, script, workers, kills):
     """A run that ends before it is killed is compared, and another one begun."""
@@ -194,7 +194,7 @@ def test_no_other_start_overwrites_what_a_run_has_made(case, tmp_path, more, cod
 
 @pytest.mark.slow
 def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_and_goes_on(case, tmp_path):
-    """Without the server of the other tests: other hash seeds, and loader processes of its own.
+    """Without the server of the other tests, but at the end: other hash seeds, and loader processes of its own.
 
     A terminal sends Ctrl-C to loader processes, too.
     """
@@ -207,7 +207,7 @@ def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_
             run = subprocess.Popen(command, cwd=folder, stderr=err, start_new_session=True, env=environment)
         with run:
             while set(checkpoints(folder)) <= before and run.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.005)
+                time.sleep(0.02)
             (os.kill if number == signal.SIGKILL else os.killpg)(run.pid, number)
         text = (folder / "err").read_text()
         assert run.returncode == code, text
@@ -215,7 +215,7 @@ def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_
         while group_lives(run.pid):
             assert time.monotonic() < deadline, "loader processes outlive a killed run"
             time.sleep(0.05)
-    subprocess.run(command, cwd=folder, check=True, timeout=PATIENCE, env=environment, capture_output=True)
+    server().run("train", case.words("train", "processes"), folder)
     found = unlike(folder / "results", case.whole("train"), extra=True)
     assert not found, "\n".join(found)
 

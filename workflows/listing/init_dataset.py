@@ -46,7 +46,7 @@ def divide(lists: Lists, test_fraction: float, seed: int, group_by: str, again: 
     return lists._replace(subsets={"train": train, "test": test})
 
 
-def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[list[Entry], set[str], str]:
+def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[Sequence[Entry], set[str], str]:
     """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
     patterns = list(sensible(entries))

@@ -1,6 +1,6 @@
 """Formatters of lists of videos as text, in the forms that published tools read."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ Files = dict[str, str]
 class Lists(NamedTuple):
     """Entries to write, with their classes and frame counts."""
 
-    subsets: dict[str, list[Entry]]  # entries of "train" and "test"
+    subsets: Mapping[str, Sequence[Entry]]  # entries of "train" and "test"
     class_names: list[str]  # by class index
     split: int = 1  # official split, from 1
     # Number that an entry has in a stream, "rgb" or "flow"; None where they are not at hand.
@@ -119,7 +119,7 @@ def annotation(lists: Lists, entry: Entry, name: str) -> dict[str, Any]:
     return fields | ({"path": entry.path} if entry.path != f"{label}/{name}" else {})
 
 
-def whole(lists: Lists, subset: str) -> list[Entry]:
+def whole(lists: Lists, subset: str) -> Sequence[Entry]:
     """Return the entries of a subset, of which none may be a part of a video."""
     part = next((entry for entry in lists.subsets[subset] if entry.segment), None)
     if part:

@@ -117,7 +117,7 @@ def split_groups(entries: Sequence[Entry], class_names: Sequence[str], fraction:
     return chosen
 
 
-def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> list[Entry]:
+def group_alone(entries: Sequence[Entry], class_names: Sequence[str]) -> Sequence[Entry]:
     """Make every video of a class with a single group its own group, with a warning: they may look alike."""
     apart = ungroup_single_sources(entries)
     single = {old.label: old.group for old, new in zip(entries, apart, strict=True) if old.group != new.group}

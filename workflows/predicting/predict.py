@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,14 @@ def build_predictor(
     ready: list[nn.Module | ExportedNetwork]
     if engine == TORCH:
         loaded = load_trained(sources, names, class_names=class_names, recipe=recipe)
-        form = {"amp": settings.amp, "compile_mode": settings.compile_mode, "group_width": settings.group_width}
-        trained, ready = loaded, [prepared(source.network.to(place), place, **form) for source in loaded]
+        form = partial(
+            prepared,
+            device=place,
+            amp=settings.amp,
+            compile_mode=settings.compile_mode,
+            group_width=settings.group_width,
+        )
+        trained, ready = loaded, [form(source.network.to(place)) for source in loaded]
     else:
         check_settings(settings, engine)
         files = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))

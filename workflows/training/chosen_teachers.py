@@ -12,7 +12,7 @@ from datasets.builders import build_clips
 from datasets.cutting import drawn_by
 from engine import checkpoint
 from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
-from models.distill import losses_for, parse_teacher_losses, schedule_of
+from models.distill import labels_of, losses_for, parse_schedules, parse_teacher_losses, schedule_of
 from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
@@ -235,6 +235,8 @@ def build_task(
         name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.size)
         for teacher, (name, network) in zip(teachers, networks.items(), strict=True)
     }
+    labels = labels_of({name: [loss.name for loss in built] for name, built in losses.items()}, opt.ce_weight)
+    parse_schedules(opt.loss_schedule, labels)  # a resumed run may be given teachers of other names
     pair = (networks, losses) if all(networks) else (networks[""], losses[""])
     task = Distill(
         *(student, *pair),

@@ -5,6 +5,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -24,6 +25,8 @@ from .next_step import next_lines
 
 log = logging.getLogger(__name__)
 
+# What was counted of a network, and of which clips, learning parameters and mode: a deep one takes half a second.
+COUNTED: WeakKeyDictionary[StreamNetwork, tuple[tuple[Any, ...], Costs]] = WeakKeyDictionary()
 # Columns of the log of train.py -> metrics, by what is learnt of motion.
 MOTION_TERMS = {f"loss_{name}": f"loss_{name}" for name in ("photometric", "smoothness", "ssim")}
 COLUMNS = {
@@ -134,9 +137,14 @@ def run_info(
 
 
 def costs_of(model: StreamNetwork, recipe: Mapping[str, Any]) -> Costs:
-    """Count the cost of a clip of this recipe."""
-    side = recipe["sample_size"]
-    return estimate(model.network, (model.mean.numel(), recipe["sample_duration"], side, side))
+    """Count the cost of a clip of this recipe; once for a network of which the same parameters learn."""
+    side, learns = recipe["sample_size"], tuple(p.requires_grad for p in model.network.parameters())
+    shape = (model.mean.numel(), recipe["sample_duration"], side, side)
+    what = shape, learns, model.network.training
+    known = COUNTED.get(model)
+    if known is None or known[0] != what:
+        known = COUNTED[model] = what, estimate(model.network, shape)
+    return known[1]
 
 
 def log_columns(student: str, teachers: Sequence[str], *, classes: bool = True) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Lists of videos in use, compared with those of the checkpoint."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def lists_here(annotation_path: Path, dataset: str, val_fraction: float) -> dict
     return digests
 
 
-def parts(lists: Mapping[str, list[Entry]], val_fraction: float) -> dict[str, list[Entry]]:
+def parts(lists: Mapping[str, Sequence[Entry]], val_fraction: float) -> dict[str, Sequence[Entry]]:
     """Return the lists of a split, and the parts into which `--val_fraction` divides its training list."""
     if not 0 < val_fraction < 1:
         return dict(lists)

@@ -74,8 +74,9 @@ class CachedOutputs:
         missing = [position for position, entry in enumerate(entries) if entry is None]
         if not missing:
             self.found += len(entries)
-            whole = {name: tensor.to(clips.device) for name, tensor in joined([e for e in entries if e]).items()}
-            return Output(whole.pop(LOGITS), CachedFeatures(whole))
+            whole = joined([entry for entry in entries if entry])
+            moved = {name: tensor.to(clips.device) for name, tensor in whole.items()}
+            return Output(moved.pop(LOGITS), CachedFeatures(moved))
         output = teacher(batch)
         kept = {LOGITS: output.logits, **{name: output.features[name] for name in self.features}}
         self.computed += len(missing)
