@@ -137,7 +137,11 @@ def problem(page: str, line: str, monkeypatch) -> str:
     return ""
 
 
-@pytest.mark.parametrize("page", COMMAND_LINES)
+LIBRARIES = {"networks.md"}  # whose commands name networks of torchvision and timm, which take seconds to import
+PARSED = [pytest.param(page, marks=pytest.mark.slow) if page in LIBRARIES else page for page in COMMAND_LINES]
+
+
+@pytest.mark.parametrize("page", PARSED)
 def test_the_commands_of_a_page_are_read_by_their_parsers(page, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert [found for line in COMMAND_LINES[page] if (found := problem(page, line, monkeypatch))] == []
