@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from .details import Details
 from .drawings import NUMBERED, ticks
 from .group_report import GroupReport
 
-KINDS = {"png": {}, "pdf": {"CreationDate": None}}  # and their metadata: the same report has the same bytes
+KINDS: dict[str, dict[str, None]] = {
+    "png": {},
+    "pdf": {"CreationDate": None},
+}  # and their metadata: the same report has the same bytes
 INCHES_A_CLASS, SMALLEST, LARGEST = 0.22, 4.5, 15.0
 
 
@@ -31,12 +35,7 @@ def write_figures(reports: Sequence[GroupReport], folder: Path) -> list[Path]:
     for name, figure in (pair for report in reports for pair in figures_of(report)):
         for kind, metadata in KINDS.items():
             path = folder / f"{name}.{kind}"
-            write_atomically(
-                path,
-                lambda file, kind=kind, figure=figure, data=metadata: figure.savefig(
-                    file, format=kind, dpi=150, metadata=data
-                ),
-            )
+            write_atomically(path, partial(figure.savefig, format=kind, dpi=150, metadata=metadata))
             files.append(path)
     return files
 
