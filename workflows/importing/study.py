@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from datasets import FLOW
 from engine.command.cli import ArgumentParser
 
 TRAIN, TEST = "train.py", "test_single_stream.py"
@@ -113,12 +114,17 @@ def build_parser(name: str) -> ArgumentParser:
     return parser
 
 
+def reads_flow(study: Theirs) -> bool:
+    """Return whether the study's network reads flow."""
+    return FLOW.name == str(study.modality)
+
+
 def data_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of the data and of their loading."""
     root = study.datadir
     lists = f"{root}/mini_train.txt" if study.dataset.startswith("mini_") else root
     words = ["--dataset", "List", "--frame_dir", root, "--annotation_path", lists, "--n_workers", str(study.workers)]
-    words += ["--modality", "Flow"] if study.modality == "flow" else ["--modality", "RGB", "--only_RGB"]
+    words += ["--modality", "Flow"] if reads_flow(study) else ["--modality", "RGB", "--only_RGB"]
     words += ["--no_flip"] if trains and "st2stv2" in study.dataset else []  # its labels tell left from right
     return words + (["--result_path", study.logdir] if study.logdir else [])
 
@@ -133,7 +139,7 @@ def network_words(study: Theirs, trains: bool) -> list[str]:
     if images and study.temporal_module_name == "TAM":
         args += ["temporal=tam", f"blend_frames={study.blending_frames}", f"blend_method={study.blending_method}"]
         args += ["blend_full=on"] if study.no_dw_conv else []
-    args += [f"flow_stack={STACK}"] if study.modality == "flow" else []
+    args += [f"flow_stack={STACK}"] if reads_flow(study) else []
     return [*words, "--model_args", *args, *normalisation_words(study)]
 
 
@@ -141,7 +147,7 @@ def normalisation_words(study: Theirs) -> list[str]:
     """Return the option that `--mean` and `--std` are, in grey levels of each channel; raises as `import_command`."""
     if study.mean is None and study.std is None:
         return []
-    channels = 2 if study.modality == "flow" else 3
+    channels = 2 if reads_flow(study) else 3
     if study.mean is None or study.std is None:
         raise ValueError("--mean and --std go together here: give both")
     values = [(list(given) * channels)[:channels] if len(given) == 1 else given for given in (study.mean, study.std)]
@@ -151,7 +157,7 @@ def normalisation_words(study: Theirs) -> list[str]:
 def clip_words(study: Theirs, trains: bool) -> list[str]:
     """Return the options of the clips: frames, side and sampling."""
     steps = study.groups if study.dense_sampling or not trains else study.groups * study.frames_per_group
-    frames = steps * (STACK if study.modality == "flow" else 1)
+    frames = steps * (STACK if reads_flow(study) else 1)
     words = ["--sample_duration", str(frames), "--sample_size", str(study.input_size)]
     if not study.disable_scaleup:
         words += ["--short_side", str(int(study.input_size / SCALE + 0.5))]

@@ -10,6 +10,7 @@ import numpy as np
 
 from sts_common.files import write_atomically
 
+from ..shared.plots import load_figure
 from .details import Details
 from .drawings import NUMBERED, ticks
 from .group_report import GroupReport
@@ -27,10 +28,7 @@ def write_figures(reports: Sequence[GroupReport], folder: Path) -> list[Path]:
     Raises:
         ValueError: Without matplotlib.
     """
-    try:
-        from matplotlib.figure import Figure  # noqa: F401 - a look whether it is there
-    except ImportError:
-        raise ValueError("--figures needs matplotlib: pip install matplotlib") from None
+    load_figure("--figures needs")
     files = []
     for name, figure in (pair for report in reports for pair in figures_of(report)):
         for kind, metadata in KINDS.items():
