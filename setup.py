@@ -92,7 +92,7 @@ setup(
     package_dir={"sts_common": "sts_common", "sts_net": "sts_net", "sts_net.configs": "configs"}
     | {f"sts_net.{name}": name.replace(".", "/") for name in PACKAGES},
     package_data={f"sts_net.{name}": ["*.cpp", "*.h"] for name in NATIVE}
-    | {f"sts_net.workflows.{name}": ["*.jinja"] for name in ("fusion_lab", "reporting", "understanding")}
+    | {f"sts_net.{name}": ["*.jinja"] for name in PACKAGES if list(ROOT.glob(f"{name.replace('.', '/')}/*.jinja"))}
     | {"sts_net.configs": ["*.yaml", "*/*.yaml"]},
     ext_modules=[extension(package, library) for package, libraries in NATIVE.items() for library in libraries],
     cmdclass={"develop": Develop, "build_py": BuildPython},

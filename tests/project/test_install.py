@@ -77,6 +77,9 @@ def test_a_wheel_holds_all_that_the_commands_need(tmp_path):
     output(python, "-m", "pip", "install", "-q", "--no-deps", wheel, cwd=tmp_path)
     shutil.rmtree(copy)
     assert output(python, "-c", f"ROOT = {str(library)!r}" + CODE, cwd=tmp_path) == COMPILED
+    templates = [path.relative_to(ROOT) for path in (ROOT / "workflows").rglob("*.jinja")]
+    assert [path for path in templates if not (library / "sts_net" / path).is_file()] == []
+    assert templates
     assert re.search(rb"^from sts_net.datasets import", (library / "sts_net" / "train.py").read_bytes(), re.MULTILINE)
     sts = python.with_name("sts")
     assert all(f"  {name}" in output(sts, "--help", cwd=tmp_path) for name in COMMANDS)
