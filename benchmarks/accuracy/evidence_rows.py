@@ -10,9 +10,9 @@ from opts import DISTILL
 from .rows import CUBE, FLOW, RGB, Fusion, Row
 
 NETWORK = CUBE.replace("--n_epochs 10", "--n_epochs 24")
-# Each feature loss is divided by the teacher's variance, so that a weight means the same at every level.
-WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 2 --review_weight 4 --review_mid 32 "
-WEIGHTS += "--dkd_alpha 0.1 --dkd_beta 0.1 --dkd_temperature 2"
+# Weights by which each of the three pulls about as hard as the cross-entropy at the first step, see --loss_report.
+WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 1 --review_weight 1 --review_mid 32 "
+WEIGHTS += "--review_layers layer1 layer2 layer3 layer4 --dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
 ALL = "mse review dkd"
 
 

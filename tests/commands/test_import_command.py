@@ -104,7 +104,7 @@ def test_the_command_is_printed_with_what_is_left_out(capsys):
     *left_out, line = capsys.readouterr().out.splitlines()
     assert left_out == [
         "--threed_data: not taken over (follows from the network)",
-        "--gpu: not taken over (use --device)",
+        "--gpu: not taken over (train.py and test_single_stream.py have --device)",
     ]
     script, *words = shlex.split(line)[1:]
     assert parse_opts(words, script).model == "i3d"

@@ -38,7 +38,7 @@ def test_the_published_commands_are_all_there():
     assert scripts.count("test_single_stream.py") == 3
     assert scripts.count("test_two_stream.py") == 6
     assert scripts.count("train.py") == 8
-    assert scripts.count("STS_train.py") == 7
+    assert scripts.count("STS_train.py") == 8
     assert {"utils1/extract_frames.py", "utils1/extract_frames_flows.py", "predict.py"} <= set(scripts)
 
 

@@ -89,28 +89,39 @@ def quantised(model: Any, calibration: Calibration) -> Any:
 
     Mean activations are kept layer by layer, and the ranges are those by which activations of all clips change least:
     the quick ways to either cost an answer in fifty, on the made-up videos of demo.py.
+
+    Raises:
+        ValueError: If NNCF cannot quantise the network.
     """
     with quiet(), kept_signal_stack():
         nncf = load_openvino("nncf")
         ranges = importlib.import_module("nncf.quantization.range_estimator").RangeEstimatorParametersSet
         of_bytes = read_bytes(model)
-        result = nncf.quantize_with_accuracy_control(
-            model,
-            nncf.Dataset(range(len(calibration.train)), lambda i: as_arrays(calibration.train[i])),
-            nncf.Dataset(range(len(calibration.held_out)), lambda i: as_arrays(calibration.held_out[i])),
-            lambda compiled, numbers: validate(compiled, numbers, calibration),
-            max_drop=calibration.max_drop / 100 + 1e-9,  # a fraction; a drop of just so much is allowed
-            drop_type=nncf.DropType.ABSOLUTE,
-            subset_size=len(calibration.train),
-            fast_bias_correction=False,
-            advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
-                # Processors without VNNI add products of 8 x 8 bit in 16 bit, where two of them may overflow: weights
-                # of 7 bit do not, so that the accuracy found here is that of every processor.
-                overflow_fix=nncf.OverflowFix.ENABLE,
-                activations_range_estimator_params=ranges.HISTOGRAM,
-            ),
-            advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(ranking_subset_size=RANKED),
-        )
+        try:
+            result = nncf.quantize_with_accuracy_control(
+                model,
+                nncf.Dataset(range(len(calibration.train)), lambda i: as_arrays(calibration.train[i])),
+                nncf.Dataset(range(len(calibration.held_out)), lambda i: as_arrays(calibration.held_out[i])),
+                lambda compiled, numbers: validate(compiled, numbers, calibration),
+                max_drop=calibration.max_drop / 100 + 1e-9,  # a fraction; a drop of just so much is allowed
+                drop_type=nncf.DropType.ABSOLUTE,
+                subset_size=len(calibration.train),
+                fast_bias_correction=False,
+                advanced_quantization_parameters=nncf.AdvancedQuantizationParameters(
+                    # Processors without VNNI add products of 8 x 8 bit in 16 bit, where two of them may overflow:
+                    # weights of 7 bit do not, so that the accuracy found here is that of every processor.
+                    overflow_fix=nncf.OverflowFix.ENABLE,
+                    activations_range_estimator_params=ranges.HISTOGRAM,
+                ),
+                advanced_accuracy_restorer_parameters=nncf.AdvancedAccuracyRestorerParameters(
+                    ranking_subset_size=RANKED
+                ),
+            )
+        except TypeError as error:  # NNCF's own, where it collected nothing, as of TAM
+            raise ValueError(
+                "--dtype int8: NNCF finds no ranges for some activations of this network; take --dtype float32, or "
+                "--format onnx"
+            ) from error
         hold_bytes(result, of_bytes)
         return result
 

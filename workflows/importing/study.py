@@ -19,7 +19,7 @@ SCALE = 0.875  # of the short side that a crop has
 SCHEDULES = {"step": "step", "multisteps": "multistep", "cosine": "cosine", "plateau": "plateau"}
 LEFT_OUT = {
     "threed_data": "follows from the network",
-    "gpu": "use --device",
+    "gpu": "train.py and test_single_stream.py have --device",
     "disable_cudnn_benchmark": "follows from the machine",
     "print_freq": "epochs are logged",
     "show_model": "use utils1/model_info.py",
