@@ -29,8 +29,24 @@ SERVED = ("test_kill", "test_disk", "test_world", "test_signals", "test_left_out
 BUILT = ("test_tvl1_videoframes", "test_kernel_sanitized")  # what CMake builds takes half a minute
 DEAREST = (
     *(*SERVED, *BUILT, "test_export_images", "test_install", "test_export"),
-    *("test_extract", "test_export_engines", "test_cluster", "test_damage", "test_systems", "test_gpu_day"),
-    *("test_scripts", "test_video_corpus", "test_score_scripts", "test_distillation", "test_inflation"),
+    *(
+        "test_families",
+        "test_reproduce",
+        "test_site",
+        "test_extract",
+        "test_export_engines",
+        "test_cluster",
+        "test_damage",
+    ),
+    *(
+        "test_systems",
+        "test_gpu_day",
+        "test_scripts",
+        "test_video_corpus",
+        "test_score_scripts",
+        "test_distillation",
+        "test_inflation",
+    ),
     *("test_online_flow", "test_readme", "test_verify", "test_benchmarks", "test_fit", "test_teacher_sizes"),
 )
 
