@@ -16,20 +16,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.distil_rows import ROWS
 from benchmarks.accuracy.imagenet import lite0
 from benchmarks.accuracy.tables import retrieval_table, table
-from benchmarks.common.report import Record, build_parser, publish
+from benchmarks.common.report import Record, publish
 from engine.command import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = build_parser("distil_2d3d", __doc__)
-    add_options(parser, "results/distil_2d3d")
-    parser.set_defaults(seeds=[1, 2, 3])
-    return parser.parse_args(argv)
+    return comparison_parser("distil_2d3d", __doc__, seeds=(1, 2, 3)).parse_args(argv)
 
 
 def main(opt: Namespace) -> Record:

@@ -19,12 +19,12 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.evidence_rows import CONTROL, FUSIONS, GOAL, ROWS, SFS, STUDENTS
 from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
 from benchmarks.accuracy.runs import Bench
 from benchmarks.accuracy.tables import table
-from benchmarks.common.report import Record, build_parser, markdown, publish
+from benchmarks.common.report import Record, markdown, publish
 from datasets.corpora import list_dataset
 from engine.command import cli
 
@@ -40,10 +40,7 @@ PAIRS = [
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = build_parser("evidence", __doc__)
-    add_options(parser, "results/evidence")
-    parser.set_defaults(seeds=[1, 2, 3])
-    return parser.parse_args(argv)
+    return comparison_parser("evidence", __doc__, seeds=(1, 2, 3)).parse_args(argv)
 
 
 def main(opt: Namespace) -> Record:
@@ -55,11 +52,9 @@ def main(opt: Namespace) -> Record:
 
 def paired(opt: Namespace, record: Record) -> Iterable[dict[str, Any]]:
     """Compare the systems of `PAIRS` on the splits and seeds that both have."""
-    tests: dict[str, set[tuple[int, int]]] = {}
-    for row in record["rows"]:
-        tests.setdefault(row["name"], set()).add((row["split"], row["seed"]))
+    tests = tests_of(record)
     for first, second in PAIRS:
-        if common := sorted(tests.get(first, set()) & tests.get(second, set())):
+        if common := sorted(tests.get(first, {}).keys() & tests.get(second, {}).keys()):
             pairs = [(hits(opt, first, *test), hits(opt, second, *test)) for test in common]
             yield {"first": first, "second": second, "tests": len(common)} | compare_pairs(pairs)
 
@@ -90,21 +85,27 @@ def pairs_table(pairs: Sequence[Mapping[str, Any]]) -> str:
 
 
 def gap(record: Record) -> str:
-    """Say which share of the gap between RGB and RGB + Flow is closed; empty if the rows are not there."""
-    found: dict[str, list[float]] = {}
+    """Say which share of the gap between RGB and RGB + Flow is closed, on the tests of all; empty without such."""
+    tests, lines = tests_of(record), []
+    for system in (f"RGB + {SFS}", CONTROL):
+        rows = [tests.get(name, {}) for name in ("RGB", GOAL, system)]
+        common = set.intersection(*map(set, rows))
+        if common:
+            low, high, accuracy = (mean(row[test] for test in common) for row in rows)
+            share = gap_closed(low, high, accuracy)
+            record.setdefault("gap_closed", {})[system] = share
+            said = "there is none" if share is None else f"{share:.0%}"
+            lines.append(f"{system}, share of the gap between RGB and {GOAL} that is closed: {said}.")
+    return "\n".join(lines)
+
+
+def tests_of(record: Record) -> dict[str, dict[tuple[int, int], float]]:
+    """Return top-1 of each system by split and seed."""
+    tests: dict[str, dict[tuple[int, int], float]] = {}
     for row in record["rows"]:
         if "top1" in row:
-            found.setdefault(row["name"], []).append(row["top1"])
-    accuracy = {name: mean(values) for name, values in found.items()}
-    systems = [name for name in (f"RGB + {SFS}", CONTROL) if name in accuracy]
-    if "RGB" not in accuracy or GOAL not in accuracy or not systems:
-        return ""
-    shares = {name: gap_closed(accuracy, "RGB", GOAL, name) for name in systems}
-    record["gap_closed"] = shares
-    return "\n".join(
-        f"{name} closes {share:.0%} of the gap between RGB and {GOAL}." if share is not None else f"{GOAL}: no gap."
-        for name, share in shares.items()
-    )
+            tests.setdefault(row["name"], {})[row["split"], row["seed"]] = row["top1"]
+    return tests
 
 
 if __name__ == "__main__":

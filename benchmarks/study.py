@@ -16,10 +16,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.study_rows import FRAMES, FUSIONS, NETWORKS, ROWS, SIDE
 from benchmarks.accuracy.tables import table
-from benchmarks.common.report import Record, build_parser, markdown, publish
+from benchmarks.common.report import Record, markdown, publish
 from engine.command import cli
 from workflows.measuring.model_info import GIGA, MEGA, model_info
 from workflows.shared.plots import new_figure, save
@@ -29,8 +29,7 @@ CLASSES = 51
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = build_parser("study", __doc__)
-    add_options(parser, "results/study")
+    parser = comparison_parser("study", __doc__)
     parser.add_argument("--seconds", default=1.0, type=float, help="of each measurement of speed")
     return parser.parse_args(argv)
 

@@ -14,19 +14,17 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.accuracy.comparison import add_options, compare
+from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.imagenet import lite0
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.tables import motion_table, table
-from benchmarks.common.report import Record, build_parser, publish
+from benchmarks.common.report import Record, publish
 from engine.command import cli
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
-    parser = build_parser("systems", __doc__)
-    add_options(parser, "results/systems")
-    return parser.parse_args(argv)
+    return comparison_parser("systems", __doc__).parse_args(argv)
 
 
 def main(opt: Namespace) -> Record:

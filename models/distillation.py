@@ -40,7 +40,8 @@ class Distill(Task):
             accuracy. So has none with another number of classes.
         knows_classes: Whether the student's outputs are the classes of the labels. If not, labels are not read, there
             are no accuracies, and validation measures the distillation itself.
-        other_clips: A control experiment: teachers see each clip's neighbour in the batch, and so know nothing of it.
+        other_clips: A control experiment: in training teachers see each clip's neighbour in the batch, and so know
+            nothing of it.
         ce_schedule: Of a further factor on the cross-entropy, see `create_distiller`.
 
     Raises:
@@ -154,7 +155,7 @@ class Distill(Task):
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
         watched = {}
         if self.training or not self.knows_classes:
-            shown = neighbours(batch) if self.other_clips else batch
+            shown = neighbours(batch) if self.other_clips and self.training else batch
             for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
                 with torch.no_grad():
                     taught = self.taught(name, teacher, shown)

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from datasets import synthetic
 from models import MODELS, build_model
 from models.backbones import arguments
 from opts.table import OPTIONS
@@ -45,6 +46,18 @@ def write_frames(folder: Path, seed: int, frames: int = FRAMES) -> None:
     for name, data in noise(seed, frames).items():
         (folder / name).write_bytes(data)
     (folder / "done").write_text(f"rgb {frames}\nflow {frames - 1}\n")
+
+
+def write_film_videos() -> None:
+    """Video files of two classes, and their lists, below the current folder: videos and labels."""
+    for index, name in enumerate(synthetic.CLASSES[:2]):
+        sources = range(3 * index, 3 * index + 3)
+        synthetic.write_labels(Path("labels"), name, sources, test_sources=1)
+        for source in sources:
+            for clip in range(2):
+                pixels, _ = synthetic.render(name, source, clip, size=32, frames=10)
+                video = synthetic.video_name(name, source, clip)
+                synthetic.write_avi(Path("videos", name, video), pixels)
 
 
 def write_hmdb51(root: Path, classes: tuple[str, ...] = CLASSES, train: int = 3, test: int = 2) -> Path:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.report import Record, check_least, choose, environment
+from benchmarks.common.report import Record, build_parser, check_least, choose, environment
 from datasets import DATASETS
 from sts_common.json_text import as_json
 
@@ -16,17 +16,19 @@ from .rows import Fusion, Row
 from .runs import Bench
 
 
-def add_options(parser: ArgumentParser, folder: str) -> None:
-    """Add the options of a comparison; networks and scores lie in `folder` unless another one is given."""
+def comparison_parser(name: str, description: str | None, seeds: Sequence[int] = (1, 2)) -> ArgumentParser:
+    """Build the parser of a comparison of this name, with the seeds that it trains unless others are given."""
+    parser = build_parser(name, description)
     add = parser.add_argument
     add("--frame_dir", required=True, type=Path, help="frames and TV-L1 flow")
     add("--annotation_path", required=True, type=Path, help="official lists")
     add("--dataset", default="HMDB51", choices=DATASETS, help="whose lists they are like")
     add("--splits", default=[1], type=int, nargs="+", choices=(1, 2, 3), help="official splits")
-    add("--folder", default=folder, type=Path, help="for networks and scores")
-    add("--seeds", default=[1, 2], type=int, nargs="+", help="of the trainings")
+    add("--folder", default=f"results/{name}", type=Path, help="for networks and scores")
+    add("--seeds", default=list(seeds), type=int, nargs="+", help="of the trainings")
     add("--rows", default=[], nargs="*", metavar="TEXT", help="those whose names hold one of these, and what they need")
     add("--quick", action="store_true", help="an epoch of each, which learns nothing")
+    return parser
 
 
 def compare(
@@ -38,7 +40,7 @@ def compare(
     """Train and test what is missing, row by row, and fuse; the JSON is written after each.
 
     Args:
-        opt: See `add_options`, and "out".
+        opt: See `comparison_parser`.
         rows: Of the comparison.
         fusions: Of rows that are there.
         imagenet_weights: Writes the weights that some rows begin with into a folder, and returns the file.

@@ -7,12 +7,9 @@ from collections.abc import Mapping
 
 from opts import DISTILL
 
-from .rows import CUBE, FLOW, RGB, Fusion, Row
+from .rows import CUBE, FLOW, RGB, WEIGHTS, Fusion, Row
 
 NETWORK = CUBE.replace("--n_epochs 10", "--n_epochs 24")
-# Weights by which each of the three pulls about as hard as the cross-entropy at the first step, see --loss_report.
-WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 1 --review_weight 1 --review_mid 32 "
-WEIGHTS += "--review_layers layer1 layer2 layer3 layer4 --dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
 ALL = "mse review dkd"
 
 

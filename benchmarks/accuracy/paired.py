@@ -1,7 +1,7 @@
 """Paired comparison of systems over videos, splits and seeds: the bootstrap draws source films, not clips."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,7 +55,6 @@ def compare_pairs(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES
     }
 
 
-def gap_closed(accuracy: Mapping[str, float], low: str, high: str, system: str) -> float | None:
-    """Compute which share of the gap from `low` to `high` a system closes; None where there is no gap."""
-    gap = accuracy[high] - accuracy[low]
-    return (accuracy[system] - accuracy[low]) / gap if gap > 0 else None
+def gap_closed(low: float, high: float, accuracy: float) -> float | None:
+    """Compute which share of the gap between two accuracies another one closes; None where there is no gap."""
+    return (accuracy - low) / (high - low) if high > low else None

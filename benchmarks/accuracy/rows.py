@@ -11,9 +11,10 @@ from opts import DISTILL, TRAIN
 
 CUBE = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 48 --sample_duration 8 "
 CUBE += "--clip_stride 2 --n_epochs 10"
-# Each feature loss is divided by the teacher's variance, so that a weight means the same at every level.
-TAUGHT = "--modality RGB_Flow --distill_norm variance --distill_warmup 1 --SFS_alpha 2 --review_weight 4 "
-TAUGHT += "--review_mid 32 --dkd_alpha 0.1 --dkd_beta 0.1 --dkd_temperature 2"
+# Weights by which each of the three losses pulls about as hard as the cross-entropy at first, see --loss_report.
+WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 1 --review_weight 1 --review_mid 32 "
+WEIGHTS += "--review_layers layer1 layer2 layer3 layer4 --dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
+TAUGHT = f"--modality RGB_Flow {WEIGHTS}"
 RGB, FLOW = "--modality RGB --only_RGB", "--modality Flow"
 STEPPED = "--test_sampling stepped --num_clips 10"
 HIDDEN = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "

@@ -121,11 +121,8 @@ class EntryTable(Sequence[Entry]):
 
     def part(self, positions: "Numbers | slice") -> "EntryTable":
         """Select entries."""
-        paths, groups = (
-            Texts(texts.data, texts.starts[positions], texts.lengths[positions]) for texts in (self.paths, self.groups)
-        )
         segments = self.segments.take(positions) if self.segments else None
-        return EntryTable(paths, self.labels[positions], groups, segments)
+        return EntryTable(self.paths.take(positions), self.labels[positions], self.groups.take(positions), segments)
 
 
 class EntryBuilder:

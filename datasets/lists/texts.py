@@ -37,7 +37,7 @@ class Texts(Sequence[str]):
     def __getitem__(self, index: slice) -> "Texts": ...
     def __getitem__(self, index: int | slice) -> "str | Texts":
         if isinstance(index, slice):
-            return Texts(self.data, self.starts[index], self.lengths[index])
+            return self.take(index)
         start = int(self.starts[index])
         return self.data[start : start + int(self.lengths[index])].decode(*ENCODING)
 
@@ -60,7 +60,7 @@ class Texts(Sequence[str]):
         starts = self.starts.astype(np.int64)
         return zip(starts.tolist(), (starts + self.lengths).tolist(), strict=True)
 
-    def take(self, positions: Numbers) -> "Texts":
+    def take(self, positions: "Numbers | slice") -> "Texts":
         """Select texts."""
         return Texts(self.data, self.starts[positions], self.lengths[positions])
 

@@ -15,18 +15,17 @@ from sts_common import counted
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
 from ..lists.entry_table import EntryTable, paths_of, select
-from ..lists.texts import Codes, Numbers, compact, in_parts
+from ..lists.texts import AT_ONCE, Codes, Numbers, compact, in_parts
 from ..stores.store import Store, Video, usable_frames
 from ..stores.video_table import VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
-from .located import FactColumns, LocatedVideo, LocatedVideos, counts_of
+from .located import FactColumns, LocatedVideo, LocatedVideos, counts_of, place_of
 
 Found = tuple[str, int, int]  # where a video lies, the frames before what is meant, and those in it
 
 log = logging.getLogger(__name__)
 
 MISSING = ("error", "skip")
-AT_ONCE = 20_000  # videos whose facts are held at a time
 NO_ENTRY = Entry("", 0, "")
 KEPT = 100_000  # pairs of counts whose frames are remembered
 SHOWN = 20  # videos left out that are named one by one
@@ -144,9 +143,7 @@ class Places:
 
     def code(self, path: str, folder: str) -> int:
         """Return the number of the place of a video, from its listed path and where it lies."""
-        listed = self.start + path
-        place = folder[len(listed) :] if folder.startswith(listed) else Path(folder)
-        return self.numbers.setdefault(place, len(self.numbers))
+        return self.numbers.setdefault(place_of(self.start + path, folder), len(self.numbers))
 
 
 def without_quarantined(

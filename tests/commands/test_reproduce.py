@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers import write_film_videos
 
-from datasets.synthetic import CLASSES, render, video_name, write_avi, write_labels
 from opts import parse_opts
 from opts.option import SCRIPTS
 from sts_common.commands import COMMANDS
@@ -201,21 +201,10 @@ def in_this_process(stage: Stage) -> int:
     return 0
 
 
-def write_videos() -> None:
-    """Videos and lists of two classes, in the current folder."""
-    for index, name in enumerate(CLASSES[:2]):
-        sources = range(3 * index, 3 * index + 3)
-        write_labels(Path("labels"), name, sources, test_sources=1)
-        for source in sources:
-            for clip in range(2):
-                pixels, _ = render(name, source, clip, size=32, frames=10)
-                write_avi(Path("videos", name, video_name(name, source, clip)), pixels)
-
-
 @pytest.mark.slow
 def test_an_interrupted_experiment_goes_on_to_its_table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_videos()
+    write_film_videos()
     recipe, out, ran = load_recipe(written(tmp_path)), Path("out"), []
 
     def stopped(stage: Stage) -> int:

@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pytest
+from helpers import write_film_videos
 
 import sts_net
-from datasets.synthetic import CLASSES, render, video_name, write_avi, write_labels
+from datasets.synthetic import CLASSES
 from engine import scores
 
 PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
@@ -19,21 +20,10 @@ SMALLER = {
 }
 
 
-def write_tree() -> None:
-    """Videos and lists of two classes, in the current folder."""
-    for index, name in enumerate(CLASSES[:2]):
-        sources = range(3 * index, 3 * index + 3)
-        write_labels(Path("labels"), name, sources, test_sources=1)
-        for source in sources:
-            for clip in range(2):
-                pixels, _ = render(name, source, clip, size=32, frames=10)
-                write_avi(Path("videos", name, video_name(name, source, clip)), pixels)
-
-
 @pytest.mark.slow
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    write_tree()
+    write_film_videos()
     code = "\n".join(BLOCKS)
     for long, short in SMALLER.items():
         assert long in code

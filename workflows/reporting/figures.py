@@ -10,15 +10,13 @@ import numpy as np
 
 from sts_common.files import write_atomically
 
-from ..shared.plots import load_figure
+from ..shared.plots import load_figure, new_figure
 from .details import Details
 from .drawings import NUMBERED, ticks
 from .group_report import GroupReport
 
-KINDS: dict[str, dict[str, None]] = {
-    "png": {},
-    "pdf": {"CreationDate": None},
-}  # and their metadata: the same report has the same bytes
+# Kinds of files, and their metadata: the same report has the same bytes.
+KINDS: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}}
 INCHES_A_CLASS, SMALLEST, LARGEST = 0.22, 4.5, 15.0
 
 
@@ -97,9 +95,7 @@ def reliability_figure(details: Details) -> Any:
 
 def new_axes(width: float, height: float) -> tuple[Any, Any]:
     """Return an empty figure of so many inches, and its axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = new_figure(width, height)
     return figure, figure.subplots()
 
 

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import torch
 
 from models import build_model, estimate, parameter_groups
-from opts import DISTILL, TRAIN, parse_opts
+from opts import parse_opts
 from sts_common import counted
+from sts_common.commands import COMMANDS
 
 from ..shared.tables import aligned
 from .recipe import STREAMS, Recipe, as_words
@@ -22,7 +23,6 @@ V100_RATE, V100_BANDWIDTH = 0.94e12, 0.90  # FLOP/s, TB/s
 GPUS = {"V100": 0.90, "RTX 3090": 0.94, "RTX 4090": 1.01, "A100 80 GB": 2.04, "H100": 3.35}  # memory bandwidth, TB/s
 STATE = 12  # bytes of a parameter that learns: weight, gradient and momentum
 CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
-SCRIPTS = {"train": TRAIN, "distill": DISTILL}
 
 
 class Work(NamedTuple):
@@ -48,7 +48,7 @@ def works(recipe: Recipe) -> list[Work]:
     found, teacher = [], 0
     for stream in STREAMS:
         command, streams = TRAINS[stream]
-        script = SCRIPTS[command]
+        script = COMMANDS[command].script
         opt = parse_opts([*as_words(of_training(recipe, stream, script)), *streams], script=script)
         classes = opt.n_finetune_classes or opt.n_classes or 400
         with torch.device("meta"):

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from opts import DISTILL, FUSED, TRAIN, parse_opts
+from opts import FUSED, parse_opts
 from opts.table import OPTIONS
 from sts_common.commands import COMMANDS
 
@@ -83,7 +83,7 @@ def split_stages(recipe: Recipe, out: Path, split: int) -> Iterator[Stage]:
     common = ["--split", str(split), "--result_path", str(folder)]
     for stream in STREAMS:
         command, streams = TRAINS[stream]
-        script = {"train": TRAIN, "distill": DISTILL}[command]
+        script = COMMANDS[command].script
         words = [*as_words(of_training(recipe, stream, script)), *streams, *common, "--run_name", stream]
         files = recipe.streams[stream]
         reads = [Path(str(files[key])) for key in FILES if key in files]
