@@ -22,7 +22,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.evidence_rows import CONTROL, FUSIONS, GOAL, ROWS, SFS, STUDENTS
 from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
-from benchmarks.accuracy.runs import Bench
 from benchmarks.accuracy.tables import table
 from benchmarks.common.report import Record, markdown, publish
 from datasets.corpora import list_dataset
@@ -52,20 +51,22 @@ def main(opt: Namespace) -> Record:
 
 def paired(opt: Namespace, record: Record) -> Iterable[dict[str, Any]]:
     """Compare the systems of `PAIRS` on the splits and seeds that both have."""
-    tests = tests_of(record)
+    films = {str(split): films_of(opt, int(split)) for split in record["data"]["videos"]}
+    tests: dict[str, dict[tuple[int, int], Hits]] = {}
+    for row in record["rows"]:
+        if "right" in row:
+            right = np.array(list(row["right"])) == "1"
+            tests.setdefault(row["name"], {})[row["split"], row["seed"]] = Hits(right, films[str(row["split"])])
     for first, second in PAIRS:
         if common := sorted(tests.get(first, {}).keys() & tests.get(second, {}).keys()):
-            pairs = [(hits(opt, first, *test), hits(opt, second, *test)) for test in common]
+            pairs = [(tests[first][test], tests[second][test]) for test in common]
             yield {"first": first, "second": second, "tests": len(common)} | compare_pairs(pairs)
 
 
-def hits(opt: Namespace, name: str, split: int, seed: int) -> Hits:
-    """Return which videos a system names right, and of which film each is."""
-    bench = Bench(ROWS, opt.frame_dir, opt.annotation_path, opt.dataset, split, opt.folder.resolve(), opt.quick)
-    films = {e.path: e.group for e in list_dataset(opt.dataset, opt.annotation_path, split, "test").entries}
-    with np.load(bench.scores(name, seed)) as saved:
-        right = saved["fused"].argmax(1) == saved["label"]
-        return Hits(right, [films[video] for video in saved["video"].tolist()])
+def films_of(opt: Namespace, split: int) -> list[str]:
+    """Return the source of each test video, in the order of their names."""
+    entries = list_dataset(opt.dataset, opt.annotation_path, split, "test").entries
+    return [films for _, films in sorted((entry.path, entry.group) for entry in entries)]
 
 
 def pairs_table(pairs: Sequence[Mapping[str, Any]]) -> str:

@@ -27,6 +27,7 @@ def comparison_parser(name: str, description: str | None, seeds: Sequence[int] =
     add("--folder", default=f"results/{name}", type=Path, help="for networks and scores")
     add("--seeds", default=list(seeds), type=int, nargs="+", help="of the trainings")
     add("--rows", default=[], nargs="*", metavar="TEXT", help="those whose names hold one of these, and what they need")
+    add("--training", default="", metavar="TEXT", help='further options of all trainings: --training="--amp bf16"')
     add("--quick", action="store_true", help="an epoch of each, which learns nothing")
     return parser
 
@@ -47,13 +48,12 @@ def compare(
     """
     check_least(opt, seeds=0)
     names = with_needed(choose(rows, opt.rows, "no row's name"), rows)
-    folder = opt.folder.resolve()
     begins = imagenet_weights and any(rows[name].reads_imagenet for name in names)
-    imagenet = imagenet_weights(folder) if begins and imagenet_weights else None
+    imagenet = imagenet_weights(opt.folder.resolve()) if begins and imagenet_weights else None
     kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out)}
     write = partial(keep, opt, order=[*rows, *fusions])
     for split, seed in itertools.product(opt.splits, opt.seeds):
-        bench = Bench(rows, opt.frame_dir, opt.annotation_path, opt.dataset, split, folder, opt.quick)
+        bench = Bench.of(opt, rows, split)
         for name in names:
             about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
             about["options"] = bench.options(rows[name])
@@ -62,7 +62,7 @@ def compare(
                 kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
                 write(list(kept.values()))
         for name, fusion in fusions.items():
-            if all((split, row, seed) in kept for row in fusion.rows):
+            if all((split, row, seed) in kept and bench.scores(row, seed).is_file() for row in fusion.rows):
                 reads = "RGB, flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
                 about = {"split": split, "seed": seed, "name": name, "reads": reads}
                 kept[split, name, seed] = about | bench.fuse(name, fusion, seed)

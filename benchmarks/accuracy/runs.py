@@ -7,14 +7,15 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
+
+import numpy as np
 
 import STS_train
 import test_retrieval
 import test_two_stream
 import train
 from demo import weights
-from engine.evaluation.scores import load
 from opts import DISTILL, FUSED, TRAIN, parse_opts
 
 from .motion import measure_motion
@@ -42,6 +43,7 @@ class Bench:
         dataset: A key of `DATASETS`.
         split: 1, 2 or 3.
         folder: For networks and scores.
+        training: Further options of every training, which win.
         quick: Whether an epoch does.
     """
 
@@ -51,11 +53,18 @@ class Bench:
     dataset: str
     split: int
     folder: Path
+    training: str = ""
     quick: bool = False
+
+    @classmethod
+    def of(cls, opt: Namespace, rows: Mapping[str, Row], split: int) -> Self:
+        """Build that of a split by the options of a comparison."""
+        folder = opt.folder.resolve()
+        return cls(rows, opt.frame_dir, opt.annotation_path, opt.dataset, split, folder, opt.training, opt.quick)
 
     def options(self, row: Row) -> str:
         """Return the options of a row's training."""
-        return " ".join([COMMON, row.train, *([QUICK] if self.quick else [])])
+        return " ".join(filter(None, (COMMON, row.train, self.training, QUICK if self.quick else "")))
 
     def place(self, name: str, seed: int) -> Path:
         """Return the folder of a row."""
@@ -92,8 +101,8 @@ class Bench:
         start = time.process_time()
         stream = ["--stream", f"{self.place(name, seed).name}={file}", *(["--only_RGB"] if row.reads == "RGB" else [])]
         tested = self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(self.scores(name, seed))])
-        videos = len(load(self.scores(name, seed)).video)
-        return result | accuracies(tested) | {"videos": videos, "test_seconds": time.process_time() - start}
+        seconds = time.process_time() - start
+        return result | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
 
     def retrieve(self, name: str, seed: int) -> dict[str, float]:
         """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
@@ -108,7 +117,13 @@ class Bench:
         words = ["--scores", *files, "--fusion", fusion.activation, "--log", "0"]
         words += ["--fusion_weights", *map(str, fusion.weights)] if fusion.weights else []
         opt = parse_opts([*words, "--scores_path", str(self.scores(name, seed))], FUSED)
-        return accuracies(test_two_stream.main(opt))
+        return accuracies(test_two_stream.main(opt)) | self.answers(name, seed)
+
+    def answers(self, name: str, seed: int) -> dict[str, Any]:
+        """Return the number of "videos" of a test, and which a system names "right", 1 or 0 in the order of names."""
+        with np.load(self.scores(name, seed)) as scores:
+            right = (scores["fused"].argmax(1) == scores["label"])[np.argsort(scores["video"])]
+        return {"videos": len(right), "right": "".join(map(str, right.astype(int)))}
 
     def call(self, script: str, words: list[str]) -> Mapping[str, float]:
         """Run a command on the data, without loader processes, on the CPU."""

@@ -63,8 +63,10 @@ def test_a_row_is_trained_once_and_fused_with_others(tmp_path, monkeypatch, caps
     data = write_hmdb51(tmp_path / "data", train=4)
     words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick"]
     words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seeds", "1"]
+    words.append("--training=--weight_decay 0.02")
     opt = systems.parse_args([*words, "--rows", "frame, ResNet", "stack, ResNet"])
     record = systems.main(opt)
+    assert "--weight_decay 0.02 --n_epochs 1" in record["rows"][0]["options"]
     assert [row["name"] for row in record["rows"]] == [
         *("frame, ResNet-18", "stack, ResNet-18", "very deep two-stream, ResNet-18"),
     ]
@@ -182,5 +184,6 @@ def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
     names = {row["name"] for row in record["rows"]}
     assert {"RGB + RGB, other seed", "RGB + Flow", "RGB + student of RGB"} <= names
     assert not record["pairs"]  # they are of the student, which was not asked for
+    assert all(row["right"].count("1") == round(row["top1"] * row["videos"]) for row in record["rows"])
     printed = capsys.readouterr().out
     assert "RGB + RGB, other seed, share of the gap between RGB and RGB + Flow that is closed: " in printed
