@@ -4,6 +4,9 @@ oneDNN (3.13 of torch 2.15) walks through the frames of a clip with one pointer 
 Where a padded kernel is longer than the clip these go astray: it reads memory beyond the clip and adds to the wrong
 frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
 
+With AVX512 and bfloat16 it does the same along height and width, of clips and of images, where a kernel steps over pixels
+or spans five and the picture is a few pixels wide; some of these end the process.
+
 With AVX2 it also writes beyond its memory for strided 1x1 convolutions of images with fewer than eight input channels,
 which networks of a sixteenth of the width have; the process ends by it, soon or late.
 """
@@ -40,7 +43,7 @@ class Geometry(NamedTuple):
 def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
     """Return whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
 
-    Nothing else plays a part: height, width, channels, groups, batch or memory format. With stride 1 and padding of
+    Channels, groups, batch and memory format play no part. With stride 1 and padding of
     half the kernel, bfloat16 by AVX512 is wrong for 2 <= frames < kernel: 2 with 3x3x3, 2 to 6 with 7x7x7. Float32 is
     for 2 to 4 with 7x7x7, never with padding of one frame. With AMX and larger strides up to `stride - 1` frames more
     are wrong. The bound holds them all, and a few shapes that are right, such as a single frame.
@@ -63,6 +66,19 @@ def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) ->
     return not right and goes_astray(frames, weight.shape[2], geometry.stride[0], padding)
 
 
+def is_crowded(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+    """Return whether oneDNN may compute a weight gradient wrong for want of height or width, in 16 bits.
+
+    By bfloat16 with AVX512 are wrong: 3x3 with stride 2 along a side of one pixel, with stride 3 of one or two; of clips
+    also 5x5 with stride 1 and one pixel, 7x7 with stride 2 and two. The bound holds them all.
+    """
+    if x.dim() < 4 or x.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    sides = (grad if geometry.transposed else x).shape[-2:]
+    sizes = zip(sides, weight.shape[-2:], geometry.stride[-2:], geometry.padding[-2:], strict=True)
+    return any(padding > 0 and side + padding < kernel + stride - 1 for side, kernel, stride, padding in sizes)
+
+
 def overruns(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """Return whether oneDNN may write beyond its memory: strided 1x1 convolutions of images of few channels."""
     strided = x.dim() == 4 and max(geometry.stride) > 1 and not (geometry.transposed or any(geometry.padding))
@@ -79,6 +95,28 @@ def of_pixels(
     down, right = geometry.stride
     flat = geometry._replace(bias_sizes=None, stride=(1, 1))
     part = backward(grad, x[:, :, ::down, ::right].contiguous(), weight, *flat, (False, True, False))[1]
+    assert part is not None
+    return part
+
+
+def of_padded(
+    backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
+) -> Tensor:
+    """Compute the weight gradient with height and width padded beforehand; along time as it has to be.
+
+    Arguments are those of `by_frames`, of clips or of images.
+    """
+    if geometry.transposed:  # the input of one is the output of the other
+        grad, x = x, grad
+    down, right = geometry.padding[-2:]
+    none = (0,) * len(geometry.padding)
+    flat = Geometry(
+        None, geometry.stride, (*geometry.padding[:-2], 0, 0), geometry.dilation, False, none, geometry.groups
+    )
+    x = F.pad(x, (right, right, down, down))
+    if needs_detour(grad, x, weight, flat):
+        return by_frames(backward, grad, x, weight, flat)
+    part = backward(grad, x, weight, *flat, (False, True, False))[1]
     assert part is not None
     return part
 
@@ -135,7 +173,11 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
     """Run the operator with right weight gradients; outputs of convolutions and all other gradients are torch's."""
     *fields, (for_input, for_weight, for_bias) = arguments
     geometry = Geometry(*fields)
-    detours = {by_frames: needs_detour(grad, x, weight, geometry), of_pixels: overruns(x, weight, geometry)}
+    detours = {
+        of_padded: is_crowded(grad, x, weight, geometry),
+        by_frames: needs_detour(grad, x, weight, geometry),
+        of_pixels: overruns(x, weight, geometry),
+    }
     way = next((way for way, needed in detours.items() if needed), None)
     if way is None or not (Detour.taken and (for_weight or for_bias)):
         return native(keys, grad, x, weight, *arguments)
@@ -148,9 +190,10 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
 
 @cache
 def install() -> None:
-    """Have the weight gradients of 3D convolutions computed right on CPUs, in this process and its children.
+    """Have the weight gradients of convolutions computed right on CPUs, in this process and its children.
 
-    At the shapes of `goes_astray` they come from `by_frames`, in networks and elsewhere, compiled or not.
+    At the shapes of `goes_astray`, `is_crowded` and `overruns` they are computed another way, in networks and elsewhere,
+    compiled or not.
     """
     LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
 

@@ -16,7 +16,7 @@ from models.backbones.output import Output
 from models.distill import OutputShapes
 from models.distill.review import Review
 from models.layers import conv_gradients
-from models.layers.conv_gradients import Geometry, by_frames, goes_astray, left_to_torch, weight_error
+from models.layers.conv_gradients import Geometry, by_frames, goes_astray, left_to_torch, of_padded, weight_error
 
 CPU, BF16 = torch.device("cpu"), torch.bfloat16
 LAYOUTS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last_3d}
@@ -26,7 +26,9 @@ IN_TIME = [name for name in MODELS if any(isinstance(module, nn.Conv3d) for modu
 
 def is_wrong(x, weight, stride, padding) -> bool:
     """Where AVX512's bfloat16 is wrong, of convolutions with padding of half the kernel."""
-    return x.dtype == BF16 and stride[0] == 1 and padding[0] > 0 and 2 <= x.shape[2] < weight.shape[2]
+    in_time = x.dim() == 5 and stride[0] == 1 and padding[0] > 0 and 2 <= x.shape[2] < weight.shape[2]
+    steps = zip(x.shape[-2:], stride[-2:], padding[-2:], strict=True)
+    return x.dtype == BF16 and (in_time or any(pad > 0 and side < step for side, step, pad in steps))
 
 
 @pytest.fixture
@@ -88,6 +90,49 @@ def test_by_frames_is_the_weight_gradient_for_any_stride_padding_and_dilation(ke
         grad = torch.randn_like(out)
         (wanted,) = torch.autograd.grad(out, learns, grad)
         made = by_frames(torch.ops.aten.convolution_backward, grad, x, weight, geometry)
+        assert torch.allclose(made, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("convolve", [F.conv2d, F.conv3d])
+@pytest.mark.parametrize(
+    "layout", [torch.contiguous_format, torch.preserve_format], ids=["contiguous", "channels last"]
+)
+@pytest.mark.parametrize(
+    ("kernel", "stride", "side"), [(3, 2, 1), (3, 3, 2), (5, 1, 1), (5, 2, 1), (7, 2, 2), (7, 3, 2)]
+)
+def test_pictures_of_a_few_pixels_have_right_gradients(faulty, convolve, kernel, stride, side, last):
+    torch.manual_seed(1)
+    frames, in_time = ((4,), (1,)) if convolve is F.conv3d else ((), ())
+    formats = torch.contiguous_format, torch.channels_last_3d if frames else torch.channels_last
+    layout = formats[last]
+    for height, width in ((side, side), (side, 6), (6, side)):
+        x = torch.randn(2, 8, *frames, height, width).contiguous(memory_format=layout)
+        weight = torch.randn(8, 4, *in_time, kernel, kernel)
+        made, wanted = [], []
+        for kind, gradients_of in ((BF16, made), (torch.float64, wanted)):
+            learns = weight.to(BF16).to(kind).contiguous(memory_format=layout).requires_grad_()
+            half = kernel // 2
+            padding, steps = (*(0,) * len(frames), half, half), (*in_time, stride, stride)
+            out = convolve(x.to(BF16).to(kind), learns, None, steps, padding, 1, 2)
+            gradients_of += torch.autograd.grad(out.square().sum(), learns)
+        assert apart(made[0], wanted[0]) < 0.02, (height, width)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("sizes", [(1, 3), (2, 1, 3), (4, 5, 2)], ids=str)
+def test_of_padded_is_the_weight_gradient_for_any_stride_padding_and_dilation(sizes, transposed):
+    torch.manual_seed(1)
+    dims, padding = len(sizes), 1 if transposed else 2
+    convolutions = [(F.conv2d, F.conv_transpose2d), (F.conv3d, F.conv_transpose3d)]
+    convolve = convolutions[dims == 3][transposed]
+    for stride, dilation in ((s, d) for s in (1, 2, 3) for d in (1, 2)):
+        x, weight = torch.randn(2, 6, *sizes).double(), torch.randn(6, 3, *(3,) * dims).double().requires_grad_()
+        geometry = Geometry(None, *((n,) * dims for n in (stride, padding, dilation)), transposed, (0,) * dims, 2)
+        more = {"stride": geometry.stride, "padding": geometry.padding, "dilation": geometry.dilation, "groups": 2}
+        out = convolve[dims, transposed](x, weight, **more)
+        grad = torch.randn_like(out)
+        (wanted,) = torch.autograd.grad(out, weight, grad)
+        made = of_padded(torch.ops.aten.convolution_backward, grad, x, weight, geometry)
         assert torch.allclose(made, wanted, atol=1e-12)
 
 
@@ -237,7 +282,7 @@ def test_the_benchmark_counts_what_is_wrong_by_torch_and_here(faulty, tmp_path, 
         "--rounds",
         "1",
         "--size",
-        "16",
+        "32",
         "--out",
         str(out),
     ]
