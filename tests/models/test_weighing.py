@@ -13,6 +13,7 @@ from models.distill import labels_of, parse_schedules, parse_shares, schedule_of
 from models.distill.distiller import Distiller
 from models.distill.schedule import parse_schedule
 from opts import DISTILL, parse_opts
+from workflows.training import loss_report
 from workflows.training.loss_report import balance_losses
 
 CPU = torch.device("cpu")
@@ -165,6 +166,13 @@ def test_balance_gives_each_loss_its_share_and_a_checkpoint_restores_it(loader, 
     assert balance_losses(resumed, Loader(), CPU, "off", ["ce=2", "mse=1", "kd=0.5"], stored) == stored
     assert [loss.factor for loss in resumed.losses] == [loss.factor for loss in task.losses]
     assert balance_losses(resumed, Loader(), CPU, "off", [], stored) == {}
+
+
+def test_all_processes_balance_by_the_gradients_of_the_first(loader, monkeypatch):
+    task = make_task({"name": "mse"})
+    monkeypatch.setattr(loss_report, "take_from_main", lambda found: found.copy_(torch.tensor([3.0, 12.0])))
+    stored = balance_losses(task, loader, CPU, "off", ["ce=1", "mse=2"], {})
+    assert stored == {"balance": {"ce": 1.0, "mse": 0.5}}
 
 
 def test_a_loss_without_a_gradient_cannot_be_balanced(loader):

@@ -159,9 +159,12 @@ def test_a_rank_without_validation_batches_waits_for_none_though_gpus_take_nothi
 
 
 @pytest.mark.slow
-def test_students_are_distilled_by_several_ranks(case, tmp_path):
-    folder = trained(case, tmp_path / "run", 3, "STS_train")
+def test_students_are_distilled_by_several_ranks_with_balanced_losses(case, tmp_path):
+    folder = trained(case, tmp_path / "run", 3, "STS_train", "--balance", "ce=1", "mse=1", "dkd=0.5")
     assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3
+    factors = checkpoint.load(one(folder, "*3.pth"))["balance"]
+    assert factors["ce"] == 1
+    assert factors["mse"] != 1
 
 
 @pytest.mark.slow
