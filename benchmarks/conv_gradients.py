@@ -7,7 +7,7 @@ those whose gradients are computed another way here are timed: so, left to torch
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -20,7 +20,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish
 from engine.command import cli
 from models import MODELS, create_model
-from models.layers.conv_gradients import goes_astray, left_to_torch, weight_error
+from models.layers.conv_gradients import goes_astray, left_to_torch
+from models.layers.gradient_errors import errors_by_torch, weight_error
 from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
 
@@ -78,13 +79,17 @@ def layers_of(name: str, clips: Sequence[int]) -> Counter[Layer]:
     return seen
 
 
-def errors(layer: Layer, dtype: torch.dtype) -> tuple[float, float]:
-    """Compute relative errors of the weight gradient: as torch computes it, and as this project does."""
-    torch.manual_seed(1)
-    convolution, x = layer.build()
-    with left_to_torch():
-        before = weight_error(convolution, x, dtype)
-    return before, weight_error(convolution, x, dtype)
+def errors(layers: Iterable[Layer], dtype: torch.dtype) -> dict[Layer, tuple[float, float]]:
+    """Compute relative errors of weight gradients: as torch computes them, and as this project does."""
+    layers = list(dict.fromkeys(layers))
+
+    def trials() -> Iterator[tuple[nn.Conv3d, Tensor, torch.dtype]]:
+        for layer in layers:
+            torch.manual_seed(1)
+            yield *layer.build(), dtype
+
+    here = (weight_error(*trial) for trial in trials())
+    return dict(zip(layers, zip(errors_by_torch(trials()), here, strict=True), strict=True))
 
 
 def ways(layer: Layer, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
@@ -115,16 +120,22 @@ def ways(layer: Layer, dtype: torch.dtype) -> dict[str, Callable[[], Any]]:
 
 def scan(opt: Namespace) -> list[dict[str, Any]]:
     """Compute the errors of each convolution for each network and number of frames."""
-    rows: list[dict[str, Any]] = []
-    known: dict[Layer, tuple[float, float]] = {}
-    for name in opt.networks:
-        for frames in opt.frames:
-            layers = layers_of(name, (opt.batch, 3, frames, opt.size, opt.size))
-            for layer in layers:
-                known[layer] = known.get(layer) or errors(layer, DTYPES[opt.amp])
-            details = [{"layer": str(layer), "count": count, "errors": known[layer]} for layer, count in layers.items()]
-            rows.append({"network": name, "frames": frames, "layers": details})
-    return rows
+    seen = {
+        (name, frames): layers_of(name, (opt.batch, 3, frames, opt.size, opt.size))
+        for name in opt.networks
+        for frames in opt.frames
+    }
+    found = errors((layer for layers in seen.values() for layer in layers), DTYPES[opt.amp])
+    return [
+        {
+            "network": name,
+            "frames": frames,
+            "layers": [
+                {"layer": str(layer), "count": count, "errors": found[layer]} for layer, count in layers.items()
+            ],
+        }
+        for (name, frames), layers in seen.items()
+    ]
 
 
 def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:

@@ -60,18 +60,53 @@ def processes(function: Callable[[Job, Worker], Result], counters: Counters) -> 
 
 
 def submit(pool: ProcessPoolExecutor, function: Callable[[Job, Worker], Result], job: Job) -> Future[Result]:
-    """Submit a job to a pool, which starts its processes then.
+    """Submit a job to a pool, which starts its processes then."""
+    with hidden_program():
+        return pool.submit(run, function, job)
 
-    A process that starts runs the file of the program again, and so would do all that a program without
-    `if __name__ == "__main__"` does, or fail where there is no such file, as for a program from standard input. No job
-    needs anything of it.
+
+@contextmanager
+def hidden_program() -> Iterator[None]:
+    """Keep processes that start from running the file of the program again.
+
+    They would do all that a program without `if __name__ == "__main__"` does, or fail where there is no such file, as
+    for a program from standard input. No job needs anything of it.
     """
     program = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:
-        return pool.submit(run, function, job)
+        yield
     finally:
         sys.modules["__main__"] = program
+
+
+class Apart:
+    """Calls in a process of its own, which may die of them.
+
+    Attributes:
+        module: Whose functions are called.
+    """
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.pool: ProcessPoolExecutor | None = None
+
+    def __call__(self, function: Callable[..., Result], *arguments: object) -> Result | None:
+        """Return what a function returns, or None if the process died."""
+        self.pool = self.pool or ProcessPoolExecutor(1, worker_context(self.module))
+        try:
+            with hidden_program():
+                future = self.pool.submit(function, *arguments)
+            return future.result()
+        except BrokenProcessPool:
+            self.close()
+            return None
+
+    def close(self) -> None:
+        """End the process."""
+        if self.pool:
+            self.pool.shutdown()
+        self.pool = None
 
 
 def worker_context(module: str) -> multiprocessing.context.BaseContext:

@@ -4,14 +4,13 @@ oneDNN (3.13 of torch 2.15) walks through the frames of a clip with one pointer 
 Where a padded kernel is longer than the clip these go astray: it reads memory beyond the clip and adds to the wrong
 frames of the kernel, or beyond them. Outputs and gradients of inputs are right.
 
-With AVX512 and bfloat16 it does the same along height and width, of clips and of images, where a kernel steps over pixels
-or spans five and the picture is a few pixels wide; some of these end the process.
+With AVX512 and bfloat16 it does the same along height and width, of clips and of images, where a kernel steps over
+pixels or spans five and the picture is a few pixels wide; some of these end the process.
 
 With AVX2 it also writes beyond its memory for strided 1x1 convolutions of images with fewer than eight input channels,
 which networks of a sixteenth of the width have; the process ends by it, soon or late.
 """
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, partial
@@ -19,11 +18,10 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 OPERATOR = "convolution_backward"
 VECTOR = 8  # channels that AVX2 reads at once
-STALE = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
 
 Gradients = tuple[Tensor | None, Tensor | None, Tensor | None]
 
@@ -69,8 +67,8 @@ def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) ->
 def is_crowded(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """Return whether oneDNN may compute a weight gradient wrong for want of height or width, in 16 bits.
 
-    By bfloat16 with AVX512 are wrong: 3x3 with stride 2 along a side of one pixel, with stride 3 of one or two; of clips
-    also 5x5 with stride 1 and one pixel, 7x7 with stride 2 and two. The bound holds them all.
+    By bfloat16 with AVX512 are wrong: 3x3 with stride 2 along a side of one pixel, with stride 3 of one or two; of
+    clips also 5x5 with stride 1 and one pixel, 7x7 with stride 2 and two. The bound holds them all.
     """
     if x.dim() < 4 or x.dtype not in (torch.bfloat16, torch.float16):
         return False
@@ -192,8 +190,8 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
 def install() -> None:
     """Have the weight gradients of convolutions computed right on CPUs, in this process and its children.
 
-    At the shapes of `goes_astray`, `is_crowded` and `overruns` they are computed another way, in networks and elsewhere,
-    compiled or not.
+    At the shapes of `goes_astray`, `is_crowded` and `overruns` they are computed another way, in networks and
+    elsewhere, compiled or not.
     """
     LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
 
@@ -206,29 +204,3 @@ def left_to_torch() -> Iterator[None]:
         yield
     finally:
         Detour.taken = True
-
-
-def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
-    """Return the distance of a convolution's weight gradient from that of the same rounded numbers in float64.
-
-    Memory that was given back before holds NaN, so that what is read beyond the clip shows.
-
-    Args:
-        convolution: Its weights and their memory format are used, and stay.
-        x: Input, shape (N, C, T, H, W); its memory format is used.
-        dtype: What gradients are computed in.
-
-    Returns:
-        Norm of the difference over that of the gradient; infinite if the gradient is not finite.
-    """
-    gradients: list[Tensor] = []
-    for kind in (torch.float64, dtype):
-        weight = convolution.weight.detach().to(dtype).to(kind).requires_grad_()
-        stale = [torch.full((size,), math.nan) for size in STALE]
-        del stale
-        padding, dilation, groups = convolution.padding, convolution.dilation, convolution.groups
-        out = F.conv3d(x.to(dtype).to(kind), weight, None, convolution.stride, padding, dilation, groups)
-        grad = torch.randn(out.shape, generator=torch.Generator().manual_seed(0))
-        gradients += [value.double() for value in torch.autograd.grad(out, weight, grad.to(dtype).to(kind))]
-    truth, computed = gradients
-    return float((computed - truth).norm() / truth.norm()) if computed.isfinite().all() else math.inf

@@ -92,7 +92,9 @@ def test_without_the_native_loader_it_says_how_to_get_it(quick, monkeypatch, cap
     ("error", "wrong"), [(1.0, ["3x3x3 of 2 frames in bf16", "7x7x7 of 4 frames in bf16"]), (0.001, [])]
 )
 def test_it_says_whether_weight_gradients_of_this_torch_are_right(monkeypatch, error, wrong):
-    monkeypatch.setattr(doctor_workflow, "weight_error", lambda _, x, dtype: error * (dtype == torch.bfloat16))
+    monkeypatch.setattr(
+        doctor_workflow, "errors_by_torch", lambda trials: (error * (dtype == torch.bfloat16) for *_, dtype in trials)
+    )
     assert doctor_workflow.wrong_gradients() == wrong
     text = "torch computes weight gradients wrong (3x3x3 of 2 frames in bf16, 7x7x7 of 4 frames in bf16): they are "
     said = (

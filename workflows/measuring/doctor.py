@@ -23,7 +23,7 @@ from flow.pairs import FlowSolver
 from flow.tvl1 import native
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
-from models.layers.conv_gradients import left_to_torch, weight_error
+from models.layers.gradient_errors import errors_by_torch
 from sts_common import cores
 from sts_common.processors import single_threaded_libraries
 
@@ -38,7 +38,8 @@ GPU_BATCH = 32
 LOADER = "images by native"
 LOADER_CURE = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
 LAYERS = {"3x3x3": (3, 2), "7x7x7": (7, 4)}  # frames of a kernel and of a clip, with which oneDNN may be wrong
-FORMATS = {"bf16": (torch.bfloat16, 0.02), "float32": (torch.float32, 1e-4)}  # and the most that rounding makes
+FORMATS = {"bf16": torch.bfloat16, "float32": torch.float32}
+LIMITS = {torch.bfloat16: 0.02, torch.float32: 1e-4}  # errors that rounding does not reach
 
 Row = dict[str, Any]
 
@@ -81,15 +82,19 @@ def missing() -> dict[str, str]:
 
 def wrong_gradients() -> list[str]:
     """Return the convolutions whose weight gradients this torch computes wrong on this CPU, of a few candidates."""
-    wrong = []
-    for amp, (dtype, limit) in FORMATS.items():
-        for kernel, (span, frames) in LAYERS.items():
-            torch.manual_seed(0)
-            convolution = torch.nn.Conv3d(16, 16, span, padding=span // 2, bias=False)
-            with left_to_torch():
-                if weight_error(convolution, torch.randn(2, 16, frames, 4, 4), dtype) > limit:
-                    wrong.append(f"{kernel} of {frames} frames in {amp}")
-    return wrong
+    torch.manual_seed(0)
+    candidates = {
+        f"{kernel} of {frames} frames in {amp}": (
+            torch.nn.Conv3d(16, 16, span, padding=span // 2, bias=False),
+            torch.randn(2, 16, frames, 4, 4),
+            dtype,
+        )
+        for amp, dtype in FORMATS.items()
+        for kernel, (span, frames) in LAYERS.items()
+    }
+    errors = errors_by_torch(candidates.values())
+    limits = [LIMITS[dtype] for *_, dtype in candidates.values()]
+    return [name for name, error, limit in zip(candidates, errors, limits, strict=True) if error > limit]
 
 
 def about_gradients(wrong: Sequence[str]) -> str:
