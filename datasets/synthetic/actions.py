@@ -7,12 +7,13 @@ actions that are each other's reversal in time one alone is described here, see 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Path = NDArray[np.complex128]
-Times = NDArray[np.float64]
+Times = NDArray[np.floating[Any]]
 
 STANDING, ANKLE = 0.53, 0.03  # heights of the hips and of the ankles of who stands
 TORSO, THIGH, SHIN, UPPER_ARM, FOREARM = 0.3, 0.26, 0.26, 0.17, 0.17
@@ -54,8 +55,8 @@ def shoulders(hip: Path, lean: Times) -> Path:
     return hip - 1j * TORSO * np.exp(1j * lean)
 
 
-def mix(first: complex | float, last: complex | float, share: Times) -> NDArray:
-    """Interpolate."""
+def between(first: Path, last: Path, share: Times) -> Path:
+    """Return points that go from the first to the last."""
     return first + (last - first) * share
 
 
@@ -87,8 +88,8 @@ def phase(frames: int, rng: np.random.Generator, period: tuple[float, float]) ->
 def pick_up(frames: int, rng: np.random.Generator) -> Motion:
     """Rise from the knees with the item."""
     share = progress(frames, rng)
-    hip, lean = mix(up(-0.12, 0.26), up(0, STANDING), share), mix(1.1, 0.0, share)
-    item = mix(up(0.28, ITEM), up(0.24, 0.66), share)
+    hip, lean = between(up(-0.12, 0.26), up(0, STANDING), share), 1.1 * (1 - share)
+    item = between(up(0.28, ITEM), up(0.24, 0.66), share)
     still = standing(frames)
     return Motion(hip, lean, (item, item - 0.03), still.feet, item=item)
 
@@ -96,17 +97,17 @@ def pick_up(frames: int, rng: np.random.Generator) -> Motion:
 def stand_up(frames: int, rng: np.random.Generator) -> Motion:
     """Rise from a seat on the box, leaning to the front on the way."""
     share = progress(frames, rng)
-    hip = mix(up(-0.22, BOX[1] + LID + 0.055), up(0, STANDING), share)
-    lean = mix(0.1, 0.0, share) + 0.7 * np.sin(np.pi * share)
-    hands = mix(up(0.22, -0.2), up(0.05, -0.32), share) + shoulders(hip, lean)
+    hip = between(up(-0.22, BOX[1] + LID + 0.055), up(0, STANDING), share)
+    lean = 0.1 * (1 - share) + 0.7 * np.sin(np.pi * share)
+    hands = between(up(0.22, -0.2), up(0.05, -0.32), share) + shoulders(hip, lean)
     return Motion(hip, lean, (hands, hands - 0.03), standing(frames).feet, box=up(-0.27, 0, frames))
 
 
 def lift_lid(frames: int, rng: np.random.Generator) -> Motion:
     """Lift the lid of the box by its near edge."""
     share = progress(frames, rng)
-    box, angle = up(0.37, 0, frames), mix(0.05, 1.75, share)
-    hip, lean = mix(up(-0.02, 0.42), up(0.06, 0.52), share), mix(0.9, 0.45, share)
+    box, angle = up(0.37, 0, frames), 0.05 + 1.7 * share
+    hip, lean = between(up(-0.02, 0.42), up(0.06, 0.52), share), 0.9 - 0.45 * share
     edge = box + up(BOX[0] / 2, BOX[1]) - 0.9 * BOX[0] * np.exp(1j * angle)
     hands = (edge, hanging(hip, lean)[1])
     return Motion(hip, lean, hands, standing(frames).feet, box=box, lid=angle)

@@ -100,9 +100,7 @@ def draw_light(rng: np.random.Generator, frames: int, conditions: Conditions) ->
     return Light(gain, conditions.slope * rng.uniform() * side)
 
 
-def draw_passers(
-    rng: np.random.Generator, frames: int, conditions: Conditions
-) -> tuple[list[Layer], list[Layer]]:
+def draw_passers(rng: np.random.Generator, frames: int, conditions: Conditions) -> tuple[list[Layer], list[Layer]]:
     """Draw things that pass by: those behind the figure, and those before it."""
     sides: tuple[list[Layer], list[Layer]] = [], []
     t = np.arange(frames) - (frames - 1) / 2

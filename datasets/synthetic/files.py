@@ -14,7 +14,6 @@ SPLITS = (1, 2, 3)
 CLIPS_PER_SOURCE = 2
 FPS = 25
 UNUSED, TRAIN, TEST = 0, 1, 2
-LAMBDA = 118  # FFmpeg's unit of `global_quality`, FF_QP2LAMBDA
 
 Tags = Mapping[int, tuple[int, ...]]  # source -> UNUSED, TRAIN or TEST in each of the splits
 
@@ -82,8 +81,8 @@ def write_mpeg4(path: Path, pixels: NDArray[np.uint8], quantiser: int) -> None:
             stream.pix_fmt = "yuv420p"
             context = stream.codec_context
             context.thread_count = 1
-            context.flags |= av.codec.context.Flags.qscale | av.codec.context.Flags.bitexact
-            context.global_quality = quantiser * LAMBDA
+            context.flags |= av.codec.context.Flags.bitexact
+            context.qmin = context.qmax = quantiser
             for frame in pixels:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="bgr24")))
             container.mux(stream.encode())

@@ -1,7 +1,7 @@
 """Textured layers that move rigidly, drawn back to front, and the exact flow of what is drawn.
 
-A point is complex, x + iy in pixels with y downwards. A layer maps its own coordinates u to the picture by a u + b, with
-complex a (size and turn) and b (place) for each frame: so the motion of each of its points is known.
+A point is complex, x + iy in pixels with y downwards. A layer maps its own coordinates u to the picture by a u + b,
+with complex a (size and turn) and b (place) for each frame: so the motion of each of its points is known.
 """
 
 from collections.abc import Callable, Sequence
@@ -89,6 +89,10 @@ class ExactFlow(NamedTuple):
 
     flow: Array
     hidden: NDArray[np.bool_]
+
+    def mirrored(self) -> "ExactFlow":
+        """Return the flow of frames whose left is right."""
+        return ExactFlow(self.flow[:, :, ::-1] * np.array((-1, 1), np.float32), self.hidden[:, :, ::-1])
 
 
 def grid(size: int) -> Points:

@@ -1,6 +1,6 @@
 """The levels of made-up videos, from their classes to a film."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count, islice
 from types import MappingProxyType
@@ -15,14 +15,14 @@ from .files import SPLITS, TEST, TRAIN, UNUSED, Tags, shared_splits
 from .layers import ExactFlow
 from .scenes import Video, build_scene, render_scene
 
-PASS_DRAWS = 7919  # keeps the draws of themes apart from those of looks
+OTHER_DRAWS = 7919  # keeps draws of themes and of compression apart from those of looks
 
 
 class Film(NamedTuple):
     """Frames (T, H, W, 3), BGR, as a camera saw them, their exact flow, and how coarsely they are to be compressed."""
 
     pixels: NDArray[np.uint8]
-    exact: ExactFlow
+    exact: ExactFlow | None
     quantiser: int | None
 
 
@@ -42,18 +42,18 @@ class Level:
     frames: int
     conditions: Conditions | None = None
 
-    def film(self, video: Video, *, size: int, frames: int, seed: int) -> Film:
-        """Film a video; the same pixels for the same arguments, whatever was drawn before."""
+    def film(self, video: Video, *, size: int, frames: int, seed: int, exact: bool = False) -> Film:
+        """Film a video, with its flow if it is to be `exact`.
+
+        The same pixels for the same arguments, whatever was drawn before.
+        """
         if self.conditions is None:
-            name, source, clip, _ = video
-            pixels, _ = moving_objects.render(name, source, clip, size=size, frames=frames, seed=seed)
-            exact = moving_objects.exact_flow(name, source, clip, size=size, frames=frames, seed=seed)
-            return Film(pixels, exact, None)
+            return film_object(video, size, frames, seed, exact)
         scene = build_scene(video, self.conditions, size, frames, seed)
-        drawn, exact = render_scene(scene, size, frames)
-        rng = np.random.default_rng([seed, video.source, video.clip + 1, PASS_DRAWS])
+        drawn, flow = render_scene(scene, size, frames, exact)
+        rng = np.random.default_rng([seed, video.source, video.clip + 1, OTHER_DRAWS])
         least, most = self.conditions.quantiser
-        return Film(scene.light.shine(drawn), exact, int(rng.integers(least, most + 1)))
+        return Film(scene.light.shine(drawn), flow, int(rng.integers(least, most + 1)))
 
     def tags(self, label: int, train_sources: int, test_sources: int) -> Tags:
         """Return the sources of a class, and for what they are in each of the splits; no two classes share one."""
@@ -73,19 +73,27 @@ class Level:
 
         With probability `bias` a source for training has those of its class; all others have any.
         """
-        rng = np.random.default_rng([seed, source, PASS_DRAWS])
+        rng = np.random.default_rng([seed, source, OTHER_DRAWS])
         follows, other = rng.uniform() < bias, int(rng.integers(len(self.classes)))
         trains = (source // len(self.classes)) % 2 == 0
         return (label if follows and trains else other) / len(self.classes)
 
 
-def pool(tag: int, split: int) -> "islice[int] | filter[int]":
+def film_object(video: Video, size: int, frames: int, seed: int, exact: bool) -> Film:
+    """Film a moving object, which has no theme."""
+    named = video[:3]
+    pixels, _ = moving_objects.render(*named, size=size, frames=frames, seed=seed)
+    flow = moving_objects.exact_flow(*named, size=size, frames=frames, seed=seed) if exact else None
+    return Film(pixels, flow, None)
+
+
+def pool(tag: int, split: int) -> Iterator[int]:
     """Return the numbers of sources for training or the test of a split, without end.
 
     A third of each pool is a split's own: its test videos are in no other test, and of its training videos half are in
     another split's training. More videos leave those in place that fewer have.
     """
-    return filter(lambda j: (j % len(SPLITS) == split - 1) == (tag == TEST), count())
+    return (j for j in count() if (j % len(SPLITS) == split - 1) == (tag == TEST))
 
 
 STANDARD = Conditions(

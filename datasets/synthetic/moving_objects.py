@@ -4,7 +4,7 @@ A class is an object (seen in one frame) times a motion (seen only over time): `
 No class is the mirror image of another, so a horizontal flip keeps the label.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,9 +81,9 @@ class MovingObject(NamedTuple):
     surface: Array
     radius: float
     angle: float
-    centre: Array
+    centre: NDArray[np.floating[Any]]
     scale: Array
-    pan: Array
+    pan: NDArray[np.float64]
 
     def place(self, t: int, x: Array, y: Array) -> tuple[Array, Array]:
         """Return which points of the object are at these points of a frame."""

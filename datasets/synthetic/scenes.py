@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .actions import ACTIONS, BOX, ITEM, LID, REVERSED, Motion, up
+from .actions import ACTIONS, BOX, ITEM, LID, REVERSED, Motion, Path, Times, up
 from .conditions import Camera, Conditions, Light, draw_camera, draw_light, draw_passers
 from .figures import GRAIN, Looks, figure
 from .layers import Array, ExactFlow, Layer, draw, exact_flow
@@ -63,26 +63,23 @@ def build_scene(video: Video, conditions: Conditions, size: int, frames: int, se
     return Scene(layers, light, mirrored)
 
 
-def render_scene(scene: Scene, size: int, frames: int) -> tuple[Array, ExactFlow]:
-    """Draw the frames (T, size, size, 3), BGR, before light and compression, and the flow from each to the next."""
+def render_scene(scene: Scene, size: int, frames: int, exact: bool = True) -> tuple[Array, ExactFlow | None]:
+    """Draw the frames (T, size, size, 3), BGR, before light and compression, and if `exact` the flow of each."""
     pixels, owner = draw(scene.layers, size, frames)
-    flow, hidden = exact_flow(scene.layers, owner)
+    flow = exact_flow(scene.layers, owner) if exact else None
     if scene.mirrored:
-        pixels, hidden = pixels[:, :, ::-1], hidden[:, :, ::-1]
-        flow = flow[:, :, ::-1] * np.array((-1, 1), np.float32)
-    return np.ascontiguousarray(pixels), ExactFlow(flow, hidden)
+        pixels, flow = np.ascontiguousarray(pixels[:, :, ::-1]), flow and flow.mirrored()
+    return pixels, flow
 
 
-def draw_backdrop(
-    rng: np.random.Generator, camera: Camera, size: int, theme: float, drift: float
-) -> list[Layer]:
+def draw_backdrop(rng: np.random.Generator, camera: Camera, size: int, theme: float, drift: float) -> list[Layer]:
     """Draw a far wall that drifts, posts before it, and the floor, all seen by the camera."""
     frames = len(camera.pan)
-    ones, t = np.ones(frames, np.complex128), np.arange(frames) - (frames - 1) / 2
+    ones, t = np.ones(frames, np.complex128), np.arange(frames, dtype=np.complex128) - (frames - 1) / 2
     angle, grey = 2 * np.pi * theme + rng.normal(0, 0.1), rng.uniform(95, 140)
     wall = hue(angle, CHROMA, grey) + TEXTURE_SD * texture(rng, 3 * SIDE, rng.uniform(3, 6))
     floor = hue(angle, CHROMA, grey + rng.choice((-30, 30))) + TEXTURE_SD * texture(rng, 3 * SIDE, rng.uniform(3, 6))
-    far = drift * (rng.uniform(-1, 1) + 0.3j * rng.uniform(-1, 1)) * t
+    far = np.asarray(drift * (rng.uniform(-1, 1) + 0.3j * rng.uniform(-1, 1)) * t, np.complex128)
     horizon = 1j * rng.uniform(11, 17)
     layers = [camera.see(Layer(everywhere, None, as_surface(wall), 1.0, ones, far), size, 0.4)]
     for _ in range(rng.integers(1, 4)):
@@ -113,12 +110,12 @@ def draw_actors(rng: np.random.Generator, motion: Motion, theme: float) -> list[
     return [layer.moved(height, floor) for layer in (*box, *behind, item, *near_arm)]
 
 
-def draw_box(rng: np.random.Generator, floor: np.ndarray, lid: np.ndarray | None) -> list[Layer]:
+def draw_box(rng: np.random.Generator, floor: Path, lid: Times | None) -> list[Layer]:
     """Draw a box with a lid, hinged at its far side; `floor` is the middle of its floor, heights of a figure."""
     width, height = BOX
     corner = rng.choice((0.0, 0.06, 0.11))
     surfaces = draw_surface(rng, 30, rng.uniform(60, 190)), draw_surface(rng, 30, rng.uniform(60, 190))
-    turn = np.exp(1j * (np.zeros(len(floor)) if lid is None else lid))
+    turn = np.exp(1j * (np.zeros(len(floor)) if lid is None else lid)).astype(np.complex128)
     hinge = floor + up(width / 2, height)
     middle = hinge + turn * up(-width / 2, LID / 2)
     upright = np.ones(len(floor), np.complex128)
@@ -128,10 +125,10 @@ def draw_box(rng: np.random.Generator, floor: np.ndarray, lid: np.ndarray | None
     ]
 
 
-def draw_item(rng: np.random.Generator, path: np.ndarray) -> Layer:
+def draw_item(rng: np.random.Generator, path: Path) -> Layer:
     """Draw what a hand can hold, a ball or a brick; its middle takes the path, heights of a figure."""
     outline = disc if rng.integers(2) else block(1.8, 1.6, 0.2)
-    turn = ITEM * np.exp(1j * np.full(len(path), rng.uniform(-0.3, 0.3)))
+    turn = np.full(len(path), ITEM * np.exp(1j * rng.uniform(-0.3, 0.3)), np.complex128)
     return Layer(outline, (0, 1.3), draw_surface(rng, 40, rng.uniform(60, 200)), GRAIN * ITEM, turn, path)
 
 

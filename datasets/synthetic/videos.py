@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from sts_common import counted
+
 from .files import CLIPS_PER_SOURCE, video_name, write_avi, write_mpeg4, write_tags
 from .layers import ExactFlow
 from .levels import LEVELS, Film, Level
@@ -44,29 +46,34 @@ def write_videos(  # noqa: PLR0913  an interface of keywords
         take_flow: Is given each video's path below `video_dir`, without its ending, and its exact flow.
 
     Raises:
-        ValueError: If an argument is out of its range.
+        ValueError: If an argument is out of its range, or `video_dir` holds videos of another data set.
         OSError: If a video cannot be written.
     """
-    if level not in LEVELS:
-        raise ValueError(f"level {level!r} does not exist; choose from {', '.join(LEVELS)}")
-    kind = LEVELS[level]
+    kind = check_level(level, bias)
     size, frames = kind.size if size is None else size, kind.frames if frames is None else frames
     check_numbers({"train_per_class": train_per_class, "test_per_class": test_per_class}, size, frames, seed)
-    check_bias(bias, level, kind)
-    written = 0
-    for label, class_name in enumerate(kind.classes):
-        tags = kind.tags(label, train_per_class // CLIPS_PER_SOURCE, test_per_class // CLIPS_PER_SOURCE)
-        for source in tags:
-            theme = kind.theme(label, source, bias=bias, seed=seed)
-            for n in range(CLIPS_PER_SOURCE):
-                film = kind.film(Video(class_name, source, n, theme), size=size, frames=frames, seed=seed)
-                path = Path(class_name, video_name(class_name, source, n))
-                write_film(video_dir / path, film)
-                if take_flow:
-                    take_flow(path.with_suffix("").as_posix(), film.exact)
-                written += 1
-        write_tags(label_dir, class_name, tags)
-    return written
+    numbers = train_per_class // CLIPS_PER_SOURCE, test_per_class // CLIPS_PER_SOURCE
+    tags = [kind.tags(label, *numbers) for label in range(len(kind.classes))]
+    videos = [
+        Video(class_name, source, n, kind.theme(label, source, bias=bias, seed=seed))
+        for label, class_name in enumerate(kind.classes)
+        for source in tags[label]
+        for n in range(CLIPS_PER_SOURCE)
+    ]
+    check_folder(video_dir, {path_of(video) for video in videos})
+    for video in videos:
+        film = kind.film(video, size=size, frames=frames, seed=seed, exact=take_flow is not None)
+        write_film(video_dir / path_of(video), film)
+        if take_flow and film.exact:
+            take_flow(path_of(video).with_suffix("").as_posix(), film.exact)
+    for class_name, class_tags in zip(kind.classes, tags, strict=True):
+        write_tags(label_dir, class_name, class_tags)
+    return len(videos)
+
+
+def path_of(video: Video) -> Path:
+    """Return where a video is, below the folder of all."""
+    return Path(video.class_name, video_name(video.class_name, video.source, video.clip))
 
 
 def write_film(path: Path, film: Film) -> None:
@@ -90,10 +97,23 @@ def check_numbers(counts: dict[str, int], size: int, frames: int, seed: int) -> 
         raise ValueError(f"seed is {seed}; must not be negative")
 
 
-def check_bias(bias: float, level: str, kind: Level) -> None:
-    """Raise ValueError for a bias that is none, or of a level without one."""
+def check_level(level: str, bias: float) -> Level:
+    """Return the level of this name; raise ValueError if there is none, or it has no such bias."""
+    if level not in LEVELS:
+        raise ValueError(f"level {level!r} does not exist; choose from {', '.join(LEVELS)}")
     if not 0 <= bias <= 1:
         raise ValueError(f"bias is {bias}; must be in [0, 1]")
-    if bias and kind.conditions is None:
-        others = ", ".join(name for name, other in LEVELS.items() if other.conditions)
-        raise ValueError(f"level {level} has no bias; choose from {others}, or bias 0")
+    if bias and LEVELS[level].conditions is None:
+        others = " or ".join(name for name, other in LEVELS.items() if other.conditions)
+        raise ValueError(f"level {level} has no bias, got {bias}; choose {others}, or bias 0")
+    return LEVELS[level]
+
+
+def check_folder(video_dir: Path, planned: set[Path]) -> None:
+    """Raise ValueError if a folder holds videos that are none of those planned: they would be extracted as well."""
+    others = {path.relative_to(video_dir) for path in video_dir.glob("*/*.avi")} - planned
+    if others:
+        raise ValueError(
+            f"{video_dir}: holds {counted(len(others), 'video')} of another data set, such as {min(others)}; "
+            "choose another folder"
+        )
