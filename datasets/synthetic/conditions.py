@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from .layers import Layer, Points, grid
 from .shapes import block, disc, star
-from .surfaces import Array, hue, texture
+from .surfaces import Array, cloth, hue
 
 OUTLINES = (disc, star, block(1.8, 0.8, 0.1))
 
@@ -17,6 +17,9 @@ class Conditions:
     """Largest strengths; lengths in pixels of a picture of 64 x 64.
 
     Attributes:
+        wall: Least and most brightness of the backdrop, grey levels.
+        clutter: Standard deviation of its texture, grey levels.
+        tones: Brightness of skin and clothes, one of these each, grey levels.
         pan: Speed of the camera, pixels per frame.
         shake: Its trembling, standard deviation, pixels.
         zoom: Growth per frame.
@@ -30,6 +33,9 @@ class Conditions:
         quantiser: Coarseness of MPEG-4's coefficients, least and most, in [1, 31].
     """
 
+    wall: tuple[float, float]
+    clutter: float
+    tones: tuple[float, ...]
     pan: float
     shake: float
     zoom: float
@@ -109,7 +115,7 @@ def draw_passers(rng: np.random.Generator, frames: int, conditions: Conditions) 
         place = rng.uniform(-26, 26) + 1j * rng.uniform(-28, 14)
         speed = rng.uniform(0.4, 1.4) * np.exp(1j * rng.uniform(0, 2 * np.pi))
         radius = rng.uniform(2.5, 4.5) if before else rng.uniform(4, 7)
-        surface = hue(rng.uniform(0, 2 * np.pi), 30, rng.uniform(60, 190)) + 22 * texture(rng, 48, 3)
+        surface = hue(rng.uniform(0, 2 * np.pi), 30, rng.uniform(60, 190)) + 22 * cloth(rng, 48, 3)
         turn = np.exp(1j * (rng.uniform(0, 2 * np.pi) + rng.uniform(-0.08, 0.08) * t))
         path = place + speed * t + 2j * smooth(rng, frames)
         outline = OUTLINES[rng.integers(len(OUTLINES))]

@@ -97,6 +97,9 @@ def pool(tag: int, split: int) -> Iterator[int]:
 
 
 STANDARD = Conditions(
+    wall=(55, 95),
+    clutter=11.0,
+    tones=(150.0, 190.0),
     pan=0.35,
     shake=0.15,
     zoom=0.004,
@@ -110,6 +113,9 @@ STANDARD = Conditions(
     quantiser=(2, 5),
 )
 HARD = Conditions(
+    wall=(90, 140),
+    clutter=20.0,
+    tones=(65.0, 180.0),
     pan=0.8,
     shake=0.4,
     zoom=0.01,

@@ -15,11 +15,11 @@ from .conditions import Camera, Conditions, Light, draw_camera, draw_light, draw
 from .figures import GRAIN, Looks, figure
 from .layers import Array, ExactFlow, Layer, draw, exact_flow
 from .shapes import below, block, disc, everywhere
-from .surfaces import hue, texture
+from .surfaces import cloth, hue
 
 SIDE = 64  # everything is designed in pixels of a picture of this side
-CHROMA = 45.0  # of what a theme colours, grey levels
-TEXTURE_SD = 24.0  # within one surface, grey levels: TV-L1 follows nothing on a flat surface
+CHROMA = 35.0  # of what a theme colours, grey levels
+TEXTURE_SD = 18.0  # on figure and things, grey levels: TV-L1 follows nothing on a flat surface
 
 
 class Video(NamedTuple):
@@ -53,9 +53,9 @@ def build_scene(video: Video, conditions: Conditions, size: int, frames: int, se
     acting, filming, lighting, passing = np.random.default_rng([seed, video.source, video.clip + 1]).spawn(4)
     name = REVERSED.get(video.class_name, video.class_name)
     camera = draw_camera(filming, frames, size / SIDE, conditions)
-    backdrop = draw_backdrop(looks, camera, size, video.theme, conditions.drift)
+    backdrop = draw_backdrop(looks, camera, size, video.theme, conditions)
     behind, before = draw_passers(passing, frames, conditions)
-    actors = draw_actors(looks, ACTIONS[name](frames, acting), video.theme)
+    actors = draw_actors(looks, ACTIONS[name](frames, acting), video.theme, conditions.tones)
     layers = [*backdrop, *(camera.see(layer, size) for layer in (*behind, *actors, *before))]
     light, mirrored = draw_light(lighting, frames, conditions), bool(lighting.integers(2))
     if video.class_name in REVERSED:
@@ -72,34 +72,37 @@ def render_scene(scene: Scene, size: int, frames: int, exact: bool = True) -> tu
     return pixels, flow
 
 
-def draw_backdrop(rng: np.random.Generator, camera: Camera, size: int, theme: float, drift: float) -> list[Layer]:
+def draw_backdrop(
+    rng: np.random.Generator, camera: Camera, size: int, theme: float, conditions: Conditions
+) -> list[Layer]:
     """Draw a far wall that drifts, posts before it, and the floor, all seen by the camera."""
     frames = len(camera.pan)
     ones, t = np.ones(frames, np.complex128), np.arange(frames, dtype=np.complex128) - (frames - 1) / 2
-    angle, grey = 2 * np.pi * theme + rng.normal(0, 0.1), rng.uniform(95, 140)
-    wall = hue(angle, CHROMA, grey) + TEXTURE_SD * texture(rng, 3 * SIDE, rng.uniform(3, 6))
-    floor = hue(angle, CHROMA, grey + rng.choice((-30, 30))) + TEXTURE_SD * texture(rng, 3 * SIDE, rng.uniform(3, 6))
-    far = np.asarray(drift * (rng.uniform(-1, 1) + 0.3j * rng.uniform(-1, 1)) * t, np.complex128)
+    angle, grey = 2 * np.pi * theme + rng.normal(0, 0.1), rng.uniform(*conditions.wall)
+    clutter = conditions.clutter
+    wall = hue(angle, CHROMA, grey) + clutter * cloth(rng, 3 * SIDE, rng.uniform(3, 6))
+    floor = hue(angle, CHROMA, grey + rng.choice((-20, 20))) + clutter * cloth(rng, 3 * SIDE, rng.uniform(3, 6))
+    far = np.asarray(conditions.drift * (rng.uniform(-1, 1) + 0.3j * rng.uniform(-1, 1)) * t, np.complex128)
     horizon = 1j * rng.uniform(11, 17)
     layers = [camera.see(Layer(everywhere, None, as_surface(wall), 1.0, ones, far), size, 0.4)]
     for _ in range(rng.integers(1, 4)):
         width, height = rng.uniform(4, 10), rng.uniform(14, 40)
-        post = hue(angle, CHROMA, grey + rng.uniform(-35, 35)) + TEXTURE_SD * texture(rng, SIDE, 4)
+        post = hue(angle, CHROMA, grey + rng.uniform(-25, 25)) + clutter * cloth(rng, SIDE, 4)
         place = rng.uniform(-34, 34) + horizon - 1j * (height / 2 - 2)
         layer = Layer(block(width, height, 1), (0, height), as_surface(post), 1.0, ones, place * ones)
         layers.append(camera.see(layer, size, 0.7))
     return [*layers, camera.see(Layer(below, None, as_surface(floor), 1.0, ones, horizon * ones), size)]
 
 
-def draw_actors(rng: np.random.Generator, motion: Motion, theme: float) -> list[Layer]:
+def draw_actors(rng: np.random.Generator, motion: Motion, theme: float, tones: Sequence[float]) -> list[Layer]:
     """Draw the figure with box and item, in pixels from the middle of the scene."""
     frames, height = len(motion.hip), rng.uniform(38, 43)
     floor = rng.uniform(-4, 4) + 1j * rng.uniform(21, 24)
-    shirt = hue(2 * np.pi * (3 * theme + 0.5) + rng.normal(0, 0.1), CHROMA, rng.choice((70, 175)) + rng.normal(0, 10))
+    shirt = hue(2 * np.pi * (3 * theme + 0.5) + rng.normal(0, 0.1), CHROMA, rng.choice(tones))
     looks = Looks(
-        skin=draw_surface(rng, 25, rng.choice((80, 170))),
-        shirt=as_surface(shirt + TEXTURE_SD * texture(rng, SIDE, 3)),
-        trousers=draw_surface(rng, 25, rng.choice((60, 180))),
+        skin=draw_surface(rng, 20, rng.choice(tones)),
+        shirt=as_surface(shirt + TEXTURE_SD * cloth(rng, SIDE, 3)),
+        trousers=draw_surface(rng, 20, rng.choice(tones)),
         stout=rng.uniform(0.85, 1.2),
     )
     side = rng.choice((-1, 1))
@@ -134,7 +137,7 @@ def draw_item(rng: np.random.Generator, path: Path) -> Layer:
 
 def draw_surface(rng: np.random.Generator, chroma: float, grey: float) -> Array:
     """Draw a surface of any hue."""
-    return as_surface(hue(rng.uniform(0, 2 * np.pi), chroma, grey) + TEXTURE_SD * texture(rng, SIDE, 3))
+    return as_surface(hue(rng.uniform(0, 2 * np.pi), chroma, grey) + TEXTURE_SD * cloth(rng, SIDE, 3))
 
 
 def as_surface(levels: np.ndarray) -> Array:

@@ -15,6 +15,12 @@ def texture(rng: np.random.Generator, side: int, cell: float) -> Array:
     return np.asarray(cv2.resize(1.3 * grid, (side, side), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
+def cloth(rng: np.random.Generator, side: int, cell: float) -> Array:
+    """Draw noise as `texture` does, more in brightness than in colour."""
+    noise = texture(rng, side, cell)
+    return np.asarray(0.8 * noise[..., :1] + 0.5 * noise, np.float32)
+
+
 def sample(image: Array, x: Array, y: Array) -> Array:
     """Look up (H, W, 3) bilinearly at pixel coordinates of any one shape; reflected beyond the borders."""
     maps = x.astype(np.float32), y.astype(np.float32)

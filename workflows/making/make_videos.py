@@ -45,7 +45,7 @@ def make_videos(  # noqa: PLR0913  an interface of keywords
 
     def take_flow(video: str, exact: ExactFlow) -> None:
         assert flow_dir
-        record = {"format": "flo", "algorithm": "exact", "level": level, "seed": seed}
+        record = {"algorithm": "exact", "level": level, "seed": seed}
         flow_dir.mkdir(parents=True, exist_ok=True)
         claim(flow_dir, FLOW_FILE, record)
         write_exact_flow(flow_dir / video, exact)
