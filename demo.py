@@ -110,9 +110,9 @@ def run_demo(folder: Path, *, seeds: int = 1, first_seed: int = 1, quick: bool =
 def make_data(out: Path, quick: bool, stages: Stages) -> None:
     """Make videos, their frames and their flow; the same every time, and extraction skips what is complete."""
     start = time.perf_counter()
-    sizes = {"train_per_class": 8, "test_per_class": 4} if quick else {"train_per_class": 44, "test_per_class": 20}
-    print(f"writing {sum(sizes.values()) * len(CLASSES)} videos of {len(CLASSES)} classes to {out / 'videos'}")
-    write_videos(out / "videos", out / "labels", **sizes)
+    train, test = (8, 4) if quick else (44, 20)  # videos per class
+    print(f"writing {(train + test) * len(CLASSES)} videos of {len(CLASSES)} classes to {out / 'videos'}")
+    write_videos(out / "videos", out / "labels", train_per_class=train, test_per_class=test)
     stages.add("videos", time.perf_counter() - start)
     words = ["utils1/extract_frames_flows.py", str(out / "videos"), str(out / "frames"), "0", str(len(CLASSES)), "0"]
     stages.run("extraction", *words, "--short_side", "48", *FLOW_OPTIONS)

@@ -7,7 +7,7 @@ corpora/     DATASETS: from annotation files to a list of entries, a data set a 
 stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
 clips/       SAMPLERS, CROPS: frames that are chosen, their part that is seen, augmentation
 loading/     batches by threads or processes;  records/  recipes, manifests, quarantine
-synthetic.py made-up videos
+synthetic/   LEVELS, write_videos: made-up videos
 
 Not the Hugging Face package of the same name: scripts put this folder first on the path, and installed it is
 `sts_net.datasets`.

@@ -24,6 +24,7 @@ class Command(NamedTuple):
 COMMANDS = {
     "init": Command("utils1/init_dataset.py", "lists of your own videos, and every command to a fused result"),
     "lists": Command("utils1/make_lists.py", "lists of videos from one form to another"),
+    "make-videos": Command("utils1/make_videos.py", "made-up videos, in which it is known what tells a class"),
     "extract": Command("utils1/extract_frames_flows.py", "videos to frames and optical flow"),
     "extract-frames": Command("utils1/extract_frames.py", "videos to frames"),
     "audit": Command("utils1/audit.py", "every problem of a data set, before training"),

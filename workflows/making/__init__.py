@@ -1,0 +1,1 @@
+"""Made-up videos on the disk, with their exact flow."""
