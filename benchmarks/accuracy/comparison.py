@@ -56,7 +56,7 @@ def compare(
         bench = Bench.of(opt, rows, split)
         for name in names:
             about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
-            about["options"] = bench.options(rows[name])
+            about |= {"options": bench.options(rows[name]), "needs": rows[name].rows}
             before = kept.get((split, name, seed), {})
             if before | about != before or not bench.place(name, seed).is_dir():
                 kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)

@@ -67,6 +67,7 @@ def test_a_row_is_trained_once_and_fused_with_others(tmp_path, monkeypatch, caps
     opt = systems.parse_args([*words, "--rows", "frame, ResNet", "stack, ResNet"])
     record = systems.main(opt)
     assert "--weight_decay 0.02 --n_epochs 1" in record["rows"][0]["options"]
+    assert record["rows"][0]["needs"] == []
     assert [row["name"] for row in record["rows"]] == [
         *("frame, ResNet-18", "stack, ResNet-18", "very deep two-stream, ResNet-18"),
     ]
