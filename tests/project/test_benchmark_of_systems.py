@@ -142,7 +142,7 @@ def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
     words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
     words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seconds", "0.01"]
     record = study.main(study.parse_args([*words, "--rows", "RGB, TSM", "SFS, TSM"]))
-    names = ["RGB, TSM, ResNet-18", "Flow, I3D-ResNet-18", "SFS, TSM, ResNet-18", "RGB + SFS, TSM, ResNet-18"]
+    names = ["RGB, TSM, ResNet-18", f"Flow, {study_rows.TEACHER}", "SFS, TSM, ResNet-18", "RGB + SFS, TSM, ResNet-18"]
     assert [row["name"] for row in record["rows"]] == names
     assert list(record["costs"]) == ["TSM, ResNet-18"]
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| TSM, ResNet-18 |")]
