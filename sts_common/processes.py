@@ -80,33 +80,15 @@ def hidden_program() -> Iterator[None]:
         sys.modules["__main__"] = program
 
 
-class Apart:
-    """Calls in a process of its own, which may die of them.
-
-    Attributes:
-        module: Whose functions are called.
-    """
-
-    def __init__(self, module: str) -> None:
-        self.module = module
-        self.pool: ProcessPoolExecutor | None = None
-
-    def __call__(self, function: Callable[..., Result], *arguments: object) -> Result | None:
-        """Return what a function returns, or None if the process died."""
-        self.pool = self.pool or ProcessPoolExecutor(1, worker_context(self.module))
+def run_isolated(function: Callable[..., Result], *arguments: object) -> Result | None:
+    """Call a function in a process of its own; returns None if the process dies of it."""
+    with ProcessPoolExecutor(1, worker_context(function.__module__)) as pool:
+        with hidden_program():
+            future = pool.submit(function, *arguments)
         try:
-            with hidden_program():
-                future = self.pool.submit(function, *arguments)
             return future.result()
         except BrokenProcessPool:
-            self.close()
             return None
-
-    def close(self) -> None:
-        """End the process."""
-        if self.pool:
-            self.pool.shutdown()
-        self.pool = None
 
 
 def worker_context(module: str) -> multiprocessing.context.BaseContext:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from sts_common.processes import Apart
+from sts_common.processes import run_isolated
 
 from .conv_gradients import left_to_torch
 
@@ -45,15 +45,11 @@ def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float
 def errors_by_torch(trials: Iterable[tuple[nn.Conv3d, Tensor, torch.dtype]]) -> Iterator[float]:
     """Yield `weight_error` of each trial as torch computes the gradient; infinite where it ends its process.
 
-    That process is not this one, for what is written beyond the memory of a gradient may be anybody's.
+    Each has a process of its own, for what is written beyond the memory of a gradient may be anybody's.
     """
-    apart = Apart(__name__)
-    try:
-        for trial in trials:
-            error = apart(error_by_torch, pickle.dumps(trial))
-            yield math.inf if error is None else error
-    finally:
-        apart.close()
+    for trial in trials:
+        error = run_isolated(error_by_torch, pickle.dumps(trial))
+        yield math.inf if error is None else error
 
 
 def error_by_torch(trial: bytes) -> float:
