@@ -176,6 +176,7 @@ def test_one_stream_gives_the_logits_of_its_checkpoint_to_any_batch(kind, name, 
 FUSED, WORDS = ("flow", "rgb"), ("--fusion_weights", 3, 1, "--softmax")
 
 
+@pytest.mark.slow
 @both
 def test_networks_are_one_model_by_activno_with_an_input_a_stream_in_any_order_and_weighted(kind, exported):
     call, about = opened(exported(kind, *FUSED, words=WORDS))

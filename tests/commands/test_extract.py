@@ -262,6 +262,7 @@ KILLS = [*((when, False) for when in BEFORE), *((when, True) for when in AFTER)]
 THREADS = ["--workers=3", "--shard=1/3"]  # one video, whose images three threads write
 
 
+@pytest.mark.slow
 def test_killed_anywhere_and_started_again_it_makes_the_same_tree(source, target, tmp_path):
     flows(source, tmp_path / "whole")
     whole = tree(tmp_path / "whole")

@@ -665,6 +665,7 @@ def test_a_matrix_has_a_scale_with_numbers_and_curves_have_axes(tmp_path):
         assert all(marks.startswith("<li>0</li>") and marks.endswith("<li>100</li>") for _, marks in scales)
 
 
+@pytest.mark.slow
 def test_figures_are_written_as_png_and_pdf_the_same_each_time(tmp_path):
     pytest.importorskip("matplotlib")
     path = save(tmp_path / "s.npz", some(names=HOSTILE))

@@ -24,6 +24,7 @@ def column(values) -> Texts:
     return builder.build()
 
 
+@pytest.mark.slow
 @given(ANY)
 def test_any_text_survives(values):
     assert list(column(values)) == column(values).decoded() == values

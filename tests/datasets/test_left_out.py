@@ -142,8 +142,8 @@ def test_the_damaged_batch_is_really_one(bad, whole):
     ("epoch", "step", "workers"),
     [
         (EPOCH, BATCH, "no workers"),
-        (EPOCH, BATCH + 1, "threads"),
-        (3, 1, "no workers"),
+        pytest.param(EPOCH, BATCH + 1, "threads", marks=pytest.mark.slow),
+        pytest.param(3, 1, "no workers", marks=pytest.mark.slow),
         pytest.param(EPOCH, BATCH, "processes", marks=pytest.mark.slow),
     ],
 )

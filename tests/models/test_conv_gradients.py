@@ -272,6 +272,7 @@ def test_float32_is_torchs_to_the_last_bit_for_kernels_of_three_frames():
     assert torch.equal(here, wanted)
 
 
+@pytest.mark.slow
 def test_what_torch_computes_wrong_is_tried_in_another_process(tmp_path):
     trials = [(nn.Conv3d(4, 4, 3), torch.randn(1, 4, 5, 5, 5), torch.float32)] * 2
     errors = list(errors_by_torch([trials[0], (Dies(tmp_path / "pid"), *trials[0][1:]), trials[1]]))

@@ -21,7 +21,7 @@ from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, 
 from engine import checkpoint
 
 CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
-QUICK = [("train", "no workers"), ("STS_train", "processes")]  # of these
+QUICK = [("train", "no workers")]  # of these
 TIMES = ("before", "half", "after")  # of a change of a file
 
 
@@ -108,9 +108,9 @@ def die_writing(case: Case, folder: Path, number: int, when: str) -> bool:
     return run.code != 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("when", "number", "more"),
-    [("half", 11, 11), *(pytest.param(w, n, 3, marks=pytest.mark.slow) for n, w in enumerate(TIMES, 1))],
+    ("when", "number", "more"), [("half", 11, 11), *((when, number, 3) for number, when in enumerate(TIMES, 1))]
 )
 def test_killed_at_any_change_of_a_file_it_goes_on_to_the_same_bits(case, tmp_path, when, number, more):
     """Every start comes some changes further than the one before it did, until one comes to the end."""
