@@ -73,8 +73,9 @@ def is_crowded(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> b
     if x.dim() < 4 or x.dtype not in (torch.bfloat16, torch.float16):
         return False
     sides = (grad if geometry.transposed else x).shape[-2:]
-    sizes = zip(sides, weight.shape[-2:], geometry.stride[-2:], geometry.padding[-2:], strict=True)
-    return any(padding > 0 and side + padding < kernel + stride - 1 for side, kernel, stride, padding in sizes)
+    spans = [(size - 1) * step for size, step in zip(weight.shape[-2:], geometry.dilation[-2:], strict=True)]
+    sizes = zip(sides, spans, geometry.stride[-2:], geometry.padding[-2:], strict=True)
+    return any(padding > 0 and side + padding < span + stride for side, span, stride, padding in sizes)
 
 
 def overruns(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
