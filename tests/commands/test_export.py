@@ -299,6 +299,7 @@ def test_a_program_can_be_moved_to_another_device(exported):
     assert program.module()(batch)["logits"].shape == (3, len(NAMES))
 
 
+@pytest.mark.slow
 def test_the_parity_is_printed_and_the_latency_of_all_ways(made, tmp_path, capsys):
     run(made["rgb"], made["flow"], "--format", "pt2", "--out", tmp_path / "x.pt2", "--rounds", "1")
     said = capsys.readouterr().out

@@ -362,6 +362,7 @@ def test_a_student_is_trained_from_frames_alone_to_the_same_bits_by_any_number_o
     assert (made["algorithm"], made["bound"], made["short_side"]) == ("tvl1", 20.0, 60)
 
 
+@pytest.mark.slow
 def test_teachers_by_name_may_read_computed_flow(frames_only, teacher, tmp_path):
     words = [*words_for(frames_only, tmp_path / "named"), *ONLINE[ONLINE.index("--flow_source") :]]
     named = [*words, "--learning_rate", "0.001", "--teacher", f"f={teacher}", "--run_name", "s"]
@@ -383,6 +384,7 @@ def test_teachers_of_unlike_flow_cannot_read_the_same():
         shared_flow({}, CPU, in_workers=False)
 
 
+@pytest.mark.slow
 def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher, tmp_path):
     whole = distil(frames_only, teacher, tmp_path / "whole", "--n_epochs", "2", "--checkpoint", "1")
     first = whole.with_name(whole.name.replace("_2.pth", "_1.pth"))

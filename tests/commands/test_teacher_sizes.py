@@ -97,6 +97,7 @@ def test_computed_flow_is_seen_at_the_size_of_each_teacher(hmdb51, named, seen, 
     assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words) == []
 
 
+@pytest.mark.slow
 def test_a_student_of_differences_is_trained_and_validated_on_the_same_frames(hmdb51, named, seen, tmp_path):
     """Each video has a frame less than without its teacher: the last one has no difference."""
     words = [*named["diff"], *AUTO, *STEPS, "--only_RGB"]

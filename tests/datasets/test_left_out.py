@@ -180,6 +180,7 @@ def weights(folder: Path, rank: int) -> list[str]:
     return (folder / f"weights.{rank}").read_text().splitlines()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iter_size", ["1", pytest.param("3", marks=pytest.mark.slow)])
 def test_a_rank_that_can_read_nothing_of_a_batch_neither_hangs_nor_parts_from_the_others(bad, tmp_path, iter_size):
     """With 3 batches a step it is the last of them, after which gradients are shared."""

@@ -208,6 +208,7 @@ def test_an_inflated_network_mixes_frames_and_keeps_their_number():
         create_model("inflated:timm:test_resnet", 2, 5, t_size=4)
 
 
+@pytest.mark.slow
 def test_a_network_of_kinetics_is_a_checkpoint_with_its_classes_and_its_clips(tmp_path, monkeypatch, capsys):
     from torchvision.models import get_model
 

@@ -78,6 +78,7 @@ def test_a_row_that_the_device_refuses_keeps_the_rest(dry):
     assert rows == {"large": {"refused": "out of memory"}, "small": 2.5}
 
 
+@pytest.mark.slow
 def test_a_process_that_hangs_is_killed_and_its_words_are_kept():
     code = "import time; print('begun', flush=True); time.sleep(60)"
     assert session.run_process(["-c", code], 2.0) == (None, "begun\n")

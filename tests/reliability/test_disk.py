@@ -80,7 +80,7 @@ def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(case, tmp_pat
     goes_on_to_the_same_bits(case, script, folder)
 
 
-@pytest.mark.parametrize("before", ["rarely_looked_at", "endless_gradient"])
+@pytest.mark.parametrize("before", ["rarely_looked_at", pytest.param("endless_gradient", marks=pytest.mark.slow)])
 def test_weights_that_are_no_numbers_are_never_saved(case, tmp_path, before):
     """A checkpoint is due after the 8th step: nobody has looked at the loss of the 7th, or seen that of the 9th."""
     folder = case.folder(tmp_path / "run")
@@ -120,6 +120,7 @@ def test_a_second_run_in_a_folder_is_refused_unless_it_is_of_another_stream(case
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_run_is_no_obstacle(case, tmp_path):
     words, folder = case.words("train", "no workers"), case.folder(tmp_path / "run")
     for owner in ("4194300", "one", ""):

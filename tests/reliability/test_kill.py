@@ -21,7 +21,7 @@ from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, 
 from engine import checkpoint
 
 CASES = [(script, workers) for script in OPTIONS for workers in WORKERS]
-QUICK = [("train", "no workers")]  # of these
+KILLS = 2  # of each
 TIMES = ("before", "half", "after")  # of a change of a file
 
 
@@ -55,18 +55,16 @@ def finish(case: Case, script: str, folder: Path, workers: str = "no workers") -
     return run
 
 
-@pytest.mark.parametrize(
-    ("script", "workers", "kills"),
-    [(*case, 1) if case in QUICK else pytest.param(*case, 2, marks=pytest.mark.slow) for case in CASES],
-)
-def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(case, tmp_path, script, workers, kills):
+@pytest.mark.slow
+@pytest.mark.parametrize(("script", "workers"), CASES)
+def test_killed_at_random_moments_a_run_goes_on_to_the_same_bits(case, tmp_path, script, workers):
     """A run that ends before it is killed is compared, and another one begun."""
-    rng, done, trials = random.Random(f"{script} {workers} {kills}"), 0, 0
+    rng, done, trials = random.Random(f"{script} {workers}"), 0, 0
     words, seconds = case.words(script, workers), case.seconds(script)
-    while done < kills:
+    while done < KILLS:
         folder = case.folder(tmp_path / f"{trials}")
         trials += 1
-        while done < kills and kill(server().start(script, words, folder), rng.uniform(0.1, 0.9) * seconds):
+        while done < KILLS and kill(server().start(script, words, folder), rng.uniform(0.1, 0.9) * seconds):
             done += 1
         finish(case, script, folder, workers)
 
@@ -220,6 +218,7 @@ def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_ranks_that_are_asked_to_stop_do_not_finish_their_validation(case, tmp_path):
     """It may take longer than a cluster waits; how many batches of it each has differs."""
     words = case.words("train", "no workers", *"--val_fraction 0.5 --batch_size 1 --sample_size 64".split())

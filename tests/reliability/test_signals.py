@@ -64,6 +64,7 @@ def test_stopped_while_it_validates_a_run_repeats_that(case, tmp_path):
     assert not found, "\n".join(found)
 
 
+@pytest.mark.slow
 def test_the_step_under_way_is_finished_unless_a_second_signal_comes(case, tmp_path):
     folder = case.folder(tmp_path / "run")
     run = server().start("train", case.words("train", "no workers"), folder, before="long_step")
