@@ -76,6 +76,7 @@ def write_film(
         stream = container.add_stream(codec, rate=Fraction(rate).limit_denominator(100_000), options=options or {})
         stream.width, stream.height, stream.pix_fmt = *size, pixels
         stream.gop_size, stream.codec_context.max_b_frames = 12, b_frames
+        stream.codec_context.thread_count = 1  # several write other bytes each time
         unit = unit or 1 / Fraction(rate).limit_denominator(100_000)
         stream.codec_context.time_base = unit
         packets = []
