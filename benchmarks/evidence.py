@@ -3,7 +3,7 @@
 Trains the networks of benchmarks/accuracy/evidence_rows.py by the commands' own functions, tests them on the whole test
 list, and fuses their scores. What is finished is kept in --out, row by row: the same command goes on after an
 interruption, and with further --splits and --seeds. A network of J-HMDB (650 training videos of 128 pixels) takes two
-to four minutes of an idle core with AVX512-BF16, and --training="--amp bf16", and twice that without.
+to six minutes of a core with AVX512-BF16 and --training="--amp bf16".
 
     OMP_NUM_THREADS=1 python benchmarks/evidence.py --frame_dir dataset/JHMDB --annotation_path dataset/JHMDB_labels
 """
