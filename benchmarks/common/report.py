@@ -45,9 +45,14 @@ def check_least(opt: Namespace, **least: int) -> None:
 
 
 def choose(names: Iterable[str], texts: Sequence[str], subject: str) -> list[str]:
-    """Return the names that hold one of the texts, all without texts; ValueError if there are none."""
+    """Return the names that hold one of the texts, all without texts; ValueError if there are none.
+
+    A text that is a whole name chooses that alone.
+    """
     names = list(names)
-    chosen = [name for name in names if not texts or holds(name, texts)]
+    whole = [name for name in names if name in texts]
+    parts = [text for text in texts if text not in whole]
+    chosen = [name for name in names if not texts or name in whole or holds(name, parts)]
     if not chosen:
         raise ValueError(f"{subject} holds {' or '.join(texts)}; there are {', '.join(names)}")
     return chosen

@@ -1,11 +1,14 @@
 """Grad-CAM: known answers, what it must not change, and the tool that draws it."""
 
+import os
+import subprocess
+import sys
 from argparse import Namespace
 
 import numpy as np
 import pytest
 import torch
-from answering import write_weights
+from answering import ROOT, write_weights
 from helpers import small
 from hypothesis import given
 from hypothesis import strategies as st
@@ -247,6 +250,27 @@ def test_a_film_has_every_picture_at_its_rate(tmp_path, monkeypatch, encoder):
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 9
     assert all(abs(frame.mean() - 25 * i) < 6 for i, frame in enumerate(frames))
+
+
+NOISE_FILM = """
+import sys
+import numpy as np
+from pathlib import Path
+from workflows.shared.films import write_film
+rng = np.random.default_rng(0)
+write_film(Path(sys.argv[1]), [(i / 25, rng.integers(0, 256, (34, 50, 3), np.uint8)) for i in range(11)], 25.0)
+"""
+
+
+def test_a_film_of_one_content_is_one_file_whatever_memory_held(tmp_path):
+    pytest.importorskip("av")
+    made = set()
+    for garbage in ("0", "77"):  # what glibc fills freed memory with
+        path = tmp_path / f"{garbage}.mp4"
+        environment = os.environ | {"MALLOC_PERTURB_": garbage}
+        subprocess.run([sys.executable, "-c", NOISE_FILM, str(path)], check=True, cwd=ROOT, env=environment)
+        made.add(path.read_bytes())
+    assert len(made) == 1
 
 
 def test_a_film_that_fails_leaves_nothing(tmp_path):

@@ -59,7 +59,8 @@ def add_stream(container: Any, size: tuple[int, int], rate: float) -> "VideoStre
     stream.pix_fmt = "yuv420p"
     stream.codec_context.time_base = Fraction(1, TICKS)
     if encoder == "libx264":
-        stream.options = {"crf": "20", "preset": "veryfast"}
+        # Where to put B-frames it decides by memory that it has not written: without them, one content is one file.
+        stream.options = {"crf": "20", "preset": "veryfast", "bf": "0"}
     else:
         stream.bit_rate = int(stream.width * stream.height * rate * BITS_PER_PIXEL)
     return stream
