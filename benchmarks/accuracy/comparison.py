@@ -26,7 +26,13 @@ def comparison_parser(name: str, description: str | None, seeds: Sequence[int] =
     add("--splits", default=[1], type=int, nargs="+", choices=(1, 2, 3), help="official splits")
     add("--folder", default=f"results/{name}", type=Path, help="for networks and scores")
     add("--seeds", default=list(seeds), type=int, nargs="+", help="of the trainings")
-    add("--rows", default=[], nargs="*", metavar="TEXT", help="those whose names hold one of these, and what they need")
+    add(
+        "--rows",
+        default=[],
+        nargs="*",
+        metavar="TEXT",
+        help="of these names, or whose names hold one of these, and what they need",
+    )
     add("--training", default="", metavar="TEXT", help='further options of all trainings: --training="--amp bf16"')
     add("--quick", action="store_true", help="an epoch of each, which learns nothing")
     return parser

@@ -100,6 +100,24 @@ def test_packets_that_hold_no_frame_repeat_the_one_before(tmp_path):
     assert [spelled(frame) for frame in read_video(path, 25.0, None)][:7] == [0, 1, 2, 3, 3, 5, 6]
 
 
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])
+def test_a_pause_in_a_film_of_an_even_rate_is_named(tmp_path, ending):
+    def lose(lost):
+        return lambda packets: [packet for i, packet in enumerate(packets) if i not in lost]
+
+    def notes_of(name, lost, **options):
+        path = write_film(tmp_path / f"{name}.{ending}", "mjpeg", pixels="yuvj420p", change=lose(lost), **options)
+        return index_video(path).notes
+
+    (note,) = notes_of("once", range(10, 20))
+    assert note.startswith("it has no frame for up to 0.44 s, once, after 0.36 s: a part of it may be missing; ")
+    (note,) = notes_of("twice", {*range(10, 16), *range(30, 38)})
+    assert "up to 0.36 s, 2 times, first after 0.36 s" in note
+    assert notes_of("few", range(10, 13)) == ()
+    uneven = np.cumsum(np.random.default_rng(1).choice([1, 2, 3, 9], 40)).tolist()
+    assert notes_of("uneven", (), times=uneven) == ()
+
+
 def test_joined_recordings_come_in_their_order(tmp_path):
     first = write_film(tmp_path / "a.ts", b_frames=2).read_bytes()
     second = write_film(tmp_path / "b.ts", b_frames=2, size=(192, 128)).read_bytes()

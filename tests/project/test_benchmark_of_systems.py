@@ -15,6 +15,7 @@ from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import Bench
 from benchmarks.accuracy.tables import motion_table, retrieval_table, table
+from benchmarks.common.report import choose
 from engine import checkpoint
 from models import create_model
 from opts import FUSED, parse_opts
@@ -56,6 +57,15 @@ def test_a_file_of_something_else_is_not_gone_on_with(tmp_path):
     with pytest.raises(ValueError, match=r"out\.json: is not of this script; name another file"):
         finished_rows(tmp_path / "out.json")
     assert finished_rows(tmp_path / "none.json") == []
+
+
+def test_a_whole_name_chooses_its_row_alone_and_a_part_of_names_all_that_hold_it():
+    names = ["RGB", "Flow", "RGB, other seed", "student of RGB"]
+    assert choose(names, ["RGB", "flow"], "no row's name") == ["RGB", "Flow"]
+    assert choose(names, ["rgb"], "no row's name") == ["RGB", "RGB, other seed", "student of RGB"]
+    assert choose(names, [], "no row's name") == names
+    with pytest.raises(ValueError, match="no row's name holds SFS; there are RGB, Flow, "):
+        choose(names, ["SFS"], "no row's name")
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .containers import DamagedVideo, open_film, packets_of
+from .notes import MAX_RATE, describe, is_too_fast
 from .packets import UNKNOWN, Contents, Packets, find_damage, read_packets
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 SEEKABLE = ("mov", "matroska", "avi", "flv", "asf")  # after seeking, an MPEG stream numbers its frames anew
 KEPT = 16384  # outlines per process, a few kilobytes each
 UNKNOWN_RATE = 25
-MAX_RATE = 250  # frames per second: faster ones are damaged timestamps, since cameras film real time at up to 240
-JUMP = 1.0  # seconds by which times go back where two recordings were joined; less is FFmpeg's guess of a missing one
 REORDERED = 64  # most frames between the place of one among the packets and its place on the screen
 
 Times = NDArray[np.int64]
@@ -173,11 +172,6 @@ def is_in_order(shown: Packets) -> bool:
     return bool((np.diff(dts) >= 0).all() and np.abs(rank - np.arange(len(rank))).max() <= REORDERED)
 
 
-def is_too_fast(seconds: NDArray[np.float64]) -> bool:
-    """Whether frames follow each other faster than they can have been filmed."""
-    return len(seconds) > 1 and seconds[-1] * MAX_RATE < len(seconds) - 1
-
-
 def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
     """Return the seconds per frame: the first plausible rate that the file states, unless its times contradict."""
     rates = (float(rate or 0) for rate in (film.guessed_rate, film.codec_context.framerate))
@@ -186,19 +180,3 @@ def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
         return nominal
     usual = float(np.median(np.diff(seconds)))
     return nominal if 0.4 * usual <= nominal <= 2.5 * usual else usual
-
-
-def describe(
-    shown: Packets, skipped: int, clock: str, unit: float, seconds: NDArray[np.float64], period: float
-) -> tuple[str, ...]:
-    """Return the notes for a user on how a file is read."""
-    notes = []
-    if skipped:
-        notes.append(f"its first {skipped} packets need a frame that is not in the file; it begins after them")
-    if not clock or is_too_fast(seconds):
-        span = f"{len(seconds)} frames in {seconds[-1]:.3g} s" if len(seconds) else "missing, or all alike"
-        rate = f"{1 / period:.5g} per second"
-        notes.append(f"its timestamps cannot be right ({span}); frames are taken in their order, {rate}")
-    elif (np.diff(shown.dts[shown.dts != UNKNOWN]) * unit < -JUMP).any():
-        notes.append("its timestamps jump back; the frames after that are taken in their order")
-    return tuple(notes)
