@@ -41,7 +41,10 @@ def main(opt: Namespace) -> dict[str, float]:
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     frozen = frozen_norms(model.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine)
     mixing = create_mixing(opt.mixup, opt.cutmix)
-    task = create_task(model, frozen, mixing, label_smoothing=opt.label_smoothing, motion=opt.motion).to(device)
+    task = create_task(
+        model, frozen, mixing, label_smoothing=opt.label_smoothing, motion=opt.motion, schedule=opt.motion_schedule
+    )
+    task.to(device)
 
     train, val = (build_loader(opt, subset, annotation=annotation) for subset in ("train", "val"))
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)

@@ -5,7 +5,7 @@ streams.py  a network with the stream it reads and its normalisation;  starting.
 weights.py  checkpoints into networks;  dialects.py  their key names;  normalisation.py  NORMALISATIONS;  finetune.py
 pretrained.py  weights of ImageNet and Kinetics, for streams of any channels, and for 3D networks
 distill/    DISTILLERS: losses between the Outputs of student and teacher
-motion.py   LearnMotion without labels, and ClassifyByMotion beside classes
+motion/     LearnMotion without labels, and ClassifyByMotion beside classes
 tasks.py    Classify, and distillation.py Distill: batch -> {"loss", "logits", "loss_*"};  mixing.py  mixup and CutMix
 fusion.py   FUSIONS: logits of several streams -> one score
 inference/  networks compiled, folded, with wider groups, and as one module to export; outputs cached on disk

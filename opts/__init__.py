@@ -19,7 +19,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 from models.normalisation import fits
 from models.weights import shown_by
 
-from .checks import check_start, samplings
+from .checks import check_motion, check_start, samplings
 from .option import DISTILL, FUSED, SINGLE, TRAIN
 from .table import (
     ARCHITECTURE,
@@ -150,6 +150,7 @@ def check(opt: Namespace) -> None:
         naming.checked_name(opt.run_name)
     check_numbers({name: getattr(opt, name) for name in NUMBERS})
     check_start(opt)
+    check_motion(opt.motion, opt.compile, opt.motion_schedule)
     of_network = {name: getattr(opt, name) for name in OPTIONS.values() if name in opt.given}
     check_options(opt.model, of_network, opt.model_args)
     check_streams(opt)

@@ -6,7 +6,18 @@ from collections.abc import Collection, Sequence
 from models import DISTILLERS
 from models.backbones import INFLATED, TIMM
 from models.distill import labels_of, losses_for, parse_schedules, parse_shares, parse_teacher_losses
+from models.motion import motion_schedules
 from models.pretrained import RANDOM
+
+
+def check_motion(motion: str, compile_mode: str, schedules: Sequence[str]) -> None:
+    """Refuse options of motion that do not go together; ValueError names them and the cure."""
+    if motion != "off" and compile_mode != "off":
+        raise ValueError(f"--motion {motion}: its losses look into the network while it runs; leave out --compile")
+    if schedules:
+        if motion == "off":
+            raise ValueError("--motion_schedule weighs what --motion alone and --motion joint learn: leave it out")
+        motion_schedules(schedules)
 
 
 def check_start(opt: Namespace) -> None:
@@ -19,8 +30,6 @@ def check_start(opt: Namespace) -> None:
         raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
     if opt.keep_classifier and (not opt.pretrain_path or opt.n_finetune_classes):
         raise ValueError("--keep_classifier needs --pretrain_path, and no --n_finetune_classes")
-    if opt.motion != "off" and opt.compile != "off":
-        raise ValueError(f"--motion {opt.motion}: its losses look into the network while it runs; leave out --compile")
     if opt.freeze_affine and not (opt.partial_BN or opt.freeze_BN):
         raise ValueError("--freeze_affine goes with --partial_BN or --freeze_BN, which say of which batch norms")
     if opt.freeze_BN and not (opt.pretrain_path and opt.ft_begin_index):

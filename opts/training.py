@@ -54,6 +54,15 @@ def add_training_options(table: OptionTable) -> None:
         choices=MOTION,
         help="hidden_two_stream: learn motion from frames alone, without labels, or jointly with the classes",
     )
+    add(
+        "--motion_schedule",
+        scripts=(TRAIN,),
+        default=[],
+        nargs="*",
+        metavar="LOSS=SCHEDULE",
+        help="factor on a loss of motion (photometric, smoothness, ssim) over the epochs, FACTOR or "
+        "FROM..TO@FIRST-LAST",
+    )
 
 
 def add_schedule_options(table: OptionTable) -> None:

@@ -14,9 +14,10 @@ def schedule_of(words: Sequence[str], teacher: str, loss: str) -> str:
     return given.get(loss_label(teacher, loss), given.get(loss, ""))
 
 
-def parse_schedules(words: Sequence[str], labels: Collection[str]) -> dict[str, Schedule]:
-    """Return the schedules in words of `--loss_schedule`, by label; raises as `by_label` and `parse_schedule`."""
-    option = "--loss_schedule"
+def parse_schedules(
+    words: Sequence[str], labels: Collection[str], option: str = "--loss_schedule"
+) -> dict[str, Schedule]:
+    """Return the schedules in words of an option, by label; raises as `by_label` and `parse_schedule`."""
     return {
         name: parse_schedule(text, f"{option} {name}={text}") for name, text in by_label(option, words, labels).items()
     }

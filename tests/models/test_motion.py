@@ -53,6 +53,20 @@ def test_alone_it_learns_motion_without_labels_and_nothing_else_moves(model, bat
     assert [group["lr"] for group in groups] == [0.1]
 
 
+@pytest.mark.parametrize("motion", ["alone", "joint"])
+def test_losses_of_motion_follow_their_schedules_and_what_no_flow_gives_beside_them(model, batch, motion):
+    plain = create_task(model, motion=motion)(batch)
+    task = create_task(model, motion=motion, schedule=["ssim=1..0@2-6", "smoothness=0.5"])
+    for epoch, factor in ((1, 1.0), (4, 0.5), (6, 0.0), (9, 0.0)):
+        task.epoch = epoch
+        out = task(batch)
+        for name, share in (("loss_photometric", 1), ("still", 1), ("loss_smoothness", 0.5), ("loss_ssim", factor)):
+            torch.testing.assert_close(out[name], share * plain[name])
+        torch.testing.assert_close(out["still_ssim"], factor * plain["still_ssim"])
+    with pytest.raises(ValueError, match="--motion_schedule ce=0: no such loss is in use, choose among photometric, "):
+        create_task(model, motion=motion, schedule=["ce=0"])
+
+
 def test_jointly_it_learns_both_and_motion_a_thousand_times_as_slowly(model, batch):
     task = create_task(model, motion="joint", label_smoothing=0.1).train()
     assert isinstance(task, ClassifyByMotion)

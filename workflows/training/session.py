@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 COUNTED: WeakKeyDictionary[StreamNetwork, tuple[tuple[Any, ...], Costs]] = WeakKeyDictionary()
 # Columns of the log of train.py -> metrics, by what is learnt of motion.
 MOTION_TERMS = {f"loss_{name}": f"loss_{name}" for name in ("photometric", "smoothness", "ssim")}
+STILL = {name: name for name in ("still", "still_ssim")}
 COLUMNS = {
     "off": TRAIN_COLUMNS,
-    "alone": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, "still": "still", "lr": "lr"},
+    "alone": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, **STILL, "lr": "lr"},
     "joint": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, "loss_ce": "loss_ce", "acc": "acc", "lr": "lr"},
 }
 
