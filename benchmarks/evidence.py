@@ -20,8 +20,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.accuracy.comparison import compare, comparison_parser
-from benchmarks.accuracy.evidence_rows import CONTROL, FUSIONS, GOAL, ROWS, SFS, STUDENTS
+from benchmarks.accuracy.evidence_rows import ACTIVATIONS, CONTROL, FUSIONS, GOAL, ROWS, SFS, STUDENTS
 from benchmarks.accuracy.paired import Hits, compare_pairs, gap_closed
+from benchmarks.accuracy.pictures import draw_accuracies
 from benchmarks.accuracy.tables import table
 from benchmarks.common.report import Record, markdown, publish
 from datasets.corpora import list_dataset
@@ -34,6 +35,7 @@ PAIRS = [
     (SFS, "RGB"),
     (SFS, "Flow"),
     (f"RGB + {SFS}", GOAL),
+    *((f"RGB + {SFS}, {activation}", f"{CONTROL}, {activation}") for activation in ACTIVATIONS),
 ]
 
 
@@ -43,9 +45,10 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 
 
 def main(opt: Namespace) -> Record:
-    """Train and test what is missing, row by row, fuse, compare, print the tables, write the JSON."""
+    """Train and test what is missing, row by row, fuse, compare, print the tables, draw the picture, write the JSON."""
     record = compare(opt, ROWS, FUSIONS)
     record["pairs"] = list(paired(opt, record))
+    draw_accuracies(record, opt.out.with_suffix(".png"), (CONTROL, f"RGB + {SFS}", GOAL))
     return publish(opt.out, record, *filter(None, (table(record), pairs_table(record["pairs"]), gap(record))))
 
 

@@ -48,14 +48,16 @@ ROWS = {
 }
 STUDENTS = [name for name, row in ROWS.items() if row.script == DISTILL]
 CONTROL, GOAL = "RGB + RGB, other seed", "RGB + Flow"
+ACTIVATIONS = ("softmax", "log_softmax", "sigmoid", "tanh", "relu", "l2")
+CLAIMED = {f"RGB + {SFS}": ("RGB", SFS), CONTROL: ("RGB", "RGB, other seed"), GOAL: ("RGB", "Flow")}
 FUSIONS = {
-    GOAL: Fusion(("RGB", "Flow")),
-    CONTROL: Fusion(("RGB", "RGB, other seed")),
+    **{name: Fusion(rows) for name, rows in CLAIMED.items()},
     "RGB + RGB, label smoothing": Fusion(("RGB", "RGB, label smoothing")),
-    **{f"RGB + {name}": Fusion(("RGB", name)) for name in STUDENTS},
+    **{f"RGB + {name}": Fusion(("RGB", name)) for name in STUDENTS if name != SFS},
     "RGB + Flow + SFS": Fusion(("RGB", "Flow", SFS)),
     **{
-        f"RGB + SFS, {activation}": Fusion(("RGB", SFS), activation=activation)
-        for activation in ("softmax", "log_softmax", "sigmoid", "tanh", "relu", "l2")
+        f"{name}, {activation}": Fusion(rows, activation=activation)
+        for name, rows in CLAIMED.items()
+        for activation in ACTIVATIONS
     },
 }

@@ -17,13 +17,14 @@ NETWORKS = {
     "TAM, ResNet-18": "resnet2d,depth=18,width=0.25,temporal=tam",
     "TSM, ResNet-18": "resnet2d,depth=18,width=0.25,temporal=tsm",
 }
-FRAMES, SIDE = 8, 64
-PROTOCOL = f"--sample_duration {FRAMES} --sample_size {SIDE} --train_sampling segments --val_sampling segment_centers "
-PROTOCOL += "--n_epochs 30"  # after ten most of them name a third of the training videos, flow networks a tenth
-TEST = "--test_sampling segments --num_clips 3"
+FRAMES, SIDE = 8, 48
+# Dense clips: of frames spread over a whole video a student cannot see the motion that its teacher is shown.
+PROTOCOL = f"--sample_duration {FRAMES} --sample_size {SIDE} --clip_stride 2 --train_sampling random "
+PROTOCOL += "--val_sampling center --n_epochs 30"  # after ten, flow networks name a tenth of the training videos
+TEST = "--test_sampling spaced --num_clips 3"
 TEACHER = "ResNet3D-18"
 STUDENTS = ("TSM, ResNet-18", "S3D-ResNet-18", "S3D")  # quick ones, of other families than their teacher
-LOSSES = f"{TAUGHT} --distill mse dkd --project auto"  # which compare the pooled vectors and logits of any two families
+LOSSES = f"{TAUGHT} --distill review dkd --project auto"  # mse presumes the pooled vectors of one family
 FLAGS = ("no_max_pool",)
 OPTIONS = {"depth": "--model_depth", "width": "--width"}
 
