@@ -67,6 +67,8 @@ def compare(
             if before | about != before or not bench.place(name, seed).is_dir():
                 kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
                 write(list(kept.values()))
+    for split, seed in sorted({(row["split"], row["seed"]) for row in kept.values()}):  # also those of earlier calls
+        bench = Bench.of(opt, rows, split)
         for name, fusion in fusions.items():
             if all((split, row, seed) in kept and bench.scores(row, seed).is_file() for row in fusion.rows):
                 reads = "RGB, flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
