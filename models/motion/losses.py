@@ -85,7 +85,7 @@ def scaled(objective: MotionObjective, factors: Mapping[str, float]) -> MotionOb
 
 
 def motion_schedules(words: Sequence[str]) -> dict[str, Schedule]:
-    """Return the schedules in words of `--motion_schedule` by term of `MotionObjective`; raises as `parse_schedules`."""
+    """Return schedules in words of `--motion_schedule`, by term of `MotionObjective`; raises as `parse_schedules`."""
     return parse_schedules(words, TERMS, "--motion_schedule")
 
 
