@@ -19,7 +19,7 @@ RGB, FLOW = "--modality RGB --only_RGB", "--modality Flow"
 STEPPED = "--test_sampling stepped --num_clips 10"
 HIDDEN = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "
 HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
-# At this size SSIM weighs eight times as much as the photometric loss, which only falls below no flow's without it.
+# At this size SSIM weighs eight times as much as the photometric loss: it begins, and is gone when that has to fall.
 MOTION = "--motion alone --learning_rate 0.0005 --weight_decay 0.0004 --batch_size 8 --n_epochs 44 --clip_grad 1 "
 MOTION += "--motion_schedule ssim=1..0@0-26 --crop fixed --crop_scales 1.0 0.75 0.5"
 PRETRAINED = "--pretrain_path"
