@@ -33,6 +33,7 @@ PAIRS = [
     (f"RGB + {SFS}", CONTROL),
     *((f"RGB + {SFS}", f"RGB + {name}") for name in STUDENTS if name != SFS),
     (SFS, "RGB"),
+    *((SFS, name) for name in STUDENTS if name != SFS),
     (SFS, "Flow"),
     (f"RGB + {SFS}", GOAL),
     *((f"RGB + {SFS}, {activation}", f"{CONTROL}, {activation}") for activation in ACTIVATIONS),

@@ -86,6 +86,9 @@ def test_a_row_is_trained_once_and_fused_with_others(tmp_path, monkeypatch, caps
     monkeypatch.setattr(Bench, "run_row", lambda *_: pytest.fail("trained again"))
     assert systems.main(opt)["rows"] == record["rows"]
     assert json.loads((tmp_path / "out.json").read_text())["rows"] == record["rows"]
+    monkeypatch.setattr(Bench, "run_row", lambda *_: {"seconds": 0.0, "top1": 0.0, "mean_class": 0.0})
+    opt.seeds = [2]  # without scores, so that there is nothing to fuse; what was fused before stays
+    assert [row for row in systems.main(opt)["rows"] if row["seed"] == 1] == record["rows"]
 
 
 def test_networks_of_the_study_are_the_options_of_its_rows():
@@ -197,4 +200,5 @@ def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
     assert not record["pairs"]  # they are of the student, which was not asked for
     assert all(row["right"].count("1") == round(row["top1"] * row["videos"]) for row in record["rows"])
     printed = capsys.readouterr().out
+    assert (tmp_path / "out.png").is_file()
     assert "RGB + RGB, other seed, share of the gap between RGB and RGB + Flow that is closed: " in printed
