@@ -6,6 +6,7 @@ Examples:
     python test_two_stream.py --modality RGB_Flow --resume_path1 rgb.pth --resume_path2 flow.pth --resume_path3 sfs.pth
     python test_two_stream.py --stream rgb=rgb.pth --stream sfs=sfs.pth --stream flow=flow.pth --fusion all
     python test_two_stream.py --scores rgb.npz flow.npz --fusion_weights 1 1.5       # what was scored before
+    python test_two_stream.py --scores rgb.npz sfs.npz --fit held_rgb.npz held_sfs.npz  # weights from held-out videos
 """
 
 from argparse import Namespace
@@ -17,10 +18,12 @@ from engine.command import cli, naming
 from opts import FUSED, named_checkpoints, parse_opts
 from workflows.testing.evaluation import StreamSpec, report, score_streams
 from workflows.testing.fusing import read_scores
+from workflows.testing.held_out import check_fit, with_fitted_weights
 
 
 def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos with every stream; return "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
+    check_fit(opt)
     if opt.scores:
         settings, scores = read_scores(
             opt.scores,
@@ -29,7 +32,7 @@ def main(opt: Namespace) -> dict[str, float]:
             given={name: getattr(opt, name) for name in opt.given},
             sample_duration=opt.sample_duration,
         )
-        opt = Namespace(**vars(opt) | settings)
+        opt = with_fitted_weights(Namespace(**vars(opt) | settings), scores)
     else:
         paths = (opt.resume_path1, opt.resume_path2, opt.resume_path3)
         specs = named_specs(opt.stream) if opt.stream else published_specs(opt.modality, *paths)

@@ -17,14 +17,16 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from benchmarks.accuracy.comparison import compare, comparison_parser
-from benchmarks.accuracy.study_rows import FRAMES, FUSIONS, NETWORKS, ROWS, SIDE
-from benchmarks.accuracy.tables import table
+from benchmarks.accuracy.paired import compare_systems
+from benchmarks.accuracy.study_rows import FRAMES, FUSIONS, NETWORKS, ROWS, SIDE, STUDENTS
+from benchmarks.accuracy.tables import pairs_table, table
 from benchmarks.common.report import Record, markdown, publish
 from engine.command import cli
 from workflows.measuring.model_info import GIGA, MEGA, model_info
 from workflows.shared.plots import new_figure, save
 
 CLASSES = 51
+KINDS = ("RGB", "Flow", "RGB + Flow", "long RGB", "SFS", "RGB + SFS")
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -44,8 +46,10 @@ def main(opt: Namespace) -> Record:
         if f"RGB, {name}" in trained
     }
     record["costs"] = costs
+    record["pairs"] = compare_systems(opt, record, [(f"SFS, {name}", f"long RGB, {name}") for name in STUDENTS])
     draw(record, costs, opt.out.with_suffix(".png"))
-    return publish(opt.out, record, table(record), costs_table(record, costs))
+    tables = table(record), pairs_table(record["pairs"]), costs_table(record, costs)
+    return publish(opt.out, record, *filter(None, tables))
 
 
 def accuracy_of(record: Record, name: str) -> float | None:
@@ -56,14 +60,14 @@ def accuracy_of(record: Record, name: str) -> float | None:
 
 def costs_table(record: Record, costs: Mapping[str, Mapping[str, Any]]) -> str:
     """Tabulate each family: what a clip costs, and its accuracies."""
-    heads = ["family", "parameters, M", "multiply-adds, G", "clips/s of a core", "RGB", "Flow", "RGB + Flow", "SFS"]
+    heads = ["family", "parameters, M", "multiply-adds, G", "clips/s of a core", *KINDS]
     lines = [
         [
             name,
             f"{cost['parameters'] / MEGA:.2f}",
             f"{cost['multiply_adds'] / GIGA:.3f}",
             f"{cost['clips_per_second']['float32']:.1f}",
-            *(shown(accuracy_of(record, f"{kind}, {name}")) for kind in ("RGB", "Flow", "RGB + Flow", "SFS")),
+            *(shown(accuracy_of(record, f"{kind}, {name}")) for kind in KINDS),
         ]
         for name, cost in costs.items()
     ]

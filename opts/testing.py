@@ -64,6 +64,14 @@ def add_fusion_options(table: OptionTable) -> None:
     )
     add("--fusion_weights", role="fusion", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
     add(
+        "--fit",
+        role="fusion",
+        scripts=(FUSED,),
+        nargs="+",
+        metavar="HELD",
+        help="score files of held-out videos (--test_subset val): weights by the temperature of each stream there",
+    )
+    add(
         "--scores",
         role="machine",
         scripts=(FUSED,),

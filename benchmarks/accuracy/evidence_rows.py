@@ -48,12 +48,14 @@ ROWS = {
 }
 STUDENTS = [name for name, row in ROWS.items() if row.script == DISTILL]
 CONTROL, GOAL = "RGB + RGB, other seed", "RGB + Flow"
+FITTED = "fitted temperatures"
 ACTIVATIONS = ("softmax", "log_softmax", "sigmoid", "tanh", "relu", "l2")
 CLAIMED = {f"RGB + {SFS}": ("RGB", SFS), CONTROL: ("RGB", "RGB, other seed"), GOAL: ("RGB", "Flow")}
 FUSIONS = {
     **{name: Fusion(rows) for name, rows in CLAIMED.items()},
     "RGB + RGB, label smoothing": Fusion(("RGB", "RGB, label smoothing")),
     **{f"RGB + {name}": Fusion(("RGB", name)) for name in STUDENTS if name != SFS},
+    **{f"{name}, {FITTED}": Fusion(rows, fitted=True) for name, rows in CLAIMED.items()},
     "RGB + Flow + SFS": Fusion(("RGB", "Flow", SFS)),
     **{
         f"{name}, {activation}": Fusion(rows, activation=activation)

@@ -1,11 +1,14 @@
 """Paired comparison of systems over videos, splits and seeds: the bootstrap draws source films, not clips."""
 
+from argparse import Namespace
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.common.report import Record
+from datasets.corpora import list_dataset
 from engine.evaluation.statistics import mcnemar
 
 RESAMPLES, LEVEL = 10_000, 0.95
@@ -21,6 +24,28 @@ class Hits(NamedTuple):
 
     right: np.ndarray
     films: Sequence[str]
+
+
+def compare_systems(opt: Namespace, record: Record, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Compare systems of a record, the first of each pair with the second, on the splits and seeds that both have."""
+    films = {str(split): films_of(opt, int(split)) for split in record["data"]["videos"]}
+    tests: dict[str, dict[tuple[int, int], Hits]] = {}
+    for row in record["rows"]:
+        if "right" in row:
+            right = np.array(list(row["right"])) == "1"
+            tests.setdefault(row["name"], {})[row["split"], row["seed"]] = Hits(right, films[str(row["split"])])
+    compared = []
+    for first, second in pairs:
+        if common := sorted(tests.get(first, {}).keys() & tests.get(second, {}).keys()):
+            hits = [(tests[first][test], tests[second][test]) for test in common]
+            compared.append({"first": first, "second": second, "tests": len(common)} | compare_pairs(hits))
+    return compared
+
+
+def films_of(opt: Namespace, split: int) -> list[str]:
+    """Return the source of each test video, in the order of their names."""
+    entries = list_dataset(opt.dataset, opt.annotation_path, split, "test").entries
+    return [films for _, films in sorted((entry.path, entry.group) for entry in entries)]
 
 
 def compare_pairs(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES, seed: int = 1) -> dict[str, Any]:

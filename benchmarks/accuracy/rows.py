@@ -73,11 +73,13 @@ class Fusion(NamedTuple):
         rows: Their names.
         weights: Of each; equal if there are none.
         activation: Before the mean, a key of `FUSIONS`.
+        fitted: Whether rows are weighted by their temperatures on held-out videos.
     """
 
     rows: tuple[str, ...]
     weights: tuple[float, ...] = ()
     activation: str = "activno"
+    fitted: bool = False
 
 
 def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bool) -> dict[str, Row]:

@@ -99,10 +99,22 @@ class Bench:
         if not row.reads:
             return result
         start = time.process_time()
-        stream = ["--stream", f"{self.place(name, seed).name}={file}", *(["--only_RGB"] if row.reads == "RGB" else [])]
-        tested = self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(self.scores(name, seed))])
+        tested = self.test(name, seed, self.scores(name, seed))
         seconds = time.process_time() - start
         return result | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
+
+    def test(self, name: str, seed: int, scores: Path, *words: str) -> Mapping[str, float]:
+        """Test a row's network with further options; returns the accuracies."""
+        row, place = self.rows[name], self.place(name, seed)
+        stream = ["--stream", f"{place.name}={weights(place)}", *(["--only_RGB"] if row.reads == "RGB" else [])]
+        return self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(scores), *words])
+
+    def held_out(self, name: str, seed: int) -> Path:
+        """Return the score file of a row on the held-out training videos, which are scored unless it is there."""
+        scores = self.place(name, seed) / "held_out.npz"
+        if not scores.is_file():
+            self.test(name, seed, scores, "--test_subset", "val")
+        return scores
 
     def retrieve(self, name: str, seed: int) -> dict[str, float]:
         """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
@@ -116,6 +128,7 @@ class Bench:
         files = [str(self.scores(row, seed)) for row in fusion.rows]
         words = ["--scores", *files, "--fusion", fusion.activation, "--log", "0"]
         words += ["--fusion_weights", *map(str, fusion.weights)] if fusion.weights else []
+        words += ["--fit", *(str(self.held_out(row, seed)) for row in fusion.rows)] if fusion.fitted else []
         opt = parse_opts([*words, "--scores_path", str(self.scores(name, seed))], FUSED)
         return accuracies(test_two_stream.main(opt)) | self.answers(name, seed)
 

@@ -2,7 +2,7 @@
 
 from opts import DISTILL
 
-from .rows import FLOW, RGB, TAUGHT, Fusion, Row
+from .rows import FLOW, RGB, Fusion, Row
 
 # Name -> the network as `sts info` takes it; a quarter of the published widths, which one core trains in minutes.
 NETWORKS = {
@@ -23,8 +23,12 @@ PROTOCOL = f"--sample_duration {FRAMES} --sample_size {SIDE} --clip_stride 2 --t
 PROTOCOL += "--val_sampling center --n_epochs 30"  # after ten, flow networks name a tenth of the training videos
 TEST = "--test_sampling spaced --num_clips 3"
 TEACHER = "ResNet3D-18"
-STUDENTS = ("TSM, ResNet-18", "S3D-ResNet-18", "S3D")  # quick ones, of other families than their teacher
-LOSSES = f"{TAUGHT} --distill review dkd --project auto"  # mse presumes the pooled vectors of one family
+STUDENTS = ("TAM, ResNet-18", "I3D", "C3D")  # of other families than their teacher and each other
+LONG = PROTOCOL.replace("--n_epochs 30", "--n_epochs 48")  # students take longer, and are compared with RGB as long
+WEIGHTS = "--distill_norm variance --distill_warmup 1 --review_weight 1 --review_mid 32 "
+WEIGHTS += "--dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
+# mse presumes the pooled vectors of one family; of stages all are reviewed that have a counterpart at the teacher.
+LOSSES = f"--modality RGB_Flow --distill review dkd --project auto {WEIGHTS}"
 FLAGS = ("no_max_pool",)
 OPTIONS = {"depth": "--model_depth", "width": "--width"}
 
@@ -46,10 +50,11 @@ def options_of(network: str) -> str:
 ROWS = {
     **{f"RGB, {name}": Row("RGB", f"{RGB} {PROTOCOL} {options_of(net)}", TEST) for name, net in NETWORKS.items()},
     **{f"Flow, {name}": Row("flow", f"{FLOW} {PROTOCOL} {options_of(net)}", TEST) for name, net in NETWORKS.items()},
+    **{f"long RGB, {name}": Row("RGB", f"{RGB} {LONG} {options_of(NETWORKS[name])}", TEST) for name in STUDENTS},
     **{
         f"SFS, {name}": Row(
             "RGB",
-            f"{LOSSES} {PROTOCOL} {options_of(NETWORKS[name])}",
+            f"{LOSSES} {LONG} {options_of(NETWORKS[name])}",
             TEST,
             script=DISTILL,
             begins={"--resume_path1": f"Flow, {TEACHER}"},
@@ -59,5 +64,5 @@ ROWS = {
 }
 FUSIONS = {
     **{f"RGB + Flow, {name}": Fusion((f"RGB, {name}", f"Flow, {name}")) for name in NETWORKS},
-    **{f"RGB + SFS, {name}": Fusion((f"RGB, {name}", f"SFS, {name}")) for name in STUDENTS},
+    **{f"RGB + SFS, {name}": Fusion((f"long RGB, {name}", f"SFS, {name}")) for name in STUDENTS},
 }

@@ -1,6 +1,6 @@
 """Tables of the comparison."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import mean
 from typing import Any
 
@@ -31,6 +31,23 @@ def cells_of(name: str, rows: Sequence[dict[str, Any]]) -> list[str]:
         f"{100 * mean(row['mean_class'] for row in rows):.1f}",
         f"{mean(minutes):.1f}" if minutes else "",
     ]
+
+
+def pairs_table(pairs: Sequence[Mapping[str, Any]]) -> str:
+    """Tabulate comparisons as of `compare_systems`; empty if there are none."""
+    heads = ["system", "against", "tests", "points", "95 % interval over films", "McNemar's p of each test"]
+    cells = [
+        [
+            pair["first"],
+            pair["second"],
+            str(pair["tests"]),
+            f"{pair['difference']:+.1f}",
+            "{:+.1f} to {:+.1f}".format(*pair["interval"]),
+            ", ".join(f"{p:.2g}" for p in pair["mcnemar"]),
+        ]
+        for pair in pairs
+    ]
+    return markdown(heads, cells) if cells else ""
 
 
 def retrieval_table(record: Record) -> str:

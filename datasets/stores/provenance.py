@@ -2,7 +2,7 @@
 
 import json
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def flow_mismatch(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     ]
 
 
-def differences(a: dict[str, Any], b: dict[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:
+def differences(a: Mapping[str, Any], b: Mapping[str, Any], keys: Iterable[str]) -> Iterator[tuple[str, Any, Any]]:
     """Yield (name, value in a, value in b) where records differ; what is in a dict is named "key name"."""
     for key in keys:
         x, y = a.get(key, NOT_STATED), b.get(key, NOT_STATED)

@@ -77,5 +77,6 @@ def test_what_each_script_takes():
     taken = {script: {o.name for o in OPTIONS if script in o.scripts} for script in SCRIPTS}
     assert taken[DISTILL] - taken[TRAIN] >= {"distill", "dkd_alpha", "SFS_resume_path", "flow_source"}
     assert taken[TRAIN] - taken[DISTILL] == {"mixup", "cutmix", "motion", "motion_schedule", "temporal_path"}
-    assert taken[FUSED] - taken[SINGLE] == {"stream", "scores", "use", "fusion_weights", "resume_path2", "resume_path3"}
+    fused = {"stream", "scores", "use", "fit", "fusion_weights", "resume_path2", "resume_path3"}
+    assert taken[FUSED] - taken[SINGLE] == fused
     assert not taken[FUSED] & {"n_epochs", "learning_rate", "crop", "pretrain_path"}

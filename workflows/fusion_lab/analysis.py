@@ -9,7 +9,8 @@ from engine.evaluation.scores import join, load
 from models import stream_weights
 
 from ..testing.fusing import name_counted_twice, unlike_in
-from .fit import calibration, check_held_out, fit, same_streams
+from ..testing.held_out import load_held_out
+from .fit import calibration, fit
 from .splits import load_splits, over_splits
 from .systems import Bootstrap, Row, agreement, comparison, fusions, streams_alone
 
@@ -66,13 +67,6 @@ def side_by_side(paths: Sequence[str]) -> Scores:
     for text in (text for part in parts[1:] for text in unlike_in(parts[0], part)):
         log.warning("the score files were made in unlike ways: %s", text)
     return joined
-
-
-def load_held_out(paths: Sequence[str], test: Scores) -> Scores:
-    """Load the held-out scores of the streams that are tested; raises ValueError if nothing may be fitted on a file."""
-    parts = [(path, load(path)) for path in paths]
-    check_held_out(parts, test)
-    return same_streams(join(parts), test)
 
 
 def mean_over_splits(files: Sequence[str], use: Sequence[str] | None = None) -> Row:

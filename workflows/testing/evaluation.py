@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 
 from datasets import FLOW, MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
+from datasets.lists.entries import Listing
 from datasets.records.clip_recipe import images_made
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
@@ -20,8 +21,9 @@ from opts import STATED, as_trained
 
 from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
+from .held_out import Tested, with_fitted_weights
 from .inputs import load_input, stream_of
-from .scoring import same_classes, score
+from .scoring import all_class_names, same_classes, score
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         provenance=images_made(loader.dataset.reader.store, opt.flow_source),
         activation=opt.fusion if opt.clip_mean == "after" else "",
     )
+    opt = with_fitted_weights(opt, tested(listing, networks, about))
     scores = score(
         networks,
         loader,
@@ -107,6 +110,12 @@ def load_specs(
         states[-1].pop("optimizer", None)  # those of many streams would fill the memory
     pairs = zip(specs, states, strict=True)
     return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
+
+
+def tested(listing: Listing, networks: Mapping[str, StreamNetwork], about: Mapping[str, Any]) -> Tested:
+    """Return what is known of a test before networks have scored it."""
+    names = all_class_names(listing.class_names, next(iter(networks.values())).num_classes)
+    return Tested([entry.path for entry in listing.entries], names, list(networks), about)
 
 
 def method_of(fusion: str) -> str:

@@ -81,7 +81,7 @@ def score(  # noqa: PLR0913 - an interface of keywords
     return Scores(
         video=[video.name for video in videos],
         label=torch.tensor([video.label for video in videos]),
-        class_names=[*names, *(f"class {i}" for i in range(len(names), num_classes))],
+        class_names=all_class_names(names, num_classes),
         streams=list(networks),
         logits=scored.logits,
         clips=scored.clips.expand(len(networks), -1),
@@ -92,6 +92,11 @@ def score(  # noqa: PLR0913 - an interface of keywords
         fused_hits=scored.fused_hits,
         about=describe_networks(networks, fusion if clip_mean == "after" else "") if about is None else dict(about),
     )
+
+
+def all_class_names(names: Sequence[str], num_classes: int) -> list[str]:
+    """Return names of all outputs of a network, also of those that no label has."""
+    return [*names, *(f"class {i}" for i in range(len(names), num_classes))]
 
 
 def scored_videos(loader: ClipLoader) -> tuple[Sequence[Video], list[int]]:

@@ -1,0 +1,141 @@
+"""Score files of held-out training videos, and what is fitted on them: a temperature of each stream."""
+
+import logging
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from datasets.stores.provenance import NOT_STATED, differences, show
+from engine import Scores
+from engine.evaluation.calibration import fit_temperature
+from engine.evaluation.scores import join, load
+from models import stream_weights
+from opts import PROTOCOL
+from sts_common import counted
+
+log = logging.getLogger(__name__)
+
+HOW = "score the held-out training videos: test_two_stream.py --test_subset val --scores_path held.npz ..."
+
+
+class Tested(NamedTuple):
+    """What is known of a test before it has scores; the attributes are those of `Scores`."""
+
+    video: Sequence[str]
+    class_names: Sequence[str]
+    streams: Sequence[str]
+    about: Mapping[str, Any]
+
+
+def check_fit(opt: Namespace) -> None:
+    """Raise ValueError if `--fit` and the other options of the fusion exclude each other."""
+    if opt.fit and opt.fusion_weights:
+        raise ValueError("--fit and --fusion_weights both weigh the streams: leave one of them out")
+    if opt.fit and opt.fusion not in ("activno", "log_softmax", "all"):
+        raise ValueError(f"--fit: temperatures weigh logits, and --fusion {opt.fusion} changes them: use activno")
+
+
+def with_fitted_weights(opt: Namespace, test: Tested | Scores) -> Namespace:
+    """Return the options with `--fusion_weights` by `--fit`, if that is given; raises as `temperature_weights`."""
+    return Namespace(**vars(opt) | {"fusion_weights": temperature_weights(opt.fit, test)}) if opt.fit else opt
+
+
+def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[float]:
+    """Weigh the streams of a test by 1 / T, with the temperature T of each on held-out videos.
+
+    ActivNo with these weights is ActivNo of logits that are divided by their temperatures: a stream that was trained
+    to be sure of itself does not outweigh the others for that alone.
+
+    Args:
+        paths: Score files of the held-out training videos.
+        test: That is fused.
+
+    Returns:
+        A weight per stream, summing to 1; T is 1 where none is best, with a warning.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If nothing may be fitted on a file, or it has not the scores of the tested networks.
+    """
+    held_out = load_held_out(paths, test)
+    fitted, notes = temperatures(dict(zip(held_out.streams, held_out.logits, strict=True)), held_out.label)
+    for text in [*unlike(held_out, test), *notes]:
+        log.warning("--fit: %s", text)
+    weights = stream_weights([1 / (heat or 1.0) for heat in fitted.values()], len(fitted))
+    shown = ", ".join(f"{name} {heat or 1.0:.2f}" for name, heat in fitted.items())
+    log.info(
+        "temperatures on %s: %s; that is --fusion_weights %s",
+        counted(len(held_out.video), "held-out video"),
+        shown,
+        " ".join(f"{weight:.3f}" for weight in weights),
+    )
+    return weights
+
+
+def load_held_out(paths: Sequence[str], test: Tested | Scores) -> Scores:
+    """Load the held-out scores of the streams that are tested; raises as `temperature_weights`."""
+    parts = [(path, load(path)) for path in paths]
+    check_fitted_on(parts, test)
+    return same_streams(join(parts), test)
+
+
+def check_fitted_on(parts: Sequence[tuple[str, Scores]], test: Tested | Scores) -> None:
+    """Refuse score files, given for fitting with their names, on which nothing may be fitted.
+
+    Raises ValueError if a file is not of held-out videos, or of some that are tested on, or of other data or classes.
+    """
+    tested = set(test.video)
+    for path, scores in parts:
+        subset = scores.about.get("subset")
+        if subset != "val":
+            what = f"is of the subset {subset!r}" if subset else "does not say what it was made of"
+            raise ValueError(f"{path}: {what}; nothing is fitted on a test list: {HOW}")
+        shared = [name for name in scores.video if name in tested]
+        if shared:
+            raise ValueError(f"{path}: {len(shared):,} of its videos are tested on, {shared[0]} among them; {HOW}")
+        if scores.class_names != test.class_names:
+            raise ValueError(f"{path}: its classes are not those of the test")
+        for name, stated, tested_on in differences(scores.about, test.about, ("dataset", "split")):
+            if NOT_STATED not in (stated, tested_on):
+                raise ValueError(f"{path}: of {name} {stated}, but the test is of {name} {tested_on}")
+
+
+def same_streams(held_out: Scores, test: Tested | Scores) -> Scores:
+    """Return the held-out scores of the tested streams, in their order.
+
+    Raises ValueError if one is missing, or came from another checkpoint.
+    """
+    missing = [name for name in test.streams if name not in held_out.streams]
+    if missing:
+        raise ValueError(f"--fit: no stream {missing[0]} in its files, only {', '.join(held_out.streams)}")
+    for name in test.streams:
+        digests = [scores.about.get("checkpoints", {}).get(name, {}).get("sha256") for scores in (held_out, test)]
+        if None not in digests and digests[0] != digests[1]:
+            raise ValueError(f"--fit: stream {name} was scored with another checkpoint than in the test")
+    return held_out.only(test.streams)
+
+
+def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, float | None], list[str]]:
+    """Fit the temperature of each system's held-out logits (N, K), None where there is no optimum, with the reasons."""
+    fitted: dict[str, float | None] = {}
+    notes = []
+    for name, logits in named.items():
+        try:
+            fitted[name] = fit_temperature(logits, label)
+        except ValueError as error:
+            fitted[name] = None
+            notes.append(f"{name} has no temperature and is left at 1: {error}")
+    return fitted, notes
+
+
+def unlike(held_out: Scores, test: Tested | Scores) -> list[str]:
+    """Describe differences in how the two were scored, where both state it: a fit may then not carry over."""
+    return [
+        f"{name} {show(stated)} of the held-out scores, {show(tested_on)} of the test: the fit may not carry over"
+        for name, stated, tested_on in differences(
+            held_out.about.get("options", {}), test.about.get("options", {}), PROTOCOL
+        )
+        if NOT_STATED not in (stated, tested_on)
+    ]
