@@ -1,4 +1,4 @@
-"""What the outputs of a teacher cost: to compute them, and to read them from a cache on disk.
+"""Costs of a teacher's outputs: to compute them, and to read them from a cache on disk.
 
 Each network is given clips of noise; its passes, and reading what a cache has kept of it, the vector and logits alone
 or all maps as well, take turns. Reading is from files that the system has in memory; a slow disk is slower.

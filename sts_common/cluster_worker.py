@@ -1,4 +1,4 @@
-"""What a worker of a Dask cluster does for a command, and what it must have for that."""
+"""Tasks of a worker of a Dask cluster for a command, and their requirements."""
 
 import hashlib
 import importlib.metadata
@@ -28,7 +28,7 @@ OTHER = "start workers where the same is installed"
 
 @dataclass(frozen=True)
 class Needs:
-    """What a worker must have."""
+    """Requirements of a worker."""
 
     run: str  # a name of this run of a command
     folder: str  # where relative paths begin, "" if there are none

@@ -42,5 +42,5 @@ def resumed(root: Path, folder: Path, whole: Path, position: str, *words: str) -
 
 
 def metrics(results: Path) -> list[dict]:
-    """What a run has written down of each epoch."""
+    """Return the metrics of each epoch of a run."""
     return [json.loads(line) for line in (results / "s" / "metrics.jsonl").read_text().splitlines()]

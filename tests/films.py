@@ -141,7 +141,7 @@ def cut_by_edit_list(first: int, count: int, rate: int = 25) -> Callable[[bytear
 
 
 def part(begin: float, end: float) -> Callable[[bytearray], bytearray]:
-    """What lies between two shares of a file, in whole packets of a transport stream."""
+    """Return the part between two shares of a file, in whole packets of a transport stream."""
     return lambda data: data[int(begin * len(data)) // 188 * 188 : int(end * len(data)) // 188 * 188]
 
 

@@ -1,4 +1,4 @@
-"""What tests share: invented data sets in the trees that the real ones have, small networks, reference values."""
+"""Helpers of tests: invented data sets in the trees that the real ones have, small networks, reference values."""
 
 import errno
 import importlib.util

@@ -1,4 +1,4 @@
-"""What is done to a run from within, by name: see `runs.Server.start`."""
+"""Faults of a run from within, by name: see `runs.Server.start`."""
 
 import atexit
 import ctypes
@@ -186,7 +186,7 @@ def small_disk() -> None:
 
 
 def note_weights() -> None:
-    """What the weights are before every training step goes to `weights.RANK`, to the last bit."""
+    """Write the weights before every training step to `weights.RANK`, to the last bit."""
 
     def digest(task, batch) -> list[str]:
         data = b"".join(parameter.detach().numpy().tobytes() for parameter in task.parameters())

@@ -18,7 +18,7 @@ class Definition(NamedTuple):
 
 
 class Module(NamedTuple):
-    """What a file defines, and what its names stand for.
+    """Definitions of a file, and what its names stand for.
 
     Attributes:
         definitions: By name, the statements that define it.
@@ -89,7 +89,7 @@ def uses(definition: Definition) -> frozenset[Definition]:
 
 
 def named(definition: Definition) -> Iterator[Path | Definition | None]:
-    """What the names in a definition stand for."""
+    """Meanings of the names in a definition."""
     here = module(definition.file)
     for statement in here.definitions[definition.name]:
         for node in ast.walk(statement):

@@ -108,7 +108,7 @@ class Run:
 
     @property
     def err(self) -> str:
-        """What it has written to stderr."""
+        """Return its stderr so far."""
         return (self.folder / f"{self.name}.err").read_text()
 
 
@@ -272,7 +272,7 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 class Case:
-    """What the tests of the training scripts share: data, a teacher, and runs that nothing happens to."""
+    """Inputs that the tests of the training scripts share: data, a teacher, and runs that nothing happens to."""
 
     def __init__(self, root: Path) -> None:
         self.data = write_hmdb51(root / "data", train=5, test=2)
@@ -340,7 +340,7 @@ def differences(one: object, other: object, name: str = "") -> list[str]:
 
 
 def unlike(folder: Path, whole: Path, *, extra: bool = False) -> list[str]:
-    """What differs between two runs: checkpoints, metrics.jsonl and logs.
+    """Differences between two runs: checkpoints, metrics.jsonl and logs.
 
     Args:
         folder: Of one run.
@@ -368,7 +368,7 @@ def parts_of(path: Path) -> dict[str, tuple[int, int]]:
 
 
 def records(folder: Path) -> list[Path]:
-    """What must not depend on kills: checkpoints, metrics.jsonl and logs of the original's kind."""
+    """Files that must not depend on kills: checkpoints, metrics.jsonl and logs of the original's kind."""
     return [*checkpoints(folder), *folder.rglob("metrics.jsonl"), *folder.rglob("*.log")]
 
 

@@ -1,4 +1,4 @@
-"""What networks cost: parameters, multiply-adds, activations, memory, and clips per second on this machine.
+"""Costs of networks: parameters, multiply-adds, activations, memory, and clips per second on this machine.
 
 python utils1/model_info.py resnext,depth=101
 python utils1/model_info.py resnet2p1d,depth=18 torchvision:s3d --frames 16 --measure float32 bf16 int8

@@ -1,4 +1,4 @@
-"""What MotionNet has learnt: how well its flow explains the next frame, and how far it is from TV-L1."""
+"""Quality of MotionNet's flow: how well its flow explains the next frame, and how far it is from TV-L1."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -1,1 +1,1 @@
-"""What every benchmark does: options, conditions of the machine, tables and JSON."""
+"""Parts of every benchmark: options, conditions of the machine, tables and JSON."""

@@ -1,4 +1,4 @@
-"""What benchmarks share: their options, the conditions of a measurement, ratios, tables and JSON."""
+"""Parts that benchmarks share: their options, the conditions of a measurement, ratios, tables and JSON."""
 
 import os
 import platform

@@ -36,7 +36,7 @@ class Late(BaseException):
 
 @dataclass
 class Session:
-    """What the stages of a day share."""
+    """State that the stages of a GPU session share."""
 
     folder: Path  # of the record `gpu.json` and of what else is written
     work: Path  # folder of files that are of no use afterwards

@@ -1,4 +1,4 @@
-"""What makes a made-up video hard that is not its action: camera, light, things that pass by."""
+"""Conditions that make a made-up video hard beside its action: camera, light, things that pass by."""
 
 from dataclasses import dataclass, replace
 

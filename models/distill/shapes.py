@@ -10,7 +10,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class OutputShapes:
-    """What a loss may know of a network's `Output`.
+    """Shapes of a network's `Output` that a loss is built by.
 
     Attributes:
         features: Shape of each feature of a clip, in forward order: (C, T, H, W) of maps, (C,) of the pooled vector.

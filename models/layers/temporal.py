@@ -1,4 +1,4 @@
-"""What lets a network of images see time: frames are blended or shifted before a layer, or pooled between stages.
+"""Temporal layers of a network of images: frames are blended or shifted before a layer, or pooled between stages.
 
 TAM: temporal aggregation modules (Fan et al., NeurIPS 2019, https://arxiv.org/abs/1912.00869). TSM: temporal shift
 modules (Lin et al., ICCV 2019, https://arxiv.org/abs/1811.08383).

@@ -1,4 +1,4 @@
-"""What a network of motion learns of a batch: the losses of the flow that it found, by schedules over the epochs."""
+"""Losses of the flow that a network of motion estimates, by schedules over the epochs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager

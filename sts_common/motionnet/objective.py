@@ -1,4 +1,4 @@
-"""What MotionNet learns from frames alone: that each, moved by its flow, is the next one, and that flow is smooth."""
+"""Losses of MotionNet, of frames alone: each, moved by its flow, is the next one, and that flow is smooth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

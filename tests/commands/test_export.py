@@ -107,7 +107,7 @@ def exported(made, tmp_path_factory):
 
 
 def networks(*names: str) -> list[StreamNetwork]:
-    """What was written to the checkpoints, unread."""
+    """Return the networks of the checkpoints."""
     return [trained(*KNOWN[name]) for name in names]
 
 

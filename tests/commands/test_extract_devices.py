@@ -1,4 +1,4 @@
-"""What computes the flow of an extraction: GPUs or the CPU, in batches that fit, by solvers that threads share."""
+"""Devices that compute flow in an extraction: GPUs or the CPU, in batches that fit, by solvers that threads share."""
 
 import threading
 from argparse import ArgumentTypeError
@@ -150,7 +150,7 @@ def test_raft_is_given_its_weights(source, tmp_path):
 
 
 def test_a_worker_opens_no_gpu_but_its_own(source, tmp_path, monkeypatch):
-    """What is built or asked of "cuda" is so of the current device, which is that of the number 0 unless it is set."""
+    """Tensors and questions of "cuda" are of the current device, which is that of the number 0 unless it is set."""
     current, asked = ["cuda:0"], []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What an extraction says while it works and, with --estimate, before."""
+"""Progress of an extraction and, with --estimate, its forecast."""
 
 import re
 import shutil

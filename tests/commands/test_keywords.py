@@ -1,4 +1,4 @@
-"""What the commands do, from Python by keyword arguments, without a parsed command line."""
+"""The commands' work, from Python by keyword arguments, without a parsed command line."""
 
 import json
 import re
@@ -47,7 +47,7 @@ def network_in(file: str, stream=RGB) -> StreamNetwork:
 
 
 def said(capsys, *words) -> dict:
-    """What predict.py says of its first video."""
+    """Return the prediction of predict.py for its first video."""
     run(*words, "--logits", "--json", "-")
     return json.loads(capsys.readouterr().out)["videos"][0]
 

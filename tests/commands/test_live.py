@@ -137,7 +137,7 @@ def test_frames_come_at_a_constant_rate():
 
 
 class Camera:
-    """What OpenCV opens."""
+    """Camera with the interface of OpenCV."""
 
     def __init__(self, frames):
         self.frames = iter(frames)

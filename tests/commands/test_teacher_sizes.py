@@ -40,7 +40,7 @@ def named(teachers) -> dict[str, list[str]]:
 
 @pytest.fixture
 def seen(monkeypatch) -> dict[str, torch.Tensor]:
-    """What networks were shown last, by view."""
+    """Return the last inputs of networks, by view."""
     found: dict[str, torch.Tensor] = {}
     forward = StreamNetwork.forward
 

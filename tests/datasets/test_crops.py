@@ -1,4 +1,4 @@
-"""What is seen of the frames: boxes inside them, shared by all streams, equal to the published ones."""
+"""Crops of the frames: boxes inside them, shared by all streams, equal to the published ones."""
 
 import pickle
 from functools import partial

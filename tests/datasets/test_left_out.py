@@ -107,7 +107,7 @@ def whole(bad) -> Path:
 
 
 def at(results: Path, epoch: int, step: int, folder: Path) -> Path:
-    """What a run has written that was killed after this batch of this epoch."""
+    """Return the log of a run that was killed after this batch of this epoch."""
     shutil.copytree(results, folder / "results")
     for path in checkpoints(folder / "results"):
         state = checkpoint.load(path)

@@ -1,4 +1,4 @@
-"""What is said of malformed lists: the file, the line and the reason."""
+"""Errors of malformed lists: the file, the line and the reason."""
 
 import json
 import re

@@ -81,7 +81,7 @@ def test_any_text_survives_in_a_quarantine(tmp_path_factory, names):
 
 
 def edited(root, edit) -> str:
-    """What is said of a manifest of three videos whose lines were edited."""
+    """Return the error of a manifest of three videos whose lines were edited."""
     write_manifest(root, "sts", [facts(name) for name in "abc"])
     lines = (root / MANIFEST).read_text().splitlines()
     edit(lines)

@@ -120,7 +120,7 @@ def test_a_usual_training_crop_and_a_usual_test_view_equal_pillow_in_one_step():
 
 
 def at_half_size(data: bytes, box: Box) -> np.ndarray:
-    """What Pillow makes of JPEG decoded at half the size, resized to 112 pixels; it looks beyond the box's edges."""
+    """Decode JPEG at half the size and resize it to 112 pixels by Pillow; that looks beyond the box's edges."""
     image = Image.open(io.BytesIO(data))
     image.draft("RGB", (image.width // 2, image.height // 2))
     left, right, top, bottom = box.left / 2, (box.left + box.width) / 2, box.top / 2, (box.top + box.height) / 2

@@ -1,4 +1,4 @@
-"""What scores tell beside an accuracy: known cases, brute force and properties."""
+"""Analyses of scores beside an accuracy: known cases, brute force and properties."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""What is seen of a run while it goes, and how long it is expected to take."""
+"""Progress of a run while it goes, and the time that it is expected to take."""
 
 import io
 import logging

@@ -1,4 +1,4 @@
-"""What the loops are fed with, and the time that they wait for it."""
+"""Batches that the loops are fed with, and the time that they wait for them."""
 
 import contextlib
 import json

@@ -43,7 +43,7 @@ class Mean:
 
 @torch.no_grad()
 def published_rows(opt, student, teacher) -> tuple[dict[str, float], dict[str, float]]:
-    """What MARS_train.py and MERS_train.py log of an epoch, training and validation, by column."""
+    """Return the columns that MARS_train.py and MERS_train.py log of an epoch, of training and validation."""
     name = "MERS" if "mers" in opt.distill else "SFS"
     loss, acc = Mean(), Mean()
     student.eval()  # before the statistics of its batch norms move

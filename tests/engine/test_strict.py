@@ -1,4 +1,4 @@
-"""What is counted: a test leaves no video out unless it is asked to, and then says so wherever its result stands."""
+"""Counts of videos: a test leaves no video out unless it is asked to, and then says so wherever its result stands."""
 
 import logging
 

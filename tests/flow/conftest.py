@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="session")
 def no_opencv() -> str:
-    """What the C++ program lacks, or ""."""
+    """Return what the C++ program lacks, or ""."""
     if not shutil.which("g++"):
         return "needs g++"
     headers = ["-x", "c++", "-I/usr/include/opencv4", "-include", "opencv2/videoio.hpp", "/dev/null"]

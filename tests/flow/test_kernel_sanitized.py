@@ -200,7 +200,7 @@ def drive(driver: Path, what: str, options: str = "") -> list[str]:
 
 
 def test_flow_of_any_size_stays_within_its_memory_and_ignores_what_was_there(driver):
-    """What is read but never written is huge in one run, and no number in the other, which a minimum may hide."""
+    """Memory that is read but never written is huge in one run, and NaN in the other, which a minimum may hide."""
     fills = [f"max_malloc_fill_size=1000000000:malloc_fill_byte={byte}" for byte in (127, 255)]
     with ThreadPoolExecutor() as pool:
         huge, no_number = pool.map(partial(drive, driver, "solve"), fills)

@@ -89,7 +89,7 @@ def interpret_flows() -> dict[str, np.ndarray]:
 
 
 def interpret_kernels() -> dict[str, np.ndarray]:
-    """What each kernel makes of its state, computed by the interpreter."""
+    """Return the state after each kernel, computed by the interpreter."""
     from flow.tvl1 import triton_kernels as kernels
     from flow.tvl1 import triton_median as filters
 
@@ -129,7 +129,7 @@ def interpret_kernels() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def interpreted(tmp_path_factory) -> dict[str, np.ndarray]:
-    """What a process computes whose kernels are interpreted."""
+    """Return the result of a process whose kernels are interpreted."""
     pytest.importorskip("triton", reason="the kernels need Triton")
     path = tmp_path_factory.mktemp("triton") / "results.npz"
     env = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}

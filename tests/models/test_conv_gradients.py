@@ -156,7 +156,7 @@ def test_every_convolution_of_every_network_has_right_gradients_at_every_number_
 
 
 def geometry(convolution: nn.Conv3d) -> tuple:
-    """What a gradient depends on, but for the number of channels."""
+    """Geometry that a gradient depends on, but for the number of channels."""
     groups = convolution.groups
     grouping = ["dense", "grouped", "depthwise"][(groups > 1) + (groups == convolution.in_channels > 1)]
     return convolution.kernel_size, convolution.stride, convolution.padding, convolution.dilation, grouping
@@ -288,7 +288,7 @@ def test_what_torch_computes_wrong_is_tried_in_another_process(tmp_path):
 
 
 class Dies:
-    """What ends the process that reads it, as a faulty kernel may."""
+    """Memory that ends the process that reads it, as a faulty kernel may."""
 
     def __init__(self, path) -> None:
         self.path = path

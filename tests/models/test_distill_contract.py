@@ -1,4 +1,4 @@
-"""What distillation losses say of themselves: arguments, labels, shapes of features, projectors, optimisers."""
+"""Contract of distillation losses: arguments, labels, shapes of features, projectors, optimisers."""
 
 import logging
 from argparse import Namespace

@@ -1,4 +1,4 @@
-"""What fine-tuning computes and what it leaves alone; smoothed labels."""
+"""Fine-tuning: stages that learn and that stay as they are; smoothed labels."""
 
 import pytest
 import torch

@@ -33,7 +33,7 @@ MEAN, STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
 
 
 def hara_logits(weights: dict[str, Tensor], clips: Tensor, t_stride: int = 1, pools: bool = True) -> Tensor:
-    """What the 3D-ResNets project computes of bytes (N, 3, T, H, W) with basic blocks, in eval mode."""
+    """Compute the 3D-ResNets project's output of bytes (N, 3, T, H, W) with basic blocks, in eval mode."""
 
     def norm(x: Tensor, name: str) -> Tensor:
         own = [weights[f"{name}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")]

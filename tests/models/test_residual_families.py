@@ -68,7 +68,7 @@ def test_students_give_the_published_logits_and_no_option_says_what_they_are(stu
 
 
 def split_logits(w: dict[str, Tensor], x: Tensor, *, pools: bool, student: bool) -> Tensor:
-    """What an R(2+1)D of basic blocks computes in eval mode, from the weights alone.
+    """Compute an R(2+1)D of basic blocks in eval mode, from the weights alone.
 
     Args:
         w: By the names of 3D-ResNets, or of Distil-2D-3D.

@@ -121,7 +121,7 @@ def parsable(line: str) -> list[str]:
 
 
 def problem(page: str, line: str, monkeypatch) -> str:
-    """What is wrong with a command; "" if it can be run as it is written."""
+    """Return the fault of a command; "" if it can be run as it is written."""
     words = parsable(line)
     try:
         if words[:2] == ["python", "-c"]:
@@ -164,13 +164,13 @@ def test_a_command_that_cannot_be_run_is_found(line, monkeypatch):
 
 
 def flow_names() -> dict:
-    """What the code of docs/flow.md is given."""
+    """Names that the code of docs/flow.md is given."""
     shape = (2, 24, 32)
     return {name: np.random.default_rng(0).integers(0, 255, shape, np.uint8) for name in ("previous", "following")}
 
 
 def cam_names() -> dict:
-    """What the code of docs/understanding.md is given."""
+    """Names that the code of docs/understanding.md is given."""
     from models import StreamNetwork, create_model
 
     network = StreamNetwork(

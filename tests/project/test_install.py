@@ -43,7 +43,7 @@ def environment(folder: Path) -> tuple[Path, Path]:
 
 
 def output(*command: object, cwd: Path) -> str:
-    """What a command prints; it must succeed."""
+    """Return the output of a command, which must succeed."""
     done = subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

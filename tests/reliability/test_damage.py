@@ -45,7 +45,7 @@ ODD = [
 
 
 def lines_of(command: list[str]) -> Iterator[dict]:
-    """What a child process tells, line by line; fails where it says nothing for too long."""
+    """Output of a child process, line by line; fails where it says nothing for too long."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     environment = os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as child:

@@ -245,7 +245,7 @@ def group_lives(group: int) -> bool:
 
 
 class Resources(NamedTuple):
-    """What a run holds: open descriptors, memory in KiB, threads, and processes, those of its loader included."""
+    """Resources that a run holds: open descriptors, memory in KiB, threads, and processes, with those of its loader."""
 
     descriptors: int
     memory: int
@@ -275,7 +275,7 @@ def descendants(pid: int) -> int:
 
 
 def watch(run: Run) -> dict[int, Resources]:
-    """What a run holds as it writes down an epoch, by epoch, until it ends; some may be missed."""
+    """Return the resources that a run holds as it logs an epoch, by epoch, until it ends; some may be missed."""
     seen = dict[int, Resources]()
     while run.poll() is None:
         rows = [line for path in run.folder.rglob("metrics.jsonl") for line in path.read_text().splitlines()]

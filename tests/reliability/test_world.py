@@ -101,7 +101,7 @@ def trained(case: Case, folder, world: int, script: str = "train", *more: str):
 
 
 def validated(case: Case, folder, path, *more: str) -> dict[str, float]:
-    """What one process makes of a checkpoint on the validation videos."""
+    """Validate a checkpoint in one process."""
     words = case.words("train", "no workers", *more)
     opt = parse_opts([word if word != "results" else str(folder / "results") for word in words])
     state = checkpoint.load(path)

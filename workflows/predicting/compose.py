@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What becomes of predictions, as the options of predict.py of these names."""
+    """Uses of predictions, as the options of predict.py of these names."""
 
     top_k: int = 5  # classes, >= 1
     # File of the whole document, or "-" for the standard output in place of the text; None for the text.

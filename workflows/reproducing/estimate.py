@@ -26,7 +26,7 @@ CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
 
 
 class Work(NamedTuple):
-    """What a training computes.
+    """Computations of a training.
 
     Attributes:
         stream: That learns.

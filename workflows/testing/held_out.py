@@ -21,7 +21,7 @@ HOW = "score the held-out training videos: test_two_stream.py --test_subset val 
 
 
 class Tested(NamedTuple):
-    """What is known of a test before it has scores; the attributes are those of `Scores`."""
+    """Metadata of a test that has no scores yet; the attributes are those of `Scores`."""
 
     video: Sequence[str]
     class_names: Sequence[str]

@@ -1,4 +1,4 @@
-"""What a user is told of how a video file is read: timestamps that cannot be right, and pauses."""
+"""Notes for the user on how a video file is read: timestamps that cannot be right, and pauses."""
 
 import numpy as np
 from numpy.typing import NDArray
