@@ -1,4 +1,4 @@
-"""Inputs that tests of the extraction share: videos with a known motion, the scripts in this process, and their trees."""
+"""Inputs that tests of the extraction share: videos with a known motion, the scripts in this process, their trees."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""Course of a distillation, for a report: how often student and teacher agree, by class, and the curves of its losses."""
+"""Course of a distillation, for a report: agreement of student and teacher by class, and the curves of its losses."""
 
 import math
 from collections.abc import Iterable, Sequence
