@@ -51,9 +51,9 @@ def main(opt: Namespace) -> dict[str, float]:
     flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
 
     student = start_stream(opt, stream, state, source, len(names), resuming=resuming)
-    own = {option: getattr(opt, option) for option in ARCHITECTURE}
+    architecture = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
-        tell_student(own, teacher.architecture, source, teacher.name, given=opt.given)
+        tell_student(architecture, teacher.architecture, source, teacher.name, given=opt.given)
     check_data(opt, state, source, stream, names if (resuming or opt.keep_classifier) and classes else None)
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)

@@ -17,7 +17,7 @@ from engine.command import cli
 from sts_common import size_in_words
 from workflows.exporting.calibration import CalibrationSettings
 from workflows.exporting.export import export, report
-from workflows.exporting.options import build_parser
+from workflows.exporting.export_options import build_parser
 from workflows.exporting.parity import Parity
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from engine.command import cli
 from workflows.predicting.compose import Answers, LiveAnswers, predict_files, predict_live
 from workflows.predicting.exported import device_for, engine_for
 from workflows.predicting.inputs import find_inputs
-from workflows.predicting.options import build_parser, check_options
 from workflows.predicting.predict import PredictorSettings, build_predictor
+from workflows.predicting.predict_options import build_parser, check_options
 from workflows.predicting.timeline import Named
 
 

@@ -13,7 +13,7 @@ from engine import is_main
 from engine.command import cli, naming
 from opts import SINGLE, build_parser, parse_with
 from workflows.retrieving.features import build_feature_source
-from workflows.retrieving.report import lines_of, retrieve, write_page, write_results
+from workflows.retrieving.retrieval_page import lines_of, retrieve, write_page, write_results
 
 RANKS = (1, 5, 10, 20, 50)
 SUBSETS = ("test", "train")  # queries, and what is looked through
@@ -25,14 +25,14 @@ def main(opt: Namespace) -> dict[int, float]:
     test = naming.single_test_file(opt)
     stem = Path(opt.features or test.with_name(f"{test.stem}_retrieval_{opt.feature}"))
     queries, gallery = (source.read(subset, stem.with_name(f"{stem.name}_{subset}.npz")) for subset in SUBSETS)
-    found = retrieve(queries, gallery, opt.ranks)
+    retrieval = retrieve(queries, gallery, opt.ranks)
     if is_main():
-        for line in lines_of(found):
+        for line in lines_of(retrieval):
             print(line)  # noqa: T201 - the lines that Distil-2D-3D prints
-        write_results(found, stem.with_name(f"{stem.name}.json"))
+        write_results(retrieval, stem.with_name(f"{stem.name}.json"))
         if opt.page:
-            write_page(found, opt.page, opt.queries)
-    return {k: count / len(found.queries.video) for k, count in found.hits.items()}
+            write_page(retrieval, opt.page, opt.queries)
+    return {k: count / len(retrieval.queries.video) for k, count in retrieval.hits.items()}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -125,14 +125,12 @@ def scan(opt: Namespace) -> list[dict[str, Any]]:
         for name in opt.networks
         for frames in opt.frames
     }
-    found = errors((layer for layers in seen.values() for layer in layers), DTYPES[opt.amp])
+    rows = errors((layer for layers in seen.values() for layer in layers), DTYPES[opt.amp])
     return [
         {
             "network": name,
             "frames": frames,
-            "layers": [
-                {"layer": str(layer), "count": count, "errors": found[layer]} for layer, count in layers.items()
-            ],
+            "layers": [{"layer": str(layer), "count": count, "errors": rows[layer]} for layer, count in layers.items()],
         }
         for (name, frames), layers in seen.items()
     ]

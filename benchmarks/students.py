@@ -143,8 +143,8 @@ def ways(file: Path, data: Path, max_drop: float) -> list[tuple[str, Predictor, 
     settings = {TORCH: PredictorSettings()}
     if has_bf16():
         settings[BF16] = PredictorSettings(amp="bf16")
-    found = [(way, build_predictor(file, of_way, device="cpu"), file) for way, of_way in settings.items()]
-    sized = [(way, predictor, path.stat().st_size) for way, predictor, path in found]
+    predictors = [(way, build_predictor(file, of_way, device="cpu"), file) for way, of_way in settings.items()]
+    sized = [(way, predictor, path.stat().st_size) for way, predictor, path in predictors]
     if missing := missing_packages("openvino", INT8):
         log.warning("without %s there are no rows of OpenVINO", ", ".join(missing))
         return sized

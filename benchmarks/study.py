@@ -54,8 +54,8 @@ def main(opt: Namespace) -> Record:
 
 def accuracy_of(record: Record, name: str) -> float | None:
     """Return the mean top-1 accuracy of a row over the seeds in percent, None if it is not there."""
-    found = [100 * row["top1"] for row in record["rows"] if row["name"] == name]
-    return mean(found) if found else None
+    accuracies = [100 * row["top1"] for row in record["rows"] if row["name"] == name]
+    return mean(accuracies) if accuracies else None
 
 
 def costs_table(record: Record, costs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -72,7 +72,7 @@ def measure(name: str, clips: int, rounds: int) -> dict[str, Any]:
             call()
         times = alternated(calls, rounds)
         kept = {way: size_of(cache.folder) // clips for way, cache in caches.items()}
-    return {"seconds": {way: [found[way].cpu / clips for found in times] for way in calls}, "bytes": kept}
+    return {"seconds": {way: [of_round[way].cpu / clips for of_round in times] for way in calls}, "bytes": kept}
 
 
 def size_of(folder: Path) -> int:

@@ -15,12 +15,12 @@ Not the Hugging Face package of the same name: scripts put this folder first on 
 
 from .annotation import Annotation
 from .builders import build_annotation, build_clips, build_dataset, build_loader, build_recipe, check_data
+from .clip_options import ClipOptions, make_dataset
 from .clips.augment import AUGMENTS
 from .clips.crops import TEST_CROPS
 from .clips.random_crops import CROPS
 from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, clip_starts, loop
 from .corpora import DATASETS, SIDED
-from .cutting import ClipOptions, make_dataset
 from .decoding.images import DECODERS
 from .decoding.video.reading import read_video
 from .loaders import make_loader

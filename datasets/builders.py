@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from .annotation import Annotation
+from .clip_options import ClipOptions, make_dataset
 from .clips.augment import AUGMENTS, Augment
-from .cutting import ClipOptions, make_dataset
 from .loaders import load_clips
 from .loading.loader import ClipLoader
 from .loading.online_flow import OnlineFlow

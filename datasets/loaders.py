@@ -7,7 +7,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from .cutting import ClipOptions, make_dataset
+from .clip_options import ClipOptions, make_dataset
 from .loading.loader import ClipLoader
 from .loading.online_flow import OnlineFlow, OnlineLoader
 from .subset import Videos

@@ -97,8 +97,8 @@ def completed(frames: Tensor, stream: Stream, numbers: Sequence[int]) -> Tensor:
     if stream.of_pair is None:
         return frames
     pairs, levels = Pairs.of(numbers), frames.numpy()
-    made = stream.of_pair(levels[:, pairs.first], levels[:, [first + 1 for first in pairs.first]])
-    return torch.from_numpy(made[:, pairs.order])
+    clip = stream.of_pair(levels[:, pairs.first], levels[:, [first + 1 for first in pairs.first]])
+    return torch.from_numpy(clip[:, pairs.order])
 
 
 class VideoDataset(Dataset[Sample]):

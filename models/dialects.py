@@ -95,8 +95,8 @@ def say_what_is_assumed(
     taken = {OPTIONS.get(argument) for argument in defaults}
     assumed = [f"--{name} {NO_TRACE[name]}" for name in NO_TRACE if name in taken and name not in given]
     if "model_args" not in given and "network" not in checkpoint:
-        told = network_named(arch_in(checkpoint, source)).get("args", {})
-        words = [f"{name}={in_word(values[name])}" for name in build.left_open(values) if name not in told]
+        stated = network_named(arch_in(checkpoint, source)).get("args", {})
+        words = [f"{name}={in_word(values[name])}" for name in build.left_open(values) if name not in stated]
         assumed += [f"--model_args {' '.join(words)}"] if words else []
     if assumed:
         log.warning("%s: weights do not show, and so it is assumed: %s", source, ", ".join(assumed))

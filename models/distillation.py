@@ -78,7 +78,7 @@ class Distill(Task):
         self.rated = [
             name not in other_classes and teacher.num_classes == student.num_classes for name, teacher in named.items()
         ]
-        every = [loss for _, _, own in self.lessons() for loss in own]
+        every = [loss for _, _, of_teacher in self.lessons() for loss in of_teacher]
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in every)
         self.need_labels = [loss.name for loss in every if loss.needs_labels]
         self.need_labels += [f"cross-entropy (ce_weight {ce_weight})"] if ce_weight > 0 else []
@@ -92,8 +92,8 @@ class Distill(Task):
         """Return each teacher's name, network and losses."""
         lists = self.losses if self.names != ("",) else [self.losses]
         return [
-            (name, cast(StreamNetwork, teacher), list(cast(Iterable[Distiller], own)))
-            for name, teacher, own in zip(self.names, self.teachers, lists, strict=True)
+            (name, cast(StreamNetwork, teacher), list(cast(Iterable[Distiller], losses)))
+            for name, teacher, losses in zip(self.names, self.teachers, lists, strict=True)
         ]
 
     def with_optimizers(self) -> list[tuple[str, Distiller]]:
@@ -115,8 +115,8 @@ class Distill(Task):
 
     def loss_parameters(self) -> list[nn.Parameter]:
         """Return the learnable parts of the losses that are trained with the student: without those with optimisers."""
-        own = {id(p) for _, loss in self.with_optimizers() for p in loss.own_parameters().values()}
-        return [parameter for parameter in self.losses.parameters() if id(parameter) not in own]
+        separate = {id(p) for _, loss in self.with_optimizers() for p in loss.own_parameters().values()}
+        return [parameter for parameter in self.losses.parameters() if id(parameter) not in separate]
 
     def train(self, mode: bool = True) -> "Distill":
         super().train(mode)
@@ -163,9 +163,9 @@ class Distill(Task):
                     accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
                     watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
-                    found, own = self.terms(loss, name, (student, taught), target)
+                    terms, adversary = self.terms(loss, name, (student, taught), target)
                     place = loss_label(name, loss.name)
-                    parts[place], watched = parts.get(place, {}) | found, watched | own
+                    parts[place], watched = parts.get(place, {}) | terms, watched | adversary
         return logits, parts, watched
 
     def taught(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
@@ -191,7 +191,7 @@ class Distill(Task):
         Raises:
             ValueError: If there is no such loss.
         """
-        losses = {loss_label(name, loss.name): loss for name, _, own in self.lessons() for loss in own}
+        losses = {loss_label(name, loss.name): loss for name, _, of_teacher in self.lessons() for loss in of_teacher}
         if unknown := [name for name in factors if name not in (CROSS_ENTROPY, *losses)]:
             raise ValueError(f"{unknown[0]}: no such loss is in use, there are {', '.join((CROSS_ENTROPY, *losses))}")
         self.ce_weight *= factors.get(CROSS_ENTROPY, 1.0)
@@ -226,10 +226,10 @@ class Distill(Task):
         self, loss: Distiller, teacher: str, outputs: tuple[Output, Output], target: Tensor | None
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return the terms of a loss, weighted, and what its own optimiser lowers, by their names in logs."""
-        terms, own = loss.terms(*outputs, target)
+        terms, adversary = loss.terms(*outputs, target)
         weight, begin = loss.strength(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
-        return weighted, {} if own is None else {f"own_loss_{begin}{loss.name}": own}
+        return weighted, {} if adversary is None else {f"own_loss_{begin}{loss.name}": adversary}
 
 
 def neighbours(batch: Batch) -> Batch:

@@ -135,7 +135,7 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
     """
     named, state = by_own_names(network, weights, inflate), network.state_dict()
     first, loaded = f"{network.first_conv}.weight", {}
-    for name, own in state.items():
+    for name, parameter in state.items():
         if within(name, network.classifier) or within(name, CONSENSUS) or name.endswith("num_batches_tracked"):
             continue
         if name not in named and network.is_drawn(name):
@@ -143,9 +143,11 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
         if name not in named:
             raise ValueError(f"{source}: weights of another network, which have no {name}: check --model")
         given = named[name]
-        loaded[name] = cross_modality(given, own.shape[1]) if name == first and given.dim() == own.dim() else given
-        if loaded[name].shape != own.shape:
-            shapes = f"{tuple(given.shape)}, the network's is {tuple(own.shape)}"
+        loaded[name] = (
+            cross_modality(given, parameter.shape[1]) if name == first and given.dim() == parameter.dim() else given
+        )
+        if loaded[name].shape != parameter.shape:
+            shapes = f"{tuple(given.shape)}, the network's is {tuple(parameter.shape)}"
             raise ValueError(f"{source}: {name} has shape {shapes}: check --model and its arguments")
     check_finite(loaded, source)
     network.load_state_dict(state | loaded)

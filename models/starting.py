@@ -39,12 +39,12 @@ def load_stream(
     """
     given = getattr(opt, "given", ())
     shown = shown_by(checkpoint, source)
-    told = Namespace(**vars(opt) | {name: value for name, value in shown.items() if name not in given})
+    stated = Namespace(**vars(opt) | {name: value for name, value in shown.items() if name not in given})
     return restore_stream(
         checkpoint,
         source,
         stream,
-        {"name": told.model, "args": arguments_from(told, spec_of(told.model))},
+        {"name": stated.model, "args": arguments_from(stated, spec_of(stated.model))},
         normalisation=getattr(opt, "normalisation", [AUTO]),
         given=given,
         num_classes=num_classes,
@@ -138,8 +138,8 @@ def start_stream(
     if resuming:
         return load_stream(opt, stream, checkpoint, source)
     pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)
-    own = Namespace(**vars(opt) | {"given": {*getattr(opt, "given", ())} - {*Segments._fields}})  # as it was trained
-    model = load_stream(own, stream, pretrained, source, opt.n_classes)
+    given = {*getattr(opt, "given", ())} - {*Segments._fields}  # as it was trained
+    model = load_stream(Namespace(**vars(opt) | {"given": given}), stream, pretrained, source, opt.n_classes)
     divide_anew(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
     if not getattr(opt, "keep_classifier", False):
         model.reset_classifier(enough(opt.n_finetune_classes, "--n_finetune_classes", num_labels))

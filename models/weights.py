@@ -101,11 +101,11 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
     plain = plain_weights(checkpoint)
     if (spec := fitting(checkpoint, plain, source)) is None:
         return {}
-    dialect, own = spec.build.read_dialect(plain)
-    first = (own or plain).get(f"{spec.build.first_conv}.weight")
+    dialect, renamed = spec.build.read_dialect(plain)
+    first = (renamed or plain).get(f"{spec.build.first_conv}.weight")
     if first is None:
         return {}
-    shown = spec.build.shown_by(own or plain, width)
+    shown = spec.build.shown_by(renamed or plain, width)
     of_dialect = dict(spec.build.dialect_arguments.get(dialect, {}))
     if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW, RGB):
         of_dialect.pop("flow_order", None)  # of stacks
@@ -144,11 +144,11 @@ def shape_of(weights: Weights, source: str, network: type[Backbone]) -> tuple[in
         ValueError: If they are not those of this network.
     """
     names = f"{network.first_conv}.weight", f"{network.classifier}.weight"
-    own = network.in_dialect(weights)
-    if own is None or any(own[name].dim() < 2 for name in names):
+    renamed = network.in_dialect(weights)
+    if renamed is None or any(renamed[name].dim() < 2 for name in names):
         parts = f"{network.first_conv} and {network.classifier}"
         raise ValueError(f"{source}: no {parts} weights, so not a network of this project")
-    return own[names[0]].shape[1], own[names[1]].shape[0]
+    return renamed[names[0]].shape[1], renamed[names[1]].shape[0]
 
 
 def stream_channels(checkpoint: Mapping[str, Any], weights: Weights, source: str) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
-from datasets.cutting import check_multiple, check_stride
+from datasets.clip_options import check_multiple, check_stride
 from engine.command import cli, config, naming
 from models.backbones import check_options, spec_of
 from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, split_layout

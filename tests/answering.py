@@ -11,7 +11,7 @@ from datasets import FLOW, RGB
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
 from models import build_model
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict_options import build_parser
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("clap", "run", "wave")

@@ -13,9 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
 from engine.command import cli
+from workflows.extracting.extract_options import add_arguments, chosen_classes
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import Recipe
-from workflows.extracting.options import add_arguments, chosen_classes
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

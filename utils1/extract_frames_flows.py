@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine.command import cli
 from flow import BACKENDS, FLOWS, PRESETS, QUANTISATIONS
 from workflows.extracting.devices import parse_gpus
+from workflows.extracting.extract_options import add_arguments, chosen_classes, parameter
 from workflows.extracting.extraction import extract_videos
 from workflows.extracting.extraction_recipe import FlowRecipe, Recipe
-from workflows.extracting.options import add_arguments, chosen_classes, parameter
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine.command import cli
 from engine.command.config import write_options
 from workflows.importing.distil_2d3d import import_distillation
-from workflows.importing.study import import_command
+from workflows.importing.study_options import import_command
 
 
 def main(opt: Namespace) -> None:

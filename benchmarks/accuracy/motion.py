@@ -79,7 +79,7 @@ def estimates(
 ) -> dict[str, list[Tensor]]:
     """Return flow at MotionNet's scales, coarse to fine, by whose it is: that of the networks, none, and TV-L1's."""
     clips = (rgb - model.mean) / model.std
-    found = {name: network(clips) for name, network in networks.items()}
-    sizes = [tuple(flow.shape[-2:]) for flow in found[AFTER]]
+    flows = {name: network(clips) for name, network in networks.items()}
+    sizes = [tuple(flow.shape[-2:]) for flow in flows[AFTER]]
     known = [resized(reference.flatten(0, 1), size).unflatten(0, reference.shape[:2]) for size in sizes]
-    return {STILL: [torch.zeros_like(flow) for flow in known], **found, TVL1: known}
+    return {STILL: [torch.zeros_like(flow) for flow in known], **flows, TVL1: known}

@@ -120,8 +120,8 @@ class Bench:
         """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
         place = self.place(name, seed)
         words = ["--resume_path1", str(weights(place)), "--features", str(place / "features"), *RETRIEVAL.split()]
-        found = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
-        return {str(k): accuracy for k, accuracy in found.items()}
+        accuracies_by_rank = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
+        return {str(k): accuracy for k, accuracy in accuracies_by_rank.items()}
 
     def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
         """Fuse the scores of rows; returns the accuracies."""

@@ -57,7 +57,7 @@ def retrieval_table(record: Record) -> str:
     cells = []
     for name in names:
         of_seeds = [row["retrieval"] for row in rows if row["name"] == name]
-        top = {k: [100 * found[k] for found in of_seeds] for k in SHOWN}
+        top = {k: [100 * of_seed[k] for of_seed in of_seeds] for k in SHOWN}
         cells.append([name, *(f"{mean(top[k]):.1f}" for k in SHOWN), ", ".join(f"{value:.1f}" for value in top["5"])])
     heads = ["features of", *(f"top-{k}" for k in SHOWN), "top-5 of each seed"]
     return markdown(heads, cells) if cells else ""

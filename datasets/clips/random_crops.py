@@ -66,10 +66,10 @@ class CentralCrop:
     """
 
     def __init__(self, size: int, scales: Sequence[float] | None = None, flip: float = 0.5) -> None:
-        found = check_scales((1.0,) if scales is None else scales)
-        if len(found) > 1:
-            raise ValueError(f"--crop_scales must be one number with --crop center, got {list(found)}")
-        self.size, self.scale, self.flip = size, found[0], flip
+        relative = check_scales((1.0,) if scales is None else scales)
+        if len(relative) > 1:
+            raise ValueError(f"--crop_scales must be one number with --crop center, got {list(relative)}")
+        self.size, self.scale, self.flip = size, relative[0], flip
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         place = partial(place_corner, size=self.size, scale=self.scale, position="c")

@@ -11,8 +11,8 @@ from typing import TypeVar
 
 from .entries import Entry
 from .entry_table import EntryBuilder, EntryTable, Problem, without_repeats
+from .text_columns import AT_ONCE, CodesBuilder
 from .text_files import open_text
-from .texts import AT_ONCE, CodesBuilder
 
 KEPT = 10_000  # numbers whose text has been parsed, for lists repeat them
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names

@@ -21,7 +21,7 @@ from .entry_table import EntryTable, stop_at, without_repeats
 from .forms import FORMS, SUBSETS, Table, read_table
 from .labels import number_labels
 from .source_groups import source_of, ungroup_single_sources
-from .texts import Texts, TextsBuilder, compact, in_parts
+from .text_columns import Texts, TextsBuilder, compact, in_parts
 
 KINDS = (".txt", ".csv", ".tsv")
 WORD = re.compile(rf"(?<![a-z])({'|'.join(sorted(SUBSETS, key=len, reverse=True))})(?![a-z])", re.IGNORECASE)

@@ -9,7 +9,7 @@ import numpy as np
 from sts_common import counted
 
 from .entries import Entry, Segment
-from .texts import Numbers, Texts, TextsBuilder, in_parts, repeated
+from .text_columns import Numbers, Texts, TextsBuilder, in_parts, repeated
 
 SHOWN = 20  # problems that are named one by one
 UNITS = (None, "frames", "seconds")

@@ -23,8 +23,8 @@ import numpy as np
 from .annotations import number_lines, number_rows, whole_number
 from .entries import Segment
 from .entry_table import Segments, stop_at
+from .text_columns import AT_ONCE, Codes, CodesBuilder, Numbers, Texts, TextsBuilder
 from .text_files import open_text
-from .texts import AT_ONCE, Codes, CodesBuilder, Numbers, Texts, TextsBuilder
 
 QUOTED = (".csv", ".tsv")
 SEPARATORS = (";", "\t", ",", " ")

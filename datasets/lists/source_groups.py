@@ -7,7 +7,7 @@ import numpy as np
 
 from .entries import Entry
 from .entry_table import EntryTable, by_label
-from .texts import Texts
+from .text_columns import Texts
 
 # What numbers the clips of one source at the end of a name, which is read from there: UCF101's clip after its group,
 # Kinetics' seconds of the source, or any other number.

@@ -7,7 +7,7 @@ from typing import Any
 
 from sts_common import counted
 
-from ..cutting import RECIPE, ClipOptions
+from ..clip_options import RECIPE, ClipOptions
 from ..stores.cache import DecodedCache
 from ..stores.provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from ..stores.store import Store

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..clips.views import Placement, whole
 from ..lists.entries import Entry
-from ..lists.texts import AT_ONCE, in_parts
+from ..lists.text_columns import AT_ONCE, in_parts
 from ..stores.store import Video
 from ..stores.video_table import frames_of, labels_of, names_of
 from ..streams import sources_of

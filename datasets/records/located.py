@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..lists.texts import Codes, CodesBuilder, Numbers, TextIndex, Texts, compact
+from ..lists.text_columns import Codes, CodesBuilder, Numbers, TextIndex, Texts, compact
 from ..streams import FLOW, RGB
 from .manifest_rows import Row
 

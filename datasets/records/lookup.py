@@ -15,7 +15,7 @@ from sts_common import counted
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
 from ..lists.entry_table import EntryTable, paths_of, select
-from ..lists.texts import AT_ONCE, Codes, Numbers, compact, in_parts
+from ..lists.text_columns import AT_ONCE, Codes, Numbers, compact, in_parts
 from ..stores.store import Store, Video, usable_frames
 from ..stores.video_table import VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
@@ -127,8 +127,8 @@ def of_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -
 def as_table(root: Path, entries: EntryTable, frames: Numbers, first: Numbers, places: Codes) -> VideoTable:
     """Return the table of the videos that have frames; it knows no groups."""
     if not frames.all():
-        found = np.flatnonzero(frames)
-        entries, frames, first, places = entries.part(found), frames[found], first[found], places.take(found)
+        present = np.flatnonzero(frames)
+        entries, frames, first, places = entries.part(present), frames[present], first[present], places.take(present)
     alone = EntryTable(entries.paths, entries.labels, entries.paths, entries.segments)
     return VideoTable(root, alone, compact(frames), compact(first), Codes(places.values, compact(places.codes)))
 

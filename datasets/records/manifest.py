@@ -21,7 +21,7 @@ import numpy as np
 from sts_common import counted
 from sts_common.files import write_text
 
-from ..lists.texts import AT_ONCE, TextIndex, Texts, TextsBuilder
+from ..lists.text_columns import AT_ONCE, TextIndex, Texts, TextsBuilder
 from ..stores.store import Store
 from .located import FactBuilder, FactColumns, LocatedVideos
 from .manifest_rows import HASH, Facts, Row, parse_rows
@@ -126,8 +126,8 @@ def read_facts(path: Path, count: int, index: TextIndex, numbers: Sequence[int])
     names = list(all_names(path, count))
     refuse_repeats(path, names)
     ranked = sorted(names)
-    found = {row[0]: row for _, rows in scan(path, count) for row in rows if row[0] in {ranked[n] for n in numbers}}
-    return facts.build(), [found[ranked[number]] for number in numbers]
+    by_number = {row[0]: row for _, rows in scan(path, count) for row in rows if row[0] in {ranked[n] for n in numbers}}
+    return facts.build(), [by_number[ranked[number]] for number in numbers]
 
 
 def all_names(path: Path, count: int) -> Texts:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from ..clips.views import Placement, whole
 from ..decoding.images import Decode, read_images
 from ..streams import RGB, Stream
-from .alike import find_alike
 from .layouts import FPS, LAYOUTS, Layout
 from .numbering import Plane, count_numbers, list_names, number_in, numbers_of, stated_counts
 from .provenance import FRAMES_FILE, read_record
 from .store import Video, counted_streams, inside, usable_frames
+from .tolerant_names import find_alike
 
 
 class FrameFolders:

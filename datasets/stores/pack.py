@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from ..clips.views import Placement, whole
 from ..decoding.images import Decode
 from ..streams import RGB, STORED, Stream
-from .alike import find_alike
 from .layouts import LAYOUTS
 from .pack_file import PackFile
 from .pack_format import RECORD, SUFFIX
 from .provenance import read_record
 from .store import Video, counted_streams, inside
+from .tolerant_names import find_alike
 
 OPEN = 64  # files that a process keeps open
 

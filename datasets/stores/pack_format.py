@@ -46,7 +46,7 @@ class Description(NamedTuple):
     names: list[str]  # paths of all files below the root of their tree, images first
 
 
-class Front(NamedTuple):
+class PackIndex(NamedTuple):
     """HEAD, INDEX and TEXT of a file."""
 
     planes: int
@@ -81,14 +81,14 @@ def front_size(head: bytes) -> int:
     return int(HEAD.size + CRC.size + files * INDEX.itemsize + text)
 
 
-def read_front(data: bytes) -> Front:
+def read_front(data: bytes) -> PackIndex:
     """Parse the whole front of a file; raises ValueError if it is damaged."""
     _, _, planes, images, files, _ = HEAD.unpack_from(data)
     (crc,) = CRC.unpack_from(data, HEAD.size)
     start = HEAD.size + CRC.size
     if crc != front_crc(data[: HEAD.size], data[start:]) or not planes or images % planes or images > files:
         raise ValueError("is damaged")
-    return Front(planes, images, np.frombuffer(data, INDEX, files, start), data[start + files * INDEX.itemsize :])
+    return PackIndex(planes, images, np.frombuffer(data, INDEX, files, start), data[start + files * INDEX.itemsize :])
 
 
 def write_pack(file: BinaryIO, description: Description, contents: Iterable[bytes]) -> None:

@@ -17,8 +17,8 @@ from ..decoding.video.rates import check_rate, mean_rate, ticks_of
 from ..decoding.video.reading import read_positions
 from ..lists.annotations import VIDEOS, without_extension
 from ..streams import FRAMES_ALONE, RGB, Stream
-from .alike import alike, find_alike, only
 from .store import Video, inside
+from .tolerant_names import alike, find_alike, only
 
 log = logging.getLogger(__name__)
 

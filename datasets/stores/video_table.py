@@ -8,7 +8,7 @@ import numpy as np
 
 from ..lists.entries import Entry
 from ..lists.entry_table import EntryTable
-from ..lists.texts import Codes, Numbers
+from ..lists.text_columns import Codes, Numbers
 from .store import Video
 
 

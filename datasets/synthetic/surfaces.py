@@ -24,8 +24,8 @@ def cloth(rng: np.random.Generator, side: int, cell: float) -> Array:
 def sample(image: Array, x: Array, y: Array) -> Array:
     """Look up (H, W, 3) bilinearly at pixel coordinates of any one shape; reflected beyond the borders."""
     maps = x.astype(np.float32), y.astype(np.float32)
-    found = cv2.remap(image.astype(np.float32), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
-    return np.asarray(found, np.float32)
+    warped = cv2.remap(image.astype(np.float32), *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
+    return np.asarray(warped, np.float32)
 
 
 def hue(angle: float, chroma: float, grey: float) -> NDArray[np.float64]:

@@ -200,8 +200,8 @@ def check_weights(task: nn.Module, label: str) -> None:
 
 def lowered(out: Mapping[str, Tensor]) -> Tensor:
     """Return what is lowered: "loss", and with it what optimisers of losses lower, which has gradients of its own."""
-    own = [value for name, value in out.items() if name.startswith("own_loss")]
-    return torch.stack([out["loss"], *own]).sum() if own else out["loss"]
+    adversary_losses = [value for name, value in out.items() if name.startswith("own_loss")]
+    return torch.stack([out["loss"], *adversary_losses]).sum() if adversary_losses else out["loss"]
 
 
 def scalars(out: Mapping[str, Tensor], batch: Batch) -> dict[str, Tensor]:

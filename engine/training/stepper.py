@@ -113,8 +113,10 @@ class Stepper:
 
     def clipped(self) -> list[nn.Parameter]:
         """Return the parameters whose gradients are clipped: those with an optimiser of their own are not."""
-        own = {id(p) for optimizer in self.own.values() for group in optimizer.param_groups for p in group["params"]}
-        return [parameter for parameter in self.task.parameters() if id(parameter) not in own]
+        separate = {
+            id(p) for optimizer in self.own.values() for group in optimizer.param_groups for p in group["params"]
+        }
+        return [parameter for parameter in self.task.parameters() if id(parameter) not in separate]
 
     def averaged(self) -> AbstractContextManager[None]:
         """Put the weights that are deployed into the network within the block: the EMA, if there is one."""

@@ -60,8 +60,8 @@ def norms_of(trial: Distill, terms: Mapping[str, Tensor]) -> dict[str, list[floa
         squares = [0.0] * (len(network.stages) + 2)
         if not term.requires_grad:
             continue
-        found = torch.autograd.grad(term, [x for _, x in learns], retain_graph=True, allow_unused=True)
-        for (place, _), gradient in zip(learns, found, strict=True):
+        gradients = torch.autograd.grad(term, [x for _, x in learns], retain_graph=True, allow_unused=True)
+        for (place, _), gradient in zip(learns, gradients, strict=True):
             if gradient is not None:
                 squares[network.stage_of(place)] += gradient.double().square().sum().item()
         norms[name] = [sqrt(square) for square in squares]

@@ -29,7 +29,7 @@ from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
 from .s3d import S3D
 from .s3d_resnet import S3DResNet
-from .study import is_of_tsm, network_named
+from .study_names import is_of_tsm, network_named
 from .timm_networks import PREFIX as TIMM
 from .timm_networks import timm_spec
 from .torchvision_kinds import PREFIX as TORCHVISION

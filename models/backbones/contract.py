@@ -156,7 +156,7 @@ class Backbone(FromImages, ByNames, nn.Module):
         if name == POOLED:
             return len(self.stages)
         stages = enumerate(self.stages.items(), 1)
-        return next((i for i, (stage, own) in stages if name == stage or any(within(name, m) for m in own)), 0)
+        return next((i for i, (stage, modules) in stages if name == stage or any(within(name, m) for m in modules)), 0)
 
 
 def within(name: str, module: str) -> bool:

@@ -59,10 +59,10 @@ class ByNames:
     @classmethod
     def may_be(cls, weights: Weights) -> bool:
         """Return whether weights have the names and dimensions of this network's."""
-        own = cls.in_dialect(weights)
-        if own is None or any(mark not in own for mark in cls.marks):
+        renamed = cls.in_dialect(weights)
+        if renamed is None or any(mark not in renamed for mark in cls.marks):
             return False
-        return cls.kernel_dims in (None, own[f"{cls.first_conv}.weight"].dim() - 2)
+        return cls.kernel_dims in (None, renamed[f"{cls.first_conv}.weight"].dim() - 2)
 
 
 def renamed(name: str, renamings: Mapping[str, str | None]) -> str:

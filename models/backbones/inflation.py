@@ -74,16 +74,16 @@ def along_time(weight: Tensor, inflate: str) -> Tensor:
 
 
 def with_convolutions_of_time(
-    weights: Mapping[str, Tensor], own: Mapping[str, Tensor], inflate: str
+    weights: Mapping[str, Tensor], target: Mapping[str, Tensor], inflate: str
 ) -> dict[str, Tensor]:
     """Return weights of images and what layers along time begin with, in networks where `conv_t` and `bn_t` name these.
 
     Args:
         weights: By the network's names.
-        own: The network's, freshly drawn.
+        target: The network's, freshly drawn.
         inflate: As of `along_time`; biases are 0 unless it is "repeat".
     """
-    named = {name: x for name, x in own.items() if name.split(".")[-2].endswith("_t")}
+    named = {name: x for name, x in target.items() if name.split(".")[-2].endswith("_t")}
     started = {name: along_time(x, inflate) for name, x in named.items() if x.dim() == 5}
     biases = {name: torch.zeros_like(x) for name, x in named.items() if name.endswith("conv_t.bias")}
     return {**weights, **named, **started, **(biases if inflate != REPEAT else {})}

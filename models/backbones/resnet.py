@@ -96,11 +96,11 @@ class ResidualTrunk(Backbone):
         self.feature_channels: dict[str, int] = {}
         channels = stem_channels
         for stage, (count, planes) in zip(STAGES, blocks, strict=True):
-            made, stride = [], 1 if stage == "layer1" else 2
+            layers, stride = [], 1 if stage == "layer1" else 2
             for _ in range(count):
-                made.append(make_block(channels, planes, stride))
+                layers.append(make_block(channels, planes, stride))
                 channels, stride = planes * expansion, 1
-            setattr(self, stage, nn.Sequential(*made))
+            setattr(self, stage, nn.Sequential(*layers))
             self.feature_channels |= {stage + PREACT: channels, stage: channels}
         self.feature_channels[POOLED] = channels
         self.fc = nn.Linear(channels, num_classes)

@@ -108,11 +108,11 @@ class ResNet2d(ImageNetwork):
 
     @classmethod
     def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
-        dialect, own = super().read_dialect({name.replace(WRAPPED, ".conv1."): x for name, x in weights.items()})
+        dialect, renamed = super().read_dialect({name.replace(WRAPPED, ".conv1."): x for name, x in weights.items()})
         shifting = {name.partition(WRAPPED)[0].rpartition(".")[2] for name in weights if WRAPPED in name}
         if dialect == "tsn" and shifting:
             dialect = TSM if "1" in shifting else f"{TSM} 2"
-        return dialect, own
+        return dialect, renamed
 
     @classmethod
     def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:

@@ -151,28 +151,32 @@ def parts_of(model: str, body: Any, side: int) -> dict[str, Any]:
     """
     first, classifier = (str(body.pretrained_cfg.get(key)) for key in ("first_conv", "classifier"))
     modules, wraps = dict(body.named_modules()), "pre_logits" in signature(body.forward_head).parameters
-    told = [(info["module"], info["num_chs"]) for info in getattr(body, "feature_info", None) or ()]
-    if told and not any(isinstance(layer, nn.Conv2d | nn.Linear) for layer in modules[told[0][0]].modules()):
-        told = told[1:]  # the stem
+    reductions = [(info["module"], info["num_chs"]) for info in getattr(body, "feature_info", None) or ()]
+    if reductions and not any(
+        isinstance(layer, nn.Conv2d | nn.Linear) for layer in modules[reductions[0][0]].modules()
+    ):
+        reductions = reductions[1:]  # the stem
     ends: list[tuple[str, Any]] = []  # modules in the order in which they are through, with what they gave
     hooks = [
-        module.register_forward_hook(lambda own, given, gave, name=name: ends.append((name, gave)))
+        module.register_forward_hook(lambda _, given, gave, name=name: ends.append((name, gave)))
         for name, module in modules.items()
-        if name in dict(told) or list(module.parameters(recurse=False))
+        if name in dict(reductions) or list(module.parameters(recurse=False))
     ]
     body(torch.empty(2, 3, side, side, device="meta"))
     for hook in hooks:
         hook.remove()
-    forms = [form_of(dict(ends).get(name), channels, getattr(body, "num_prefix_tokens", 0)) for name, channels in told]
+    forms = [
+        form_of(dict(ends).get(name), channels, getattr(body, "num_prefix_tokens", 0)) for name, channels in reductions
+    ]
     fits = isinstance(modules.get(first), nn.Conv2d) and isinstance(modules.get(classifier), nn.Linear)
-    if not (told and wraps and fits and all(forms)):
+    if not (reductions and wraps and fits and all(forms)):
         raise ValueError(f"--model {model}: lacks one first convolution, stages with maps or one linear classifier")
-    names = [name.replace(".", "_") for name, _ in told]
-    owned = share_out([name for name, _ in ends], [name for name, _ in told], classifier)
+    names = [name.replace(".", "_") for name, _ in reductions]
+    owned = share_out([name for name, _ in ends], [name for name, _ in reductions], classifier)
     return {
-        "stages": {stage: [f"{BODY}.{name}" for name in own] for stage, own in zip(names, owned, strict=True)},
+        "stages": {stage: [f"{BODY}.{name}" for name in parts] for stage, parts in zip(names, owned, strict=True)},
         "forms": dict(zip(names, forms, strict=True)),
-        "modules_of": dict(zip(names, (name for name, _ in told), strict=True)),
+        "modules_of": dict(zip(names, (name for name, _ in reductions), strict=True)),
         "first_conv": f"{BODY}.{first}",
         "classifier": f"{BODY}.{classifier}",
     }

@@ -150,9 +150,9 @@ class S3D(TorchvisionNetwork):
 
     @classmethod
     def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
-        dialect, own = super().read_dialect(weights)
+        dialect, renamed = super().read_dialect(weights)
         name = f"{cls.classifier}.weight"
-        return dialect, own and own | {name: own[name].flatten(1)}
+        return dialect, renamed and renamed | {name: renamed[name].flatten(1)}
 
 
 class MViT(TorchvisionNetwork):
@@ -184,7 +184,7 @@ class MViT(TorchvisionNetwork):
         super().__init__()
         self.make_body(in_channels, num_classes, dropout=check_dropout(dropout))
         self.drop_paths(drop_path)
-        last = {stage: self.body.blocks[own[-1]].mlp for stage, own in self.blocks.items()}
+        last = {stage: self.body.blocks[indices[-1]].mlp for stage, indices in self.blocks.items()}
         linear = {stage: [m for m in mlp if isinstance(m, nn.Linear)][-1] for stage, mlp in last.items()}
         self.feature_channels = {stage: layer.out_features for stage, layer in linear.items()}
         self.feature_channels[POOLED] = self.num_features
@@ -205,8 +205,8 @@ class MViT(TorchvisionNetwork):
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         features, maps = dict[str, Tensor](), self.body.conv_proj(x)
         tokens, places = self.place(maps), tuple(maps.shape[2:])
-        for stage, own in self.blocks.items():
-            for i in own:
+        for stage, indices in self.blocks.items():
+            for i in indices:
                 tokens, places = self.body.blocks[i](tokens, places)
             maps = tokens[:, 1:].transpose(1, 2).unflatten(2, places)  # the first one is the class token
             features[stage], kept = self.keep(maps)

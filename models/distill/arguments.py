@@ -43,8 +43,10 @@ class LossSpec:
     @property
     def rare(self) -> dict[str, Any]:
         """Return the keys of `--loss_args` and their defaults; those of its own optimiser begin with `OWN`."""
-        own = self.build.optimizer
-        settings = {f"{OWN}{entry.name}": getattr(own, entry.name) for entry in fields(OptimizerSettings) if own}
+        optimizer = self.build.optimizer
+        settings = {
+            f"{OWN}{entry.name}": getattr(optimizer, entry.name) for entry in fields(OptimizerSettings) if optimizer
+        }
         return {name: value for name, value in self.arguments.items() if name not in self.options} | settings
 
 

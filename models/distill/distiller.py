@@ -88,10 +88,10 @@ class Distiller(nn.Module):
         No parameter has a gradient from both, so that their sum can be lowered in one backward pass.
         """
         student = self.projected(student)
-        own = self.own_parameters()
-        if not own:
+        parameters = self.own_parameters()
+        if not parameters:
             return self(student, teacher, target), None
-        fixed = {name: parameter.detach() for name, parameter in own.items()}
+        fixed = {name: parameter.detach() for name, parameter in parameters.items()}
         terms = functional_call(self, fixed, (student, teacher, target))
         constant = Output(student.logits.detach(), {name: x.detach() for name, x in student.features.items()})
         return terms, self.own_loss(constant, teacher, target)

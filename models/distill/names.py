@@ -65,8 +65,8 @@ def by_label(option: str, words: Sequence[str], labels: Collection[str]) -> dict
         if name in given:
             raise ValueError(f"{option} {word}: {name} has a value already")
         given[name] = text
-    found = {wanted: text for name, text in given.items() for wanted in matching(name, labels) or [name]}
-    return found | {name: text for name, text in given.items() if name in labels}
+    matched = {wanted: text for name, text in given.items() for wanted in matching(name, labels) or [name]}
+    return matched | {name: text for name, text in given.items() if name in labels}
 
 
 def matching(loss: str, labels: Collection[str]) -> list[str]:

@@ -97,12 +97,12 @@ def clip_digest(clip: Tensor) -> str:
 
 def weights_sha256(teacher: StreamNetwork) -> str:
     """Compute the SHA-256 of the weights and buffers of a network, with their names, formats and shapes."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, tensor in teacher.network.state_dict().items():
         plain = tensor.detach().cpu().contiguous()
-        found.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
-        found.update(plain.view(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
-    return found.hexdigest()
+        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}\n".encode())
+        digest.update(plain.view(-1).view(torch.uint8).numpy().tobytes() if plain.numel() else b"")
+    return digest.hexdigest()
 
 
 def conditions(teacher: StreamNetwork, clips: Tensor) -> dict[str, Any]:

@@ -24,7 +24,7 @@ class Call(NamedTuple):
     gave: Tensor
 
 
-class Uses(TorchDispatchMode):
+class ReadCounter(TorchDispatchMode):
     """Counts the operations that read each tensor; while it is held here no number is another tensor's."""
 
     def __init__(self) -> None:
@@ -58,8 +58,8 @@ def fold_batch_norms(network: Backbone, clip_shape: Sequence[int]) -> None:
             there = network.get_submodule(norm.name)
             fitting = isinstance(there, _BatchNorm) and norm.name not in done
             fitting = fitting and (after or isinstance(what_follows(there), nn.Identity))
-            own = network.get_submodule(layer.name)
-            fused = (fused_after if after else fused_before)(own, norm) if fitting else None
+            module = network.get_submodule(layer.name)
+            fused = (fused_after if after else fused_before)(module, norm) if fitting else None
             if fused is not None:
                 network.set_submodule(layer.name, fused)
                 network.set_submodule(norm.name, what_follows(there))
@@ -84,7 +84,7 @@ def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, C
         for name, layer in layers.items()
     ]
     try:
-        with Uses() as uses:
+        with ReadCounter() as uses:
             out = without_numbers(network, clip_shape)
     finally:
         for hook in hooks:
@@ -97,26 +97,26 @@ def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, C
 
 def fused_after(layer: nn.Module, norm: Call) -> nn.Module | None:
     """Return a layer with the batch norm that follows it; None if they cannot be one."""
-    own = cast(_BatchNorm, norm.layer)
-    if own.running_mean is None:
+    batch_norm = cast(_BatchNorm, norm.layer)
+    if batch_norm.running_mean is None:
         return None
     if isinstance(layer, _ConvNd):
-        return fuse_conv_bn_eval(layer, own, layer.transposed)
+        return fuse_conv_bn_eval(layer, batch_norm, layer.transposed)
     if isinstance(layer, nn.Linear) and norm.given.dim() == 2:
-        return fuse_linear_bn_eval(layer, own)
+        return fuse_linear_bn_eval(layer, batch_norm)
     return None
 
 
 def fused_before(layer: nn.Module, norm: Call) -> nn.Module | None:
     """Return a layer with the batch norm before it, whose shift a padding with zeros would not have; None if so."""
-    own = cast(_BatchNorm, norm.layer)
+    batch_norm = cast(_BatchNorm, norm.layer)
     convolves = isinstance(layer, _ConvNd) and not layer.transposed and not any(layer.padding)
-    if own.running_mean is None or own.running_var is None:
+    if batch_norm.running_mean is None or batch_norm.running_var is None:
         return None
     if not convolves and not (isinstance(layer, nn.Linear) and norm.given.dim() == 2):
         return None
-    scale = (own.running_var + own.eps).rsqrt() * (1 if own.weight is None else own.weight)
-    shift = (0 if own.bias is None else own.bias) - own.running_mean * scale
+    scale = (batch_norm.running_var + batch_norm.eps).rsqrt() * (1 if batch_norm.weight is None else batch_norm.weight)
+    shift = (0 if batch_norm.bias is None else batch_norm.bias) - batch_norm.running_mean * scale
     weight, groups = layer.get_parameter("weight"), getattr(layer, "groups", 1)
     # Output channels of a group read the input channels of that group alone.
     each = [x.view(groups, 1, -1).expand(-1, len(weight) // groups, -1).flatten(0, 1) for x in (scale, shift)]

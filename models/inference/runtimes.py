@@ -27,7 +27,7 @@ Clips = dict[str, Tensor]
 Run = Callable[[Clips], Clips]
 
 
-class Opened(NamedTuple):
+class ExportedModel(NamedTuple):
     """An exported file that is ready to run.
 
     Attributes:
@@ -49,7 +49,7 @@ class Runtime(NamedTuple):
         devices: Kinds of devices it can run on here.
     """
 
-    open: Callable[[Path, str, int, int], Opened]
+    open: Callable[[Path, str, int, int], ExportedModel]
     suffixes: Sequence[str]
     requires: Sequence[str]
     devices: Callable[[], Sequence[str]]
@@ -96,7 +96,7 @@ def load_onnxruntime() -> Any:
     return importlib.import_module("onnxruntime")
 
 
-def open_openvino(path: Path, device: str = "cpu", threads: int = 0, calls: int = 1) -> Opened:
+def open_openvino(path: Path, device: str = "cpu", threads: int = 0, calls: int = 1) -> ExportedModel:
     """Compile an OpenVINO file, or an ONNX file, for the CPU.
 
     Args:
@@ -142,10 +142,10 @@ def open_openvino(path: Path, device: str = "cpu", threads: int = 0, calls: int 
         results = local.request.infer({name: clips[name].cpu().numpy() for name in about["inputs"]})
         return {name: torch.from_numpy(results[i].copy()) for i, name in enumerate(names)}  # a request keeps its own
 
-    return Opened(run, about)
+    return ExportedModel(run, about)
 
 
-def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: int = 1) -> Opened:
+def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: int = 1) -> ExportedModel:
     """Open a session of onnxruntime; arguments and errors as `open_openvino`, for a file that ends in .onnx."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -164,7 +164,7 @@ def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: i
         results = session.run(names, {name: clips[name].cpu().numpy() for name in about["inputs"]})
         return {name: torch.from_numpy(x) for name, x in zip(names, results, strict=True)}
 
-    return Opened(run, about)
+    return ExportedModel(run, about)
 
 
 def onnxruntime_devices() -> list[str]:

@@ -16,7 +16,7 @@ from engine import checkpoint
 from opts import DISTILL, SINGLE, TRAIN, parse_opts
 from utils1 import grad_cam
 from workflows.exporting.formats import FORMATS
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict_options import build_parser
 
 CLIPS = "--sample_size 32 --sample_duration 8"
 FAMILIES = {

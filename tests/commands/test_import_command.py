@@ -6,7 +6,7 @@ import pytest
 
 from opts import parse_opts
 from utils1 import import_config
-from workflows.importing.study import build_parser, import_command
+from workflows.importing.study_options import build_parser, import_command
 
 I3D = "--datadir D --threed_data --dataset kinetics400 --frames_per_group 1 --groups 8 --logdir snapshots/ --lr 0.01"
 I3D += " --backbone_net i3d -b 64 -j 64"

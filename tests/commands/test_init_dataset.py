@@ -28,7 +28,7 @@ from utils1.init_dataset import main, parse_args
 from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 from workflows.listing.sources import split_groups
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict_options import build_parser
 
 ODD = ["a b", "it's", 'say "hi"', "a,b;c", "-dash", "ünï", "[x]#1", "a:b", "tab\there", "line\nbreak", "%d"]
 

@@ -17,7 +17,7 @@ from opts import parse_opts
 from opts.option import SCRIPTS
 from sts_common.commands import COMMANDS
 from utils1.reproduce import main, parse_args
-from workflows.reproducing.estimate import V100_BANDWIDTH, V100_RATE, Work, as_text, hours
+from workflows.reproducing.estimate import V100_BANDWIDTH, V100_RATE, TrainingCost, as_text, hours
 from workflows.reproducing.recipe import as_words, load_recipe
 from workflows.reproducing.records import is_done, note_done
 from workflows.reproducing.reproduce import check_inputs, launched, reproduce, wait_for
@@ -170,7 +170,7 @@ def test_a_program_is_stopped_as_this_one_is_asked_to():
 
 
 def test_hours_follow_from_operations_and_bandwidth(tmp_path):
-    work = Work("rgb", epochs=10, batch=4, flops=int(V100_RATE), memory=0)
+    work = TrainingCost("rgb", epochs=10, batch=4, flops=int(V100_RATE), memory=0)
     assert hours(work, 360, V100_BANDWIDTH) == pytest.approx(1)
     assert hours(work, 360, 2 * V100_BANDWIDTH) == pytest.approx(0.5)
     lines = as_text(load_recipe(written(tmp_path))).splitlines()

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from datasets.lists.entries import Entry
-from datasets.stores.alike import find_alike
 from datasets.stores.detect import open_store
 from datasets.stores.pack_format import SUFFIX
 from datasets.stores.store import Store
+from datasets.stores.tolerant_names import find_alike
 
 PLACES = [  # as listed, and as it lies on the disk
     ("train/riding a bike/x_000001_000011", "train/riding_a_bike/x_000001_000011"),

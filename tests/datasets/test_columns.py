@@ -12,7 +12,7 @@ from datasets import open_videos
 from datasets.lists import any_list, text_files, texts
 from datasets.lists.entries import Entry, Segment
 from datasets.lists.entry_table import EntryTable
-from datasets.lists.texts import TextIndex, Texts, TextsBuilder, repeated
+from datasets.lists.text_columns import TextIndex, Texts, TextsBuilder, repeated
 from datasets.records.manifest import Facts, read_manifest, write_manifest
 
 ANY = st.lists(st.text(max_size=9))

@@ -25,8 +25,8 @@ from datasets import (
     make_recipe,
     open_videos,
 )
+from datasets.clip_options import RECIPE
 from datasets.clips.augment import ColourJitter, Grayscale, RandAugment, RandomErasing
-from datasets.cutting import RECIPE
 from datasets.records.fingerprint import describe_videos
 from opts import CLIP, parse_opts
 

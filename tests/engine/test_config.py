@@ -19,7 +19,7 @@ from opts import FREE, HERE
 from opts.data import workers
 from opts.table import build_parser
 from utils1 import extract_frames, layer_similarity
-from workflows.predicting.options import build_parser as predicting
+from workflows.predicting.predict_options import build_parser as predicting
 
 ROOT = Path(__file__).parents[2]
 PARSER = build_parser()

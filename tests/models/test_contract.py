@@ -38,7 +38,7 @@ from opts import parse_opts
 from utils1 import grad_cam, layer_similarity
 from workflows.exporting.export import export
 from workflows.exporting.plan import build_export
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict_options import build_parser
 
 BOTH = (RGB, FLOW)
 

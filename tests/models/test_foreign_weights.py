@@ -26,7 +26,7 @@ from opts import adopt, parse_opts
 from sts_common.json_text import as_json
 from utils1 import grad_cam, layer_similarity, verify
 from workflows.exporting.plan import build_export
-from workflows.predicting.options import build_parser
+from workflows.predicting.predict_options import build_parser
 
 NETWORK = "--model resnet --model_depth 10 --width 0.125".split()
 MEAN, STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)

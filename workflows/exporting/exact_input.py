@@ -31,10 +31,10 @@ def read_bytes(model: Any) -> list[str]:
     for layer, clips in list(first_convolutions(model)):
         scale, shift = normalisation(layer, clips)
         weights = layer.input_value(1).get_node().get_data() * scale[:, None, None, None]
-        found = layer.get_attributes()
-        strides, padding, dilations = (found[name] for name in ("strides", "pads_begin", "dilations"))
+        attributes = layer.get_attributes()
+        strides, padding, dilations = (attributes[name] for name in ("strides", "pads_begin", "dilations"))
         centred = opset.subtract(opset.convert(clips, "f32"), opset.constant(np.float32(ZERO)))
-        exact = opset.convolution(centred, opset.constant(weights), strides, padding, found["pads_end"], dilations)
+        exact = opset.convolution(centred, opset.constant(weights), strides, padding, attributes["pads_end"], dilations)
         lacking = ZERO + shift / scale  # what x - 128 lacks of the normalised x, in the clip and not in its padding
         grey = np.broadcast_to(lacking[:, None, None, None], shape_of(clips)).astype(np.float32)
         added = torch.conv3d(torch.from_numpy(grey), torch.from_numpy(weights), None, strides, padding, dilations)

@@ -41,7 +41,7 @@ class Parity(NamedTuple):
     clips: int
 
 
-class Written(NamedTuple):
+class FileMeasurements(NamedTuple):
     """Measurements of a file before it got its name.
 
     Attributes:
@@ -55,7 +55,7 @@ class Written(NamedTuple):
     latency: list[str]
 
 
-def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds: int = 0) -> Written:
+def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds: int = 0) -> FileMeasurements:
     """Write a file, read it back as a user would and compare it; the file appears only if it passes.
 
     Args:
@@ -68,7 +68,7 @@ def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds
     Raises:
         ValueError: If they differ by more, or are no numbers, or the accuracy falls by more than is allowed.
     """
-    found: list[Written] = []
+    written: list[FileMeasurements] = []
     parts: list[Path] = []
 
     def write(file: BinaryIO) -> None:
@@ -76,9 +76,9 @@ def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds
         parts.append(part)
         kind.write(export, file)
         file.flush()
-        found.append(measure(export, kind, part, path, limit, rounds))
+        written.append(measure(export, kind, part, path, limit, rounds))
         if kind.describe and (export.calibration or kind.weights):
-            kind.describe(part, stated(found[0], part, kind))
+            kind.describe(part, stated(written[0], part, kind))
 
     def place(part: Path, path: Path) -> None:
         if kind.weights:
@@ -91,10 +91,10 @@ def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds
     finally:
         for part in parts if kind.weights else []:
             part.with_suffix(kind.weights).unlink(missing_ok=True)
-    return found[0]
+    return written[0]
 
 
-def measure(export: Export, kind: Format, part: Path, path: Path, limit: float, rounds: int) -> Written:
+def measure(export: Export, kind: Format, part: Path, path: Path, limit: float, rounds: int) -> FileMeasurements:
     """Read a file that has no name yet and compare it with its checkpoints; raises as `write_checked`."""
     run = kind.read(part, torch.device("cpu"))
     parity = compare(export, run)
@@ -108,7 +108,7 @@ def measure(export: Export, kind: Format, part: Path, path: Path, limit: float, 
         )
     accuracies = check_accuracy(export, run, path) if export.calibration else None
     timed = rounds and not kind.holds_weights_alone
-    return Written(parity, accuracies, measure_latency(export, kind, part, rounds, path.name) if timed else [])
+    return FileMeasurements(parity, accuracies, measure_latency(export, kind, part, rounds, path.name) if timed else [])
 
 
 def check_accuracy(export: Export, run: Run, path: Path) -> Accuracies:
@@ -118,18 +118,18 @@ def check_accuracy(export: Export, run: Run, path: Path) -> Accuracies:
         ValueError: If that of the file is lower by more than is allowed, or a score is no number.
     """
     assert export.calibration
-    found = compare_accuracy(export.calibration, export.reference, lambda clips: next(iter(run(clips).values())))
-    drop = found.checkpoints - found.file
+    accuracy = compare_accuracy(export.calibration, export.reference, lambda clips: next(iter(run(clips).values())))
+    drop = accuracy.checkpoints - accuracy.file
     if drop > export.calibration.max_drop + 1e-9:
         raise ValueError(
-            f"{path}: not written, int8 takes the accuracy from {found.checkpoints:.2f} % to {found.file:.2f} % of "
-            f"{found.videos} held-out videos, by more than --max_drop {export.calibration.max_drop:g}: use --format "
-            "openvino, more --calibrate_clips, or --dtype float32"
+            f"{path}: not written, int8 takes the accuracy from {accuracy.checkpoints:.2f} % to {accuracy.file:.2f} % "
+            f"of {accuracy.videos} held-out videos, by more than --max_drop {export.calibration.max_drop:g}: use "
+            "--format openvino, more --calibrate_clips, or --dtype float32"
         )
-    return found
+    return accuracy
 
 
-def stated(written: Written, part: Path, kind: Format) -> dict[str, Any]:
+def stated(written: FileMeasurements, part: Path, kind: Format) -> dict[str, Any]:
     """Return what is known of a file only when it is written, as plain values for the file itself."""
     files = [part, *([part.with_suffix(kind.weights)] if kind.weights else [])]
     facts: dict[str, Any] = {"parity": written.parity._asdict(), "bytes": sum(file.stat().st_size for file in files)}

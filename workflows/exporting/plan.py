@@ -135,6 +135,6 @@ def build_export(
     names = distinct_names(sources, ALONE)
     weights = stream_weights(fusion_weights, len(sources))  # an error now, not after loading
     trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
-    states = [one.state for one in trained]
-    models = [one.network.requires_grad_(False) for one in trained]
+    states = [model.state for model in trained]
+    models = [model.network.requires_grad_(False) for model in trained]
     return Export(names, states, models, common_recipe(names, states), dtype, fusion, weights, softmax)

@@ -9,7 +9,7 @@ import torch
 from datasets import parse_view
 from engine.device.reproducibility import choose_device
 from models.backbones.output import Output
-from models.inference.runtimes import ENGINES, Clips, Opened, check_packages
+from models.inference.runtimes import ENGINES, Clips, ExportedModel, check_packages
 
 from .agreement import check_states
 from .trained import Source
@@ -28,7 +28,7 @@ class ExportedNetwork:
         views: Names of the views that it reads.
     """
 
-    def __init__(self, opened: Opened) -> None:
+    def __init__(self, opened: ExportedModel) -> None:
         self.opened, self.views = opened, list(opened.about["inputs"])
 
     def __call__(self, batch: Clips) -> Output:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from datasets import FLOW, ClipOptions, parse_view
-from datasets.cutting import choose_test_sampler
+from datasets.clip_options import choose_test_sampler
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
 from engine.device.precision import round_float32

@@ -110,9 +110,9 @@ TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
 
 def agreement_rows(report: GroupReport) -> Iterator[Row]:
     """Return a row for each class and system that is compared with the teacher, and one for all classes."""
-    for found in report.agreements:
-        pair = {"teacher": found.teacher.name, "student": found.student.name}
-        for row in (found.whole, *found.classes):
+    for agreement in report.agreements:
+        pair = {"teacher": agreement.teacher.name, "student": agreement.student.name}
+        for row in (agreement.whole, *agreement.classes):
             counts = {"right_both": row.both, "right_teacher_alone": row.teacher, "right_student_alone": row.student}
             yield pair | {"class": row.name, "videos": row.videos, "same": row.same} | counts
 

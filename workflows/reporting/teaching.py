@@ -56,11 +56,13 @@ class RunCurves(NamedTuple):
 
 def agreements_of(group: Group, by_file: Sequence[Sequence[System]], teacher: Path | None) -> list[Agreement]:
     """Compare each system of a group with the last system of the teacher's score file; none where it is not of it."""
-    found = [systems[-1] for file, systems in zip(group.files, by_file, strict=True) if file.path.resolve() == teacher]
+    teachers = [
+        systems[-1] for file, systems in zip(group.files, by_file, strict=True) if file.path.resolve() == teacher
+    ]
     return [
-        agreement(found[0], system, group.scores.class_names)
+        agreement(teachers[0], system, group.scores.class_names)
         for system in distinct(by_file)
-        if found and system is not found[0]
+        if teachers and system is not teachers[0]
     ]
 
 
@@ -91,13 +93,13 @@ def runs_of(paths: Sequence[Path]) -> list[RunCurves]:
         ValueError: If a file of one is damaged.
     """
     records = [read_run(folder) for folder in find_runs(paths)] if paths else []
-    found = []
+    courses = []
     for name, record in zip(labels(records) if records else [], records, strict=True):
         terms = {term: lines for term, lines in record.metrics.items() if term.startswith(TERMS)}
         epochs = max((max(line[0]) for lines in terms.values() for line in lines.values()), default=1)
         curves = [term_curve(term, lines, epochs) for term, lines in terms.items()]
-        found.append(RunCurves(name, epochs, [curve for curve in curves if curve.paths]))
-    return found
+        courses.append(RunCurves(name, epochs, [curve for curve in curves if curve.paths]))
+    return courses
 
 
 def term_curve(name: str, lines: dict[str, Curve], epochs: int) -> TermCurve:

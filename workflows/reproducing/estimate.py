@@ -25,7 +25,7 @@ STATE = 12  # bytes of a parameter that learns: weight, gradient and momentum
 CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
 
 
-class Work(NamedTuple):
+class TrainingCost(NamedTuple):
     """Computations of a training.
 
     Attributes:
@@ -43,9 +43,9 @@ class Work(NamedTuple):
     memory: int
 
 
-def works(recipe: Recipe) -> list[Work]:
+def works(recipe: Recipe) -> list[TrainingCost]:
     """Count what each training of a split computes; losses of distillation, small beside it, are left out."""
-    found, teacher = [], 0
+    trainings, teacher = [], 0
     for stream in STREAMS:
         command, streams = TRAINS[stream]
         script = COMMANDS[command].script
@@ -59,11 +59,11 @@ def works(recipe: Recipe) -> list[Work]:
             teacher = costs.flops_forward
         flops = costs.flops_training + (teacher if stream == "sfs" else 0)
         memory = STATE * costs.parameters + opt.batch_size * costs.activation_bytes
-        found.append(Work(stream, opt.n_epochs, opt.batch_size, flops, memory))
-    return found
+        trainings.append(TrainingCost(stream, opt.n_epochs, opt.batch_size, flops, memory))
+    return trainings
 
 
-def hours(work: Work, videos: int, bandwidth: float) -> float:
+def hours(work: TrainingCost, videos: int, bandwidth: float) -> float:
     """Estimate the hours of a training on one GPU of so many TB/s."""
     return work.epochs * videos * work.flops / (V100_RATE * bandwidth / V100_BANDWIDTH) / 3600
 

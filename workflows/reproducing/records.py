@@ -65,12 +65,12 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 def settings(words: list[str]) -> dict[str, list[str]]:
     """Return the values of each option among words; what stands before the first has the name ""."""
-    found: dict[str, list[str]] = {"": []}
+    files: dict[str, list[str]] = {"": []}
     name = ""
     for word in words:
         if word.startswith("--"):
             name = word
-            found.setdefault(name, [])
+            files.setdefault(name, [])
         else:
-            found[name].append(word)
-    return found
+            files[name].append(word)
+    return files

@@ -68,10 +68,10 @@ class FeatureSource:
         loader, class_names, about = self.open_test(subset)
         about = about | {"feature": self.feature}
         if path.is_file():
-            found = load_features(path)
-            if other := differing(found.about, about):
+            stored = load_features(path)
+            if other := differing(stored.about, about):
                 raise ValueError(f"{path}: features of another {other}: choose other --features, or delete it")
-            return found
+            return stored
         videos, _ = scored_videos(loader)
         label = torch.tensor([video.label for video in videos])
         names = [video.name for video in videos]
@@ -92,7 +92,7 @@ class FeatureSource:
         return features
 
 
-def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
+def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Return in which respect two descriptions of features differ, where features would; "" if in none."""
     try:
         for respect, value in {
@@ -100,9 +100,9 @@ def differing(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
             "stage (--feature)": lambda about: about["feature"],
             "list of videos": lambda about: (about["subset"], about["list_sha256"]),
         }.items():
-            if value(found) != value(wanted):
+            if value(stored) != value(wanted):
                 return respect
-        there, here = found["options"], wanted["options"]
+        there, here = stored["options"], wanted["options"]
         unlike = [name for name, value in here.items() if name not in ELSEWHERE and there.get(name) != value]
     except (KeyError, TypeError, AttributeError):
         return "kind"

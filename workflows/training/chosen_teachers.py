@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from datasets import FLOW, MODALITIES, RGB, ClipView, Stream, check_data, views_of
 from datasets.builders import build_clips
-from datasets.cutting import drawn_by
+from datasets.clip_options import drawn_by
 from engine import checkpoint
 from models import DISTILLERS, Distill, StreamNetwork, build_distillers, frozen_norms, load_stream
 from models.distill import labels_of, losses_for, parse_schedules, parse_teacher_losses, schedule_of

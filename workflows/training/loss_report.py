@@ -82,9 +82,9 @@ def measured_factors(
     train.set_epoch(1)
     with autocast(device, amp):
         norms = loss_gradients(task, first_batch(train, device, "--balance"))
-    found = torch.tensor([norms.get(name, 0.0) for name in shares], dtype=torch.float64, device=device)
-    take_from_main(found)
-    pulls = dict(zip(shares, found.tolist(), strict=True))
+    values = torch.tensor([norms.get(name, 0.0) for name in shares], dtype=torch.float64, device=device)
+    take_from_main(values)
+    pulls = dict(zip(shares, values.tolist(), strict=True))
     if silent := [name for name, pull in pulls.items() if not 0 < pull < inf]:
         raise ValueError(
             f"--balance {silent[0]}: has no gradient on the student, or none that is finite, at the first batch, so no "

@@ -53,8 +53,8 @@ def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, An
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
     if accuracy is None:
-        found, learnt = after_no_classes(files.best, data, options)
-        return [least, f"next, see what its features know: {found}", f"or learn the classes: {learnt}"]
+        command, learnt = after_no_classes(files.best, data, options)
+        return [least, f"next, see what its features know: {command}", f"or learn the classes: {learnt}"]
     folder, streams = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]]
     steps = next_steps(
         streams[0],
@@ -90,11 +90,13 @@ def joint(best: Path, options: Mapping[str, Any]) -> str:
 
 def student_words(options: Mapping[str, Any]) -> list[str]:
     """Return the words of STS_train.py for a network like that of a run with these options, trained in the same way."""
-    own = {name: value for name, value in options.items() if name not in TEACHERS_OWN}
+    options_of_run = {name: value for name, value in options.items() if name not in TEACHERS_OWN}
     if options["pretrain_path"]:  # the student has no weights to fine-tune: it learns as from scratch
-        own = {name: value for name, value in own.items() if (name, value) not in FINE_TUNING.items()}
+        options_of_run = {
+            name: value for name, value in options_of_run.items() if (name, value) not in FINE_TUNING.items()
+        }
     run_name = options["run_name"]
-    return words_of(own, DISTILL) + (["--run_name", f"{run_name}_sfs"] if run_name else [])
+    return words_of(options_of_run, DISTILL) + (["--run_name", f"{run_name}_sfs"] if run_name else [])
 
 
 def next_steps(
@@ -143,7 +145,7 @@ def distilling(teacher: Path, student: Sequence[str]) -> str:
 
 def newest_best(folder: Path, modality: str, split: int) -> Path | None:
     """Find the best checkpoint of the newest run of a modality on a split, whose files lie in a folder."""
-    found = []
+    files = []
     for file in folder.glob("*/options.yaml"):
         best, options = file.parent.with_name(f"{file.parent.name}_best.pth"), read_options(file)
         if (
@@ -152,8 +154,8 @@ def newest_best(folder: Path, modality: str, split: int) -> Path | None:
             and not options.get("teacher")
             and options.get("split") == split
         ):
-            found.append(best)
-    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+            files.append(best)
+    return max(files, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def read_options(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ TEMPLATE = Path(__file__).with_name("page.html.jinja")
 SHOWN = 5  # neighbours of a query on the page
 
 
-class Found(NamedTuple):
+class Retrieval(NamedTuple):
     """Nearest training videos of test videos.
 
     Attributes:
@@ -36,7 +36,7 @@ class Found(NamedTuple):
     hits: dict[int, int]
 
 
-def retrieve(queries: VideoFeatures, gallery: VideoFeatures, ranks: Sequence[int]) -> Found:
+def retrieve(queries: VideoFeatures, gallery: VideoFeatures, ranks: Sequence[int]) -> Retrieval:
     """Find the training videos nearest to each test video.
 
     Raises:
@@ -45,39 +45,42 @@ def retrieve(queries: VideoFeatures, gallery: VideoFeatures, ranks: Sequence[int
     if min(ranks, default=0) < 1:
         raise ValueError(f"--ranks {' '.join(map(str, ranks)) or '(none)'}: must be >= 1")
     cosines, positions = nearest(queries.features, gallery.features, max(*ranks, SHOWN))
-    return Found(queries, gallery, cosines, positions, retrieval_hits(queries.label, gallery.label[positions], ranks))
+    return Retrieval(
+        queries, gallery, cosines, positions, retrieval_hits(queries.label, gallery.label[positions], ranks)
+    )
 
 
-def lines_of(found: Found) -> list[str]:
+def lines_of(retrieval: Retrieval) -> list[str]:
     """Format the accuracies, as Distil-2D-3D prints them."""
-    total = len(found.queries.video)
+    total = len(retrieval.queries.video)
     return [
-        f"Top-{k}, correct = {count:.2f}, total = {total}, acc = {count / total:.3f}" for k, count in found.hits.items()
+        f"Top-{k}, correct = {count:.2f}, total = {total}, acc = {count / total:.3f}"
+        for k, count in retrieval.hits.items()
     ]
 
 
-def write_results(found: Found, path: Path) -> None:
+def write_results(retrieval: Retrieval, path: Path) -> None:
     """Write counts, accuracies and what they are of as JSON."""
-    total = len(found.queries.video)
+    total = len(retrieval.queries.video)
     content = {
         "videos": total,
-        "gallery": len(found.gallery.video),
-        "chance": chance(found),
-        "correct": found.hits,
-        "accuracy": {k: count / total for k, count in found.hits.items()},
-        "about": found.queries.about,
+        "gallery": len(retrieval.gallery.video),
+        "chance": chance(retrieval),
+        "correct": retrieval.hits,
+        "accuracy": {k: count / total for k, count in retrieval.hits.items()},
+        "about": retrieval.queries.about,
     }
     write_text(path, as_json(content, indent=2))
 
 
-def chance(found: Found) -> float:
+def chance(retrieval: Retrieval) -> float:
     """Return the top-1 accuracy of a training video drawn at random, in [0, 1]."""
-    classes = max(len(found.gallery.class_names), len(found.queries.class_names))
-    shares = [torch.bincount(part.label, minlength=classes).double() for part in (found.queries, found.gallery)]
+    classes = max(len(retrieval.gallery.class_names), len(retrieval.queries.class_names))
+    shares = [torch.bincount(part.label, minlength=classes).double() for part in (retrieval.queries, retrieval.gallery)]
     return float(torch.dot(shares[0], shares[1]) / (shares[0].sum() * shares[1].sum()))
 
 
-def write_page(found: Found, path: Path, count: int) -> None:
+def write_page(retrieval: Retrieval, path: Path, count: int) -> None:
     """Write a page of `count` queries, evenly spaced over the list, each with its nearest training videos.
 
     Raises:
@@ -86,35 +89,42 @@ def write_page(found: Found, path: Path, count: int) -> None:
     """
     if count < 1:
         raise ValueError(f"--queries {count}: must be >= 1")
-    total = len(found.queries.video)
-    draw = [strips_of(part, "") for part in (found.queries, found.gallery)]
+    total = len(retrieval.queries.video)
+    draw = [strips_of(part, "") for part in (retrieval.queries, retrieval.gallery)]
     chosen = sorted({i * total // count for i in range(min(count, total))})
     rows = [
         (
-            shown(found.queries, draw[0], i),
+            shown(retrieval.queries, draw[0], i),
             [
-                shown(found.gallery, draw[1], j) | {"cosine": cosine, "right": bool(label == found.queries.label[i])}
-                for j, cosine, label in neighbours(found, i)
+                shown(retrieval.gallery, draw[1], j)
+                | {"cosine": cosine, "right": bool(label == retrieval.queries.label[i])}
+                for j, cosine, label in neighbours(retrieval, i)
             ],
         )
         for i in chosen
     ]
-    total, gallery = len(found.queries.video), len(found.gallery.video)
-    accuracy = {k: count / total for k, count in found.hits.items()}
+    total, gallery = len(retrieval.queries.video), len(retrieval.gallery.video)
+    accuracy = {k: count / total for k, count in retrieval.hits.items()}
     template = html_environment(TEMPLATE.parent).get_template(TEMPLATE.name)
-    about = found.queries.about
+    about = retrieval.queries.about
     write_text(
         path,
-        template.render(rows=rows, accuracy=accuracy, chance=chance(found), total=total, gallery=gallery, about=about),
+        template.render(
+            rows=rows, accuracy=accuracy, chance=chance(retrieval), total=total, gallery=gallery, about=about
+        ),
     )
 
 
-def neighbours(found: Found, query: int) -> list[tuple[int, float, int]]:
+def neighbours(retrieval: Retrieval, query: int) -> list[tuple[int, float, int]]:
     """Return position, cosine and label of those neighbours of a query that are shown."""
-    positions = found.positions[query, :SHOWN]
+    positions = retrieval.positions[query, :SHOWN]
     return list(
         zip(
-            *(positions.tolist(), found.cosines[query, :SHOWN].tolist(), found.gallery.label[positions].tolist()),
+            *(
+                positions.tolist(),
+                retrieval.cosines[query, :SHOWN].tolist(),
+                retrieval.gallery.label[positions].tolist(),
+            ),
             strict=True,
         )
     )

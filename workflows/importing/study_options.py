@@ -28,7 +28,7 @@ LEFT_OUT = {
 }
 
 
-class Theirs(Namespace):
+class StudyOptions(Namespace):
     """Options of the study, by its names."""
 
 
@@ -58,7 +58,7 @@ def import_command(words: Sequence[str]) -> Command:
     name = Path(words[0]).name if words else ""
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
-    study = build_parser(name).parse_args(words[1:], Theirs())
+    study = build_parser(name).parse_args(words[1:], StudyOptions())
     dropped = {key: reason for key, reason in LEFT_OUT.items() if getattr(study, key)}
     trains = name == "train.py" and not study.evaluate
     parts = (data_words, network_words, clip_words, *((training_words, start_words) if trains else (testing_words,)))
@@ -114,12 +114,12 @@ def build_parser(name: str) -> ArgumentParser:
     return parser
 
 
-def reads_flow(study: Theirs) -> bool:
+def reads_flow(study: StudyOptions) -> bool:
     """Return whether the study's network reads flow."""
     return FLOW.name == str(study.modality)
 
 
-def data_words(study: Theirs, trains: bool) -> list[str]:
+def data_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of the data and of their loading."""
     root = study.datadir
     lists = f"{root}/mini_train.txt" if study.dataset.startswith("mini_") else root
@@ -129,7 +129,7 @@ def data_words(study: Theirs, trains: bool) -> list[str]:
     return words + (["--result_path", study.logdir] if study.logdir else [])
 
 
-def network_words(study: Theirs, trains: bool) -> list[str]:
+def network_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of the network, and of how inputs are normalised."""
     name, images = study.backbone_net, study.backbone_net in TWO_D
     words = ["--model", NETWORKS.get(name, name), *(["--model_depth", str(study.depth)] if name in RESNETS else [])]
@@ -143,7 +143,7 @@ def network_words(study: Theirs, trains: bool) -> list[str]:
     return [*words, "--model_args", *args, *normalisation_words(study)]
 
 
-def normalisation_words(study: Theirs) -> list[str]:
+def normalisation_words(study: StudyOptions) -> list[str]:
     """Return the option that `--mean` and `--std` are, in grey levels of each channel; raises as `import_command`."""
     if study.mean is None and study.std is None:
         return []
@@ -154,7 +154,7 @@ def normalisation_words(study: Theirs) -> list[str]:
     return ["--normalisation", *(f"{255 * value:g}" for given in values for value in given)]
 
 
-def clip_words(study: Theirs, trains: bool) -> list[str]:
+def clip_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of the clips: frames, side and sampling."""
     steps = study.groups if study.dense_sampling or not trains else study.groups * study.frames_per_group
     frames = steps * (STACK if reads_flow(study) else 1)
@@ -168,7 +168,7 @@ def clip_words(study: Theirs, trains: bool) -> list[str]:
     return words
 
 
-def training_words(study: Theirs, trains: bool) -> list[str]:
+def training_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of augmentation and optimisation."""
     words = ["--crop", "fixed"]
     if study.augmentor_ver == "v2":
@@ -190,7 +190,7 @@ def training_words(study: Theirs, trains: bool) -> list[str]:
     return words + (["--clip_grad", f"{study.clip_gradient:g}"] if study.clip_gradient else [])
 
 
-def start_words(study: Theirs, trains: bool) -> list[str]:
+def start_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of what a training begins with."""
     words = ["--begin_epoch", str(study.start_epoch + 1)] if study.start_epoch else []
     if study.pretrained:
@@ -200,7 +200,7 @@ def start_words(study: Theirs, trains: bool) -> list[str]:
     return words + (["--resume", study.resume] if study.resume else [])
 
 
-def testing_words(study: Theirs, trains: bool) -> list[str]:
+def testing_words(study: StudyOptions, trains: bool) -> list[str]:
     """Return the options of a test; raises as `import_command`."""
     weights = study.pretrained or study.resume
     if not weights:
