@@ -1,4 +1,7 @@
-"""Jobs on the processes of this machine or on the workers of a cluster, a bounded number of them at a time."""
+"""Jobs on the processes of this machine or on the workers of a cluster, a bounded number of them at a time.
+
+Not `tqdm.contrib.concurrent`: its maps take every job at once, know no cluster, and lose the rest when a worker dies.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future

@@ -1,4 +1,8 @@
-"""Options from a YAML file below those of the command line, and the names of the options that were set at all."""
+"""Options from a YAML file below those of the command line, and the names of the options that were set at all.
+
+`parser.set_defaults` would take a misspelt name and any type, and jsonargparse would not tell `given`, which networks
+and resumed runs are held against; so the words of the file go through the parser of the command line.
+"""
 
 import argparse
 import math

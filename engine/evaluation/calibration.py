@@ -1,4 +1,7 @@
-"""Calibration of probabilities: its errors, and the temperature that mends it (Guo et al., ICML 2017)."""
+"""Calibration of probabilities: its errors, and the temperature that mends it (Guo et al., ICML 2017).
+
+A few lines of float64 each, and bins that reports draw: torchmetrics would be a dependency for these alone.
+"""
 
 import torch.nn.functional as F
 from scipy.optimize import brentq
