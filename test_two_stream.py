@@ -18,12 +18,12 @@ from engine.command import cli, naming
 from opts import FUSED, named_checkpoints, parse_opts
 from workflows.testing.evaluation import StreamSpec, report, score_streams
 from workflows.testing.fusing import read_scores
-from workflows.testing.held_out import check_fit, with_fitted_weights
+from workflows.testing.held_out import check_fit, fitted_weights
 
 
 def main(opt: Namespace) -> dict[str, float]:
     """Score the test videos with every stream; return "top1", "top5" and "mean_class" of the fusion, in [0, 1]."""
-    check_fit(opt)
+    check_fit(opt.fit, opt.fusion_weights, opt.fusion)
     if opt.scores:
         settings, scores = read_scores(
             opt.scores,
@@ -32,7 +32,7 @@ def main(opt: Namespace) -> dict[str, float]:
             given={name: getattr(opt, name) for name in opt.given},
             sample_duration=opt.sample_duration,
         )
-        opt = with_fitted_weights(Namespace(**vars(opt) | settings), scores)
+        opt = Namespace(**vars(opt) | settings | fitted_weights(opt.fit, scores))
     else:
         paths = (opt.resume_path1, opt.resume_path2, opt.resume_path3)
         specs = named_specs(opt.stream) if opt.stream else published_specs(opt.modality, *paths)

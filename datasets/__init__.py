@@ -2,7 +2,7 @@
 
 builders.py  from the options to batches, by what takes values:
 opening.py   open_videos: which videos of an annotation.py there are, a subset.py;  streams.py  STREAMS and their views
-cutting.py   ClipOptions: how they are cut into clips, a video.py of them;  loaders.py  make_loader: batches
+clip_options.py  ClipOptions: how they are cut into clips, a video.py of them;  loaders.py  make_loader
 corpora/     DATASETS: from annotation files to a list of entries, a data set a file;  lists/  forms of annotation files
 stores/      forms in which videos are stored, each a `Store`;  decoding/  their pixels
 clips/       SAMPLERS, CROPS: frames that are chosen, their part that is seen, augmentation

@@ -72,7 +72,10 @@ def test_streams_are_divided_by_their_temperatures(data, streams, held, tmp_path
     share = torch.tensor(heat).reciprocal().sum().item()
     torch.testing.assert_close(fused(tmp_path / "test.npz"), divided.sum(0) / share, rtol=0, atol=1e-6)
     assert scores.about["fusion_weights"] == pytest.approx([1 / heat[0] / share, 1 / heat[1] / share])
-    assert f"temperatures on 40 held-out videos: rgb {heat[0]:.2f}, flow {heat[1]:.2f}" in caplog.text
+    shown = "; ".join(
+        f"{name} has temperature {T:.2f} and weight {1 / T / share:.3f}" for name, T in zip(LOUD, heat, strict=True)
+    )
+    assert f"on 40 held-out videos: {shown}" in caplog.text
 
 
 def test_score_files_are_fused_as_their_networks(data, streams, held, tmp_path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datasets import open_videos
-from datasets.lists import any_list, text_files, texts
+from datasets.lists import any_list, text_columns, text_files
 from datasets.lists.entries import Entry, Segment
 from datasets.lists.entry_table import EntryTable
 from datasets.lists.text_columns import TextIndex, Texts, TextsBuilder, repeated
@@ -53,7 +53,7 @@ def test_a_text_that_is_no_part_of_another_is_added():
 @pytest.mark.parametrize("alike", [False, True])
 def test_an_index_finds_the_first_of_each_text_whatever_its_hash(alike, monkeypatch):
     if alike:
-        monkeypatch.setattr(texts, "hashes_of", lambda _, count: np.zeros(count, np.int64))
+        monkeypatch.setattr(text_columns, "hashes_of", lambda _, count: np.zeros(count, np.int64))
     index = TextIndex(column(["b", "a", "c", "a", ""]))
     assert index.find(["a", "x", "", "c", "b", "a"]).tolist() == [1, -1, 4, 2, 0, 1]
     assert not index.differ

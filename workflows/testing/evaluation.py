@@ -21,7 +21,7 @@ from opts import STATED, as_trained
 
 from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
-from .held_out import Tested, with_fitted_weights
+from .held_out import Tested, fitted_weights
 from .inputs import load_input, stream_of
 from .scoring import all_class_names, same_classes, score
 
@@ -77,7 +77,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         provenance=images_made(loader.dataset.reader.store, opt.flow_source),
         activation=opt.fusion if opt.clip_mean == "after" else "",
     )
-    opt = with_fitted_weights(opt, tested(listing, networks, about))
+    opt = Namespace(**vars(opt) | fitted_weights(opt.fit, tested(listing, networks, about)))
     scores = score(
         networks,
         loader,

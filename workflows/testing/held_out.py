@@ -1,7 +1,6 @@
 """Score files of held-out training videos, and what is fitted on them: a temperature of each stream."""
 
 import logging
-from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,17 +28,17 @@ class Tested(NamedTuple):
     about: Mapping[str, Any]
 
 
-def check_fit(opt: Namespace) -> None:
+def check_fit(paths: Sequence[str] | None, weights: Sequence[float] | None, fusion: str) -> None:
     """Raise ValueError if `--fit` and the other options of the fusion exclude each other."""
-    if opt.fit and opt.fusion_weights:
+    if paths and weights:
         raise ValueError("--fit and --fusion_weights both weigh the streams: leave one of them out")
-    if opt.fit and opt.fusion not in ("activno", "log_softmax", "all"):
-        raise ValueError(f"--fit: temperatures weigh logits, and --fusion {opt.fusion} changes them: use activno")
+    if paths and fusion not in ("activno", "log_softmax", "all"):
+        raise ValueError(f"--fit: temperatures weigh logits, and --fusion {fusion} changes them: use activno")
 
 
-def with_fitted_weights(opt: Namespace, test: Tested | Scores) -> Namespace:
-    """Return the options with `--fusion_weights` by `--fit`, if that is given; raises as `temperature_weights`."""
-    return Namespace(**vars(opt) | {"fusion_weights": temperature_weights(opt.fit, test)}) if opt.fit else opt
+def fitted_weights(paths: Sequence[str] | None, test: Tested | Scores) -> dict[str, list[float]]:
+    """Return the option "fusion_weights" by the files of `--fit`, if there are any; raises as `temperature_weights`."""
+    return {"fusion_weights": temperature_weights(paths, test)} if paths else {}
 
 
 def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[float]:
@@ -64,12 +63,13 @@ def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[flo
     for text in [*unlike(held_out, test), *notes]:
         log.warning("--fit: %s", text)
     weights = stream_weights([1 / (heat or 1.0) for heat in fitted.values()], len(fitted))
-    shown = ", ".join(f"{name} {heat or 1.0:.2f}" for name, heat in fitted.items())
     log.info(
-        "temperatures on %s: %s; that is --fusion_weights %s",
+        "on %s: %s",
         counted(len(held_out.video), "held-out video"),
-        shown,
-        " ".join(f"{weight:.3f}" for weight in weights),
+        "; ".join(
+            f"{name} has temperature {heat or 1.0:.2f} and weight {weight:.3f}"
+            for (name, heat), weight in zip(fitted.items(), weights, strict=True)
+        ),
     )
     return weights
 
