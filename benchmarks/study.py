@@ -27,6 +27,7 @@ from workflows.shared.plots import new_figure, save
 
 CLASSES = 51
 KINDS = ("RGB", "Flow", "RGB + Flow", "long RGB", "SFS", "RGB + SFS")
+DRAWN = {"RGB": "o", "Flow": "s", "SFS": "*"}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -80,20 +81,24 @@ def shown(accuracy: float | None) -> str:
 
 
 def draw(record: Record, costs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw RGB accuracy against multiply-adds and against clips per second; nothing without matplotlib."""
-    figure = new_figure(10, 4)
+    """Draw accuracy against multiply-adds and against clips per second; nothing without matplotlib."""
+    figure = new_figure(10, 4.5)
     if figure is None:
         return
     scales = {
-        "multiply-adds of a clip, G": [cost["multiply_adds"] / GIGA for cost in costs.values()],
-        "clips per second of a core": [cost["clips_per_second"]["float32"] for cost in costs.values()],
+        "multiply-adds of a clip, G": {name: cost["multiply_adds"] / GIGA for name, cost in costs.items()},
+        "clips per second of a core": {name: cost["clips_per_second"]["float32"] for name, cost in costs.items()},
     }
-    accuracies = [accuracy_of(record, f"RGB, {name}") for name in costs]
     for axes, (label, values) in zip(figure.subplots(1, 2), scales.items(), strict=True):
-        axes.scatter(values, accuracies)
-        for name, x, y in zip(costs, values, accuracies, strict=True):
-            axes.annotate(name, (x, y), xytext=(4, 4), textcoords="offset points", fontsize=8)
-        axes.set(xlabel=label, ylabel="top-1 of RGB, %", xscale="log", ylim=(0, None))
+        for kind, marker in DRAWN.items():
+            points = [(x, y) for name, x in values.items() if (y := accuracy_of(record, f"{kind}, {name}")) is not None]
+            if points:
+                axes.scatter(*zip(*points, strict=True), marker=marker, label=kind)
+        for name, x in values.items():
+            top = max(filter(None, (accuracy_of(record, f"{kind}, {name}") for kind in DRAWN)))
+            axes.annotate(name, (x, top), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.set(xlabel=label, ylabel="top-1, %", xscale="log", ylim=(0, None))
+        axes.legend(loc="lower right", fontsize=8)
     save(figure, path)
 
 
