@@ -154,12 +154,14 @@ def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
     data = write_hmdb51(tmp_path / "data", train=4)
     words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
     words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seconds", "0.01"]
-    record = study.main(study.parse_args([*words, "--rows", "RGB, TSM", "SFS, TSM"]))
-    names = ["RGB, TSM, ResNet-18", f"Flow, {study_rows.TEACHER}", "SFS, TSM, ResNet-18", "RGB + SFS, TSM, ResNet-18"]
+    record = study.main(study.parse_args([*words, "--rows", "RGB, TAM", "SFS, TAM"]))
+    name = "TAM, ResNet-18"
+    names = [f"RGB, {name}", f"Flow, {study_rows.TEACHER}", f"long RGB, {name}", f"SFS, {name}", f"RGB + SFS, {name}"]
     assert [row["name"] for row in record["rows"]] == names
-    assert list(record["costs"]) == ["TSM, ResNet-18"]
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| TSM, ResNet-18 |")]
-    assert len([cell for cell in line.split("|") if cell.strip()]) == 6  # no flow network of this family
+    assert list(record["costs"]) == [name]
+    assert [(pair["first"], pair["second"]) for pair in record["pairs"]] == [(f"SFS, {name}", f"long RGB, {name}")]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {name} |")]
+    assert len([cell for cell in line.split("|") if cell.strip()]) == 8  # no flow network of this family
     assert (tmp_path / "out.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
 
 
@@ -197,6 +199,8 @@ def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
     record = evidence.main(evidence.parse_args([*words, "--rows", "student of RGB", "from RGB", "flow of other"]))
     names = {row["name"] for row in record["rows"]}
     assert {"RGB + RGB, other seed", "RGB + Flow", "RGB + student of RGB"} <= names
+    assert f"{evidence_rows.CONTROL}, {evidence_rows.FITTED}" in names  # on the held-out videos of both networks
+    assert {path.parent.name for path in tmp_path.rglob("held_out.npz")} >= {"rgb", "rgb_other_seed", "flow"}
     assert not record["pairs"]  # they are of the student, which was not asked for
     assert all(row["right"].count("1") == round(row["top1"] * row["videos"]) for row in record["rows"])
     printed = capsys.readouterr().out
