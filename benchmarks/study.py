@@ -97,7 +97,10 @@ def draw(record: Record, costs: Mapping[str, Mapping[str, Any]], path: Path) -> 
         for name, x in values.items():
             top = max(filter(None, (accuracy_of(record, f"{kind}, {name}") for kind in DRAWN)))
             axes.annotate(name, (x, top), xytext=(4, 4), textcoords="offset points", fontsize=8)
+        axes.margins(0.2, 0.1)
         axes.set(xlabel=label, ylabel="top-1, %", xscale="log", ylim=(0, None))
+        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set_minor_formatter("{x:g}")
         axes.legend(loc="lower right", fontsize=8)
     save(figure, path)
 
