@@ -22,7 +22,7 @@ import export
 from engine import checkpoint
 from engine.command import cli
 from models.inference import runtimes
-from models.inference.runtimes import ENGINES, Opened, kept_signal_stack, open_openvino
+from models.inference.runtimes import ENGINES, ExportedModel, kept_signal_stack, open_openvino
 from utils1 import checkpoint as card
 from workflows.exporting import openvino_file, parity
 from workflows.exporting.calibration import CalibrationSettings, open_calibration
@@ -234,7 +234,7 @@ def fake(monkeypatch, **about) -> None:
     known = {"inputs": {"rgb": {}}, "class_names": list(NAMES), "dtype": "float32", "checkpoints": [{"epoch": 3}]}
     known |= {"recipe": {"sample_size": 32, "sample_duration": 8, "provenance": {}}}
     known |= {"fusion": {"method": "activno", "weights": [1.0]}} | about
-    mean = Opened(lambda clips: {"logits": clips["rgb"].float().mean((2, 3, 4))}, known)
+    mean = ExportedModel(lambda clips: {"logits": clips["rgb"].float().mean((2, 3, 4))}, known)
     engine = ENGINES["openvino"]._replace(open=lambda *arguments: mean, requires=())
     monkeypatch.setitem(ENGINES, "openvino", engine)
 

@@ -234,7 +234,11 @@ def test_other_scripts_answer_in_the_same_way_also_where_an_argument_is_missing(
 
 
 def test_every_name_of_another_project_leads_to_an_option():
-    options = (*ROOT.glob("opts/*.py"), *ROOT.glob("utils1/*.py"), ROOT / "workflows" / "predicting" / "options.py")
+    options = (
+        *ROOT.glob("opts/*.py"),
+        *ROOT.glob("utils1/*.py"),
+        ROOT / "workflows" / "predicting" / "predict_options.py",
+    )
     text = "".join(path.read_text("utf-8") for path in options)
     for alias, names in cli.ALIASES.items():
         for name in names:
