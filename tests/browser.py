@@ -39,7 +39,13 @@ def faults(browser: Any, urls: Iterable[str]) -> list[str]:
     page = browser.new_page()
     page.on("console", lambda message: found.append(f"{page.url}: {message.text}") if message.type == "error" else None)
     page.on("pageerror", lambda error: found.append(f"{page.url}: {error}"))
-    page.on("requestfailed", lambda request: found.append(f"{request.url}: {request.failure}"))
+
+    def note_failure(request: Any) -> None:
+        # Aborted is what is still on its way, as the index of the search is, when the next page is opened.
+        if "ERR_ABORTED" not in request.failure:
+            found.append(f"{request.url}: {request.failure}")
+
+    page.on("requestfailed", note_failure)
     for url in urls:
         page.goto(url, wait_until="load")
         for width in WIDTHS:
