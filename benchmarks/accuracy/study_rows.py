@@ -19,12 +19,13 @@ NETWORKS = {
 }
 FRAMES, SIDE = 8, 48
 # Dense clips: of frames spread over a whole video a student cannot see the motion that its teacher is shown.
-PROTOCOL = f"--sample_duration {FRAMES} --sample_size {SIDE} --clip_stride 2 --train_sampling random "
-PROTOCOL += "--val_sampling center --n_epochs 30"  # after ten, flow networks name a tenth of the training videos
+CLIPS = f"--sample_duration {FRAMES} --sample_size {SIDE} --clip_stride 2 --train_sampling random "
+CLIPS += "--val_sampling center"
+PROTOCOL = f"{CLIPS} --n_epochs 30"  # after ten, flow networks name a tenth of the training videos
+LONG = f"{CLIPS} --n_epochs 48"  # students take longer, and are compared with RGB as long
 TEST = "--test_sampling spaced --num_clips 3"
 TEACHER = "ResNet3D-18"
 STUDENTS = ("TAM, ResNet-18", "I3D", "C3D")  # of other families than their teacher and each other
-LONG = PROTOCOL.replace("--n_epochs 30", "--n_epochs 48")  # students take longer, and are compared with RGB as long
 WEIGHTS = "--distill_norm variance --distill_warmup 1 --review_weight 1 --review_mid 32 "
 WEIGHTS += "--dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
 # mse presumes the pooled vectors of one family; of stages all are reviewed that have a counterpart at the teacher.
