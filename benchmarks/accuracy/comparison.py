@@ -33,6 +33,12 @@ def comparison_parser(name: str, description: str | None, seeds: Sequence[int] =
         metavar="TEXT",
         help="of these names, or whose names hold one of these, and what they need",
     )
+    add(
+        "--test_subset",
+        default="test",
+        choices=("test", "val"),
+        help="val: judge by the training videos that are held out, to choose settings without the test list",
+    )
     add("--training", default="", metavar="TEXT", help='further options of all trainings: --training="--amp bf16"')
     add("--quick", action="store_true", help="an epoch of each, which learns nothing")
     return parser
@@ -63,6 +69,7 @@ def compare(
         for name in names:
             about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
             about |= {"options": bench.options(rows[name]), "needs": rows[name].rows}
+            about |= {} if opt.test_subset == "test" else {"subset": opt.test_subset}
             before = kept.get((split, name, seed), {})
             if before | about != before or not bench.place(name, seed).is_dir():
                 kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
@@ -70,6 +77,8 @@ def compare(
     for split, seed in sorted({(row["split"], row["seed"]) for row in kept.values()}):  # also those of earlier calls
         bench = Bench.of(opt, rows, split)
         for name, fusion in fusions.items():
+            if fusion.fitted and opt.test_subset == "val":
+                continue  # what is fitted on these videos is not judged by them
             if all((split, row, seed) in kept and bench.scores(row, seed).is_file() for row in fusion.rows):
                 reads = "RGB, flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
                 about = {"split": split, "seed": seed, "name": name, "reads": reads}
@@ -97,7 +106,7 @@ def keep(opt: Namespace, rows: list[dict[str, Any]], order: Sequence[str]) -> Re
     """Write the JSON in the order of the table, and return the record."""
     rows.sort(key=lambda row: (order.index(row["name"]), row["split"], row["seed"]))
     videos = {str(row["split"]): row["videos"] for row in rows if "videos" in row}
-    data = {"dataset": opt.dataset, "videos": videos}
+    data = {"dataset": opt.dataset, "subset": opt.test_subset, "videos": videos}
     record: Record = {"environment": environment(), "data": data, "quick": opt.quick, "rows": rows}
     opt.out.parent.mkdir(parents=True, exist_ok=True)
     opt.out.write_text(as_json(record, indent=1) + "\n", "utf-8")

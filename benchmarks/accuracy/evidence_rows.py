@@ -11,14 +11,20 @@ from .rows import CUBE, FLOW, RGB, WEIGHTS, Fusion, Row
 
 NETWORK = CUBE.replace("--n_epochs 10", "--n_epochs 48")  # with half of them no student has learnt what it can
 ALL = "mse review dkd"
+BOTH = "--teacher_losses flow=mse,review,dkd --teacher_losses rgb=dkd*0.5"
 
 
 def student(
-    losses: str, more: str = "", *, begins: Mapping[str, str] | None = None, teachers: Mapping[str, str] | None = None
+    losses: str,
+    more: str = "",
+    *,
+    weights: str = WEIGHTS,
+    begins: Mapping[str, str] | None = None,
+    teachers: Mapping[str, str] | None = None,
 ) -> Row:
     """Return a student of some losses with further options, of the flow teacher unless it has others; see `Row`."""
     modality, teacher = ("", {}) if teachers else ("--modality RGB_Flow", {"--resume_path1": "Flow"})
-    words = f"{modality} --distill {losses} {WEIGHTS} {NETWORK} {more}".split()
+    words = f"{modality} --distill {losses} {weights} {NETWORK} {more}".split()
     return Row("RGB", " ".join(words), script=DISTILL, begins=teacher | dict(begins or {}), teachers=teachers or {})
 
 
@@ -45,6 +51,8 @@ ROWS = {
     "SFS, all, standardised": student(ALL, "--loss_args dkd.standardise=on"),
     "SFS, all, layer4 reviewed": student(ALL, "--review_layers layer4"),
     "SFS, all, from RGB": student(ALL, "--ft_begin_index 0 --keep_classifier", begins={"--SFS_pretrain_path": "RGB"}),
+    "SFS, all, default weights": student(ALL, weights=""),
+    "SFS, two teachers": student(ALL, BOTH, teachers={"flow": "Flow", "rgb": "RGB, other seed"}),
 }
 STUDENTS = [name for name, row in ROWS.items() if row.script == DISTILL]
 CONTROL, GOAL = "RGB + RGB, other seed", "RGB + Flow"

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.common.report import Record
-from datasets.corpora import list_dataset
+from datasets.annotation import Annotation
 from engine.evaluation.statistics import mcnemar
+from opts import TRAIN, parse_opts
 
 RESAMPLES, LEVEL = 10_000, 0.95
 
@@ -43,8 +44,10 @@ def compare_systems(opt: Namespace, record: Record, pairs: Sequence[tuple[str, s
 
 
 def films_of(opt: Namespace, split: int) -> list[str]:
-    """Return the source of each test video, in the order of their names."""
-    entries = list_dataset(opt.dataset, opt.annotation_path, split, "test").entries
+    """Return the source of each video that is tested, in the order of their names."""
+    held = parse_opts(opt.training.split(), TRAIN).val_fraction
+    annotation = Annotation(opt.annotation_path, dataset=opt.dataset, split=split, val_fraction=held)
+    entries = annotation.list_subset(opt.test_subset, scored=True).entries
     return [films for _, films in sorted((entry.path, entry.group) for entry in entries)]
 
 

@@ -45,6 +45,7 @@ class Bench:
         folder: For networks and scores.
         training: Further options of every training, which win.
         quick: Whether an epoch does.
+        subset: That is tested, "test" or "val".
     """
 
     rows: Mapping[str, Row]
@@ -55,12 +56,13 @@ class Bench:
     folder: Path
     training: str = ""
     quick: bool = False
+    subset: str = "test"
 
     @classmethod
     def of(cls, opt: Namespace, rows: Mapping[str, Row], split: int) -> Self:
         """Build that of a split by the options of a comparison."""
-        folder = opt.folder.resolve()
-        return cls(rows, opt.frame_dir, opt.annotation_path, opt.dataset, split, folder, opt.training, opt.quick)
+        data = opt.frame_dir, opt.annotation_path, opt.dataset, split
+        return cls(rows, *data, opt.folder.resolve(), opt.training, opt.quick, opt.test_subset)
 
     def options(self, row: Row) -> str:
         """Return the options of a row's training."""
@@ -99,7 +101,7 @@ class Bench:
         if not row.reads:
             return result
         start = time.process_time()
-        tested = self.test(name, seed, self.scores(name, seed))
+        tested = self.test(name, seed, self.scores(name, seed), "--test_subset", self.subset)
         seconds = time.process_time() - start
         return result | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
 

@@ -12,7 +12,8 @@ SHOWN = ("1", "5", "10")  # numbers of nearest videos
 def table(record: Record) -> str:
     """Tabulate accuracies, mean over splits and seeds with that of each, and the CPU time of a training."""
     data, where = record["data"], record["environment"]
-    videos = ", ".join(f"split {split}: {count} test videos" for split, count in data["videos"].items())
+    kind = {"test": "test", "val": "held-out training"}[data.get("subset", "test")]
+    videos = ", ".join(f"split {split}: {count} {kind} videos" for split, count in data["videos"].items())
     title = f"{data['dataset']}, {videos}; {where['cpu']}, torch {where['torch']}"
     names = list(dict.fromkeys(row["name"] for row in record["rows"] if "top1" in row))
     cells = [cells_of(name, [row for row in record["rows"] if row["name"] == name]) for name in names]

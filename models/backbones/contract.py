@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from ..layers.abstract import BatchNormShapes
+from ..layers.pointwise import PointwiseConv3d
 from .consensus import Consensus, make_consensus
 from .dialect import ByNames
 from .inflation import FromImages
@@ -208,10 +209,14 @@ class ModelSpec:
 
 
 def channels_last(network: nn.Module) -> None:
-    """Bring convolution weights into the memory format that fits their rank, in place."""
-    for tensor in (*network.parameters(), *network.buffers()):
-        if tensor.dim() in RANKS:
-            tensor.data = tensor.data.to(memory_format=RANKS[tensor.dim()])
+    """Bring convolution weights into the memory format that fits their rank, in place.
+
+    A matrix stays as it is: its gradient has the same strides then, as `DistributedDataParallel` wants it.
+    """
+    for module in network.modules():
+        for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+            if tensor.dim() in RANKS and not isinstance(module, PointwiseConv3d):
+                tensor.data = tensor.data.to(memory_format=RANKS[tensor.dim()])
 
 
 def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:

@@ -2,6 +2,7 @@
 
 import logging
 from argparse import Namespace
+from functools import cache
 
 import pytest
 import torch
@@ -12,11 +13,14 @@ from judges import Judge
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from models import DISTILLERS, Distill, Output, StreamNetwork, build_distillers, create_distiller, output_shapes
+from models import DISTILLERS, MODELS, Distill, Output, StreamNetwork, build_distillers, create_distiller, output_shapes
 from models.distill import LossSpec, OptimizerSettings, OutputShapes, parse_teacher_losses
 from models.distill.arguments import parse_loss_args
 from models.distill.projector import Projector, resizing
 from opts import parse_opts
+
+ANY = "resnet"  # the cheapest; nothing here knows more of it
+CLIP = (8, 32, 32)  # which every network takes
 
 
 class Stream:
@@ -29,14 +33,25 @@ def judge(monkeypatch):
     monkeypatch.setitem(DISTILLERS, "judge", LossSpec(Judge))
 
 
+@cache
+def network_of(model: str = ANY) -> nn.Module:
+    """Return a network that no test changes."""
+    return small(model)
+
+
+@cache
+def shapes_of(model: str) -> OutputShapes:
+    return shapes(network_of(model))[0]
+
+
 def shapes(*networks: nn.Module) -> list[OutputShapes]:
-    return [output_shapes(network, (network.in_channels, 8, 32, 32)) for network in networks]
+    return [output_shapes(network, (network.in_channels, *CLIP)) for network in networks]
 
 
 def streams(*arguments: dict) -> list[StreamNetwork]:
     """An RGB student, and flow teachers with these arguments."""
-    student = StreamNetwork(small("resnet"), Stream("rgb", 3))
-    return [student, *(StreamNetwork(small("resnet", in_channels=2, **a), Stream("flow", 2)) for a in arguments)]
+    student = StreamNetwork(small(ANY), Stream("rgb", 3))
+    return [student, *(StreamNetwork(small(ANY, in_channels=2, **a), Stream("flow", 2)) for a in arguments)]
 
 
 def make_task(name: str, teacher: dict | None = None, ce_weight: float = 1.0, **arguments) -> Distill:
@@ -58,10 +73,12 @@ def gradients(task: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in task.named_parameters() if p.grad is not None}
 
 
-def test_shapes_are_those_of_the_output():
-    network = small("resnet", num_classes=7)
-    known, out = output_shapes(network, (3, 8, 32, 40)), network(torch.rand(2, 3, 8, 32, 40))
-    assert known.num_classes == 7
+@pytest.mark.parametrize("model", MODELS)
+def test_shapes_are_those_of_the_output(model):
+    network = network_of(model)
+    with torch.no_grad():
+        known, out = output_shapes(network, (3, 8, 32, 40)), network(torch.rand(2, 3, 8, 32, 40))
+    assert known.num_classes == out.logits.shape[1] == 5
     assert known.features == {name: tuple(x.shape[1:]) for name, x in out.features.items()}
 
 
@@ -76,38 +93,37 @@ def test_every_argument_of_a_loss_is_an_option_or_one_of_loss_args(name):
     assert bool(set(spec.rare) - rare) == (spec.build.optimizer is not None)
 
 
-OTHER = {"layers": ["layer2"], "levels": ["layer3", "avgpool"], "norm": "variance", "time_kernel": 3}
+FIRST, SECOND = list(MODELS[ANY].build.stages)[:2]
+OTHER = {"layers": [FIRST], "levels": [SECOND, "avgpool"], "norm": "variance", "time_kernel": 3}
 OF_OPTIONS = [(name, argument) for name, spec in DISTILLERS.items() for argument in spec.options]
 
 
 @pytest.mark.parametrize(("name", "argument"), OF_OPTIONS)
 def test_every_option_of_a_loss_changes_it(name, argument):
-    network, found = small("resnet"), []
+    network, found = network_of(), []
     opt = parse_opts(["--modality", "RGB_Flow", "--distill", name])
     option = DISTILLERS[name].options[argument]
     for changes in ({}, {option: OTHER.get(argument) or 2 * getattr(opt, option)}):
         torch.manual_seed(0)
         changed = Namespace(**vars(opt) | changes)
         (loss,) = build_distillers(changed, network, network, 0)
-        student, teacher = random_output(network, 1), random_output(network, 2)
+        student, teacher = random_output(shapes_of(ANY), 1), random_output(shapes_of(ANY), 2)
         terms = loss(student, teacher, torch.tensor([0, 1, 2, 3]))
         found.append({key: loss.warmup(1) * term.item() for key, term in terms.items()})
     assert found[0] != found[1]
 
 
-def random_output(network: nn.Module, seed: int) -> Output:
+def random_output(known: OutputShapes, seed: int) -> Output:
     generator = torch.Generator().manual_seed(seed)
-    features = {
-        name: torch.randn(4, *shape, generator=generator) for name, shape in shapes(network)[0].features.items()
-    }
+    features = {name: torch.randn(4, *shape, generator=generator) for name, shape in known.features.items()}
     return Output(torch.randn(4, 5, generator=generator), features)
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", DISTILLERS)
-def test_a_loss_that_needs_no_labels_works_without_them(name):
-    network = small("resnet")
-    loss = create_distiller(name, *shapes(network, network))
-    out = random_output(network, 1)
+def test_a_loss_that_needs_no_labels_works_without_them(name, model):
+    loss = create_distiller(name, shapes_of(model), shapes_of(model))
+    out = random_output(shapes_of(model), 1)
     if not loss.needs_labels:
         assert all(term.isfinite() for term in loss(out, out, None).values())
     else:
@@ -128,7 +144,7 @@ def test_a_loss_that_needs_no_labels_works_without_them(name):
     ],
 )
 def test_what_a_loss_has_not_got_is_refused_by_name(judge, name, arguments, match):
-    network = small("resnet")
+    network = network_of()
     with pytest.raises(ValueError, match=match):
         create_distiller(name, *shapes(network, network), **arguments)
 
@@ -139,7 +155,7 @@ def test_arguments_of_the_command_line_have_the_types_of_their_defaults(judge):
         "judge": {"hidden": 8, "weight": 2.0, "optimizer": {"kind": "sgd", "betas": (0.1, 0.2)}}
     }
     opt = parse_opts(["--modality", "RGB_Flow", "--distill", "mse", "judge", "--loss_args", *words])
-    network = small("resnet")
+    network = network_of()
     _, loss = build_distillers(opt, network, network, 0)
     assert loss.judge[0].out_features == 8
     assert loss.optimizer == OptimizerSettings("sgd", 0.01, betas=(0.1, 0.2))
@@ -166,7 +182,7 @@ def test_bad_arguments_of_losses_are_refused(judge, word, match):
 
 
 def test_arguments_of_a_loss_that_is_not_in_use_are_refused(judge):
-    network = small("resnet")
+    network = network_of()
     opt = parse_opts(["--modality", "RGB_Flow", "--distill", "kd", "--loss_args", "judge.hidden=2"])
     with pytest.raises(ValueError, match="no such loss is in use, there are kd"):
         build_distillers(opt, network, network, 0)
@@ -317,12 +333,13 @@ def test_frozen_stages_that_are_not_reviewed_are_not_warned_of(caplog):
         assert (f"--ft_begin_index {begin} freezes {frozen}:" in caplog.text) == bool(frozen)
 
 
+@pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", DISTILLERS)
-def test_nothing_is_projected_or_drawn_where_shapes_agree(name):
-    network, draws = small("resnet"), []
+def test_nothing_is_projected_or_drawn_where_shapes_agree(name, model):
+    draws = []
     for project in (False, True):
         torch.manual_seed(3)
-        loss = create_distiller(name, *shapes(network, network), project=project)
+        loss = create_distiller(name, shapes_of(model), shapes_of(model), project=project)
         assert not loss.projectors
         draws.append(torch.rand(()))
     assert draws[0] == draws[1]

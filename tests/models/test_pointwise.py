@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from helpers import small
 from torch import nn
 
+from models.backbones.contract import channels_last
 from models.layers.pointwise import PointwiseConv3d
 
 LAYOUTS = (torch.contiguous_format, torch.channels_last_3d)
@@ -37,6 +38,14 @@ def test_the_layout_in_memory_is_kept(layout):
 def test_a_product_is_taken_where_channels_come_last(monkeypatch):
     monkeypatch.setattr(nn.Conv3d, "forward", lambda *_: pytest.fail("convolved"))
     PointwiseConv3d(6, 8)(torch.randn(2, 6, 3, 4, 5).contiguous(memory_format=torch.channels_last_3d))
+
+
+def test_gradients_have_the_strides_that_parallel_training_wants():
+    """DistributedDataParallel warns, and copies, where a gradient's strides are not those of its weights."""
+    conv = PointwiseConv3d(6, 8)
+    channels_last(nn.Sequential(conv))
+    conv(torch.randn(2, 6, 3, 4, 5).contiguous(memory_format=torch.channels_last_3d)).sum().backward()
+    assert conv.weight.grad.stride() == conv.weight.stride()
 
 
 def test_weights_have_the_names_and_the_start_of_a_convolution():

@@ -206,3 +206,19 @@ def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert (tmp_path / "out.png").is_file()
     assert "RGB + RGB, other seed, share of the gap between RGB and RGB + Flow that is closed: " in printed
+
+
+@pytest.mark.slow
+def test_settings_are_chosen_on_held_out_videos(tmp_path, capsys):
+    data = write_hmdb51(tmp_path / "data", train=4)
+    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
+    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json")]
+    held_out = ["--test_subset", "val", "--training=--val_fraction 0.5", "--rows", "RGB", "RGB, other seed", "SFS"]
+    record = evidence.main(evidence.parse_args([*words, *held_out]))
+    rows = {row["name"]: row for row in record["rows"]}
+    assert {row["videos"] for row in rows.values()} == {6}  # half of twelve
+    assert {"RGB + SFS", evidence_rows.CONTROL} <= set(rows)
+    assert not any(evidence_rows.FITTED in name for name in rows)  # of what is fitted there nothing is learnt there
+    assert ("SFS", "Flow") in [(pair["first"], pair["second"]) for pair in record["pairs"]]
+    assert "split 1: 6 held-out training videos" in capsys.readouterr().out
+    assert record["data"]["subset"] == rows["SFS"]["subset"] == "val"
