@@ -61,11 +61,9 @@ def add_model_options(table: OptionTable) -> None:
 
 def add_weights_options(table: OptionTable) -> None:
     """Add options of the weights that a network begins with."""
-    add = table.group("weights", "network")
+    add = table.group("weights", "run", TRAINING)
     add(
         "--n_finetune_classes",
-        role="run",
-        scripts=TRAINING,
         type=int,
         help="outputs after the classifier is replaced; else as the labels",
     )
@@ -73,29 +71,22 @@ def add_weights_options(table: OptionTable) -> None:
         "--pretrain_path",
         "--SFS_pretrain_path",
         "--MARS_pretrain_path",
-        role="run",
-        scripts=TRAINING,
         default="",
         help="checkpoint to fine-tune",
     )
     add(
         "--keep_classifier",
-        role="run",
-        scripts=TRAINING,
         action="store_true",
         help="with --pretrain_path of the same classes: go on with its classifier, as from 8 frames to 16",
     )
     add(
         "--temporal_path",
-        role="run",
         scripts=(TRAIN,),
         default="",
         help="hidden_two_stream: checkpoint of a flow network, whose weights classify the estimated flow at first",
     )
     add(
         "--init",
-        role="run",
-        scripts=TRAINING,
         default=RANDOM,
         metavar="WEIGHTS",
         help=f"what a network begins with: {RANDOM}; {IMAGENET}, of torchvision or timm in torch's cache; {KINETICS}, "
@@ -104,8 +95,6 @@ def add_weights_options(table: OptionTable) -> None:
     )
     add(
         "--inflate",
-        role="run",
-        scripts=TRAINING,
         default=DIVIDE,
         choices=INFLATE,
         help="kernels of images in a 3D network: repeated along time and divided by their length (I3D), repeated alone "
@@ -114,50 +103,49 @@ def add_weights_options(table: OptionTable) -> None:
     add(
         "--download",
         role="machine",
-        scripts=TRAINING,
         action="store_true",
         help="fetch the weights that --init names if they are not in torch's cache",
     )
+
+
+def add_frozen_options(table: OptionTable) -> None:
+    """Add options of which weights and statistics learn, and which stay as they are."""
+    add = table.group("weights", "run", TRAINING)
     add(
         "--ft_begin_index",
-        role="run",
-        scripts=TRAINING,
         default=4,
         type=int,
         help="fine-tuning: first stage that learns, counted from 1; 0 all, one more than there are the classifier",
     )
     add(
         "--partial_BN",
-        role="run",
-        scripts=TRAINING,
         action="store_true",
         help="keep the statistics of all batch norms but the first (TSN)",
     )
     add(
         "--freeze_BN",
-        role="run",
-        scripts=TRAINING,
         action="store_true",
         help="keep the statistics of batch norms below --ft_begin_index",
     )
     add(
         "--freeze_affine",
-        role="run",
-        scripts=TRAINING,
         action="store_true",
         help="keep the weights and biases of these batch norms, too (TSN)",
     )
+
+
+def add_resume_options(table: OptionTable) -> None:
+    """Add options that name checkpoints to go on with, to learn from, or to test."""
+    add = table.group("weights", "machine")
     add(
         "--resume_path1",
-        role="machine",
         default="",
         help="train: checkpoint to resume; STS_train: flow teacher; tests: stream 1",
     )
-    add("--resume_path2", role="machine", scripts=(FUSED,), default="", help="checkpoint of stream 2")
-    add("--resume_path3", role="machine", scripts=(FUSED,), default="", help="checkpoint of a third stream")
+    add("--resume_path2", scripts=(FUSED,), default="", help="checkpoint of stream 2")
+    add("--resume_path3", scripts=(FUSED,), default="", help="checkpoint of a third stream")
     add(
         "--resume",
-        role="machine",
         scripts=TRAINING,
         default="",
         help="auto: the newest good checkpoint of this run, if any; or its path",
@@ -165,7 +153,6 @@ def add_weights_options(table: OptionTable) -> None:
     add(
         "--SFS_resume_path",
         "--MARS_resume_path",
-        role="machine",
         scripts=(DISTILL,),
         default="",
         help="checkpoint of the student to resume",

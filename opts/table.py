@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from engine.command.cli import ArgumentParser, ElsewhereOption
 
 from .data import add_augment_options, add_clip_options, add_data_options, add_loading_options
-from .network import add_model_options, add_weights_options
+from .distillation import add_distillation_options, add_loss_options
+from .network import add_frozen_options, add_model_options, add_resume_options, add_weights_options
 from .option import SINGLE, Option, OptionTable
 from .run import add_device_options, add_run_options
 from .testing import add_fusion_options, add_test_options
-from .training import add_distillation_options, add_schedule_options, add_training_options
+from .training import add_schedule_options, add_training_options
 
 
 def declared() -> tuple[Option, ...]:
@@ -21,8 +22,9 @@ def declared() -> tuple[Option, ...]:
     table = OptionTable()
     for add_options in (
         *(add_data_options, add_clip_options, add_augment_options, add_loading_options),
-        *(add_model_options, add_weights_options, add_training_options, add_schedule_options),
-        *(add_distillation_options, add_test_options, add_fusion_options, add_run_options, add_device_options),
+        *(add_model_options, add_weights_options, add_frozen_options, add_resume_options),
+        *(add_training_options, add_schedule_options, add_distillation_options, add_loss_options),
+        *(add_test_options, add_fusion_options, add_run_options, add_device_options),
     ):
         add_options(table)
     return tuple(table.options)
