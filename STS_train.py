@@ -24,7 +24,6 @@ from workflows.training.chosen_teachers import (
     learns_classes,
     load_teachers,
     read_by,
-    reads_flow,
 )
 from workflows.training.loss_report import balance_losses, print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
@@ -59,7 +58,7 @@ def main(opt: Namespace) -> dict[str, float]:
     task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
     seen = views[:1] if classes else views
-    in_val = flow if any(reads_flow(view.stream) for view in seen) else None
+    in_val = flow if any(view.stream.is_flow for view in seen) else None
     val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
     balance = balance_losses(task, train, device, opt.amp, opt.balance, state if resuming else {})
     if opt.loss_report:

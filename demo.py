@@ -24,6 +24,7 @@ import torch
 from datasets.synthetic import CLASSES, write_videos
 from engine import checkpoint
 from engine.command import cli
+from engine.evaluation.statistics import gap_closed
 from sts_common.json_text import as_json
 from workflows.shared.plots import plot_confusion, plot_curves
 
@@ -91,7 +92,7 @@ def run_demo(folder: Path, *, seeds: int = 1, first_seed: int = 1, quick: bool =
     summary = {
         "accuracy": mean,
         "runs": [{"seed": seed, "accuracy": run} for seed, run in runs.items()],
-        "gap_closed": gap_closed(mean),
+        "gap_closed": gap_closed(mean["RGB"], mean["RGB+Flow"], mean["RGB+SFS"]),
         "seconds": stages.seconds | {"total": round(sum(stages.seconds.values()), 1)},
         "seed": first_seed,
         "quick": quick,
@@ -148,12 +149,6 @@ def run_seed(out: Path, seed: int, quick: bool, stages: Stages) -> dict[str, flo
 def weights(folder: Path) -> Path:
     """Find the checkpoint of the last epoch below `folder`."""
     return max(folder.rglob("*[0-9].pth"), key=lambda path: checkpoint.load(path)["epoch"])
-
-
-def gap_closed(accuracy: dict[str, float]) -> float | None:
-    """Return the share of flow's gain over RGB that the student has without flow: 1 is all of it."""
-    gap = accuracy["RGB+Flow"] - accuracy["RGB"]
-    return (accuracy["RGB+SFS"] - accuracy["RGB"]) / gap if gap > 0 else None
 
 
 def print_table(summary: dict, out: Path) -> None:

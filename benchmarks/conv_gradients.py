@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish
 from engine.command import cli
 from models import MODELS, create_model
-from models.layers.conv_gradients import goes_astray, left_to_torch
+from models.layers.conv_gradients import left_to_torch, too_few_frames
 from models.layers.gradient_errors import errors_by_torch, weight_error
 from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
@@ -48,9 +48,9 @@ class Layer(NamedTuple):
         last = torch.channels_last_3d
         return convolution.to(memory_format=last), torch.randn(self.shape).contiguous(memory_format=last)
 
-    def goes_astray(self) -> bool:
+    def too_few_frames(self) -> bool:
         """Whether its gradients are computed by this project."""
-        return goes_astray(self.shape[2], self.kernel[0], self.stride[0], self.padding[0])
+        return too_few_frames(self.shape[2], self.kernel[0], self.stride[0], self.padding[0])
 
     def __str__(self) -> str:
         sizes = ("x".join(map(str, sides)) for sides in (self.kernel, self.shape))
@@ -152,7 +152,7 @@ def summary(rows: Sequence[dict[str, Any]], limit: float) -> str:
 def timing(opt: Namespace) -> dict[str, list[dict[str, float]]]:
     """Measure CPU seconds of every way in every round, for each convolution with a gradient of our own."""
     shapes = [(name, (opt.batch, 3, n, opt.size, opt.size)) for name in opt.networks for n in opt.frames]
-    layers = {layer for name, clips in shapes for layer in layers_of(name, clips) if layer.goes_astray()}
+    layers = {layer for name, clips in shapes for layer in layers_of(name, clips) if layer.too_few_frames()}
     times = {}
     with single_threaded_libraries():
         for layer in sorted(layers):

@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.evidence_rows import ACTIVATIONS, CONTROL, FITTED, FUSIONS, GOAL, ROWS, SFS, STUDENTS
-from benchmarks.accuracy.paired import compare_systems, gap_closed
+from benchmarks.accuracy.paired import compare_systems
 from benchmarks.accuracy.pictures import draw_accuracies
 from benchmarks.accuracy.tables import pairs_table, table
 from benchmarks.common.report import Record, publish
 from engine.command import cli
+from engine.evaluation.statistics import gap_closed
 
 # System -> what it is compared with: the claim first, then every fusion of a student and every student's controls.
 PAIRS = [

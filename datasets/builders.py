@@ -15,7 +15,7 @@ from .loading.loader import ClipLoader
 from .loading.online_flow import OnlineFlow
 from .opening import open_videos
 from .records.clip_recipe import check_classes, check_flow, images_made, provenance, report_other_clips, state_recipe
-from .streams import FLOW, MODALITIES, ClipView, Stream, views_of
+from .streams import MODALITIES, ClipView, Stream, views_of
 from .video import ClipDataset, VideoDataset
 
 
@@ -152,7 +152,7 @@ def check_data(
     if class_names is not None:
         check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
     report_other_clips(recipe, {name: getattr(opt, name) for name in recipe.keys() & vars(opt).keys()}, source)
-    if stream.source == FLOW.name:
+    if stream.is_flow:
         root, online = Path(opt.frame_dir), opt.flow_source
         images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
         check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)

@@ -48,8 +48,8 @@ def open_videos(  # noqa: PLR0913 - what the options of the data say, by keyword
 ) -> Videos:
     """Open the videos of a subset: look up every listed one, before anything is read.
 
-    Which frames count does not depend on the streams, so that each is cut into the same clips with and without the
-    others: those that have a flow, or, with `only_rgb` and for video files, which both are without flow, all.
+    Frames count that have a flow, whichever streams are read, so that all streams are cut into the same clips; there is
+    one flow less than frames. With `only_rgb`, and in video files, all frames count.
 
     Args:
         annotation: Folder of the official label files, or one list; an `Annotation` that several subsets share.

@@ -41,6 +41,11 @@ class Stream:
         """Whether frame k leads from frame k of a video to k + 1, so that its last frame has none."""
         return self.vectors or self.of_pair is not None
 
+    @property
+    def is_flow(self) -> bool:
+        """Whether it is flow, or made of it."""
+        return self.source == "flow"
+
 
 def difference(frame: Frames, following: Frames) -> Frames:
     """Compute the difference of frames from those that follow them, as bytes.
@@ -61,7 +66,7 @@ RGB = Stream("rgb", 3, (114.7748, 107.7354, 99.4750), (1.0, 1.0, 1.0))
 # Flow bytes are floor((clip(d, -20, 20) + 20) / 40 * 255), d in pixels per frame. No motion is therefore
 # stored as 127 and reads as -0.5 once this mean is subtracted.
 FLOW = Stream("flow", 2, (127.5, 127.5), (1.0, 1.0), vectors=True)
-# RGB difference (Wang et al., ECCV 2016), in grey levels as there once normalised: half of it is stored.
+# RGB difference d (Wang et al., ECCV 2016), stored as 127.5 + d / 2: normalised, it is in grey levels as there.
 RGB_DIFF = Stream("rgbdiff", 3, (127.5,) * 3, (0.5,) * 3, source=RGB.name, of_pair=difference)
 
 STREAMS = {stream.name: stream for stream in (RGB, FLOW, RGB_DIFF)}

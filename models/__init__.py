@@ -26,7 +26,7 @@ from .fusion import FUSIONS, combine, fuse, stream_weights
 from .inference.speed import COMPILE, compiled, inference_ready
 from .layers.conv_gradients import install
 from .layers.residual import SHORTCUTS
-from .mixing import Mixing, create_mixing
+from .mixing import ClipMixing, create_mixing
 from .motion import MOTION, ClassifyByMotion, LearnMotion, create_task, start_temporal
 from .normalisation import NORMALISATIONS
 from .pretrained import IMAGENET, KINETICS, RANDOM
@@ -56,10 +56,10 @@ __all__ = [
     "SHORTCUTS",
     "Classify",
     "ClassifyByMotion",
+    "ClipMixing",
     "Distill",
     "LearnMotion",
     "LinearCKA",
-    "Mixing",
     "Output",
     "StreamNetwork",
     "build_distillers",

@@ -75,10 +75,10 @@ class Distill(Task):
         lists = [nn.ModuleList(terms[name]) for name in named]
         # With one teacher the names of learnable parts are those of before there could be several.
         self.losses = nn.ModuleList(lists) if isinstance(teachers, Mapping) else lists[0]
-        self.rated = [
+        self.reports_accuracy = [
             name not in other_classes and teacher.num_classes == student.num_classes for name, teacher in named.items()
         ]
-        every = [loss for _, _, of_teacher in self.lessons() for loss in of_teacher]
+        every = [loss for _, _, of_teacher in self.teachers_and_losses() for loss in of_teacher]
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in every)
         self.need_labels = [loss.name for loss in every if loss.needs_labels]
         self.need_labels += [f"cross-entropy (ce_weight {ce_weight})"] if ce_weight > 0 else []
@@ -88,7 +88,7 @@ class Distill(Task):
         if twice := [label for label in adversaries if adversaries.count(label) > 1]:
             raise ValueError(f"two losses called {twice[0]} have optimisers of their own: give them other names")
 
-    def lessons(self) -> list[tuple[str, StreamNetwork, list[Distiller]]]:
+    def teachers_and_losses(self) -> list[tuple[str, StreamNetwork, list[Distiller]]]:
         """Return each teacher's name, network and losses."""
         lists = self.losses if self.names != ("",) else [self.losses]
         return [
@@ -98,7 +98,7 @@ class Distill(Task):
 
     def with_optimizers(self) -> list[tuple[str, Distiller]]:
         """Return the losses that have an optimiser of their own, with what it is called."""
-        pairs = ((prefix(name), loss) for name, _, losses in self.lessons() for loss in losses)
+        pairs = ((prefix(name), loss) for name, _, losses in self.teachers_and_losses() for loss in losses)
         return [(begin + loss.name, loss) for begin, loss in pairs if loss.own_parameters()]
 
     def own_optimizers(self) -> dict[str, Optimizer]:
@@ -149,16 +149,16 @@ class Distill(Task):
         return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
 
     def parts(self, batch: Batch) -> tuple[Tensor, dict[str, dict[str, Tensor]], dict[str, Tensor]]:
-        """Return the logits, the terms of each loss by `loss_label`, and what is logged beside them; as `forward`."""
-        (student, logits), target = self.see(batch), self.target(batch)
+        """Return the student's logits, weighted terms of each loss by `loss_label`, and values that are only logged."""
+        (student, logits), target = self.run_student(batch), self.target(batch)
         weight = self.ce_weight * (self.ce_schedule(self.epoch) if self.training else 1.0)
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
         watched = {}
         if self.training or not self.knows_classes:
             shown = neighbours(batch) if self.other_clips and self.training else batch
-            for (name, teacher, losses), rated in zip(self.lessons(), self.rated, strict=True):
+            for (name, teacher, losses), rated in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
                 with torch.no_grad():
-                    taught = self.taught(name, teacher, shown)
+                    taught = self.run_teacher(name, teacher, shown)
                 if rated and target is not None:
                     accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
                     watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
@@ -168,7 +168,7 @@ class Distill(Task):
                     parts[place], watched = parts.get(place, {}) | terms, watched | adversary
         return logits, parts, watched
 
-    def taught(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
+    def run_teacher(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
         """Return a teacher's output, from its cache where there is one for such clips."""
         cache = self.caches.get(name) if self.caches_training or not self.training else None
         return cache(teacher, batch) if cache else teacher(batch)
@@ -181,7 +181,7 @@ class Distill(Task):
             in_training: Whether training clips are the same in every epoch; those of validation always are.
         """
         self.caches_training = in_training
-        for name, teacher, losses in self.lessons():
+        for name, teacher, losses in self.teachers_and_losses():
             features = {POOLED}.union(*(loss.teacher_features for loss in losses))
             self.caches[name] = CachedOutputs(Path(folder), teacher, features)
 
@@ -191,15 +191,15 @@ class Distill(Task):
         Raises:
             ValueError: If there is no such loss.
         """
-        losses = {loss_label(name, loss.name): loss for name, _, of_teacher in self.lessons() for loss in of_teacher}
+        losses = {loss_label(name, loss.name): loss for name, _, those in self.teachers_and_losses() for loss in those}
         if unknown := [name for name in factors if name not in (CROSS_ENTROPY, *losses)]:
             raise ValueError(f"{unknown[0]}: no such loss is in use, there are {', '.join((CROSS_ENTROPY, *losses))}")
         self.ce_weight *= factors.get(CROSS_ENTROPY, 1.0)
         for name, loss in losses.items():
             loss.factor *= factors.get(name, 1.0)
 
-    def see(self, batch: Batch) -> tuple[Output, Tensor]:
-        """Return the student's output, and the logits whose cross-entropy is lowered."""
+    def run_student(self, batch: Batch) -> tuple[Output, Tensor]:
+        """Return the student's output, and the logits for the cross-entropy: of detached features for MERS."""
         if not (self.training and self.trains_head_only_by_ce):
             student = self.model(batch)
             return student, student.logits
@@ -233,7 +233,7 @@ class Distill(Task):
 
 
 def neighbours(batch: Batch) -> Batch:
-    """Return a batch in which each clip, with its label, has taken the place of the one before it.
+    """Shift a batch by one, so that the teacher at position i sees clip i - 1, with its label.
 
     Raises:
         ValueError: If it is of one clip, which would keep its place.

@@ -8,7 +8,7 @@ from torch import nn
 from sts_common import check_choice
 
 from .backbones.contract import Backbone, within
-from .backbones.layout import FLOW
+from .backbones.layout import FLOW_CHANNELS
 
 NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
 
@@ -109,7 +109,7 @@ def kinds_of(model: Backbone) -> dict[str, str]:
     kinds = {}
     for place, module in model.named_modules():
         part = "head_" if place == model.classifier else ""
-        if place == model.first_conv and model.in_channels == FLOW:
+        if place == model.first_conv and model.in_channels == FLOW_CHANNELS:
             part = "flow_"
         for name, _ in module.named_parameters(recurse=False):
             kind = part + ("bias" if name == "bias" else "weight")

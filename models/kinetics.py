@@ -8,7 +8,7 @@ from .backbones import create_model, spec_of
 from .backbones.torchvision_networks import published
 from .pretrained import KINETICS, find_weights, read_weights
 
-RATE = 30  # frames per second of the videos whose frames the strides of `View` count
+RATE = 30  # frames per second of the videos whose frames the strides of `InputSpec` count
 
 
 def kinetics_checkpoint(model: str, *, download: bool = False) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def kinetics_checkpoint(model: str, *, download: bool = False) -> dict[str, Any]
         ValueError: If torchvision has no such network.
         FileNotFoundError: If its weights are not there; names their address.
     """
-    view, stated = spec_of(model).view, published(model)
+    seen, stated = spec_of(model).input_spec, published(model)
     classes = [str(name) for name in stated.meta["categories"]]
     with torch.device("meta"):
         network = create_model(model, 3, len(classes))
@@ -38,11 +38,11 @@ def kinetics_checkpoint(model: str, *, download: bool = False) -> dict[str, Any]
         "class_names": classes,
         "options": {},
         "recipe": {
-            "sample_duration": view.frames,
-            "sample_size": view.size,
-            "clip_stride": view.stride,
+            "sample_duration": seen.frames,
+            "sample_size": seen.size,
+            "clip_stride": seen.stride,
             "short_side": side,
-            "normalisation": {"mean": list(view.mean["rgb"]), "std": list(view.std["rgb"])},
+            "normalisation": {"mean": list(seen.mean["rgb"]), "std": list(seen.std["rgb"])},
             "provenance": {"fps": RATE, "short_side": side},
         },
         "state_dict": network.in_dialect(weights) or weights,

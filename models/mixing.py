@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Mixing:
+class ClipMixing:
     """Mixup (Zhang et al., 2018) or CutMix (Yun et al., 2019) of every batch, by torchvision.
 
     Each clip is mixed with the one before it in the batch; one draw counts for the whole batch, and all frames of the
@@ -47,6 +47,6 @@ class Mixing:
         return {**batch, view: clips.as_subclass(Tensor)}, labels
 
 
-def create_mixing(mixup: float = 0.0, cutmix: float = 0.0) -> Mixing | None:
-    """Create what mixes clips; None if both parameters are 0. Arguments and errors as `Mixing`."""
-    return Mixing(mixup, cutmix) if mixup or cutmix else None
+def create_mixing(mixup: float = 0.0, cutmix: float = 0.0) -> ClipMixing | None:
+    """Create what mixes clips; None if both parameters are 0. Arguments and errors as `ClipMixing`."""
+    return ClipMixing(mixup, cutmix) if mixup or cutmix else None

@@ -92,9 +92,9 @@ def normalisation_of(
 def wanted_by(model: str, stream: Stream) -> dict[str, list[float]]:
     """Return {"mean", "std"} that the network wants for a stream; {} if it takes the stream's own."""
     spec = MODELS[model]
-    if stream.name not in spec.view.mean:
+    if stream.name not in spec.input_spec.mean:
         return {}
-    values = {"mean": spec.view.mean[stream.name], "std": spec.view.std[stream.name]}
+    values = {"mean": spec.input_spec.mean[stream.name], "std": spec.input_spec.std[stream.name]}
     return {name: [float(value) for value in channels] for name, channels in values.items()}
 
 

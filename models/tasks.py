@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .mixing import Mixing
+from .mixing import ClipMixing
 from .streams import StreamNetwork
 
 Batch = Mapping[str, Tensor]
@@ -62,7 +62,7 @@ class Classify(Task):
         self,
         model: StreamNetwork,
         frozen_norms: Iterable[nn.Module] = (),
-        mixing: Mixing | None = None,
+        mixing: ClipMixing | None = None,
         *,
         label_smoothing: float = 0.0,
     ) -> None:

@@ -11,7 +11,7 @@ from sts_common import counted
 from .backbones import MODELS, Backbone, arch_in, fitting, network_named, options_in, spec_of, stated_options
 from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
 from .backbones.contract import ModelSpec, Weights
-from .backbones.layout import FLOW
+from .backbones.layout import FLOW_CHANNELS
 
 RGB = 3
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
@@ -72,8 +72,8 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
         return shown
     return shown | {
         "sample_duration": named["frames"] * arguments.get("flow_stack", 1),
-        "sample_size": spec.view.size,
-        "test_sampling": spec.view.sampling,
+        "sample_size": spec.input_spec.size,
+        "test_sampling": spec.input_spec.sampling,
         **named.get("clips", {}),
     }
 
@@ -107,10 +107,10 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
         return {}
     shown = spec.build.shown_by(renamed or plain, width)
     of_dialect = dict(spec.build.dialect_arguments.get(dialect, {}))
-    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW, RGB):
+    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW_CHANNELS, RGB):
         of_dialect.pop("flow_order", None)  # of stacks
-    elif spec.build.kernel_dims == 2 and first.shape[1] % FLOW == 0:  # whoever reads images reads stacks
-        shown["flow_stack"] = first.shape[1] // FLOW
+    elif spec.build.kernel_dims == 2 and first.shape[1] % FLOW_CHANNELS == 0:  # whoever reads images reads stacks
+        shown["flow_stack"] = first.shape[1] // FLOW_CHANNELS
     if spec.build.kernel_dims in (2, 3):
         shown |= of_dialect
     return shown | network_named(arch_in(checkpoint, source)).get("args", {})

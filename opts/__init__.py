@@ -117,15 +117,15 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     Clips are as it wants to see them, its arguments have the defaults of its constructor, and it may have no depth.
     """
     spec = spec_of(opt.model)
-    view, (layout, _) = spec.view, split_layout(spec, arguments_from(opt, spec))
+    seen, (layout, _) = spec.input_spec, split_layout(spec, arguments_from(opt, spec))
     channels = sum(stream.channels for stream in MODALITIES[opt.modality])
     step = layout.channels(channels) // channels  # a step of flow may be a stack of frames
-    values = {"sample_duration": view.frames * opt.segments * step, "sample_size": view.size}
-    values |= {"clip_stride": view.stride, "segment_length": step}
-    if view.sampling == "dense" and opt.segments > 1:
+    values = {"sample_duration": seen.frames * opt.segments * step, "sample_size": seen.size}
+    values |= {"clip_stride": seen.stride, "segment_length": step}
+    if seen.sampling == "dense" and opt.segments > 1:
         duration = opt.sample_duration if "sample_duration" in opt.given else values["sample_duration"]
         values["segment_length"] = max(duration // opt.segments, 1)
     arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
-    values |= SAMPLED["segments" if opt.segments > 1 else view.sampling]
+    values |= SAMPLED["segments" if opt.segments > 1 else seen.sampling]
     return {name: value for name, value in values.items() if name not in opt.given}

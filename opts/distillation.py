@@ -86,8 +86,13 @@ def add_distillation_options(table: OptionTable) -> None:
 def add_loss_options(table: OptionTable) -> None:
     """Add options of single losses: weights, features, temperatures. What no paper gives has defaults of ours."""
     add = table.group("distillation", "loss", (DISTILL,))
-    add("--distill_norm", default="none", choices=NORMS, help="divide feature losses by the teacher feature's variance")
-    add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of the review and logit losses")
+    add(
+        "--distill_norm",
+        default="none",
+        choices=NORMS,
+        help="divide mse, mers, review by the teacher feature's variance",
+    )
+    add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of all losses but mse and mers")
     add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
     add(
         "--output_layers",

@@ -115,7 +115,7 @@ def add_frozen_options(table: OptionTable) -> None:
         "--ft_begin_index",
         default=4,
         type=int,
-        help="fine-tuning: first stage that learns, counted from 1; 0 all, one more than there are the classifier",
+        help="fine-tuning: first stage that learns, counted from 1; 0: all, number of stages + 1: the classifier alone",
     )
     add(
         "--partial_BN",

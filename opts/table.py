@@ -41,7 +41,7 @@ def names(*roles: str, script: str | None = None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(named))
 
 
-# Of this machine and this call, not of the run: as given now or as the default. Data may have moved; whether they are
+# Of this machine and this call: never taken from a checkpoint. Data may have moved; whether they are
 # the same is seen from class names and from what the extraction wrote down.
 HERE = frozenset(("given", *names("machine", "view", "fusion")))
 # Of the run, but a run may go on with others. All other options are fixed: a new one is until it says otherwise.

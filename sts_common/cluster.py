@@ -135,7 +135,7 @@ def open_cluster(address: str | None, sources: Sequence[Path], target: Path | No
     try:
         from distributed import Client
     except ImportError:
-        raise ValueError(f"--cluster {address}: needs Dask: pip install 'sts-net[cluster]', or distributed") from None
+        raise ValueError(f"--cluster {address}: needs Dask: pip install distributed") from None
     place = scheduler_of(address)
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says of lost connections is said here
     with warnings.catch_warnings():

@@ -31,7 +31,7 @@ COMMANDS = {
     "pack": Command("utils1/pack.py", "frame folders to one file per video, and back"),
     "train": Command("train.py", "train an RGB or a Flow network"),
     "distill": Command("STS_train.py", "train a student that sees RGB and learns motion from a Flow teacher"),
-    "import-config": Command("utils1/import_config.py", "configurations of Distil-2D-3D to options of distill"),
+    "import-config": Command("utils1/import_config.py", "settings of Distil-2D-3D and of IBM's study to options"),
     "test": Command("test_single_stream.py", "test one network"),
     "fuse": Command("test_two_stream.py", "test two or more networks together"),
     "retrieve": Command("test_retrieval.py", "the training videos nearest to each test video, by features"),

@@ -2,7 +2,7 @@
 
     python utils1/bench_loader.py --dataset UCF101 --frame_dir ... --annotation_path ... --modality RGB
 
-takes the options of train.py and STS_train.py. Nothing is computed on a GPU.
+takes the options of train.py. Nothing is computed on a GPU.
 """
 
 import sys

@@ -81,8 +81,3 @@ def compare_pairs(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES
         "films": len(gains),
         "mcnemar": [mcnemar(*map(int, ((a.right & ~b.right).sum(), (~a.right & b.right).sum()))) for a, b in pairs],
     }
-
-
-def gap_closed(low: float, high: float, accuracy: float) -> float | None:
-    """Compute which share of the gap between two accuracies another one closes; None where there is no gap."""
-    return (accuracy - low) / (high - low) if high > low else None

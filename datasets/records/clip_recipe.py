@@ -12,7 +12,7 @@ from ..stores.cache import DecodedCache
 from ..stores.provenance import FRAMES_FILE, flow_mismatch, read_provenance, read_record
 from ..stores.store import Store
 from ..stores.video_files import VideoFiles
-from ..streams import FLOW, Stream
+from ..streams import Stream
 from ..subset import Videos
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ def check_videos(
     recipe, images = checkpoint.get("recipe", {}), images_made(videos.store, videos.flow_source)
     check_classes(checkpoint.get("class_names"), videos.class_names, source, videos.dataset)
     report_other_clips(recipe, cut_by(clips), source)
-    if stream.source == FLOW.name and not allow_flow_mismatch:
+    if stream.is_flow and not allow_flow_mismatch:
         check_flow(images, recipe, source, videos.store.root, videos.flow_source)
 
 

@@ -1,1 +1,1 @@
-"""Parts of every command: one error line and an exit code, options from files, names, locks, signals."""
+"""Parts of every command: one error line and an exit code, options from files, names, signals."""

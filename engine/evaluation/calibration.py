@@ -1,6 +1,6 @@
 """Calibration of probabilities: its errors, and the temperature that mends it (Guo et al., ICML 2017).
 
-A few lines of float64 each, and bins that reports draw: torchmetrics would be a dependency for these alone.
+Written here in a few lines of float64: torchmetrics would be a dependency for these alone, and reports draw the bins.
 """
 
 import torch.nn.functional as F

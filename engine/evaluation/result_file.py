@@ -71,8 +71,15 @@ def views(options: Mapping[str, Any]) -> str:
     step += "" if snippet == 1 else f" in segments of {snippet}"
     return (
         f"{clips} x {crops} {'crop' if crops == '1' else 'crops'} of {options['sample_duration']} frames{step} at "
-        f"{options['sample_size']} px"
+        f"{options['sample_size']} px{rules(options)}"
     )
+
+
+def rules(options: Mapping[str, Any]) -> str:
+    """Format the rules of sampling that are not the usual ones; "" where all are."""
+    dropped = options["test_sampling"] == "all" and options.get("tail") == "drop"
+    slips = options.get("sampling") == "compat"
+    return (", last frames dropped" if dropped else "") + (", with published slips" if slips else "")
 
 
 def sizes_read(about: Mapping[str, Any]) -> list[str]:

@@ -82,3 +82,8 @@ def mean_and_deviation(values: Sequence[float]) -> tuple[float, float]:
         raise ValueError(f"a standard deviation of {len(values)} values: at least two")
     numbers = torch.tensor(values, dtype=torch.float64)
     return numbers.mean().item(), numbers.std(correction=1).item()
+
+
+def gap_closed(low: float, high: float, accuracy: float) -> float | None:
+    """Compute which share of the gap between two accuracies another one closes; None where there is no gap."""
+    return (accuracy - low) / (high - low) if high > low else None

@@ -1,4 +1,4 @@
-"""The two loops over data. They know no model, dataset or loss by name."""
+"""Loops over training and validation data. They know no model, dataset or loss by name."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -81,10 +81,10 @@ def train_one_epoch(
                 if last:
                     share_gradients(task)
             else:
-                with keep_gradients(task, last):
+                with without_exchange(task, last):
                     with autocast(device, amp):
                         out = task(batch)
-                    loss = lowered(out)
+                    loss = total_loss(out)
                     finite.note(loss, batch.get("video", ()))
                     stepper.backward(loss, stepper.group(done - 1, batches))
                 epoch.averages.update(scalars(out, batch), clips)
@@ -102,7 +102,7 @@ def train_one_epoch(
     return means | display.speed()
 
 
-def keep_gradients(task: nn.Module, last: bool) -> AbstractContextManager[None]:
+def without_exchange(task: nn.Module, last: bool) -> AbstractContextManager[None]:
     """Return a context that sums gradients without exchanging them, except with the last batch of a step."""
     return nullcontext() if last or not isinstance(task, DistributedDataParallel) else task.no_sync()
 
@@ -198,8 +198,8 @@ def check_weights(task: nn.Module, label: str) -> None:
         )
 
 
-def lowered(out: Mapping[str, Tensor]) -> Tensor:
-    """Return what is lowered: "loss", and with it what optimisers of losses lower, which has gradients of its own."""
+def total_loss(out: Mapping[str, Tensor]) -> Tensor:
+    """Return "loss", with the losses that adversaries lower added: those have gradients of their own."""
     adversary_losses = [value for name, value in out.items() if name.startswith("own_loss")]
     return torch.stack([out["loss"], *adversary_losses]).sum() if adversary_losses else out["loss"]
 

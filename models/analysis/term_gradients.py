@@ -43,7 +43,7 @@ def trial_parts(task: Distill, batch: Mapping[str, Any]) -> tuple[Distill, dict[
     """Return a copy of a task, and its terms by loss at their full weights; the task stays as it is."""
     trial = copy.deepcopy(task).train()  # batch statistics move, and features are dropped at random
     trial.epoch, trial.ce_schedule = LATE, Schedule()
-    for _, _, losses in trial.lessons():
+    for _, _, losses in trial.teachers_and_losses():
         for loss in losses:
             loss.schedule = Schedule()
     devices = [task.model.mean.device] if task.model.mean.is_cuda else []

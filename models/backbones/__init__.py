@@ -21,7 +21,7 @@ from .googlenet import GoogLeNet
 from .hidden_two_stream import HiddenTwoStream
 from .i3d import I3D
 from .i3d_resnet import I3DResNet
-from .images import HALF, HALF_MOTION, IMAGENET, view_of_images
+from .images import HALF, HALF_MOTION, IMAGENET, input_of_images
 from .inflated_networks import INFLATED, inflated_spec
 from .resnet import ResNet
 from .resnet2d import ResNet2d
@@ -37,8 +37,8 @@ from .torchvision_networks import torchvision_spec
 from .vgg import VGG
 
 # What the 3D networks of IBM's Action Recognition Study want to see: a frame of each of 16 segments.
-RESNETS = view_of_images(*IMAGENET, frames=16)
-INCEPTIONS = view_of_images(*HALF, frames=16, of_motion=HALF_MOTION)
+RESNETS = input_of_images(*IMAGENET, frames=16)
+INCEPTIONS = input_of_images(*HALF, frames=16, of_motion=HALF_MOTION)
 
 
 LIBRARIES = {TIMM: timm_spec, TORCHVISION: torchvision_spec, INFLATED: inflated_spec}
@@ -62,17 +62,17 @@ MODELS = Models(
         "resnet": ModelSpec(ResNet, smallest={"depth": 10, "width": 0.125}),
         "resnet2p1d": ModelSpec(ResNet2Plus1D, smallest={"depth": 10, "width": 0.125}),
         "c3d": ModelSpec(C3D, smallest={"width": 0.125}),
-        "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, view=view_of_images(*IMAGENET)),
-        "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, view=view_of_images(*IMAGENET)),
-        "googlenet": ModelSpec(GoogLeNet, smallest={"width": 0.0625}, view=view_of_images(*HALF)),
-        "i3d": ModelSpec(I3D, smallest={"width": 0.0625}, view=INCEPTIONS),
-        "s3d": ModelSpec(S3D, smallest={"width": 0.0625}, view=INCEPTIONS),
-        "i3d_resnet": ModelSpec(I3DResNet, smallest={"depth": 18, "width": 0.125}, view=RESNETS),
-        "s3d_resnet": ModelSpec(S3DResNet, smallest={"depth": 18, "width": 0.125}, view=RESNETS),
+        "resnet2d": ModelSpec(ResNet2d, smallest={"depth": 18, "width": 0.125}, input_spec=input_of_images(*IMAGENET)),
+        "vgg": ModelSpec(VGG, smallest={"depth": 13, "width": 0.0625}, input_spec=input_of_images(*IMAGENET)),
+        "googlenet": ModelSpec(GoogLeNet, smallest={"width": 0.0625}, input_spec=input_of_images(*HALF)),
+        "i3d": ModelSpec(I3D, smallest={"width": 0.0625}, input_spec=INCEPTIONS),
+        "s3d": ModelSpec(S3D, smallest={"width": 0.0625}, input_spec=INCEPTIONS),
+        "i3d_resnet": ModelSpec(I3DResNet, smallest={"depth": 18, "width": 0.125}, input_spec=RESNETS),
+        "s3d_resnet": ModelSpec(S3DResNet, smallest={"depth": 18, "width": 0.125}, input_spec=RESNETS),
         "hidden_two_stream": ModelSpec(
             HiddenTwoStream,
             smallest={"frames": 3, "motion_width": 1 / 64, "temporal": "resnet2d", "depth": 18, "width": 0.125},
-            view=replace(view_of_images(*IMAGENET), frames=11, sampling="dense"),
+            input_spec=replace(input_of_images(*IMAGENET), frames=11, sampling="dense"),
         ),
     }
 )
@@ -114,7 +114,7 @@ def create_model(name: str, in_channels: int, num_classes: int, **arguments: Any
     segments, constructed = split_segments(others)
     network = spec.build(in_channels=layout.channels(in_channels), num_classes=num_classes, **constructed)
     network.layout, network.origin = layout, {"name": name, "args": arguments_of(spec) | arguments}
-    network.divide(segments)
+    network.set_segments(segments)
     return network
 
 
@@ -147,8 +147,8 @@ def clip_shape(network: Backbone) -> tuple[int, int, int, int]:
     """Return the shape (C, T, H, W) of a clip as a network wants to see it, outside the table as its first entry."""
     name = network.origin.get("name", "")
     spec = MODELS[name if name in MODELS else next(iter(MODELS))]
-    view = replace(spec.view, layout=network.layout, frames=spec.view.frames * network.segments)
-    return replace(spec, view=view).clip_shape(network.in_channels)
+    seen = replace(spec.input_spec, layout=network.layout, frames=spec.input_spec.frames * network.segments)
+    return replace(spec, input_spec=seen).clip_shape(network.in_channels)
 
 
 def arch_of(model: str, depth: int | None) -> str:

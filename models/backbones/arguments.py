@@ -9,7 +9,7 @@ from sts_common.typed import check_types
 
 from .consensus import CONSENSUS
 from .contract import ModelSpec
-from .layout import COLOUR_ORDERS, FLOW_ORDERS, Layout, Segments
+from .layout import COLOUR_ORDERS, FLOW_ORDERS, ChannelLayout, Segments
 
 # Argument -> option; all others are given by `--model_args`.
 OPTIONS = {
@@ -36,7 +36,7 @@ def arguments_of(spec: ModelSpec) -> dict[str, Any]:
     """
     parameters = inspect.signature(spec.build).parameters
     taken = {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
-    return taken | spec.view.layout._asdict() | Segments()._asdict()
+    return taken | spec.input_spec.layout._asdict() | Segments()._asdict()
 
 
 def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) -> None:
@@ -53,15 +53,17 @@ def check_arguments(name: str, spec: ModelSpec, arguments: Mapping[str, Any]) ->
     ]:
         raise ValueError(f"--model {name}: needs {in_words(missing)}")
     build = spec.build.__init__ if isinstance(spec.build, type) else spec.build
-    check_types(f"--model {name}", get_type_hints(build) | get_type_hints(Layout) | get_type_hints(Segments), arguments)
+    check_types(
+        f"--model {name}", get_type_hints(build) | get_type_hints(ChannelLayout) | get_type_hints(Segments), arguments
+    )
     for argument, value in arguments.items():
         if value not in CHOICES.get(argument, (value,)):
             stated = option_of(argument).replace("=VALUE", f"={value}")
             raise ValueError(f"{stated}: choose one of {', '.join(CHOICES[argument])}")
-    check_stacks(spec.view.layout._replace(**{k: v for k, v in arguments.items() if k in Layout._fields}))
+    check_stacks(spec.input_spec.layout._replace(**{k: v for k, v in arguments.items() if k in ChannelLayout._fields}))
 
 
-def check_stacks(layout: Layout) -> None:
+def check_stacks(layout: ChannelLayout) -> None:
     """Refuse stacks of nothing, and such of which nobody could tell which stream they are of; raises ValueError."""
     if layout.flow_stack < 1:
         raise ValueError(f"--model_args flow_stack={layout.flow_stack}: a stack has at least one pair")
@@ -133,10 +135,10 @@ def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: S
     return given | parse_arguments(name, spec, words)
 
 
-def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[Layout, dict[str, Any]]:
+def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[ChannelLayout, dict[str, Any]]:
     """Return the layout that a network reads with some arguments, and the other arguments."""
-    fields = {name: value for name, value in arguments.items() if name in Layout._fields}
-    return spec.view.layout._replace(**fields), {n: v for n, v in arguments.items() if n not in fields}
+    fields = {name: value for name, value in arguments.items() if name in ChannelLayout._fields}
+    return spec.input_spec.layout._replace(**fields), {n: v for n, v in arguments.items() if n not in fields}
 
 
 def split_segments(arguments: Mapping[str, Any]) -> tuple[Segments, dict[str, Any]]:

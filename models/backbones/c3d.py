@@ -72,8 +72,8 @@ class C3D(Backbone):
             x = x if stage == "conv2" else pool(x, frames=2)
             for part in parts:
                 x = self.layer(part, x).relu_()
-            features[stage + PREACT], preact = self.keep(self.layer(last, x))
-            features[stage], x = self.keep(F.relu(preact))
+            features[stage + PREACT], preact = self.merge_segments(self.layer(last, x))
+            features[stage], x = self.merge_segments(F.relu(preact))
         return features | {POOLED: x.mean((2, 3, 4))}
 
     @classmethod

@@ -13,7 +13,7 @@ from ..layers.pointwise import PointwiseConv3d
 from .consensus import Consensus, make_consensus
 from .dialect import ByNames
 from .inflation import FromImages
-from .layout import AS_THEY_ARE, Layout, Segments, join_segments, split_segments
+from .layout import AS_THEY_ARE, ChannelLayout, Segments, join_segments, split_segments
 from .output import POOLED, Output
 
 PREACT = "_preact"  # ends the names of stages before their last ReLU
@@ -44,7 +44,7 @@ class Backbone(FromImages, ByNames, nn.Module):
     stages: ClassVar[Mapping[str, Sequence[str]]]
     has_preact: ClassVar[bool] = False
     feature_channels: dict[str, int]
-    layout: Layout = AS_THEY_ARE
+    layout: ChannelLayout = AS_THEY_ARE
     learning_rates: Mapping[str, float] = {}
     segments: int = 1
     head_logits: list[Tensor] | None = None
@@ -64,10 +64,10 @@ class Backbone(FromImages, ByNames, nn.Module):
     def forward(self, clips: Tensor) -> Output:
         features = self.forward_features(split_segments(self.layout(clips), self.segments))
         if self.head_logits is not None:
-            self.head_logits.append(self.answer({name: x.detach() for name, x in features.items()}).logits)
-        return self.answer(features)
+            self.head_logits.append(self.classify_features({name: x.detach() for name, x in features.items()}).logits)
+        return self.classify_features(features)
 
-    def answer(self, features: dict[str, Tensor]) -> Output:
+    def classify_features(self, features: dict[str, Tensor]) -> Output:
         """Compute the output for features whose maps are of clips and whose `POOLED` is of segments."""
         if self.consensus is not None:
             return self.consensus(features, self.classify)
@@ -79,12 +79,12 @@ class Backbone(FromImages, ByNames, nn.Module):
         """Compute the stages' maps (N, C, T, H, W) and `POOLED`, (N, C), in forward order.
 
         Each stage reads the map of the one before it, so that the logits have a gradient there: a 2D network merges the
-        frames of what it has split, which copies nothing. `keep` does so for segments.
+        frames of what it has split, which copies nothing. `merge_segments` does so for segments.
         """
         raise NotImplementedError
 
-    def keep(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a map of segments (N K, C, t, h, w) as one of clips (N, C, K t, h, w), and that as it was.
+    def merge_segments(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a map merged over segments, (N K, C, t, h, w) to (N, C, K t, h, w), and the input of the next stage.
 
         The first is the feature, and the next stage reads the second, which copies nothing with channels last.
         """
@@ -93,8 +93,8 @@ class Backbone(FromImages, ByNames, nn.Module):
         joined = join_segments(x, self.segments)
         return joined, split_segments(joined, self.segments)
 
-    def divide(self, segments: Segments) -> None:
-        """See a clip in segments, and join them; the classifier of encoded maps is a fresh one."""
+    def set_segments(self, segments: Segments) -> None:
+        """Set up segments and their consensus, with a fresh classifier where maps are encoded (TLE)."""
         last = [name for name in self.feature_channels if name != POOLED][-1]
         self.segments = segments.segments
         consensus = make_consensus(segments, last, self.feature_channels[last])
@@ -115,7 +115,7 @@ class Backbone(FromImages, ByNames, nn.Module):
         return self.channels_of_stream(self.layout, cast(int, self.get_submodule(self.first_conv).in_channels))
 
     @classmethod
-    def channels_of_stream(cls, layout: Layout, channels: int) -> int:
+    def channels_of_stream(cls, layout: ChannelLayout, channels: int) -> int:
         """Return the channels of a frame of the stream that a first convolution of so many channels reads."""
         return layout.stream(channels)
 
@@ -166,7 +166,7 @@ def within(name: str, module: str) -> bool:
 
 
 @dataclass(frozen=True)
-class View:
+class InputSpec:
     """Clips that a network wants to see, where neither options nor a checkpoint say otherwise.
 
     Attributes:
@@ -185,7 +185,7 @@ class View:
     sampling: str = "dense"
     mean: Mapping[str, Sequence[float]] = field(default_factory=dict)
     std: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    layout: Layout = AS_THEY_ARE
+    layout: ChannelLayout = AS_THEY_ARE
 
 
 @dataclass(frozen=True)
@@ -195,17 +195,17 @@ class ModelSpec:
     Attributes:
         build: The class; called with keyword arguments.
         smallest: Arguments of the smallest form that behaves as the others, for tests and trials.
-        view: What it wants to see.
+        input_spec: Clips that it wants to see.
     """
 
     build: type[Backbone]
     smallest: Mapping[str, Any] = field(default_factory=dict)
-    view: View = View()
+    input_spec: InputSpec = InputSpec()
 
     def clip_shape(self, channels: int) -> tuple[int, int, int, int]:
         """Return the shape (C, T, H, W) of a clip of frames of so many channels, as it wants to see it."""
-        frames = self.view.frames * self.view.layout.channels(channels) // channels
-        return channels, frames, self.view.size, self.view.size
+        frames = self.input_spec.frames * self.input_spec.layout.channels(channels) // channels
+        return channels, frames, self.input_spec.size, self.input_spec.size
 
 
 def channels_last(network: nn.Module) -> None:

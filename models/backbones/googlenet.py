@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ..layers.temporal import Mixing
+from ..layers.temporal import TemporalMixing
 from .contract import POOLED, Weights
 from .images import ImageNetwork, blending_in, check_dropout, mixed
 
@@ -56,7 +56,7 @@ def outputs(unit: Sequence[int]) -> int:
 class GoogLeNet(ImageNetwork):
     """torchvision's GoogLeNet without the auxiliary classifiers.
 
-    Its ImageNet weights want inputs from -1 to 1, which is the `View` of the entry.
+    Its ImageNet weights want inputs from -1 to 1, which is the `InputSpec` of the entry.
 
     Args:
         in_channels: Of an image.
@@ -96,7 +96,7 @@ class GoogLeNet(ImageNetwork):
         from torchvision.models.googlenet import GoogLeNet as Published  # a second that others need not wait
 
         super().__init__()
-        mixing = Mixing(temporal, blend_frames, blend_method, blend_full).check("none", "tam")
+        mixing = TemporalMixing(temporal, blend_frames, blend_method, blend_full).check("none", "tam")
         published = Published(*(num_classes, False, False, False, scaled_blocks(width)), dropout=check_dropout(dropout))
         for name, module in published.named_children():
             self.add_module(name, module)

@@ -12,7 +12,7 @@ from sts_common.motionnet.network import whole_flow
 from .consensus import Segments
 from .contract import Backbone
 from .images import MOTION, ImageNetwork
-from .layout import FLOW, Layout
+from .layout import FLOW_CHANNELS, ChannelLayout
 from .resnet2d import ResNet2d
 from .vgg import VGG
 
@@ -59,9 +59,9 @@ class HiddenTwoStream(Backbone):
             raise ValueError("--model hidden_two_stream reads RGB and estimates flow: use --modality RGB")
         if temporal not in TEMPORAL:
             raise ValueError(f"--model_args temporal={temporal}: choose one of {', '.join(TEMPORAL)}")
-        self.motion, stack = MotionNet(frames, motion_width), Layout(flow_stack=frames - 1)
+        self.motion, stack = MotionNet(frames, motion_width), ChannelLayout(flow_stack=frames - 1)
         build, dropout = TEMPORAL[temporal]
-        channels = stack.channels(FLOW)
+        channels = stack.channels(FLOW_CHANNELS)
         self.temporal = build(in_channels=channels, num_classes=num_classes, depth=depth, width=width, dropout=dropout)
         self.fc = self.temporal.get_classifier()
         self.temporal.put_classifier(nn.Identity())
@@ -71,7 +71,7 @@ class HiddenTwoStream(Backbone):
         self.learning_rates = {"motion": 1e-3}
 
     @classmethod
-    def channels_of_stream(cls, layout: Layout, channels: int) -> int:
+    def channels_of_stream(cls, layout: ChannelLayout, channels: int) -> int:
         return 3
 
     def stage_of(self, name: str) -> int:
@@ -79,8 +79,8 @@ class HiddenTwoStream(Backbone):
         part, _, rest = name.partition(".")
         return self.temporal.stage_of(rest) if part == "temporal" and rest else super().stage_of(name)
 
-    def divide(self, segments: Segments) -> None:
-        super().divide(segments)
+    def set_segments(self, segments: Segments) -> None:
+        super().set_segments(segments)
         self.temporal.segments = segments.segments  # which joins the maps of its stages
 
     def leave_out_head(self) -> None:

@@ -150,7 +150,7 @@ class Inception3d(Backbone):
             x = self.pools[stage](x)
             for unit in units:
                 x = self.get_submodule(unit)(x)
-            features[stage], x = self.keep(x)
+            features[stage], x = self.merge_segments(x)
         return features | {POOLED: mean_of_steps(x, self.dropout)}
 
     @classmethod

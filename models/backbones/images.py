@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..layers.pooling import make_pool
 from ..layers.temporal import NEIGHBOURS
-from .contract import POOLED, Backbone, View, Weights
+from .contract import POOLED, Backbone, InputSpec, Weights
 from .layout import merge_frames, split_frames
 
 MOTION = ((127.5,), (57.63,))  # mean and standard deviation of flow and differences: bryanyzhu/two-stream-pytorch
@@ -19,14 +19,14 @@ HALF = ((127.5,) * 3, (127.5,) * 3)
 HALF_MOTION = ((127.5,), (127.5,))
 
 
-def view_of_images(
+def input_of_images(
     mean: tuple[float, ...],
     std: tuple[float, ...],
     size: int = 224,
     *,
     frames: int = 1,
     of_motion: tuple[tuple[float], tuple[float]] = MOTION,
-) -> View:
+) -> InputSpec:
     """Return what a network of images wants to see: one frame, or stack, of each segment of a video.
 
     Args:
@@ -37,7 +37,7 @@ def view_of_images(
         of_motion: Mean and standard deviation of flow and differences.
     """
     motion, spread = of_motion
-    return View(
+    return InputSpec(
         frames=frames,
         size=size,
         sampling="segments",
@@ -82,7 +82,7 @@ class ImageNetwork(Backbone):
             if stage in self.temporal_pools:
                 clips = self.temporal_pool(split_frames(images, frames))
                 images, frames = merge_frames(clips), clips.shape[2]
-            features[stage], kept = self.keep(split_frames(self.run_stage(stage, images, frames), frames))
+            features[stage], kept = self.merge_segments(split_frames(self.run_stage(stage, images, frames), frames))
             images = merge_frames(kept)
         return features | {POOLED: self.head(images).unflatten(0, (-1, frames)).mean(1)}
 

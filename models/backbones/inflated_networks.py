@@ -105,5 +105,5 @@ def inflated_spec(model: str) -> ModelSpec:
     spec = timm_spec(name)
     flat = cast(Any, spec.build)
     build = type("Inflated_" + flat.__name__, (InflatedNetwork, flat), {"__doc__": InflatedNetwork.__doc__})
-    view = replace(spec.view, frames=FRAMES, stride=STRIDE, sampling="dense")
-    return ModelSpec(cast(type[InflatedNetwork], build), view=view)
+    seen = replace(spec.input_spec, frames=FRAMES, stride=STRIDE, sampling="dense")
+    return ModelSpec(cast(type[InflatedNetwork], build), input_spec=seen)

@@ -4,12 +4,12 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-FLOW = 2  # channels of a frame of flow
+FLOW_CHANNELS = 2  # channels of a frame of flow
 FLOW_ORDERS = ("interleaved", "rotated")
 COLOUR_ORDERS = ("rgb", "bgr")
 
 
-class Layout(NamedTuple):
+class ChannelLayout(NamedTuple):
     """Arrangement of the channels that a network reads, in place of those that clips have.
 
     Attributes:
@@ -28,7 +28,7 @@ class Layout(NamedTuple):
 
     def frames(self, stream: int) -> int:
         """Return the frames of a time step for a stream of so many channels: 2 is flow."""
-        return self.flow_stack if stream == FLOW else self.frame_stack
+        return self.flow_stack if stream == FLOW_CHANNELS else self.frame_stack
 
     def channels(self, stream: int) -> int:
         """Return the channels of a time step for a stream of so many: 2 is flow."""
@@ -36,7 +36,7 @@ class Layout(NamedTuple):
 
     def stream(self, channels: int) -> int:
         """Return the channels of a stream whose time steps have so many."""
-        return FLOW if channels == self.channels(FLOW) else channels // self.frame_stack
+        return FLOW_CHANNELS if channels == self.channels(FLOW_CHANNELS) else channels // self.frame_stack
 
     def __call__(self, clips: Tensor) -> Tensor:
         """Arrange clips (N, C, T, H, W).
@@ -51,14 +51,14 @@ class Layout(NamedTuple):
         if stack == 1:
             return clips
         if length % stack:
-            what = f"flow in stacks of {stack} pairs" if channels == FLOW else f"stacks of {stack} frames"
+            what = f"flow in stacks of {stack} pairs" if channels == FLOW_CHANNELS else f"stacks of {stack} frames"
             raise ValueError(f"--sample_duration {length}: the network reads {what}; choose a multiple")
         stacks = clips.unflatten(2, (-1, stack)).permute(0, 3, 1, 2, 4, 5)  # N, L, C, S, H, W
-        rotated = channels == FLOW and self.flow_order == "rotated"
+        rotated = channels == FLOW_CHANNELS and self.flow_order == "rotated"
         return (stacks.roll(-1, 1) if rotated else stacks).flatten(1, 2)
 
 
-AS_THEY_ARE = Layout()
+AS_THEY_ARE = ChannelLayout()
 
 
 class Segments(NamedTuple):

@@ -125,8 +125,8 @@ class ResidualTrunk(Backbone):
             *blocks, last = self.get_submodule(stage).children()
             for block in blocks:
                 x = F.relu(block(x))
-            features[stage + PREACT], preact = self.keep(last(x))
-            features[stage], x = self.keep(F.relu(preact))  # not in place: `preact` may be kept
+            features[stage + PREACT], preact = self.merge_segments(last(x))
+            features[stage], x = self.merge_segments(F.relu(preact))  # not in place: `preact` may be kept
         return features | {POOLED: self.head(x)}
 
     def head(self, x: Tensor) -> Tensor:

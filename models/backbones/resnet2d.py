@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from ..layers.temporal import Mixing
+from ..layers.temporal import TemporalMixing
 from .contract import POOLED, Weights
 from .images import ImageNetwork, blending_in, check_dropout, mixed
 
@@ -76,7 +76,7 @@ class ResNet2d(ImageNetwork):
         if planes[0] < 1:
             raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
         block = BasicBlock if depth in BASIC else Bottleneck
-        mixing = Mixing(temporal, blend_frames, blend_method, blend_full, mix_every).check("none", "tam", "tsm")
+        mixing = TemporalMixing(temporal, blend_frames, blend_method, blend_full, mix_every).check("none", "tam", "tsm")
         self.conv1 = nn.Conv2d(in_channels, planes[0], 7, 2, 3, bias=False)
         self.bn1, self.relu = nn.BatchNorm2d(planes[0]), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
@@ -147,7 +147,7 @@ class MixedBlock(nn.Module):
 
     relu: nn.Module
 
-    def __init__(self, block: Any, mixing: Mixing) -> None:
+    def __init__(self, block: Any, mixing: TemporalMixing) -> None:
         super().__init__()
         for name, module in block.named_children():
             self.add_module(name, module)
@@ -167,7 +167,7 @@ class MixedBlock(nn.Module):
         return self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(images))
 
 
-def mixed_blocks(blocks: Iterable[nn.Module], mixing: Mixing) -> Iterator[nn.Module]:
+def mixed_blocks(blocks: Iterable[nn.Module], mixing: TemporalMixing) -> Iterator[nn.Module]:
     """Yield residual blocks of torchvision's, those that see other frames as `MixedBlock`."""
     for i, block in enumerate(blocks):
         yield block if mixing.kind == "none" or i % mixing.every else MixedBlock(block, mixing)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from .contract import POOLED, ModelSpec, within
-from .images import ImageNetwork, check_dropout, view_of_images
+from .images import ImageNetwork, check_dropout, input_of_images
 from .layout import merge_frames, split_frames
 
 PREFIX = "timm:"
@@ -30,7 +30,7 @@ def library() -> ModuleType:
     try:
         import timm
     except ImportError:
-        raise ValueError(f"--model {PREFIX}NAME needs timm: pip install 'sts-net[timm]', or pip install timm") from None
+        raise ValueError(f"--model {PREFIX}NAME needs timm: pip install timm") from None
     return timm
 
 
@@ -103,7 +103,7 @@ class TimmNetwork(ImageNetwork):
             side = round(places**0.5)
             gave = tokens[:, form.tokens :].unflatten(1, (side, side))
         images = gave if form.axis == 1 else gave.movedim(-1, 1)
-        features[stage], kept = self.keep(split_frames(images, frames))
+        features[stage], kept = self.merge_segments(split_frames(images, frames))
         images = merge_frames(kept)
         gave = images if form.axis == 1 else images.movedim(1, -1)
         return gave if form.tokens < 0 else torch.cat([tokens[:, : form.tokens], gave.flatten(1, 2)], 1)
@@ -130,7 +130,7 @@ def timm_spec(model: str) -> ModelSpec:
     mean, std = (tuple(255.0 * value for value in config[name]) for name in ("mean", "std"))
     stated = {"name": name, "sized": sized, **parts_of(model, body, side), "__doc__": TimmNetwork.__doc__}
     build = cast(type[TimmNetwork], type("Timm_" + name.replace(".", "_"), (TimmNetwork,), stated))
-    return ModelSpec(build, view=view_of_images(mean, std, size=side))
+    return ModelSpec(build, input_spec=input_of_images(mean, std, size=side))
 
 
 def make(name: str, **arguments: Any) -> Any:

@@ -54,7 +54,7 @@ class TorchvisionNetwork(Backbone):
         features = dict[str, Tensor]()
         x = self.stem(x)
         for stage in self.stages:
-            features[stage], x = self.keep(self.run_stage(stage, x))
+            features[stage], x = self.merge_segments(self.run_stage(stage, x))
         return features | {POOLED: self.head(x)}
 
     def check_clip(self, frames: int, height: int, width: int) -> None:
@@ -209,7 +209,7 @@ class MViT(TorchvisionNetwork):
             for i in indices:
                 tokens, places = self.body.blocks[i](tokens, places)
             maps = tokens[:, 1:].transpose(1, 2).unflatten(2, places)  # the first one is the class token
-            features[stage], kept = self.keep(maps)
+            features[stage], kept = self.merge_segments(maps)
             tokens = torch.cat((tokens[:, :1], kept.flatten(2).transpose(1, 2)), 1)
         return features | {POOLED: self.body.head[0](self.body.norm(tokens)[:, 0])}
 

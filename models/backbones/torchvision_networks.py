@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from .contract import ModelSpec, View
+from .contract import InputSpec, ModelSpec
 from .images import MOTION
 from .torchvision_kinds import PREFIX, S3D, MViT, Swin3d, TorchvisionNetwork, VideoResNet
 
@@ -47,7 +47,7 @@ def torchvision_spec(model: str) -> ModelSpec:
     entry, stated = ENTRIES[name], published(model).transforms()
     mean, std = ([255.0 * value for value in values] for values in (stated.mean, stated.std))
     motion, spread = MOTION
-    view = View(
+    seen = InputSpec(
         frames=entry.frames,
         size=stated.crop_size[0],
         stride=entry.stride,
@@ -56,7 +56,7 @@ def torchvision_spec(model: str) -> ModelSpec:
     )
     build = type(f"Torchvision_{name}", (entry.kind,), {"name": name, "__doc__": entry.kind.__doc__})
     steady = {"drop_path": 0.0} if issubclass(entry.kind, MViT | Swin3d) else {}
-    return ModelSpec(cast(type[TorchvisionNetwork], build), smallest=steady, view=view)
+    return ModelSpec(cast(type[TorchvisionNetwork], build), smallest=steady, input_spec=seen)
 
 
 def published(model: str) -> Any:

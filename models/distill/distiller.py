@@ -130,8 +130,8 @@ def check_levels(option: str, levels: Sequence[str], student: Iterable[str], tea
     Args:
         option: Names the levels.
         levels: Features of the student.
-        student: Those that there are.
-        teacher: Likewise.
+        student: Names of the student's features.
+        teacher: Names of the teacher's features.
 
     Raises:
         ValueError: If there is none; lists those that are.

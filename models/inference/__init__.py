@@ -1,1 +1,1 @@
-"""Networks for use: compiled, folded, in half precision, in wide groups, and as the module that is exported."""
+"""Networks for use: compiled, folded, in half precision, in wide groups, exported, run from files, and cached."""

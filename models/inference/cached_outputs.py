@@ -36,10 +36,10 @@ class CachedFeatures(dict[str, Tensor]):
 class CachedOutputs:
     """Outputs of a frozen teacher: of each clip those of its first pass, to the last bit.
 
-    An entry is found by all that its bits depend on: weights, normalisation and view of the teacher, the clips of a
-    batch, number format, device and version of torch, and every pixel of the clip. So another teacher, another size,
-    other frames, or a clip that is cut or decoded in another way never meets an entry that is not its own. Which
-    other clips are in the batch plays no part: networks in eval mode compute each for itself.
+    An entry is found by all that its bits depend on: weights, normalisation and view of the teacher, the number of
+    clips in a batch, number format, device and version of torch, and every pixel of the clip. So another teacher,
+    another size, other frames, or a clip that is cut or decoded in another way never meets an entry that is not its
+    own. Which other clips are in the batch plays no part: networks in eval mode compute each for itself.
 
     Args:
         folder: Where entries are; several runs may share it.
@@ -106,7 +106,7 @@ def weights_sha256(teacher: StreamNetwork) -> str:
 
 
 def conditions(teacher: StreamNetwork, clips: Tensor) -> dict[str, Any]:
-    """Return what else the bits of a pass depend on: its device, number format, and the clips of a batch."""
+    """Return what else the bits of a pass depend on: device, number format, and the number of clips in the batch."""
     kind = clips.device.type
     mixed = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else None
     device = torch.cuda.get_device_name(clips.device) if kind == "cuda" else torch.backends.cpu.get_cpu_capability()

@@ -96,7 +96,7 @@ def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, C
 
 
 def fused_after(layer: nn.Module, norm: Call) -> nn.Module | None:
-    """Return a layer with the batch norm that follows it; None if they cannot be one."""
+    """Fold a batch norm into the layer before it; None if they cannot be one."""
     batch_norm = cast(_BatchNorm, norm.layer)
     if batch_norm.running_mean is None:
         return None
@@ -108,7 +108,7 @@ def fused_after(layer: nn.Module, norm: Call) -> nn.Module | None:
 
 
 def fused_before(layer: nn.Module, norm: Call) -> nn.Module | None:
-    """Return a layer with the batch norm before it, whose shift a padding with zeros would not have; None if so."""
+    """Fold a batch norm into the layer after it; None if that pads with zeros, which the shift would miss."""
     batch_norm = cast(_BatchNorm, norm.layer)
     convolves = isinstance(layer, _ConvNd) and not layer.transposed and not any(layer.padding)
     if batch_norm.running_mean is None or batch_norm.running_var is None:

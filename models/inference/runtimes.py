@@ -21,7 +21,6 @@ ABOUT = "sts_net"  # the entry of a file that says in JSON what is in it, as in 
 WEIGHTS = ".bin"  # ending of the weights that lie beside an OpenVINO file
 CHECKSUM = "weights_sha256"  # entry of its description that binds it to them
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
-EXTRAS = {"openvino": "sts-net[openvino]", "nncf": "sts-net[openvino]"}  # what installs a package, unless its own name
 
 Clips = dict[str, Tensor]
 Run = Callable[[Clips], Clips]
@@ -62,8 +61,7 @@ def check_packages(option: str, packages: Sequence[str]) -> None:
         ValueError: Names the option and the cure.
     """
     if missing := [package for package in packages if importlib.util.find_spec(package) is None]:
-        installed = dict.fromkeys(EXTRAS.get(package, package) for package in missing)
-        raise ValueError(f"{option} needs {', '.join(missing)}: pip install {' '.join(installed)}")
+        raise ValueError(f"{option} needs {', '.join(missing)}: pip install {' '.join(missing)}")
 
 
 def load_openvino(name: str = "openvino") -> Any:

@@ -38,7 +38,7 @@ class Geometry(NamedTuple):
     groups: int
 
 
-def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
+def too_few_frames(frames: int, kernel: int, stride: int, padding: int) -> bool:
     """Return whether oneDNN may compute the weight gradient of a convolution wrong that has these sizes along time.
 
     Channels, groups, batch and memory format play no part. With stride 1 and padding of
@@ -55,16 +55,16 @@ def goes_astray(frames: int, kernel: int, stride: int, padding: int) -> bool:
     return padding > 0 and frames < kernel + stride - 1
 
 
-def needs_detour(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+def wrong_in_time(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """Return whether the weight gradient must not be left to oneDNN, which has no float64."""
     if x.dim() != 5 or x.dtype == torch.float64:
         return False
     frames, padding = (grad if geometry.transposed else x).shape[2], geometry.padding[0]
     right = x.dtype == torch.float32 and padding < 2  # so that 3x3x3 stays torch's to the last bit
-    return not right and goes_astray(frames, weight.shape[2], geometry.stride[0], padding)
+    return not right and too_few_frames(frames, weight.shape[2], geometry.stride[0], padding)
 
 
-def is_crowded(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+def wrong_in_space(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """Return whether oneDNN may compute a weight gradient wrong for want of height or width, in 16 bits.
 
     By bfloat16 with AVX512 are wrong: 3x3 with stride 2 along a side of one pixel, with stride 3 of one or two; of
@@ -78,13 +78,13 @@ def is_crowded(grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry) -> b
     return any(padding > 0 and side + padding < span + stride for side, span, stride, padding in sizes)
 
 
-def overruns(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
+def writes_out_of_bounds(x: Tensor, weight: Tensor, geometry: Geometry) -> bool:
     """Return whether oneDNN may write beyond its memory: strided 1x1 convolutions of images of few channels."""
     strided = x.dim() == 4 and max(geometry.stride) > 1 and not (geometry.transposed or any(geometry.padding))
     return strided and tuple(weight.shape[2:]) == (1, 1) and weight.shape[1] < VECTOR
 
 
-def of_pixels(
+def gradient_of_strided(
     backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
 ) -> Tensor:
     """Compute the weight gradient of a strided 1x1 convolution as one without stride, of the pixels that it sees.
@@ -98,7 +98,7 @@ def of_pixels(
     return part
 
 
-def of_padded(
+def gradient_of_padded(
     backward: Callable[..., Gradients], grad: Tensor, x: Tensor, weight: Tensor, geometry: Geometry
 ) -> Tensor:
     """Compute the weight gradient with height and width padded beforehand; along time as it has to be.
@@ -113,7 +113,7 @@ def of_padded(
         None, geometry.stride, (*geometry.padding[:-2], 0, 0), geometry.dilation, False, none, geometry.groups
     )
     x = F.pad(x, (right, right, down, down))
-    if needs_detour(grad, x, weight, flat):
+    if wrong_in_time(grad, x, weight, flat):
         return by_frames(backward, grad, x, weight, flat)
     part = backward(grad, x, weight, *flat, (False, True, False))[1]
     assert part is not None
@@ -173,9 +173,9 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
     *fields, (for_input, for_weight, for_bias) = arguments
     geometry = Geometry(*fields)
     detours = {
-        of_padded: is_crowded(grad, x, weight, geometry),
-        by_frames: needs_detour(grad, x, weight, geometry),
-        of_pixels: overruns(x, weight, geometry),
+        gradient_of_padded: wrong_in_space(grad, x, weight, geometry),
+        by_frames: wrong_in_time(grad, x, weight, geometry),
+        gradient_of_strided: writes_out_of_bounds(x, weight, geometry),
     }
     way = next((way for way, needed in detours.items() if needed), None)
     if way is None or not (Detour.taken and (for_weight or for_bias)):
@@ -191,8 +191,8 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
 def install() -> None:
     """Have the weight gradients of convolutions computed right on CPUs, in this process and its children.
 
-    At the shapes of `goes_astray`, `is_crowded` and `overruns` they are computed another way, in networks and
-    elsewhere, compiled or not.
+    At the shapes of `too_few_frames`, `wrong_in_space` and `writes_out_of_bounds` they are computed another way, in
+    networks and elsewhere, compiled or not.
     """
     LIBRARY.impl(OPERATOR, convolution_backward, "CPU", with_keyset=True)
 

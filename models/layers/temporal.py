@@ -71,7 +71,7 @@ class Shift(nn.Module):
         return torch.cat([later, earlier, clips[:, 2 * part :]], 1)
 
 
-class Mixing(NamedTuple):
+class TemporalMixing(NamedTuple):
     """Choice of what a network of images sees of other frames, before some of its layers.
 
     Attributes:
@@ -88,7 +88,7 @@ class Mixing(NamedTuple):
     full: bool = False
     every: int = 1
 
-    def check(self, *kinds: str) -> "Mixing":
+    def check(self, *kinds: str) -> "TemporalMixing":
         """Return this, if it is one of the kinds that a network has.
 
         Raises:

@@ -9,7 +9,7 @@ from sts_common.motionnet.network import whole_flow
 
 from ..backbones.layout import split_segments
 from ..distill.schedule import Schedule
-from ..mixing import Mixing
+from ..mixing import ClipMixing
 from ..streams import StreamNetwork
 from ..tasks import Batch, Classify, Task
 from .losses import joint_objective, motion_of, motion_schedules, motion_terms, of_epoch, total, watched
@@ -20,7 +20,7 @@ MOTION = ("off", "alone", "joint")
 def create_task(
     model: StreamNetwork,
     frozen_norms: Iterable[nn.Module] = (),
-    mixing: Mixing | None = None,
+    mixing: ClipMixing | None = None,
     *,
     label_smoothing: float = 0.0,
     motion: str = "off",

@@ -180,8 +180,8 @@ def test_formats_have_short_names(place):
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("export", "--format openvino needs openvino, nncf: pip install sts-net[openvino]"),
-        ("predict", "--engine openvino needs openvino: pip install sts-net[openvino]"),
+        ("export", "--format openvino needs openvino, nncf: pip install openvino nncf"),
+        ("predict", "--engine openvino needs openvino: pip install openvino"),
     ],
 )
 def test_without_openvino_the_cure_is_one_line_and_exit_2(script, message, place, videos, monkeypatch, capsys):

@@ -17,7 +17,7 @@ import test_two_stream
 import train
 from datasets import FLOW, RGB, RGB_DIFF, build_loader, build_recipe
 from engine import checkpoint
-from models import Classify, Distill, Mixing, StreamNetwork, build_distillers, create_model, frozen_norms
+from models import Classify, ClipMixing, Distill, StreamNetwork, build_distillers, create_model, frozen_norms
 from opts import CLIP, parse_opts
 from workflows.testing.loading import load_checkpoint
 from workflows.testing.scoring import score
@@ -39,7 +39,7 @@ def network(stream=RGB) -> StreamNetwork:
 
 def classify() -> Classify:
     torch.manual_seed(1)
-    return Classify(network(), mixing=Mixing(mixup=0.2), label_smoothing=0.1)
+    return Classify(network(), mixing=ClipMixing(mixup=0.2), label_smoothing=0.1)
 
 
 def differences() -> Classify:

@@ -66,14 +66,15 @@ def test_streams_are_divided_by_their_temperatures(data, streams, held, tmp_path
     caplog.set_level(logging.INFO)
     scores = run([*data, *streams, "--fit", str(held)], tmp_path / "test.npz")
     fitted = load(held)
-    heat = [fit_temperature(logits, fitted.label) for logits in fitted.logits]
-    assert heat[0] == pytest.approx(8 * heat[1], rel=0.5)
-    divided = scores.logits / torch.tensor(heat, dtype=torch.float32)[:, None, None]
-    share = torch.tensor(heat).reciprocal().sum().item()
+    temperature = [fit_temperature(logits, fitted.label) for logits in fitted.logits]
+    assert temperature[0] == pytest.approx(8 * temperature[1], rel=0.5)
+    divided = scores.logits / torch.tensor(temperature, dtype=torch.float32)[:, None, None]
+    share = torch.tensor(temperature).reciprocal().sum().item()
     torch.testing.assert_close(fused(tmp_path / "test.npz"), divided.sum(0) / share, rtol=0, atol=1e-6)
-    assert scores.about["fusion_weights"] == pytest.approx([1 / heat[0] / share, 1 / heat[1] / share])
+    assert scores.about["fusion_weights"] == pytest.approx([1 / temperature[0] / share, 1 / temperature[1] / share])
     shown = "; ".join(
-        f"{name} has temperature {T:.2f} and weight {1 / T / share:.3f}" for name, T in zip(LOUD, heat, strict=True)
+        f"{name} has temperature {T:.2f} and weight {1 / T / share:.3f}"
+        for name, T in zip(LOUD, temperature, strict=True)
     )
     assert f"on 40 held-out videos: {shown}" in caplog.text
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, Adam
 
-from engine.training.loop import Epoch, lowered, train_one_epoch
+from engine.training.loop import Epoch, total_loss, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
 from engine.training.stepper import Stepper
 
@@ -73,7 +73,7 @@ def same(a: list[torch.Tensor], b: list[torch.Tensor]) -> bool:
 
 def train(task: Game, stepper: Stepper, batches: list[dict]) -> None:
     for i, batch in enumerate(batches):
-        stepper.backward(lowered(task(batch)), stepper.group(i, len(batches)))
+        stepper.backward(total_loss(task(batch)), stepper.group(i, len(batches)))
         if stepper.closes(i, len(batches)):
             stepper.step()
 

@@ -24,9 +24,9 @@ from models.backbones.contract import (
     POOLED,
     PREACT,
     Backbone,
-    Layout,
+    ChannelLayout,
+    InputSpec,
     ModelSpec,
-    View,
     without_numbers,
 )
 from models.backbones.layout import merge_frames, split_frames
@@ -66,9 +66,11 @@ class Flat(Backbone):
         return {"low": low, "high": high, POOLED: high.mean((2, 3, 4))}
 
 
-SEEN = View(frames=3, size=24, sampling="segments", mean={"rgb": (100.0,) * 3}, std={"rgb": (50.0,) * 3})
-SPEC = ModelSpec(Flat, smallest={"channels": 4}, view=SEEN)
-STACKS = ModelSpec(Flat, view=View(frames=2, size=24, layout=Layout(flow_stack=4, flow_order="rotated")))
+SEEN = InputSpec(frames=3, size=24, sampling="segments", mean={"rgb": (100.0,) * 3}, std={"rgb": (50.0,) * 3})
+SPEC = ModelSpec(Flat, smallest={"channels": 4}, input_spec=SEEN)
+STACKS = ModelSpec(
+    Flat, input_spec=InputSpec(frames=2, size=24, layout=ChannelLayout(flow_stack=4, flow_order="rotated"))
+)
 
 
 @pytest.fixture(autouse=True)
@@ -250,18 +252,18 @@ def numbered(frames: int) -> Tensor:
     ("order", "first"), [("interleaved", [0, 1, 10, 11, 20, 21]), ("rotated", [10, 11, 20, 21, 0, 1])]
 )
 def test_stacks_have_the_published_orders_of_channels(order, first):
-    stacked = Layout(3, order)(numbered(6))
+    stacked = ChannelLayout(3, order)(numbered(6))
     assert stacked.shape == (1, 6, 2, 1, 1)
     assert stacked[0, :, 0].flatten().tolist() == first
     assert stacked[0, :, 1].flatten().tolist() == [value + 30 for value in first]
     with pytest.raises(ValueError, match="--sample_duration 5: the network reads flow in stacks of 3 pairs"):
-        Layout(3, order)(numbered(5))
+        ChannelLayout(3, order)(numbered(5))
 
 
 def test_colours_may_be_the_other_way_round():
     frames = torch.arange(3.0).view(1, 3, 1, 1, 1)
-    assert Layout(colour_order="bgr")(frames).flatten().tolist() == [2, 1, 0]
-    assert Layout(colour_order="bgr")(numbered(1)).flatten().tolist() == [0, 1]
+    assert ChannelLayout(colour_order="bgr")(frames).flatten().tolist() == [2, 1, 0]
+    assert ChannelLayout(colour_order="bgr")(numbered(1)).flatten().tolist() == [0, 1]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from models.backbones.output import Output
 from models.distill import OutputShapes
 from models.distill.review import Review
 from models.layers import conv_gradients
-from models.layers.conv_gradients import Geometry, by_frames, goes_astray, left_to_torch, of_padded
+from models.layers.conv_gradients import Geometry, by_frames, gradient_of_padded, left_to_torch, too_few_frames
 from models.layers.gradient_errors import errors_by_torch, weight_error
 
 CPU, BF16 = torch.device("cpu"), torch.bfloat16
@@ -138,7 +138,7 @@ def test_of_padded_is_the_weight_gradient_for_any_stride_padding_and_dilation(si
         out = convolve(x, weight, **more)
         grad = torch.randn_like(out)
         (wanted,) = torch.autograd.grad(out, weight, grad)
-        made = of_padded(torch.ops.aten.convolution_backward, grad, x, weight, geometry)
+        made = gradient_of_padded(torch.ops.aten.convolution_backward, grad, x, weight, geometry)
         assert torch.allclose(made, wanted, atol=1e-12)
 
 
@@ -227,7 +227,7 @@ def test_a_transposed_convolution_has_right_gradients_too():
     for dtype in (torch.float64, BF16):
         learns = weight.to(BF16).to(dtype).requires_grad_()
         out = F.conv_transpose3d(x.to(BF16).to(dtype), learns, **geometry)
-        assert goes_astray(out.shape[2], 3, 2, 1)
+        assert too_few_frames(out.shape[2], 3, 2, 1)
         made += torch.autograd.grad(out.sum(), learns)
     assert apart(made[1], made[0]) < 0.01
 

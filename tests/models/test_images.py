@@ -247,5 +247,5 @@ def test_a_network_that_timm_has_not_or_that_cannot_be_wrapped_is_named(model, m
 
 def test_without_timm_it_is_said_what_to_install(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "timm", None)
-    with pytest.raises(ValueError, match=r"needs timm: pip install 'sts-net\[timm\]'"):
+    with pytest.raises(ValueError, match=r"needs timm: pip install timm"):
         create_model("timm:some_net", 3, 5)

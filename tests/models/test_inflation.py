@@ -129,7 +129,7 @@ def test_networks_of_torchvision_have_its_weights_and_its_size(name):
     own = network.in_dialect(theirs)
     assert {n: x.shape for n, x in own.items()} == {n: x.shape for n, x in network.state_dict().items()}
     assert sum(p.numel() for p in network.parameters()) == published(model).meta["num_params"]
-    assert MODELS[model].view.size in (112, 224)
+    assert MODELS[model].input_spec.size in (112, 224)
 
 
 def test_clips_that_are_too_small_are_refused():

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from models.mixing import Mixing, create_mixing
+from models.mixing import ClipMixing, create_mixing
 
 CLASSES = 5
 
@@ -18,7 +18,7 @@ def batch(n=4):
 
 @pytest.mark.parametrize("arguments", [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5)])
 def test_labels_are_mixed_as_the_clips_are(arguments):
-    mixing = Mixing(*arguments)
+    mixing = ClipMixing(*arguments)
     for seed in range(20):
         torch.manual_seed(seed)
         source = batch()
@@ -36,18 +36,18 @@ def test_labels_are_mixed_as_the_clips_are(arguments):
 
 def test_mixup_mixes_every_pixel_and_cutmix_cuts_one_box_through_all_frames():
     torch.manual_seed(1)
-    mixed, soft = Mixing(mixup=1.0)(batch(), "flow", CLASSES)
+    mixed, soft = ClipMixing(mixup=1.0)(batch(), "flow", CLASSES)
     assert len(mixed["flow"][1].unique()) == 1
     assert 0 < soft[1, 1] < 1
     for seed in range(20):
         torch.manual_seed(seed)
-        clip = Mixing(cutmix=1.0)(batch(), "flow", CLASSES)[0]["flow"][1]
+        clip = ClipMixing(cutmix=1.0)(batch(), "flow", CLASSES)[0]["flow"][1]
         assert set(clip.unique().tolist()) <= {0.0, 60.0}
         assert torch.equal(clip, clip[:1, :1].expand_as(clip))
 
 
 def test_draws_are_those_of_torchs_generator_and_both_kinds_occur():
-    mixing, kinds = Mixing(1.0, 1.0), []
+    mixing, kinds = ClipMixing(1.0, 1.0), []
     for seed in range(30):
         outs = []
         for _ in range(2):
@@ -68,4 +68,4 @@ def test_options_build_it_or_nothing():
     assert len(create_mixing(0.2, 1.0).transforms) == 2
     for arguments in ((-1.0, 0.5), (0.5, -1.0), (0.0, 0.0)):
         with pytest.raises(ValueError, match="--mixup and --cutmix"):
-            Mixing(*arguments)
+            ClipMixing(*arguments)

@@ -1,1 +1,1 @@
-"""utils1/extract_*.py and flow tools: videos to folders of frames and flow."""
+"""utils1/extract_*.py: videos to folders of frames and flow."""

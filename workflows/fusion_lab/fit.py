@@ -49,10 +49,10 @@ def calibration(scores: Scores, fitted: Mapping[str, float | None]) -> list[Row]
     """Compute ECE, NLL and Brier score of each system before and, where there is one, after its temperature."""
     rows = []
     for name, logits in with_fused(scores).items():
-        heat = fitted.get(name)
-        after = None if heat is None else how_calibrated(logits / heat, scores.label)
+        temperature = fitted.get(name)
+        after = None if temperature is None else how_calibrated(logits / temperature, scores.label)
         rows.append(
-            {"system": name, "temperature": heat, "before": how_calibrated(logits, scores.label), "after": after}
+            {"system": name, "temperature": temperature, "before": how_calibrated(logits, scores.label), "after": after}
         )
     return rows
 
@@ -74,15 +74,15 @@ def fit(held_out: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
         "systems", compared with ActivNo of equal weights, of the test.
     """
     fitted, notes = temperatures(with_fused(held_out), held_out.label)
-    heat = torch.tensor([fitted[name] or 1.0 for name in test.streams])[:, None, None]
+    temperature = torch.tensor([fitted[name] or 1.0 for name in test.streams])[:, None, None]
     swept = {method: sweep(held_out, method) for method in FUSIONS}
 
     def systems() -> Iterator[tuple[Row, Tensor]]:
         for method, rows in swept.items():
             for kind, weights, divisor in (
-                ("equal weights", None, torch.ones_like(heat)),
-                ("fitted weights", best_weights(rows), torch.ones_like(heat)),
-                ("fitted temperatures", None, heat),
+                ("equal weights", None, torch.ones_like(temperature)),
+                ("fitted weights", best_weights(rows), torch.ones_like(temperature)),
+                ("fitted temperatures", None, temperature),
             ):
                 held_out_top1 = top1(fuse(held_out.logits / divisor, method, weights), held_out.label)
                 row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}

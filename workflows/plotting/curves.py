@@ -9,11 +9,8 @@ import numpy as np
 
 from sts_common.files import write_atomically
 
-from ..shared.plots import load_figure
+from ..shared.plots import COLOURS, load_figure
 from ..shared.run_records import Curve, Record, curves_of, find_runs, labels, read_run
-
-# Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
 
 GREY = "#555555"
 CHARACTER = 0.085  # inches, of the legend

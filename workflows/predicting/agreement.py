@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import FLOW, STREAMS
+from datasets import STREAMS
 from datasets.clips.crops import short_side_for
 from datasets.stores.provenance import NOT_STATED, show
 
@@ -18,8 +18,9 @@ def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> N
     for name, state in zip(names, states, strict=True):
         if not state.keys() >= NEEDED or state["stream"] not in STREAMS:
             raise ValueError(
-                f"{name}: does not say how to use it, as checkpoints of train.py and STS_train.py do; of published "
-                "weights alone there is `utils1/checkpoint.py FILE --export FILE.safetensors`"
+                f"{name}: does not say how to use it, as checkpoints of train.py and STS_train.py do: test published "
+                "weights with test_single_stream.py, export them with `utils1/checkpoint.py FILE --export "
+                "FILE.safetensors`"
             )
         if not state["class_names"]:
             raise ValueError(f"{name}: has learnt no classes, for it was trained without labels")
@@ -29,7 +30,7 @@ def check_states(names: Sequence[str], states: Sequence[Mapping[str, Any]]) -> N
 
 def reads_flow(state: Mapping[str, Any]) -> bool:
     """Return whether a checkpoint's network reads what is made of flow."""
-    return STREAMS[state["stream"]].source == FLOW.name
+    return STREAMS[state["stream"]].is_flow
 
 
 def common_recipe(paths: Sequence[str], states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

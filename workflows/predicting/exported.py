@@ -105,7 +105,7 @@ def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls
 def state_of_file(about: Mapping[str, Any], engine: str) -> dict[str, Any]:
     """Return what a checkpoint would state, of what a file says of itself."""
     views, parts = [parse_view(name) for name in about["inputs"]], about["checkpoints"]
-    flow = [view.stream.name for view in views if view.stream.source == "flow"]
+    flow = [view.stream.name for view in views if view.stream.is_flow]
     epochs = {part.get("epoch") for part in parts}
     return {
         "options": {},

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from datasets import FLOW, ClipOptions, parse_view
+from datasets import ClipOptions, parse_view
 from datasets.clip_options import choose_test_sampler
 from datasets.decoding.video.outline import outline
 from datasets.decoding.video.rates import mean_rate
@@ -64,7 +64,7 @@ class Predictor:
     @property
     def reads_flow(self) -> bool:
         """Whether flow is computed for them."""
-        return any(parse_view(view).stream.source == FLOW.name for view in self.views)
+        return any(parse_view(view).stream.is_flow for view in self.views)
 
     @property
     def leading(self) -> list[str]:

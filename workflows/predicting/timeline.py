@@ -11,14 +11,12 @@ from torch import Tensor
 
 from sts_common.files import write_atomically
 
-from ..shared.plots import load_figure
+from ..shared.plots import COLOURS, load_figure
 
 PICTURES = (".png", ".pdf", ".svg")
 NEED = "--timeline draws with"
 KEPT = 5  # classes per window; memory for a long video
 LINES = 6  # classes in a picture
-# Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 REST = "#bbbbbb"
 ROWS = ((0.5, 1.0), (0.05, 0.42))  # of the first and the second class, from the foot of the upper plot
 

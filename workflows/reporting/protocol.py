@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from engine.evaluation.result_file import rules
+
 from .score_files import NOT_STATED, Group, ScoreFile
 
 ALL_WINDOWS = "all"  # the test sampling that takes as many clips as a video has
@@ -36,9 +38,7 @@ def views(options: dict[str, Any]) -> str:
     if sampling is None or crops is None:
         return NOT_STATED
     kind = "all windows" if sampling == ALL_WINDOWS else f"{stated(options, 'num_clips')} {sampling}"
-    dropped = ", last frames dropped" if sampling == ALL_WINDOWS and options.get("tail") == "drop" else ""
-    slips = ", with published slips" if options.get("sampling") == "compat" else ""
-    return f"{kind} x {crops}{dropped}{slips}"
+    return f"{kind} x {crops}{rules(options)}"
 
 
 def unlike(group: Group) -> list[str]:

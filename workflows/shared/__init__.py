@@ -1,1 +1,1 @@
-"""Tools of several workflows: commands as text, plots, films, process pools."""
+"""What several workflows share: captions, command lines, films, plots, run records, tables, templates."""

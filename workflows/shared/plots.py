@@ -13,6 +13,9 @@ from engine import confusion
 
 log = logging.getLogger(__name__)
 
+# Told apart by colour-blind people too (Okabe and Ito, 2008); its yellow is too pale for lines.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
+
 
 def plot_curves(runs: Mapping[str, Path], path: Path) -> None:
     """Plot loss and accuracy by epoch, of folders by name with the run's metrics.jsonl somewhere below them."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import FLOW, MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
+from datasets import MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
 from datasets.lists.entries import Listing
 from datasets.records.clip_recipe import images_made
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
@@ -157,7 +157,7 @@ def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
 
 def reads_flow(specs: Sequence[StreamSpec]) -> bool:
     """Return whether a network reads what is made of flow."""
-    return any(spec.stream and spec.stream.source == FLOW.name for spec in specs)
+    return any(spec.stream and spec.stream.is_flow for spec in specs)
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:

@@ -62,13 +62,13 @@ def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[flo
     fitted, notes = temperatures(dict(zip(held_out.streams, held_out.logits, strict=True)), held_out.label)
     for text in [*unlike(held_out, test), *notes]:
         log.warning("--fit: %s", text)
-    weights = stream_weights([1 / (heat or 1.0) for heat in fitted.values()], len(fitted))
+    weights = stream_weights([1 / (temperature or 1.0) for temperature in fitted.values()], len(fitted))
     log.info(
         "on %s: %s",
         counted(len(held_out.video), "held-out video"),
         "; ".join(
-            f"{name} has temperature {heat or 1.0:.2f} and weight {weight:.3f}"
-            for (name, heat), weight in zip(fitted.items(), weights, strict=True)
+            f"{name} has temperature {temperature or 1.0:.2f} and weight {weight:.3f}"
+            for (name, temperature), weight in zip(fitted.items(), weights, strict=True)
         ),
     )
     return weights

@@ -196,7 +196,7 @@ def read_by(modality: str, teachers: Sequence[Teacher], *, frames_alone: bool = 
     read = {streams[0], *(teacher.stream for teacher in teachers)}
     if idle := [stream.name for stream in streams if stream not in read]:
         raise ValueError(f"--modality {modality}: no teacher reads {idle[0]}: leave it out")
-    if named := [teacher.name for teacher in teachers if frames_alone and teacher.name and reads_flow(teacher.stream)]:
+    if named := [teacher.name for teacher in teachers if frames_alone and teacher.name and teacher.stream.is_flow]:
         raise ValueError(
             f"--only_RGB: --teacher {named[0]} reads flow: leave one of them out, or compute flow with "
             "--flow_source online"
@@ -204,14 +204,9 @@ def read_by(modality: str, teachers: Sequence[Teacher], *, frames_alone: bool = 
     return views_of([streams[0], *(teacher.network.view for teacher in teachers)])
 
 
-def reads_flow(stream: Stream) -> bool:
-    """Return whether a stream is made of flow."""
-    return stream.source == FLOW.name
-
-
 def flow_readers(teachers: Iterable[Teacher]) -> dict[str, Mapping[str, Any]]:
     """Return the checkpoints of teachers that read flow, by path."""
-    return {teacher.path: teacher.checkpoint for teacher in teachers if reads_flow(teacher.stream)}
+    return {teacher.path: teacher.checkpoint for teacher in teachers if teacher.stream.is_flow}
 
 
 def build_task(

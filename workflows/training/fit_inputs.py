@@ -38,7 +38,7 @@ def check_clips(
     Raises:
         ValueError: Names the loader, and how to make the right one.
     """
-    teachers = [teacher for _, teacher, _ in task.lessons()] if isinstance(task, Distill) else []
+    teachers = [teacher for _, teacher, _ in task.teachers_and_losses()] if isinstance(task, Distill) else []
     for subset, loader, networks in (("train", train, [task.model, *teachers]), ("val", val, [task.model])):
         dataset = loader.dataset
         if isinstance(dataset, ClipDataset):

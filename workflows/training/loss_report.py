@@ -77,7 +77,7 @@ def measured_factors(
     task: Distill, train: Loader, device: torch.device, amp: str, words: Sequence[str]
 ) -> dict[str, float]:
     """Return the factor of each loss, the first one's 1; as `balance_losses`."""
-    chosen = {name: [loss.name for loss in losses] for name, _, losses in task.lessons()}
+    chosen = {name: [loss.name for loss in losses] for name, _, losses in task.teachers_and_losses()}
     shares = parse_shares(words, labels_of(chosen, task.ce_weight))
     train.set_epoch(1)
     with autocast(device, amp):

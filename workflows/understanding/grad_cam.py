@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import FLOW, MODALITIES, SINGLE_STREAMS, parse_view
+from datasets import MODALITIES, SINGLE_STREAMS, parse_view
 from engine.command import cli
 from engine.device.reproducibility import choose_device
 from flow import decode, recorded_encoding
@@ -132,7 +132,7 @@ def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str], device
     Raises as `draw_grad_cam`.
     """
     streams = [parse_view(view).stream for view in wanted]
-    images = frames_of(path, recipe["provenance"], any(stream.source == FLOW.name for stream in streams), device)
+    images = frames_of(path, recipe["provenance"], any(stream.is_flow for stream in streams), device)
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
         leading = dict.fromkeys(stream.name for stream in streams if stream.leads)

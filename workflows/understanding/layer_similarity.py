@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from datasets import FLOW, ClipLoader, OnlineFlow, Stream, VideoDataset
+from datasets import ClipLoader, OnlineFlow, Stream, VideoDataset
 from engine import checkpoint
 from models import StreamNetwork
 from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
@@ -52,7 +52,7 @@ def read_networks(student: str, teacher: str, baseline: str | None = None) -> di
 
 def flow_read(stored: Iterable[StoredNetwork], *, in_workers: bool) -> OnlineFlow | None:
     """Return the flow that the first network which reads flow has seen, to be computed; None if there is none."""
-    state = next((network.state for network in stored if network.stream.source == FLOW.name), None)
+    state = next((network.state for network in stored if network.stream.is_flow), None)
     if state is None:
         return None
     return flow_seen(state, "the checkpoint that reads flow", torch.device("cpu"), in_workers=in_workers)

@@ -53,7 +53,7 @@ def about_images(system: System, comparison: Comparison) -> Iterator[Cause]:
     yield Cause("other extractor, decoder or library", *compared(here, there, others or ("decoder",), POSSIBLE))
     yield Cause("frames per second", *seen(system, comparison, "frames", *compared(here, there, ("fps",))))
     yield Cause("size of the images", *seen(system, comparison, "image", *compared(here, there, ("short_side",))))
-    if system.stream.source == FLOW.name:
+    if system.stream.is_flow:
         yield Cause("flow algorithm, bound or quantisation", *compared(here, there, FLOW_KEYS))
     yield about_quality(system, comparison, here, there)
 
