@@ -163,9 +163,21 @@ def test_thousands_of_videos_are_for_the_published_network():
     text, reason = choose_network(3000, properties)
     assert text == ""
     assert "ResNeXt-101" in reason
-    commands = [shown(command) for command in next_commands(Path("v"), Path("o"), properties, small=False)]
+    commands = [shown(command) for command in next_commands(Path("v"), Path("o"), properties, 3000)]
     assert not [line for line in commands if "--config" in line]
     assert "--short_side 240" in commands[1]
+
+
+def test_streams_are_weighed_on_held_out_videos_where_there_are_enough():
+    properties = VideoProperties("files", Path("v.mp4"), 240, False)
+    for videos, fits in ((199, False), (200, True), (2999, True), (3000, False)):
+        commands = [shown(command) for command in next_commands(Path("v"), Path("o"), properties, videos)]
+        tests = [parse_opts(shlex.split(line)[2:], "test_two_stream.py") for line in commands if "two_stream" in line]
+        assert len(tests) == (3 if fits else 1)
+        if fits:
+            test, held_out, fitted = tests
+            assert (test.test_subset, held_out.test_subset) == ("test", "val")
+            assert (fitted.scores, fitted.fit) == ([test.scores_path], [held_out.scores_path])
 
 
 def test_videos_of_one_rate_that_25_does_not_divide_are_read_at_theirs(tmp_path):

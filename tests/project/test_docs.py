@@ -101,7 +101,7 @@ def test_the_first_hour_has_the_commands_that_are_printed_for_such_videos(tmp_pa
     first, *rest = commands_of("first_hour.md")
     example = Path("my_videos/wave/WeddingCrashers_wave_u_nm_np1_fr_goo_0.avi")
     videos = VideoProperties("files", example, 160, source_rate=False)
-    assert rest == [*map(shown, next_commands(Path("my_videos"), Path("my_data"), videos, small=True))]
+    assert rest == [*map(shown, next_commands(Path("my_videos"), Path("my_data"), videos, 748))]
     script, *words = shlex.split(first)[1:]
     assert (script, init_dataset.parse_args(words).out) == ("utils1/init_dataset.py", Path("my_data"))
     config, _ = choose_network(748, videos)
@@ -110,7 +110,7 @@ def test_the_first_hour_has_the_commands_that_are_printed_for_such_videos(tmp_pa
     monkeypatch.chdir(tmp_path)
     trained = [parse_opts(shlex.split(line)[2:]) for line in rest if "train.py" in line]
     assert [(opt.run_name, opt.n_epochs, opt.sample_size) for opt in trained] == [
-        (name, 30, 64) for name in ("rgb", "flow", "flow_sfs")
+        (name, 48, 64) for name in ("rgb", "flow", "flow_sfs")
     ]
 
 

@@ -164,4 +164,4 @@ def init_dataset(
     log.info("%s", reason)
     if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", root)
-    return [shown(command) for command in next_commands(root, out, properties, bool(network))]
+    return [shown(command) for command in next_commands(root, out, properties, len(train))]
