@@ -95,8 +95,8 @@ def draw(record: Record, costs: Mapping[str, Mapping[str, Any]], path: Path) -> 
             if points:
                 axes.scatter(*zip(*points, strict=True), marker=marker, label=kind)
         for name, x in values.items():
-            top = max(filter(None, (accuracy_of(record, f"{kind}, {name}") for kind in DRAWN)))
-            axes.annotate(name, (x, top), xytext=(4, 4), textcoords="offset points", fontsize=8)
+            tops = [top for kind in DRAWN if (top := accuracy_of(record, f"{kind}, {name}")) is not None]
+            axes.annotate(name, (x, max(tops)), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.margins(0.2, 0.1)
         axes.set_xscale("log", subs=(2, 5))
         axes.set(xlabel=label, ylabel="top-1, %", ylim=(0, None))

@@ -2,18 +2,24 @@
 
 import itertools
 import json
+import logging
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from benchmarks.common.report import Record, build_parser, check_least, choose, environment
 from datasets import DATASETS
+from sts_common.files import write_atomically
 from sts_common.json_text import as_json
 
 from .rows import Fusion, Row
 from .runs import Bench
+
+log = logging.getLogger(__name__)
+
+Kept = dict[tuple[int, str, int], dict[str, Any]]  # rows by split, name and seed
 
 
 def comparison_parser(name: str, description: str | None, seeds: Sequence[int] = (1, 2)) -> ArgumentParser:
@@ -60,30 +66,64 @@ def compare(
     """
     check_least(opt, seeds=0)
     names = with_needed(choose(rows, opt.rows, "no row's name"), rows)
+    benches = {split: Bench.of(opt, rows, split) for split in opt.splits}
+    for bench in benches.values():
+        bench.check(names)
     begins = imagenet_weights and any(rows[name].reads_imagenet for name in names)
     imagenet = imagenet_weights(opt.folder.resolve()) if begins and imagenet_weights else None
-    kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out)}
-    write = partial(keep, opt, order=[*rows, *fusions])
+    order = [*rows, *fusions]
+    kept: Kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out, order)}
+    for split in {row["split"] for row in kept.values()}:  # also of earlier calls
+        benches.setdefault(split, Bench.of(opt, rows, split))
+    check_kept(opt, kept.values(), benches)
+    write = partial(keep, opt, order=order)
     for split, seed in itertools.product(opt.splits, opt.seeds):
-        bench = Bench.of(opt, rows, split)
+        bench = benches[split]
         for name in names:
-            about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
-            about |= {"options": bench.options(rows[name]), "needs": rows[name].rows}
-            about |= {} if opt.test_subset == "test" else {"subset": opt.test_subset}
-            before = kept.get((split, name, seed), {})
-            if before | about != before or not bench.place(name, seed).is_dir():
+            if (split, name, seed) not in kept or not bench.is_finished(name, seed):
+                about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
+                about |= {"subset": bench.subset, "lists": bench.lists}
+                about |= {"options": bench.options(rows[name]), "needs": rows[name].rows}
                 kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
                 write(list(kept.values()))
-    for split, seed in sorted({(row["split"], row["seed"]) for row in kept.values()}):  # also those of earlier calls
-        bench = Bench.of(opt, rows, split)
-        for name, fusion in fusions.items():
-            if fusion.fitted and opt.test_subset == "val":
-                continue  # what is fitted on these videos is not judged by them
-            if all((split, row, seed) in kept and bench.scores(row, seed).is_file() for row in fusion.rows):
-                reads = "RGB, flow" if any(rows[row].reads == "flow" for row in fusion.rows) else "RGB"
-                about = {"split": split, "seed": seed, "name": name, "reads": reads}
-                kept[split, name, seed] = about | bench.fuse(name, fusion, seed)
+    fuse_rows(kept, benches, fusions)
     return write(list(kept.values()))
+
+
+def fuse_rows(kept: Kept, benches: Mapping[int, Bench], fusions: Mapping[str, Fusion]) -> None:
+    """Add the fusions of rows that are there, of every split and seed; what cannot be fitted is left out and said."""
+    for split, seed in sorted({(split, seed) for split, _, seed in kept}):
+        bench = benches[split]
+        finished = [name for name in bench.rows if (split, name, seed) in kept and bench.is_finished(name, seed)]
+        for name, fusion in fusions.items():
+            if set(fusion.rows) <= set(finished) and (bench.fits or not fusion.fitted):
+                reads = "RGB, flow" if any(bench.rows[row].reads == "flow" for row in fusion.rows) else "RGB"
+                about = {"split": split, "seed": seed, "name": name, "reads": reads, "subset": bench.subset}
+                try:
+                    kept[split, name, seed] = about | bench.fuse(name, fusion, seed)
+                except ValueError as error:
+                    if not fusion.fitted:
+                        raise
+                    log.warning("%s, split %d, seed %d: left out: %s", name, split, seed, error)
+
+
+def check_kept(opt: Namespace, kept: Iterable[Mapping[str, Any]], benches: Mapping[int, Bench]) -> None:
+    """Refuse to go on with rows of other videos, or of other options than they would have now.
+
+    Raises:
+        ValueError: Names the file and the cure.
+    """
+    for row in kept:
+        bench = benches[row["split"]]
+        now = {"subset": bench.subset, "lists": bench.lists}
+        if row["name"] in bench.rows:
+            now["options"] = bench.options(bench.rows[row["name"]])
+        before = {"subset": "test", "lists": bench.lists, **row}  # older files state neither
+        if other := [name for name in now if before[name] != now[name]]:
+            raise ValueError(
+                f"--out {opt.out}: its row {row['name']} has other {other[0]} than this call: name another file and "
+                "another --folder"
+            )
 
 
 def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
@@ -92,14 +132,17 @@ def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
     return [name for name in rows if name in {*names, *needed}]
 
 
-def finished_rows(out: Path) -> list[dict[str, Any]]:
-    """Return the rows of an earlier run's JSON; ValueError if it is of something else."""
+def finished_rows(out: Path, order: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of an earlier run's JSON that were trained; ValueError if it is of something else."""
     if not out.is_file():
         return []
     try:
-        return [row for row in json.loads(out.read_text("utf-8"))["rows"] if "options" in row and "split" in row]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"--out {out}: is not of this script; name another file") from error
+        rows: list[dict[str, Any]] = json.loads(out.read_text("utf-8"))["rows"]
+        if all(row["name"] in order and {"split", "seed"} <= row.keys() for row in rows):
+            return [row for row in rows if "options" in row]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass
+    raise ValueError(f"--out {out}: is not of this script; name another file")
 
 
 def keep(opt: Namespace, rows: list[dict[str, Any]], order: Sequence[str]) -> Record:
@@ -108,6 +151,5 @@ def keep(opt: Namespace, rows: list[dict[str, Any]], order: Sequence[str]) -> Re
     videos = {str(row["split"]): row["videos"] for row in rows if "videos" in row}
     data = {"dataset": opt.dataset, "subset": opt.test_subset, "videos": videos}
     record: Record = {"environment": environment(), "data": data, "quick": opt.quick, "rows": rows}
-    opt.out.parent.mkdir(parents=True, exist_ok=True)
-    opt.out.write_text(as_json(record, indent=1) + "\n", "utf-8")
+    write_atomically(opt.out, lambda file: file.write((as_json(record, indent=1) + "\n").encode()))
     return record

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmarks.common.report import Record
-from datasets.annotation import Annotation
 from engine.evaluation.statistics import mcnemar
-from opts import TRAIN, parse_opts
+
+from .runs import Bench
 
 RESAMPLES, LEVEL = 10_000, 0.95
 
@@ -45,10 +45,7 @@ def compare_systems(opt: Namespace, record: Record, pairs: Sequence[tuple[str, s
 
 def films_of(opt: Namespace, split: int) -> list[str]:
     """Return the source of each video that is tested, in the order of their names."""
-    held = parse_opts(opt.training.split(), TRAIN).val_fraction
-    annotation = Annotation(opt.annotation_path, dataset=opt.dataset, split=split, val_fraction=held)
-    entries = annotation.list_subset(opt.test_subset, scored=True).entries
-    return [films for _, films in sorted((entry.path, entry.group) for entry in entries)]
+    return [films for _, films in sorted((entry.path, entry.group) for entry in Bench.of(opt, {}, split).tested)]
 
 
 def compare_pairs(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES, seed: int = 1) -> dict[str, Any]:

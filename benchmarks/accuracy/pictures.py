@@ -7,6 +7,8 @@ from statistics import mean
 from benchmarks.common.report import Record
 from workflows.shared.plots import new_figure, save
 
+from .tables import KINDS
+
 COLOURS = {"RGB": "tab:blue", "flow": "tab:orange", "RGB, flow": "tab:green"}
 
 
@@ -37,9 +39,10 @@ def draw_accuracies(record: Record, path: Path, marked: Sequence[str] = ()) -> N
         if name in tests:
             axes.axvline(mean(tests[name]), color="grey", linestyle=":", linewidth=1)
     data = record["data"]
+    kind = KINDS[data.get("subset", "test")]
     videos = ", ".join(f"split {split}: {count}" for split, count in data["videos"].items())
     axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.invert_yaxis()
-    axes.set(xlabel="top-1, % (points: each split and seed)", title=f"{data['dataset']}, test videos of {videos}")
+    axes.set(xlabel="top-1, % (points: each split and seed)", title=f"{data['dataset']}, {kind} videos of {videos}")
     axes.legend(loc="upper right", fontsize=8)
     save(figure, path)

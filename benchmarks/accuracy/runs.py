@@ -1,11 +1,14 @@
 """Trainings and tests of the rows by the commands' own functions, in this process."""
 
+import hashlib
+import json
 import re
 import shutil
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,8 +18,11 @@ import STS_train
 import test_retrieval
 import test_two_stream
 import train
+from datasets.annotation import Annotation
+from datasets.lists.entries import Entry
 from demo import weights
 from opts import DISTILL, FUSED, TRAIN, parse_opts
+from sts_common.files import write_atomically
 
 from .motion import measure_motion
 from .rows import IMAGENET, Fusion, Row
@@ -25,6 +31,9 @@ COMMON = "--batch_size 16 --optimizer adamw --learning_rate 0.002 --weight_decay
 COMMON += "--checkpoint 1000"
 RETRIEVAL = "--modality RGB --only_RGB --test_sampling spaced --num_clips 3"
 QUICK = "--n_epochs 1 --batch_size 4"
+NOTE = "network.json"  # what a finished network depends on, and what was measured of it, in its folder
+# Options that a comparison sets by its own: with another value a row would be something else than its name.
+OURS = ("dataset", "split", "frame_dir", "annotation_path", "manual_seed", "result_path", "modality", "resume_path1")
 MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
     TRAIN: train.main,
     DISTILL: STS_train.main,
@@ -64,6 +73,50 @@ class Bench:
         data = opt.frame_dir, opt.annotation_path, opt.dataset, split
         return cls(rows, *data, opt.folder.resolve(), opt.training, opt.quick, opt.test_subset)
 
+    @cached_property
+    def annotation(self) -> Annotation:
+        """The lists, with the held-out videos of the trainings."""
+        held_out = parse_opts(self.training.split(), TRAIN).val_fraction
+        return Annotation(self.labels, dataset=self.dataset, split=self.split, val_fraction=held_out)
+
+    @property
+    def fits(self) -> bool:
+        """Whether there are held-out videos to fit on, other than those that judge."""
+        return self.subset == "test" and self.annotation.val_fraction > 0
+
+    @property
+    def tested(self) -> Sequence[Entry]:
+        """The videos by which rows are judged."""
+        return self.annotation.list_subset(self.subset, scored=True).entries
+
+    @cached_property
+    def lists(self) -> str:
+        """Start of the SHA-256 of the training and the test list: another data set has another one."""
+        subsets = [self.annotation.read(subset).entries for subset in ("train", "test")]
+        listed = [sorted((entry.path, entry.label) for entry in entries) for entries in subsets]
+        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]
+
+    def check(self, names: Sequence[str]) -> None:
+        """Refuse options before anything is trained or removed.
+
+        Raises:
+            FileNotFoundError: If there are no frames or no lists.
+            ValueError: If the options of a training cannot be, or `training` sets what the comparison does.
+        """
+        if not self.frames.is_dir():
+            raise FileNotFoundError(f"{self.frames}: no such folder; --frame_dir must hold frames and flow")
+        given = parse_opts(self.training.split(), TRAIN).given
+        if ours := [name for name in OURS if name in given]:
+            raise ValueError(f"--training: --{ours[0]} is set by the comparison itself: leave it out")
+        for name in names:
+            row = self.rows[name]
+            begins = [f"{option}=x.pth" for option in row.begins] + [f"--teacher={name}=x.pth" for name in row.teachers]
+            parse_opts([*self.options(row).split(), *begins], row.script)
+        if self.subset == "val" and self.annotation.val_fraction == 0:
+            raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out: leave one of them out")
+        if not self.tested:
+            raise ValueError(f"{self.labels}: lists no {self.subset} video")
+
     def options(self, row: Row) -> str:
         """Return the options of a row's training."""
         return " ".join(filter(None, (COMMON, row.train, self.training, QUICK if self.quick else "")))
@@ -74,12 +127,49 @@ class Bench:
 
     def scores(self, name: str, seed: int) -> Path:
         """Return the score file of a row or a fusion."""
-        return self.place(name, seed).with_suffix(".npz")
+        place = self.place(name, seed)
+        return place.with_name(f"{place.name}.{self.subset}.npz")
+
+    def depends(self, name: str, seed: int) -> dict[str, Any]:
+        """Return what a network depends on: its options, the lists, and the same of those that it needs."""
+        row = self.rows[name]
+        needs = {other: self.depends(other, seed) for other in row.rows}
+        return {"options": self.options(row), "lists": self.lists, "needs": needs}
+
+    def measured(self, name: str, seed: int) -> dict[str, Any] | None:
+        """Return what was measured of a network as it would be trained now, beside its test; None if there is none."""
+        try:
+            note = json.loads((self.place(name, seed) / NOTE).read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+        measured: dict[str, Any] = note["measured"]
+        return measured if note["depends"] == self.depends(name, seed) else None
+
+    def is_finished(self, name: str, seed: int) -> bool:
+        """Return whether a row is trained as it would be now, and tested if it is."""
+        scored = not self.rows[name].reads or self.scores(name, seed).is_file()
+        return scored and self.measured(name, seed) is not None
 
     def run_row(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
-        """Train a row and test it; returns "seconds" of CPU time in training, and its accuracies or "motion"."""
+        """Train a row unless it is, and test it; returns what `train` does, and its accuracies."""
+        measured = self.measured(name, seed)
+        if measured is None:
+            measured = self.train(name, seed, imagenet)
+            note = json.dumps({"depends": self.depends(name, seed), "measured": measured})
+            write_atomically(self.place(name, seed) / NOTE, lambda file: file.write(note.encode()))
+        if not self.rows[name].reads:
+            return measured
+        start = time.process_time()
+        tested = self.test(name, seed, self.scores(name, seed), "--test_subset", self.subset)
+        seconds = time.process_time() - start
+        return measured | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
+
+    def train(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
+        """Train a row; returns "seconds" of CPU time, and its "motion" or "retrieval" if these are measured."""
         row, folder = self.rows[name], self.place(name, seed)
-        shutil.rmtree(folder, ignore_errors=True)  # what was stopped
+        shutil.rmtree(folder, ignore_errors=True)  # what was stopped, or is of other options
+        for scores in folder.parent.glob(f"{folder.name}.*.npz"):
+            scores.unlink()
         words = [*self.options(row).split(), "--manual_seed", str(seed + row.seed_shift), "--result_path", str(folder)]
         for option, other in row.begins.items():
             words += [option, str(weights(self.place(other, seed)))]
@@ -98,12 +188,7 @@ class Bench:
             result["motion"] = measure_motion(file, *data, dataset=self.dataset, split=self.split, seed=seed)
         if row.retrieves:
             result["retrieval"] = self.retrieve(name, seed)
-        if not row.reads:
-            return result
-        start = time.process_time()
-        tested = self.test(name, seed, self.scores(name, seed), "--test_subset", self.subset)
-        seconds = time.process_time() - start
-        return result | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
+        return result
 
     def test(self, name: str, seed: int, scores: Path, *words: str) -> Mapping[str, float]:
         """Test a row's network with further options; returns the accuracies."""

@@ -6,13 +6,14 @@ from typing import Any
 
 from benchmarks.common.report import Record, markdown
 
+KINDS = {"test": "test", "val": "held-out training"}  # of videos, by subset
 SHOWN = ("1", "5", "10")  # numbers of nearest videos
 
 
 def table(record: Record) -> str:
     """Tabulate accuracies, mean over splits and seeds with that of each, and the CPU time of a training."""
     data, where = record["data"], record["environment"]
-    kind = {"test": "test", "val": "held-out training"}[data.get("subset", "test")]
+    kind = KINDS[data.get("subset", "test")]
     videos = ", ".join(f"split {split}: {count} {kind} videos" for split, count in data["videos"].items())
     title = f"{data['dataset']}, {videos}; {where['cpu']}, torch {where['torch']}"
     names = list(dict.fromkeys(row["name"] for row in record["rows"] if "top1" in row))

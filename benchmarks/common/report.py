@@ -45,7 +45,7 @@ def check_least(opt: Namespace, **least: int) -> None:
 
 
 def choose(names: Iterable[str], texts: Sequence[str], subject: str) -> list[str]:
-    """Return the names that hold one of the texts, all without texts; ValueError if there are none.
+    """Return the names that hold one of the texts, all without texts; ValueError if a text is in none.
 
     A text that is a whole name chooses that alone.
     """
@@ -53,8 +53,8 @@ def choose(names: Iterable[str], texts: Sequence[str], subject: str) -> list[str
     whole = [name for name in names if name in texts]
     parts = [text for text in texts if text not in whole]
     chosen = [name for name in names if not texts or name in whole or holds(name, parts)]
-    if not chosen:
-        raise ValueError(f"{subject} holds {' or '.join(texts)}; there are {', '.join(names)}")
+    if unknown := [text for text in parts if not any(holds(name, [text]) for name in names)]:
+        raise ValueError(f"{subject} holds {' or '.join(unknown)}; there are {', '.join(names)}")
     return chosen
 
 

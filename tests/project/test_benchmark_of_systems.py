@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import re
+from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.paired import Hits, compare_pairs
 from benchmarks.accuracy.rows import FUSIONS, ROWS
-from benchmarks.accuracy.runs import Bench
+from benchmarks.accuracy.runs import NOTE, Bench
 from benchmarks.accuracy.tables import motion_table, retrieval_table, table
 from benchmarks.common.report import choose
 from engine import checkpoint
@@ -54,10 +56,91 @@ def test_tables_have_means_over_seeds():
 
 
 def test_a_file_of_something_else_is_not_gone_on_with(tmp_path):
-    (tmp_path / "out.json").write_text("[1]")
-    with pytest.raises(ValueError, match=r"out\.json: is not of this script; name another file"):
-        finished_rows(tmp_path / "out.json")
-    assert finished_rows(tmp_path / "none.json") == []
+    for text in (
+        "[1]",
+        '{"rows": [{"name": "RGB", "options": 1}]}',
+        '{"rows": [{"name": "X", "split": 1, "seed": 1}]}',
+    ):
+        (tmp_path / "out.json").write_text(text)
+        with pytest.raises(ValueError, match=r"out\.json: is not of this script; name another file"):
+            finished_rows(tmp_path / "out.json", ["RGB"])
+    assert finished_rows(tmp_path / "none.json", []) == []
+
+
+def bench_of(data: Path, *words: str) -> tuple[Bench, Namespace]:
+    places = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels")]
+    places += ["--folder", str(data / "made"), "--out", str(data / "out.json")]
+    opt = evidence.parse_args([*places, *words])
+    return Bench.of(opt, evidence_rows.ROWS, 1), opt
+
+
+def note_network(bench: Bench, name: str, seed: int = 1) -> None:
+    """Leave what a trained and tested row leaves."""
+    bench.place(name, seed).mkdir(parents=True, exist_ok=True)
+    note = {"depends": bench.depends(name, seed), "measured": {"seconds": 1.0}}
+    (bench.place(name, seed) / NOTE).write_text(json.dumps(note))
+    bench.scores(name, seed).touch()
+
+
+def test_a_network_is_kept_while_all_that_it_depends_on_is_the_same(tmp_path):
+    data = write_hmdb51(tmp_path, train=4)
+    bench, _ = bench_of(data)
+    for name in ("Flow", "SFS"):
+        assert not bench.is_finished(name, 1)
+        note_network(bench, name)
+        assert bench.is_finished(name, 1)
+    other, _ = bench_of(data, "--training=--weight_decay 0.5")
+    assert not other.is_finished("SFS", 1)
+    note_network(other, "Flow")  # in the same folder
+    assert not bench.is_finished("Flow", 1)
+    assert not other.is_finished("SFS", 1)  # its teacher had other options
+    note_network(bench, "Flow")
+    val, _ = bench_of(data, "--test_subset", "val")
+    assert val.measured("SFS", 1) == {"seconds": 1.0}  # the same network
+    assert not val.is_finished("SFS", 1)  # and no scores of these videos
+    for path in (data / "labels").glob("*_split1.txt"):
+        path.write_text(path.read_text().replace(" 1", " 3").replace(" 2", " 1").replace(" 3", " 2"))
+    assert not bench_of(data)[0].is_finished("SFS", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "match"),
+    [
+        (["--training=--learning_rat 0.1"], "unrecognized arguments: --learning_rat"),
+        (["--training=--split 2"], "--training: --split is set by the comparison itself: leave it out"),
+        (["--frame_dir", "nowhere"], "nowhere: no such folder; --frame_dir must hold frames and flow"),
+        (["--rows", "RGB", "SFSS"], "no row's name holds SFSS; there are RGB, "),
+        (["--test_subset", "val", "--training=--val_fraction 0"], "--val_fraction 0 holds no training videos out"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_a_network_is_removed(tmp_path, capsys, words, match):
+    data = write_hmdb51(tmp_path, train=4)
+    bench, _ = bench_of(data)
+    note_network(bench, "RGB")
+    _, opt = bench_of(data, "--rows", "RGB", *words)
+    with pytest.raises((ValueError, FileNotFoundError, SystemExit)) as raised:
+        evidence.main(opt)
+    assert re.search(match, f"{raised.value} {capsys.readouterr().err}")
+    assert bench.is_finished("RGB", 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words", "what"),
+    [
+        ({"subset": "val"}, [], "subset"),
+        ({}, ["--test_subset", "val"], "subset"),
+        ({"lists": "0" * 12}, [], "lists"),
+        ({}, ["--training=--weight_decay 0.5"], "options"),
+    ],
+)
+def test_rows_of_other_videos_or_options_are_not_gone_on_with(tmp_path, changes, words, what):
+    data = write_hmdb51(tmp_path, train=4)
+    bench, _ = bench_of(data)
+    row = {"split": 1, "seed": 1, "name": "RGB", "options": bench.options(bench.rows["RGB"])} | changes
+    (data / "out.json").write_text(json.dumps({"rows": [row]}))
+    _, opt = bench_of(data, "--rows", "Flow", *words)
+    with pytest.raises(ValueError, match=f"its row RGB has other {what} than this call: name another file and another"):
+        evidence.main(opt)
 
 
 def test_a_whole_name_chooses_its_row_alone_and_a_part_of_names_all_that_hold_it():
@@ -193,14 +276,15 @@ def test_the_share_of_a_gap_is_of_what_flow_adds_on_the_tests_that_all_have():
 
 
 @pytest.mark.slow
-def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys):
+def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys, caplog):
     data = write_hmdb51(tmp_path / "data", train=4)
     words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
     words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json")]
     record = evidence.main(evidence.parse_args([*words, "--rows", "student of RGB", "from RGB", "flow of other"]))
     names = {row["name"] for row in record["rows"]}
     assert {"RGB + RGB, other seed", "RGB + Flow", "RGB + student of RGB"} <= names
-    assert f"{evidence_rows.CONTROL}, {evidence_rows.FITTED}" in names  # on the held-out videos of both networks
+    fitted = f"{evidence_rows.CONTROL}, {evidence_rows.FITTED}"  # which needs networks that have learnt something
+    assert (fitted in names) != (f"{fitted}, split 1, seed 1: left out: --fit: " in caplog.text)
     assert {path.parent.name for path in tmp_path.rglob("held_out.npz")} >= {"rgb", "rgb_other_seed", "flow"}
     assert not record["pairs"]  # they are of the student, which was not asked for
     assert all(row["right"].count("1") == round(row["top1"] * row["videos"]) for row in record["rows"])
