@@ -2,9 +2,9 @@
 
 Trains the networks of benchmarks/accuracy/evidence_rows.py by the commands' own functions, tests them on the whole test
 list, and fuses their scores. What is finished is kept, in --out row by row and in --folder network by network: the same
-command goes on after an interruption, and with further --rows, --splits and --seeds. `--test_subset val` judges by held-out
-training videos instead, with which settings (--training) are chosen. A network of J-HMDB (650 training videos of 128
-pixels) takes one to three minutes of a core with AVX512-BF16 and --training="--amp bf16".
+command goes on after an interruption, and with further --rows, --splits and --seeds. `--test_subset val` judges by
+held-out training videos instead, by which settings (--training) are chosen. A network of J-HMDB (650 training videos of
+128 pixels) takes one to three minutes of a core with AVX512-BF16 and --training="--amp bf16".
 
     OMP_NUM_THREADS=1 python benchmarks/evidence.py --frame_dir dataset/JHMDB --annotation_path dataset/JHMDB_labels
 """
