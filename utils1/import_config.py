@@ -23,6 +23,8 @@ from workflows.importing.study_options import import_command
 def main(opt: Namespace) -> None:
     """Write the options, or print the command; print what is not among them."""
     if opt.study is not None:
+        if opt.source is not None:
+            raise ValueError(f"{opt.source}: --study and a configuration exclude each other: leave one of them out")
         command = import_command(shlex.split(opt.study))
         dropped = {f"--{key}": reason for key, reason in command.dropped.items()}
         line = shlex.join(["python", command.script, *command.words])

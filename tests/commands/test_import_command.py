@@ -48,7 +48,26 @@ def test_published_commands_are_these_and_parse(line):
     assert " ".join([command.script, *command.words]) == PUBLISHED[line]
     opt = parse_opts(command.words, command.script)
     assert "train" in command.script or opt.resume_path1 == "F"
-    assert set(command.dropped) == ({"threed_data"} if "--threed_data" in line else set())
+    unread = {"threed_data": "--threed_data" in line, "batch_size": "test.py" in line and " -b " in line}
+    assert set(command.dropped) == {name for name, there in unread.items() if there}
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (
+            "train.py --datadir D --random_sampling --num_clips 3 --num_crops 3",
+            {"random_sampling", "num_clips", "num_crops"},
+        ),
+        ("train.py --datadir D --backbone_net i3d --temporal_module_name TAM", {"temporal_module_name"}),
+        ("train.py --datadir D --backbone_net s3d --depth 50", {"depth"}),
+        ("test.py --datadir D -e --pretrained F --lr 0.1 --nesterov", {"lr", "nesterov"}),
+    ],
+)
+def test_options_that_change_nothing_are_named(line, names):
+    dropped = import_command(line.split()).dropped
+    assert set(dropped) == names
+    assert set(dropped.values()) == {f"the study's {line.split()[0]} does nothing with it here"}
 
 
 OTHER = {"datadir": "E", "backbone_net": "resnet", "resume": "R", "pretrained": "P", "mean": "0.4", "std": "0.3"}

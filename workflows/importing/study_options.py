@@ -1,9 +1,8 @@
 """Commands of IBM's Action Recognition Study (IBM/action-recognition-pytorch on GitHub) as commands of this project."""
 
-from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from datasets import FLOW
 from engine.command.cli import ArgumentParser
@@ -28,8 +27,15 @@ LEFT_OUT = {
 }
 
 
-class StudyOptions(Namespace):
-    """Options of the study, by its names."""
+class StudyOptions:
+    """Options of the study, by its names; remembers which of them were read."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values, self.read = values, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.read.add(name)
+        return self.values[name]
 
 
 class Command(NamedTuple):
@@ -58,11 +64,13 @@ def import_command(words: Sequence[str]) -> Command:
     name = Path(words[0]).name if words else ""
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
-    study = build_parser(name).parse_args(words[1:], StudyOptions())
-    dropped = {key: reason for key, reason in LEFT_OUT.items() if getattr(study, key)}
+    parser = build_parser(name)
+    study = StudyOptions(vars(parser.parse_args(words[1:])))
     trains = name == "train.py" and not study.evaluate
     parts = (data_words, network_words, clip_words, *((training_words, start_words) if trains else (testing_words,)))
     translated = [word for part in parts for word in part(study, trains)]
+    unread = [key for key, value in study.values.items() if key not in study.read and value != parser.get_default(key)]
+    dropped = {key: LEFT_OUT.get(key, f"the study's {name} does nothing with it here") for key in unread}
     return Command(TRAIN if trains else TEST, translated, dropped)
 
 
