@@ -24,6 +24,7 @@ from workflows.training.chosen_teachers import (
     learns_classes,
     load_teachers,
     read_by,
+    state_chosen,
 )
 from workflows.training.loss_report import balance_losses, print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
@@ -44,16 +45,16 @@ def main(opt: Namespace) -> dict[str, float]:
     losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
     teachers = load_teachers(opt, chosen, names if classes else None)
+    taught = state_chosen(teachers, state if resuming else {}, source, anyway=opt.resume_anyway)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
-    stream = views[0].stream
     flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
 
-    student = start_stream(opt, stream, state, source, len(names), resuming=resuming)
+    student = start_stream(opt, views[0].stream, state, source, len(names), resuming=resuming)
     architecture = {option: getattr(opt, option) for option in ARCHITECTURE}
     for teacher in teachers:
         tell_student(architecture, teacher.architecture, source, teacher.name, given=opt.given)
-    check_data(opt, state, source, stream, names if (resuming or opt.keep_classifier) and classes else None)
+    check_data(opt, state, source, views[0].stream, names if (resuming or opt.keep_classifier) and classes else None)
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
     train = build_loader(opt, "train", views, flow, annotation)
@@ -66,7 +67,7 @@ def main(opt: Namespace) -> dict[str, float]:
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
     known, data = names if classes else [], describe_data(train, val)
-    info = balance | run_info(student, known, recipe, data=data, options=vars(opt))
+    info = balance | taught | run_info(student, known, recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

@@ -1,6 +1,7 @@
 """Clips of a batch mixed with one another, and their labels likewise: mixup and CutMix."""
 
 from collections.abc import Mapping
+from math import inf
 
 import torch
 from torch import Tensor
@@ -21,7 +22,7 @@ class ClipMixing:
     """
 
     def __init__(self, mixup: float = 0.0, cutmix: float = 0.0) -> None:
-        if min(mixup, cutmix) < 0 or max(mixup, cutmix) == 0:
+        if not (0 <= mixup < inf and 0 <= cutmix < inf and mixup + cutmix > 0):  # which NaN is not, either
             raise ValueError(f"--mixup and --cutmix must be >= 0, and one of them > 0, got {mixup} and {cutmix}")
         from torchvision.transforms import v2  # seconds that runs without mixing need not wait
 

@@ -43,20 +43,20 @@ def names(*roles: str, script: str | None = None) -> tuple[str, ...]:
 
 # Of this machine and this call: never taken from a checkpoint. Data may have moved; whether they are
 # the same is seen from class names and from what the extraction wrote down.
-HERE = frozenset(("given", *names("machine", "view", "fusion")))
+THIS_CALL = frozenset(("given", *names("machine", "view", "fusion")))
 # Of the run, but a run may go on with others. All other options are fixed: a new one is until it says otherwise.
-FREE = frozenset(option.name for option in OPTIONS if option.free)
+CHANGEABLE = frozenset(option.name for option in OPTIONS if option.free)
 ARCHITECTURE = names("network")
 CLIP = names("clip", script=SINGLE)  # of those, what a test cuts clips by
 VIEWS = names("view")
 # What makes two accuracies unlike; the number of frames of a clip is part of it, also where streams need unlike ones.
 PROTOCOL = (*names("clip", "view", script=SINGLE), "only_RGB", "amp")
 # What was scored, how, and where the data are.
-STATED = (*names("data", "clip", "view", script=SINGLE), "amp", "manual_seed", "normalisation")
-STATED += ("frame_dir", "layout", "annotation_path")
+RECORDED = (*names("data", "clip", "view", script=SINGLE), "amp", "manual_seed", "normalisation")
+RECORDED += ("frame_dir", "layout", "annotation_path")
 # What the loss and accuracy of a validation depend on.
 VALIDATION = (*ARCHITECTURE, *names("data", "clip"), "manual_seed", "batch_size", "amp", "ce_weight")
-TESTED = (*ARCHITECTURE, *names("data", "clip", "view", script=SINGLE), "amp")
+VERIFIED = (*ARCHITECTURE, *names("data", "clip", "view", script=SINGLE), "amp")
 
 
 def build_parser(script: str | None = None, description: str | None = None, also: Sequence[str] = ()) -> ArgumentParser:

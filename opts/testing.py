@@ -5,7 +5,7 @@ from models import FUSIONS
 
 from .option import FUSED, TESTING, OptionTable
 
-TESTED = ("test", "val")
+SUBSETS = ("test", "val")
 CLIP_MEANS = ("before", "after")
 
 
@@ -24,7 +24,7 @@ def add_test_options(table: OptionTable) -> None:
         "--test_subset",
         role="fusion",
         default="test",
-        choices=TESTED,
+        choices=SUBSETS,
         help="val: the training videos that --val_fraction holds out",
     )
     add(

@@ -30,6 +30,9 @@ def main(opt: Namespace) -> Row:
         raise ValueError(
             "--splits is the mean over splits alone: no --fit, --compare, --fusion_weights or --all with it"
         )
+    read = [*opt.scores, *(opt.fit or ()), *(opt.splits or ())]
+    if opt.json and opt.json.resolve() in [Path(path).resolve() for path in read]:
+        raise ValueError(f"--json {opt.json}: would overwrite a score file that is read: name another file")
     if opt.splits:
         report = mean_over_splits(opt.splits, opt.use)
     else:

@@ -23,6 +23,7 @@ from datasets.lists.entries import Entry
 from demo import weights
 from opts import DISTILL, FUSED, TRAIN, parse_opts
 from sts_common.files import write_atomically
+from sts_common.json_text import as_json
 
 from .motion import measure_motion
 from .rows import IMAGENET, Fusion, Row
@@ -94,7 +95,7 @@ class Bench:
         """Start of the SHA-256 of the training and the test list: another data set has another one."""
         subsets = [self.annotation.read(subset).entries for subset in ("train", "test")]
         listed = [sorted((entry.path, entry.label) for entry in entries) for entries in subsets]
-        return hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:12]
+        return hashlib.sha256(as_json(listed).encode()).hexdigest()[:12]
 
     def check(self, names: Sequence[str]) -> None:
         """Refuse options before anything is trained or removed.
@@ -155,7 +156,7 @@ class Bench:
         measured = self.measured(name, seed)
         if measured is None:
             measured = self.train(name, seed, imagenet)
-            note = json.dumps({"depends": self.depends(name, seed), "measured": measured})
+            note = as_json({"depends": self.depends(name, seed), "measured": measured})
             write_atomically(self.place(name, seed) / NOTE, lambda file: file.write(note.encode()))
         if not self.rows[name].reads:
             return measured

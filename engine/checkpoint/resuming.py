@@ -113,6 +113,31 @@ def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: st
         log.warning("%s; going on with those that are here", message)
 
 
+def check_same_teachers(state: Mapping[str, Any], now: Mapping[str, str], source: str, *, anyway: bool) -> None:
+    """Refuse to go on with other teachers, by name the SHA-256 of the weights, than those that a checkpoint states.
+
+    Raises ValueError with the differences, which are only reported with `anyway`.
+    """
+    stored = state.get("teachers")
+    if not isinstance(stored, Mapping) or stored == now:
+        return
+    changed = [
+        f"{name or 'the flow teacher'} {weights_shown(stored.get(name))} in the checkpoint, "
+        f"{weights_shown(now.get(name))} now"
+        for name in dict.fromkeys((*stored, *now))
+        if stored.get(name) != now.get(name)
+    ]
+    message = f"{source}: made with other teachers: {'; '.join(changed)}"
+    if not anyway:
+        raise ValueError(f"{message}: name those of the run, start another run, or insist with --resume_anyway")
+    log.warning("%s; going on with those that are here", message)
+
+
+def weights_shown(sha256: str | None) -> str:
+    """Format the digest of a teacher's weights."""
+    return f"has weights of sha256 {sha256[:12]}" if sha256 else "is not there"
+
+
 def stored_options(
     state: Mapping[str, Any], options: Mapping[str, Any], source: str, here: Collection[str] = ()
 ) -> dict[str, Any]:

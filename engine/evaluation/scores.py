@@ -20,7 +20,7 @@ from sts_common.json_text import as_json
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
 OPTIONAL = ("clip_top1", "clip_top5", "activated")  # a row for each stream
-MAYBE = (*OPTIONAL, "fused_hits")
+MAYBE = {"clip_top1": "i", "clip_top5": "i", "activated": "f", "fused_hits": "i"}
 TEXTS = ("subset", "dataset", "list_sha256", "activation", "fusion", "clip_mean")
 MALFORMED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -139,14 +139,19 @@ def load(path: str | Path) -> Scores:
         streams=arrays["streams"].tolist(),
         listed=int(arrays["listed"]),
         about=about,
-        **{name: torch.from_numpy(arrays[name]) for name in ("label", "logits", "clips", *MAYBE) if name in arrays},
+        **{name: tensor_of(arrays[name]) for name in ("label", "logits", "clips", *MAYBE) if name in arrays},
     )
+
+
+def tensor_of(array: np.ndarray) -> Tensor:
+    """Return the tensor of an array; whole numbers are int64, as indices must be."""
+    return torch.from_numpy(array.astype(np.int64, copy=False) if array.dtype.kind == "i" else array)
 
 
 def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
     """Return what is wrong with the content of a score file; "" if nothing is."""
-    for name, kind in KINDS.items():
-        if arrays[name].dtype.kind != kind:
+    for name, kind in (KINDS | MAYBE).items():
+        if name in arrays and not is_of(arrays[name].dtype, kind):
             return f"{name} is of type {arrays[name].dtype}"
     n, k, s = (arrays[name].size for name in ("video", "class_names", "streams"))
     shapes = {"video": (n,), "label": (n,), "class_names": (k,), "streams": (s,), "logits": (s, n, k), "listed": ()}
@@ -155,15 +160,28 @@ def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
     for name, array in arrays.items():
         if array.shape != shapes[name]:
             return f"{name} has shape {array.shape}, not {shapes[name]}"
-    if not n or not s or not np.isfinite(arrays["logits"]).all():
-        return "no scores, or some that are not finite"
-    if arrays["label"].min() < 0 or arrays["label"].max() >= k:
-        return f"labels outside [0, {k})"
+    if problem := problem_of_numbers(arrays, k) if n and s else "no scores":
+        return problem
     if twice := [
         name for part in ("video", "streams") for name, count in Counter(arrays[part].tolist()).items() if count > 1
     ]:
         return f"{twice[0]!r} is in it twice"
     return problem_of_about(about)
+
+
+def problem_of_numbers(arrays: dict[str, np.ndarray], classes: int) -> str:
+    """Return what is wrong with the numbers of a score file; "" if nothing is."""
+    if not all(np.isfinite(arrays[name]).all() for name in ("logits", "activated") if name in arrays):
+        return "some scores are not finite"
+    if arrays["clips"].min() < 1:
+        return "videos of no clips"
+    outside = arrays["label"].min() < 0 or arrays["label"].max() >= classes
+    return f"labels outside [0, {classes})" if outside else ""
+
+
+def is_of(dtype: np.dtype, kind: str) -> bool:
+    """Return whether arrays of this type hold texts, or numbers of a kind that torch can take: of 8 bytes at most."""
+    return dtype.kind == kind and (kind == "U" or (dtype.isnative and dtype.itemsize <= 8))
 
 
 def problem_of_about(about: Any) -> str:

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_weight
+from .distiller import Distiller, at_least_float32, check_temperature, check_weight
 from .logit_kd import standardised
 
 
@@ -66,10 +66,8 @@ class DecoupledKD(Distiller):
         warmup_epochs: int = 0,
     ) -> None:
         super().__init__(warmup_epochs)
-        if temperature <= 0:
-            raise ValueError(f"--dkd_temperature must be > 0, got {temperature}")
         self.alpha, self.beta = check_weight("--dkd_alpha", alpha), check_weight("--dkd_beta", beta)
-        self.temperature = temperature
+        self.temperature = check_temperature("--dkd_temperature", temperature)
         self.prepared = standardised if standardise else at_least_float32
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:

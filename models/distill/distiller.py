@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from math import inf
 
 import torch
 from torch import Tensor, nn
@@ -106,10 +107,21 @@ def check_weight(option: str, value: float) -> float:
     """Return `value`, if it can weigh a loss.
 
     Raises:
-        ValueError: If it is negative.
+        ValueError: If it is negative, infinite or NaN.
     """
-    if value < 0:
-        raise ValueError(f"{option} must be >= 0, got {value}")
+    if not 0 <= value < inf:
+        raise ValueError(f"{option} must be >= 0 and finite, got {value}")
+    return value
+
+
+def check_temperature(option: str, value: float) -> float:
+    """Return `value`, if logits can be divided by it.
+
+    Raises:
+        ValueError: If it is not positive, infinite or NaN.
+    """
+    if not 0 < value < inf:
+        raise ValueError(f"{option} must be > 0 and finite, got {value}")
     return value
 
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_weight
+from .distiller import Distiller, at_least_float32, check_temperature, check_weight
 
 
 def logit_kd(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
@@ -50,9 +50,8 @@ class LogitKD(Distiller):
         self, *, weight: float = 0.9, temperature: float = 4.0, standardise: bool = False, warmup_epochs: int = 0
     ) -> None:
         super().__init__(warmup_epochs)
-        if temperature <= 0:
-            raise ValueError(f"--kd_temperature must be > 0, got {temperature}")
-        self.weight, self.temperature = check_weight("--kd_weight", weight), temperature
+        self.weight = check_weight("--kd_weight", weight)
+        self.temperature = check_temperature("--kd_temperature", temperature)
         self.prepared = standardised if standardise else at_least_float32
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
@@ -88,9 +87,7 @@ class LogitMatch(Distiller):
         super().__init__(warmup_epochs)
         if distance not in DISTANCES:
             raise ValueError(f"--loss_args logits.distance={distance}: choose one of {', '.join(DISTANCES)}")
-        if temperature <= 0:
-            raise ValueError(f"--loss_args logits.temperature must be > 0, got {temperature}")
-        self.distance, self.temperature = distance, temperature
+        self.distance, self.temperature = distance, check_temperature("--loss_args logits.temperature", temperature)
         self.weight = check_weight("--loss_args logits.weight", weight)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:

@@ -59,7 +59,8 @@ def by_label(option: str, words: Sequence[str], labels: Collection[str]) -> dict
     for word in words:
         name, separator, text = word.partition("=")
         if not separator or not text:
-            raise ValueError(f"{option} {word}: expected LOSS=VALUE, or TEACHER.LOSS=VALUE")
+            named = ", or TEACHER.LOSS=VALUE" if any("." in label for label in labels) else ""
+            raise ValueError(f"{option} {word}: expected LOSS=VALUE{named}")
         if name not in labels and not matching(name, labels):
             raise ValueError(f"{option} {word}: no such loss is in use, choose among {', '.join(labels)}")
         if name in given:

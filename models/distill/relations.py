@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..backbones.contract import POOLED
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_levels, check_weight, stages_of
+from .distiller import Distiller, at_least_float32, check_levels, check_temperature, check_weight, stages_of
 from .shapes import OutputShapes
 
 TINY = 1e-8
@@ -119,11 +119,9 @@ class Dist(Distiller):
         self, *, beta: float = 1.0, gamma: float = 1.0, temperature: float = 1.0, warmup_epochs: int = 0
     ) -> None:
         super().__init__(warmup_epochs)
-        if temperature <= 0:
-            raise ValueError(f"--loss_args dist.temperature must be > 0, got {temperature}")
         self.beta = check_weight("--loss_args dist.beta", beta)
         self.gamma = check_weight("--loss_args dist.gamma", gamma)
-        self.temperature = temperature
+        self.temperature = check_temperature("--loss_args dist.temperature", temperature)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         s, t = ((at_least_float32(output.logits) / self.temperature).softmax(1) for output in (student, teacher))

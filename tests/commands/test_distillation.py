@@ -14,9 +14,11 @@ import train
 from engine import checkpoint
 from models import DISTILLERS
 from models.distill import LossSpec
+from models.inference.cached_outputs import weights_sha256
 from opts import parse_opts
 from opts.option import DISTILL, TRAIN
 from workflows.exporting.plan import build_export
+from workflows.testing.loading import load_checkpoint
 from workflows.training.chosen_teachers import choose_teachers, load_teachers, read_by
 
 
@@ -100,6 +102,40 @@ def test_several_teachers_are_distilled_and_resumed_to_the_same_bits(judge, hmdb
         distil(hmdb51, tmp_path / "other", *words, "--loss_schedule", "mse=2", "--resume", str(whole / "s_1.pth"))
 
 
+def test_a_run_goes_on_with_the_weights_of_its_teachers_alone(hmdb51, teachers, tmp_path, caplog):
+    path, state = tmp_path / "t.pth", checkpoint.load(teachers["rgb"])
+    words = ["--distill", "kd", "--checkpoint", "1", "--teacher"]
+    checkpoint.save(path, state)
+    whole = distil(hmdb51, tmp_path / "s", *words, f"t={path}")
+    assert checkpoint.load(whole / "s_1.pth")["teachers"] == {"t": weights_sha256(load_checkpoint(path))}
+    onward = ["--n_epochs", "2", "--resume", "auto", *words]
+    first = next(iter(state["state_dict"]))
+    nudged = state["state_dict"] | {first: state["state_dict"][first] + 1e-3}
+    for other in (checkpoint.load(teachers["flow"]), state | {"state_dict": nudged}):
+        checkpoint.save(path, other)
+        said = (
+            r"made with other teachers: t has weights of sha256 \w{12} in the checkpoint, has weights of sha256 \w{12}"
+        )
+        with pytest.raises(ValueError, match=f"{said} now: .* insist with --resume_anyway") as refused:
+            distil(hmdb51, tmp_path / "s", *onward, f"t={path}")
+        assert "\n" not in str(refused.value)
+    distil(hmdb51, tmp_path / "s", "--resume_anyway", *onward, f"t={path}")
+    assert "made with other teachers: t has" in caplog.text
+    assert checkpoint.load(whole / "s_2.pth")["teachers"] == {"t": weights_sha256(load_checkpoint(path))}
+
+
+def test_a_run_goes_on_with_another_file_of_its_teacher_and_where_none_is_stated(hmdb51, teachers, tmp_path, caplog):
+    words = ["--distill", "kd", "--checkpoint", "1", "--teacher"]
+    whole = distil(hmdb51, tmp_path / "s", *words, f"t={teachers['rgb']}")
+    checkpoint.save(tmp_path / "copy.pth", checkpoint.load(teachers["rgb"]) | {"epoch": 7})
+    distil(hmdb51, tmp_path / "s", *words, f"t={tmp_path / 'copy.pth'}", "--n_epochs", "2", "--resume", "auto")
+    state = checkpoint.load(whole / "s_2.pth")
+    del state["teachers"]  # as older versions wrote it
+    checkpoint.save(whole / "s_2.pth", state)
+    distil(hmdb51, tmp_path / "s", *words, f"t={teachers['flow']}", "--n_epochs", "3", "--resume", "auto")
+    assert "other teachers" not in caplog.text
+
+
 def test_a_bank_of_one_flow_teacher_teaches_what_the_plain_run_does_to_the_same_bits(hmdb51, teachers, tmp_path):
     alone = distil(hmdb51, tmp_path / "a", "--modality", "RGB_Flow", "--resume_path1", teachers["flow"])
     words = ["--teacher_losses", "f=mse,review,dkd*1", "--loss_schedule", "f.mse=1", "ce=1"]
@@ -109,6 +145,34 @@ def test_a_bank_of_one_flow_teacher_teaches_what_the_plain_run_does_to_the_same_
         assert differences(a[key], b[key]) == [], key
     renamed = {f"0.{name}": value for name, value in a["losses"].items()}
     assert differences(renamed, b["losses"]) == []
+
+
+@pytest.mark.parametrize(
+    "option", ["SFS_alpha", "ce_weight", "review_weight", "kd_weight", "kd_temperature", "dkd_beta", "dkd_temperature"]
+)
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_weights_that_are_no_finite_numbers_are_refused(hmdb51, teachers, tmp_path, option, value):
+    words = ["--modality", "RGB_Flow", "--resume_path1", teachers["flow"], "--distill", "mse", "review", "kd", "dkd"]
+    with pytest.raises(ValueError, match=rf"--{option} must be .* and finite, got {value}"):
+        distil(hmdb51, tmp_path, *words, f"--{option}", value)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_new_balance_is_measured_anew(hmdb51, teachers, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    words = ["--teacher", f"t={teachers['rgb']}", "--distill", "kd", "mse", "--checkpoint", "1", "--balance", "ce=1"]
+    whole = distil(hmdb51, tmp_path / "s", *words, "kd=1")
+    stored = checkpoint.load(whole / "s_1.pth")["balance"]
+    again = ["--n_epochs", "2", "--resume", "auto", "--resume_anyway"]
+    caplog.clear()
+    distil(hmdb51, tmp_path / "s", *words, "kd=9", "mse=1", *again)
+    assert "balance as in the checkpoint" not in caplog.text
+    now = checkpoint.load(whole / "s_2.pth")["balance"]
+    assert list(now) == ["ce", "t.kd", "t.mse"]
+    assert now["t.kd"] > 2 * stored["t.kd"]
+    distil(hmdb51, tmp_path / "s", *words, "kd=9", "mse=1", *again, "--n_epochs", "3")
+    assert "balance as in the checkpoint" in caplog.text
+    assert checkpoint.load(whole / "s_3.pth")["balance"] == now
 
 
 def test_a_file_may_teach_twice_and_a_flow_network_may_learn_from_rgb(hmdb51, teachers, tmp_path):

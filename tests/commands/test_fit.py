@@ -59,6 +59,17 @@ def run(opt, task, folder: Path, **arguments) -> FitResult:
     return fit(task, *loaders, folder=folder, **facts | settings | arguments)
 
 
+def test_a_distillation_is_resumed_with_its_own_teacher(opt, tmp_path):
+    settings = {"n_epochs": 1, "learning_rate": 0.01}
+    run(opt, distill(opt), tmp_path, **settings)
+    other = distill(opt)
+    with torch.no_grad():
+        other.teachers[0].network.get_classifier().bias.add_(1)
+    with pytest.raises(ValueError, match="made with other teachers: the flow teacher has weights of sha256"):
+        run(opt, other, tmp_path, resume="auto", **settings | {"n_epochs": 2})
+    run(opt, other, tmp_path, resume="auto", resume_anyway=True, **settings | {"n_epochs": 2})
+
+
 def same(a, b) -> bool:
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)

@@ -88,13 +88,58 @@ def test_score_files_are_fused_as_their_networks(data, streams, held, tmp_path):
     assert again.about["fusion_weights"] == direct.about["fusion_weights"]
 
 
-def test_a_stream_without_a_temperature_counts_as_it_is(data, streams, held, tmp_path, caplog):
+def test_a_stream_that_is_no_better_than_a_guess_counts_for_nothing(data, streams, held, tmp_path, caplog):
+    known = load(held)
+    known.logits[0] *= -1
+    known.save(held, fuse(known.logits))
+    scores = run([*data, *streams, "--fit", str(held)], tmp_path / "test.npz")
+    assert scores.about["fusion_weights"] == [0, 1]
+    assert torch.equal(fused(tmp_path / "test.npz"), scores.logits[1])
+    assert "rgb counts for nothing: the held-out logits are no better than a guess" in caplog.text
+
+
+def test_streams_that_are_all_no_better_than_a_guess_have_no_weights(data, streams, held, tmp_path, monkeypatch):
+    monkeypatch.setattr("workflows.testing.evaluation.score", None)  # refused before a clip is read
+    known = load(held)
+    known.logits *= -1
+    known.save(held, fuse(known.logits))
+    with pytest.raises(ValueError, match=r"--fit: no stream is better than a guess .* leave out --fit"):
+        run([*data, *streams, "--fit", str(held)], tmp_path / "test.npz")
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(0, "all 40 held-out videos are right"), (1, "39 of 40 .* are right")])
+def test_videos_on_which_a_stream_is_all_but_always_right_cannot_weigh_it(
+    data, streams, held, tmp_path, monkeypatch, wrong, said
+):
+    monkeypatch.setattr("workflows.testing.evaluation.score", None)
     known = load(held)
     known.logits[0, torch.arange(40), known.label] += 100
+    known.logits[0, :wrong] *= -1
     known.save(held, fuse(known.logits))
-    weights = run([*data, *streams, "--fit", str(held)], tmp_path / "test.npz").about["fusion_weights"]
-    assert weights[1] / weights[0] == pytest.approx(1 / fit_temperature(known.logits[1], known.label))
-    assert "rgb has no temperature and is left at 1: all 40 held-out videos are right" in caplog.text
+    with pytest.raises(
+        ValueError, match=rf"--fit: these held-out videos cannot weigh rgb: {said}.*--val_fraction"
+    ) as e:
+        run([*data, *streams, "--fit", str(held)], tmp_path / "test.npz")
+    assert "\n" not in str(e.value)
+
+
+@pytest.mark.parametrize("spelt", ["held.npz", "../{}/held.npz"])
+def test_held_out_scores_are_not_written_over(data, streams, held, tmp_path, spelt, caplog):
+    before, path = held.read_bytes(), str(tmp_path / spelt.format(tmp_path.name))
+    with pytest.raises(ValueError, match=r"--scores_path .*held\.npz: would overwrite what is read"):
+        run([*data, *streams, "--fit", str(held)], Path(path))
+    run([*data, *streams], tmp_path / "plain.npz")
+    run(["--scores", str(tmp_path / "plain.npz"), "--fit", str(held), "--log", "0"], Path(path))
+    assert "held.npz: not written, for it was read" in caplog.text
+    assert held.read_bytes() == before
+
+
+def test_a_checkpoint_is_not_written_over_by_its_scores(data, streams):
+    path = Path(streams[1].removeprefix("rgb="))
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"--scores_path .*\.pth: would overwrite what is read"):
+        run([*data, *streams], path)
+    assert path.read_bytes() == before
 
 
 REFUSED = {

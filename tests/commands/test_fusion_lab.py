@@ -277,13 +277,30 @@ def test_calibration_is_stated_before_and_after_the_temperature(test_file, held_
     assert all(row["after"]["nll"] <= row["before"]["nll"] for row in held)
 
 
-def test_a_stream_without_a_temperature_is_left_alone_and_named(tmp_path, test_file, capsys):
+def test_a_stream_that_is_all_but_always_right_leaves_no_fusion_by_temperatures(tmp_path, test_file, capsys):
     held = scored(seed=1, subset="val")
     held.logits[1, torch.arange(60), held.label] += 100
     report = run(test_file, "--fit", written(tmp_path / "held.npz", held))
     assert report["fit"]["temperatures"]["sfs"] is None
     assert report["fit"]["calibration"][1]["after"] is None
-    assert "Note: sfs has no temperature and is left at 1: all 60 held-out videos are right" in capsys.readouterr().out
+    assert {row["fitted"] for row in report["fit"]["systems"]} == {"equal weights", "fitted weights"}
+    out = capsys.readouterr().out
+    assert "Note: sfs has no temperature: all 60 held-out videos are right" in out
+    assert "Note: no fusion by temperatures: these held-out videos cannot weigh sfs: all 60" in out
+    json.dumps(report, allow_nan=False)
+
+
+def test_a_stream_that_is_no_better_than_a_guess_has_no_part_in_fusions_by_temperatures(tmp_path, test_file, capsys):
+    held, test = scored(seed=1, subset="val"), load(test_file)
+    held.logits[1] *= -1
+    report = run(test_file, "--fit", written(tmp_path / "held.npz", held))
+    assert report["fit"]["temperatures"]["sfs"] is None
+    rows = {row["fusion"]: row for row in report["fit"]["systems"] if row["fitted"] == "fitted temperatures"}
+    assert rows.keys() == FUSIONS.keys()
+    assert rows["activno"]["top1"] == pytest.approx(video_metrics(test.logits[0], test.label)["top1"])
+    out = capsys.readouterr().out
+    assert "Note: sfs has no temperature: the held-out logits are no better than a guess" in out
+    assert "Note: sfs: of weight 0 in fusions by temperatures" in out
     json.dumps(report, allow_nan=False)
 
 
@@ -399,6 +416,17 @@ def test_splits_of_other_classes_or_streams_have_no_mean(tmp_path):
 def test_what_cannot_be_done_is_said_in_one_line(test_file, words, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         run(*(test_file if word == "T" else word for word in words))
+
+
+@pytest.mark.parametrize("read", [("T",), ("T", "--fit", "H"), ("--splits", "T", "H")])
+def test_a_file_that_is_read_is_not_written_over(test_file, held_file, read):
+    named = {"T": test_file, "H": held_file}
+    words = [named.get(word, word) for word in read]
+    before = [Path(path).read_bytes() for path in named.values()]
+    for path in (path for path in words if path in named.values()):
+        with pytest.raises(ValueError, match=r"--json .*npz: would overwrite a score file that is read"):
+            run(*words, "--json", path)
+    assert [Path(path).read_bytes() for path in named.values()] == before
 
 
 def test_no_resamples_are_refused(test_file):

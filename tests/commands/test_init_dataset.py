@@ -170,7 +170,7 @@ def test_thousands_of_videos_are_for_the_published_network():
 
 def test_streams_are_weighed_on_held_out_videos_where_there_are_enough():
     properties = VideoProperties("files", Path("v.mp4"), 240, False)
-    for videos, fits in ((199, False), (200, True), (2999, True), (3000, False)):
+    for videos, fits in ((499, False), (500, True), (2999, True), (3000, False)):
         commands = [shown(command) for command in next_commands(Path("v"), Path("o"), properties, videos)]
         tests = [parse_opts(shlex.split(line)[2:], "test_two_stream.py") for line in commands if "two_stream" in line]
         assert len(tests) == (3 if fits else 1)

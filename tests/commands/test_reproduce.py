@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import signal
 import sys
 import threading
@@ -17,9 +18,11 @@ from opts import parse_opts
 from opts.option import SCRIPTS
 from sts_common.commands import COMMANDS
 from utils1.reproduce import main, parse_args
+from workflows.reproducing import reproduce as experiment
 from workflows.reproducing.estimate import V100_BANDWIDTH, V100_RATE, TrainingCost, as_text, hours
+from workflows.reproducing.inputs import list_files
 from workflows.reproducing.recipe import as_words, load_recipe
-from workflows.reproducing.records import is_done, note_done
+from workflows.reproducing.records import is_done, note_done, record_of
 from workflows.reproducing.reproduce import check_inputs, launched, reproduce, wait_for
 from workflows.reproducing.stages import Stage, plan
 from workflows.reproducing.table import as_markdown, table_of
@@ -94,21 +97,75 @@ def test_recipes_of_64_frames_differ_in_frames_weights_and_papers_alone(folder):
         ("options: {dataset: HMDB51}", "options lacks frame_dir, annotation_path"),
         ("options: 3", "options: expected name: value"),
         (TINY.replace("[1, 2]", "[0]"), "splits: '0' is no number from 1"),
+        (TINY.replace("[1, 2]", "[]"), "splits: names none; expected some of 1, 2, 3"),
+        (TINY.replace("[1, 2]", "[1, 1]"), "splits: 1, 1 names one twice"),
+        (TINY.replace("[1, 2]", "[1, 4]"), "splits: 4 is none of 1, 2, 3"),
+        (TINY.replace("[1, 2]", "1"), r"splits: expected a list of numbers, such as .1, 2, 3."),
+        (TINY.replace("[1, 2]", "[[1]]"), "splits: expected a list of numbers"),
         (TINY.replace("79.5", "795"), "papers: rgb.sfs: '795' is no accuracy in percent"),
+        (TINY.replace("79.5", "[1]"), "papers: rgb.sfs: expected one value"),
+        (
+            TINY.replace("rgb+sfs", "sfs+rgb"),
+            r"papers: 'sfs.rgb' is no system of the table.*; there are rgb, flow, sfs",
+        ),
+        (TINY + "rgb: {config: [a]}", "rgb: config: expected one value"),
+        (TINY + "sfs: {pretrain_path: {a: b}}", "sfs: pretrain_path: expected one value"),
+        (TINY + "test: {num_clips: {a: b}}", "test: num_clips: expected one value or a list of values"),
+        (TINY.replace("n_epochs: 2", "n_epochs: [[1]]"), "options: n_epochs: expected one value or a list"),
+        (TINY.replace("dataset: HMDB51", "dataset: [HMDB51]"), "options: dataset: expected one value"),
+        (TINY.replace("frame_dir: frames", "frame_dir:"), "options lacks frame_dir"),
+        (TINY.replace("videos: videos", ""), "extract: there are no videos to extract"),
+        (TINY + "quarantine: maybe", "quarantine: 'maybe' is neither true nor false"),
+        (TINY + "quarantine:", "quarantine: '' is neither true nor false"),
+        ("base: [a]", "base: expected one value"),
+        ("[" * 2000, "nested too deeply"),
         ("base: recipe.yaml", "is its own base"),
         ("- a", "expected a mapping"),
         ("a: [", "not YAML"),
     ],
 )
 def test_a_wrong_recipe_is_refused_by_name(tmp_path, text, message):
-    with pytest.raises(ValueError, match=message):
-        load_recipe(written(tmp_path, text))
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: .*{message}"):
+        main(parse_args([str(path), "--dry"]))
 
 
-def test_an_option_that_a_training_has_not_got_is_refused_before_anything_runs(tmp_path):
-    recipe = load_recipe(written(tmp_path, TINY + "rgb: {epochs: 3}\n"))
-    with pytest.raises(SystemExit):
-        plan(recipe, tmp_path)
+@pytest.mark.parametrize("word", ["true", "True", "TRUE", "yes", "Yes", "on", "y", "false", "False", "no", "Off", "N"])
+def test_quarantine_takes_all_booleans_of_yaml(tmp_path, word):
+    recipe = load_recipe(written(tmp_path, TINY + f"quarantine: {word}\n"))
+    assert recipe.quarantine == (word[0].lower() in "ty" or word == "on")
+    audit = next(stage for stage in plan(recipe, tmp_path) if stage.name == "audit")
+    assert ("--quarantine" in audit.words, audit.may_fail) == (recipe.quarantine, recipe.quarantine)
+
+
+def test_frames_can_take_the_place_of_the_videos_of_a_base(tmp_path):
+    written(tmp_path).rename(tmp_path / "base.yaml")
+    recipe = load_recipe(written(tmp_path, "base: base.yaml\nvideos:\n"))
+    assert (recipe.videos, recipe.extract) == (None, {})
+
+
+@pytest.mark.parametrize("mode", ["--dry", "--estimate"])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (TINY + "rgb: {epochs: 3}", "rgb: unrecognized arguments: --epochs; did you mean --n_epochs.$"),
+        (TINY + "flow: {n_epochs: [1, b]}", "flow: unrecognized arguments: b$"),
+        (TINY + "sfs: {help: true}", "sfs: help is no option of a recipe$"),
+        (TINY.replace("n_epochs: 2", "n_epochs: x"), "options: argument --n_epochs: invalid int value: 'x'$"),
+        (TINY.replace("n_epochs: 2", "epochs: 2"), "options: unrecognized arguments: --epochs; did"),
+        (TINY.replace("n_epochs: 2", "a: 2") + "rgb: {b: 2}", "options and rgb: unrecognized arguments: --a --b"),
+    ],
+)
+def test_an_option_that_a_training_has_not_got_is_refused_by_file_and_section(tmp_path, text, message, mode):
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: {message}"):
+        main(parse_args([str(path), mode]))
+
+
+def test_a_wrong_option_of_the_test_is_refused_by_file_and_section(tmp_path):
+    path = written(tmp_path, TINY.replace("test: {", "test: {clips: 3, "))
+    with pytest.raises(ValueError, match=r"recipe.yaml: test: unrecognized arguments: --clips"):
+        main(parse_args([str(path), "--dry"]))
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch):
@@ -118,12 +175,16 @@ def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch):
         FileNotFoundError, match=r"videos \(videos\), labels \(annotation_path\), kinetics.pth \(pretra"
     ):
         check_inputs(recipe)
+    everywhere = load_recipe(written(tmp_path, TINY.replace("model: resnet", "pretrain_path: kinetics.pth")))
+    with pytest.raises(FileNotFoundError, match=r"kinetics.pth \(pretrain_path of rgb\), kinetics.pth \(pretrain"):
+        check_inputs(everywhere)
     with pytest.raises(FileNotFoundError, match="no such recipe"):
         load_recipe(tmp_path / "none.yaml")
 
 
 def test_flags_and_lists_become_words():
     assert as_words({"a": "true", "b": "false", "c": ["1", "2"], "d": "x"}) == ["--a", "--c", "1", "2", "--d", "x"]
+    assert as_words({"a": "True", "b": "FALSE", "amp": "off"}) == ["--a", "--amp", "off"]
 
 
 def test_results_by_other_options_are_made_again_if_that_is_cheap_and_else_refused(tmp_path):
@@ -133,7 +194,7 @@ def test_results_by_other_options_are_made_again_if_that_is_cheap_and_else_refus
     words = ("--lr", "1", "--n_workers", "2")
     stage = Stage("split1_sfs", "distill", words, (read,), (left,), dear=True)
     assert not is_done(stage, tmp_path)
-    note_done(stage, tmp_path)
+    note_done(stage, tmp_path, record_of(stage))
     assert is_done(stage, tmp_path)
     assert is_done(replace(stage, words=("--lr", "1", "--n_workers", "0")), tmp_path)
     other = replace(stage, words=("--lr", "2"))
@@ -143,11 +204,133 @@ def test_results_by_other_options_are_made_again_if_that_is_cheap_and_else_refus
     read.write_text("c")
     with pytest.raises(ValueError, match=r"flow.pth has changed"):
         is_done(stage, tmp_path)
+    read.unlink()
+    with pytest.raises(ValueError, match=r"flow.pth is gone.*delete .*split1_sfs.json and the checkpoints .*best.pth"):
+        is_done(stage, tmp_path)
     left.unlink()
     assert not is_done(stage, tmp_path)
 
 
-def test_a_stage_that_fails_ends_the_experiment_with_its_exit_code(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "", '{"words": ["--lr', '{"words": "a", "reads": {}, "leaves": {}}', "\xff", "[" * 100_000]
+)
+def test_a_damaged_record_is_refused_by_name(tmp_path, text):
+    stage = Stage("split1_rgb", "train", (), (), (), dear=True)
+    (tmp_path / "split1_rgb.json").write_text(text, "latin-1")
+    with pytest.raises(ValueError, match=r"split1_rgb.json: damaged, no record of a stage; delete it"):
+        is_done(stage, tmp_path)
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """A recipe in a folder of its own, of which all stages are done; the files they leave hold their names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("videos", "labels"):
+        Path(name).mkdir()
+    for split in (1, 2):
+        Path(f"labels/run_test_split{split}.txt").write_text("a_run.avi 1\nb_run.avi 2\n")
+    Path("kinetics.pth").write_text("weights of a network")
+    recipe = load_recipe(written(tmp_path, TINY.replace("model: resnet", "pretrain_path: kinetics.pth")))
+    monkeypatch.setattr(experiment, "table_of", lambda *_: {})
+    monkeypatch.setattr(experiment, "as_markdown", lambda _: "")
+    reproduce(recipe, Path("out"), leaving)
+    assert states(recipe) == {}
+    return recipe
+
+
+def leaving(stage: Stage) -> int:
+    """Write what a stage leaves; the audit a manifest of a video, the extraction a table of no video left out."""
+    for path in stage.leaves:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("made yesterday\na film\n" if path.suffix == ".jsonl" else path.name)
+    Path("frames/quarantine.tsv").write_text("path\treason\tdate\n")
+    return 0
+
+
+def states(recipe) -> dict[str, str]:
+    """What becomes of the stages that are not done."""
+    found = {}
+    for stage in plan(recipe, Path("out")):
+        try:
+            found |= {} if is_done(stage, Path("out/stages")) else {stage.name: "again"}
+        except ValueError as error:
+            found[stage.name] = str(error)
+    return found
+
+
+TRAININGS = [f"split{split}_{stream}" for split in (1, 2) for stream in ("rgb", "flow", "sfs")]
+
+
+@pytest.mark.parametrize(
+    ("file", "refused", "again"),
+    [
+        ("labels/run_test_split1.txt", TRAININGS[:3], ["audit", "split1_test"]),
+        ("labels/jump_test_split1.txt", TRAININGS[:3], ["audit", "split1_test"]),
+        ("labels/classes.txt", TRAININGS, ["audit", "split1_test", "split2_test"]),
+        ("frames/manifest.jsonl", TRAININGS, ["split1_test", "split2_test"]),
+        ("frames/quarantine.tsv", TRAININGS, ["split1_test", "split2_test"]),
+        ("kinetics.pth", TRAININGS, []),
+    ],
+)
+def test_a_stage_is_not_done_when_a_file_that_it_reads_has_changed(finished, file, refused, again):
+    path = Path(file)
+    before = path.read_text() if path.exists() else ""
+    path.write_text(before.replace("a", "A"))  # of the same size
+    wrong = states(finished)
+    assert set(wrong) == {*refused, *again}
+    assert {wrong[name] for name in again} <= {"again"}
+    change = "has changed" if before else "was not read"
+    assert all(f"trained otherwise ({file} {change}): give another --out" in wrong[name] for name in refused)
+
+
+def test_how_frames_were_made_is_read_too_and_the_date_of_an_audit_is_not(finished):
+    manifest = Path("frames/manifest.jsonl")
+    manifest.write_text(manifest.read_text().replace("yesterday", "just now!"))
+    assert states(finished) == {}
+    Path("frames/flow.json").write_text("WOLF.json")
+    assert set(states(finished)) == {"audit", *TRAININGS, "split1_test", "split2_test"}
+
+
+def test_what_is_changed_while_a_stage_runs_has_not_been_read(finished):
+    Path("out/stages/split1_rgb.json").unlink()
+
+    def disturbed(stage: Stage) -> int:
+        Path("labels/run_test_split1.txt").write_text("a_run.avi 2\nb_run.avi 1\n")
+        return leaving(stage)
+
+    with pytest.raises(ValueError, match="split1_flow: its network was trained otherwise"):
+        reproduce(finished, Path("out"), disturbed)
+    with pytest.raises(ValueError, match=r"split1_rgb: .*\(labels/run_test_split1.txt has changed\)"):
+        reproduce(finished, Path("out"), leaving)
+
+
+def test_of_many_changed_files_a_few_are_named(finished):
+    for name in "abcde":
+        Path(f"labels/{name}_test_split1.txt").write_text("")
+    assert "c_test_split1.txt was not read; 2 more files, too): give" in states(finished)["split1_rgb"]
+
+
+def test_lists_are_found_without_those_of_other_splits(tmp_path):
+    names = ["classInd.txt", "own_split2.csv", "testlist01.txt", "testlist02.txt", "trainlist01.txt", "trainlist02.txt"]
+    for name in (*names, "manifest.jsonl", "audit.tsv", "frames.json", "film.avi"):
+        (tmp_path / name).write_text("")
+    found = [path.name for path in list_files(tmp_path, [1])]
+    assert found == ["classInd.txt", "own_split2.csv", "testlist01.txt", "trainlist01.txt"]
+    assert {path.name for path in list_files(tmp_path, [1, 2, 3])} == set(names)
+    assert list_files(tmp_path / "none", [1]) == []
+
+
+def test_beside_one_list_those_that_belong_to_it_are_read(tmp_path):
+    for name in ("my_train.csv", "my_val.csv", "classes.txt", "other.csv"):
+        (tmp_path / name).write_text("")
+    assert {path.name for path in list_files(tmp_path / "my_train.csv", [1])} == {
+        "my_train.csv",
+        "my_val.csv",
+        "classes.txt",
+    }
+
+
+def test_a_stage_that_fails_ends_the_experiment_with_its_exit_code(tmp_path, monkeypatch, caplog):
     for name in ("videos", "labels"):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
@@ -155,6 +338,8 @@ def test_a_stage_that_fails_ends_the_experiment_with_its_exit_code(tmp_path, mon
     with pytest.raises(SystemExit) as ended:
         reproduce(recipe, tmp_path / "out", lambda stage: 5)
     assert ended.value.code == 5
+    assert "stage extract (its options: " in caplog.text
+    assert "recipe.yaml: extract) ended with exit code 5" in caplog.text
     with pytest.raises(ValueError, match=r"stage extract left no frames/flow.json, frames/frames.json"):
         reproduce(recipe, tmp_path / "out", lambda stage: 0)
 

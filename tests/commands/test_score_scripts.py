@@ -18,7 +18,7 @@ from waits import GPU, on_gpu
 import test_single_stream
 import test_two_stream
 import train
-from datasets import FLOW, RGB, build_annotation, build_dataset
+from datasets import FLOW, RGB, Annotation, build_annotation, build_dataset
 from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
 from engine.evaluation.result_file import result_lines
@@ -26,6 +26,7 @@ from engine.evaluation.scores import load
 from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
 from opts import ARCHITECTURE, adopt, parse_opts
+from workflows.testing.other_split import tell_other_split
 
 MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
 
@@ -262,6 +263,45 @@ def test_streams_that_are_excluded_by_other_options_are_refused(weights, data):
     for words in (["--stream", "a=b.pth"], ["--scores", "a.npz"]):
         with pytest.raises(ValueError, match=r"are for test_two_stream.py, which takes a single stream as well"):
             test_single_stream.main(parse_opts(words))
+
+
+def warned(caplog) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def test_networks_of_another_split_are_named_with_the_cure(weights, data, tmp_path, caplog):
+    state = checkpoint.load(weights["sfs"])
+    published = {name: state[name] for name in ("arch", "epoch", "state_dict")}
+    torch.save(published, tmp_path / "published.pth")
+    network = "--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample_duration 8".split()
+    words = [*data, *network, *streams(weights, "rgb", "flow"), "--stream", f"sfs={tmp_path / 'published.pth'}"]
+    two([*words, "--split", "2"], tmp_path / "s.npz")
+    single([*data, "--split", "3"], tmp_path / "s.npz", weights["rgb"])
+    said = "--split {}: {} was trained on split 1, so tested videos may be in its training list: test it with --split 1"
+    told = [(2, "rgb"), (2, "flow"), (3, "rgb")]
+    assert [text for text in warned(caplog) if "--split" in text] == [said.format(s, weights[n]) for s, n in told]
+
+
+def test_of_their_own_split_and_of_data_sets_with_one_nothing_is_said(weights, data, tmp_path, caplog):
+    single(data, tmp_path / "s.npz", weights["rgb"])
+    (tmp_path / "labels").mkdir()
+    for subset in ("train", "test"):
+        (tmp_path / "labels" / f"{subset}.txt").write_text("a/b 0\nc/d 1\n")
+    for split in (1, 2):
+        annotation = Annotation(tmp_path / "labels", dataset="List", split=split)
+        annotation.list_subset("test")
+        tell_other_split({"options": {"dataset": "List", "split": 1}}, "x.pth", annotation)
+    assert not [text for text in warned(caplog) if "--split" in text]
+
+
+def test_a_split_whose_files_are_not_here_is_another_one(weights, data, hmdb51, tmp_path, caplog):
+    labels = tmp_path / "labels"
+    labels.mkdir()
+    for file in (hmdb51 / "labels").glob("*split2.txt"):
+        (labels / file.name).write_bytes(file.read_bytes())
+    words = [*data, "--annotation_path", str(labels), "--split", "2"]
+    single(words, tmp_path / "s.npz", weights["rgb"])
+    assert len([text for text in warned(caplog) if "was trained on split 1" in text]) == 1
 
 
 def test_a_checkpoint_that_contradicts_its_weights_is_refused(weights, data, tmp_path):

@@ -15,7 +15,7 @@ from datasets.stores.provenance import frame_rate
 from engine.checkpoint import resuming as differences
 from engine.command import cli, config
 from engine.command.cli import ArgumentParser
-from opts import FREE, HERE
+from opts import CHANGEABLE, THIS_CALL
 from opts.data import workers
 from opts.table import build_parser
 from utils1 import extract_frames, layer_similarity
@@ -278,7 +278,7 @@ def options_of(*words: str) -> Namespace:
 
 def resumed(state: dict, opt: Namespace, source: str) -> Namespace:
     options = differences.resumed_options(
-        *(state, vars(opt), source), given=opt.given, here=HERE, free=FREE, anyway=opt.resume_anyway
+        *(state, vars(opt), source), given=opt.given, here=THIS_CALL, free=CHANGEABLE, anyway=opt.resume_anyway
     )
     return Namespace(**options)
 
@@ -319,7 +319,7 @@ def test_what_was_not_given_is_as_in_the_checkpoint_but_this_machine_is_not():
 )
 def test_what_would_be_another_run_is_refused_unless_one_insists(before, now, said, caplog):
     state, opt = state_of(*before.split()), options_of(*now.split())
-    assert differences.changed_options(state["options"], given(opt), FREE | HERE) == [said]
+    assert differences.changed_options(state["options"], given(opt), CHANGEABLE | THIS_CALL) == [said]
     with pytest.raises(ValueError, match=r"a\.pth: made with other options: .*--resume_anyway") as raised:
         resumed(state, opt, "a.pth")
     assert said in str(raised.value)
@@ -332,7 +332,7 @@ def test_what_would_be_another_run_is_refused_unless_one_insists(before, now, sa
 
 def test_all_differences_are_listed():
     opt = options_of("--batch_size", "3", "--manual_seed", "5", "--sample_size", "64", "--momentum", "0.9")
-    changed = differences.changed_options(state_of()["options"], given(opt), FREE | HERE)
+    changed = differences.changed_options(state_of()["options"], given(opt), CHANGEABLE | THIS_CALL)
     assert [line.split()[0] for line in changed] == ["batch_size", "manual_seed", "sample_size"]
 
 
@@ -379,5 +379,5 @@ def test_options_that_cannot_be_are_refused(options):
 
 def test_the_tables_name_options_that_exist():
     names = {*vars(options_of()), "given"}
-    assert names >= HERE | FREE | differences.ONLY_WHETHER
-    assert not HERE & FREE
+    assert names >= THIS_CALL | CHANGEABLE | differences.ONLY_WHETHER
+    assert not THIS_CALL & CHANGEABLE

@@ -113,6 +113,12 @@ def test_a_damaged_file_is_named(tmp_path, position):
         ({"label": np.array([0.0, 1, 1])}, "label is of type"),
         ({"video": np.array(["a", "b", "a"])}, "'a' is in it twice"),
         ({"clip_top1": np.zeros((2, 2), int)}, "clip_top1 has shape"),
+        ({"clip_top1": np.array([["0"] * 3] * 2)}, "clip_top1 is of type"),
+        ({"clips": np.zeros((2, 3), int)}, "videos of no clips"),
+        ({"logits": np.zeros((2, 3, 2), np.longdouble)}, "logits is of type"),
+        ({"logits": np.zeros((2, 3, 2), ">f4")}, "logits is of type"),
+        ({"label": np.zeros(3, ">i8")}, "label is of type"),
+        ({"activated": np.full((2, 3, 2), np.inf, np.float32)}, "not finite"),
         ({"about": np.array("[1]")}, "no JSON object"),
         ({"about": np.array("{")}, "damaged"),
         ({"about": np.array('{"options": []}')}, "its options is no JSON object"),
@@ -135,6 +141,17 @@ def test_what_is_no_score_file_is_said(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message) as raised:
         load(path)
     assert str(path) in str(raised.value)
+
+
+def test_whole_numbers_of_other_lengths_become_indices(tmp_path):
+    path = tmp_path / "s.npz"
+    some().save(path, torch.randn(3, 2))
+    with np.load(path) as file:
+        arrays = dict(file) | {"label": np.array([1, 0, 1], np.int32), "clips": np.full((2, 3), 5, np.int8)}
+    np.savez(path, **arrays)
+    read = load(path)
+    assert (read.label.dtype, read.clips.dtype) == (torch.int64, torch.int64)
+    assert read.label.tolist() == [1, 0, 1]
 
 
 def test_a_file_that_is_not_there_is_said(tmp_path):

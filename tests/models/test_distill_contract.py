@@ -411,7 +411,7 @@ def test_missing_labels_are_named_with_those_who_need_them(name, ce_weight, who)
 
 
 def test_a_negative_weight_of_the_cross_entropy_is_refused():
-    with pytest.raises(ValueError, match="--ce_weight must be >= 0, got -1"):
+    with pytest.raises(ValueError, match="--ce_weight must be >= 0 and finite, got -1"):
         make_task("mse", ce_weight=-1)
 
 

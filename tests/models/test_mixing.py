@@ -1,5 +1,7 @@
 """Mixup and CutMix: clips and labels are mixed by the same weights."""
 
+import math
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -66,6 +68,6 @@ def test_a_soft_target_with_one_class_costs_what_the_class_costs():
 def test_options_build_it_or_nothing():
     assert create_mixing(0.0, 0.0) is None
     assert len(create_mixing(0.2, 1.0).transforms) == 2
-    for arguments in ((-1.0, 0.5), (0.5, -1.0), (0.0, 0.0)):
+    for arguments in ((-1.0, 0.5), (0.5, -1.0), (0.0, 0.0), (math.nan, 0.5), (0.5, math.inf)):
         with pytest.raises(ValueError, match="--mixup and --cutmix"):
             ClipMixing(*arguments)

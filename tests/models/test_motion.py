@@ -63,6 +63,8 @@ def test_losses_of_motion_follow_their_schedules_and_what_no_flow_gives_beside_t
         for name, share in (("loss_photometric", 1), ("still", 1), ("loss_smoothness", 0.5), ("loss_ssim", factor)):
             torch.testing.assert_close(out[name], share * plain[name])
         torch.testing.assert_close(out["still_ssim"], factor * plain["still_ssim"])
+    with pytest.raises(ValueError, match=r"^--motion_schedule ssim: expected LOSS=VALUE$"):
+        create_task(model, motion=motion, schedule=["ssim"])
     with pytest.raises(ValueError, match="--motion_schedule ce=0: no such loss is in use, choose among photometric, "):
         create_task(model, motion=motion, schedule=["ce=0"])
 

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from math import inf
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from engine import Scores
 from engine.evaluation.calibration import brier_score, expected_calibration_error, negative_log_likelihood
 from models import FUSIONS, fuse
 
-from ..testing.held_out import temperatures, unlike
+from ..testing.held_out import temperatures, unlike, unweighable
 from .systems import Bootstrap, Row, measure, top1
 
 STEPS = {1: 1, 2: 20, 3: 10, 4: 5}  # of a weight from 0 to 1, by number of streams; 4 for more of them
@@ -73,21 +74,30 @@ def fit(held_out: Scores, test: Scores, bootstrap: Bootstrap) -> Row:
         "videos", "temperatures", "notes", "held_out_calibration", "sweep" (rows of each fusion), "calibration" and
         "systems", compared with ActivNo of equal weights, of the test.
     """
-    fitted, notes = temperatures(with_fused(held_out), held_out.label)
-    temperature = torch.tensor([fitted[name] or 1.0 for name in test.streams])[:, None, None]
+    limits, reasons = temperatures(with_fused(held_out), held_out.label)
+    fitted = {name: value if 0 < value < inf else None for name, value in limits.items()}
+    of_streams = {name: limits[name] for name in test.streams}
+    problem = unweighable(of_streams, reasons)
+    temperature = torch.tensor([*of_streams.values()])[:, None, None]  # divided by infinity a stream says nothing
+    equal = torch.ones_like(temperature)
     swept = {method: sweep(held_out, method) for method in FUSIONS}
 
     def systems() -> Iterator[tuple[Row, Tensor]]:
         for method, rows in swept.items():
             for kind, weights, divisor in (
-                ("equal weights", None, torch.ones_like(temperature)),
-                ("fitted weights", best_weights(rows), torch.ones_like(temperature)),
-                ("fitted temperatures", None, temperature),
+                ("equal weights", None, equal),
+                ("fitted weights", best_weights(rows), equal),
+                *(() if problem else (("fitted temperatures", None, temperature),)),
             ):
                 held_out_top1 = top1(fuse(held_out.logits / divisor, method, weights), held_out.label)
                 row = {"fusion": method, "fitted": kind, "weights": weights, "held_out_top1": held_out_top1}
                 yield row, fuse(test.logits / divisor, method, weights)
 
+    notes = [f"{name} has no temperature: {why}" for name, why in reasons.items()]
+    if problem:
+        notes.append(f"no fusion by temperatures: {problem}")
+    elif idle := [name for name, value in of_streams.items() if value == inf]:
+        notes.append(f"{', '.join(idle)}: of weight 0 in fusions by temperatures")
     return {
         "videos": len(held_out.video),
         "temperatures": fitted,

@@ -1,6 +1,7 @@
 """Commands of IBM's Action Recognition Study (IBM/action-recognition-pytorch on GitHub) as commands of this project."""
 
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,15 +28,13 @@ LEFT_OUT = {
 }
 
 
-class StudyOptions:
+class StudyOptions(Namespace):
     """Options of the study, by its names; remembers which of them were read."""
 
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self.values, self.read = values, set[str]()
-
-    def __getattr__(self, name: str) -> Any:
-        self.read.add(name)
-        return self.values[name]
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            vars(self).setdefault("_read", set()).add(name)
+        return super().__getattribute__(name)
 
 
 class Command(NamedTuple):
@@ -65,11 +64,13 @@ def import_command(words: Sequence[str]) -> Command:
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
     parser = build_parser(name)
-    study = StudyOptions(vars(parser.parse_args(words[1:])))
+    study = parser.parse_args(words[1:], StudyOptions())
+    given = {key for key, value in vars(study).items() if value != parser.get_default(key)} - {"_read"}
+    vars(study)["_read"] = set()  # the parser reads all of them
     trains = name == "train.py" and not study.evaluate
     parts = (data_words, network_words, clip_words, *((training_words, start_words) if trains else (testing_words,)))
     translated = [word for part in parts for word in part(study, trains)]
-    unread = [key for key, value in study.values.items() if key not in study.read and value != parser.get_default(key)]
+    unread = [key for key in vars(study) if key in given - vars(study)["_read"]]
     dropped = {key: LEFT_OUT.get(key, f"the study's {name} does nothing with it here") for key in unread}
     return Command(TRAIN if trains else TEST, translated, dropped)
 

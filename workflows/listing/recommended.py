@@ -8,7 +8,7 @@ from engine.command.naming import named_files
 from ..shared.command_lines import quoted
 from .looks import VideoProperties
 
-FEW = 200  # training videos below which too few are held out to fit temperatures on
+FEW = 500  # training videos below which too few are held out to fit temperatures on
 MANY = 3000  # training videos from which a large network learns more than these videos alone
 DEEPER = 1000  # training videos from which 18 layers learn more than 10
 SIDES = range(32, 113, 16)  # sizes of the input, pixels; 112 is the published one

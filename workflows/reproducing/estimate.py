@@ -11,13 +11,12 @@ from typing import Any, NamedTuple
 import torch
 
 from models import build_model, estimate, parameter_groups
-from opts import parse_opts
 from sts_common import counted
 from sts_common.commands import COMMANDS
 
 from ..shared.tables import aligned
-from .recipe import STREAMS, Recipe, as_words
-from .stages import TRAINS, of_training
+from .recipe import STREAMS, Recipe
+from .stages import TRAINS, parse_sections, training_sections
 
 V100_RATE, V100_BANDWIDTH = 0.94e12, 0.90  # FLOP/s, TB/s
 GPUS = {"V100": 0.90, "RTX 3090": 0.94, "RTX 4090": 1.01, "A100 80 GB": 2.04, "H100": 3.35}  # memory bandwidth, TB/s
@@ -44,12 +43,15 @@ class TrainingCost(NamedTuple):
 
 
 def works(recipe: Recipe) -> list[TrainingCost]:
-    """Count what each training of a split computes; losses of distillation, small beside it, are left out."""
+    """Count what each training of a split computes; losses of distillation, small beside it, are left out.
+
+    Raises ValueError for options that a training does not have.
+    """
     trainings, teacher = [], 0
     for stream in STREAMS:
         command, streams = TRAINS[stream]
         script = COMMANDS[command].script
-        opt = parse_opts([*as_words(of_training(recipe, stream, script)), *streams], script=script)
+        opt = parse_sections(recipe, training_sections(recipe, stream, script), streams, script)
         classes = opt.n_finetune_classes or opt.n_classes or 400
         with torch.device("meta"):
             network = build_model(opt, CHANNELS[stream], classes)

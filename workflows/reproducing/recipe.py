@@ -1,21 +1,25 @@
 """Recipes of whole experiments: which data, which options of which training, what papers report."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from datasets.annotation import SPLITS
 from engine.command.cli import did_you_mean
 
 Options = dict[str, str | list[str]]  # of a command, by name, as words
 
 STREAMS = ("rgb", "flow", "sfs")  # in the order of their trainings
+SYSTEMS = tuple("+".join(names) for size in (1, 2, 3) for names in combinations(STREAMS, size))  # of the table
 FILES = ("config", "pretrain_path")  # of a stream, that have to be there
 MAPPINGS = ("extract", "options", *STREAMS, "test", "papers")
 KEYS = ("base", "videos", "quarantine", "splits", "training_videos", *MAPPINGS)
 NEEDED = ("dataset", "frame_dir", "annotation_path")  # of "options"
+TRUE, FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")  # in any capitals, as YAML has them
 
 
 @dataclass(frozen=True)
@@ -56,13 +60,15 @@ def load_recipe(path: Path) -> Recipe:
     """
     content = merged(path, ())
     options = content.get("options", {})
-    if missing := [name for name in NEEDED if name not in options]:
+    if missing := [name for name in NEEDED if not options.get(name)]:
         raise ValueError(f"{path}: options lacks {', '.join(missing)}")
+    if content.get("extract") and not content.get("videos"):
+        raise ValueError(f"{path}: extract: there are no videos to extract; say where they are: videos: FOLDER")
     return Recipe(
         path=path,
         videos=Path(content["videos"]) if content.get("videos") else None,
-        quarantine=content.get("quarantine", "false") == "true",
-        splits=tuple(number(path, "splits", text) for text in content.get("splits", ["1"])),
+        quarantine=boolean(path, "quarantine", content.get("quarantine", "false")),
+        splits=official_splits(path, content.get("splits", ["1"])),
         training_videos=number(path, "training_videos", content["training_videos"])
         if "training_videos" in content
         else None,
@@ -85,6 +91,8 @@ def merged(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     if "base" not in content:
         return content
     base = merged(path.parent / content.pop("base"), (*above, path))
+    if content.get("videos") == "":
+        base.pop("extract", None)  # frames are there, in place of the base's videos
     return {
         **base,
         **content,
@@ -100,14 +108,56 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
         content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # makes nothing but text
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ValueError(f"{path}: nested too deeply for a recipe") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected a mapping with keys of {', '.join(KEYS)}")
     for key, value in content.items():
         if key not in KEYS:
             raise ValueError(f"{path}: unknown key {key!r}{did_you_mean(key, KEYS)}; known are {', '.join(KEYS)}")
-        if not isinstance(value, dict if key in MAPPINGS else list if key == "splits" else str):
-            raise ValueError(f"{path}: {key}: expected {'name: value' if key in MAPPINGS else 'another form'}")
+        check_form(path, key, value)
         yield key, value
+
+
+def check_form(path: Path, key: str, value: Any) -> None:
+    """Refuse what is nested in another way than the values of a key are; raises ValueError, which names the key."""
+    if key == "splits":
+        if not is_list(value):
+            raise ValueError(f"{path}: splits: expected a list of numbers, such as [1, 2, 3]")
+    elif key not in MAPPINGS:
+        if not isinstance(value, str):
+            raise ValueError(f"{path}: {key}: expected one value")
+    elif not isinstance(value, dict):
+        raise ValueError(f"{path}: {key}: expected name: value")
+    else:
+        for name, inner in value.items():
+            single = key == "papers" or name in (*FILES, *NEEDED)
+            if not isinstance(inner, str) and (single or not is_list(inner)):
+                raise ValueError(f"{path}: {key}: {name}: expected one value{'' if single else ' or a list of values'}")
+
+
+def is_list(value: Any) -> bool:
+    """Return whether a value is a list of words."""
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def boolean(path: Path, key: str, text: str) -> bool:
+    """Return what a spelling of true or false means."""
+    if text.lower() not in (*TRUE, *FALSE):
+        raise ValueError(f"{path}: {key}: {text!r} is neither true nor false")
+    return text.lower() in TRUE
+
+
+def official_splits(path: Path, texts: Sequence[str]) -> tuple[int, ...]:
+    """Return the numbers of splits: one at least, each once."""
+    splits = tuple(number(path, "splits", text) for text in texts)
+    if not splits:
+        raise ValueError(f"{path}: splits: names none; expected some of {', '.join(map(str, SPLITS))}")
+    if unknown := set(splits) - set(SPLITS):
+        raise ValueError(f"{path}: splits: {min(unknown)} is none of {', '.join(map(str, SPLITS))}")
+    if len(set(splits)) < len(splits):
+        raise ValueError(f"{path}: splits: {', '.join(texts)} names one twice; name each once")
+    return splits
 
 
 def number(path: Path, key: str, text: str) -> int:
@@ -118,7 +168,12 @@ def number(path: Path, key: str, text: str) -> int:
 
 
 def percent(path: Path, system: str, text: str) -> float:
-    """Return an accuracy in percent."""
+    """Return an accuracy in percent that papers report of a system of the table."""
+    if system not in SYSTEMS:
+        raise ValueError(
+            f"{path}: papers: {system!r} is no system of the table{did_you_mean(system, SYSTEMS)}; there are "
+            f"{', '.join(SYSTEMS)}"
+        )
     try:
         value = float(text)
     except ValueError:
@@ -129,11 +184,15 @@ def percent(path: Path, system: str, text: str) -> float:
 
 
 def as_words(options: Mapping[str, str | list[str]]) -> list[str]:
-    """Return options as words of a command line; true sets a flag, false leaves it out."""
+    """Return options as words of a command line; true sets a flag, false leaves it out.
+
+    Other spellings, such as off, are values: some options have one of that name.
+    """
     words = []
     for name, value in options.items():
-        if value == "false":
+        plain = value.lower() if isinstance(value, str) else ""
+        if plain == "false":
             continue
-        values = [] if value == "true" else [value] if isinstance(value, str) else value
+        values = [] if plain == "true" else [value] if isinstance(value, str) else value
         words += [f"--{name}", *values]
     return words

@@ -1,40 +1,55 @@
 """Records of finished stages: what was run, on what, and what it left."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+from datasets.records.manifest import MANIFEST
+from sts_common import counted
 from sts_common.files import sha256, write_text
 from sts_common.json_text import as_json
 
 from .stages import Stage
 
+FORM = {"words": list, "reads": dict, "leaves": dict}  # of what is compared
+FEW = 3  # changed files that are named
+
 
 def record_of(stage: Stage) -> dict[str, Any]:
-    """Return what the results of a stage depend on: its command, and the content of what it reads."""
+    """Return what the results of a stage depend on: its command, and the content of what it reads that is there."""
     return {
         "command": stage.command,
         "words": stage.settings,
-        "reads": {str(path): sha256(path) for path in stage.reads},
+        "reads": {str(path): content_of(path) for path in stage.reads if path.is_file()},
     }
 
 
-def note_done(stage: Stage, folder: Path) -> None:
-    """Write the record of a finished stage."""
+def content_of(path: Path) -> str:
+    """Return the SHA-256 of a file; of a manifest without its first line, which tells when the audit was run."""
+    if path.name != MANIFEST:
+        return sha256(path)
+    with path.open("rb") as file:
+        file.readline()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def note_done(stage: Stage, folder: Path, record: dict[str, Any]) -> None:
+    """Write the record of a finished stage, as `record_of` returned it before it ran."""
     sizes = {str(path): path.stat().st_size for path in stage.leaves}
-    write_text(folder / f"{stage.name}.json", as_json(record_of(stage) | {"leaves": sizes}, indent=1) + "\n")
+    write_text(folder / f"{stage.name}.json", as_json(record | {"leaves": sizes}, indent=1) + "\n")
 
 
 def is_done(stage: Stage, folder: Path) -> bool:
     """Return whether the results of a stage are there, made by these options from these files.
 
     Raises:
-        ValueError: If those of a dear stage were made otherwise.
+        ValueError: If those of a dear stage were made otherwise, or the record is none.
     """
     path = folder / f"{stage.name}.json"
     if not path.is_file():
         return False
-    before = json.loads(path.read_text("utf-8"))
+    before = read_record(path)
     there = all(Path(name).is_file() and Path(name).stat().st_size == size for name, size in before["leaves"].items())
     if not there or set(before["leaves"]) != {str(path) for path in stage.leaves}:
         return False
@@ -43,10 +58,28 @@ def is_done(stage: Stage, folder: Path) -> bool:
         if stage.dear:
             raise ValueError(
                 f"{stage.name}: its network was trained otherwise ({'; '.join(changes)}): give another --out, or "
-                f"delete {path} to train it again"
+                f"delete {path} and the checkpoints {checkpoints_of(stage)} to train it again"
             )
         return False
     return True
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record of a stage; raises ValueError if it is cut short or no record."""
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in FORM.items()):
+        raise ValueError(
+            f"{path}: damaged, no record of a stage; delete it, and the stage is run again from where it was"
+        )
+    return record
+
+
+def checkpoints_of(stage: Stage) -> str:
+    """Return a pattern of the checkpoints of a training, from which it would else go on."""
+    return ", ".join(str(path.with_name(path.name.replace("_best", "_*"))) for path in stage.leaves)
 
 
 def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
@@ -57,10 +90,17 @@ def differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
         for name in {**old, **new}
         if old.get(name) != new.get(name)
     ]
-    files = [
-        path for path in {**before["reads"], **now["reads"]} if before["reads"].get(path) != now["reads"].get(path)
+    return changes + changed_files(before["reads"], now["reads"])
+
+
+def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
+    """Describe which files differ; of many, as those of an annotation are, the first ones and their number."""
+    files = [path for path in {**before, **now} if before.get(path) != now.get(path)]
+    texts = [
+        f"{path} {'was not read' if path not in before else 'is gone' if path not in now else 'has changed'}"
+        for path in files[:FEW]
     ]
-    return changes + [f"{path} has changed" for path in files]
+    return [*texts, *([f"{counted(len(files) - FEW, 'more file')}, too"] if len(files) > FEW else [])]
 
 
 def settings(words: list[str]) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from sts_common.files import write_text
 from sts_common.json_text import as_json
 
 from .recipe import FILES, STREAMS, Recipe
-from .records import is_done, note_done
+from .records import is_done, note_done, record_of
 from .stages import Stage, as_command, plan, scores_of
 from .table import as_markdown, table_of
 
@@ -39,7 +39,7 @@ def reproduce(recipe: Recipe, out: Path, run: Runner) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: If data or weights are missing; names all of them.
-        ValueError: If a network was trained with other options.
+        ValueError: If a network was trained with other options or files, a record is damaged, or an option is wrong.
         SystemExit: If a stage ends with an exit code other than 0, with that code.
     """
     check_inputs(recipe)
@@ -49,20 +49,22 @@ def reproduce(recipe: Recipe, out: Path, run: Runner) -> dict[str, Any]:
             log.info("stage %d of %d, %s: done before", position, len(stages), stage.name)
             continue
         log.info("stage %d of %d, %s: %s", position, len(stages), stage.name, as_command(stage))
-        run_to_end(stage, run)
-        note_done(stage, out / "stages")
+        record = record_of(stage)  # now: what is changed while it runs is not what it has read
+        run_to_end(stage, run, recipe.path)
+        note_done(stage, out / "stages", record)
     table = table_of([scores_of(out, split) for split in recipe.splits], recipe.papers)
     write_text(out / "table.json", as_json(table, indent=1) + "\n")
     write_text(out / "table.md", as_markdown(table))
     return table
 
 
-def run_to_end(stage: Stage, run: Runner) -> None:
-    """Run a stage; raises SystemExit with its exit code if it failed, ValueError if it left no results."""
+def run_to_end(stage: Stage, run: Runner, recipe: Path) -> None:
+    """Run a stage of a recipe's file; raises SystemExit with its exit code if it failed, ValueError without results."""
     code = run(stage)
     missing = [str(path) for path in stage.leaves if not path.is_file()]
     if code and not (stage.may_fail and code == BAD_INPUT and not missing):
-        log.error("stage %s ended with exit code %d; the same command goes on from here", stage.name, code)
+        where = f" (its options: {recipe}: {', '.join(stage.sections)})" if stage.sections else ""
+        log.error("stage %s%s ended with exit code %d; the same command goes on from here", stage.name, where, code)
         raise SystemExit(code)
     if missing:
         raise ValueError(f"stage {stage.name} left no {', '.join(missing)}")
@@ -75,8 +77,8 @@ def check_inputs(recipe: Recipe) -> None:
     wanted["annotation_path"] = Path(str(recipe.options["annotation_path"]))
     for stream in STREAMS:
         for option in FILES:
-            if option in recipe.streams[stream]:
-                wanted[f"{option} of {stream}"] = Path(str(recipe.streams[stream][option]))
+            if value := {**recipe.options, **recipe.streams[stream]}.get(option):
+                wanted[f"{option} of {stream}"] = Path(str(value))
     if missing := [f"{path} ({name})" for name, path in wanted.items() if not path.exists()]:
         raise FileNotFoundError(
             f"{recipe.path}: not there: {', '.join(missing)}; docs/reproduce.md says where it is had"

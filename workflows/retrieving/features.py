@@ -7,7 +7,7 @@ from datasets import ClipDataset, ClipLoader, build_annotation, build_loader
 from datasets.records.clip_recipe import images_made
 from engine import setup
 from models.backbones import arch_of
-from opts import STATED, as_trained
+from opts import RECORDED, as_trained
 
 from ..shared.score_facts import state_checkpoint, state_scored
 from ..testing.evaluation import StreamSpec, load_networks, load_specs, modality_for
@@ -46,7 +46,7 @@ def build_feature_source(opt: Namespace, feature: str) -> tuple[Namespace, Featu
             listing,
             {FEATURES: stored},
             subset=subset,
-            options={name: getattr(opt, name) for name in STATED},
+            options={name: getattr(opt, name) for name in RECORDED},
             provenance=images_made(loader.dataset.reader.store, opt.flow_source),
             activation="",
         )

@@ -37,7 +37,7 @@ def state_scored(
 ) -> dict[str, Any]:
     """Return `Scores.about` as plain values, without the fusion of the streams.
 
-    `checkpoints` are by stream as of `state_checkpoint`, `options` those of `STATED` as used, `provenance` as of
+    `checkpoints` are by stream as of `state_checkpoint`, `options` those of `RECORDED` as used, `provenance` as of
     `images_made`, `activation` that of clips before their mean is taken, a key of `FUSIONS`, or "".
     """
     about = {

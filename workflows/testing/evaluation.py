@@ -17,12 +17,13 @@ from engine import Scores, checkpoint, is_main, result_lines, setup, video_metri
 from engine.evaluation.result_file import accuracies
 from models import StreamNetwork, stream_weights
 from models.backbones import arch_of
-from opts import STATED, as_trained
+from opts import RECORDED, as_trained
 
 from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
 from .held_out import Tested, fitted_weights
 from .inputs import load_input, stream_of
+from .other_split import tell_other_split
 from .scoring import all_class_names, same_classes, score
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,9 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given are
     those of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Returns
     the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or video is missing;
-    ValueError if a checkpoint does not fit its stream, the data or the others.
+    ValueError if a checkpoint does not fit its stream, the data or the others, or would be overwritten.
     """
+    check_written(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs)])
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
     opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
@@ -59,6 +61,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
             check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
+    for spec, state in zip(specs, states, strict=True) if opt.test_subset == "test" else ():
+        tell_other_split(state, spec.path, annotation)
     networks = load_networks(
         specs, states, partial(load_input, opt, num_classes=opt.n_classes, class_names=listing.class_names)
     )
@@ -73,7 +77,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
             for spec, state in zip(specs, states, strict=True)
         },
         subset=opt.test_subset,
-        options={name: getattr(opt, name) for name in STATED},
+        options={name: getattr(opt, name) for name in RECORDED},
         provenance=images_made(loader.dataset.reader.store, opt.flow_source),
         activation=opt.fusion if opt.clip_mean == "after" else "",
     )
@@ -93,6 +97,12 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         about=about,
     )
     return opt, scores
+
+
+def check_written(path: str, read: Sequence[str]) -> None:
+    """Refuse, before hours of scoring, to write the scores over a file that is read; raises ValueError."""
+    if path and Path(path).resolve() in [Path(name).resolve() for name in read if name]:
+        raise ValueError(f"--scores_path {path}: would overwrite what is read: name another file")
 
 
 def load_specs(
@@ -186,7 +196,8 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     settings = {"fusion": method, "fusion_weights": opt.fusion_weights, "clip_mean": opt.clip_mean}
     if opt.log or opt.scores_path:
         target = Path(opt.scores_path) if opt.scores_path else path.with_suffix(".npz")
-        save(replace(scores, about=scores.about | settings), fused, target, opt.scores or ())
+        were_read = [*(opt.scores or ()), *(opt.fit or ())]
+        save(replace(scores, about=scores.about | settings), fused, target, were_read)
     return metrics
 
 

@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from datasets.stores.provenance import NOT_STATED, differences, show
 from engine import Scores
-from engine.evaluation.calibration import fit_temperature
+from engine.evaluation.calibration import NoTemperatureError, fit_temperature
 from engine.evaluation.scores import join, load
 from models import stream_weights
 from opts import PROTOCOL
@@ -52,22 +53,27 @@ def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[flo
         test: That is fused.
 
     Returns:
-        A weight per stream, summing to 1; T is 1 where none is best, with a warning.
+        A weight per stream, summing to 1; 0 for one that is no better than a guess, with a warning.
 
     Raises:
         FileNotFoundError: If a file is missing.
-        ValueError: If nothing may be fitted on a file, or it has not the scores of the tested networks.
+        ValueError: If nothing may be fitted on a file, it has not the scores of the tested networks, or its videos
+            cannot weigh them.
     """
     held_out = load_held_out(paths, test)
-    fitted, notes = temperatures(dict(zip(held_out.streams, held_out.logits, strict=True)), held_out.label)
-    for text in [*unlike(held_out, test), *notes]:
+    fitted, reasons = temperatures(dict(zip(held_out.streams, held_out.logits, strict=True)), held_out.label)
+    if problem := unweighable(fitted, reasons):
+        raise ValueError(
+            f"--fit: {problem}: leave out --fit, or hold out more videos in training (a larger --val_fraction)"
+        )
+    for text in [*unlike(held_out, test), *(f"{name} counts for nothing: {why}" for name, why in reasons.items())]:
         log.warning("--fit: %s", text)
-    weights = stream_weights([1 / (temperature or 1.0) for temperature in fitted.values()], len(fitted))
+    weights = stream_weights([1 / temperature for temperature in fitted.values()], len(fitted))
     log.info(
         "on %s: %s",
         counted(len(held_out.video), "held-out video"),
         "; ".join(
-            f"{name} has temperature {temperature or 1.0:.2f} and weight {weight:.3f}"
+            f"{name} has temperature {temperature:.2f} and weight {weight:.3f}"
             for (name, temperature), weight in zip(fitted.items(), weights, strict=True)
         ),
     )
@@ -117,17 +123,34 @@ def same_streams(held_out: Scores, test: Tested | Scores) -> Scores:
     return held_out.only(test.streams)
 
 
-def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, float | None], list[str]]:
-    """Fit the temperature of each system's held-out logits (N, K), None where there is no optimum, with the reasons."""
-    fitted: dict[str, float | None] = {}
-    notes = []
+def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, float], dict[str, str]]:
+    """Fit the temperature of each system's held-out logits (N, K).
+
+    Where there is no optimum, or one that hangs on a single video, it is the limit, with the reason: infinity for
+    logits that are no better than a guess, 0 for such as are right on all videos or all but one.
+    """
+    fitted, reasons = dict[str, float](), dict[str, str]()
     for name, logits in named.items():
         try:
             fitted[name] = fit_temperature(logits, label)
-        except ValueError as error:
-            fitted[name] = None
-            notes.append(f"{name} has no temperature and is left at 1: {error}")
-    return fitted, notes
+        except NoTemperatureError as error:
+            fitted[name], reasons[name] = error.limit, str(error)
+            continue
+        if (logits.gather(1, label[:, None])[:, 0] < logits.max(1).values).sum() == 1:
+            fitted[name] = 0.0
+            reasons[name] = (
+                f"{len(label) - 1:,} of {len(label):,} held-out videos are right, and one error is no measure"
+            )
+    return fitted, reasons
+
+
+def unweighable(fitted: Mapping[str, float], reasons: Mapping[str, str]) -> str:
+    """Return why streams cannot be weighed by 1 / T of `temperatures`; "" if they can."""
+    if sure := [name for name, temperature in fitted.items() if temperature == 0]:
+        return f"these held-out videos cannot weigh {sure[0]}: {reasons[sure[0]]}"
+    if all(temperature == inf for temperature in fitted.values()):
+        return "no stream is better than a guess on the held-out videos, so there are no weights"
+    return ""
 
 
 def unlike(held_out: Scores, test: Tested | Scores) -> list[str]:

@@ -13,13 +13,13 @@ from engine.checkpoint.resuming import check_same_options, stored_options
 from engine.command.naming import RunFiles, named_files
 from engine.training.fit import TRAIN_COLUMNS
 from engine.training.run import check_is_newest
-from models import StreamNetwork
+from models import Distill, StreamNetwork
 from models.tasks import Task
 from models.weights import load_weights, weights_of
-from opts import FREE
+from opts import CHANGEABLE
 
 from .fit_inputs import check_clips, check_facts
-from .session import describe_data, run_info, task_groups, train_to_end
+from .session import describe_data, run_info, state_teachers, task_groups, train_to_end
 
 
 class FitResult(NamedTuple):
@@ -115,8 +115,12 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     if source:
         if resume != "auto":
             check_is_newest(state, source, files)
-        check_same_options(stored_options(state, options, source), options, source, free=FREE, anyway=resume_anyway)
+        stored = stored_options(state, options, source)
+        check_same_options(stored, options, source, free=CHANGEABLE, anyway=resume_anyway)
         take_weights(model, state, source)
+    if isinstance(task, Distill):
+        teachers = {name: teacher for name, teacher, _ in task.teachers_and_losses()}
+        info |= state_teachers(teachers, state if source else {}, source, anyway=resume_anyway)
     task.to(place)
     groups = task_groups(task, ft_begin_index, full_rate(chosen, train.batch_size), lr_multiples)
     run = create_run(

@@ -56,7 +56,8 @@ def balance_losses(
         device: Where the task is.
         amp: See `precision.autocast`.
         words: Of the option; none changes nothing.
-        state: A checkpoint of this run, whose factors are used as they are; {} for a fresh run.
+        state: A checkpoint of this run, whose factors are used as they are, unless it was made by other words (with
+            `--resume_anyway`); {} for a fresh run.
 
     Returns:
         {"balance": factors by loss}, for checkpoints; {} without `words`.
@@ -66,10 +67,12 @@ def balance_losses(
     """
     if not words:
         return {}
-    factors = dict(state.get("balance", {})) or measured_factors(task, train, device, amp, words)
+    same = list(state.get("options", {}).get("balance", words)) == list(words)
+    stored = dict(state.get("balance", {})) if same else {}
+    factors = stored or measured_factors(task, train, device, amp, words)
     task.rescale(factors)
     shown = ", ".join(f"{name} x {factor!r}" for name, factor in factors.items())
-    log.info("balance%s: %s", " as in the checkpoint" if state.get("balance") else "", shown)
+    log.info("balance%s: %s", " as in the checkpoint" if stored else "", shown)
     return {"balance": factors}
 
 

@@ -12,14 +12,16 @@ import torch
 from datasets import ClipLoader, VideoDataset, parse_view
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, dtype_of, find_start, is_main, resumed_options, run_epochs
+from engine.checkpoint.resuming import check_same_teachers
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
 from engine.training.optim import Groups
 from engine.training.run import check_is_newest
 from models import Distill, StreamNetwork, compiled, estimate, parameter_groups
 from models.analysis.flops import Costs
+from models.inference.cached_outputs import weights_sha256
 from models.tasks import Task
-from opts import ARCHITECTURE, FREE, HERE, adopt, parse_opts
+from opts import ARCHITECTURE, CHANGEABLE, THIS_CALL, adopt, parse_opts
 
 from .next_step import next_lines
 
@@ -70,7 +72,7 @@ def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], Ru
     state, source = find_start(resume, files_of(opt))
     if source:
         options = resumed_options(
-            *(state, vars(opt), source), given=opt.given, here=HERE, free=FREE, anyway=opt.resume_anyway
+            *(state, vars(opt), source), given=opt.given, here=THIS_CALL, free=CHANGEABLE, anyway=opt.resume_anyway
         )
         opt = Namespace(**options)
         if resume != "auto":
@@ -132,7 +134,7 @@ def run_info(
         "defaults": {
             name: value
             for name, value in defaults.items()
-            if name not in HERE and name in options and options[name] != value
+            if name not in THIS_CALL and name in options and options[name] != value
         },
     }
 
@@ -211,3 +213,12 @@ def quick_teachers(run: Run) -> AbstractContextManager[None]:
     if not isinstance(run.task, Distill) or run.device.type != "cuda" or dtype == torch.float32:
         return nullcontext()
     return run.task.quick_teachers(dtype)
+
+
+def state_teachers(
+    teachers: Mapping[str, StreamNetwork], state: Mapping[str, Any], source: str, *, anyway: bool
+) -> dict[str, Any]:
+    """Return {"teachers": SHA-256 of the weights by name}, for checkpoints; raises as `check_same_teachers`."""
+    digests = {name: weights_sha256(teacher) for name, teacher in teachers.items()}
+    check_same_teachers(state, digests, source, anyway=anyway)
+    return {"teachers": digests}

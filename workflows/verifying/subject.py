@@ -11,7 +11,7 @@ from datasets import Stream, build_annotation, check_data, modality_of
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
-from opts import HERE, VALIDATION, VIEWS, as_trained
+from opts import THIS_CALL, VALIDATION, VIEWS, as_trained
 
 from ..testing.inputs import stream_of
 
@@ -53,7 +53,7 @@ def load_system(opt: Namespace, file: str) -> System:
     stream = stream_of(state, file)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
-    stored, tested = stored_options(state, vars(opt), file, HERE), stored_options(recorded, vars(opt), file)
+    stored, tested = stored_options(state, vars(opt), file, THIS_CALL), stored_options(recorded, vars(opt), file)
     names = (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION
     validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
     test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine import checkpoint
 from engine.checkpoint import tensor_file
-from opts import TESTED
+from opts import VERIFIED
 
 from .causes import LIKELY, Cause, causes
 from .measure import Comparison, Measurement, measure
@@ -121,7 +121,7 @@ def record(system: System, measured: Measurement) -> dict[str, Any]:
     That is metrics, "clips" scored, "data", see `describe_videos`, and "options", what was scored and how. A file of
     bare weights becomes one with a "state_dict". Raises ValueError if the file holds what a checkpoint may not.
     """
-    options = {name: getattr(system.test_opt, name) for name in TESTED}
+    options = {name: getattr(system.test_opt, name) for name in VERIFIED}
     entry = {**measured.metrics, "clips": measured.clips, "data": measured.data, "options": options}
     state = dict(system.state) if "state_dict" in system.state else {"state_dict": dict(system.state)}
     path = Path(system.file)
