@@ -49,7 +49,8 @@ def main(opt: Namespace) -> Record:
     """Train and test what is missing, row by row, fuse, compare, print the tables, draw the picture, write the JSON."""
     record = compare(opt, ROWS, FUSIONS)
     record["pairs"] = compare_systems(opt, record, PAIRS)
-    draw_accuracies(record, opt.out.with_suffix(".png"), (CONTROL, f"RGB + {SFS}", GOAL))
+    drawn = [*ROWS, *(name for name, fusion in FUSIONS.items() if fusion.activation == "activno")]
+    draw_accuracies(record, opt.out.with_suffix(".png"), drawn, (CONTROL, f"RGB + {SFS}", GOAL))
     return publish(opt.out, record, *filter(None, (table(record), pairs_table(record["pairs"]), gap(record))))
 
 

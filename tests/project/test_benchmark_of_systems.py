@@ -14,6 +14,7 @@ from benchmarks import distil_2d3d, evidence, study, systems
 from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.paired import Hits, compare_pairs
+from benchmarks.accuracy.pictures import basis, draw_accuracies
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import NOTE, Bench
 from benchmarks.accuracy.tables import motion_table, retrieval_table, table
@@ -307,3 +308,27 @@ def test_settings_are_chosen_on_held_out_videos(tmp_path, capsys):
     assert ("SFS", "Flow") in [(pair["first"], pair["second"]) for pair in record["pairs"]]
     assert "split 1: 6 held-out training videos" in capsys.readouterr().out
     assert record["data"]["subset"] == rows["SFS"]["subset"] == "val"
+
+
+def test_a_picture_compares_systems_on_the_tests_that_all_have(tmp_path, monkeypatch):
+    axes_of = pytest.importorskip("matplotlib.axes").Axes
+    bars, draw = [], axes_of.barh
+
+    def noted(axes: object, place: int, width: float, **style: object) -> object:
+        bars.append(width)
+        return draw(axes, place, width, **style)
+
+    monkeypatch.setattr(axes_of, "barh", noted)
+    tests = {"RGB": {1: (0.2, 0.4), 2: (0.9,)}, "SFS": {1: (0.3, 0.5)}, "not drawn": {2: (0.1,)}}
+    rows = [
+        {"name": name, "split": split, "seed": seed, "reads": "RGB", "top1": top1}
+        for name, splits in tests.items()
+        for split, tops in splits.items()
+        for seed, top1 in enumerate(tops)
+    ]
+    record = {"rows": rows, "data": {"dataset": "HMDB51", "videos": {"1": 7, "2": 8}}}
+    draw_accuracies(record, tmp_path / "drawn.png", ["RGB", "SFS"], ["SFS"])
+    assert bars == [pytest.approx(30), pytest.approx(40)]
+    assert basis(record, [1, 1]) == "HMDB51, 7 test videos of split 1 x 2 seeds"
+    draw_accuracies(record, tmp_path / "nothing.png", ["SFS", "not drawn"])
+    assert [path.name for path in tmp_path.iterdir()] == ["drawn.png"]
