@@ -24,12 +24,11 @@ from workflows.training.chosen_teachers import (
     learns_classes,
     load_teachers,
     read_by,
-    state_chosen,
 )
 from workflows.training.loss_report import balance_losses, print_loss_report
 from workflows.training.session import choose_start, complete, describe_data, log_columns, run_info, task_groups
 from workflows.training.teacher_flow import shared_flow
-from workflows.training.teachers import tell_student
+from workflows.training.teachers import state_teachers, tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:
@@ -45,7 +44,6 @@ def main(opt: Namespace) -> dict[str, float]:
     losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
     teachers = load_teachers(opt, chosen, names if classes else None)
-    taught = state_chosen(teachers, state if resuming else {}, source, anyway=opt.resume_anyway)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
     flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
@@ -56,7 +54,9 @@ def main(opt: Namespace) -> dict[str, float]:
         tell_student(architecture, teacher.architecture, source, teacher.name, given=opt.given)
     check_data(opt, state, source, views[0].stream, names if (resuming or opt.keep_classifier) and classes else None)
     begin = opt.ft_begin_index if opt.pretrain_path else 0
-    task = build_task(opt, student, teachers, begin, knows_classes=classes).to(device)
+    task = build_task(opt, student, teachers, begin, knows_classes=classes)
+    taught = state_teachers(task, state if resuming else {}, source, anyway=opt.resume_anyway)
+    task = task.to(device)
     train = build_loader(opt, "train", views, flow, annotation)
     seen = views[:1] if classes else views
     in_val = flow if any(view.stream.is_flow for view in seen) else None

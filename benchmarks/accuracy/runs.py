@@ -111,7 +111,8 @@ class Bench:
             raise ValueError(f"--training: --{ours[0]} is set by the comparison itself: leave it out")
         for name in names:
             row = self.rows[name]
-            begins = [f"{option}=x.pth" for option in row.begins] + [f"--teacher={name}=x.pth" for name in row.teachers]
+            begins = [f"{option}=x.pth" for option in row.begins]
+            begins += [f"--teacher={teacher}=x.pth" for teacher in row.teachers]
             parse_opts([*self.options(row).split(), *begins], row.script)
         if self.subset == "val" and self.annotation.val_fraction == 0:
             raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out: leave one of them out")

@@ -16,7 +16,6 @@ from models.distill import labels_of, losses_for, parse_schedules, parse_teacher
 from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
-from .session import state_teachers
 from .teacher_cache import cache_teachers
 from .teachers import architecture_in
 
@@ -160,11 +159,6 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
         others = class_names is not None and state.get("class_names", class_names) != list(class_names)
         teachers.append(Teacher(name, path, state, stream, architecture, taught.sample_size, network, others))
     return teachers
-
-
-def state_chosen(teachers: Iterable[Teacher], state: Mapping[str, Any], source: str, *, anyway: bool) -> dict[str, Any]:
-    """Return what `state_teachers` does of loaded teachers."""
-    return state_teachers({teacher.name: teacher.network for teacher in teachers}, state, source, anyway=anyway)
 
 
 def parse_sizes(words: Sequence[str], chosen: Collection[str]) -> dict[str, int]:

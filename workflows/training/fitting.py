@@ -19,7 +19,8 @@ from models.weights import load_weights, weights_of
 from opts import CHANGEABLE
 
 from .fit_inputs import check_clips, check_facts
-from .session import describe_data, run_info, state_teachers, task_groups, train_to_end
+from .session import describe_data, run_info, task_groups, train_to_end
+from .teachers import state_teachers
 
 
 class FitResult(NamedTuple):
@@ -82,7 +83,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
 
     Raises:
         ValueError: If an argument is out of range, the clips are not what the networks and the recipe ask for, there is
-            a run of this name, or the checkpoint is of another one.
+            a run of this name, or the checkpoint is of another one, or of other teachers.
         FileNotFoundError: If there is no such checkpoint.
         FloatingPointError: If the loss is not finite.
         StoppedError: If a signal asked to stop; the position is saved.
@@ -119,8 +120,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
         check_same_options(stored, options, source, free=CHANGEABLE, anyway=resume_anyway)
         take_weights(model, state, source)
     if isinstance(task, Distill):
-        teachers = {name: teacher for name, teacher, _ in task.teachers_and_losses()}
-        info |= state_teachers(teachers, state if source else {}, source, anyway=resume_anyway)
+        info |= state_teachers(task, state if source else {}, source, anyway=resume_anyway)
     task.to(place)
     groups = task_groups(task, ft_begin_index, full_rate(chosen, train.batch_size), lr_multiples)
     run = create_run(

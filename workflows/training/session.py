@@ -12,14 +12,12 @@ import torch
 from datasets import ClipLoader, VideoDataset, parse_view
 from datasets.records.fingerprint import describe_videos
 from engine import Run, checkpoint, dtype_of, find_start, is_main, resumed_options, run_epochs
-from engine.checkpoint.resuming import check_same_teachers
 from engine.command.naming import RunFiles
 from engine.training.fit import TRAIN_COLUMNS, Loader
 from engine.training.optim import Groups
 from engine.training.run import check_is_newest
 from models import Distill, StreamNetwork, compiled, estimate, parameter_groups
 from models.analysis.flops import Costs
-from models.inference.cached_outputs import weights_sha256
 from models.tasks import Task
 from opts import ARCHITECTURE, CHANGEABLE, THIS_CALL, adopt, parse_opts
 
@@ -213,12 +211,3 @@ def quick_teachers(run: Run) -> AbstractContextManager[None]:
     if not isinstance(run.task, Distill) or run.device.type != "cuda" or dtype == torch.float32:
         return nullcontext()
     return run.task.quick_teachers(dtype)
-
-
-def state_teachers(
-    teachers: Mapping[str, StreamNetwork], state: Mapping[str, Any], source: str, *, anyway: bool
-) -> dict[str, Any]:
-    """Return {"teachers": SHA-256 of the weights by name}, for checkpoints; raises as `check_same_teachers`."""
-    digests = {name: weights_sha256(teacher) for name, teacher in teachers.items()}
-    check_same_teachers(state, digests, source, anyway=anyway)
-    return {"teachers": digests}

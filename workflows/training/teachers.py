@@ -4,7 +4,10 @@ import logging
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from engine.checkpoint.resuming import check_same_teachers
+from models import Distill
 from models.backbones import options_in
+from models.inference.cached_outputs import weights_sha256
 from models.weights import arguments_in
 from opts import ARCHITECTURE, stated_in
 
@@ -59,3 +62,10 @@ def tell_student(
     if unasked := [] if source else [option for option in differing if option not in given]:
         same = " ".join(words_of({option: teacher[option] for option in unasked}))
         log.warning("not given, so the student's is the default: %s; for %s's: %s", ", ".join(unasked), whose, same)
+
+
+def state_teachers(task: Distill, state: Mapping[str, Any], source: str, *, anyway: bool) -> dict[str, Any]:
+    """Return {"teachers": SHA-256 of the weights by name}, for checkpoints; raises as `check_same_teachers`."""
+    digests = {name: weights_sha256(teacher) for name, teacher, _ in task.teachers_and_losses()}
+    check_same_teachers(state, digests, source, anyway=anyway)
+    return {"teachers": digests}
