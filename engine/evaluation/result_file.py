@@ -57,7 +57,14 @@ def protocol(scores: Scores) -> str:
         images(about),
     ]
     unlike = about.get("unlike")
+    parts += [f"{name} TRAINED ON SPLIT {split}" for name, split in other_splits(about).items()]
     return ", ".join([*parts, *([f"UNLIKE: {'; '.join(unlike)}"] if unlike else [])])
+
+
+def other_splits(about: Mapping[str, Any]) -> dict[str, int]:
+    """Return, by stream, the split that a network was trained on where it is not the one that is tested."""
+    checkpoints = about.get("checkpoints", {})
+    return {name: stated["trained_split"] for name, stated in checkpoints.items() if "trained_split" in stated}
 
 
 def views(options: Mapping[str, Any]) -> str:

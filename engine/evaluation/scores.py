@@ -45,8 +45,8 @@ class Scores:
         about: What was scored and how, plain values: "subset", "dataset", "split", "list_sha256" of names and labels,
             "options", "provenance" of the images, "activation" of `activated` ("": none), "fusion", "fusion_weights"
             and "clip_mean" of the fused scores, and "checkpoints", for each stream "file", "sha256", "reads", "arch",
-            "epoch", "recipe"; "unlike" lists what differs between files that were put together. Empty in files of
-            others.
+            "epoch", "recipe", and "trained_split" if that is not "split"; "unlike" lists what differs between files
+            that were put together. Empty in files of others.
     """
 
     video: list[str]

@@ -285,6 +285,16 @@ def test_videos_left_out_and_held_out_ones_are_said(tmp_path):
     assert {(row["videos"], row["listed"]) for row in table_of(tmp_path, "results")} == {("12", "14")}
 
 
+def test_a_network_of_another_split_is_said(tmp_path):
+    scores = some()
+    name, *others = scores.streams
+    stated_of = {name: {"trained_split": 1}, **{other: {} for other in others}}
+    (found,) = run(tmp_path, save(tmp_path / "s.npz", replace(scores, about=scores.about | {"checkpoints": stated_of})))
+    said = f"This result: {name} was trained on split 1, whose training list may hold tested videos"
+    assert found.notices == [said]
+    assert said in page_of(tmp_path)
+
+
 @pytest.mark.parametrize("streams", [("rgb",), ("rgb", "sfs"), ("a", "b", "c", "d")])
 @pytest.mark.parametrize("classes", [2, 3, 61])
 def test_the_page_is_whole_and_asks_for_nothing_else(tmp_path, streams, classes):

@@ -21,7 +21,7 @@ import train
 from datasets import FLOW, RGB, Annotation, build_annotation, build_dataset
 from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
-from engine.evaluation.result_file import result_lines
+from engine.evaluation.result_file import protocol, result_lines
 from engine.evaluation.scores import load
 from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
@@ -276,6 +276,12 @@ def test_networks_of_another_split_are_named_with_the_cure(weights, data, tmp_pa
     network = "--model resnet --model_depth 10 --width 0.0625 --sample_size 32 --sample_duration 8".split()
     words = [*data, *network, *streams(weights, "rgb", "flow"), "--stream", f"sfs={tmp_path / 'published.pth'}"]
     two([*words, "--split", "2"], tmp_path / "s.npz")
+    line = protocol(load(tmp_path / "s.npz"))
+    assert ", rgb TRAINED ON SPLIT 1, flow TRAINED ON SPLIT 1" in line
+    assert "sfs TRAINED" not in line
+    two(["--scores", str(tmp_path / "s.npz"), "--use", "flow"], tmp_path / "one.npz")
+    assert "rgb TRAINED" not in protocol(load(tmp_path / "one.npz"))
+    assert "flow TRAINED ON SPLIT 1" in protocol(load(tmp_path / "one.npz"))
     single([*data, "--split", "3"], tmp_path / "s.npz", weights["rgb"])
     said = "--split {}: {} was trained on split 1, so tested videos may be in its training list: test it with --split 1"
     told = [(2, "rgb"), (2, "flow"), (3, "rgb")]

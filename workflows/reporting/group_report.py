@@ -10,6 +10,7 @@ from torch import Tensor
 
 from engine import video_metrics
 from engine.evaluation.analysis import clip_metrics
+from engine.evaluation.result_file import other_splits
 from engine.evaluation.statistics import percentile_interval, resampled_means
 
 from .details import Details, details_of
@@ -138,6 +139,10 @@ def notices(group: Group) -> list[str]:
         which = f"File {number}" if len(group.files) > 1 else "This result"
         if used < listed:
             lines.append(f"{which} leaves out videos: {used:,} of {listed:,} listed ones were scored")
+        lines += [
+            f"{which}: {name} was trained on split {split}, whose training list may hold tested videos"
+            for name, split in other_splits(file.scores.about).items()
+        ]
         if put_together := file.scores.about.get("unlike"):
             lines.append(f"{which} fuses scores of unlike tests: {'; '.join(put_together)}")
     if group.files[0].stated("subset") == "val":

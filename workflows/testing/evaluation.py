@@ -61,8 +61,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
             check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
-    for spec, state in zip(specs, states, strict=True) if opt.test_subset == "test" else ():
-        tell_other_split(state, spec.path, annotation)
+    tested_list = zip(specs, states, strict=True) if opt.test_subset == "test" else ()
+    trained_on = {spec.name: tell_other_split(state, spec.path, annotation) for spec, state in tested_list}
     networks = load_networks(
         specs, states, partial(load_input, opt, num_classes=opt.n_classes, class_names=listing.class_names)
     )
@@ -73,7 +73,9 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     about = state_scored(
         listing,
         {
-            spec.name: state_checkpoint(spec, state, arch) | {"reads": networks[spec.name].view}
+            spec.name: state_checkpoint(spec, state, arch)
+            | {"reads": networks[spec.name].view}
+            | trained_on.get(spec.name, {})
             for spec, state in zip(specs, states, strict=True)
         },
         subset=opt.test_subset,

@@ -10,18 +10,23 @@ from datasets.annotation import SPLITS
 log = logging.getLogger(__name__)
 
 
-def tell_other_split(state: Mapping[str, Any], source: str, annotation: Annotation) -> None:
-    """Warn if a checkpoint states another split of the data set than that of a test list, which was read."""
+def tell_other_split(state: Mapping[str, Any], source: str, annotation: Annotation) -> dict[str, int]:
+    """Warn if a checkpoint states another split of the data set than that of a test list, which was read.
+
+    Returns:
+        "trained_split", for the score file, which the result then says, too; {} if it is the same or not stated.
+    """
     stored = state.get("options", {})
     trained = stored.get("split")
     if stored.get("dataset") != annotation.dataset or trained not in SPLITS or trained == annotation.split:
-        return
-    if has_list_of(trained, annotation):
-        log.warning(
-            "--split %d: %s was trained on split %d, so tested videos may be in its training list: test it with "
-            "--split %d",
-            *(annotation.split, source, trained, trained),
-        )
+        return {}
+    if not has_list_of(trained, annotation):
+        return {}
+    log.warning(
+        "--split %d: %s was trained on split %d, so tested videos may be in its training list: test it with --split %d",
+        *(annotation.split, source, trained, trained),
+    )
+    return {"trained_split": trained}
 
 
 def has_list_of(split: int, annotation: Annotation) -> bool:
