@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from source_files import walk
+
 MAKERS = {"Namespace", "adopt", "parse", "parse_args", "parse_known_args", "parse_opts"}
 
 
@@ -15,8 +17,8 @@ def called(call: ast.Call) -> str:
 def declared(tree: ast.AST) -> set[str]:
     """Names of the options and arguments that a file adds to a parser."""
     names = set()
-    for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and (called(call) == "add_argument" or ast.unparse(call.func) == "add"):
+    for call in walk(tree):
+        if isinstance(call, ast.Call) and (called(call) == "add_argument" or getattr(call.func, "id", "") == "add"):
             words = [word.value for word in call.args if isinstance(word, ast.Constant) and isinstance(word.value, str)]
             named = [k.value.value for k in call.keywords if k.arg == "dest" and isinstance(k.value, ast.Constant)]
             long = [word for word in words if word.startswith("--")] or words[:1]
@@ -27,7 +29,7 @@ def declared(tree: ast.AST) -> set[str]:
 def namespaces(tree: ast.AST) -> set[str]:
     """Names that hold a parsed command line: parameters annotated as `Namespace`, and what a parser returns."""
     names = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.arg) and node.annotation is not None and ast.unparse(node.annotation) == "Namespace":
             names.add(node.arg)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and called(node.value) in MAKERS:
@@ -38,7 +40,7 @@ def namespaces(tree: ast.AST) -> set[str]:
 def tables(tree: ast.AST) -> dict[str, set[str]]:
     """Values, by name, of the dicts in capitals that translate arguments into options."""
     named = {}
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict) and isinstance(node.targets[0], ast.Name):
             values = [value.value for value in node.value.values if isinstance(value, ast.Constant)]
             named[node.targets[0].id] = {value for value in values if isinstance(value, str)}
@@ -48,7 +50,7 @@ def tables(tree: ast.AST) -> dict[str, set[str]]:
 def translated(tree: ast.AST, held: set[str]) -> Iterator[set[str]]:
     """Options read as in `{argument: getattr(opt, option) for argument, option in TABLE.items()}`."""
     known = tables(tree)
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.DictComp) and isinstance(node.value, ast.Call) and called(node.value) == "getattr":
             (loop, *_), (of, name, *_) = node.generators, node.value.args
             pair = isinstance(loop.target, ast.Tuple) and ast.unparse(loop.target.elts[-1]) == ast.unparse(name)
@@ -70,7 +72,7 @@ def read(tree: ast.AST) -> set[str]:
             isinstance(node, ast.Attribute) and holds(node.value)
         )
 
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and holds(node.value):
             names.add(node.attr)
         if isinstance(node, ast.Call) and called(node) == "getattr" and holds(node.args[0]):
@@ -84,7 +86,7 @@ def read(tree: ast.AST) -> set[str]:
 def imports(tree: ast.AST, file: Path, root: Path) -> set[Path]:
     """Files of the project that a file imports; of a package, its `__init__.py` as well."""
     found = set()
-    for node in ast.walk(tree):
+    for node in walk(tree):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
             above = file.relative_to(root).parts[: -node.level] if node.level else ()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import source_files
-from source_files import ROOT
+from source_files import ROOT, walk
 
 
 class Definition(NamedTuple):
@@ -38,7 +38,7 @@ def file_of(module: str) -> Path | None:
 
 def imported(file: Path, tree: ast.AST) -> Iterator[tuple[str, Path | Definition]]:
     """Names that a file imports from the project, wherever it does, and what they stand for."""
-    for node in ast.walk(tree):
+    for node in walk(tree):
         if isinstance(node, ast.ImportFrom):
             above = file.relative_to(ROOT).parts[: -node.level] if node.level else ()
             module = ".".join([*above, *([node.module] if node.module else [])])
@@ -92,7 +92,7 @@ def named(definition: Definition) -> Iterator[Path | Definition | None]:
     """Meanings of the names in a definition."""
     here = module(definition.file)
     for statement in here.definitions[definition.name]:
-        for node in ast.walk(statement):
+        for node in walk(statement):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
                 base = here.names.get(node.value.id)
                 yield Definition(base, node.attr) if isinstance(base, Path) else None

@@ -25,5 +25,10 @@ def tree(file: Path) -> ast.Module:
 
 
 @cache
+def walk(node: ast.AST) -> tuple[ast.AST, ...]:
+    """`ast.walk`, once for each node that is asked for."""
+    return tuple(ast.walk(node))
+
+
 def nodes(file: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(tree(file)))
+    return walk(tree(file))

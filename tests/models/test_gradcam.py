@@ -262,6 +262,7 @@ write_film(Path(sys.argv[1]), [(i / 25, rng.integers(0, 256, (34, 50, 3), np.uin
 """
 
 
+@pytest.mark.slow
 def test_a_film_of_one_content_is_one_file_whatever_memory_held(tmp_path):
     pytest.importorskip("av")
     made = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from reachable import ROOT, Definition, module, reachable
+from source_files import walk
 
 from engine.command.cli import ArgumentParser
 from opts import parse_opts
@@ -80,8 +81,8 @@ def texts(definition: Definition) -> tuple[str, ...]:
 def messages(definition: Definition) -> Iterator[str]:
     """Find messages in a definition: strings of several words that are neither docstrings nor help, {} for values."""
     for statement in module(definition.file).definitions[definition.name]:
-        silent = set[int]().union(*map(silenced, ast.walk(statement)))
-        for node in ast.walk(statement):
+        silent = set[int]().union(*map(silenced, walk(statement)))
+        for node in walk(statement):
             text = "" if id(node) in silent else text_of(node)
             if " " in text:
                 yield text

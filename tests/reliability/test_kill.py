@@ -149,6 +149,7 @@ def cut(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_are_named_and_the_one_before_them_taken(case, tmp_path):
     folder = stopped_in_the_second_epoch(case, tmp_path / "run", "*varLR2_step2.pth")
     newest = sorted(folder.rglob("*varLR*[0-9].pth"), key=lambda path: path.stat().st_mtime_ns)
