@@ -80,6 +80,18 @@ def load_recipe(path: Path) -> Recipe:
     )
 
 
+class Loader(yaml.BaseLoader):
+    """Makes nothing but text, and takes each key once, of which YAML would keep the last in silence."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set[str]()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise ValueError(f"{key.start_mark.name}: line {key.start_mark.line + 1}: {key.value} is set twice")
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
 def merged(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     """Return the content of a recipe over that of its base; paths of configurations become those that they mean."""
     if path in above:
@@ -105,7 +117,8 @@ def entries(path: Path) -> Iterator[tuple[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such recipe; there are some in configs, see docs/reproduce.md")
     try:
-        content = yaml.load(path.read_text("utf-8"), yaml.BaseLoader)  # makes nothing but text
+        with path.open(encoding="utf-8") as file:
+            content = yaml.load(file, Loader)
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
     except RecursionError:
