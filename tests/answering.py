@@ -1,7 +1,5 @@
 """Small networks in checkpoints for predict.py, and running it."""
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from helpers import options
@@ -13,7 +11,6 @@ from engine import checkpoint
 from models import build_model
 from workflows.predicting.predict_options import build_parser
 
-ROOT = Path(__file__).parents[1]
 NAMES = ("clap", "run", "wave")
 PROVENANCE = {"fps": 25.0, "short_side": 40, "algorithm": "dis", "bound": 5.0}
 

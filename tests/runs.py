@@ -32,12 +32,12 @@ from typing import Any, NoReturn
 import hurts
 import torch
 from helpers import TINY, write_hmdb51
+from source_files import ROOT
 
 from engine import checkpoint
 from engine.command import cli
 from opts import parse_opts
 
-ROOT = Path(__file__).parents[1]
 SCRIPTS = ("train", "STS_train", "test_single_stream", "test_two_stream")
 # What optimisers, augmentation and curves import when they are made.
 LATE = ("torch._dynamo", "torchvision.transforms.v2", "tensorboardX")

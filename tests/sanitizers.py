@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from source_files import ROOT
 
-ROOT = Path(__file__).parents[1]
 FLAGS = [
     "-std=c++17",
     "-O1",

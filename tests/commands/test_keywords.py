@@ -4,12 +4,12 @@ import json
 import re
 import shutil
 from argparse import Namespace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from answering import NAMES, make_videos, run, write_all_weights, write_weights
+from source_files import ROOT
 
 import export as export_script
 from datasets import FLOW, RGB
@@ -26,7 +26,7 @@ from workflows.predicting.predict import predict
 from workflows.predicting.trained import listed
 from workflows.understanding.grad_cam import draw_grad_cam
 
-PAGE = Path(__file__).parents[2] / "docs" / "predict.md"
+PAGE = ROOT / "docs" / "predict.md"
 RECIPE = {"sample_size": 32, "sample_duration": 8, "provenance": {"fps": 25.0, "short_side": 40}}
 
 

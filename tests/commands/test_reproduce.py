@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import write_film_videos
+from source_files import ROOT
 
 from opts import parse_opts
 from opts.option import SCRIPTS
@@ -27,7 +28,6 @@ from workflows.reproducing.reproduce import check_inputs, launched, reproduce, w
 from workflows.reproducing.stages import Stage, plan
 from workflows.reproducing.table import as_markdown, table_of
 
-ROOT = Path(__file__).parents[2]
 RECIPES = sorted((ROOT / "configs").glob("*/[16][64]f.yaml"))
 TINY = """
 videos: videos

@@ -12,6 +12,7 @@ import torch
 from corpora import TREES, make_kinetics
 from helpers import words_for, write_hmdb51
 from PIL import Image
+from source_files import ROOT
 
 from datasets import DATASETS, build_annotation, build_dataset, build_loader
 from datasets.lists.entries import Entry
@@ -267,10 +268,9 @@ def test_sources_of_real_names_are_told_apart():
 
 
 def test_datasets_is_ours_when_run_from_the_root():
-    root = Path(__file__).parents[2]
     code = "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('datasets').origin).parent)"
-    out = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
-    assert Path(out.stdout.strip()) == root / "datasets"
+    out = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert Path(out.stdout.strip()) == ROOT / "datasets"
 
 
 CORPUS_FLOATS = {

@@ -9,6 +9,7 @@ import pytest
 import torch
 from films import write_film
 from helpers import words_for
+from source_files import ROOT
 
 from datasets import (
     FLOW,
@@ -30,7 +31,6 @@ from datasets.clips.augment import ColourJitter, Grayscale, RandAugment, RandomE
 from datasets.records.fingerprint import describe_videos
 from opts import CLIP, parse_opts
 
-ROOT = Path(__file__).parents[2]
 SMALL = {"size": 32, "length": 8}
 AUGMENTED = "--augment erasing color_jitter --erasing 0.9 --color_jitter 0.1 0.2 0.3 0.05 --crop resized --flip always"
 AUGMENTS = {"augment": [RandomErasing(0.9), ColourJitter(0.1, 0.2, 0.3, 0.05)], "crop": "resized", "flip": "always"}

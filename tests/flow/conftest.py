@@ -3,8 +3,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
+from source_files import ROOT
 
 
 @pytest.fixture(scope="session")

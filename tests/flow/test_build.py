@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from source_files import ROOT
 
 from benchmarks.synthetic.scenes import make_scene
 from flow import available
@@ -17,7 +18,6 @@ from flow.tvl1.build import KERNEL
 from flow.tvl1.parameters import build_parameters
 from sts_common.native import BuildError
 
-ROOT = Path(__file__).resolve().parents[2]
 needs_compiler = pytest.mark.skipif(bool(available()["native"]), reason="no C++ compiler")
 
 

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 from sanitizers import build_driver
-
-ROOT = Path(__file__).resolve().parents[2]
+from source_files import ROOT
 
 pytestmark = pytest.mark.slow  # compiles for a quarter of a minute
 

@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 from extraction import expected_names, make_video, names, tree
+from source_files import ROOT
 
 from flow import build_flow, encode, read_flo
 from flow.tvl1.build import KERNEL
 from utils1 import extract_frames_flows
 
-ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "tvl1_videoframes.cpp"
 SIZE = (96, 72)  # width, height
 MOTION = (2, -1)  # pixels per frame to the right and up

@@ -5,12 +5,12 @@ import json
 import re
 import sys
 from functools import partial
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from source_files import ROOT
 
 from benchmarks import extraction, loading, students, teacher_cache
 from benchmarks import flow as benchmark
@@ -416,8 +416,7 @@ def test_workers_of_both_kinds_are_measured_beside_the_originals(made_up, monkey
 
 
 def test_tests_and_benchmarks_can_be_collected_without_pyav():
-    root = Path(__file__).parents[2]
-    files = [path for folder in ("tests", "benchmarks") for path in sorted((root / folder).rglob("*.py"))]
+    files = [path for folder in ("tests", "benchmarks") for path in sorted((ROOT / folder).rglob("*.py"))]
     assert len(files) > 100
     for path in files:
         for node in ast.parse(path.read_text("utf-8")).body:

@@ -3,18 +3,17 @@
 import importlib
 import re
 import shlex
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
+from source_files import ROOT
 
 from opts import parse_opts
 from opts.option import SCRIPTS
 from sts_common.commands import COMMANDS
 
-ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 # Pages whose blocks of a kind are run from their text by another test.
@@ -23,7 +22,7 @@ RUN_BY = {
     ("commands.md", ""): "project/test_readme.py",
     ("systems.md", ""): "project/test_systems.py",
     ("data.md", "python"): "datasets/test_open_videos.py",
-    ("export.md", "python"): "commands/test_export.py",
+    ("export.md", "python"): "commands/exporting/test_export.py",
     ("extending.md", "python"): "project/test_extending.py",
     ("extending.md", "diff"): "project/test_extending.py",
     ("extending.md", ""): "project/test_extending.py",

@@ -6,13 +6,13 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from source_files import ROOT
 
 from opts import parse_opts
 from utils1 import init_dataset
 from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 
-ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "benchmarks" / "README.md"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import QUICK, TINY, write_frames, write_hmdb51
+from source_files import ROOT
 
 from models import build_model
 from opts import parse_opts
 
-ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text("utf-8")
 TITLES = r"^## (A network|A distillation loss|A loss with its own optimiser|A data set|A stream)\n(.*?)(?=^## )"
 EXAMPLES = dict(re.findall(TITLES, PAGE, re.DOTALL | re.MULTILINE))

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from helpers import write_hmdb51
+from source_files import ROOT
 
 from sts_common.commands import COMMANDS
 
-ROOT = Path(__file__).parents[2]
 CODE = """
 import sts_net.datasets.decoding.jpeg.native, sts_net.flow.tvl1.native
 import sts_net.models, sts_net.datasets, sts_net.engine, sts_net.flow

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 from helpers import write_film_videos
+from source_files import ROOT
 
 import sts_net
 from datasets.synthetic import CLASSES
 from engine import scores
 
-PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "python.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
 SMALLER = {
     "short_side=128": "short_side=32",

@@ -11,12 +11,12 @@ import pytest
 import torch
 from corpora import make_kinetics, make_ucf101
 from helpers import write_hmdb51
+from source_files import ROOT
 
 from models import FUSIONS, build_model
 from models.backbones import resnext
 from opts import parse_opts
 
-ROOT = Path(__file__).parents[2]
 README, PAGE = ((ROOT / path).read_text("utf-8") for path in ("README.md", "docs/commands.md"))
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", f"{README}\n{PAGE}", re.DOTALL | re.MULTILINE)
 LINES = re.findall(

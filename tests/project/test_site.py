@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 from browser import faults, opened, served
+from source_files import ROOT
 
-ROOT = Path(__file__).parents[2]
 NAVIGATION = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
 PAGES = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")}
 

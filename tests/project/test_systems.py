@@ -12,13 +12,13 @@ import torch
 import torchvision
 from corpora import make_ucf101
 from helpers import jpeg
+from source_files import ROOT
 
 import test_retrieval
 from opts import SINGLE, parse_opts
 from opts.option import SCRIPTS, TRAINING
 from opts.table import build_parser
 
-ROOT = Path(__file__).parents[2]
 BLOCKS = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "systems.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
 COMMANDS = [shlex.split(line)[1:] for block in BLOCKS for line in block.splitlines()]
 MENTIONED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").glob("*/*.yaml"))

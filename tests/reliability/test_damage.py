@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 from damage import FRAMES, GROUPS, load, of_text_files, write_frames, write_video
+from source_files import ROOT
 
 from datasets.lists.entries import Entry
 from datasets.records.lookup import find_videos
 from datasets.stores.frames import FrameFolders
 from workflows.auditing.checks import Job, check_video
 
-ROOT = Path(__file__).parents[2]
 LIMIT = 30.0  # seconds for one file
 START = 120.0  # until the first one begins
 MEMORY = 500.0  # megabytes that one file may take

@@ -14,6 +14,7 @@ import torch
 import yaml
 from answering import make_videos, write_weights
 from helpers import write_frames
+from source_files import ROOT
 
 from datasets.corpora import DATASETS
 from datasets.lists.annotations import check_path
@@ -27,7 +28,6 @@ from sts_common.files import encoded, write_text
 from utils1 import audit, extract_frames_flows, init_dataset, make_lists
 from workflows.shared.command_lines import quoted
 
-ROOT = Path(__file__).parents[2]
 LATIN = os.fsdecode("café".encode("latin-1"))
 GBK = os.fsdecode("跑步".encode("gbk"))
 NAMES = [LATIN, GBK, "naïve 跳跃", os.fsdecode(b"\xff\xfe'\\")]

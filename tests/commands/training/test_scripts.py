@@ -17,6 +17,7 @@ import torch
 from answering import run
 from helpers import CLASSES, words_for
 from runs import differences, one
+from source_files import ROOT
 
 import STS_train
 import test_single_stream
@@ -27,8 +28,6 @@ from engine import checkpoint
 from models import load_stream
 from opts import SINGLE, TRAIN, parse_opts
 from workflows.predicting.agreement import common_recipe
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

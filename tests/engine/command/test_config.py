@@ -9,6 +9,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_files import ROOT
 
 import opts
 from datasets.stores.provenance import frame_rate
@@ -21,7 +22,6 @@ from opts.table import build_parser
 from utils1 import extract_frames, layer_similarity
 from workflows.predicting.predict_options import build_parser as predicting
 
-ROOT = Path(__file__).parents[2]
 PARSER = build_parser()
 RECIPES = ("16f", "64f")  # of whole experiments, see tests/commands/test_reproduce.py
 PRESETS = sorted(path for path in (ROOT / "configs").rglob("*.yaml") if path.stem not in RECIPES)

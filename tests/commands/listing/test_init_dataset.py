@@ -11,6 +11,7 @@ from films import write_film
 from helpers import quick
 from hypothesis import given
 from hypothesis import strategies as st
+from source_files import ROOT
 
 import predict
 import STS_train
@@ -109,7 +110,6 @@ def test_folders_of_frames_are_videos_too(tmp_path):
     assert all(f"--frame_dir {root}" in line for line in (audit, train, test))
 
 
-PROJECT = Path(__file__).parents[2]
 SCRIPTS = {
     "train.py": (train.main, partial(parse_opts, script="train.py")),
     "STS_train.py": (STS_train.main, partial(parse_opts, script="STS_train.py")),
@@ -313,7 +313,7 @@ def test_every_printed_command_runs_in_the_printed_order(tmp_path, capsys):
             write_film(root / c / name, codec="mpeg4", count=18)
     for command in run(root, "--out", tmp_path / "own"):
         _, script, *words = shlex.split(command)
-        assert (PROJECT / script).is_file()
+        assert (ROOT / script).is_file()
         main_of, parse = SCRIPTS[script]
         capsys.readouterr()
         main_of(parse([*words, *(quick(script, QUICK) if "train" in script else [])]))

@@ -8,11 +8,12 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from answering import ROOT, write_weights
+from answering import write_weights
 from helpers import small
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from source_files import ROOT
 from torch import nn
 from torch._subclasses.fake_tensor import DataDependentOutputException
 from waits import GPU, on_gpu

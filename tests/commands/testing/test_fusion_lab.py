@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from source_files import ROOT
 
 from engine import Scores, video_metrics
 from engine.command import cli
@@ -23,7 +24,6 @@ from workflows.fusion_lab.fit import best_weights, simplex
 from workflows.fusion_lab.markdown import as_text
 from workflows.fusion_lab.systems import Bootstrap, measure, right_on
 
-ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs" / "fusion.md").read_text()
 CLASSES = 6
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import QUICK, TINY, write_hmdb51
+from source_files import ROOT
 
 import STS_train
 import test_single_stream
@@ -22,8 +23,6 @@ from engine.command import naming
 from opts import ARCHITECTURE, DISTILL, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
-
-ROOT = Path(__file__).parents[2]
 
 
 def commands(text: str) -> list[list[str]]:

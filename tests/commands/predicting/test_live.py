@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, ROOT, run
+from answering import NAMES, run
+from source_files import ROOT
 
 from datasets.synthetic import render
 from workflows.predicting import live

@@ -17,6 +17,7 @@ import pytest
 import torch
 from answering import NAMES, run, write_weights
 from helpers import write_hmdb51
+from source_files import ROOT
 
 import export
 from engine import checkpoint
@@ -334,7 +335,7 @@ def test_a_camera_is_answered_as_torch_does(files, place):
 @pytest.mark.slow
 @needs_openvino
 def test_the_snippet_of_the_document_runs(files, videos, tmp_path, monkeypatch, capsys):
-    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text("utf-8")
+    page = (ROOT / "docs" / "export.md").read_text("utf-8")
     texts = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     for suffix in (".xml", ".bin"):
         (tmp_path / f"sts{suffix}").symlink_to(files["f32.xml"].with_suffix(suffix))

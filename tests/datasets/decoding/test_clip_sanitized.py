@@ -12,8 +12,6 @@ from sanitizers import build_driver
 from datasets.decoding.jpeg import native
 from datasets.decoding.jpeg.build import KERNEL
 
-ROOT = Path(__file__).resolve().parents[2]
-
 pytestmark = [
     pytest.mark.slow,  # compiles for a quarter of a minute
     pytest.mark.skipif(bool(native.missing()), reason="no native image loader"),

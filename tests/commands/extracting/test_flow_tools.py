@@ -15,6 +15,7 @@ import pytest
 from helpers import fill_disk
 from hypothesis import given
 from hypothesis import strategies as st
+from source_files import ROOT
 
 from datasets.synthetic import write_avi
 from flow import build_flow
@@ -26,7 +27,6 @@ from workflows.stored_flow import compare as flow_compare_workflow
 from workflows.stored_flow import show as show_flow_workflow
 from workflows.stored_flow.flow_files import Encoding, flow_files
 
-ROOT = Path(__file__).resolve().parents[2]
 SIZE = (24, 32)
 RECORD = {
     "algorithm": "tvl1",

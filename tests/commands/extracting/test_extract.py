@@ -16,6 +16,7 @@ import pytest
 from extraction import FRAMES, MOTION, expected_names, flows, frames, make_video, names, tree
 from films import write_film
 from helpers import fill_disk
+from source_files import ROOT
 
 from datasets.decoding.video.reading import read_video
 from datasets.stores.frames import FrameFolders
@@ -23,8 +24,6 @@ from datasets.synthetic import write_avi
 from flow import decode
 from sts_common import processes as parallel
 from utils1 import extract_frames, extract_frames_flows
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import pytest
 import torch
 from helpers import options, small
 from safetensors import safe_open
+from source_files import ROOT
 from torch import nn
 from torch.export.passes import move_to_device_pass
 
@@ -33,7 +34,6 @@ from workflows.exporting.formats import FORMATS
 from workflows.exporting.onnx_file import OPSET
 from workflows.exporting.plan import build_export
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["run", "jump ü", "sit"]
 FRAMES, SIZE = 8, 32
 # Network, stream and seed of each checkpoint; all are normalised differently.

@@ -1,9 +1,9 @@
 """utils1/model_info.py: costs are the published ones, and the page of all networks is what the code says."""
 
 import json
-from pathlib import Path
 
 import pytest
+from source_files import ROOT
 
 from models.backbones.torchvision_networks import ENTRIES, published
 from utils1 import model_info as command
@@ -12,7 +12,7 @@ from workflows.measuring import model_zoo
 from workflows.measuring.model_info import as_markdown, model_info, parse_network, speed
 from workflows.measuring.model_zoo import as_page, counted_cells, entries, info_of
 
-PAGE = (Path(__file__).parents[2] / "docs" / "model_zoo.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "model_zoo.md").read_text("utf-8")
 SMALL = "resnet,depth=10,width=0.0625"
 
 

@@ -9,12 +9,12 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from source_files import ROOT
 from torch.utils.data import Dataset
 
 from datasets.decoding.jpeg import native
@@ -398,7 +398,7 @@ if __name__ == "__main__":
 @pytest.mark.slow
 def test_a_process_ends_though_threads_and_loader_processes_are_at_work(tmp_path):
     (tmp_path / "ending.py").write_text(ENDING)
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(tmp_path / "ending.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr) == (7, "")

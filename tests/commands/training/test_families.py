@@ -38,7 +38,7 @@ EXPORTS = {
     "onnx": "--format onnx",
     "int8": "--format openvino --dtype int8 --calibrate_clips 4 --max_drop 100 --tolerance 10",
 }
-# Exports that take a minute and more each: `EVERY_EXPORT=1 pytest tests/commands/test_families.py` tries them, too.
+# Exports that take a minute and more each: with EVERY_EXPORT=1 in the environment they are tried, too.
 DEAR = [(name, kind) for name in FAMILIES if name.startswith("torchvision") for kind in EXPORTS]
 DEAR += [(name, "int8") for name in ("resnext", "i3d", "s3d", "i3d_resnet", "s3d_resnet")]
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from datasets.synthetic.figures import bend
 from datasets.synthetic.files import TEST, TRAIN, UNUSED, write_mpeg4
 from datasets.synthetic.scenes import Video, build_scene
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FIGURES = ("standard", "hard")
 PAIRS = [(level, name) for level in FIGURES for name in LEVELS[level].classes if name in REVERSED]
 # SHA-256 of the pixels of `digest`; those of `easy` are what they were before there were levels.

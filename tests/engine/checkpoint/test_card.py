@@ -12,6 +12,7 @@ import pytest
 import torch
 from helpers import CLASSES, small, words_for, write_hmdb51
 from runs import one
+from source_files import ROOT
 from torch import nn
 from torch.optim import SGD
 
@@ -31,8 +32,6 @@ from engine.command import cli
 from engine.training.schedules import Cosine, Plateau, Schedule, Warmup
 from engine.training.stepper import Stepper
 from opts import parse_opts
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
