@@ -1,4 +1,4 @@
-"""The tables of docs/evidence.md, and the results that README quotes, are those of the raw results beside the page."""
+"""Tables of accuracies in docs and README are those of the raw results in docs/evidence."""
 
 import json
 import re
@@ -12,8 +12,8 @@ from source_files import ROOT
 
 from benchmarks.accuracy.evidence_rows import ACTIVATIONS, CONTROL, FITTED, GOAL
 
-PAGE = ROOT / "docs" / "evidence.md"
 SFS = "RGB + SFS"
+SHOWN = ("RGB", "Flow", "SFS", SFS, GOAL)
 MADE_UP = {
     "`easy`": "easy",
     "`standard`": "standard",
@@ -45,18 +45,30 @@ def each(values: list[float]) -> str:
     return ", ".join(f"{value:.1f}" for value in values)
 
 
-def tables(*heads: str) -> Iterator[list[list[str]]]:
-    """Tables of the page that begin with these heads: cells of the head, then of each line."""
-    lines = PAGE.read_text("utf-8").splitlines()
+def tables(*heads: str, page: str = "evidence.md") -> Iterator[list[list[str]]]:
+    """Tables of a page that begin with these heads: cells of the head, then of each line."""
+    lines = (ROOT / "docs" / page).read_text("utf-8").splitlines()
     for is_table, group in groupby(lines, lambda line: line.startswith("|")):
         cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in group] if is_table else [[]]
         if tuple(cells[0][: len(heads)]) == heads:
             yield [cells[0], *cells[2:]]
 
 
-def table(*heads: str) -> list[list[str]]:
-    (found,) = tables(*heads)
+def table(*heads: str, page: str = "evidence.md") -> list[list[str]]:
+    (found,) = tables(*heads, page=page)
     return found[1:]
+
+
+def paired(record: dict) -> list[list[str]]:
+    """Lines of the table of paired tests."""
+    return [
+        [
+            *(pair["first"], pair["second"], str(pair["tests"]), f"{pair['difference']:+.1f}"),
+            "{:+.1f} to {:+.1f}".format(*pair["interval"]),
+            ", ".join(f"{p:.2g}" for p in pair["mcnemar"]),
+        ]
+        for pair in record["pairs"]
+    ]
 
 
 def test_accuracies_of_all_systems_on_real_video():
@@ -72,15 +84,7 @@ def test_accuracies_of_all_systems_on_real_video():
 
 
 def test_paired_tests():
-    pairs = [
-        [
-            *(pair["first"], pair["second"], str(pair["tests"]), f"{pair['difference']:+.1f}"),
-            "{:+.1f} to {:+.1f}".format(*pair["interval"]),
-            ", ".join(f"{p:.2g}" for p in pair["mcnemar"]),
-        ]
-        for pair in results("jhmdb")["pairs"]
-    ]
-    assert table("system", "against", "tests") == pairs
+    assert table("system", "against", "tests") == paired(results("jhmdb"))
 
 
 def test_fusions():
@@ -129,7 +133,16 @@ def test_settings_on_held_out_videos():
         assert cells == [each(found[system][1]) for system in SHOWN], option
 
 
-SHOWN = ("RGB", "Flow", "SFS", SFS, GOAL)
+def test_families_of_the_study():
+    record = results("study")
+    found = accuracies(record)
+    kinds = ("RGB", "Flow", "RGB + Flow", "long RGB", "SFS", "RGB + SFS")
+    lines = table("family", page="systems.md")
+    assert {f"RGB, {line[0]}" for line in lines} == {name for name in found if name.startswith("RGB, ")}
+    for family, *cells in lines:
+        measured = [found.get(f"{kind}, {family}", {}).get(1) for kind in kinds]
+        assert cells[3:] == [f"{mean(values):.1f}" if values else "" for values in measured], family
+    assert table("student", "against", "tests", page="systems.md") == paired(record)
 
 
 def test_the_table_of_the_readme():
