@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
+from sts_common.precision import full_float32
 
 from .learned import digest, read_weights
 from .pairs import solve
@@ -60,9 +61,10 @@ class MotionFlow:
         self.network.to(previous.device)
         mean, std = self.mean.to(previous.device), self.std.to(previous.device)
         flows = []
-        for video in sequences(previous, following):
-            clip = (video.float().expand(3, -1, -1, -1) - mean) / std
-            flows.append(whole_flow(self.network, clip[None])[0].permute(0, 2, 3, 1))
+        with full_float32(previous.device):
+            for video in sequences(previous, following):
+                clip = (video.float().expand(3, -1, -1, -1) - mean) / std
+                flows.append(whole_flow(self.network, clip[None])[0].permute(0, 2, 3, 1))
         return torch.cat(flows)
 
 

@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from sts_common.precision import full_float32
+
 from .learned import digest, read_weights
 from .pairs import solve
 
@@ -76,7 +78,7 @@ class RaftFlow:
         left, _, top, _ = margins(height, width)
         # Made outside of inference_mode: a network that learns could not take tensors from inside.
         flow = torch.empty((*previous.shape, 2), device=previous.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), full_float32(previous.device):
             for start in range(0, len(flow), self.batch_size):
                 part = slice(start, start + self.batch_size)
                 images = as_input(previous[part]), as_input(following[part])

@@ -79,6 +79,7 @@ class Distill(Task):
             name not in other_classes and teacher.num_classes == student.num_classes for name, teacher in named.items()
         ]
         every = [loss for _, _, of_teacher in self.teachers_and_losses() for loss in of_teacher]
+        self.least_clips = max(2 if other_clips else 1, *(loss.least_clips for loss in every), 1)
         self.trains_head_only_by_ce = any(loss.detaches_head for loss in every)
         self.need_labels = [loss.name for loss in every if loss.needs_labels]
         self.need_labels += [f"cross-entropy (ce_weight {ce_weight})"] if ce_weight > 0 else []

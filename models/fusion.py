@@ -5,6 +5,7 @@ compared with. Averaging over a video's clips comes first, then the activation, 
 activated clip by clip go through `combine` alone.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import torch
@@ -63,13 +64,13 @@ def stream_weights(weights: Sequence[float] | None, streams: int) -> list[float]
     """Return the share of each stream, summing to 1.
 
     Args:
-        weights: One per stream, >= 0 and not all zero; None weighs all alike.
+        weights: One per stream, finite, >= 0 and not all zero; None weighs all alike.
         streams: Number of streams.
 
     Raises:
         ValueError: If the weights do not fit.
     """
     relative = [1.0] * streams if weights is None else list(weights)
-    if len(relative) != streams or min(relative) < 0 or sum(relative) == 0:
+    if len(relative) != streams or not all(0 <= weight < math.inf for weight in relative) or sum(relative) == 0:
         raise ValueError(f"--fusion_weights {weights}: {streams} streams need {streams} weights >= 0, not all zero")
     return [weight / sum(relative) for weight in relative]

@@ -24,11 +24,14 @@ class Task(nn.Module):
 
     Attributes:
         epoch: Epoch under way, counted from 1; the training loop sets it.
+        least_clips: Of a training batch that something can be learnt from.
 
     Returns:
         {"loss": total, "logits": (N, K), ...}; every further entry is a scalar to be averaged and logged,
         the terms of the loss weighted and called "loss_*".
     """
+
+    least_clips = 1
 
     def __init__(self, model: StreamNetwork, frozen_norms: Iterable[nn.Module] = ()) -> None:
         super().__init__()

@@ -18,6 +18,8 @@ SETTINGS = {
     "dampening": ("dampening",),
     "nesterov": ("nesterov", "dampening"),
     "weight_decay": ("weight_decay",),
+    "ft_begin_index": ("lr", "weight_decay"),  # of frozen layers 0
+    "lr_multiples": ("lr", "weight_decay"),
 }
 SCALED = frozenset(("batch_size", "iter_size"))  # with --lr_scale_base they change the rate
 
@@ -72,7 +74,8 @@ def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: C
 
 def changed_settings(stored: Mapping[str, Any], now: Mapping[str, Any]) -> set[str]:
     """Return the settings of an optimiser's groups, like "lr", that options now change; none, where stored are none."""
-    changed = {name for name in (*SETTINGS, *SCALED) if name in stored and differ(name, stored[name], now[name])}
+    both = [name for name in (*SETTINGS, *SCALED) if name in stored and name in now]
+    changed = {name for name in both if differ(name, stored[name], now[name])}
     settings = {setting for name in changed & SETTINGS.keys() for setting in SETTINGS[name]}
     return settings | {"lr"} if changed & SCALED and now["lr_scale_base"] else settings
 

@@ -14,7 +14,8 @@ from .precision import round_float32
 def choose_device(device: str = "auto") -> torch.device:
     """Return a device that is here, made the current one, with denormal numbers flushed to zero.
 
-    "auto" is a GPU if there is one, others are "cpu", "cuda", "cuda:N". Raises ValueError if it does not exist here.
+    A GPU computes in float32 until `--amp` says otherwise. "auto" is a GPU if there is one, others are "cpu", "cuda",
+    "cuda:N". Raises ValueError if it does not exist here.
     """
     torch.set_flush_denormal(True)  # dying activations become denormal numbers, five times slower on a CPU
     if device == "auto":
@@ -27,19 +28,18 @@ def choose_device(device: str = "auto") -> torch.device:
         raise ValueError(f"--device {device}: torch sees {torch.cuda.device_count()} CUDA devices here")
     if chosen.index is not None and chosen.type == "cuda":
         torch.cuda.set_device(chosen)  # or events, streams and libraries would be those of the first GPU
+    round_float32(chosen, "off")
     return chosen
 
 
 def setup(seed: int | None, device: str = "auto", *, deterministic: bool = False) -> torch.device:
     """Seed every generator, pick the device, and join the other processes of the run if torchrun started it.
 
-    A GPU computes in float32 until `--amp` says otherwise. A `seed` of None leaves the generators as they are;
+    A `seed` of None leaves the generators as they are;
     `deterministic` GPUs give the same bits in every run, as CPUs do anyway. Raises ValueError if the device, see
     `choose_device`, does not exist here.
     """
-    chosen = choose_device(device)
-    chosen = start(chosen)
-    round_float32(chosen, "off")
+    chosen = start(choose_device(device))
     if seed is not None:
         seed += rank()  # or all processes would drop the same activations
         random.seed(seed)

@@ -115,14 +115,14 @@ def agreement(left_out: LeftOut) -> Callable[[bool], bool]:
     """
     exchanged = len(left_out.names)
 
-    def leaves_out(nothing: bool) -> bool:
+    def leaves_out(too_few: bool) -> bool:
         nonlocal exchanged
-        if not left_out.most or not any_rank(nothing or len(left_out.names) > exchanged):
+        if not left_out.most or not any_rank(too_few or len(left_out.names) > exchanged):
             return False
-        ranks = gather((nothing, list(left_out.names)))
+        ranks = gather((too_few, list(left_out.names)))
         left_out.extend(name for _, names in ranks for name in names)
         exchanged = len(left_out.names)
-        return any(nothing for nothing, _ in ranks)
+        return any(too_few for too_few, _ in ranks)
 
     return leaves_out
 
@@ -196,9 +196,10 @@ class Saving:
 
     def after_step(self, done: int, check: Callable[[], None]) -> None:
         """Save or stop after a step; see `Epoch.after_step`."""
-        self.run.step = done
+        before, self.run.step = self.run.step, done
         self.leave({}, check)
-        if self.run.save_steps and done % self.run.save_steps == 0:
+        # A step of several batches may end beyond the batch that is asked for.
+        if self.run.save_steps and done // self.run.save_steps > before // self.run.save_steps:
             check()
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
@@ -222,6 +223,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         run.step,
         run.averages,
         leaves_out=agreement(train.left_out),
+        least_clips=cast(int, run.task.least_clips),
         after_step=saving.after_step,
         pace=run.pace,
         profile=run.profile,

@@ -1,5 +1,6 @@
 """Loops over training and validation data. They know no model, dataset or loss by name."""
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from sts_common import counted
 
 from ..device.distributed import any_rank, sum_over_ranks, world
 from ..device.precision import autocast
@@ -18,6 +21,8 @@ from ..monitor.display import Display
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
 from .stepper import Stepper
+
+log = logging.getLogger(__name__)
 
 CHECK_EVERY = 50  # steps between checks of a GPU's losses: each check waits for it
 
@@ -30,8 +35,9 @@ class Epoch:
         label: What it is called.
         first: Batches that are done already.
         averages: What they gave; goes on.
-        leaves_out: Told of each batch whether this process has nothing of it, because its videos could not be read;
+        leaves_out: Told of each batch whether this process cannot learn from it, because its videos could not be read;
             says whether all processes leave it out.
+        least_clips: Of a batch that something can be learnt from.
         after_step: Called after each step with the number of batches done, and what raises if a loss was not finite:
             on a GPU that may not have been looked at for a while, and has to be before anything is saved.
         pace: Of the run.
@@ -41,7 +47,8 @@ class Epoch:
     label: str = "train"
     first: int = 0
     averages: Averages = field(default_factory=Averages)
-    leaves_out: Callable[[bool], bool] = lambda nothing: nothing
+    leaves_out: Callable[[bool], bool] = lambda too_few: too_few
+    least_clips: int = 1
     after_step: Callable[[int, Callable[[], None]], None] = lambda done, check: None
     pace: Pace | None = None
     profile: Profile | None = None
@@ -76,7 +83,9 @@ def train_one_epoch(
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
             clips = num_clips(batch)
-            if epoch.leaves_out(not clips):
+            if epoch.leaves_out(clips < epoch.least_clips):
+                if clips:
+                    log.warning("%s, batch %d: left out with %s", epoch.label, done, counted(clips, "readable video"))
                 finite.note(torch.zeros((), device=device))
                 if last:
                     share_gradients(task)

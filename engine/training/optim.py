@@ -7,6 +7,7 @@ from typing import Any
 
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from ..device.precision import resolve
 from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
 from .settings import ScheduleSettings, StepSettings
 from .stepper import steps_per_epoch
@@ -25,7 +26,7 @@ def create_sgd(groups: Groups, settings: StepSettings) -> Optimizer:
         dampening=0.0 if settings.nesterov else settings.dampening,
         weight_decay=settings.weight_decay,
         nesterov=settings.nesterov,
-        fused=fuses(groups),
+        fused=fuses(groups, settings.amp),
     )
 
 
@@ -66,9 +67,13 @@ def entry(option: str, table: Mapping[str, Callable[..., Any]], name: str) -> Ca
     return table[name]
 
 
-def fuses(groups: Groups) -> bool | None:
-    """Return whether a step is one kernel; not on a CPU, where it rounds otherwise and hardly gains."""
-    return all(p.device.type == "cuda" for group in groups for p in group["params"]) or None
+def fuses(groups: Groups, amp: str = "off") -> bool | None:
+    """Return whether a step is one kernel; not on a CPU, where it rounds otherwise and hardly gains.
+
+    Nor is one of SGD with `amp` fp16: where a first step overflows, that kernel keeps momentum that nobody has written.
+    """
+    devices = {p.device for group in groups for p in group["params"]}
+    return all(device.type == "cuda" and resolve(device, amp) != "fp16" for device in devices) or None
 
 
 def create_plateau(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.pooling import MaxPool3d
 from .contract import POOLED, PREACT, Backbone, Weights, within
 
 STEM_CHANNELS = 64
@@ -89,5 +90,6 @@ class C3D(Backbone):
 
 def pool(x: Tensor, frames: int) -> Tensor:
     """Return the maxima of so many frames and 2 x 2 pixels, of fewer where there are no more."""
-    size = [min(window, length) for window, length in zip((frames, 2, 2), x.shape[2:], strict=True)]
-    return F.max_pool3d(x, size)
+    length, height, width = x.shape[2:]
+    size = min(frames, length), min(2, height), min(2, width)
+    return MaxPool3d(size)(x)

@@ -4,12 +4,13 @@ Deep Temporal Linear Encoding: Diba et al., CVPR 2017, https://arxiv.org/abs/161
 """
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from functools import reduce
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from sts_common.precision import without_autocast
 
 from ..layers.pooling import grid_means
 from .layout import Segments
@@ -64,14 +65,6 @@ class Weighted(Consensus):
         share = self.weights.softmax(0).to(pooled.dtype)
         mean = (pooled * share[:, None]).sum(1)  # the mean of logits is that of what they are linear in
         return Output(classify(mean), features | {POOLED: mean})
-
-
-def without_autocast(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which no operation is in half precision of its own accord."""
-    kind = device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
-        return nullcontext()  # which an exported network does not notice
-    return torch.autocast(kind, enabled=False)
 
 
 def signed_root(x: Tensor) -> Tensor:
@@ -236,4 +229,4 @@ def product(maps: Tensor, segments: int) -> Tensor:
 def unit(maps: Tensor) -> Tensor:
     """Return maps (N, C, t, h, w) divided by the root mean square of each clip; such as are zero stay so."""
     squares = maps.square().mean((1, 2, 3, 4), keepdim=True)
-    return maps * (squares + torch.finfo(maps.dtype).tiny).rsqrt()
+    return maps * squares.masked_fill(squares == 0, 1).rsqrt()  # whose slope at zero would make all gradients NaN

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..layers.pooling import AvgPool3d, interpolate
 from .contract import POOLED, Backbone, Weights
 from .images import check_dropout
 
@@ -144,8 +145,9 @@ class S3D(TorchvisionNetwork):
         return self.body.features[slice(*PARTS[stage])](x)
 
     def head(self, x: Tensor) -> Tensor:
-        window = [min(size, length) for size, length in zip((2, 7, 7), x.shape[2:], strict=True)]
-        means = F.avg_pool3d(x, window, stride=1)
+        frames, height, width = x.shape[2:]
+        window = min(2, frames), min(7, height), min(7, width)
+        means = AvgPool3d(window, (1, 1, 1), (0, 0, 0))(x)
         return self.body.classifier[0](means.mean((2, 3, 4)))
 
     @classmethod
@@ -198,7 +200,7 @@ class MViT(TorchvisionNetwork):
             return encoding(tokens)
         grid = space.T.unflatten(1, encoding.spatial_size)[None]
         space = F.interpolate(grid, (h, w), mode="bilinear")[0].flatten(1).T
-        time = F.interpolate(time.T[None], t, mode="linear")[0].T
+        time = interpolate(time.T[None], t)[0].T
         places = torch.cat((first[None], (time[:, None] + space).flatten(0, 1)))
         return torch.cat((encoding.class_token.expand(len(tokens), 1, -1), tokens), 1) + places
 

@@ -34,6 +34,7 @@ class Distiller(nn.Module):
         compares_logits: Whether both networks must have the same classes.
         needs_labels: Whether `target` is read.
         detaches_head: Whether cross-entropy may train the classifier only (MERS).
+        least_clips: Of a batch that it can learn from.
         equal_channels: Whether `compared` features must have equal channels, and not time, height and width alone.
         optimizer: Of its own parameters, as an adversary's; None trains them with the student.
         name: What it is called in logs.
@@ -45,6 +46,7 @@ class Distiller(nn.Module):
     compares_logits = False
     needs_labels = False
     detaches_head = False
+    least_clips = 1
     equal_channels = True
     optimizer: OptimizerSettings | None = None
 

@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from sts_common.precision import without_autocast
+
 from ..backbones.contract import POOLED
 from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_levels, check_temperature, check_weight, stages_of
@@ -18,7 +20,8 @@ TINY = 1e-8
 def similarities(features: Tensor) -> Tensor:
     """Return the products of the features (N, ...) of each pair of clips, (N, N), each row of length 1."""
     flat = at_least_float32(features).flatten(1)
-    return F.normalize(flat @ flat.T, dim=1)
+    with without_autocast(flat.device):
+        return F.normalize(flat @ flat.T, dim=1)
 
 
 class SimilarityPreserving(Distiller):
@@ -67,7 +70,8 @@ def relative_distances(vectors: Tensor) -> Tensor:
 def angles(vectors: Tensor) -> Tensor:
     """Return the cosine of the angle that each two vectors of (N, C) span, seen from each third, (N, N, N)."""
     directions = F.normalize(vectors - vectors[:, None], dim=2)
-    return directions @ directions.transpose(1, 2)
+    with without_autocast(vectors.device):
+        return directions @ directions.transpose(1, 2)
 
 
 class RelationalKD(Distiller):

@@ -12,6 +12,7 @@ loss, HCL). The paper is 2D; here kernels, resizing and pooling grids are (T, H,
 """
 
 from collections.abc import Iterable, Sequence
+from math import prod
 
 import torch
 import torch.nn.functional as F
@@ -138,6 +139,8 @@ class Review(Distiller):
         )
         if mid_channels < 1:
             raise ValueError(f"--review_mid must be >= 1 channel, got {mid_channels}")
+        if any(prod(ours[level][1:]) == 1 for level in pairs):
+            self.least_clips = 2  # batch norm takes its statistics of a level of one position over clips alone
         self.levels, self.weight, self.norm = pairs, check_weight("--review_weight", weight), check_norm(norm)
         self.connectors = nn.ModuleDict(
             {

@@ -42,7 +42,7 @@ class Runtime(NamedTuple):
     """A program that runs exported files.
 
     Attributes:
-        open: Opens a file on a kind of device, for so many threads in all and calls at a time.
+        open: Opens a file on a device, for so many threads in all and calls at a time.
         suffixes: Of the files that it reads; the first is the one that it is chosen for.
         requires: Packages without which it is not there.
         devices: Kinds of devices it can run on here.
@@ -151,7 +151,7 @@ def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: i
     options = runtime.SessionOptions()
     options.intra_op_num_threads = max(1, (threads or torch.get_num_threads()) // calls)
     try:
-        session = runtime.InferenceSession(str(path), options, providers=[PROVIDERS[device]])
+        session = runtime.InferenceSession(str(path), options, providers=[provider(torch.device(device))])
     except Exception as error:
         raise ValueError(f"{path}: is no file of ONNX or damaged ({one_line(error)})") from error
     stated = session.get_modelmeta().custom_metadata_map.get(ABOUT)
@@ -163,6 +163,12 @@ def open_onnxruntime(path: Path, device: str = "cpu", threads: int = 0, calls: i
         return {name: torch.from_numpy(x) for name, x in zip(names, results, strict=True)}
 
     return ExportedModel(run, about)
+
+
+def provider(device: torch.device) -> tuple[str, dict[str, int]]:
+    """Return onnxruntime's name of a device, and its settings; by itself it takes the first GPU, and rounds to TF32."""
+    settings = {"device_id": device.index or 0, "use_tf32": 0} if device.type == "cuda" else {}
+    return PROVIDERS[device.type], settings
 
 
 def onnxruntime_devices() -> list[str]:

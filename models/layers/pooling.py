@@ -1,4 +1,4 @@
-"""Pooling whose gradients are the same in every run, where that is asked for.
+"""Pooling and interpolation whose gradients are the same in every run, where that is asked for.
 
 On GPUs torch's 3D pooling adds gradients up in whatever order threads come, and raises where
 `torch.use_deterministic_algorithms` is set. Then, and only then, the same is put together here from parts of the map.
@@ -12,11 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def is_unordered(x: Tensor) -> bool:
-    """Whether torch would pool this map with gradients that differ from run to run, and `--deterministic` is on."""
-    return x.is_cuda and torch.are_deterministic_algorithms_enabled()
-
+from sts_common.precision import is_unordered
 
 Sizes = int | tuple[int, int, int]  # of every side, or of T, H and W
 
@@ -121,3 +117,11 @@ def means(x: Tensor, grid: tuple[int, int, int]) -> Tensor:
         bounds = [(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)]
         x = torch.stack([x.narrow(axis, begin, end - begin).mean(axis) for begin, end in bounds], axis)
     return x
+
+
+def interpolate(x: Tensor, size: int) -> Tensor:
+    """Interpolate (N, C, L) along its last axis to (N, C, size), as `F.interpolate(mode="linear")`."""
+    if is_unordered(x):
+        every = torch.eye(x.shape[2], dtype=x.dtype, device=x.device)[None]
+        return x @ F.interpolate(every, size, mode="linear")[0]
+    return F.interpolate(x, size, mode="linear")

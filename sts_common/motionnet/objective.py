@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from ..precision import is_unordered
 
 LEVELS = 255.0
 EPSILON = 1e-3
@@ -47,7 +50,8 @@ class MotionObjective:
             size = flow.shape[-2:]
             small = F.interpolate(images, size, mode="bilinear", antialias=True).unflatten(0, (len(frames), -1))
             first, following = (part.flatten(0, 1) for part in (small[:, :-1], small[:, 1:]))
-            moved = flow.flatten(0, 1).float() * flow.new_tensor([size[1] / width, size[0] / height]).view(2, 1, 1)
+            share = images.new_tensor([size[1] / width, size[0] / height])
+            moved = flow.flatten(0, 1).float() * share.view(2, 1, 1)
             warped = warp(following, moved)
             difference = interior(charbonnier(LEVELS * (first - warped), 0.4), size).mean()
             structure = (1 - ssim(first, warped)).mean()
@@ -68,8 +72,23 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     rows, columns = (torch.arange(n, device=flow.device, dtype=flow.dtype) for n in (height, width))
     x, y = columns + flow[:, 0], rows[:, None] + flow[:, 1]
+    if is_unordered(flow):
+        return sampled(images, x.clamp(0, width - 1), y.clamp(0, height - 1))
     grid = torch.stack((2 * x / max(width - 1, 1) - 1, 2 * y / max(height - 1, 1) - 1), -1)
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
+
+
+def sampled(images: Tensor, x: Tensor, y: Tensor) -> Tensor:
+    """Return images (M, C, h, w), which learn nothing, at places (M, h, w) within them: bilinear, sums in order."""
+    height, width = images.shape[-2:]
+    left, top = x.detach().floor(), y.detach().floor()
+    total = torch.zeros_like(images)
+    for right, below in product((0, 1), repeat=2):
+        share = (x - left if right else 1 - (x - left)) * (y - top if below else 1 - (y - top))
+        row, column = (top + below).clamp(max=height - 1), (left + right).clamp(max=width - 1)
+        places = (row * width + column).long().flatten(1)[:, None].expand(-1, images.shape[1], -1)
+        total = total + share[:, None] * images.flatten(2).gather(2, places).view_as(images)
+    return total
 
 
 def interior(values: Tensor, size: Sequence[int]) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from flow import build_flow
+from sts_common.motionnet import objective
 from sts_common.motionnet.network import MotionNet, whole_flow
 from sts_common.motionnet.objective import MotionObjective, charbonnier, roughness, ssim, warp
 
@@ -47,6 +48,22 @@ def test_warping_by_the_true_flow_gives_the_frame_before():
     warped = warp(following[None], flow)
     torch.testing.assert_close(warped[..., :-SHIFT], first[None, ..., :-SHIFT], atol=1e-5, rtol=0)
     torch.testing.assert_close(warped[..., -SHIFT:], following[None, ..., -1:].expand(-1, -1, -1, SHIFT))
+
+
+def test_sampling_whose_sums_have_an_order_is_torchs():
+    """As with `--deterministic` on a GPU, where torch refuses its own."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(2, 3, 9, 11, generator=generator, dtype=torch.float64)
+    flow = (6 * torch.randn(2, 2, 9, 11, generator=generator, dtype=torch.float64)).requires_grad_()
+    results = []
+    for is_unordered in (False, True):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(objective, "is_unordered", lambda x, answer=is_unordered: answer)
+            patch.setattr(F, "grid_sample", F.grid_sample if not is_unordered else None)
+            warped = warp(images, flow)
+        results.append((warped, torch.autograd.grad(warped.square().sum(), flow)[0]))
+    for theirs, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
 def test_flow_that_leaves_the_frame_is_no_way_out():

@@ -1,5 +1,7 @@
 """Fusion of streams."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -76,7 +78,7 @@ def test_a_weight_of_zero_leaves_a_stream_out():
     torch.testing.assert_close(fuse(logits, weights=[0, 2]), logits[1])
 
 
-@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0]])
+@pytest.mark.parametrize("weights", [[1], [1, -1], [0, 0], [math.nan, 1], [1, math.nan], [math.inf, 1]])
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match="--fusion_weights"):
         fuse(torch.randn(2, 3, 4), weights=weights)

@@ -103,7 +103,7 @@ def suffix_of(name: str) -> str:
 
 
 def write_safetensors(export: Export, file: BinaryIO) -> None:
-    """Write the trained network; in half precision only its matrices are converted, for the rest is small."""
+    """Write the trained network; in half precision only its matrices are converted, for the rest is small or counts."""
     state, dtype = export.states[0], DTYPES[export.dtype]
     if not state["options"]:
         raise ValueError(
@@ -112,7 +112,8 @@ def write_safetensors(export: Export, file: BinaryIO) -> None:
         )
     weights = export.models[0].network.state_dict()
     if dtype != torch.float32:
-        weights = {name: weight.to(dtype) if weight.dim() > 1 else weight for name, weight in weights.items()}
+        halved = {name for name, weight in weights.items() if weight.dim() > 1 and weight.is_floating_point()}
+        weights = {name: weight.to(dtype) if name in halved else weight for name, weight in weights.items()}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"network{tensor_file.SUFFIX}"
         named = {**state, "state_dict": weights, "checkpoints": export.checkpoints()}

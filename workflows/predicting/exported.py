@@ -26,7 +26,10 @@ class ExportedNetwork:
 
     Attributes:
         views: Names of the views that it reads.
+        clips_on: Where it wants clips; its program copies them to where it computes.
     """
+
+    clips_on = torch.device("cpu")
 
     def __init__(self, opened: ExportedModel) -> None:
         self.opened, self.views = opened, list(opened.about["inputs"])
@@ -87,7 +90,7 @@ def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls
     """
     files = []
     for path in paths:
-        opened = ENGINES[engine].open(Path(path), device.type, torch.get_num_threads(), calls)
+        opened = ENGINES[engine].open(Path(path), str(device), torch.get_num_threads(), calls)
         about = opened.about
         if (method := about["fusion"]["method"]) != "activno":
             raise ValueError(

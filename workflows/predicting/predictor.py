@@ -97,7 +97,8 @@ class Predictor:
     @torch.inference_mode()
     def score(self, networks: Sequence[nn.Module], clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (S, N, K) of some networks; a GPU is waited for once, when all of them have their work."""
-        batch = {name: torch.stack([clip[name] for clip in clips]).to(self.device) for name in clips[0]}
+        place = getattr(networks[0], "clips_on", self.device)
+        batch = {name: torch.stack([clip[name] for clip in clips]).to(place) for name in clips[0]}
         return torch.stack([network(batch).logits.float() for network in networks]).cpu()
 
     def probabilities(self, logits: Tensor) -> Tensor:

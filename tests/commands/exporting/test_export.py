@@ -26,7 +26,7 @@ from datasets.clips.sampling import all_clips
 from datasets.decoding.images import resample_frames
 from engine import checkpoint
 from engine.command import cli
-from models import FUSIONS, MODELS, StreamNetwork, fuse
+from models import FUSIONS, MODELS, StreamNetwork, build_model, fuse
 from models.inference.deployed import Deployed
 from workflows.exporting import formats as export_formats
 from workflows.exporting import parity as export_checks
@@ -243,6 +243,16 @@ def test_safetensors_hold_the_network_as_it_was_trained(made, tmp_path):
     halved = checkpoint.load(half)["state_dict"]
     assert {weight.dtype for weight in halved.values() if weight.dim() > 1} == {torch.float16}
     assert torch.equal(halved["bn1.running_var"], own["bn1.running_var"])
+
+
+def test_indices_among_the_weights_stay_whole_numbers_in_half_precision(tmp_path):
+    opt = options("resnet2d", 18, consensus="tle_sketch", segments=2)
+    network = build_model(opt, RGB.channels, len(NAMES))
+    about = {"recipe": {"sample_duration": 2}, "options": vars(opt), "arch": "resnet2d-18"}
+    source = write_checkpoint(tmp_path / "x.pth", StreamNetwork(network, RGB), **about)
+    half = run(source, "--format", "safetensors", "--out", tmp_path / "h.safetensors", "--dtype", "bfloat16")
+    hashes = checkpoint.load(half)["state_dict"]["consensus.encoder.hashes"]
+    assert torch.equal(hashes, network.get_buffer("consensus.encoder.hashes"))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ import export
 from engine import checkpoint
 from engine.command import cli
 from models.inference import runtimes
-from models.inference.runtimes import ENGINES, ExportedModel, kept_signal_stack, open_openvino
+from models.inference.runtimes import ENGINES, ExportedModel, kept_signal_stack, open_openvino, provider
 from utils1 import checkpoint as card
 from workflows.exporting import openvino_file, parity
 from workflows.exporting.calibration import CalibrationSettings, open_calibration
@@ -501,3 +501,8 @@ def test_a_file_of_others_is_sent_to_the_export(tmp_path):
     (tmp_path / "x.onnx").write_bytes(b"nothing")
     with pytest.raises(ValueError, match=r"x\.onnx: is no file of ONNX or damaged"):
         runtimes.open_onnxruntime(tmp_path / "x.onnx")
+
+
+def test_onnxruntime_computes_in_float32_on_the_gpu_that_is_asked_for():
+    assert provider(torch.device("cuda", 1)) == ("CUDAExecutionProvider", {"device_id": 1, "use_tf32": 0})
+    assert provider(torch.device("cpu")) == ("CPUExecutionProvider", {})

@@ -65,6 +65,17 @@ def test_a_step_of_several_batches_ends_where_it_would_with_all_of_them(counts):
     assert all(parameter.grad is None for parameter in task.parameters())
 
 
+def test_a_batch_of_fewer_clips_than_a_loss_needs_is_left_out_and_named(caplog):
+    batch = {"x": torch.ones(1, 2), "label": torch.zeros(1, dtype=torch.long)}
+    task = Linear()
+    optimizer = torch.optim.SGD(task.parameters(), lr=0.1)
+    stepper = Stepper(task, optimizer, Schedule(optimizer, Warmup()))
+    whole = {"x": torch.ones(2, 2), "label": torch.zeros(2, dtype=torch.long)}
+    train_one_epoch(task, [whole, batch], stepper, CPU, Epoch(least_clips=2))
+    assert task.seen == 1
+    assert caplog.messages == ["train, batch 2: left out with 1 readable video"]
+
+
 def test_an_epoch_of_nothing_is_an_error():
     with pytest.raises(ValueError, match=r"train: no training video could be read; utils1/audit\.py"):
         fed([0, 0])

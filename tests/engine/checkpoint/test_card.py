@@ -310,6 +310,8 @@ def test_what_was_not_changed_stays_as_the_run_had_it(hmdb51, first, tmp_path):
         ({}, {}, set()),
         ({"learning_rate": 0.2}, {}, {"lr"}),
         ({"nesterov": True}, {}, {"nesterov", "dampening"}),
+        ({"ft_begin_index": 2}, {}, {"lr", "weight_decay"}),  # layers that were frozen have a rate of 0
+        ({"lr_multiples": "tsn"}, {}, {"lr", "weight_decay"}),
         ({"batch_size": 7}, {}, set()),
         ({"batch_size": 7}, {"lr_scale_base": 32}, {"lr"}),
         ({"iter_size": 7, "lr_scale_base": 32}, {"lr_scale_base": 32}, {"lr"}),

@@ -1,5 +1,6 @@
 """Several batches a step: processes exchange gradients once a step, which is that of one larger batch."""
 
+from argparse import Namespace
 from collections.abc import Iterator
 
 import pytest
@@ -8,6 +9,7 @@ import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from engine.training.fit import Saving
 from engine.training.loop import Epoch, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
 from engine.training.stepper import Stepper
@@ -77,3 +79,13 @@ def test_an_epoch_of_accumulated_batches_is_one_of_larger_ones_the_last_step_inc
     larger = joined(data(), 3)
     train_one_epoch(alone, larger, stepper(alone, 1), CPU, Epoch())
     torch.testing.assert_close(shared.module.layer.weight, alone.layer.weight)
+
+
+def test_a_checkpoint_comes_with_the_end_of_the_step_that_its_batch_is_in(monkeypatch):
+    saved: list[int] = []
+    run = Namespace(step=0, save_steps=4, epoch=1, checkpoints=Namespace(path=lambda epoch, step: step))
+    saving = Saving(run, Namespace(agreed_signal=int), "epoch 1")
+    monkeypatch.setattr(saving, "save", lambda path, metrics: saved.append(path))
+    for done in (3, 6, 9, 12, 14):  # --iter_size 3
+        saving.after_step(done, lambda: None)
+    assert saved == [6, 9, 12]

@@ -1,6 +1,7 @@
 """Optimisers and learning-rate schedules, against closed formulas and against torch's own."""
 
 import math
+from argparse import Namespace
 from dataclasses import asdict
 
 import pytest
@@ -8,6 +9,7 @@ import torch
 from torch import nn
 
 from engine import RunSettings, build_settings, create_settings
+from engine.training import optim
 from engine.training.optim import OPTIMIZERS, SCHEDULES, create_optimizer, create_schedule, learning_rate, scaled_rate
 from opts import parse_opts
 
@@ -196,6 +198,25 @@ def test_nesterov_switches_dampening_off():
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_step_is_fused_on_a_gpu_only(optimizer):
     assert not make(optimizer)[0].param_groups[0]["fused"]
+
+
+@pytest.mark.parametrize(("amp", "fused"), [("off", True), ("bf16", True), ("fp16", None)])
+def test_a_step_that_a_loss_scale_may_leave_out_is_not_fused(amp, fused, monkeypatch):
+    monkeypatch.setattr(optim, "resolve", lambda device, amp: amp)
+    on_gpu = [{"params": [Namespace(device=torch.device("cuda", 0))]}]
+    assert optim.fuses(on_gpu, amp) is fused
+
+
+def test_a_first_step_that_overflows_leaves_no_momentum_behind():
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = OPTIMIZERS["sgd"]([{"params": [weight]}], settings(learning_rate=0.1, weight_decay=0.0))
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0)
+    for factor in (math.inf, 1.0):
+        optimizer.zero_grad()
+        scaler.scale((factor * weight).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    torch.testing.assert_close(weight.data, torch.full((3,), 0.9))
 
 
 def test_the_logged_rate_is_that_of_the_layers_that_learn():

@@ -192,6 +192,17 @@ def test_products_of_many_maps_neither_vanish_nor_overflow_and_autocast_leaves_t
     assert encode(torch.zeros(1, 4, 3, 4, 4)).eq(0).all()
 
 
+@pytest.mark.parametrize(
+    "maps", [torch.zeros(2, 4, 3, 2, 2), torch.eye(3)[None, :, :, None, None].expand(2, 3, 3, 1, 1)]
+)
+def test_segments_that_share_no_active_unit_leave_gradients_finite(maps):
+    """Behind a ReLU the product of their maps is often zero throughout."""
+    maps = maps.clone().requires_grad_()
+    encoding = LinearEncoding(3, "last", TensorSketch(maps.shape[1], 16))
+    encoding({"last": maps}, lambda x: x).logits.sum().backward()
+    assert maps.grad.isfinite().all()
+
+
 @pytest.mark.parametrize("affine", [False, True])
 def test_partial_batch_norm_keeps_all_but_the_first(affine):
     network = network_of("resnet2d", segments=3)

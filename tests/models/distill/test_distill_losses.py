@@ -180,6 +180,23 @@ def test_half_precision_of_any_scale_is_finite_and_close(name, dtype, clips):
         assert term.item() == pytest.approx(reference[key].item(), rel=0.05, abs=0.01)
 
 
+@pytest.mark.parametrize("name", RELATIVE)
+def test_within_autocast_a_loss_has_the_bits_of_float32(name):
+    loss = create_distiller(name, SHAPES, SHAPES).eval()
+    pair = [
+        Output(x.logits.float().requires_grad_(), {n: f.float().requires_grad_() for n, f in x.features.items()})
+        for x in (outputs(4, seed=seed) for seed in (0, 1))
+    ]
+    inputs = [pair[0].logits, *pair[0].features.values()]
+    results = []
+    for mixed in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            found = loss(*pair, None)
+        gradients = torch.autograd.grad(sum(found.values()), inputs, allow_unused=True)
+        results.append([*found.values(), *(x for x in gradients if x is not None)])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

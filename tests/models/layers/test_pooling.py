@@ -90,6 +90,18 @@ def test_where_order_is_asked_for_torchs_pooling_is_not_called(monkeypatch):
     pooling.grid_means(torch.randn(1, 1, 4, 4, 4), (2, 2, 2))
 
 
+@pytest.mark.parametrize("size", [3, 5, 8])
+def test_interpolation_by_a_matrix_is_torchs(size, monkeypatch):
+    x = torch.randn(2, 3, 5, dtype=torch.float64, requires_grad=True)
+    results = []
+    for is_unordered in (False, True):
+        monkeypatch.setattr(pooling, "is_unordered", lambda x, answer=is_unordered: answer)
+        out = pooling.interpolate(x, size)
+        results.append((out, torch.autograd.grad(out.square().sum(), x)[0]))
+    for theirs, ours in zip(*results, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
 @pytest.mark.usefixtures("deterministic")
 def test_on_a_cpu_nothing_changes():
     x = torch.randn(2, 3, 4, 16, 16)
