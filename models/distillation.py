@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -16,8 +16,9 @@ from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
 from .distill.names import CROSS_ENTROPY, by_name, loss_label, prefix
 from .distill.schedule import parse_schedule
-from .inference.cached_outputs import CachedOutputs
+from .inference.cached_outputs import DIGESTS, CachedOutputs, clip_digests
 from .inference.speed import inference_ready
+from .mixing import neighbours
 from .streams import StreamNetwork
 from .tasks import Batch, Task, check_smoothing
 
@@ -171,8 +172,17 @@ class Distill(Task):
 
     def run_teacher(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
         """Return a teacher's output, from its cache where there is one for such clips."""
-        cache = self.caches.get(name) if self.caches_training or not self.training else None
+        cache = self.cache_of(name)
         return cache(teacher, batch) if cache else teacher(batch)
+
+    def prepare(self, batch: Batch) -> Mapping[str, Any]:
+        """Add to a batch on the CPU the names by which caches of teachers know its clips."""
+        views = {teacher.view for name, teacher, _ in self.teachers_and_losses() if self.cache_of(name)}
+        return {**batch, **{DIGESTS + view: clip_digests(batch[view]) for view in views if view in batch}}
+
+    def cache_of(self, name: str) -> CachedOutputs | None:
+        """Return the cache of a teacher, if one is in use now."""
+        return self.caches.get(name) if self.caches_training or not self.training else None
 
     def cache_teachers(self, folder: str | Path, *, in_training: bool) -> None:
         """Keep what teachers say of clips on disk, see `CachedOutputs`.
@@ -231,17 +241,6 @@ class Distill(Task):
         weight, begin = loss.strength(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if adversary is None else {f"own_loss_{begin}{loss.name}": adversary}
-
-
-def neighbours(batch: Batch) -> Batch:
-    """Shift a batch by one, so that the teacher at position i sees clip i - 1, with its label.
-
-    Raises:
-        ValueError: If it is of one clip, which would keep its place.
-    """
-    if len(next(iter(batch.values()))) < 2:
-        raise ValueError("--teacher_clips others: needs --batch_size 2 or more")
-    return {name: values.roll(1, 0) for name, values in batch.items() if isinstance(values, Tensor)}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Clips of a batch mixed with one another, and their labels likewise: mixup and CutMix."""
+"""Clips of a batch mixed with one another, and their labels likewise, by mixup and CutMix; or changing places."""
 
 from collections.abc import Mapping
 from math import inf
@@ -51,3 +51,14 @@ class ClipMixing:
 def create_mixing(mixup: float = 0.0, cutmix: float = 0.0) -> ClipMixing | None:
     """Create what mixes clips; None if both parameters are 0. Arguments and errors as `ClipMixing`."""
     return ClipMixing(mixup, cutmix) if mixup or cutmix else None
+
+
+def neighbours(batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Shift a batch by one, so that the teacher at position i sees clip i - 1, with its label.
+
+    Raises:
+        ValueError: If it is of one clip, which would keep its place.
+    """
+    if len(next(iter(batch.values()))) < 2:
+        raise ValueError("--teacher_clips others: needs --batch_size 2 or more")
+    return {name: values.roll(1, 0) for name, values in batch.items() if isinstance(values, Tensor)}

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -52,10 +52,17 @@ class Feed:
 
     To a GPU a batch is copied, and there finished, while the step before it runs, on a stream of its own. Their
     "seconds", (N, 3), if any, which say what reading each clip took by `STEPS`, are kept here.
+
+    Args:
+        loader: Of batches on the CPU.
+        device: Where they are wanted.
+        prepare: Does with each what is better done before it is copied, unless the loader has still to finish it.
     """
 
-    def __init__(self, loader: Iterable[Batch], device: torch.device) -> None:
-        self.loader, self.device = loader, device
+    def __init__(
+        self, loader: Iterable[Batch], device: torch.device, prepare: Callable[[Batch], Batch] | None = None
+    ) -> None:
+        self.loader, self.device, self.prepare = loader, device, prepare
         self.to_finish = loader if isinstance(loader, LoaderToFinish) else None
         self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
         self.finishing: HostWait = StreamWait(device) if self.to_finish and device.type == "cuda" else HostWait()
@@ -114,11 +121,11 @@ class Feed:
             yield coming
 
     def keep(self, batch: Batch) -> dict[str, Any]:
-        """Return the batch without its "seconds", which are added up."""
+        """Return the batch, prepared, without its "seconds", which are added up."""
         batch = dict(batch)
         if (seconds := batch.pop("seconds", None)) is not None:
             self.seconds += seconds.double().sum(0)
-        return batch
+        return dict(self.prepare(batch)) if self.prepare and not self.to_finish else batch
 
     @property
     def waited(self) -> float:

@@ -79,7 +79,8 @@ def train_one_epoch(
     task.train()
     finite = FiniteCheck(1 if device.type == "cpu" else CHECK_EVERY, epoch.label, epoch.first)
     batches = len(loader)  # type: ignore[arg-type]
-    with Display(Feed(loader, device), epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
+    feed = Feed(loader, device, preparation(task))
+    with Display(feed, epoch.label, epoch.averages, first=epoch.first, pace=epoch.pace) as display:
         for done, batch in enumerate(display, epoch.first + 1):
             last = stepper.closes(done - 1, batches)
             clips = num_clips(batch)
@@ -109,6 +110,11 @@ def train_one_epoch(
             f"{epoch.label}: no training video could be read; utils1/audit.py says what is wrong with them"
         )
     return means | display.speed()
+
+
+def preparation(task: nn.Module) -> Callable[[Batch], Batch] | None:
+    """Return what a task does with batches before they are on their device, if anything."""
+    return getattr(task.module if isinstance(task, DistributedDataParallel) else task, "prepare", None)
 
 
 def without_exchange(task: nn.Module, last: bool) -> AbstractContextManager[None]:
@@ -149,7 +155,7 @@ def evaluate(
     """
     task.eval()
     averages = Averages()
-    with Display(Feed(loader, device), label, averages, pace=pace, kind="val") as display:
+    with Display(Feed(loader, device, preparation(task)), label, averages, pace=pace, kind="val") as display:
         for batch in display:
             with autocast(device, amp):
                 out = task(batch)

@@ -20,6 +20,7 @@ from ..streams import StreamNetwork
 log = logging.getLogger(__name__)
 
 LOGITS = "logits"
+DIGESTS = "digests of "  # entry of a batch beside a view: a GPU would be waited for to compute them of what it has
 Entry = dict[str, tuple[Tensor, Sequence[int]]]  # of a clip, with the strides of the batch that it was in
 
 
@@ -69,7 +70,8 @@ class CachedOutputs:
             return teacher(batch)
         clips = batch[teacher.view]
         folder = self.folder / digest(as_json(self.about | conditions(teacher, clips)).encode())
-        paths = [folder / name[:2] / f"{name}.pth" for name in map(clip_digest, clips.cpu())]
+        names = batch.get(DIGESTS + teacher.view) or clip_digests(clips)
+        paths = [folder / name[:2] / f"{name}.pth" for name in names]
         entries = [read_entry(path) for path in paths]
         missing = [position for position, entry in enumerate(entries) if entry is None]
         if not missing:
@@ -90,9 +92,10 @@ def digest(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=20).hexdigest()
 
 
-def clip_digest(clip: Tensor) -> str:
-    """Return a name for a clip on the CPU, (C, T, H, W), by its shape and every pixel."""
-    return digest(str(tuple(clip.shape)).encode() + clip.contiguous().numpy().tobytes())
+def clip_digests(clips: Tensor) -> list[str]:
+    """Return a name for each of clips (N, C, T, H, W), by its shape and every pixel."""
+    shape = str(tuple(clips.shape[1:])).encode()
+    return [digest(shape + clip.contiguous().numpy().tobytes()) for clip in clips.cpu()]
 
 
 def weights_sha256(teacher: StreamNetwork) -> str:

@@ -95,6 +95,12 @@ def test_every_cause_has_advice_and_readers_count_the_same_steps():
     assert STEPS == clock.STEPS
 
 
+def test_batches_are_prepared_before_they_are_copied():
+    batches = [{"x": torch.ones(1)}, {"x": torch.zeros(1)}]
+    feed = Feed(batches, CPU, lambda batch: {**batch, "names": [str(batch["x"].item())]})
+    assert [batch["names"] for batch in feed] == [["1.0"], ["0.0"]]
+
+
 def test_the_feed_is_as_long_as_its_loader_and_none_where_that_has_no_length():
     assert len(Feed([{}, {}], CPU)) == 2
     assert list(Feed(iter([{}, {}]), CPU)) == [{}, {}]

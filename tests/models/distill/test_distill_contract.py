@@ -336,10 +336,10 @@ def test_frozen_stages_that_are_not_reviewed_are_not_warned_of(caplog):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("name", DISTILLERS)
 def test_nothing_is_projected_or_drawn_where_shapes_agree(name, model):
-    draws = []
+    draws, shapes = [], shapes_of(model)
     for project in (False, True):
         torch.manual_seed(3)
-        loss = create_distiller(name, shapes_of(model), shapes_of(model), project=project)
+        loss = create_distiller(name, shapes, shapes, project=project)
         assert not loss.projectors
         draws.append(torch.rand(()))
     assert draws[0] == draws[1]

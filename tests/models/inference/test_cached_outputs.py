@@ -5,7 +5,10 @@ from argparse import Namespace
 import pytest
 import torch
 
-from models import StreamNetwork, create_model
+from models import Distill, StreamNetwork, create_model
+from models.distill import create_distiller
+from models.distill.shapes import OutputShapes
+from models.inference import cached_outputs
 from models.inference.cached_outputs import CachedOutputs
 from workflows.training.teacher_cache import cache_teachers
 
@@ -47,6 +50,19 @@ def test_clips_that_come_back_in_any_order_have_the_bits_of_a_pass(clips, tmp_pa
     with pytest.raises(ValueError, match="a loss reads the teacher's layer1, which is not cached"):
         found.features["layer1"]
     assert not [path for path in tmp_path.rglob("*") if path.suffix == ".part"]
+
+
+def test_names_of_clips_are_found_before_they_are_on_their_device(clips, tmp_path, monkeypatch):
+    task = Distill(make_teacher(), make_teacher(), [create_distiller("kd", OutputShapes({}, 5), OutputShapes({}, 5))])
+    task.cache_teachers(tmp_path, in_training=False)
+    batch = {"rgb": clips, "label": torch.zeros(4, dtype=torch.long)}
+    assert task.train().prepare(batch).keys() == batch.keys()
+    task.cache_teachers(tmp_path, in_training=True)
+    prepared = task.prepare(batch)
+    monkeypatch.setattr(cached_outputs, "clip_digests", None)
+    for computed, found in ((4, 0), (4, 4)):
+        task(prepared)
+        assert (task.caches[""].computed, task.caches[""].found) == (computed, found)
 
 
 def change_weights(teacher, clips):
