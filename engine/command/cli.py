@@ -32,6 +32,8 @@ MEANINGS = {
     "Too many open files": TOO_MANY_FILES,
     "Expected more than 1 value per channel": "batch norm has a single value per channel to take statistics of: use "
     "--batch_size 2 or more, a larger --sample_size or a longer --sample_duration",
+    "does not have a deterministic implementation": "torch cannot sum the gradients of a layer of this network in a "
+    "fixed order on a GPU: leave out --deterministic, or use another network",
 }
 
 

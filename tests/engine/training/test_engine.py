@@ -195,6 +195,13 @@ def test_a_killed_loader_process_is_explained_and_a_bug_is_not():
     assert not is_explained(RuntimeError("shapes do not match"))
 
 
+def test_gradients_without_an_order_are_explained():
+    """The words are torch's, of a function that a GPU has no other for."""
+    words = "grid_sampler_2d_backward_cuda does not have a deterministic implementation, but you set 'torch.use_...'"
+    assert is_explained(RuntimeError(words))
+    assert "leave out --deterministic" in one_line(RuntimeError(words))
+
+
 def test_batch_norm_of_a_single_value_is_explained():
     with pytest.raises(ValueError) as raised:
         torch.nn.BatchNorm3d(2)(torch.zeros(1, 2, 1, 1, 1))
