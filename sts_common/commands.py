@@ -3,6 +3,7 @@
 With several GPUs: `torchrun --nproc_per_node 8 -m sts_common.commands train ...`.
 """
 
+import difflib
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,9 @@ def main() -> None:
         print(table())  # noqa: T201 - the result
         return
     if name not in COMMANDS:
-        sys.stderr.write(f"error: {name!r} is none of the commands {', '.join(COMMANDS)} (see sts --help)\n")
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        meant = f"; did you mean {near[0]}?" if near else f": {', '.join(COMMANDS)}"
+        sys.stderr.write(f"error: {name!r} is none of the commands{meant} (see sts --help)\n")
         sys.exit(UNKNOWN)
     if not INSTALLED:  # the packages have generic names; here they are those of this project, whatever else there is
         sys.path.insert(0, str(ROOT))

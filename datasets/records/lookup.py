@@ -234,7 +234,8 @@ def cure(problems: Sequence[Exception], total: int, needs: Collection[str]) -> s
     tool = "extract_frames_flows.py" if FLOW.name in needs else "extract_frames.py"
     hint = f", or read frames alone with --modality {FRAMES_ALONE} --only_RGB" if FLOW.name in needs else ""
     extract = "" if isinstance(problems[0], DamagedVideo) else f"run utils1/{tool}{hint}, "
+    skip = ", or leave them out with --missing skip" if len(problems) < total else ""
     return (
         f"({len(problems):,} of {counted(total, 'video')} cannot be used): {extract}see all problems with "
-        "utils1/audit.py, or leave them out with --missing skip"
+        f"utils1/audit.py{skip}"
     )

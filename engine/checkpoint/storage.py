@@ -18,6 +18,11 @@ from .archive import verify
 
 log = logging.getLogger(__name__)
 
+# Suffixes of files that are given in place of a checkpoint, and what to do instead.
+OTHERS = {
+    ".pt2": "is a program: give the checkpoint that it was exported from; predict.py runs .onnx and .xml as well",
+    ".bin": "is no checkpoint: if it has the weights of an .xml file of OpenVINO, give that one",
+}
 STUDENT = "student"  # where Distil-2D-3D has the network that it trains, beside the teacher
 PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, float, bool, type(None)))
 
@@ -72,7 +77,7 @@ def load(path: str | Path) -> dict[str, Any]:
             raise ValueError(
                 f"{path}: refused: it holds {foreign[1]}, and only tensors and plain values are read"
             ) from None
-        raise ValueError(f"{path}: damaged, or not a checkpoint") from None
+        raise ValueError(f"{path}: {OTHERS.get(path.suffix, 'damaged, or not a checkpoint')}") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
     if not checked:

@@ -22,8 +22,13 @@ def build_parser() -> cli.ArgumentParser:
     parser = cli.ArgumentParser(description="Name the action in videos; docs/predict.md says more.")
     add = parser.add_argument
     add("video", metavar="INPUT", help="video file, folder of videos or frames, number of a camera, - or a pipe")
-    add("more", metavar="INPUT", nargs="*", help="further videos and folders")
-    add("--weights", nargs="+", required=True, help="checkpoints, or files of export.py; several are fused")
+    add("more", metavar="INPUT", nargs="*", default=[], help="further videos and folders")
+    add(
+        "--weights",
+        nargs="+",
+        required=True,
+        help="checkpoints, or files of export.py; several are fused; inputs come before them",
+    )
     add(
         "--engine",
         default=AUTO,

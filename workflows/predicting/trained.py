@@ -119,9 +119,9 @@ def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNet
 
     Raises ValueError if it has not one output for each class.
     """
-    network = bare(source)
-    if network is None:
-        return network_in(state, name, STREAMS[state["stream"]])
-    if network.num_classes != len(state["class_names"]):
-        raise ValueError(f"{name}: {network.num_classes} outputs for {len(state['class_names'])} class names")
-    return copy.deepcopy(network).eval()
+    own = bare(source)
+    network = network_in(state, name, STREAMS[state["stream"]]) if own is None else own
+    if network.num_classes != (known := len(state["class_names"])):
+        cure = "" if own else f": train it again, or fine-tune it (train.py --pretrain_path), with {known} outputs"
+        raise ValueError(f"{name}: {network.num_classes} outputs for {known} class names{cure}")
+    return network if own is None else copy.deepcopy(own).eval()

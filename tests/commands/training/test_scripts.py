@@ -27,6 +27,7 @@ from datasets import RGB
 from engine import checkpoint
 from models import load_stream
 from opts import SINGLE, TRAIN, parse_opts
+from workflows.exporting.plan import build_export
 from workflows.predicting.agreement import common_recipe
 
 
@@ -273,6 +274,21 @@ def test_predict_names_the_action_of_a_video_file(trained, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 6
 
 
+def test_outputs_without_a_name_are_warned_of_and_predict_and_export_refuse_them(words, tmp_path, caplog):
+    train.main(parse_opts([*words, "--n_classes", "5"]))
+    assert "--n_classes 5: the annotation has 3 classes" in caplog.text
+    path = one(tmp_path, "*best.pth")
+    with pytest.raises(ValueError, match=rf"{path}: 5 outputs for 3 class names: train it again"):
+        build_export([path])
+
+
+@pytest.mark.parametrize(("name", "cure"), [("x.pt2", r"predict\.py runs \.onnx"), ("x.bin", r"an \.xml file")])
+def test_an_exported_file_in_place_of_a_checkpoint_is_told_from_a_damaged_one(name, cure, tmp_path):
+    (tmp_path / name).write_bytes(b"PK of another kind")
+    with pytest.raises(ValueError, match=f"{name}: is .*{cure}"):
+        checkpoint.load(tmp_path / name)
+
+
 def test_predict_takes_the_flow_from_the_flow_checkpoint_and_refuses_unlike_clips(trained, tmp_path):
     made = {}
     for name in ("rgb", "flow", "sfs"):
@@ -462,7 +478,8 @@ def two_classes(trained, tmp_path_factory) -> dict[str, Path]:
     for stream in ("rgb", "flow"):
         state = checkpoint.load(trained[stream])
         made[stream] = folder / f"{stream}.pth"
-        checkpoint.save(made[stream], state | {"class_names": state["class_names"][:2]})
+        weights = {name: x[:2] if name.startswith("fc.") else x for name, x in state["state_dict"].items()}
+        checkpoint.save(made[stream], state | {"class_names": state["class_names"][:2], "state_dict": weights})
     return made
 
 
