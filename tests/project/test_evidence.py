@@ -102,8 +102,11 @@ def test_made_up_videos():
         record = results(MADE_UP[name])
         found, closed = accuracies(record), record["gap_closed"]
         assert seeds == str(len(found["RGB"][1]))
-        gaps = [f"{100 * closed[system]:.0f} %" for system in (SFS, f"{SFS}, {FITTED}")]
-        assert cells == [*(f"{mean(found[system][1]):.1f}" for system in systems), *gaps], name
+        fitted = f"{SFS}, {FITTED}"
+        fits = len(found[fitted].get(1, ())) == int(seeds)  # too few errors on held-out videos are no measure
+        shown = [f"{mean(found[system][1]):.1f}" if fits or system != fitted else "" for system in systems]
+        gaps = [f"{100 * closed[system]:.0f} %" if fits or system != fitted else "" for system in (SFS, fitted)]
+        assert cells == [*shown, *gaps], name
 
 
 @pytest.mark.parametrize("level", [level for level in MADE_UP if any(tables(level))])
