@@ -15,7 +15,7 @@ from .list_writers import Lists, table
 from .looks import inspect_videos
 from .make_lists import put
 from .own_videos import clashes, follow_links, list_own
-from .recommended import CONFIG, choose_network, next_commands, shown
+from .recommended import CONFIG, audit, choose_network, next_commands, shown
 from .sources import count_sources, group_alone, grouped, per_class, sensible, split_groups
 
 log = logging.getLogger(__name__)
@@ -129,6 +129,19 @@ def read_source(source: Path, videos: Path | None) -> tuple[Lists, Path]:
     return lists, videos
 
 
+def refuse_one_class(source: Path, class_names: Sequence[str]) -> None:
+    """Raise ValueError if the videos are of one class, from which there is nothing to tell it."""
+    if len(class_names) > 1:
+        return
+    name = class_names[0]
+    if source.is_file():
+        raise ValueError(f"{source}: all videos have the label {name!r}; list videos of two labels or more")
+    raise ValueError(
+        f"{source}: all videos are of one class, {name!r}; make one folder per class, or give {source / name} if those "
+        "are in it"
+    )
+
+
 def init_dataset(
     source: Path,
     out: Path,
@@ -142,14 +155,15 @@ def init_dataset(
     """Write the lists of a data set of own videos, and the settings of a small network.
 
     utils1/init_dataset.py does so with its options. Returns the commands that follow, from training to the fused
-    result. Raises FileNotFoundError if there are no videos; ValueError if a class cannot be on both sides, or other
-    lists are there.
+    result. Raises FileNotFoundError if there are no videos; ValueError if they are of one class, none can be opened, a
+    class cannot be on both sides, or other lists are there.
     """
     if source.resolve() in (out / "frames").resolve().parents:
         raise ValueError(f"--out {out}: lies inside the folder of videos; choose another")
     if not 0 < test_fraction < 1:
         raise ValueError(f"--test_fraction must lie between 0 and 1, got {test_fraction}")
     lists, root = read_source(source, videos)
+    refuse_one_class(source, lists.class_names)
     if not lists.subsets["test"]:
         options: list[str | Path] = ["--videos", videos] if videos else []
         again = shown(["utils1/init_dataset.py", source, *options, "--out", out, "--force"])
@@ -161,6 +175,8 @@ def init_dataset(
     texts = {f"labels/{name}": text for name, text in table(lists).items()}
     for path in put(texts | ({CONFIG: network} if network else {}), out, force):
         log.info("%s", path)
+    if properties.problem:
+        log.warning("%s; name all of them with: %s", properties.problem, shown(audit(root, out, properties)))
     log.info("%s", reason)
     if properties.kind == "frames":
         log.info("%s: frames without flow, which is computed from videos alone: the commands train RGB", root)

@@ -1,11 +1,10 @@
 """Recommended commands from a user's data set to a fused result, with sizes that suit it."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.command.naming import named_files
 
-from ..shared.command_lines import quoted
+from ..shared.command_lines import command
 from .looks import VideoProperties
 
 FEW = 500  # training videos below which too few are held out to fit temperatures on
@@ -90,9 +89,7 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, videos: 
 
     rgb_best, flow_best, sfs_best = (named_files(results / "List", name).best for name in NAMES)
     rgb: Command = [*config, *original, *only_rgb, "--run_name", NAMES[0]]
-    first: list[Command] = (
-        [] if properties.kind == "files" else [["utils1/audit.py", *stored[:4], "--frame_dir", frames]]
-    )
+    first: list[Command] = [] if properties.kind == "files" else [audit(source, out, properties)]
     first.append(["train.py", *rgb])
     if properties.kind not in ("files", "flow"):  # flow is computed from videos
         test: Command = ["test_single_stream.py", *original, *only_rgb, "--resume_path1", rgb_best]
@@ -132,6 +129,12 @@ def extraction(properties: VideoProperties, small: bool) -> Command:
     return ["--short_side", str(side), *(["--fps", "source"] if properties.source_rate else [])]
 
 
+def audit(source: Path, out: Path, properties: VideoProperties) -> Command:
+    """Return the command that names every video that cannot be used."""
+    rate = ["--video_fps", "source"] if properties.source_rate else []
+    return ["utils1/audit.py", "--dataset", "List", "--annotation_path", out / "labels", "--frame_dir", source, *rate]
+
+
 def report(results: Path, out: Path) -> Command:
     """Return the command for the page of all results."""
     return ["utils1/report.py", results, "--out", out / "report"]
@@ -142,7 +145,9 @@ def predict(properties: VideoProperties, *weights: Path) -> Command:
     return ["predict.py", properties.example, "--weights", *weights]
 
 
-def shown(command: Sequence[str | Path]) -> str:
-    """Format a command as one types it; a path that begins with a dash would be read as an option."""
-    words = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in command]
-    return " ".join(map(quoted, ["python", *words]))
+def shown(line: Command) -> str:
+    """Format a command as one types it here; a path that begins with a dash would be read as an option."""
+    script, *words = (
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in line
+    )
+    return command(script, words)

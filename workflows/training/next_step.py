@@ -7,10 +7,11 @@ from typing import Any
 import yaml
 
 from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS, Stream
+from engine.command.config import read_options as read_config
 from engine.command.naming import RunFiles
-from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN
+from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN, build_parser
 
-from ..shared.command_lines import command, words_of
+from ..shared.command_lines import actions, command, words_for, words_of
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 # Where the data are and how they are read on this machine, which no checkpoint says.
@@ -18,6 +19,7 @@ DATA = (
     *("dataset", "frame_dir", "annotation_path", "split", "only_RGB", "layout", "video_fps"),
     *("missing", "n_workers", "loader", "decoder", "result_path", "device", "amp"),
 )
+PLACE = ("frame_dir", "layout", "video_fps")  # where the streams of a run are, and how they are read
 # Of a teacher's training, and nothing to its student.
 TEACHERS_OWN = frozenset(
     (
@@ -55,14 +57,18 @@ def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, An
     if accuracy is None:
         command, learnt = after_no_classes(files.best, data, options)
         return [least, f"next, see what its features know: {command}", f"or learn the classes: {learnt}"]
-    folder, streams = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]]
+    folder, stream = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]][0]
+    others = {other: newest_best(folder, other, options["split"]) for other in ("RGB", "Flow")}
+    if stream == RGB and (flow := others["Flow"]):  # a student of it reads the flow that it has read
+        place = place_of(flow)
+        options, others["Flow"] = {**options, **place}, flow if place else None
     steps = next_steps(
-        streams[0],
+        stream,
         files.best,
-        {other: newest_best(folder, other, options["split"]) for other in ("RGB", "Flow")},
+        others,
         data={script: words_of(data, script) for script in (SINGLE, FUSED)},
         student=student_words(options),
-        taught=bool(options.get("teacher")) or len(streams) > 1,
+        taught=is_taught(options),
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
@@ -89,14 +95,54 @@ def joint(best: Path, options: Mapping[str, Any]) -> str:
 
 
 def student_words(options: Mapping[str, Any]) -> list[str]:
-    """Return the words of STS_train.py for a network like that of a run with these options, trained in the same way."""
-    options_of_run = {name: value for name, value in options.items() if name not in TEACHERS_OWN}
+    """Return the words of STS_train.py for a network like that of a run with these options, trained in the same way.
+
+    What the `--config` file of the run sets for a distillation holds for it, and so does the number of epochs there,
+    for a teacher may be trained for fewer on trial. A file that several trainings can share is named; one with options
+    of the teacher alone, like its stream, is written out.
+    """
+    path, run_name = options.get("config"), options["run_name"]
+    filed = options_in_file(path) if path else {}
+    learnt = {
+        name: value for name, value in student_options(options).items() if name != "n_epochs" or name not in filed
+    }
+    named = ["--run_name", f"{run_name}_sfs"] if run_name else []
+    if path and not filed.keys() & TEACHERS_OWN:
+        return ["--config", str(path), *words_beside(learnt, filed), *named]
+    shared = {name: value for name, value in filed.items() if name not in TEACHERS_OWN}
+    return words_of(shared | learnt, DISTILL) + named
+
+
+def student_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a run that its student is trained with, of those that the run has read or was given."""
+    read = {action.dest for action in actions(DISTILL if is_taught(options) else TRAIN)} | {*options.get("given", ())}
+    learnt = {name: value for name, value in options.items() if name in read - TEACHERS_OWN}
     if options["pretrain_path"]:  # the student has no weights to fine-tune: it learns as from scratch
-        options_of_run = {
-            name: value for name, value in options_of_run.items() if (name, value) not in FINE_TUNING.items()
-        }
-    run_name = options["run_name"]
-    return words_of(options_of_run, DISTILL) + (["--run_name", f"{run_name}_sfs"] if run_name else [])
+        learnt = {name: value for name, value in learnt.items() if (name, value) not in FINE_TUNING.items()}
+    return learnt
+
+
+def is_taught(options: Mapping[str, Any]) -> bool:
+    """Return whether a run with these options has a teacher."""
+    return bool(options.get("teacher")) or len(MODALITIES[options["modality"]]) > 1
+
+
+def options_in_file(path: str) -> dict[str, Any]:
+    """Read what a `--config` file sets for STS_train.py; nothing where it is wrong, which that command will say."""
+    try:
+        return read_config(build_parser(DISTILL), Path(path))
+    except (OSError, ValueError):
+        return {}
+
+
+def words_beside(values: Mapping[str, Any], filed: Mapping[str, Any]) -> list[str]:
+    """Return the words of STS_train.py that set options to values, where those that a file sets would not do so."""
+    words: list[str] = []
+    for action in actions(DISTILL):
+        value = values.get(action.dest)
+        if value is not None and value != filed.get(action.dest, action.default):
+            words += words_for(action, value)
+    return words
 
 
 def next_steps(
@@ -141,6 +187,13 @@ def next_steps(
 def distilling(teacher: Path, student: Sequence[str]) -> str:
     """Return the command that distils a flow network into a student of these words."""
     return command(DISTILL, ["--modality", "RGB_Flow", "--resume_path1", teacher, *student])
+
+
+def place_of(best: Path) -> dict[str, Any]:
+    """Return where the run of a best checkpoint found its videos; nothing if they are not there, as seen from here."""
+    options = read_options(best.with_name(best.name.removesuffix("_best.pth")) / "options.yaml")
+    place = {name: options[name] for name in PLACE if name in options}
+    return place if "frame_dir" in place and Path(place["frame_dir"]).is_dir() else {}
 
 
 def newest_best(folder: Path, modality: str, split: int) -> Path | None:

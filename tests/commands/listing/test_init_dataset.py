@@ -1,9 +1,12 @@
 """One's own videos become a data set: every class on both sides, no source on both."""
 
 import csv
+import io
 import logging
+import os
 import shlex
-from functools import partial
+import tempfile
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from films import write_film
 from helpers import quick
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from source_files import ROOT
 
 import predict
@@ -24,7 +28,7 @@ from datasets.records.lookup import find_videos
 from datasets.stores.detect import open_store
 from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
-from utils1 import extract_frames_flows, report
+from utils1 import audit, extract_frames_flows, report
 from utils1.init_dataset import main, parse_args
 from workflows.listing.looks import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
@@ -38,10 +42,20 @@ def run(*words: str | Path) -> list[str]:
     return main(parse_args([str(word) for word in words]))
 
 
+@cache
+def content(image: bool) -> bytes:
+    """A picture, or a film of two frames; 240 pixels high."""
+    if image:
+        Image.new("RGB", (320, 240)).save(data := io.BytesIO(), "JPEG")
+        return data.getvalue()
+    with tempfile.TemporaryDirectory() as folder:
+        return write_film(Path(folder) / "v.mp4", count=2, size=(320, 240)).read_bytes()
+
+
 def touch(root: Path, *names: str) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(b"")
+        (root / name).write_bytes(content(name.endswith(".jpg")))
     return root
 
 
@@ -99,7 +113,7 @@ def test_folders_of_frames_are_videos_too(tmp_path):
         ("b/run", "b", ""),
         ("b/walk", "b", ""),
     ]
-    audit, train, test, *_ = commands = run(root, "--out", tmp_path / "own")
+    audited, train, test, *_ = commands = run(root, "--out", tmp_path / "own")
     assert [line.split()[1] for line in commands] == [
         "utils1/audit.py",
         "train.py",
@@ -107,7 +121,62 @@ def test_folders_of_frames_are_videos_too(tmp_path):
         "utils1/report.py",
         "predict.py",
     ]
-    assert all(f"--frame_dir {root}" in line for line in (audit, train, test))
+    assert all(f"--frame_dir {root}" in line for line in (audited, train, test))
+
+
+@pytest.mark.parametrize("form", ["{}.mp4", "{}/00001.jpg"])
+def test_videos_of_which_none_can_be_opened_are_refused(form, tmp_path):
+    names = [form.format(f"{c}/{who}") for c in "ab" for who in "pq"]
+    root = touch(tmp_path / "videos", *names)
+    for name in names:
+        (root / name).write_text("text")
+    with pytest.raises(ValueError, match=rf"{root}/a/.*, or damaged at the start; of 4 videos looked at none can be"):
+        run(root, "--out", tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.parametrize("form", ["{}.mp4", "{}/00001.jpg"])
+def test_videos_that_cannot_be_opened_are_counted_and_the_audit_that_names_them_reads_its_options(
+    form, tmp_path, caplog
+):
+    root = touch(tmp_path / "videos", *(form.format(f"{c}/{who}") for c in "ab" for who in "pqrs"))
+    damaged = root / form.format("b/p")
+    damaged.write_text("text")
+    run(root, "--out", tmp_path / "own")
+    (line,) = [
+        record.message for record in caplog.records if record.levelno == logging.WARNING and "open" in record.message
+    ]
+    assert line.startswith(f"{damaged}: is not ")
+    assert "; 1 of the 8 videos looked at cannot be opened; name all of them with: python utils1/audit.py " in line
+    audit_options = audit.parse_args(shlex.split(line.partition("python ")[2])[1:])
+    assert (audit_options.frame_dir, audit_options.annotation_path) == (str(root), str(tmp_path / "own" / "labels"))
+
+
+def test_commands_are_those_of_the_folder_that_one_stands_in(tmp_path, capsys, monkeypatch, caplog):
+    names = [f"{c}/{'anna berta carl dora'.split()[i // 2]}_{c}{'xy'[i % 2]}.avi" for c in "ab" for i in range(8)]
+    root = touch(tmp_path / "videos", *names)
+    monkeypatch.chdir(tmp_path)
+    commands = run(root.name, "--out", "own")
+    again = next(text for text in caplog.messages if "would make" in text).partition(": ")[2]
+    for line in (*commands, again):
+        assert Path(shlex.split(line)[1]).resolve().is_relative_to(ROOT)
+        assert Path(shlex.split(line)[1]).is_file()
+    monkeypatch.setattr("sys.argv", ["sts init"])
+    assert [line.split()[:2] for line in run(root.name, "--out", "own", "--force")] == [
+        ["sts", name] for name in ("train", "extract", "train", "distill", "fuse", "report", "predict")
+    ]
+
+
+@pytest.mark.parametrize("names", [["wave/p.mp4", "wave/q.mp4"], ["all/wave/p.mp4", "all/clap/p.mp4"]])
+def test_videos_of_one_class_are_refused(names, tmp_path):
+    root = touch(tmp_path / "videos", *names)
+    folder = names[0].split("/")[0]
+    with pytest.raises(ValueError, match=rf"{root}: .* one class, '{folder}'; make one folder .* {root / folder} if"):
+        run(root, "--out", tmp_path / "own")
+    (tmp_path / "one.csv").write_text("p,wave,train\nq,wave,test\n")
+    with pytest.raises(ValueError, match=r"one\.csv: all videos have the label 'wave'; list videos of two labels"):
+        run(tmp_path / "one.csv", "--videos", root, "--out", tmp_path / "own")
+    assert not (tmp_path / "own").exists()
 
 
 SCRIPTS = {
@@ -126,7 +195,9 @@ def test_the_commands_lead_from_video_files_to_the_fused_result(tmp_path, capsys
     commands = main(parse_args(["--out", "it's", "--", "-my videos"]))
     assert capsys.readouterr().out.splitlines() == commands
     words = [shlex.split(line)[1:] for line in commands]
-    rgb, extraction, flow, sfs, test, page, answer = (SCRIPTS[name][1](options) for name, *options in words)
+    rgb, extraction, flow, sfs, test, page, answer = (
+        SCRIPTS[os.path.relpath(name, ROOT)][1](options) for name, *options in words
+    )
     assert (extraction.source, extraction.start, extraction.end) == (Path("./-my videos"), None, None)
     assert (rgb.frame_dir, rgb.layout, rgb.modality, rgb.only_RGB) == ("./-my videos", "video", "RGB", True)
     assert flow.frame_dir == sfs.frame_dir == str(extraction.target)

@@ -19,8 +19,8 @@ import train
 from engine import checkpoint
 from engine.checkpoint.lock import Lock, check_results
 from engine.checkpoint.rolling import Checkpoints
-from engine.command import naming
-from opts import ARCHITECTURE, DISTILL, build_parser, parse_opts
+from engine.command import config, naming
+from opts import ARCHITECTURE, DISTILL, TRAIN, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
 
@@ -95,6 +95,108 @@ def test_the_distillation_that_is_proposed_trains_as_its_teacher_did(runs):
     same = (taught.keys() & read) - next_step.TEACHERS_OWN
     assert {name: getattr(opt, name) for name in same} == {name: taught[name] for name in same}
     assert opt.run_name == "flow_sfs"
+
+
+RECIPE = """\
+model: resnet
+model_depth: 10
+width: 0.5
+sample_size: 64
+batch_size: 8
+learning_rate: 0.002
+flip: never
+n_epochs: 48
+distill: [mse, review, dkd]
+distill_norm: variance
+distill_warmup: 1
+SFS_alpha: 1
+review_layers: [layer1, layer2]
+dkd_alpha: 2
+"""
+
+
+def student_of(*words: object):
+    """Options of the student that a run of train.py with these words proposes, and the words for it."""
+    words_of_student = next_step.student_words(vars(parse_opts([*map(str, words)], TRAIN)))
+    return parse_opts(
+        ["--modality", "RGB_Flow", "--resume_path1", "f.pth", *words_of_student], DISTILL
+    ), words_of_student
+
+
+def settings(opt) -> dict[str, object]:
+    return {name: value for name, value in vars(opt).items() if name not in ("given", "config", "run_name")}
+
+
+def test_the_distillation_that_is_proposed_is_that_of_the_file_of_its_teacher(tmp_path):
+    file = tmp_path / "my train.yaml"
+    file.write_text(RECIPE)
+    data = ["--config", file, "--dataset", "List", "--frame_dir", tmp_path, "--run_name", "flow"]
+    student, words = student_of(*data, "--modality", "Flow", "--n_epochs", 1)
+    recipe = [*data, "--modality", "RGB_Flow", "--resume_path1", "f.pth"]
+    assert settings(student) == settings(parse_opts([*map(str, recipe)], DISTILL))
+    assert (student.distill_norm, student.SFS_alpha, student.n_epochs) == ("variance", 1, 48)
+    assert (student.run_name, words[:2]) == ("flow_sfs", ["--config", str(file)])
+    assert not [word for word in words if word.startswith(("--dist", "--dkd", "--width", "--batch", "--flip"))]
+
+
+def test_what_was_typed_beside_a_file_holds_for_the_student_even_if_it_is_the_default(tmp_path):
+    file = tmp_path / "train.yaml"
+    file.write_text(RECIPE)
+    default = parse_opts([]).batch_size
+    student, words = student_of("--config", file, "--modality", "Flow", "--batch_size", default, "--flip", "auto")
+    assert (student.batch_size, student.flip, student.distill_norm) == (default, "auto", "variance")
+    assert {"--batch_size", "--flip"} <= set(words)
+
+
+@pytest.mark.parametrize("line", ["modality: Flow", "n_classes: 21", "pretrain_path: flow.pth\nn_classes: 400"])
+def test_a_file_of_the_teacher_alone_is_written_out(line, tmp_path):
+    file = tmp_path / "flow.yaml"
+    file.write_text(f"{RECIPE}{line}\n")
+    student, words = student_of("--config", file, "--modality", "Flow", "--n_epochs", 1)
+    assert "--config" not in words
+    assert (student.modality, student.pretrain_path, student.n_classes) == ("RGB_Flow", "", None)
+    assert (student.distill, student.distill_norm, student.SFS_alpha) == (["mse", "review", "dkd"], "variance", 1)
+    assert (student.review_layers, student.width, student.n_epochs) == (["layer1", "layer2"], 0.5, 48)
+
+
+def test_epochs_that_no_file_sets_are_those_of_the_teacher(tmp_path):
+    file = tmp_path / "train.yaml"
+    file.write_text("distill_norm: variance\n")
+    for words in ([], ["--config", file]):
+        assert student_of(*words, "--modality", "Flow", "--n_epochs", 7)[0].n_epochs == 7
+
+
+@pytest.mark.parametrize("text", [None, "distill_norm: loud\n"])
+def test_a_file_that_cannot_be_read_is_named_so_that_the_distillation_says_so(text, tmp_path, capsys):
+    options = vars(parse_opts(["--modality", "Flow", "--n_epochs", "7"], TRAIN))
+    file = tmp_path / "train.yaml"
+    if text:
+        file.write_text(text)
+    words = next_step.student_words(options | {"config": str(file)})
+    with pytest.raises(SystemExit):
+        parse_opts(["--modality", "RGB_Flow", "--resume_path1", "f.pth", *words], DISTILL)
+    assert f"error: {file}" in capsys.readouterr().err
+
+
+def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_path):
+    folder = tmp_path / "results" / "HMDB51"
+    (folder / "flow").mkdir(parents=True)
+    (tmp_path / "frames").mkdir()
+    torch.save({}, folder / "flow_best.pth")
+    torch.save({}, folder / "rgb_best.pth")
+    flow = ["--modality", "Flow", "--frame_dir", str(tmp_path / "frames")]
+    config.write_options(folder / "flow" / "options.yaml", vars(parse_opts(flow)))
+    rgb = "--modality RGB --only_RGB --layout video --video_fps source --run_name rgb".split()
+    opt = parse_opts([*rgb, "--frame_dir", "films", "--result_path", str(tmp_path / "results")], TRAIN)
+    _, tested, distilled = next_step.next_lines(naming.single_stream_files(opt), 0.5, vars(opt))
+    ((script, *words),) = [line[1:] for line in commands(distilled)]
+    student = parse_opts(words, script)
+    assert distilled.startswith("or distil flow_best.pth: ")
+    assert (student.frame_dir, student.layout, student.video_fps) == (str(tmp_path / "frames"), "auto", 25)
+    assert not student.only_RGB
+    assert ("--frame_dir films" in tested, "--layout video" in tested) == (True, True)
+    (tmp_path / "frames").rmdir()
+    assert len(next_step.next_lines(naming.single_stream_files(opt), 0.5, vars(opt))) == 2
 
 
 def test_proposed_tests_run_as_they_are_and_their_files_have_the_name_of_the_run(runs):
