@@ -14,6 +14,7 @@ from engine.command import cli, naming
 from opts import SINGLE, build_parser, parse_with
 from workflows.retrieving.features import build_feature_source
 from workflows.retrieving.retrieval_page import lines_of, retrieve, write_page, write_results
+from workflows.testing.outputs import check_folder, check_output
 
 RANKS = (1, 5, 10, 20, 50)
 SUBSETS = ("test", "train")  # queries, and what is looked through
@@ -21,6 +22,7 @@ SUBSETS = ("test", "train")  # queries, and what is looked through
 
 def main(opt: Namespace) -> dict[int, float]:
     """Print the accuracies, write them beside the features; return them by k, in [0, 1]."""
+    check_written(opt.features, Path(opt.result_path) / opt.dataset, opt.page)
     opt, source = build_feature_source(opt, opt.feature)
     test = naming.single_test_file(opt)
     stem = Path(opt.features or test.with_name(f"{test.stem}_retrieval_{opt.feature}"))
@@ -33,6 +35,18 @@ def main(opt: Namespace) -> dict[int, float]:
         if opt.page:
             write_page(retrieval, opt.page, opt.queries)
     return {k: count / len(retrieval.queries.video) for k, count in retrieval.hits.items()}
+
+
+def check_written(features: str | None, folder: Path, page: Path | None) -> None:
+    """Refuse, before any work, files that could not be written; raises OSError, which names the option."""
+    if not is_main():  # the others write nothing
+        return
+    if features:
+        check_output("--features", Path(f"{features}.json"))
+    else:
+        check_folder("--result_path", folder)
+    if page:
+        check_output("--page", page)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:

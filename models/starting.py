@@ -124,8 +124,9 @@ def start_stream(
     Raises:
         ValueError: If the checkpoint does not fit, or there are fewer outputs than labels.
     """
+    are_classes = bool(getattr(opt, "ce_weight", 1))  # not of a student without labels
     if not checkpoint:
-        num_classes = enough(opt, "n_classes", num_labels)
+        num_classes = enough(opt.n_classes, "n_classes", num_labels, are_classes=are_classes)
         network, like = build_model(opt, stream.channels, num_classes), opt.model
         if getattr(opt, "init", RANDOM) != RANDOM:
             path = find_weights(opt.init, network.origin, download=opt.download)
@@ -142,7 +143,8 @@ def start_stream(
     model = load_stream(Namespace(**vars(opt) | {"given": given}), stream, pretrained, source, opt.n_classes)
     divide_anew(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
     if not getattr(opt, "keep_classifier", False):
-        model.reset_classifier(enough(opt, "n_finetune_classes", num_labels))
+        wanted = enough(opt.n_finetune_classes, "n_finetune_classes", num_labels, are_classes=are_classes)
+        model.reset_classifier(wanted)
     elif model.num_classes != num_labels:
         there = counted(model.num_classes, "class")
         raise ValueError(f"{source}: {there}, but the annotation has {num_labels}: leave out --keep_classifier")
@@ -205,12 +207,11 @@ def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any]
         raise ValueError(f"{source}: weights of {stated}, not {arch}: check --model and --model_depth")
 
 
-def enough(opt: Namespace, option: str, num_labels: int) -> int:
+def enough(outputs: int | None, option: str, num_labels: int, *, are_classes: bool) -> int:
     """Return the number of outputs asked for, or one per label; more are warned of, where outputs are classes."""
-    outputs = getattr(opt, option)
     if outputs is not None and outputs < num_labels:
         raise ValueError(f"--{option} {outputs} is too few: the annotation has {num_labels} classes")
-    if outputs is not None and outputs > num_labels and getattr(opt, "ce_weight", 1):
+    if outputs is not None and outputs > num_labels and are_classes:
         unused = f"the annotation has {num_labels} classes, and predict.py and export.py take no outputs without a name"
         log.warning("--%s %d: %s: leave it out", option, outputs, unused)
     return outputs or num_labels

@@ -3,6 +3,7 @@
 import dataclasses
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
+from pathlib import Path
 
 from engine import AMP
 from engine.command import cli
@@ -10,6 +11,7 @@ from models import COMPILE, FUSIONS
 
 from ..shared.films import FILMS
 from ..shared.plots import load_figure
+from ..testing.outputs import check_output
 from .compose import Answers, LiveAnswers
 from .exported import AUTO, CHOICES
 from .inputs import Input, targets
@@ -68,7 +70,8 @@ def check_options(
 ) -> None:
     """Refuse, before any work, options that mean nothing for these inputs or are unavailable.
 
-    `video` is the first input as the user named it. Raises ValueError, which names the option.
+    `video` is the first input as the user named it. Raises ValueError, or OSError of files that could not be written,
+    which name the option.
     """
     live = inputs[0].live
     of_files = {"out": answers.out, "timeline": answers.timeline, "window_stride": window_stride}
@@ -84,9 +87,20 @@ def check_options(
         raise ValueError(f"--seconds {live_answers.seconds} must be more than 0")
     if answers.logits and not answers.json:
         raise ValueError("--logits is for --json: give it too")
-    targets("--out", answers.out, inputs, FILMS)
-    targets("--timeline", answers.timeline, inputs, PICTURES)
+    check_written(inputs, answers)
     if answers.timeline:
         load_figure(NEED)
     if live_answers.show:
         open_window()
+
+
+def check_written(inputs: Sequence[Input], answers: Answers) -> None:
+    """Refuse files of answers that could not be written; raises as `targets` and `check_output`."""
+    files = {
+        "--json": [Path(answers.json)] if answers.json and answers.json != "-" else [],
+        "--out": targets("--out", answers.out, inputs, FILMS),
+        "--timeline": targets("--timeline", answers.timeline, inputs, PICTURES),
+    }
+    for option, paths in files.items():
+        for path in filter(None, paths):
+            check_output(option, path)

@@ -20,10 +20,12 @@ from models.backbones import arch_of
 from opts import RECORDED, as_trained
 
 from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
+from .distilled import tell_swapped
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
 from .held_out import Tested, fitted_weights
 from .inputs import load_input, stream_of
 from .other_split import tell_other_split
+from .outputs import check_outputs, run_name_of
 from .scoring import all_class_names, same_classes, score
 
 log = logging.getLogger(__name__)
@@ -44,8 +46,10 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given are
     those of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Returns
     the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or video is missing;
-    ValueError if a checkpoint does not fit its stream, the data or the others, or would be overwritten.
+    ValueError if a checkpoint does not fit its stream, the data or the others, or would be overwritten; OSError if the
+    results could not be written.
     """
+    check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, opt.scores_path)
     check_written(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs)])
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
@@ -53,9 +57,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and reads_flow(specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
-    trained_as = states[0].get("options", {}).get("run_name") if len(specs) == 1 else None
-    named = {"modality": modality, "run_name": trained_as if opt.run_name is None else opt.run_name}
-    opt = Namespace(**vars(opt) | named)
+    run_name = run_name_of(states) if opt.log and opt.run_name is None else opt.run_name
+    opt = Namespace(**vars(opt) | {"modality": modality, "run_name": run_name})
     if opt.test_subset == "val":
         for spec, state in zip(specs, states, strict=True):
             check_held_out(state, spec.path, dataset=opt.dataset, split=opt.split, val_fraction=opt.val_fraction)
@@ -121,6 +124,7 @@ def load_specs(
         states.append(checkpoint.load(spec.path))
         states[-1].pop("optimizer", None)  # those of many streams would fill the memory
     pairs = zip(specs, states, strict=True)
+    tell_swapped(specs, states)
     return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
 
 
@@ -176,8 +180,9 @@ def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
     """Fuse, print the accuracies, and write the result file and the scores as the options say.
 
     The result file is written if `--log 1`; without `--scores_path` the scores then lie beside it. Returns "top1",
-    "top5" and "mean_class" of the fused scores, in [0, 1].
+    "top5" and "mean_class" of the fused scores, in [0, 1]. Raises OSError if they could not be written.
     """
+    check_outputs(path.parent if opt.log else None, opt.scores_path)  # of score files, too, which nobody scored here
     method = method_of(opt.fusion)
     fused = fused_scores(scores, method, opt.fusion_weights, opt.clip_mean)
     metrics = video_metrics(fused, scores.label)

@@ -7,12 +7,15 @@ from typing import Any
 from engine import checkpoint
 from engine.checkpoint import tensor_file
 from opts import VERIFIED
+from sts_common import counted
 
 from .causes import LIKELY, Cause, causes
 from .measure import Comparison, Measurement, measure
 from .subject import System
 
 NAMES = {"val": "validation clips", "test": "test videos"}
+METRICS = {"acc": "accuracy", "loss": "loss", "top1": "top-1"}
+EXPECT = "--expect"  # who expects a number that the checkpoint does not state
 
 
 def verify(
@@ -28,13 +31,13 @@ def verify(
     `parts` are "val" for validation clips, "test" for test videos; `expect` is the video accuracy on the test list,
     None for what the checkpoint states; `writes_record`: what the test measures is written into the checkpoint, unless
     a number differs. Returns "equal", "verdict", "comparisons", "causes" by part, "notes", what differs where the
-    numbers agree all the same, and "recorded", None if nothing was. Raises ValueError if there is nothing to compare
-    with.
+    numbers agree all the same, as accuracies of other images may, and "recorded", None if nothing was. Raises
+    ValueError if there is nothing to compare with.
     """
     comparisons, tested = compare(system, parts, expect, tolerance, measured_anyway=writes_record)
     different = [comparison for comparison in comparisons if not comparison.equal]
     why = {comparison.part: causes(system, comparison) for comparison in different}
-    close = [comparison for comparison in comparisons if comparison.equal and not comparison.exact]
+    close = [comparison for comparison in comparisons if comparison.equal and not comparison.same_pixels]
     likely = [cause for comparison in close for cause in causes(system, comparison) if cause.verdict == LIKELY]
     recorded = None
     if writes_record and tested and not different:
@@ -75,7 +78,7 @@ def compare(
     if scores_test:
         tested = measure(system, "test")
         if expect is not None:
-            comparisons.append(Comparison("test", "--expect", {"top1": expect}, tested, tolerance))
+            comparisons.append(Comparison("test", EXPECT, {"top1": expect}, tested, tolerance))
         elif not measured_anyway:
             comparisons.append(Comparison("test", "its record", {"top1": float(recorded)}, tested, tolerance))
     return comparisons, tested
@@ -96,7 +99,7 @@ def verdict(
         if "loss" in comparison.expected:
             numbers += f" (loss {comparison.measured.metrics['loss']:.6g}, {comparison.expected['loss']:.6g})"
         if comparison.equal:
-            texts.append(f"{numbers}: equal{' to the last bit' if comparison.exact else ''}")
+            texts.append(f"{numbers}: {agreement(comparison)}")
             continue
         likely = " and ".join(cause.name for cause in why[part] if cause.verdict == LIKELY)
         texts.append(f"{numbers}: different; {f'likely: {likely}' if likely else 'no likely cause seen'}")
@@ -104,6 +107,16 @@ def verdict(
         ending = "not recorded" if why else "recorded"
         texts.append(f"{NAMES['test']} {recorded.metrics['top1']:.4f} ({lists['test']}), {ending}")
     return f"{'DIFFERENT' if why else 'equal'}: {'; '.join(texts)}"
+
+
+def agreement(comparison: Comparison) -> str:
+    """Say of a comparison in which nothing differs what was compared, and of how many videos."""
+    videos = counted(comparison.measured.data["videos"], "video")
+    if not comparison.exact:
+        return f"equal within the tolerance ({videos})"
+    kind = "expected" if comparison.source == EXPECT else "recorded"
+    names = " and ".join(METRICS[name] for name in comparison.expected)
+    return f"the {kind} {names} came out {'again ' if kind == 'recorded' else ''}({videos})"
 
 
 def as_text(report: dict[str, Any]) -> str:

@@ -335,3 +335,14 @@ def test_the_benchmark_prints_a_table_and_writes_every_number(tmp_path, capsys):
 def test_the_benchmark_refuses_what_cannot_be_measured(words, tmp_path):
     with pytest.raises(ValueError, match="--size must be like 640x360"):
         benchmark.main(benchmark.parse_args([*words, "--out", str(tmp_path / "b.json")]))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(("option", "name"), [("--json", "a.json"), ("--out", "a.mp4"), ("--timeline", "a.png")])
+def test_answers_that_cannot_be_written_are_refused_before_a_network_is_read(option, name, count, tmp_path):
+    videos = [tmp_path / f"{i}.avi" for i in range(count)]
+    for path in (*videos, tmp_path / "file"):
+        path.touch()
+    target = tmp_path / "file" / (name if count == 1 or option == "--json" else "")
+    with pytest.raises(NotADirectoryError, match=f"file: is a file, .*; use another {option}"):
+        run(*videos, "--weights", "none.pth", option, target)

@@ -78,6 +78,15 @@ def test_streams_of_one_pass_are_scored_as_alone_to_the_last_bit(runs, hmdb51, t
         assert (fused[name] == alone).all(), name
 
 
+def test_pairs_of_named_runs_have_result_files_of_their_own(runs, hmdb51, tmp_path):
+    for first, second in (("rgb", "small"), ("small", "rgb")):
+        pair = ["--modality", "RGB", "--resume_path1", runs[first], "--resume_path2", runs[second]]
+        test_two_stream.main(parse_opts([*words_for(hmdb51, tmp_path, (), FUSED), *map(str, pair)], FUSED))
+    names = {path.name for path in (tmp_path / "HMDB51").iterdir()}
+    stems = ("test_rgb+small_RGB_SFS", "test_small+rgb_RGB_SFS")
+    assert names == {f"{stem}.{end}" for stem in stems for end in ("txt", "npz")}
+
+
 def test_a_size_that_is_given_is_that_of_all(runs, hmdb51, tmp_path, caplog):
     options = [f"--stream=small={runs['small']}", f"--stream=rgb={runs['rgb']}", "--sample_size", SMALL]
     test_two_stream.main(parse_opts(words_of(hmdb51, tmp_path, FUSED, *options), FUSED))

@@ -171,3 +171,13 @@ def test_damaged_files_of_features_are_refused(tmp_path):
     np.savez(path, video=np.array(["a"]))
     with pytest.raises(ValueError, match=r"f\.npz: damaged, or no file of features"):
         load_features(path)
+
+
+@pytest.mark.parametrize(
+    ("option", "name"), [("--result_path", "file"), ("--features", "file/a"), ("--page", "file/a")]
+)
+def test_results_that_cannot_be_written_are_refused_before_a_checkpoint_is_read(option, name, tmp_path):
+    (tmp_path / "file").touch()
+    words = ["--resume_path1", "none.pth", "--result_path", str(tmp_path), option, str(tmp_path / name)]
+    with pytest.raises(NotADirectoryError, match=f"file: is a file, .*; use another {option}"):
+        command.main(command.parse_args(words))

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import logging
+import os
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -21,12 +22,16 @@ import train
 from datasets import FLOW, RGB, Annotation, build_annotation, build_dataset
 from datasets.stores.frames import FrameFolders
 from engine import checkpoint, video_metrics
+from engine.command import naming
 from engine.evaluation.result_file import protocol, result_lines
 from engine.evaluation.scores import load
 from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
 from opts import ARCHITECTURE, adopt, parse_opts
+from workflows.testing.distilled import is_distilled, tell_swapped
+from workflows.testing.evaluation import StreamSpec
 from workflows.testing.other_split import tell_other_split
+from workflows.testing.outputs import check_output, run_name_of
 
 MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
 
@@ -614,3 +619,98 @@ def test_scores_of_two_streams_are_counted_without_waiting_for_a_gpu(activation)
         accumulator.add(index, label, torch.empty(2, 3, 5, dtype=torch.float64, device=GPU))
     assert gpu.launched["topk"] == 1
     assert not gpu.waits
+
+
+# Outputs and their names.
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--result_path file", "file: is a file, where results are to go; use another --result_path"),
+        ("--scores_path file/a.npz", "file: is a file, where results are to go; use another --scores_path"),
+        ("--scores_path new/../folder", "folder: is a folder, where a file is to go; use another --scores_path"),
+    ],
+)
+def test_results_that_cannot_be_written_are_refused_before_a_checkpoint_is_read(words, said, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "new").mkdir()
+    (tmp_path / "folder").mkdir()
+    networks = ["--resume_path1", "none.pth", "--resume_path2", "none.npz"]
+    with pytest.raises(OSError, match=said):
+        test_single_stream.main(parse_opts([*words.split(), *networks[:2]]))
+    with pytest.raises(OSError, match=said):
+        test_two_stream.main(parse_opts([*words.split(), "--modality", "RGB", *networks]))
+    if words.startswith("--result_path"):
+        with pytest.raises(FileNotFoundError, match=r"none\.pth"):
+            test_single_stream.main(parse_opts([*words.split(), "--log", "0", *networks[:2]]))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder", "new"]
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused(tmp_path, monkeypatch):
+    check_output("--scores_path", tmp_path / "new" / "a.npz")
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.F_OK and access(path, mode))  # root may write
+    with pytest.raises(PermissionError, match=f"{tmp_path}: cannot be written to; use another --scores_path"):
+        check_output("--scores_path", tmp_path / "new" / "a.npz")
+
+
+def test_fused_files_of_scores_are_refused_in_the_same_words(files, tmp_path):
+    (tmp_path / "file").touch()
+    words = ["--scores", *map(str, files.values()), "--scores_path", str(tmp_path / "file" / "a.npz")]
+    with pytest.raises(NotADirectoryError, match="where results are to go; use another --scores_path"):
+        test_two_stream.main(parse_opts([*words, "--log", "0"]))
+
+
+def trained_by(**options: object) -> dict:
+    return {"options": options}
+
+
+def test_results_are_called_after_the_runs_that_have_names():
+    named = [trained_by(run_name=name) for name in ("rgb", "flow_sfs")]
+    assert run_name_of(named[:1]) == "rgb"
+    assert run_name_of(named) == "rgb+flow_sfs"
+    assert run_name_of([{}, named[1], trained_by(run_name=None)]) == "flow_sfs"
+    assert run_name_of([{}, trained_by(run_name=None)]) is None
+    with pytest.raises(ValueError, match="--run_name"):
+        run_name_of([trained_by(run_name="../outside"), named[0]])
+
+
+def test_long_names_of_runs_are_shortened_and_stay_apart():
+    pairs = [[trained_by(run_name="ü" * 50), trained_by(run_name=name)] for name in "ab"]
+    names = [run_name_of(pair) for pair in pairs]
+    assert names[0] != names[1]
+    for name in names:
+        assert naming.checked_name(name) == name
+
+
+DISTILLED, PLAIN = trained_by(modality="RGB_Flow"), trained_by(modality="RGB")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "warned"),
+    [
+        (DISTILLED, PLAIN, True),
+        (trained_by(modality="RGB", teacher=["image=a.pth"]), PLAIN, True),
+        (PLAIN, DISTILLED, False),
+        (DISTILLED, DISTILLED, False),
+        (PLAIN, PLAIN, False),
+        (DISTILLED, {}, False),
+        ({}, PLAIN, False),
+    ],
+)
+def test_a_student_in_the_place_of_the_plain_network_is_named(first, second, warned, caplog):
+    tell_swapped([StreamSpec("rgb", "a.pth"), StreamSpec("sfs", "b.pth")], [first, second])
+    said = (
+        "a.pth was distilled but is called rgb, and b.pth was not but is called sfs: names are those of the positions"
+    )
+    assert (said in caplog.text) == warned
+    caplog.clear()
+    tell_swapped([StreamSpec("rgb", "a.pth"), StreamSpec("flow", "b.pth")], [first, second])
+    assert caplog.text == ""
+
+
+def test_a_checkpoint_that_states_nothing_may_be_a_student_or_not():
+    assert is_distilled({}) is None
+    assert is_distilled(PLAIN | {"losses": {}}) is True

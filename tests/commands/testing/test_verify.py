@@ -1,6 +1,7 @@
 """utils1/verify.py: the numbers of a checkpoint come out again, and when they do not, the reason is named."""
 
 import json
+import logging
 import re
 import runpy
 import shutil
@@ -108,14 +109,58 @@ def forget(file: Path, *names: str) -> None:
 
 
 @pytest.mark.parametrize("stream", ["rgb", "flow", "sfs"])
-def test_the_validation_of_a_run_comes_out_again_to_the_last_bit(stream, trained, tree, capsys):
+def test_the_validation_of_a_run_comes_out_again(stream, trained, tree, capsys):
     report = verified(trained[stream], tree)
     (found,) = report["comparisons"]
     assert report["equal"]
     assert found["exact"]
     assert found["part"] == "val"
-    assert re.match(r"equal: validation clips 0\.\d+ \(HMDB51 split 1\), the checkpoint says", capsys.readouterr().out)
+    said = capsys.readouterr().out
+    assert re.match(r"equal: validation clips 0\.\d+ \(HMDB51 split 1\), the checkpoint says", said)
+    assert said.endswith(": the recorded accuracy and loss came out again (3 videos)\n")
     assert report["causes"] == {}
+
+
+@pytest.mark.parametrize("stream", ["rgb", "sfs"])
+def test_a_network_that_reads_no_flow_needs_none_though_frames_with_flow_counted(
+    stream, trained, tree, copied, tmp_path, caplog
+):
+    caplog.set_level(logging.INFO)
+    file = shutil.copy(trained[stream], tmp_path / "a.pth")
+    verified(file, tree, "--record")
+    assert "no flow is stored" not in caplog.text
+    for folder in (copied / "frames").glob("*/*"):
+        for flow in folder.glob("TVL1jpg_*"):
+            flow.unlink()
+        (folder / "done").write_text(f"rgb {len([*folder.glob('0*.jpg')])}\n")
+    report = verified(file, copied)
+    assert [found["part"] for found in report["comparisons"]] == ["val", "test"]
+    assert all(found["exact"] for found in report["comparisons"])
+    assert "no flow is stored; as where it is, all frames count but the last one of a video" in caplog.text
+    with pytest.raises(FileNotFoundError, match="no flow images"):
+        verified(trained["flow"], copied)
+
+
+def test_nothing_is_written_but_the_record(trained, tree, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    results = ["--result_path", "file", "--scores_path", "file/a.npz"]
+    assert verified(trained["rgb"], tree, "--part", "test", "--expect", "0.3", "--tolerance", "1", *results)["equal"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_accuracy_that_comes_out_on_other_images_does_not_hide_them(trained, tree, tmp_path, capsys):
+    file = shutil.copy(trained["rgb"], tmp_path / "a.pth")
+    verified(file, tree, "--record")
+    state = checkpoint.load(file)
+    state["tested"]["data"]["image"] = [20, 24]
+    checkpoint.save(file, state)
+    report = verified(file, tree, "--part", "test")
+    said = "size of the images: height and width of the first video's images: 40x48 here, 20x24 in the checkpoint"
+    assert report["notes"] == [said]
+    verdict, note = capsys.readouterr().out.splitlines()[-2:]
+    assert verdict.endswith(": the recorded top-1 came out again (6 videos)")
+    assert note == f"although {said}"
 
 
 def test_an_expected_accuracy_is_compared_within_the_tolerance(trained, tree):
@@ -123,6 +168,16 @@ def test_an_expected_accuracy_is_compared_within_the_tolerance(trained, tree):
     for expected, tolerance, equal in ((top1, 0, True), (top1 - 0.01, 0.02, True), (abs(top1 - 0.01), 0.005, False)):
         words = ["--part", "test", "--expect", str(expected), "--tolerance", str(tolerance)]
         assert verified(trained["rgb"], tree, *words)["equal"] == equal
+
+
+def test_what_agrees_says_what_was_compared(trained, tree):
+    words = ["--part", "test", "--expect"]
+    report = verified(trained["rgb"], tree, *words, "0.3", "--tolerance", "1")
+    assert report["verdict"].endswith("equal within the tolerance (6 videos)")
+    top1 = report["comparisons"][0]["measured"]["top1"]
+    assert verified(trained["rgb"], tree, *words, str(top1))["verdict"].endswith(
+        "the expected top-1 came out (6 videos)"
+    )
 
 
 def test_other_kernels_may_move_a_loss_a_little_and_a_clip_across_the_border():

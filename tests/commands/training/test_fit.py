@@ -192,7 +192,7 @@ def test_fused_scores_are_those_of_the_script(opt, hmdb51, trained, tmp_path):
     paths = ["--resume_path1", str(trained.best), "--resume_path2", str(flow.best)]
     words = [*words_for(hmdb51, tmp_path, network=()), "--modality", "RGB_Flow", *paths]
     test_two_stream.main(parse_opts([*words, *"--fusion softmax --fusion_weights 1 3 --clip_mean after".split()]))
-    saved = np.load(tmp_path / "HMDB51" / "test_RGB_Flow_resnet10_HMDB51_1_8.npz")
+    saved = np.load(tmp_path / "HMDB51" / "test_rgb+flow_RGB_Flow.npz")
     networks = {"rgb": load_checkpoint(trained.best), "flow": load_checkpoint(flow.best)}
     how = {"fusion": "softmax", "fusion_weights": [1, 3], "clip_mean": "after"}
     scores = score(networks, build_loader(opt, "test"), device="cpu", **how)
