@@ -124,6 +124,21 @@ def test_each_loss_on_made_up_videos(level):
         assert cells == [*expected, f"{mean(pair):.1f}" if pair else ""], name
 
 
+def test_each_loss_with_bias_and_with_fewer_videos():
+    ((heads, *lines),) = tables("seed 1")
+    found = [
+        accuracies_of_seed_1(results(name))
+        for name in ("standard", "standard_few", "standard_bias05", "standard_bias1")
+    ]
+    assert len(heads) == 1 + len(found)
+    for name, *cells in lines:
+        assert cells == [f"{of_level[name]:.1f}" for of_level in found], name
+
+
+def accuracies_of_seed_1(record: dict) -> dict[str, float]:
+    return {row["name"]: 100 * row["top1"] for row in record["rows"] if row["seed"] == 1}
+
+
 def test_settings_on_held_out_videos():
     tried = {record["options"]: record for record in results("held_out").values()}
     lines = table("all networks with")
