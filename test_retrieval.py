@@ -12,9 +12,10 @@ from pathlib import Path
 from engine import is_main
 from engine.command import cli, naming
 from opts import SINGLE, build_parser, parse_with
+from sts_common.files import check_writable
 from workflows.retrieving.features import build_feature_source
 from workflows.retrieving.retrieval_page import lines_of, retrieve, write_page, write_results
-from workflows.testing.outputs import check_folder, check_output
+from workflows.testing.outputs import check_output
 
 RANKS = (1, 5, 10, 20, 50)
 SUBSETS = ("test", "train")  # queries, and what is looked through
@@ -44,7 +45,7 @@ def check_written(features: str | None, folder: Path, page: Path | None) -> None
     if features:
         check_output("--features", Path(f"{features}.json"))
     else:
-        check_folder("--result_path", folder)
+        check_writable("--result_path", folder)
     if page:
         check_output("--page", page)
 

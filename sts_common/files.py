@@ -90,3 +90,16 @@ def sha256(path: str | Path) -> str:
     """Return the SHA-256 of a file, as `sha256sum` prints it."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_writable(option: str, folder: Path) -> None:
+    """Refuse a folder that can be neither written to nor made, and make nothing.
+
+    Raises:
+        OSError: Names the place that is in the way, and the option that chose the folder.
+    """
+    nearest = next(place for place in (folder, *folder.parents) if place.exists())
+    if not nearest.is_dir():
+        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another {option}")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise PermissionError(f"{nearest}: cannot be written to; use another {option}")

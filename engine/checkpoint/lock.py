@@ -6,6 +6,8 @@ from typing import IO
 
 from filelock import lock_descriptor
 
+from sts_common.files import check_writable
+
 from ..command.naming import RunFiles
 from ..device.distributed import is_main
 from .rolling import Checkpoints
@@ -21,11 +23,7 @@ def check_results(files: RunFiles, *, resuming: bool) -> None:
     """
     if not is_main():  # the others write nothing
         return
-    nearest = next(folder for folder in (files.folder, *files.folder.parents) if folder.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another --result_path")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest}: cannot be written to; use another --result_path")
+    check_writable("--result_path", files.folder)
     if (files.folder / LOCK).exists():
         with Lock(files.folder):
             pass

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from datasets import Stream
+from datasets import MODALITIES, Stream
 from datasets.lists.entries import Listing
 from datasets.records.fingerprint import list_sha256
 from engine.checkpoint import finished_epochs
@@ -64,6 +64,14 @@ def state_checkpoint(source: Source, state: Mapping[str, Any], arch: str) -> dic
         "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
     }
+
+
+def was_distilled(state: Mapping[str, Any]) -> bool | None:
+    """Return whether a checkpoint's network was taught by another; None if it does not state its training."""
+    options = state.get("options", {})
+    if "modality" not in options:
+        return None
+    return bool("losses" in state or options.get("teacher")) or len(MODALITIES.get(options["modality"], ())) > 1
 
 
 def check_held_out(state: Mapping[str, Any], source: str, *, dataset: str, split: int, val_fraction: float) -> None:

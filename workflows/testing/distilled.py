@@ -4,9 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from datasets import MODALITIES
-
-from ..shared.score_facts import Source
+from ..shared.score_facts import Source, was_distilled
 
 log = logging.getLogger(__name__)
 
@@ -23,17 +21,9 @@ def tell_swapped(sources: Sequence[Source], states: Sequence[Mapping[str, Any]])
     if not {PLAIN, STUDENT} <= named.keys():
         return
     (first, plain), (second, student) = named[PLAIN], named[STUDENT]
-    if is_distilled(plain) and is_distilled(student) is False:
+    if was_distilled(plain) and was_distilled(student) is False:
         log.warning(
             "%s was distilled but is called rgb, and %s was not but is called sfs: names are those of the "
             "positions, or as given, and these two seem swapped",
             *(first, second),
         )
-
-
-def is_distilled(state: Mapping[str, Any]) -> bool | None:
-    """Return whether a checkpoint's network is a student; None if it does not state its training."""
-    options = state.get("options", {})
-    if "modality" not in options:
-        return None
-    return bool("losses" in state or options.get("teacher")) or len(MODALITIES.get(options["modality"], ())) > 1

@@ -1,6 +1,5 @@
 """Outputs of the test scripts: whether they can be written, asked before any work, and what they are called."""
 
-import os
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from engine import is_main
 from engine.command.naming import LONGEST, checked_name
+from sts_common.files import check_writable
 
 DIGEST = 8  # characters that tell shortened names apart
 
@@ -20,7 +20,7 @@ def check_outputs(folder: Path | None, scores_path: str) -> None:
     if not is_main():  # the others write nothing
         return
     if folder:
-        check_folder("--result_path", folder)
+        check_writable("--result_path", folder)
     if scores_path:
         check_output("--scores_path", Path(scores_path))
 
@@ -31,21 +31,9 @@ def check_output(option: str, path: Path) -> None:
     Raises:
         OSError: If the file is a folder, or its folder can be neither written to nor made; names the option.
     """
-    check_folder(option, path.parent)
+    check_writable(option, path.parent)
     if path.is_dir():
         raise IsADirectoryError(f"{path}: is a folder, where a file is to go; use another {option}")
-
-
-def check_folder(option: str, folder: Path) -> None:
-    """Refuse a folder that can be neither written to nor made; makes nothing. Raises OSError, which names the option.
-
-    As `engine.check_results` does for a run.
-    """
-    nearest = next(place for place in (folder, *folder.parents) if os.access(place, os.F_OK))
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another {option}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest}: cannot be written to; use another {option}")
 
 
 def run_name_of(states: Sequence[Mapping[str, Any]]) -> str | None:

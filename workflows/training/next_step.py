@@ -12,6 +12,7 @@ from engine.command.naming import RunFiles
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN, build_parser
 
 from ..shared.command_lines import actions, command, words_for, words_of
+from ..shared.score_facts import was_distilled
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
 # Where the data are and how they are read on this machine, which no checkpoint says.
@@ -68,7 +69,7 @@ def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, An
         others,
         data={script: words_of(data, script) for script in (SINGLE, FUSED)},
         student=student_words(options),
-        taught=is_taught(options),
+        taught=bool(was_distilled({"options": options})),
     )
     lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
@@ -115,16 +116,12 @@ def student_words(options: Mapping[str, Any]) -> list[str]:
 
 def student_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run that its student is trained with, of those that the run has read or was given."""
-    read = {action.dest for action in actions(DISTILL if is_taught(options) else TRAIN)} | {*options.get("given", ())}
+    script = DISTILL if was_distilled({"options": options}) else TRAIN
+    read = {action.dest for action in actions(script)} | {*options.get("given", ())}
     learnt = {name: value for name, value in options.items() if name in read - TEACHERS_OWN}
     if options["pretrain_path"]:  # the student has no weights to fine-tune: it learns as from scratch
         learnt = {name: value for name, value in learnt.items() if (name, value) not in FINE_TUNING.items()}
     return learnt
-
-
-def is_taught(options: Mapping[str, Any]) -> bool:
-    """Return whether a run with these options has a teacher."""
-    return bool(options.get("teacher")) or len(MODALITIES[options["modality"]]) > 1
 
 
 def options_in_file(path: str) -> dict[str, Any]:

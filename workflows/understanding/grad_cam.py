@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets import MODALITIES, SINGLE_STREAMS, parse_view
+from datasets import SINGLE_STREAMS, parse_view
 from engine.command import cli
 from engine.device.reproducibility import choose_device
 from flow import decode, recorded_encoding
@@ -22,6 +22,7 @@ from ..predicting.agreement import common_recipe, spread_over
 from ..predicting.trained import Source, distinct_names, listed, load_trained
 from ..predicting.video_streams import crop_samples, frames_of
 from ..shared.films import write_film
+from ..shared.score_facts import was_distilled
 from ..shared.tables import as_csv
 from ..stored_flow.show import Pair, choose_scale
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
@@ -105,11 +106,11 @@ def check_names(names: Sequence[str], count: int) -> Sequence[str]:
 
 
 def default_names(states: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the modality, or SFS for a network that was trained on one stream of two; numbered where several."""
+    """Return the modality, or SFS for a network that was distilled; numbered where several."""
     kinds = []
     for state in states:
-        distilled = len(MODALITIES.get(state["options"].get("modality"), ())) > 1
-        kinds.append("SFS" if distilled else next(n for n, s in SINGLE_STREAMS.items() if s.name == state["stream"]))
+        modality = next(name for name, stream in SINGLE_STREAMS.items() if stream.name == state["stream"])
+        kinds.append("SFS" if was_distilled(state) else modality)
     counts, seen = Counter(kinds), Counter[str]()
     names = []
     for kind in kinds:

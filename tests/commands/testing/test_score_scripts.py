@@ -28,7 +28,8 @@ from engine.evaluation.scores import load
 from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
 from opts import ARCHITECTURE, adopt, parse_opts
-from workflows.testing.distilled import is_distilled, tell_swapped
+from workflows.shared.score_facts import was_distilled
+from workflows.testing.distilled import tell_swapped
 from workflows.testing.evaluation import StreamSpec
 from workflows.testing.other_split import tell_other_split
 from workflows.testing.outputs import check_output, run_name_of
@@ -712,5 +713,5 @@ def test_a_student_in_the_place_of_the_plain_network_is_named(first, second, war
 
 
 def test_a_checkpoint_that_states_nothing_may_be_a_student_or_not():
-    assert is_distilled({}) is None
-    assert is_distilled(PLAIN | {"losses": {}}) is True
+    assert was_distilled({}) is None
+    assert was_distilled(PLAIN | {"losses": {}}) is True

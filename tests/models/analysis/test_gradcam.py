@@ -336,6 +336,8 @@ def test_networks_of_one_kind_are_numbered(made):
     state = checkpoint.load(made / "rgb.pth")
     other = checkpoint.load(made / "flow.pth")
     assert default_names([state, other, state]) == ["RGB 1", "Flow", "RGB 2"]
+    student = {**state, "options": state["options"] | {"modality": "RGB", "teacher": ["flow=flow.pth"]}}
+    assert default_names([state, student]) == ["RGB", "SFS"]
 
 
 @pytest.mark.parametrize(
