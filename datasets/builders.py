@@ -152,7 +152,8 @@ def check_data(
     if class_names is not None:
         check_classes(checkpoint.get("class_names"), class_names, source, opt.annotation_path)
     report_other_clips(recipe, {name: getattr(opt, name) for name in recipe.keys() & vars(opt).keys()}, source)
-    if stream.is_flow:
+    stores_none = opt.layout == "video" and opt.flow_source == "files"  # which the list of videos refuses
+    if stream.is_flow and not stores_none:
         root, online = Path(opt.frame_dir), opt.flow_source
         images = provenance(root, layout=opt.layout, video_fps=opt.video_fps, flow_source=online)
         check_flow(images, {} if opt.allow_flow_mismatch else recipe, source, opt.frame_dir, online)

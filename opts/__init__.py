@@ -17,7 +17,7 @@ from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, argume
 
 from .checks import check, named_checkpoints
 from .option import DISTILL, FUSED, SINGLE, TRAIN
-from .stated import adopt, as_trained, stated_in
+from .stated import adopt, as_trained, places_of, stated_in
 from .table import (
     ARCHITECTURE,
     CHANGEABLE,
@@ -52,6 +52,7 @@ __all__ = [
     "named_checkpoints",
     "parse_opts",
     "parse_with",
+    "places_of",
     "stated_in",
 ]
 

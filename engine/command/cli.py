@@ -19,6 +19,7 @@ from .signals import StoppedError
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
 FEW = 3  # names that are proposed at most
+MISSING = "the following arguments are required:"  # as argparse says it
 LOST_RANK = "another process of this run has ended; it said why"
 TOO_MANY_FILES = (
     "too many open files: raise the limit, as with `ulimit -n 4096`, or use fewer workers (training: --n_workers, or "
@@ -57,10 +58,18 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=HelpFormatter, **kwargs)
+        self.options: list[str] = []  # names of those on the command line, in its order
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit."""
+        if message.startswith(f"{MISSING} ") and (greedy := self.greedy()):
+            message += f"; name it before {greedy}, which takes every word that follows it"
         self.exit(INPUT, f"error: {message} (see --help)\n")
+
+    def greedy(self) -> str | None:
+        """Return the last option on the command line if it takes any number of words, else None."""
+        action = self._option_string_actions.get(self.options[-1]) if self.options else None
+        return self.options[-1] if action and action.nargs in ("+", "*") else None
 
     def parse_args(  # type: ignore[override]  # the overloads of argparse differ from one Python to the next
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
@@ -68,8 +77,10 @@ class ArgumentParser(argparse.ArgumentParser):
         """Parse as argparse does, but answer an option that does not exist with the nearest that does."""
         words = sys.argv[1:] if args is None else list(args)
         options = words[: words.index("--")] if "--" in words else words
-        names = (word.split("=")[0] for word in options if word.startswith("--"))
-        self.refuse([name for name in names if name not in self._option_string_actions])  # before what is missing
+        self.options = [word.split("=")[0] for word in options if word.startswith("--")]
+        self.refuse(
+            [name for name in self.options if name not in self._option_string_actions]
+        )  # before what is missing
         spread = any(action.nargs in ("?", "*") for action in self._get_positional_actions()) and "--" not in words
         # Where such positionals stand behind an option, Python before 3.13 else takes them for absent.
         parse = self.parse_known_intermixed_args if spread else self.parse_known_args

@@ -2,6 +2,7 @@
 
 import logging
 import re
+from argparse import Namespace
 from dataclasses import replace
 from pathlib import Path
 
@@ -320,6 +321,14 @@ def test_videos_that_a_network_would_misread_are_refused_as_by_the_options(own_h
     check_videos(videos, clips, {"recipe": recipe}, "x.pth", stream=FLOW, allow_flow_mismatch=True)
     assert "x.pth: trained with --sample_size 64, used with 32" in caplog.text
     check_videos(videos, clips, {"recipe": recipe, "class_names": names}, "x.pth", stream=RGB)
+
+
+def test_video_files_are_not_said_to_have_other_flow_than_a_network_saw_for_they_have_none(tmp_path):
+    opt = parse_opts(["--modality", "RGB_Flow", "--layout", "video", "--frame_dir", str(tmp_path)])
+    state = {"recipe": {"provenance": {"fps": 12.0, "algorithm": "tvl1", "bound": 20.0}}}
+    check_data(opt, state, "x.pth", FLOW, None)  # listing the videos names what they lack
+    with pytest.raises(ValueError, match="saw other flow"):
+        check_data(Namespace(**vars(opt) | {"flow_source": "online"}), state, "x.pth", FLOW, None)
 
 
 def test_subsets_share_an_annotation_and_its_warnings_come_once(hmdb51, caplog):

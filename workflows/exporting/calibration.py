@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import STREAMS, Annotation, ClipOptions, VideoDataset, check_videos, make_dataset, open_videos, parse_view
+from opts import places_of
 
 from ..predicting.agreement import spread_over
 from ..shared.score_facts import check_held_out
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 # Options of the data that a checkpoint states, with those for checkpoints that do not.
 OF_TRAINING = {"dataset": "HMDB51", "split": 1, "val_fraction": 0.1, "only_RGB": False}
+LABELS = "dataset/HMDB51_labels"  # likewise
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class CalibrationSettings:
 
     Attributes:
         frame_dir: Folder of frames or videos, `--calibrate`.
-        annotation_path: Folder of the label files, or one list.
+        annotation_path: Folder of the label files, or one list; None as in the training, if it still lies there.
         dataset: As the next three: a key of `DATASETS`; None as in the training of the first checkpoint.
         split: Official split.
         val_fraction: Fraction of the training videos held out, in (0, 1).
@@ -37,7 +39,7 @@ class CalibrationSettings:
     """
 
     frame_dir: str | Path
-    annotation_path: str | Path = "dataset/HMDB51_labels"
+    annotation_path: str | Path | None = None
     dataset: str | None = None
     split: int | None = None
     val_fraction: float | None = None
@@ -67,7 +69,8 @@ def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration
     only_rgb = bool(data.pop("only_RGB"))
     for state, path in zip(plan.states, plan.paths, strict=True):
         check_unseen(state, path, data)
-    annotation = Annotation(settings.annotation_path, **data)
+    labels = settings.annotation_path or places_of(plan.states[0]).get("annotation_path", LABELS)
+    annotation = Annotation(labels, **data)
     train, held_out = (open_clips(plan, settings, annotation, subset, only_rgb) for subset in ("train", "val"))
     count = min(settings.clips, len(train))
     spread = [i * len(train) // count for i in range(count)]  # lists go by class

@@ -28,7 +28,7 @@ def build_parser(description: str) -> cli.ArgumentParser:
     group = parser.add_argument_group("--dtype int8", "which videos it is quantised and measured by")
     add = group.add_argument
     add("--calibrate", metavar="FRAME_DIR", help="folder of the frames or videos of the training")
-    add("--annotation_path", default="dataset/HMDB51_labels", help="folder of the official label files, or one list")
+    add("--annotation_path", help="folder of the official label files, or one list; without it, as in the training")
     add("--calibrate_clips", default=300, type=int, help="clips of the training list by which ranges are found")
     add("--max_drop", default=0.5, type=float, help="points that the accuracy on held-out training videos may fall by")
     add("--dataset", choices=DATASETS, help="as the next three: without it, as in the training")

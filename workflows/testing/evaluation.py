@@ -43,17 +43,18 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
 
     The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come in
-    the same batches: see `datasets.build_dataset` on which frames count. Only options of clips that are not given are
-    those of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Returns
-    the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or video is missing;
-    ValueError if a checkpoint does not fit its stream, the data or the others, or would be overwritten; OSError if the
-    results could not be written.
+    the same batches: see `datasets.build_dataset` on which frames count. Data set, split, folders and options of clips
+    that are not given are those of the first checkpoint, but for the side of the input: each network has its own,
+    unless it is given. Returns the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or
+    video is missing; ValueError if a checkpoint does not fit its stream, the data or the others, or would be
+    overwritten; OSError if the results could not be written.
     """
-    check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, opt.scores_path)
     check_written(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs)])
+    check_outputs(Path(opt.result_path) if opt.log else None, opt.scores_path)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
     opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
+    check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, "")  # the checkpoint named the data set
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and reads_flow(specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")

@@ -11,7 +11,7 @@ from datasets import Stream, build_annotation, check_data, modality_of
 from engine import checkpoint, setup
 from engine.checkpoint.resuming import stored_options
 from models import StreamNetwork, load_stream
-from opts import THIS_CALL, VALIDATION, VIEWS, as_trained
+from opts import THIS_CALL, VALIDATION, VIEWS, as_trained, places_of
 
 from ..testing.inputs import stream_of
 
@@ -51,6 +51,7 @@ def load_system(opt: Namespace, file: str) -> System:
                 f"{file}: its {name} is a {type(state[name]).__name__}, so it is no checkpoint of this project"
             )
     stream = stream_of(state, file)
+    opt = Namespace(**vars(opt) | places_of(state, opt.given))
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
     stored, tested = stored_options(state, vars(opt), file, THIS_CALL), stored_options(recorded, vars(opt), file)

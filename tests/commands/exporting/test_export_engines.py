@@ -84,6 +84,16 @@ def test_clips_are_those_of_the_training_list_and_of_what_it_held_out(calibrated
     assert found.about == {"dataset": "HMDB51", "split": 1, "val_fraction": 0.34, "clips": 4, "max_drop": 0.5}
 
 
+def test_labels_that_are_not_named_are_those_of_the_training(place, tmp_path):
+    state = checkpoint.load(place / "rgb.pth")
+    stated = {**state["options"], "annotation_path": str(place / "labels")}
+    checkpoint.save(tmp_path / "rgb.pth", {**state, "options": stated})
+    calibration = open_calibration(
+        build_export([tmp_path / "rgb.pth"]), CalibrationSettings(frame_dir=place / "frames")
+    )
+    assert {video.label for video in calibration.train.dataset.videos} == {0, 1, 2}
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

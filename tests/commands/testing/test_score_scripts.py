@@ -562,7 +562,7 @@ def test_videos_that_a_network_was_trained_on_are_not_taken_for_held_out(weights
     ):
         checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | changes})
         with pytest.raises(ValueError, match=message):
-            test_two_stream.main(parse_opts(words))
+            test_two_stream.main(parse_opts([*words, "--split", "1"]))
     checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | {"val_fraction": 0.5}})
     two(words, tmp_path / "v.npz")
     assert about(tmp_path / "v.npz")["options"]["val_fraction"] == 0.5
@@ -715,3 +715,25 @@ def test_a_student_in_the_place_of_the_plain_network_is_named(first, second, war
 def test_a_checkpoint_that_states_nothing_may_be_a_student_or_not():
     assert was_distilled({}) is None
     assert was_distilled(PLAIN | {"losses": {}}) is True
+
+
+def test_data_set_split_and_folders_that_are_not_given_are_those_of_the_training(
+    weights, data, hmdb51, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    words = ["--device", "cpu", "--n_workers", "0"]
+    saved, given = (single(w, tmp_path / "a.npz", weights["rgb"]) for w in (words, data))
+    assert np.array_equal(saved["logits"], given["logits"])
+    state = checkpoint.load(weights["rgb"])
+    checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | {"split": 3}})
+    single(words, tmp_path / "b.npz", tmp_path / "a.pth")
+    places = {"frame_dir": str(hmdb51 / "frames"), "annotation_path": str(hmdb51 / "labels"), "split": 3}
+    assert places.items() <= about(tmp_path / "b.npz")["options"].items()
+    for changes, message in (
+        ({"dataset": "UCF101"}, "holds files of HMDB51: use --dataset HMDB51"),
+        ({"annotation_path": "moved"}, "dataset/HMDB51_labels: no such folder"),
+        ({"frame_dir": "moved"}, "dataset/HMDB51"),
+    ):
+        checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | changes})
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            single(words, tmp_path / "c.npz", tmp_path / "a.pth")

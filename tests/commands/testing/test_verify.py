@@ -141,6 +141,12 @@ def test_a_network_that_reads_no_flow_needs_none_though_frames_with_flow_counted
         verified(trained["flow"], copied)
 
 
+def test_labels_that_are_not_named_are_those_of_the_training(trained, tree, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)  # where dataset/HMDB51_labels is not
+    words = [str(trained["rgb"]), str(tree / "frames"), "--part", "val", "--n_workers", "0", "--device", "cpu"]
+    assert verify.main(verify.parse_args(words))["equal"]
+
+
 def test_nothing_is_written_but_the_record(trained, tree, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.chdir(tmp_path)

@@ -221,6 +221,16 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(words, said, 
     assert line.count("\n") == 1
 
 
+def test_an_argument_that_an_option_before_it_took_is_asked_for_before_that_option(capsys):
+    for words, said in (
+        (["--weights", "a.pth", "film.mp4"], "required: INPUT; name it before --weights, which takes every word"),
+        (["--weights", "a.pth", "--top_k", "3"], "required: INPUT (see"),
+    ):
+        with pytest.raises(SystemExit):
+            predicting().parse_args(words)
+        assert said in capsys.readouterr().err
+
+
 def test_other_scripts_answer_in_the_same_way_also_where_an_argument_is_missing(capsys):
     for parse, words, meant in (
         (predicting().parse_args, ["film.mp4", "--checkpoint", "a.pth"], "--weights"),
