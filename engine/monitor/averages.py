@@ -40,6 +40,10 @@ class Averages:
             }
             self.counts = {name: int(count) for name, (_, count) in state.items()}
 
+    def number(self) -> int:
+        """Return the number of samples over all processes, which must all ask."""
+        return max((int(count) for _, count in self.state().values()), default=0)
+
     def result(self) -> dict[str, float]:
         """Return the means so far, over all processes, which must all ask."""
         return {name: total / count for name, (total, count) in self.state().items()}

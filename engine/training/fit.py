@@ -229,19 +229,26 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         profile=run.profile,
     )
     trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=run.amp)
-    run.step = len(train)
+    run.step, validated = len(train), Averages()
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))
         # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
-        tested = evaluate(run.task, val, run.device, stopped=lambda: bool(stop.number), amp=run.amp, pace=run.pace)
+        tested = evaluate(
+            *(run.task, val, run.device),
+            stopped=lambda: bool(stop.number),
+            amp=run.amp,
+            pace=run.pace,
+            averages=validated,
+        )
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
     log.info("%s  lr %.2g  %s  %s", label, lr, in_words(trained), in_words(tested, "val "))
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
-    if (score := (tested.get("acc", 0.0), -tested["loss"])) > run.best:  # without labels the loss alone decides
-        run.best = score
+    clips = validated.number()
+    better, run.best = run.best.accepts(tested, clips), run.best.after(tested, clips)
+    if better:
         saving.save(run.files.best, tested)
     if epoch % run.checkpoint_every == 0 or epoch == run.epochs:
         saving.save(run.checkpoints.path(run.epoch, 0), tested)

@@ -146,16 +146,17 @@ def evaluate(
     *,
     stopped: Callable[[], bool] = lambda: False,
     amp: str = "off",
-    label: str = "val",
     pace: Pace | None = None,
+    averages: Averages | None = None,
 ) -> dict[str, float]:
     """Go through the data once without learning; arguments and means as `train_one_epoch`.
 
-    `stopped` is asked after every batch; what is returned once it says yes is of no use.
+    `stopped` is asked after every batch; what is returned once it says yes is of no use. The `averages`, of which the
+    means are read, know the number of clips, too.
     """
     task.eval()
-    averages = Averages()
-    with Display(Feed(loader, device, preparation(task)), label, averages, pace=pace, kind="val") as display:
+    averages = averages or Averages()
+    with Display(Feed(loader, device, preparation(task)), "val", averages, pace=pace, kind="val") as display:
         for batch in display:
             with autocast(device, amp):
                 out = task(batch)

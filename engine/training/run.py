@@ -18,6 +18,7 @@ from ..device.reproducibility import rng_state, set_rng_state
 from ..monitor.averages import Averages
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
+from .best import Best
 from .stepper import Stepper
 
 log = logging.getLogger(__name__)
@@ -46,7 +47,7 @@ class Run:
         step: Batches of it that are done.
         rate: The learning rate that the epoch began with.
         averages: Of these batches.
-        best: Highest validation accuracy so far, and its negated loss, which decides ties.
+        best: Validation of the best epoch so far.
         pace: How fast it goes, while it goes.
         profile: What traces its steps, likewise.
     """
@@ -69,7 +70,7 @@ class Run:
     rate: float = 0.0
     resumed: bool = False
     averages: Averages = field(default_factory=Averages)
-    best: tuple[float, float] = (-1.0, 0.0)
+    best: Best = field(default_factory=Best)
     pace: Pace | None = None
     profile: Profile | None = None
 
@@ -114,7 +115,7 @@ class Run:
         self.resumed = True
         self.epoch, self.step = int(state.get("epoch", 1)), int(state.get("step", 0))
         self.rate = float(state.get("rate", 0.0))
-        self.best = tuple(state.get("best", self.best))
+        self.best = Best.of(state.get("best", self.best))
         self.averages.load(state.get("averages", {}), self.device)
         self.stepper.load(state, source, changed_settings(state.get("options", {}), options))
         if "left_out" in state:

@@ -27,7 +27,7 @@ class FitResult(NamedTuple):
     """Result of a training.
 
     Attributes:
-        accuracy: Best validation accuracy of an epoch, in [0, 1].
+        accuracy: Validation accuracy of the best epoch, in [0, 1]; see `engine.training.best.Best`.
         best: The checkpoint of that epoch.
         files: All files of the run.
     """
@@ -132,7 +132,7 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     if source:
         run.resume(state, source)
     train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
-    return FitResult(run.best[0], files.best, files)
+    return FitResult(run.best.accuracy, files.best, files)
 
 
 def options_of(settings: RunSettings, train: ClipLoader) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import yaml
 from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS, Stream
 from engine.command.config import read_options as read_config
 from engine.command.naming import RunFiles
+from engine.training.best import Best
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN, build_parser
 
 from ..shared.command_lines import actions, command, words_for, words_of
@@ -40,12 +41,12 @@ TEACHERS_OWN = frozenset(
 )
 
 
-def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, Any]) -> list[str]:
+def next_lines(files: RunFiles, best: Best | None, options: Mapping[str, Any]) -> list[str]:
     """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
     Args:
         files: Of the run.
-        accuracy: Its best on the validation clips, in [0, 1]; None where it learnt no classes.
+        best: Validation of its best epoch; None where it learnt no classes.
         options: Of the run, by name, as its checkpoints state them.
     """
     if not files.best.exists():
@@ -55,7 +56,7 @@ def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, An
         return [least, f"next, learn the classes: {joint(files.best, options)}"]
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
-    if accuracy is None:
+    if best is None:
         command, learnt = after_no_classes(files.best, data, options)
         return [least, f"next, see what its features know: {command}", f"or learn the classes: {learnt}"]
     folder, stream = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]][0]
@@ -71,7 +72,8 @@ def next_lines(files: RunFiles, accuracy: float | None, options: Mapping[str, An
         student=student_words(options),
         taught=bool(was_distilled({"options": options})),
     )
-    lines = [f"best checkpoint: {files.best} (validation accuracy {accuracy:.3f})"]
+    lucky = f"; the highest, {best.highest:.3f}, is within chance of it" if best.highest > best.accuracy else ""
+    lines = [f"best checkpoint: {files.best} (validation accuracy {best.accuracy:.3f}{lucky})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
 
 

@@ -179,14 +179,14 @@ def complete(
         compile_mode: A key of `COMPILE`.
 
     Returns:
-        "acc", the best validation accuracy, in [0, 1].
+        "acc", the validation accuracy of the best epoch, in [0, 1].
     """
     train_to_end(run, model, train, val, columns, compile_mode=compile_mode)
     if is_main():
-        accuracy = run.best[0] if run.info["class_names"] else None
-        for line in next_lines(run.files, accuracy, run.info["options"]):
+        best = run.best if run.info["class_names"] else None
+        for line in next_lines(run.files, best, run.info["options"]):
             log.info(line)
-    return {"acc": run.best[0]}
+    return {"acc": run.best.accuracy}
 
 
 def train_to_end(

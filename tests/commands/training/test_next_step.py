@@ -20,6 +20,7 @@ from engine import checkpoint
 from engine.checkpoint.lock import Lock, check_results
 from engine.checkpoint.rolling import Checkpoints
 from engine.command import config, naming
+from engine.training.best import Best
 from opts import ARCHITECTURE, DISTILL, TRAIN, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
@@ -188,7 +189,7 @@ def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_pat
     config.write_options(folder / "flow" / "options.yaml", vars(parse_opts(flow)))
     rgb = "--modality RGB --only_RGB --layout video --video_fps source --run_name rgb".split()
     opt = parse_opts([*rgb, "--frame_dir", "films", "--result_path", str(tmp_path / "results")], TRAIN)
-    _, tested, distilled = next_step.next_lines(naming.single_stream_files(opt), 0.5, vars(opt))
+    _, tested, distilled = next_step.next_lines(naming.single_stream_files(opt), Best(0.5, -1.0, 0.5), vars(opt))
     ((script, *words),) = [line[1:] for line in commands(distilled)]
     student = parse_opts(words, script)
     assert distilled.startswith("or distil flow_best.pth: ")
@@ -196,7 +197,8 @@ def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_pat
     assert not student.only_RGB
     assert ("--frame_dir films" in tested, "--layout video" in tested) == (True, True)
     (tmp_path / "frames").rmdir()
-    assert len(next_step.next_lines(naming.single_stream_files(opt), 0.5, vars(opt))) == 2
+    first, _ = next_step.next_lines(naming.single_stream_files(opt), Best(0.6, -1.0, 0.5), vars(opt))
+    assert first.endswith("(validation accuracy 0.500; the highest, 0.600, is within chance of it)")
 
 
 def test_proposed_tests_run_as_they_are_and_their_files_have_the_name_of_the_run(runs):
