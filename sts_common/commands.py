@@ -12,7 +12,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parents[1]
 INSTALLED = (HERE / "sts_net" / "train.py").is_file()
 ROOT = HERE / "sts_net" if INSTALLED else HERE  # of what is installed, or of the sources
-UNKNOWN = 2
+UNKNOWN, INTERRUPTED = 2, 130
 
 
 class Command(NamedTuple):
@@ -74,7 +74,10 @@ def main() -> None:
     # As runpy.run_path, which would put the path in place of the name of the command.
     module = sys.modules["__main__"] = ModuleType("__main__")
     module.__file__ = str(script)
-    exec(compile(script.read_text("utf-8"), str(script), "exec"), vars(module))
+    try:
+        exec(compile(script.read_text("utf-8"), str(script), "exec"), vars(module))
+    except KeyboardInterrupt:  # while it imports; later it ends itself
+        sys.exit(INTERRUPTED)
 
 
 def table() -> str:
