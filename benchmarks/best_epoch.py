@@ -40,7 +40,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 def main(opt: Namespace) -> Record:
     """Score the epochs of each run, print the table, write the JSON."""
     check_least(opt, every=1)
-    rows = [measure(run, opt.every) for run in opt.runs]
+    names = short_names(opt.runs)
+    rows = [{"run": name, **measure(run, opt.every)} for name, run in zip(names, opt.runs, strict=True)]
     return publish(opt.out, {"environment": environment(), "rows": rows}, table(rows))
 
 
@@ -51,7 +52,18 @@ def measure(run: Path, every: int) -> dict[str, Any]:
     clips = int(checkpoint.load(of_epoch(run, max(history)))["data"]["val"]["videos"])
     chosen = choose_epochs(history, clips)
     epochs = sorted({*chosen.values(), *range(every, max(history) + 1, every)})
-    return {"run": str(run), "videos": clips, "chosen": chosen, "top1": test(run, epochs)}
+    return {"videos": clips, "chosen": chosen, "top1": test(run, epochs)}
+
+
+def short_names(runs: Sequence[Path]) -> list[str]:
+    """Name each run by the first parts of its path that tell all of them apart."""
+    parts = zip(*(run.parts for run in runs), strict=False)
+    different = [column for column in parts if len(set(column)) > 1]
+    for count in range(1, len(different) + 1):
+        names = ["/".join(row) for row in zip(*different[:count], strict=True)]
+        if len(set(names)) == len(runs):
+            return names
+    return [str(run) for run in runs]
 
 
 def of_epoch(run: Path, epoch: int) -> Path:

@@ -5,14 +5,17 @@ import json
 import re
 import sys
 from functools import partial
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from helpers import words_for
 from source_files import ROOT
 
-from benchmarks import extraction, loading, students, teacher_cache
+import train
+from benchmarks import best_epoch, extraction, loading, students, teacher_cache
 from benchmarks import flow as benchmark
 from benchmarks.common.report import environment, markdown
 from benchmarks.readers.original import OriginalLoader, levels
@@ -28,9 +31,11 @@ from datasets.clips import crops
 from datasets.clips.random_crops import MultiScaleCornerCrop
 from datasets.decoding.jpeg import native
 from datasets.stores.store import Video
+from engine import checkpoint
 from engine.command import cli
 from flow import build_flow
 from flow.flo import write_flo
+from opts import parse_opts
 from sts_common.timing import LEAST_CPU, MOST_CALLS, Seconds, alternated, cpu_seconds, gpu_seconds
 
 TINY = ["--size", "48x32", "--pairs", "2"]
@@ -444,3 +449,27 @@ def test_what_is_trained_is_not_trained_again(tmp_path, monkeypatch):
         (tmp_path / "a" / "HMDB51").mkdir(parents=True, exist_ok=True)
         (tmp_path / "a" / "HMDB51" / "sfs_18.pth").touch()
     assert commands == [("a", "train.py", "--x", "--result_path", str(tmp_path / "a"))]
+
+
+def test_epochs_are_chosen_by_validation_and_scored_on_the_test_videos(hmdb51, tmp_path):
+    words = [*words_for(hmdb51, tmp_path), "--only_RGB", "--run_name", "rgb", "--n_epochs", "3", "--checkpoint", "1"]
+    train.main(parse_opts([*words, "--keep", "0"]))
+    run = tmp_path / "HMDB51" / "rgb"
+    opt = best_epoch.parse_args([str(run), "--every", "1", "--out", str(tmp_path / "best.json")])
+    (row,) = best_epoch.main(opt)["rows"]
+    assert (set(row["top1"]), row["chosen"][best_epoch.LAST]) == ({1, 2, 3}, 3)
+    best = checkpoint.load(run.with_name("rgb_best.pth"))
+    assert row["chosen"][best_epoch.CHANCE] == best["epoch"] - 1
+    run.with_name("rgb_2.pth").unlink()
+    with pytest.raises(FileNotFoundError, match="rgb: has no checkpoint of epoch 2 beside it; train with"):
+        best_epoch.main(opt)
+
+
+def test_rules_by_hand_and_runs_named_by_what_tells_them_apart():
+    rows = [(0.10, 3.0), (0.42, 2.0), (0.42, 1.9), (0.35, 1.8), (0.20, 2.5)]
+    history = {epoch: {"val_acc": acc, "val_loss": loss} for epoch, (acc, loss) in enumerate(rows, 1)}
+    assert list(best_epoch.choose_epochs(history, 100).values()) == [3, 4, 4, 5]
+    assert list(best_epoch.choose_epochs(history, 10_000).values()) == [3, 4, 3, 5]
+    names = best_epoch.short_names([Path(f"a/seed{seed}/{row}/b/long_{row}") for seed in (1, 2) for row in ("x", "y")])
+    assert names == ["seed1/x", "seed1/y", "seed2/x", "seed2/y"]
+    assert best_epoch.short_names([Path("results/rgb"), Path("results/sfs")]) == ["rgb", "sfs"]

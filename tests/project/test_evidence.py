@@ -10,6 +10,7 @@ from statistics import mean
 import pytest
 from source_files import ROOT
 
+from benchmarks import best_epoch
 from benchmarks.accuracy.evidence_rows import ACTIVATIONS, CONTROL, FITTED, GOAL
 
 SFS = "RGB + SFS"
@@ -149,6 +150,12 @@ def test_settings_on_held_out_videos():
         seconds = sum(row.get("seconds", 0) for row in record["rows"] if row["seed"] == 1 and row["name"] in SHOWN[:3])
         assert minutes == f"{seconds / 60:.1f}"
         assert cells == [each(found[system][1]) for system in SHOWN], option
+
+
+def test_the_best_epoch():
+    rows = results("best_epoch")["rows"]
+    by_epoch = [{**row, "top1": {int(epoch): top1 for epoch, top1 in row["top1"].items()}} for row in rows]
+    assert best_epoch.table(by_epoch) in (ROOT / "docs" / "evidence.md").read_text("utf-8")
 
 
 def test_families_of_the_study():
