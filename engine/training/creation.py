@@ -62,22 +62,8 @@ def create_run(
     Raises:
         ValueError: If a setting is out of range.
     """
-    return Run(
-        task,
-        create_stepper(settings, task, groups, batches, device),
-        files,
-        device,
-        epochs=settings.n_epochs,
-        checkpoint_every=settings.checkpoint,
-        save_steps=settings.save_steps,
-        keep=settings.keep,
-        sync_bn=settings.sync_bn,
-        writes_logs=bool(settings.log),
-        amp=settings.amp,
-        profile_steps=settings.profile,
-        info=info,
-        epoch=settings.begin_epoch,
-    )
+    stepper = create_stepper(settings, task, groups, batches, device)
+    return Run(task, stepper, files, device, settings, info, settings.begin_epoch)
 
 
 def build_run(

@@ -59,7 +59,7 @@ def run_epochs(
     clip_flops: float | None = None,
     clip_bytes: float | None = None,
 ) -> None:
-    """Train from the position of `run` up to and including epoch `run.epochs`.
+    """Train from the position of `run` up to and including the last epoch.
 
     Args:
         run: The run, fresh or resumed.
@@ -89,14 +89,14 @@ def run_epochs(
                 log.info(line)
             if advice := contention(run.device):
                 log.warning(advice)
-            if run.writes_logs:
+            if run.settings.log:
                 logs = RunLogs(run.files, run.info["options"], run.epoch, train_columns)
                 stack.callback(logs.close)
         task = parallel(run)
-        run.pace = Pace(len(train), len(val), run.epochs - run.epoch + 1, run.step)
-        steps = run.profile_steps if is_main() else 0
+        run.pace = Pace(len(train), len(val), run.settings.n_epochs - run.epoch + 1, run.step)
+        steps = run.settings.profile if is_main() else 0
         run.profile = stack.enter_context(Profile(steps, run.device, run.files.folder))
-        while run.epoch <= run.epochs:
+        while run.epoch <= run.settings.n_epochs:
             fit_epoch(run, task, train, val, logs, stop)
 
 
@@ -147,7 +147,7 @@ def parallel(run: Run) -> nn.Module:
     if not is_shared():
         return run.task
     on_gpu = run.device.type == "cuda"
-    if run.sync_bn and on_gpu:
+    if run.settings.sync_bn and on_gpu:
         run.task = with_shared_statistics(run.task)
     task = DistributedDataParallel(
         run.task,
@@ -199,7 +199,8 @@ class Saving:
         before, self.run.step = self.run.step, done
         self.leave({}, check)
         # A step of several batches may end beyond the batch that is asked for.
-        if self.run.save_steps and done // self.run.save_steps > before // self.run.save_steps:
+        every = self.run.settings.save_steps
+        if every and done // every > before // every:
             check()
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
@@ -212,7 +213,8 @@ def in_words(means: Mapping[str, float], subset: str = "") -> str:
 
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
-    epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
+    epoch, settings = run.epoch, run.settings
+    label = f"epoch {epoch}/{settings.n_epochs}"
     lr = run.rate = run.rate if run.step else learning_rate(run.stepper.optimizer)
     saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
@@ -228,12 +230,12 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         pace=run.pace,
         profile=run.profile,
     )
-    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=run.amp)
+    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=settings.amp)
     run.step = len(train)
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))
         # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
-        tested = evaluate(run.task, val, run.device, stopped=lambda: bool(stop.number), amp=run.amp, pace=run.pace)
+        tested = evaluate(run.task, val, run.device, stopped=lambda: bool(stop.number), amp=settings.amp, pace=run.pace)
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
@@ -243,6 +245,6 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     if (score := (tested.get("acc", 0.0), -tested["loss"])) > run.best:  # without labels the loss alone decides
         run.best = score
         saving.save(run.files.best, tested)
-    if epoch % run.checkpoint_every == 0 or epoch == run.epochs:
+    if epoch % settings.checkpoint == 0 or epoch == settings.n_epochs:
         saving.save(run.checkpoints.path(run.epoch, 0), tested)
     saving.leave(tested)

@@ -18,6 +18,7 @@ from ..device.reproducibility import rng_state, set_rng_state
 from ..monitor.averages import Averages
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
+from .settings import RunSettings
 from .stepper import Stepper
 
 log = logging.getLogger(__name__)
@@ -33,14 +34,7 @@ class Run:
         stepper: Learns from a loss.
         files: Names of what is written.
         device: Where the task is.
-        epochs: The last epoch.
-        checkpoint_every: Epochs between checkpoints; the last epoch and the best one are saved as well.
-        save_steps: Batches between checkpoints inside an epoch, 0 for none.
-        keep: See `rolling.Checkpoints`.
-        sync_bn: Whether processes share the statistics of their batches, on GPUs.
-        writes_logs: Whether to write anything but checkpoints.
-        amp: See `precision.autocast`.
-        profile_steps: Steps to trace, 0 for none.
+        settings: Of its course.
         info: Further entries of every checkpoint, plain values.
         epoch: The epoch that is under way or comes next, from 1.
         step: Batches of it that are done.
@@ -55,16 +49,9 @@ class Run:
     stepper: Stepper
     files: RunFiles
     device: torch.device
-    epochs: int
-    checkpoint_every: int
-    save_steps: int = 0
-    keep: int = 0
-    sync_bn: bool = False
-    writes_logs: bool = True
-    amp: str = "off"
-    profile_steps: int = 0
-    info: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 1
+    settings: RunSettings
+    info: dict[str, Any]
+    epoch: int
     step: int = 0
     rate: float = 0.0
     resumed: bool = False
@@ -74,7 +61,7 @@ class Run:
     profile: Profile | None = None
 
     def __post_init__(self) -> None:
-        self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.keep)
+        self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.settings.keep)
 
     def state(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the content of a checkpoint; every process of the run must ask, for each has its own generators."""

@@ -34,7 +34,7 @@ def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_b
         states = 2 if isinstance(run.stepper.optimizer, torch.optim.Adam | torch.optim.AdamW) else 1
         weights = WORD * (learn * (2 + states) + frozen)
         network += f", about {size_in_words(weights + clip_bytes * options['batch_size'])} per device"
-    amp, classes = resolve(run.device, run.amp), len(run.info["class_names"])
+    amp, classes = resolve(run.device, run.settings.amp), len(run.info["class_names"])
     videos = f"{len(train.dataset):,} training and {counted(len(val.dataset), 'validation video')}"
     rows = {
         "data": videos + (f" of {counted(classes, 'class')}" if classes else ", whose labels are not read"),
@@ -60,8 +60,9 @@ def clips_of_a_step(batch_size: int, iter_size: int, ranks: int) -> str:
 
 def epochs_to_come(run: Run, steps: int) -> str:
     """Format the epochs to come, of so many steps each."""
-    total = counted(steps * max(0, run.epochs - run.epoch + 1), "step")
-    return f"{run.epoch} to {run.epochs}, of {counted(steps, 'step')} each: {total}"
+    last = run.settings.n_epochs
+    total = counted(steps * max(0, last - run.epoch + 1), "step")
+    return f"{run.epoch} to {last}, of {counted(steps, 'step')} each: {total}"
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
