@@ -38,7 +38,7 @@ def test_what_a_device_cannot_do_is_refused_with_what_it_can():
         autocast(CPU, "fp16")
     with pytest.raises(ValueError, match="--amp tf32 is for GPUs, and the device is cpu: use bf16 or off"):
         autocast(CPU, "tf32")
-    with pytest.raises(ValueError, match="--amp half: choose one of auto, off, tf32, bf16, fp16"):
+    with pytest.raises(ValueError, match="--amp half: is none of auto, off, tf32, bf16, fp16"):
         scaler(CPU, "half")
 
 
