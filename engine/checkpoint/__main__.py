@@ -8,7 +8,7 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +55,5 @@ def build_parser() -> cli.ArgumentParser:
     return parser
 
 
-def parse_args(argv: Sequence[str] | None = None) -> Namespace:
-    """Parse the options of this tool."""
-    return build_parser().parse_args(argv)
-
-
 if __name__ == "__main__":
-    cli.run(main, parse_args)
+    cli.run(main, build_parser().parse_args)
