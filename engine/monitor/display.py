@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -50,7 +51,7 @@ class Display:
         self.feed, self.label, self.averages, self.pace, self.kind = feed, label, averages or Averages(), pace, kind
         self.done, self.clips, self.main = first, 0, is_main()
         self.terminal = self.main and sys.stderr.isatty()
-        self.total = length(feed)
+        self.total = length_hint(feed) or None  # the loader may not know
         self.stack = ExitStack()
         self.begin = self.last = self.refreshed = time.perf_counter()
         self.marks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
@@ -132,14 +133,6 @@ class Display:
             "clips_per_second": self.clips * world() / seconds,
             "memory_gb": memory_used(self.feed.device) / 1e9,
         }
-
-
-def length(feed: Feed) -> int | None:
-    """Return the number of batches of a feed, None if its loader cannot tell."""
-    try:
-        return len(feed)
-    except TypeError:
-        return None
 
 
 def local_means(averages: Averages) -> dict[str, float]:

@@ -17,9 +17,9 @@ from ..command.signals import Stop, StoppedError
 from ..device.distributed import any_rank, barrier, gather, group_of, is_main, is_shared, take_from_main
 from ..device.hardware import contention
 from ..monitor.averages import Averages
+from ..monitor.logs import RunLogs
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
-from ..monitor.records import RunLogs
 from .loop import Epoch, check_weights, evaluate, train_one_epoch
 from .optim import learning_rate
 from .run import Run
@@ -91,7 +91,7 @@ def run_epochs(
                 log.warning(advice)
             if run.settings.log:
                 logs = RunLogs(run.files, run.info["options"], run.epoch, train_columns)
-                stack.callback(logs.close)
+                stack.callback(logs.curves.close)
         task = parallel(run)
         run.pace = Pace(len(train), len(val), run.settings.n_epochs - run.epoch + 1, run.step)
         steps = run.settings.profile if is_main() else 0
