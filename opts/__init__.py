@@ -1,4 +1,4 @@
-"""Parsing of the command line of the training and test scripts.
+"""Parsing of the command line of the training and test scripts, and options that checkpoints state.
 
 The namespace is read by the scripts and the `build_*` functions, never changed after parsing and never stored
 in a class: classes take keyword arguments.
@@ -7,21 +7,22 @@ in a class: classes take keyword arguments.
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from datasets import MODALITIES
 from engine.command import cli, config
 from models.backbones import spec_of
 from models.backbones.arguments import OPTIONS, REQUIRED, arguments_from, arguments_of, split_layout
+from models.weights import shown_by
 
 from .checks import check, named_checkpoints
 from .option import DISTILL, FUSED, SINGLE, TRAIN
-from .stated import adopt, as_trained, stated_in
 from .table import (
     ARCHITECTURE,
     CHANGEABLE,
     CLIP,
+    DECLARED,
     PROTOCOL,
     RECORDED,
     THIS_CALL,
@@ -72,7 +73,6 @@ def parse_opts(
     argv: Sequence[str] | None = None,
     script: str | None = None,
     description: str | None = None,
-    also: Sequence[str] = (),
 ) -> Namespace:
     """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
 
@@ -80,13 +80,12 @@ def parse_opts(
         argv: The words.
         script: One of `SCRIPTS`, whose options are accepted; None accepts those of all.
         description: Head of `--help`.
-        also: Names of options that a tool takes beyond those of the script.
 
     Returns:
         Values of the options of all scripts, those of others at their defaults. `given` names the options that were
         set; the others may come from a checkpoint, see `adopt`.
     """
-    opt = parse_with(build_parser(script, description, also), argv)
+    opt = parse_with(build_parser(script, description), argv)
     distils = len(MODALITIES[opt.modality]) > 1 or bool(opt.teacher)
     fine_tunes = bool(opt.pretrain_path) and not (distils and opt.dataset == "Kinetics")  # as the published scripts did
     for name, value in (FINE_TUNING if fine_tunes else FROM_SCRATCH).items():
@@ -129,3 +128,35 @@ def wanted(opt: Namespace) -> dict[str, Any]:
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
     values |= SAMPLED["segments" if opt.segments > 1 else seen.sampling]
     return {name: value for name, value in values.items() if name not in opt.given}
+
+
+def adopt(opt: Namespace, checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> Namespace:
+    """Return the options, with those of `names` that were not given taken from the checkpoint.
+
+    Published checkpoints store no options; then weights and `source`, the name of the file, may show some.
+    """
+    return Namespace(**vars(opt) | stated_in(checkpoint, [name for name in names if name not in opt.given], source))
+
+
+def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str = "") -> dict[str, Any]:
+    """Return the values of those options of `names` that a checkpoint states, or its weights and its name show."""
+    stored = shown_by(checkpoint, source) | checkpoint.get("options", {})
+    return {name: stored[name] for name in names if name in stored and DECLARED[name].allows(stored[name])}
+
+
+def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
+    """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
+
+    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling.
+
+    Args:
+        opt: Options; `given` names those that were set.
+        checkpoint: Its content; a published one states nothing, and the defaults are right for it.
+        also: Names of further options to take from it.
+        source: Name of its file, see `models.weights.shown_by`.
+    """
+    recipe = checkpoint.get("recipe", {})
+    seen = {**checkpoint.get("options", {}), **recipe}
+    seen.pop("test_sampling", None)  # of the training's own command, where it meant nothing
+    seen |= recipe.get("test", {})
+    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also), source)

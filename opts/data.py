@@ -98,34 +98,23 @@ def add_clip_options(table: OptionTable) -> None:
 
 def add_augment_options(table: OptionTable) -> None:
     """Add options of the crops and the augmentation of training clips."""
-    add = table.group("augmentation", "clip")
+    add = table.group("augmentation", "clip", TRAINING)
     add(
         "--crop",
-        scripts=TRAINING,
         default="corners",
         choices=CROPS,
         help="training: corners (STS-Net), fixed (TSN), resized, short_side; center draws nothing",
     )
-    add(
-        "--crop_scales",
-        scripts=TRAINING,
-        type=float,
-        nargs="+",
-        help="of --crop: sides over the short side, or the ends of a range",
-    )
+    add("--crop_scales", type=float, nargs="+", help="of --crop: sides over the short side, or the ends of a range")
     add(
         "--flip",
-        scripts=TRAINING,
         default="auto",
         choices=("auto", "always", "never"),
         help="mirror half of the training clips; auto: unless labels tell left from right",
     )
-    add(
-        "--no_flip", scripts=TRAINING, dest="flip", action="store_const", const="never", help="the same as --flip never"
-    )
+    add("--no_flip", dest="flip", action="store_const", const="never", help="the same as --flip never")
     add(
         "--augment",
-        scripts=TRAINING,
         default=[],
         nargs="*",
         choices=AUGMENTS,
@@ -133,22 +122,14 @@ def add_augment_options(table: OptionTable) -> None:
     )
     add(
         "--color_jitter",
-        scripts=TRAINING,
         default=[0.4, 0.4, 0.4, 0.0],
         type=float,
         nargs=4,
         help="brightness, contrast, saturation, hue (which is slow), of RGB",
     )
-    add("--grayscale", scripts=TRAINING, default=0.2, type=float, help="probability")
-    add(
-        "--randaugment",
-        scripts=TRAINING,
-        default=[2, 9],
-        type=int,
-        nargs=2,
-        help="operations per clip, and their strength of 30",
-    )
-    add("--erasing", scripts=TRAINING, default=0.25, type=float, help="probability")
+    add("--grayscale", default=0.2, type=float, help="probability")
+    add("--randaugment", default=[2, 9], type=int, nargs=2, help="operations per clip, and their strength of 30")
+    add("--erasing", default=0.25, type=float, help="probability")
 
 
 def add_loading_options(table: OptionTable) -> None:

@@ -47,25 +47,22 @@ def add_test_options(table: OptionTable) -> None:
 
 def add_fusion_options(table: OptionTable) -> None:
     """Add options of the scores: how those of clips and streams are joined, and their files."""
-    add = table.group("fusion", "view", TESTING)
+    add = table.group("fusion", "fusion", TESTING)
     add(
         "--clip_mean",
-        role="fusion",
         default="before",
         choices=CLIP_MEANS,
         help="the mean over the clips of a video is taken before the activation, as published, or after it",
     )
     add(
         "--fusion",
-        role="fusion",
         default="activno",
         choices=(*FUSIONS, "all"),
         help="activation before streams are averaged; activno is none; all: a table of every one, result by activno",
     )
-    add("--fusion_weights", role="fusion", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
+    add("--fusion_weights", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
     add(
         "--fit",
-        role="fusion",
         scripts=(FUSED,),
         nargs="+",
         metavar="HELD",
