@@ -21,10 +21,7 @@ class Checkpoints:
     Args:
         pattern: Path with "{}" for the finished epoch.
         best: The checkpoint of the best epoch.
-        keep: Newest ones that are kept; 0 keeps all of whole epochs. An older one goes when the newer one is whole.
-
-    Raises:
-        ValueError: If `keep` is negative.
+        keep: Newest ones that are kept, >= 0; 0 keeps all of whole epochs. An older one goes when the newer is whole.
     """
 
     def __init__(self, pattern: str, best: Path, keep: int) -> None:

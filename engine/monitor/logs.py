@@ -147,11 +147,7 @@ class Curves:
 
     tensorboardX writes from a thread with a bounded queue. On a full disk the thread dies, and adding to a full queue
     then blocks for ever. So the queue is longer than what an epoch adds, and the thread's health is looked at before
-    every add; curves that fail are given up with one warning.
-
-    Args:
-        folder: Event files go here.
-        first_epoch: Points of this epoch and later are dropped.
+    every add; curves that fail are given up with one warning. Points of `first_epoch` and later are dropped.
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:

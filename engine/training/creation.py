@@ -47,20 +47,10 @@ def create_run(
     device: torch.device,
     info: dict[str, Any],
 ) -> Run:
-    """Create a fresh run.
+    """Create a fresh run of a task, which is on its device; raises ValueError if a setting is out of range.
 
-    Args:
-        settings: Of the optimisation and its course.
-        task: What is trained, on its device.
-        groups: Parameter groups with their learning rates.
-        batches: Batches per epoch.
-        files: Names of what is written.
-        device: Where the task is.
-        info: Further entries of every checkpoint, e.g. the class names; "options" by name are what a resumed run is
-            compared by.
-
-    Raises:
-        ValueError: If a setting is out of range.
+    `batches` are those of an epoch. `info` has further entries of every checkpoint, e.g. the class names; "options" by
+    name are what a resumed run is compared by.
     """
     stepper = create_stepper(settings, task, groups, batches, device)
     return Run(task, stepper, files, device, settings, info, settings.begin_epoch)

@@ -59,15 +59,10 @@ def run_epochs(
     clip_flops: float | None = None,
     clip_bytes: float | None = None,
 ) -> None:
-    """Train from the position of `run` up to and including the last epoch.
+    """Train from the position of a run, fresh or resumed, up to and including the last epoch.
 
-    Args:
-        run: The run, fresh or resumed.
-        train: Training batches.
-        val: Validation batches.
-        train_columns: Columns of the training log, see `TsvLog`.
-        clip_flops: See `summary.describe`; told at the start.
-        clip_bytes: Likewise.
+    `train_columns` are those of the training log, see `TsvLog`; `clip_flops` and `clip_bytes` are logged at the start,
+    see `summary.describe`.
 
     Raises:
         FloatingPointError: If the loss is not finite.
@@ -171,10 +166,7 @@ def share_weights(network: nn.Module) -> None:
 class Saving:
     """Times at which a run's checkpoints are written; every process of it must ask at the same steps.
 
-    Args:
-        run: The run.
-        stop: Whether it is asked to stop.
-        label: The epoch, for errors.
+    `label` is the epoch, for errors.
     """
 
     def __init__(self, run: Run, stop: Stop, label: str) -> None:

@@ -146,7 +146,6 @@ def evaluate(
     *,
     stopped: Callable[[], bool] = lambda: False,
     amp: str = "off",
-    label: str = "val",
     pace: Pace | None = None,
 ) -> dict[str, float]:
     """Go through the data once without learning; arguments and means as `train_one_epoch`.
@@ -155,7 +154,7 @@ def evaluate(
     """
     task.eval()
     averages = Averages()
-    with Display(Feed(loader, device, preparation(task)), label, averages, pace=pace, kind="val") as display:
+    with Display(Feed(loader, device, preparation(task)), "val", averages, pace=pace, kind="val") as display:
         for batch in display:
             with autocast(device, amp):
                 out = task(batch)
@@ -168,10 +167,7 @@ def evaluate(
 class FiniteCheck:
     """Check that stops a run whose loss is no longer finite, without waiting for the device at every step.
 
-    Args:
-        every: Batches between checks.
-        label: The epoch, for the error.
-        done: Batches done already.
+    There are `every` batches between checks, and `done` batches before; `label` is the epoch, for the error.
     """
 
     def __init__(self, every: int, label: str = "train", done: int = 0) -> None:

@@ -46,14 +46,9 @@ OPTIMIZERS: dict[str, Callable[[Groups, StepSettings], Optimizer]] = {
 
 
 def create_optimizer(groups: Groups, settings: StepSettings) -> Optimizer:
-    """Create the optimiser that the settings name.
+    """Create the optimiser that the settings name; groups may have learning rates of their own.
 
-    Args:
-        groups: Parameter groups, with learning rates of their own where they have any.
-        settings: Its settings.
-
-    Raises:
-        ValueError: If there is none of this name.
+    Raises ValueError if there is none of this name.
     """
     check_choice("--optimizer", settings.optimizer, OPTIMIZERS)
     return OPTIMIZERS[settings.optimizer](groups, settings)
@@ -94,16 +89,10 @@ SCHEDULES: dict[str, Callable[[ScheduleSettings, Optimizer, int, Warmup], Schedu
 
 
 def create_schedule(settings: ScheduleSettings, optimizer: Optimizer, batches: int, *, iter_size: int = 1) -> Schedule:
-    """Create the schedule that the settings name, after a warm-up.
+    """Create the schedule that the settings name, after a warm-up, for an optimiser whose groups have their full rates.
 
-    Args:
-        settings: Its settings.
-        optimizer: Its groups have their full rates.
-        batches: Batches per epoch, of one process.
-        iter_size: So many of them make a step.
-
-    Raises:
-        ValueError: If there is none of this name, or a setting is out of range.
+    `batches` are those of an epoch in one process, of which `iter_size` make a step. Raises ValueError if there is no
+    schedule of this name, or a setting is out of range.
     """
     check_choice("--lr_schedule", settings.lr_schedule, SCHEDULES)
     steps = steps_per_epoch(batches, iter_size)

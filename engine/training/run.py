@@ -91,10 +91,8 @@ class Run:
     def resume(self, state: Mapping[str, Any], source: str) -> None:
         """Go on from a checkpoint whose deployable weights the network has already.
 
-        Published checkpoints lack the schedule and the generators; that is said, and both start afresh.
-
-        Raises:
-            ValueError: If it was made with other videos, or other losses.
+        Published checkpoints lack the schedule and the generators; that is said, and both start afresh. Raises
+        ValueError if it was made with other videos, or other losses.
         """
         options = self.info.get("options", {})
         check_same_data(state, self.info.get("data", {}), source, anyway=options.get("resume_anyway", False))
@@ -125,11 +123,7 @@ class Run:
 
 
 def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: str) -> None:
-    """Restore the learnable parts of the losses.
-
-    Raises:
-        ValueError: If the checkpoint's run had other losses.
-    """
+    """Restore the learnable parts of the losses; raises ValueError if the checkpoint's run had other losses."""
     if state is None:
         if any(True for _ in losses.parameters()):
             log.warning("%s: holds no learnable parts of the losses, which start afresh", source)
@@ -143,18 +137,10 @@ def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: st
 
 
 def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
-    """Return the checkpoint that a run goes on from, and its name.
+    """Return the checkpoint that a run goes on from, and its name; both are empty if there is none.
 
-    Args:
-        choice: A file, "auto" for the newest good checkpoint of this run, or "".
-        files: Of the run.
-
-    Returns:
-        Empty both, if none is wanted, or "auto" finds none.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or all of "auto" are.
+    The choice is a file, "auto" for the newest good checkpoint of this run, or "" for none. Raises FileNotFoundError if
+    there is no such file; ValueError if it is damaged, or all of "auto" are.
     """
     if choice and choice != "auto":
         return checkpoint.load(choice), choice
@@ -169,8 +155,7 @@ def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
 def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> None:
     """Refuse to go back where a run has gone on further: the newest checkpoints are those that are kept.
 
-    Raises:
-        ValueError: If there is a newer one.
+    Raises ValueError if there is a newer one.
     """
     position = int(state.get("epoch", 1)), int(state.get("step", 0))
     for newest, path in Checkpoints(files.checkpoint, files.best, 0).existing().items():

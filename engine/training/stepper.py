@@ -88,8 +88,7 @@ class Stepper:
     def step(self) -> Tensor | None:
         """Update the weights by the accumulated gradients.
 
-        Returns:
-            Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
+        Returns the norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
         """
         optimizers, norm = (self.optimizer, *self.own.values()), None
         if self.scaler:
@@ -140,15 +139,11 @@ class Stepper:
         return state
 
     def load(self, state: Mapping[str, Any], source: str, changed: Collection[str] = ()) -> None:
-        """Go on from a checkpoint whose deployable weights the network has already.
+        """Go on from a checkpoint whose deployable weights the network has already; what it lacks starts afresh.
 
-        What it lacks starts afresh, with a warning.
-
-        Args:
-            state: Content of the file.
-            source: Its name, for the warnings.
-            changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
-                "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
+        A warning with the name of the file, `source`, says so. Settings of the optimiser's groups that have `changed`
+        stay as they are here. A schedule goes on with the new "lr" as its full rate; the rate that a plateau has
+        lowered is replaced by it.
         """
         with self.grouping.apart():
             same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
@@ -193,12 +188,9 @@ class Stepper:
 
 
 def load_optimizer(optimizer: Optimizer, state: Any, settings: Collection[str] = DEVICE_SETTINGS) -> bool:
-    """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
+    """Restore an optimiser, if the state is of such an optimiser and of such parameters; return whether it is.
 
     The settings of the groups, learning rate and others, become those of the state, but for those of `settings`.
-
-    Returns:
-        Whether it was restored.
     """
     if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
         return False

@@ -19,12 +19,8 @@ WORD = 4  # bytes of a weight, its gradient, and a number that the optimiser kee
 def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_bytes: float | None) -> list[str]:
     """Return the lines that a run begins with, fresh or resumed.
 
-    Args:
-        run: As it starts.
-        train: Its training batches, with the "dataset" that they are of.
-        val: Its validation batches, likewise.
-        clip_flops: Operations of a training clip, forward and backward; None if not known.
-        clip_bytes: What a clip's backward pass needs to have kept; None if not known.
+    A training clip takes so many operations, forward and backward, and so many bytes that are kept for its backward
+    pass; None if not known.
     """
     options, (learn, frozen) = run.info["options"], count_parameters(run.task)
     network = f"{run.info['arch']}: {in_count(learn)} parameters learn, {in_count(frozen)} are frozen"
