@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sts_common import check_choice
+
 Flow = TypeVar("Flow", NDArray[Any], torch.Tensor)
 
 # Quantisation -> where on the scale of levels zero flow is decoded. A truncated level starts at its own value, so
@@ -32,7 +34,7 @@ def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> F
             into, which would make a GPU wait for the CPU.
     """
     check_bound(bound)
-    check_quantisation(quantisation)
+    check_choice("quantisation", quantisation, QUANTISATIONS)
     rounded = quantisation == "round"
     # One order of operations, in float32, for both: a level must not depend on where it was computed.
     if isinstance(flow, torch.Tensor):
@@ -56,7 +58,7 @@ def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") 
     ValueError for a bound that is not positive, or an unknown quantisation.
     """
     check_bound(bound)
-    check_quantisation(quantisation)
+    check_choice("quantisation", quantisation, QUANTISATIONS)
     motion = (np.asarray(levels, np.float32) - np.float32(QUANTISATIONS[quantisation])) / np.float32(127.5)
     return np.minimum(motion, 1) * np.float32(bound)  # only flow at the bound itself is truncated to 255
 
@@ -92,9 +94,3 @@ def check_bound(bound: float) -> None:
     """Raise ValueError unless 0 < bound < infinity."""
     if not 0 < bound < np.inf:
         raise ValueError(f"bound must be a positive number of pixels, got {bound}")
-
-
-def check_quantisation(quantisation: str) -> None:
-    """Raise ValueError unless it is a key of `QUANTISATIONS`."""
-    if quantisation not in QUANTISATIONS:
-        raise ValueError(f"quantisation {quantisation!r} does not exist; choose from {', '.join(QUANTISATIONS)}")

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from sts_common import check_choice
+
 from .motionnet import motionnet
 from .opencv import dis, farneback
 from .pairs import FlowSolver
@@ -57,18 +59,15 @@ def build_flow(
         ValueError: A name, backend, preset or parameter that does not exist, or a backend that this machine lacks;
             the message says how to get it.
     """
-    for value, choices, what in (
-        (name, FLOWS, "flow"),
-        (backend, BACKENDS, "flow backend"),
-        (preset, PRESETS, "flow preset"),
-    ):
-        if value not in choices:
-            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(choices)}")
+    check_choice("flow", name, FLOWS)
+    check_choice("flow backend", backend, BACKENDS)
+    check_choice("flow preset", preset, PRESETS)
     if backend == "auto":
-        backend = "auto" if name == "tvl1" else next(iter(FLOWS[name]))
-    elif backend not in FLOWS[name]:
+        build = solvers.auto if name == "tvl1" else next(iter(FLOWS[name].values()))
+    elif backend in FLOWS[name]:
+        build = FLOWS[name][backend]
+    else:
         raise ValueError(f"flow {name} has no backend {backend!r}; choose from auto, {', '.join(FLOWS[name])}")
-    build = solvers.auto if backend == "auto" else FLOWS[name][backend]
     return build(preset, device, threads, parameters)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
 from sts_common.precision import full_float32
 
-from .learned import digest, read_weights
+from .learned import default_device, digest, read_weights
 from .pairs import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
@@ -24,14 +24,8 @@ def motionnet(weights: str | Path | None = None, device: str | None = None) -> "
 
     Raises FileNotFoundError if there is no such file; ValueError if no weights are given, or a file of another network.
     """
-    if weights is None:
-        raise ValueError(
-            "motionnet needs trained weights, which extract_frames_flows.py and show_flow.py read with "
-            f"--flow_weights PATH; {HOW_TO_GET}"
-        )
-    state = read_weights(Path(weights), HOW_TO_GET)
-    network, mean, std = build_network(state, str(weights))
-    return MotionFlow(network, mean, std, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    network, mean, std = build_network(read_weights("motionnet", weights, HOW_TO_GET), str(weights))
+    return MotionFlow(network, mean, std, device or default_device())
 
 
 class MotionFlow:

@@ -49,7 +49,6 @@ __all__ = [
     "adopt",
     "as_trained",
     "build_parser",
-    "check",
     "named_checkpoints",
     "parse_opts",
     "parse_with",

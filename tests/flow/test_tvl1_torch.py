@@ -281,13 +281,6 @@ def test_torchs_defaults_do_not_matter():
     np.testing.assert_array_equal(found, expected)
 
 
-def test_the_description_has_every_parameter_in_plain_types():
-    description = tvl1("fast", warps=4).description
-    assert description["algorithm"] == "tvl1"
-    assert description["parameters"] == build_parameters("fast", {"warps": 4}).as_dict()
-    assert isinstance(description["library"], str)
-
-
 @pytest.mark.parametrize(("size", "step"), [((64, 77), 0.8), ((33, 20), 0.5), ((17, 90), 0.7)])
 def test_the_pyramid_is_opencvs(size, step):
     image = texture(*size).astype(np.float32)
