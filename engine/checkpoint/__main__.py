@@ -8,7 +8,7 @@ Examples:
 
 import logging
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,9 +51,13 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
     parser.add_argument("--export", help="write the network and its description to this .safetensors file")
     parser.add_argument("--export_published", help="write what the code of STS-Net and MARS reads to this .pth file")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 
+def parse_args(argv: Sequence[str] | None = None) -> Namespace:
+    """Parse the options of this tool."""
+    return build_parser().parse_args(argv)
+
+
 if __name__ == "__main__":
-    cli.run(main, build_parser().parse_args)
+    cli.run(main, parse_args)

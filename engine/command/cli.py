@@ -66,6 +66,8 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> Namespace:
         """Parse as argparse does, but answer an option that does not exist with the nearest that does."""
+        if "--debug" not in self._option_string_actions:  # which `run` reads
+            self.add_argument("--debug", action="store_true", help="show tracebacks")
         words = sys.argv[1:] if args is None else list(args)
         options = words[: words.index("--")] if "--" in words else words
         names = (word.split("=")[0] for word in options if word.startswith("--"))

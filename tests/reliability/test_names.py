@@ -69,7 +69,7 @@ def test_a_console_that_cannot_show_a_name_costs_no_answer(videos, weights, tmp_
 def test_a_card_is_shown_on_any_console(weights, monkeypatch):
     console = io.TextIOWrapper(io.BytesIO(), "ascii")
     monkeypatch.setattr(sys, "stdout", console)
-    cli.run(card_command.main, lambda: card_command.build_parser().parse_args([weights, "--json"]))
+    cli.run(card_command.main, lambda: card_command.parse_args([weights, "--json"]))
     console.seek(0)
     assert "跳跃" in str(json.loads(console.read()))
 

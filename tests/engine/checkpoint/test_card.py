@@ -24,8 +24,8 @@ from datasets.records.fingerprint import list_sha256
 from engine import checkpoint
 from engine.checkpoint import resuming as differences
 from engine.checkpoint import tensor_file
-from engine.checkpoint.__main__ import build_parser
 from engine.checkpoint.__main__ import main as print_card
+from engine.checkpoint.__main__ import parse_args
 from engine.checkpoint.card import card
 from engine.checkpoint.text import as_text
 from engine.command import cli
@@ -49,7 +49,7 @@ def first(run) -> Path:
 
 
 def shown(path: Path, *words: str, capsys) -> str:
-    print_card(build_parser().parse_args([str(path), *words]))
+    print_card(parse_args([str(path), *words]))
     return capsys.readouterr().out
 
 
@@ -163,7 +163,7 @@ def test_a_published_checkpoint_is_described_as_far_as_it_goes(tmp_path, capsys)
         assert "7, names not stated" in said
         assert "3 channels" in said
         assert ("resnext-101" in said) == ("arch" in state)
-        described = print_card(build_parser().parse_args([str(tmp_path / "x.pth")]))
+        described = print_card(parse_args([str(tmp_path / "x.pth")]))
         assert described["parameters"] == sum(p.numel() for p in small("resnet", num_classes=7).parameters())
         assert described["macs"] is described["data"] is described["changed"] is None
         capsys.readouterr()
@@ -181,7 +181,7 @@ def test_a_checkpoint_of_before_states_what_it_knows(first, tmp_path, capsys):
 def test_what_is_no_checkpoint_has_no_card(tmp_path):
     torch.save({"a": 1}, tmp_path / "x.pth")
     with pytest.raises(ValueError, match=r"x\.pth: holds neither weights nor a description"):
-        print_card(build_parser().parse_args([str(tmp_path / "x.pth")]))
+        print_card(parse_args([str(tmp_path / "x.pth")]))
 
 
 @pytest.mark.parametrize("entry", ["recipe", "options", "metrics", "data", "tested", "class_names", "defaults"])
@@ -212,7 +212,7 @@ def test_the_tool_ends_in_one_line(first, tmp_path, monkeypatch, capsys, words, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.pth").write_bytes(first.read_bytes())
     with pytest.raises(SystemExit) as end:
-        cli.run(print_card, lambda: build_parser().parse_args(words))
+        cli.run(print_card, lambda: parse_args(words))
     err = capsys.readouterr().err
     assert (end.value.code, err.count("\n")) == (2, 1)
     assert err.startswith(message)

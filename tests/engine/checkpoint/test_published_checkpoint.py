@@ -15,8 +15,8 @@ import train
 from datasets import FLOW, RGB
 from engine import checkpoint
 from engine.checkpoint import published
-from engine.checkpoint.__main__ import build_parser
 from engine.checkpoint.__main__ import main as print_card
+from engine.checkpoint.__main__ import parse_args
 from engine.training.stepper import load_optimizer
 from models import load_stream, parameter_groups
 from opts import parse_opts
@@ -52,7 +52,7 @@ def runs(hmdb51, tmp_path_factory) -> dict[str, tuple]:
 
 
 def exported(path: Path, folder: Path) -> Path:
-    print_card(build_parser().parse_args([str(path), "--export_published", str(folder / "out.pth")]))
+    print_card(parse_args([str(path), "--export_published", str(folder / "out.pth")]))
     return folder / "out.pth"
 
 
@@ -158,5 +158,5 @@ def test_an_export_has_a_name_of_its_own(name, tmp_path):
     torch.save({"state_dict": small("resnet").state_dict()}, tmp_path / "in.pth")
     before = (tmp_path / "in.pth").read_bytes()
     with pytest.raises(ValueError, match=r"--export_published .*the name of another file, which ends in .pth"):
-        print_card(build_parser().parse_args([str(tmp_path / "in.pth"), "--export_published", str(tmp_path / name)]))
+        print_card(parse_args([str(tmp_path / "in.pth"), "--export_published", str(tmp_path / name)]))
     assert (tmp_path / "in.pth").read_bytes() == before

@@ -18,8 +18,8 @@ import test_two_stream
 import train
 from datasets import RGB
 from engine import checkpoint
-from engine.checkpoint.__main__ import build_parser as card_parser
 from engine.checkpoint.__main__ import main as print_card
+from engine.checkpoint.__main__ import parse_args as parse_card
 from models import NORMALISATIONS, build_distillers, load_stream
 from models.weights import load_weights
 from opts import adopt, parse_opts
@@ -28,7 +28,6 @@ from utils1 import grad_cam, layer_similarity, verify
 from workflows.exporting.plan import build_export
 from workflows.predicting.predict_options import build_parser
 
-parse_card = card_parser().parse_args
 NETWORK = "--model resnet --model_depth 10 --width 0.125".split()
 MEAN, STD = (0.4345, 0.4051, 0.3775), (0.2768, 0.2713, 0.2737)
 
