@@ -75,14 +75,9 @@ def parse_opts(
 ) -> Namespace:
     """Parse `argv`, by default the command line; ends the program with one `error:` line if it cannot.
 
-    Args:
-        argv: The words.
-        script: One of `SCRIPTS`, whose options are accepted; None accepts those of all.
-        description: Head of `--help`.
-
-    Returns:
-        Values of the options of all scripts, those of others at their defaults. `given` names the options that were
-        set; the others may come from a checkpoint, see `adopt`.
+    Options of `script`, one of `SCRIPTS`, are accepted; None accepts those of all. Returns the values of the options of
+    all scripts, those of others at their defaults. `given` names the options that were set; the others may come from a
+    checkpoint, see `adopt`.
     """
     opt = parse_with(build_parser(script, description), argv)
     distils = len(MODALITIES[opt.modality]) > 1 or bool(opt.teacher)
@@ -146,13 +141,9 @@ def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str =
 def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
     """Return the options of a test that sees a checkpoint's clips, in its architecture; what was given stays.
 
-    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling.
-
-    Args:
-        opt: Options; `given` names those that were set.
-        checkpoint: Its content; a published one states nothing, and the defaults are right for it.
-        also: Names of further options to take from it.
-        source: Name of its file, see `models.weights.shown_by`.
+    Size, length, stride, frame rate, resizing, rules of sampling, and the counterpart of the training's sampling;
+    `also` names further options. A published checkpoint states nothing, and the defaults are right for it. `source` is
+    the name of its file, see `models.weights.shown_by`.
     """
     recipe = checkpoint.get("recipe", {})
     seen = {**checkpoint.get("options", {}), **recipe}

@@ -62,10 +62,7 @@ VERIFIED = (*ARCHITECTURE, *names("data", "clip", "view", script=SINGLE), "amp")
 def build_parser(script: str | None = None, description: str | None = None, also: Sequence[str] = ()) -> ArgumentParser:
     """Build the parser of a script; the options of others are refused by name, and keep their defaults.
 
-    Args:
-        script: One of `SCRIPTS`; None takes the options of all.
-        description: Head of `--help`.
-        also: Names of options that a tool takes beyond those of the script.
+    None takes the options of all scripts; `also` names options that a tool takes beyond those of its script.
     """
     parser = ArgumentParser(description=description, usage="%(prog)s [options]")  # all of them would fill a page
     groups: dict[str, argparse._ArgumentGroup] = {}

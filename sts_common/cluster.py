@@ -12,10 +12,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from .cluster_worker import OTHER, Call, Needs, answer, cannot_write, lacks, run, versions
 from .commands import HERE
+from .files import existing_part
 from .stopping import ended_in_order
 from .words import counted
 from .workers import IMAGES, SIZE, Counters, LostJobError, Pool, Worker
@@ -33,13 +34,7 @@ SAMPLED = 8  # names in a folder by which it is recognised
 
 
 class Cluster:
-    """Cluster whose workers do the jobs of one command.
-
-    Args:
-        address: As it was given, for messages.
-        client: Connected.
-        needs: Of every worker, also of those that come later.
-    """
+    """Cluster whose workers, also those that come later, do the jobs of one command; `address` as it was given."""
 
     def __init__(self, address: str, client: Any, needs: Needs) -> None:
         self.address, self.client, self.needs = address, client, needs
@@ -64,12 +59,8 @@ class Cluster:
     def pool(self, function: Callable[[Job, Worker], Result], counters: Counters) -> Iterator[Pool[Job, Result]]:
         """Yield the workers as a pool; at the end, jobs that wait are cancelled, and those that run come to their end.
 
-        Args:
-            function: Of a module.
-            counters: Of the command, to which each job's images and bytes are added when it is done.
-
-        Raises:
-            ValueError: If the scheduler ends.
+        The function is of a module; the images and bytes of each job that is done are added to the counters. Raises
+        ValueError if the scheduler ends.
         """
         from distributed import KilledWorker
 
@@ -93,8 +84,7 @@ class Cluster:
                 raise ValueError(f"{self}: the scheduler has ended; start it and run this again") from None
             counters.add(IMAGES, images)
             counters.add(SIZE, size)
-            done: Result = value
-            return done
+            return cast(Result, value)
 
         try:
             yield Pool(submit, self.room, result)
@@ -111,8 +101,7 @@ def ask(cluster: Cluster | None, function: Callable[..., Result], *arguments: An
     for worker, other in others:
         if other != same:
             raise ValueError(f"{cluster}: workers differ: {first} has {same}, {worker} has {other}; {OTHER}")
-    result: Result = same
-    return result
+    return cast(Result, same)
 
 
 @contextmanager
@@ -187,14 +176,9 @@ def scheduler_of(address: str) -> str:
 def needs_of(sources: Sequence[Path], target: Path | None) -> Needs:
     """Return what workers must have to read some folders and to write to another."""
     files = [path for source in sources if source.is_dir() for path in (source, *islice(source.iterdir(), SAMPLED))]
-    files += [] if target is None else [above(target)]
+    files += [] if target is None else [existing_part(target)]
     folder = "" if all(path.is_absolute() for path in (*sources, *files)) else str(Path.cwd())
     return Needs(secrets.token_hex(4), folder, tuple(map(str, files)), versions())
-
-
-def above(target: Path) -> Path:
-    """Return a folder, or what of its parents exists."""
-    return next(place for place in (target, *target.parents) if place.exists())
 
 
 def check_workers(cluster: Cluster) -> None:
@@ -223,7 +207,7 @@ def unlike(cluster: Cluster, error: Exception) -> str:
 
 def check_target(cluster: Cluster, target: Path) -> None:
     """Refuse workers that write elsewhere than this command, or not at all."""
-    token = above(target) / f".cluster-{cluster.needs.run}"
+    token = existing_part(target) / f".cluster-{cluster.needs.run}"
     token.touch()
     try:
         answers = cluster.client.run(cannot_write, str(token), cluster.needs)

@@ -95,11 +95,15 @@ def sha256(path: str | Path) -> str:
 def check_writable(option: str, folder: Path) -> None:
     """Refuse a folder that can be neither written to nor made, and make nothing.
 
-    Raises:
-        OSError: Names the place that is in the way, and the option that chose the folder.
+    Raises OSError, which names the place that is in the way, and the option that chose the folder.
     """
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another {option}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest}: cannot be written to; use another {option}")
+    place = existing_part(folder)
+    if not place.is_dir():
+        raise NotADirectoryError(f"{place}: is a file, where results are to go; use another {option}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(f"{place}: cannot be written to; use another {option}")
+
+
+def existing_part(folder: Path) -> Path:
+    """Return a folder, or the nearest of its parents that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -26,8 +26,7 @@ WORDS: dict[Any, str] = {
 def typed(function: Function) -> Function:
     """Return a function that refuses arguments that it has not got, and such of another type than its annotations.
 
-    Raises:
-        ValueError: Names function, argument and value, and what it should be.
+    It raises ValueError, which names function, argument and value, and what it should be.
     """
     signature, name = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
     further = {key for key, parameter in signature.parameters.items() if parameter.kind == parameter.VAR_KEYWORD}

@@ -99,7 +99,7 @@ def test_workers_must_have_the_versions_and_see_the_files_of_the_command(address
         monkeypatch.setattr(clusters, "needs_of", lambda *paths, change=change: replace(true(*paths), **change))
         refused(message)
     monkeypatch.setattr(clusters, "needs_of", true)
-    monkeypatch.setattr(clusters, "above", lambda target: tmp_path)
+    monkeypatch.setattr(clusters, "existing_part", lambda target: tmp_path)
     tmp_path.chmod(0o555)
     try:
         if not os.access(tmp_path, os.W_OK):  # root may write anywhere
