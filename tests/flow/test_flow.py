@@ -162,6 +162,8 @@ def test_a_machine_without_a_gpu_says_what_to_use():
         (np.zeros((1, 16, 16, 3), np.uint8), np.zeros((1, 16, 16, 3), np.uint8)),
         (np.zeros((0, 16), np.uint8), np.zeros((0, 16), np.uint8)),
         (np.zeros((16, 16), np.uint8), np.zeros((16, 17), np.uint8)),
+        (torch.zeros(16, 16), torch.zeros(16, 16)),
+        ([["a"]], [["a"]]),
     ],
 )
 def test_images_that_are_not_two_grey_ones_of_one_size_are_refused(name, backend, previous, following):

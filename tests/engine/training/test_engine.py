@@ -18,7 +18,6 @@ from engine.checkpoint.rolling import Checkpoints
 from engine.command import cli
 from engine.command.cli import EvaluationCountError, exit_code, is_explained, one_line
 from engine.device.reproducibility import setup
-from engine.monitor.averages import Averages
 from engine.monitor.logs import Curves, JsonLog, TsvLog
 from engine.training.loop import CHECK_EVERY, Epoch, FiniteCheck, evaluate, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
@@ -51,13 +50,6 @@ def batches(n: int = 6, size: int = 4):
         }
         for _ in range(n)
     ]
-
-
-def test_averages_are_weighted_by_samples():
-    averages = Averages()
-    averages.update({"loss": torch.tensor(1.0)}, 3)
-    averages.update({"loss": torch.tensor(5.0), "late": torch.tensor(2.0)}, 1)
-    assert averages.result() == {"loss": 2.0, "late": 2.0}
 
 
 def test_training_reports_every_scalar_and_evaluation_changes_nothing():
