@@ -16,7 +16,7 @@ from .pairs import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
 PREFIXES = ("motion.", "module.motion.", "")
-FIRST = "encoder.0.0.0.weight"
+FIRST_WEIGHT = "encoder.0.0.0.weight"
 
 
 def motionnet(weights: str | Path | None = None, device: str | None = None) -> "MotionFlow":
@@ -77,12 +77,12 @@ def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     """
     state = state if isinstance(state, dict) else {}
     tensors = state.get("state_dict", {})
-    prefix = next((prefix for prefix in PREFIXES if prefix + FIRST in tensors), None)
+    prefix = next((prefix for prefix in PREFIXES if prefix + FIRST_WEIGHT in tensors), None)
     normalisation = state.get("recipe", {}).get("normalisation", {})
     if prefix is None or not {"mean", "std"} <= normalisation.keys():
         raise ValueError(f"{path}: not a checkpoint of a hidden two-stream network; {HOW_TO_GET}")
     weights = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
-    channels, inputs = weights[FIRST].shape[:2]
+    channels, inputs = weights[FIRST_WEIGHT].shape[:2]
     network = MotionNet(inputs // 3, channels / CHANNELS[0])
     try:
         network.load_state_dict(weights)

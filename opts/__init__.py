@@ -62,7 +62,7 @@ FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
 FROM_SCRATCH = {"learning_rate": 0.1, "weight_decay": 1e-3}
 
 # Samplers of training, validation and tests for what a network wants to see.
-SAMPLED = {
+SAMPLING_OPTIONS = {
     "dense": {"train_sampling": "random", "val_sampling": "center", "test_sampling": "all"},
     "segments": {"train_sampling": "segments", "val_sampling": "segment_centers", "test_sampling": "segments"},
 }
@@ -96,7 +96,7 @@ def parse_with(parser: cli.ArgumentParser, argv: Sequence[str] | None = None) ->
     """Parse as `parse_opts` does, with a parser that may have more options."""
     try:
         opt = config.parse(parser, sys.argv[1:] if argv is None else argv)
-        for name, value in wanted(opt).items():
+        for name, value in network_defaults(opt).items():
             setattr(opt, name, value)
         check(opt)
     except (ValueError, OSError) as error:
@@ -104,7 +104,7 @@ def parse_with(parser: cli.ArgumentParser, argv: Sequence[str] | None = None) ->
     return opt
 
 
-def wanted(opt: Namespace) -> dict[str, Any]:
+def network_defaults(opt: Namespace) -> dict[str, Any]:
     """Return the options that follow from the network where they were not given.
 
     Clips are as it wants to see them, its arguments have the defaults of its constructor, and it may have no depth.
@@ -120,7 +120,7 @@ def wanted(opt: Namespace) -> dict[str, Any]:
         values["segment_length"] = max(duration // opt.segments, 1)
     arguments = {"depth": 0} | arguments_of(spec)
     values |= {OPTIONS[name]: d for name, d in arguments.items() if name in OPTIONS and d is not REQUIRED}
-    values |= SAMPLED["segments" if opt.segments > 1 else seen.sampling]
+    values |= SAMPLING_OPTIONS["segments" if opt.segments > 1 else seen.sampling]
     return {name: value for name, value in values.items() if name not in opt.given}
 
 

@@ -17,7 +17,7 @@ from .testing import add_fusion_options, add_test_options
 from .training import add_schedule_options, add_training_options
 
 
-def declared() -> tuple[Option, ...]:
+def collect_options() -> tuple[Option, ...]:
     """Return every option, in the order of `--help`."""
     table = OptionTable()
     for add_options in (
@@ -30,15 +30,14 @@ def declared() -> tuple[Option, ...]:
     return tuple(table.options)
 
 
-OPTIONS = declared()
+OPTIONS = collect_options()
 DECLARED = {option.name: option for option in reversed(OPTIONS)}  # the first of several names of one
 
 
 def names(*roles: str, script: str | None = None) -> tuple[str, ...]:
     """Return the names of the options of some roles, each once; with `script` only those that it reads."""
-    kept = [option for option in OPTIONS if option.default != argparse.SUPPRESS]  # the others are refused
-    named = (o.name for o in kept if o.role in roles and script in (None, *o.scripts))
-    return tuple(dict.fromkeys(named))
+    accepted = [option for option in OPTIONS if option.default != argparse.SUPPRESS]  # the others are refused
+    return tuple(dict.fromkeys(o.name for o in accepted if o.role in roles and script in (None, *o.scripts)))
 
 
 # Of this machine and this call: never taken from a checkpoint. Data may have moved; whether they are

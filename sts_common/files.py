@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-CUT = 200  # characters of a name that its temporary one has
+MAX_NAME = 200  # characters of a name that its temporary one has
 TEMPORARY = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def write_atomically(
         OSError: If it cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:CUT]}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name[:MAX_NAME]}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             write(file)
@@ -57,7 +57,7 @@ def remove_unfinished(paths: Iterable[Path]) -> None:
     """Delete what `write_atomically` left of these files, killed or on a worker that is thought dead."""
     names: dict[Path, set[str]] = defaultdict(set)
     for path in paths:
-        names[path.parent].add(path.name[:CUT])
+        names[path.parent].add(path.name[:MAX_NAME])
     for folder, known in names.items():
         for file in folder.iterdir() if folder.is_dir() else ():
             match = TEMPORARY.fullmatch(file.name)

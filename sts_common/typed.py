@@ -11,8 +11,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-WIDER: dict[Any, type] = {int: Integral, float: Real}  # also numbers of NumPy
-WORDS: dict[Any, str] = {
+NUMBER_TYPES: dict[Any, type] = {int: Integral, float: Real}  # also numbers of NumPy
+TYPE_NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     str: "a string",
@@ -60,7 +60,7 @@ def check_types(name: str, hints: Mapping[str, Any], values: Mapping[str, Any]) 
         if not fits(value, hint):
             text = " ".join(repr(value).split())
             short = text if len(text) <= 80 else f"{text[:80]}..."
-            raise ValueError(f"{name}: {key}={short}: must be {in_words(hint)}")
+            raise ValueError(f"{name}: {key}={short}: must be {describe_type(hint)}")
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -72,8 +72,8 @@ def fits(value: Any, hint: Any) -> bool:
         return True
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, name) for name in {**vars(kind), **get_type_hints(kind)} if not name.startswith("_"))
-    if kind in WIDER:
-        return isinstance(value, WIDER[kind]) and not isinstance(value, bool)
+    if kind in NUMBER_TYPES:
+        return isinstance(value, NUMBER_TYPES[kind]) and not isinstance(value, bool)
     return holds(value, kind, inner) if inner else isinstance(value, kind)
 
 
@@ -90,13 +90,13 @@ def holds(value: Any, kind: type, inner: Sequence[Any]) -> bool:
     return True
 
 
-def in_words(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
     """Describe a type in words, like "a list of a string or None"."""
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(dict.fromkeys(map(in_words, get_args(hint))))
+        return " or ".join(dict.fromkeys(map(describe_type, get_args(hint))))
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Sequence, Iterable, list) and inner:
-        return f"a list, each item {in_words(inner[0])}"
+        return f"a list, each item {describe_type(inner[0])}"
     if kind is Mapping and inner:
-        return "a mapping by name" + ("" if inner[1] is Any else f", each value {in_words(inner[1])}")
-    return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+        return "a mapping by name" + ("" if inner[1] is Any else f", each value {describe_type(inner[1])}")
+    return TYPE_NAMES.get(kind, getattr(kind, "__name__", str(kind)))

@@ -19,7 +19,7 @@ from . import tensor_file
 log = logging.getLogger(__name__)
 
 # Suffixes of files that are given in place of a checkpoint, and what to do instead.
-OTHERS = {
+FOREIGN_SUFFIXES = {
     ".pt2": "is a program: give the checkpoint that it was exported from; predict.py runs .onnx and .xml as well",
     ".bin": "is no checkpoint: if it has the weights of an .xml file of OpenVINO, give that one",
 }
@@ -79,7 +79,7 @@ def load(path: str | Path) -> dict[str, Any]:
             raise ValueError(
                 f"{path}: refused: it holds {foreign[1]}, and only tensors and plain values are read"
             ) from None
-        raise ValueError(f"{path}: {OTHERS.get(path.suffix, 'damaged, or not a checkpoint')}") from None
+        raise ValueError(f"{path}: {FOREIGN_SUFFIXES.get(path.suffix, 'damaged, or not a checkpoint')}") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
     if not checked:

@@ -18,14 +18,14 @@ from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
-FEW = 3  # names that are proposed at most
+MAX_SUGGESTIONS = 3  # names that are proposed at most
 LOST_RANK = "another process of this run has ended; it said why"
 TOO_MANY_FILES = (
     "too many open files: raise the limit, as with `ulimit -n 4096`, or use fewer workers (training: --n_workers, or "
     "--loader threads)"
 )
 # Words of torch's messages, and what they mean to a user.
-MEANINGS = {
+EXPLANATIONS = {
     "DataLoader worker (pid": "a loader process died, perhaps for want of memory: use fewer --n_workers",
     "Connection closed by peer": LOST_RANK,  # gloo's, of a process that waits for another
     "Connection reset by peer": LOST_RANK,
@@ -115,17 +115,17 @@ def question(names: Sequence[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word."""
-    plain = {bare(other): other for other in known}
-    query = bare(name)
-    if near := [plain[bare(alias)] for alias in ALIASES.get(query, ()) if bare(alias) in plain]:
+    plain = {normalise_name(other): other for other in known}
+    query = normalise_name(name)
+    if near := [plain[normalise_name(alias)] for alias in ALIASES.get(query, ()) if normalise_name(alias) in plain]:
         return near[:1]
     if close := difflib.get_close_matches(query, plain, 1, 0.7):
         return [plain[close[0]]]
     holding = [other for words, other in plain.items() if query in words.split("_")]
-    return holding if len(holding) <= FEW else []
+    return holding if len(holding) <= MAX_SUGGESTIONS else []
 
 
-def bare(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a name without what people spell in different ways."""
     return name.lstrip("-").lower().replace("-", "_")
 
@@ -167,7 +167,7 @@ def show_any_text() -> None:
 def is_explained(error: BaseException) -> bool:
     """Return whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
     if isinstance(error, RuntimeError):
-        has_meaning = any(words in str(error) for words in MEANINGS)
+        has_meaning = any(words in str(error) for words in EXPLANATIONS)
         return has_meaning or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
     return True
 
@@ -188,8 +188,8 @@ def one_line(error: BaseException) -> str:
 
     A loader worker's exception arrives with its whole traceback as message; its last line is the message.
     """
-    if meanings := [meaning for words, meaning in MEANINGS.items() if words in str(error)]:
-        return meanings[0]
+    if explanations := [explanation for words, explanation in EXPLANATIONS.items() if words in str(error)]:
+        return explanations[0]
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU is out of memory: use a smaller --batch_size (tests: --clips_per_batch)"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -21,11 +21,11 @@ from ..device.prefetch import Feed, num_clips
 from .averages import Averages
 from .pace import Pace, in_time
 
-REFRESH = 2.0  # seconds between two reads of the device's sums, each of which waits for it
-LINE = 300.0  # seconds between two lines where there is no terminal
+REFRESH_SECONDS = 2.0  # seconds between two reads of the device's sums, each of which waits for it
+LOG_SECONDS = 300.0  # seconds between two lines where there is no terminal
 WINDOW = 16  # marks over which the rate is taken
-SHAPE = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
-SPEED = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
+BAR_FORMAT = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+SPEED_PREFIXES = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class Display:
             disable=not self.terminal,
             file=sys.stderr,
             dynamic_ncols=True,
-            bar_format=SHAPE,
+            bar_format=BAR_FORMAT,
         )
         self.bar = self.stack.enter_context(bar)
         return self
@@ -93,7 +93,7 @@ class Display:
         if self.pace and self.pace.step(self.kind, now - self.last) and self.main:
             log.info(self.pace.expected())
         self.last = now
-        if self.main and now - self.refreshed >= (REFRESH if self.terminal else LINE):
+        if self.main and now - self.refreshed >= (REFRESH_SECONDS if self.terminal else LOG_SECONDS):
             self.refreshed = now
             self.marks.append((now, self.done, self.clips))
             self.show()
@@ -148,5 +148,5 @@ def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, A
 
     What `Display.speed` gave is taken out of the metrics of an epoch on this device.
     """
-    row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED)}
+    row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED_PREFIXES)}
     return row | {"device": device_name(device), "ranks": world()}

@@ -69,7 +69,7 @@ def run_epochs(
         StoppedError: If a signal asked to stop; the position is saved.
         ValueError: If another run writes to the same files, or more training videos are bad than may be.
     """
-    go_on_counting(run, train.left_out)
+    restore_left_out(run, train.left_out)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         logs = None
@@ -95,7 +95,7 @@ def run_epochs(
             fit_epoch(run, task, train, val, logs, stop)
 
 
-def go_on_counting(run: Run, left_out: LeftOut) -> None:
+def restore_left_out(run: Run, left_out: LeftOut) -> None:
     """Count videos that the run has left out before with those to come, in all its checkpoints."""
     if before := run.info.get("left_out"):
         log.info("left out before, %s: %s", counted(len(before), "bad training video"), ", ".join(before)[:500])
@@ -197,7 +197,7 @@ class Saving:
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
 
-def in_words(means: Mapping[str, float], subset: str = "") -> str:
+def format_means(means: Mapping[str, float], subset: str = "") -> str:
     """Format the loss of an epoch, and its accuracy where there are classes."""
     accuracy = f"  {subset}acc {means['acc']:.3f}" if "acc" in means else ""
     return f"{subset}loss {means['loss']:.4f}{accuracy}"
@@ -231,7 +231,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
-    log.info("%s  lr %.2g  %s  %s", label, lr, in_words(trained), in_words(tested, "val "))
+    log.info("%s  lr %.2g  %s  %s", label, lr, format_means(trained), format_means(tested, "val "))
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
     if (score := (tested.get("acc", 0.0), -tested["loss"])) > run.best:  # without labels the loss alone decides

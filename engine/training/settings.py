@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from sts_common.typed import check_types
 
 # Setting of `RunSettings` -> its smallest value.
-LEAST = {
+MINIMUM = {
     **dict.fromkeys(("n_epochs", "iter_size", "begin_epoch", "checkpoint"), 1),
     **dict.fromkeys(("save_steps", "keep", "profile", "learning_rate", "weight_decay", "clip_grad"), 0),
 }
@@ -96,7 +96,7 @@ class RunSettings(StepSettings, ScheduleSettings):
     profile: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
+        for name, least in MINIMUM.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise ValueError(f"--{name} must be >= {least}, got {value:g}")

@@ -16,7 +16,7 @@ from .schedules import Schedule
 
 log = logging.getLogger(__name__)
 
-KINDS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
+MOMENTUM_SETTINGS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
 DEVICE_SETTINGS = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
 
 
@@ -60,14 +60,14 @@ class Stepper:
         self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
         self.grouping = Grouping(optimizer, schedule)
         build: Callable[[], dict[str, Optimizer]] = getattr(task, "own_optimizers", dict)
-        self.own = build()
+        self.loss_optimizers = build()
         self.pending = 0
 
     def begin_epoch(self) -> None:
         """Set the learning rates of the optimisers that losses bring, which the task knows for its epoch."""
         rates: Callable[[], dict[str, float]] = getattr(self.task, "own_rates", dict)
         for name, rate in rates().items():
-            for group in self.own[name].param_groups:
+            for group in self.loss_optimizers[name].param_groups:
                 group["lr"] = rate
 
     def group(self, index: int, batches: int) -> int:
@@ -90,7 +90,7 @@ class Stepper:
 
         Returns the norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
         """
-        optimizers, norm = (self.optimizer, *self.own.values()), None
+        optimizers, norm = (self.optimizer, *self.loss_optimizers.values()), None
         if self.scaler:
             for optimizer in optimizers:
                 self.scaler.unscale_(optimizer)
@@ -112,9 +112,8 @@ class Stepper:
 
     def clipped(self) -> list[nn.Parameter]:
         """Return the parameters whose gradients are clipped: those with an optimiser of their own are not."""
-        separate = {
-            id(p) for optimizer in self.own.values() for group in optimizer.param_groups for p in group["params"]
-        }
+        groups = [group for optimizer in self.loss_optimizers.values() for group in optimizer.param_groups]
+        separate = {id(parameter) for group in groups for parameter in group["params"]}
         return [parameter for parameter in self.task.parameters() if id(parameter) not in separate]
 
     def averaged(self) -> AbstractContextManager[None]:
@@ -129,8 +128,8 @@ class Stepper:
         assert not self.pending, "a checkpoint within a step would lose its gradients"
         with self.grouping.apart():
             state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
-        if self.own:
-            state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.own.items()}
+        if self.loss_optimizers:
+            state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.loss_optimizers.items()}
         if self.scaler:
             state["scaler"] = self.scaler.state_dict()
         if self.ema:
@@ -150,16 +149,16 @@ class Stepper:
             if not same:
                 log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
             self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
-        self.load_own(state.get("own_optimizers"), source)
+        self.load_loss_optimizers(state.get("own_optimizers"), source)
         if self.scaler and state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         elif self.scaler:
             log.warning("%s: holds no loss scale, which starts afresh", source)
         self.load_weights(state, source)
 
-    def load_own(self, states: Any, source: str) -> None:
+    def load_loss_optimizers(self, states: Any, source: str) -> None:
         """Restore the optimisers of losses; their settings are those of the losses here."""
-        for name, optimizer in self.own.items():
+        for name, optimizer in self.loss_optimizers.items():
             settings = [setting for group in optimizer.param_groups for setting in group if setting != "params"]
             state = states.get(name) if isinstance(states, Mapping) else None
             if not load_optimizer(optimizer, state, settings):
@@ -207,7 +206,7 @@ def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
     saved, current = state["param_groups"], optimizer.param_groups
     if [len(group["params"]) for group in saved] != [len(group["params"]) for group in current]:
         return False
-    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, current, strict=True)):
+    if any(MOMENTUM_SETTINGS & a.keys() != MOMENTUM_SETTINGS & b.keys() for a, b in zip(saved, current, strict=True)):
         return False
     indices = [index for group in saved for index in group["params"]]
     parameters = [parameter for group in current for parameter in group["params"]]

@@ -13,7 +13,7 @@ from ..device.precision import resolve
 from .run import Run
 from .stepper import steps_per_epoch
 
-WORD = 4  # bytes of a weight, its gradient, and a number that the optimiser keeps of it
+BYTES_PER_NUMBER = 4  # bytes of a weight, its gradient, and a number that the optimiser keeps of it
 
 
 def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_bytes: float | None) -> list[str]:
@@ -28,7 +28,7 @@ def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_b
         network += f", {in_count(clip_flops)}FLOP per training clip"
     if clip_bytes is not None:
         states = 2 if isinstance(run.stepper.optimizer, torch.optim.Adam | torch.optim.AdamW) else 1
-        weights = WORD * (learn * (2 + states) + frozen)
+        weights = BYTES_PER_NUMBER * (learn * (2 + states) + frozen)
         network += f", about {size_in_words(weights + clip_bytes * options['batch_size'])} per device"
     amp, classes = resolve(run.device, run.settings.amp), len(run.info["class_names"])
     videos = f"{len(train.dataset):,} training and {counted(len(val.dataset), 'validation video')}"

@@ -17,7 +17,7 @@ from .triton_median import total_change
 
 BLOCK = 256  # pixels that one program of `linearise` does
 TILE = 64  # side of the square that one program of `iterate` holds in registers, its margins included
-HALO = 5  # width of those margins, therefore iterations per launch at most: `tensors.CHECKED`
+HALO = 5  # width of those margins, therefore iterations per launch at most: `tensors.CHECK_EVERY`
 WARPS = 16  # of a program of `iterate`: 8 pixels per thread
 FLAT = tl.constexpr(2.0**-23)
 A = tl.constexpr(-0.75)  # of the cubic, OpenCV's

@@ -18,7 +18,7 @@ import torch
 from flow import pairs_at_once
 from flow.tvl1 import triton_solver as tvl1_triton
 from flow.tvl1.parameters import build_parameters
-from flow.tvl1.tensors import CHECKED, with_gradient
+from flow.tvl1.tensors import CHECK_EVERY, with_gradient
 from flow.tvl1.torch_solver import Iterations, TorchTVL1, linearise, with_margin
 from flow.tvl1.triton_solver import TritonTVL1
 
@@ -246,7 +246,7 @@ def test_a_batch_is_as_large_as_the_processors_of_its_gpu_like_it(monkeypatch):
 
 def test_triton_and_torch_look_at_the_same_iterations():
     kernels = pytest.importorskip("flow.tvl1.triton_kernels")
-    assert kernels.HALO == CHECKED
+    assert kernels.HALO == CHECK_EVERY
 
 
 def test_without_a_gpu_that_is_what_is_missing(monkeypatch):
