@@ -70,17 +70,9 @@ def convert(
 
     The result is what `encode` gives the middle of each level. A middle between two new levels goes to the one nearer
     to zero flow, so that what is at rest stays at rest, unless the bound of rounded levels shrinks. Levels 0 and 255,
-    which hold all flow beyond the old bound, become the levels of the old bound.
-
-    Args:
-        levels: uint8, any shape.
-        from_bound: Pixels that are level 255 in `levels`, > 0.
-        to_bound: Pixels that are level 255 in the result, > 0. Flow beyond is clipped.
-        quantisation: That of `levels`.
-        to_quantisation: That of the result; None is the same.
-
-    Raises:
-        ValueError: A bound that is not positive, an unknown quantisation.
+    which hold all flow beyond the old bound, become the levels of the old bound. Levels are of any shape, bounds in
+    pixels, > 0; flow beyond the new one is clipped. Raises ValueError for a bound that is not positive, or an unknown
+    quantisation.
     """
     flow = decode(np.arange(256), from_bound, quantisation)
     flow[[0, -1]] = -from_bound, from_bound

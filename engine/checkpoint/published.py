@@ -82,10 +82,9 @@ def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
     ]
     if not groups or any("momentum" not in group for group in groups):
         return None
-    states = {number: contiguous(value) for number, value in state["state"].items() if number < count}
+    states = {
+        number: {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}
+        for number, values in state["state"].items()
+        if number < count
+    }
     return {"state": states, "param_groups": groups}
-
-
-def contiguous(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a parameter with its tensors in the order of their axes."""
-    return {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}

@@ -59,14 +59,9 @@ def train_one_epoch(
 ) -> dict[str, float]:
     """Go through the data once, with a step for every `stepper.iter_size` batches.
 
-    Args:
-        task: See `models.tasks.Task`; may be wrapped for several processes.
-        loader: Batches of what the task reads, from batch `epoch.first` on. One of no clips counts, so that batches
-            have the same numbers with and without bad videos, but nothing is learnt.
-        stepper: Learns from a loss.
-        device: Where the task is.
-        epoch: What is left to do.
-        amp: See `precision.autocast`.
+    The task, see `models.tasks.Task`, may be wrapped for several processes. The loader has the batches from
+    `epoch.first` on; one of no clips counts, so that batches have the same numbers with and without bad videos, but
+    nothing is learnt. For `amp` see `precision.autocast`.
 
     Returns:
         Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], where they have a
