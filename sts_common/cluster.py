@@ -201,8 +201,8 @@ def check_workers(cluster: Cluster) -> None:
 
 
 def describe_missing_modules(cluster: Cluster, error: Exception) -> str:
-    """Return what to do about a worker that has not got the modules of this command."""
-    return f"{cluster}: a worker has not got this program ({error}); start workers with PYTHONPATH={HERE}"
+    """Return what to do about a worker without the modules of this command."""
+    return f"{cluster}: a worker does not have this program ({error}); start workers with PYTHONPATH={HERE}"
 
 
 def check_target(cluster: Cluster, target: Path) -> None:

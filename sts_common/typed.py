@@ -24,7 +24,7 @@ TYPE_NAMES: dict[Any, str] = {
 
 
 def typed(function: Function) -> Function:
-    """Return a function that refuses arguments that it has not got, and such of another type than its annotations.
+    """Return a function that refuses unknown arguments, and those of another type than its annotations.
 
     It raises ValueError, which names function, argument and value, and what it should be.
     """

@@ -61,7 +61,7 @@ def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source
     options = mapping(state, "options")
     for name, fixed in STEM.items():
         if options.get(name, fixed) != fixed:
-            raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code has not got")
+            raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code does not have")
     normalisation = mapping(mapping(state, "recipe"), "normalisation")
     if not normalisation:
         return
@@ -69,7 +69,7 @@ def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source
     shifted = any(abs(a - b) > 1e-3 for a, b in zip(normalisation["mean"], expected, strict=False))
     if shifted or any(value != 1 for value in normalisation["std"]):
         raise ValueError(
-            f"{source}: normalises its inputs otherwise than the published code, which would show it wrong ones"
+            f"{source}: normalises its inputs differently from the published code, which would feed it wrong ones"
         )
 
 

@@ -83,7 +83,7 @@ def load(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
     if not checked:
-        log.warning("%s: of an old format without checksums, so damage to it cannot be seen", path)
+        log.warning("%s: an old format without checksums, so damage cannot be detected", path)
     if STUDENT in state and "state_dict" not in state:
         state["state_dict"] = state.pop(STUDENT)
     return state

@@ -52,7 +52,7 @@ def world() -> int:
 
 
 def is_shared() -> bool:
-    """Return whether a run is one of processes that share it, be it a single one."""
+    """Return whether this process has joined a group, which may have one member."""
     return dist.is_initialized()
 
 

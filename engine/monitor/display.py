@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 class Display:
     """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
-    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere. `averages`
+    The host and a GPU wait for it once in 2 seconds on a terminal, once in 5 minutes elsewhere. `averages`
     has the means to show, "loss", "acc" and terms "loss_*", of this process alone; `first` batches are done already,
     which `feed` leaves out; the `pace` of the whole run is told of every batch, as of a `kind`.
     """
