@@ -25,8 +25,6 @@ class Checkpoints:
     """
 
     def __init__(self, pattern: str, best: Path, keep: int) -> None:
-        if keep < 0:
-            raise ValueError(f"--keep {keep}: a number of checkpoints, or 0 for all")
         self.pattern, self.best, self.keep = pattern, best, keep
 
     def path(self, epoch: int, step: int) -> Path:

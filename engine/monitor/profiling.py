@@ -30,8 +30,6 @@ class Profile:
     """
 
     def __init__(self, steps: int, device: torch.device, folder: Path) -> None:
-        if steps < 0:
-            raise ValueError(f"--profile {steps}: a number of steps, 0 is none")
         self.steps, self.gpu, self.path = steps, device.type == "cuda", folder / "trace.json.gz"
         self.profiler: profile | None = None
         self.seen = 0

@@ -54,8 +54,6 @@ class Stepper:
         scaler: torch.amp.GradScaler | None = None,
         ema: Ema | None = None,
     ) -> None:
-        if iter_size < 1 or clip_grad < 0:
-            raise ValueError(f"--iter_size must be >= 1 and --clip_grad >= 0, got {iter_size} and {clip_grad}")
         self.task, self.optimizer, self.schedule = task, optimizer, schedule
         self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
         self.grouping = Grouping(optimizer, schedule)

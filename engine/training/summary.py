@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sts_common import counted, size_in_words
+from sts_common.words import with_prefix
 
 from ..device.distributed import world
 from ..device.hardware import device_name, versions
@@ -23,9 +24,9 @@ def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_b
     pass; None if not known.
     """
     options, (learn, frozen) = run.info["options"], count_parameters(run.task)
-    network = f"{run.info['arch']}: {in_count(learn)} parameters learn, {in_count(frozen)} are frozen"
+    network = f"{run.info['arch']}: {with_prefix(learn)} parameters learn, {with_prefix(frozen)} are frozen"
     if clip_flops is not None:
-        network += f", {in_count(clip_flops)}FLOP per training clip"
+        network += f", {with_prefix(clip_flops)}FLOP per training clip"
     if clip_bytes is not None:
         states = 2 if isinstance(run.stepper.optimizer, torch.optim.Adam | torch.optim.AdamW) else 1
         weights = BYTES_PER_NUMBER * (learn * (2 + states) + frozen)
@@ -67,11 +68,3 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
     for parameter in module.parameters():
         counts[parameter.requires_grad] += parameter.numel()
     return counts[True], counts[False]
-
-
-def in_count(value: float) -> str:
-    """Format a number like "47.6 M" or "50.8 G"."""
-    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.1f} {name}"
-    return f"{value:.0f}"

@@ -16,7 +16,6 @@ from engine.monitor import display
 from engine.monitor.averages import Averages
 from engine.monitor.display import LOG_SECONDS, REFRESH_SECONDS, Display, local_means, speed_row
 from engine.monitor.pace import FORWARD, MEAN_WINDOW, REPORT_AFTER, WARM_UP, Pace, in_time
-from sts_common import size_in_words
 
 CPU = torch.device("cpu")
 
@@ -235,8 +234,3 @@ def test_a_run_that_is_over_by_then_is_told_no_hours(clock, lines):
 )
 def test_spans_of_time_are_short(seconds, text):
     assert in_time(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(12, "12 bytes"), (1.25e9, "1.2 GB"), (3e12, "3.0 TB")])
-def test_sizes_are_short(size, text):
-    assert size_in_words(size) == text

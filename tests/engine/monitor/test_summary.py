@@ -11,7 +11,7 @@ from engine.device import hardware
 from engine.device.hardware import contention
 from engine.training import summary
 from engine.training.settings import RunSettings
-from engine.training.summary import count_parameters, describe, in_count
+from engine.training.summary import count_parameters, describe
 from sts_common import size_in_words
 
 
@@ -75,11 +75,6 @@ def test_parameters_are_counted_by_whether_they_learn_and_shared_ones_once():
     second.weight = first.weight
     second.bias.requires_grad_(False)
     assert count_parameters(nn.Sequential(first, second)) == (15, 3)
-
-
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (512, "512"), (1500, "1.5 k"), (50.8e9, "50.8 G")])
-def test_counts_are_short(value, text):
-    assert in_count(value) == text
 
 
 @pytest.mark.parametrize(

@@ -206,8 +206,6 @@ def test_of_one_checkpoint_to_keep_the_newest_stays_beside_the_best(tmp_path):
         (tmp_path / name).touch()
     kept.prune()
     assert {path.name for path in tmp_path.iterdir()} == {"run3_step4.pth", "run_best.pth"}
-    with pytest.raises(ValueError, match="--keep -1"):
-        Checkpoints("run{}.pth", tmp_path, keep=-1)
 
 
 def test_checkpoints_behind_the_newest_go_only_if_the_run_goes_on_from_it(tmp_path):

@@ -283,11 +283,3 @@ def test_a_checkpoint_within_a_step_would_lose_gradients():
     stepper.backward(task(batch(0))["loss"], 2)
     with pytest.raises(AssertionError, match="gradients"):
         stepper.state()
-
-
-def test_numbers_out_of_range_are_refused():
-    task = Task()
-    made = make(task)
-    for wrong in ({"iter_size": 0}, {"clip_grad": -1.0}):
-        with pytest.raises(ValueError, match="--iter_size"):
-            Stepper(task, made.optimizer, made.schedule, **wrong)
