@@ -39,7 +39,7 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
     weights = tensor_file.plain_weights(state, source)
-    check_inputs(state, weights, source)
+    check_inputs(state, source)
     arch = state.get("arch", ARCH)
     if arch != ARCH:
         log.warning("%s: STS-Net and MARS build %s alone, and this is %s", source, ARCH, arch)
@@ -56,7 +56,7 @@ def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     return form
 
 
-def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
+def check_inputs(state: Mapping[str, Any], source: str) -> None:
     """Refuse inputs that the published code would load and compute otherwise; raises as `write`."""
     options = mapping(state, "options")
     for name, fixed in STEM.items():

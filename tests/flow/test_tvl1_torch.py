@@ -10,7 +10,7 @@ import torch
 from waits import GPU, on_gpu
 
 from benchmarks.synthetic.scenes import make_scene, translation
-from flow import pairs_at_once
+from flow import build_flow, pairs_at_once
 from flow.tvl1 import tensors
 from flow.tvl1.native import NativeTVL1
 from flow.tvl1.parameters import build_parameters
@@ -51,13 +51,6 @@ def tvl1(preset: str = "fixed", **parameters) -> TorchTVL1:
     return TorchTVL1(build_parameters(preset, parameters))
 
 
-def opencv(pair, **settings) -> np.ndarray:
-    solver = cv2.optflow.DualTVL1OpticalFlow.create()
-    for name, value in settings.items():
-        getattr(solver, f"set{name}")(value)
-    return solver.calc(*pair, None)
-
-
 def distance(a, b) -> float:
     return float(np.linalg.norm(a - b, axis=-1).mean())
 
@@ -73,42 +66,24 @@ def distance(a, b) -> float:
 )
 def test_the_fixed_preset_gives_the_flow_of_opencvs_default_to_a_twentieth_of_a_pixel(matrix):
     pair = moved(matrix)
-    expected = opencv(pair)
+    expected = build_flow("tvl1", "opencv")(*pair)
     assert np.abs(expected).mean() > 0.5
     assert distance(tvl1()(*pair), expected) <= 0.05
 
 
 @pytest.mark.parametrize(
-    ("parameters", "settings"),
+    "parameters",
     [
-        ({}, {"MedianFiltering": 1, "OuterIterations": 1}),
-        (
-            {"median_filtering": 5, "outer_iterations": 2, "inner_iterations": 10},
-            {"OuterIterations": 2, "InnerIterations": 10},
-        ),
-        (
-            {"median_filtering": 3, "inner_iterations": 15},
-            {"MedianFiltering": 3, "OuterIterations": 1, "InnerIterations": 15},
-        ),
-        (
-            {"tau": 0.2, "lambda_": 0.05, "theta": 0.2, "scales": 3, "scale_step": 0.6, "warps": 3},
-            {
-                "Tau": 0.2,
-                "Lambda": 0.05,
-                "Theta": 0.2,
-                "ScalesNumber": 3,
-                "ScaleStep": 0.6,
-                "WarpingsNumber": 3,
-                "MedianFiltering": 1,
-                "OuterIterations": 1,
-            },
-        ),
+        {},
+        {"median_filtering": 5, "outer_iterations": 2, "inner_iterations": 10},
+        {"median_filtering": 3, "inner_iterations": 15},
+        {"tau": 0.2, "lambda_": 0.05, "theta": 0.2, "scales": 3, "scale_step": 0.6, "warps": 3},
     ],
     ids=["fixed", "median of 5", "median of 3", "every number"],
 )
-def test_without_a_stop_each_parameter_means_what_it_means_to_opencv(parameters, settings):
+def test_without_a_stop_each_parameter_means_what_it_means_to_opencv(parameters):
     pair = moved([[1.02, 0.02, -1.5], [-0.02, 1.02, 0.5]], seed=3)
-    expected = opencv(pair, Epsilon=0.0, **settings)
+    expected = build_flow("tvl1", "opencv", **ENDLESS | parameters)(*pair)
     assert distance(tvl1(**ENDLESS | parameters)(*pair), expected) <= 0.02
 
 
@@ -131,7 +106,8 @@ def fast_motion():
     scenes = [translation(0, 10, 128, 160, texture="leaves")]
     scenes += [make_scene(seed, 128, 170, 10, "leaves") for seed in (0, 2, 4)]
     assert all(np.linalg.norm(scene.flow, axis=-1).max() > 9 for scene in scenes)
-    return scenes, [opencv((scene.previous, scene.following)) for scene in scenes]
+    solve = build_flow("tvl1", "opencv")
+    return scenes, [solve(scene.previous, scene.following) for scene in scenes]
 
 
 @pytest.mark.slow

@@ -49,12 +49,6 @@ def test_a_seed_repeats_and_another_differs():
     assert not torch.equal(resampled_means(values, 50, seed=3), resampled_means(values, 50, seed=4))
 
 
-def test_differences_of_systems_are_paired():
-    better = (torch.rand(200) < 0.5).double()
-    means = resampled_means(torch.stack([better + 1, better]), 300)
-    torch.testing.assert_close(means[:, 0] - means[:, 1], torch.ones(300, dtype=torch.float64))
-
-
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=20), st.integers(0, 1000))
 def test_the_interval_of_a_symmetric_sample_contains_its_mean(half, seed):
