@@ -27,7 +27,7 @@ def add_run_options(table: OptionTable) -> None:
         help="what the names of this run's files begin with, in place of its main options; a test of one checkpoint "
         "takes its run's",
     )
-    add("--log", default=1, type=int, choices=(0, 1), help="write logs and result files")
+    add("--log", default=1, choices=(0, 1), help="write logs and result files")
 
 
 def add_device_options(table: OptionTable) -> None:
@@ -53,22 +53,9 @@ def add_device_options(table: OptionTable) -> None:
         help="takes minutes, then is faster",
     )
     add("--deterministic", role="run", free=True, action="store_true", help="GPUs: the same bits in every run; slower")
-    add(
-        "--group_width",
-        scripts=TESTING,
-        default=1,
-        type=int,
-        help="join groups of convolutions to this many channels",
-    )
+    add("--group_width", scripts=TESTING, default=1, help="join groups of convolutions to this many channels")
     add("--sync_bn", role="run", scripts=TRAINING, action="store_true", help="SyncBN: batch statistics over all GPUs")
-    add(
-        "--profile",
-        scripts=TRAINING,
-        default=0,
-        type=int,
-        metavar="N",
-        help="trace N steps, after 10, into the run's folder",
-    )
+    add("--profile", scripts=TRAINING, default=0, metavar="N", help="trace N steps, after 10, into the run's folder")
     add(
         "--resume_anyway",
         scripts=TRAINING,

@@ -31,7 +31,6 @@ def add_test_options(table: OptionTable) -> None:
         "--clips_per_batch",
         role="machine",
         default=16,
-        type=int,
         help="clips per forward pass; bounds memory for any video length",
     )
     add(
@@ -40,7 +39,7 @@ def add_test_options(table: OptionTable) -> None:
         choices=TEST_SAMPLERS,
         help="clips of a test video; all: sliding window over every frame",
     )
-    add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
+    add("--num_clips", default=10, help="clips per video, unless all are taken")
     add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
 

@@ -18,35 +18,20 @@ def add_training_options(table: OptionTable) -> None:
         help="of the rate, by kind of parameter; tsn: biases 2, a first convolution of flow 5 and its biases 10, no "
         "weight decay of biases and norms; tsm: the classifier 5 and its biases 10 as well",
     )
-    add("--momentum", default=0.9, type=float, help="of SGD")
-    add("--dampening", default=0.9, type=float, help="of SGD; 0 with --nesterov")
+    add("--momentum", default=0.9, help="of SGD")
+    add("--dampening", default=0.9, help="of SGD; 0 with --nesterov")
     add("--weight_decay", type=float, help="1e-3, or 1e-5 with --pretrain_path")
     add("--nesterov", action="store_true", help="Nesterov momentum")
-    add("--iter_size", default=1, type=int, help="gradient accumulation: batches per optimiser step")
-    add("--clip_grad", default=0.0, type=float, help="max gradient norm; 0: no clipping")
+    add("--iter_size", default=1, help="gradient accumulation: batches per optimiser step")
+    add("--clip_grad", default=0.0, help="max gradient norm; 0: no clipping")
     add(
         "--ema",
         default=0.0,
-        type=float,
         help="EMA decay of the weights, which are then validated and saved as the network; 0: no EMA",
     )
-    add(
-        "--label_smoothing", default=0.0, type=float, help="probability mass of a label that is spread over all classes"
-    )
-    add(
-        "--mixup",
-        scripts=(TRAIN,),
-        default=0.0,
-        type=float,
-        help="alpha of the beta distribution of mixup; 0: off",
-    )
-    add(
-        "--cutmix",
-        scripts=(TRAIN,),
-        default=0.0,
-        type=float,
-        help="alpha of CutMix; 0: off; with both, one is drawn per batch",
-    )
+    add("--label_smoothing", default=0.0, help="probability mass of a label that is spread over all classes")
+    add("--mixup", scripts=(TRAIN,), default=0.0, help="alpha of the beta distribution of mixup; 0: off")
+    add("--cutmix", scripts=(TRAIN,), default=0.0, help="alpha of CutMix; 0: off; with both, one is drawn per batch")
     add(
         "--motion",
         scripts=(TRAIN,),
@@ -69,38 +54,24 @@ def add_schedule_options(table: OptionTable) -> None:
     """Add options of the learning rate over the epochs, and of the course of a run."""
     add = table.group("schedule", "run", TRAINING)
     add("--lr_schedule", default="plateau", choices=SCHEDULES, help="learning-rate schedule")
-    add("--lr_step", default=150, type=int, help="step: epochs between decays of the learning rate")
-    add(
-        "--lr_milestones", default=[200, 300], type=int, nargs="+", help="multistep: epochs after which the rate decays"
-    )
-    add("--lr_gamma", default=0.1, type=float, help="step, multistep: decay factor of the learning rate")
-    add(
-        "--lr_warmup",
-        default=0.0,
-        type=float,
-        help="epochs of linear warm-up (onecycle: else 0.3 of the run)",
-    )
-    add(
-        "--lr_warmup_factor",
-        default=0.1,
-        type=float,
-        help="first learning rate of the warm-up, as a fraction of the full one",
-    )
+    add("--lr_step", default=150, help="step: epochs between decays of the learning rate")
+    add("--lr_milestones", default=[200, 300], nargs="+", help="multistep: epochs after which the rate decays")
+    add("--lr_gamma", default=0.1, help="step, multistep: decay factor of the learning rate")
+    add("--lr_warmup", default=0.0, help="epochs of linear warm-up (onecycle: else 0.3 of the run)")
+    add("--lr_warmup_factor", default=0.1, help="first learning rate of the warm-up, as a fraction of the full one")
     add(
         "--lr_scale_base",
         default=0,
-        type=int,
         help="clips per step that the learning rate is for; linear scaling to the real number; 0: off",
     )
     add(
         "--lr_patience",
         default=10,
-        type=int,
         help="plateau: epochs without a lower validation loss before the rate falls to a tenth",
     )
-    add("--n_epochs", free=True, default=400, type=int, help="last epoch")
-    add("--begin_epoch", role="machine", default=1, type=int, help="first epoch of a fresh run")
-    add("--checkpoint", free=True, default=2, type=int, help="epochs between checkpoints")
-    add("--save_steps", free=True, default=0, type=int, help="batches between checkpoints inside an epoch; 0: none")
-    add("--keep", free=True, default=3, type=int, help="newest checkpoints that are kept, beside the best; 0: all")
-    add("--manual_seed", scripts=SCRIPTS, default=1, type=int, help="seed of everything random")
+    add("--n_epochs", free=True, default=400, help="last epoch")
+    add("--begin_epoch", role="machine", default=1, help="first epoch of a fresh run")
+    add("--checkpoint", free=True, default=2, help="epochs between checkpoints")
+    add("--save_steps", free=True, default=0, help="batches between checkpoints inside an epoch; 0: none")
+    add("--keep", free=True, default=3, help="newest checkpoints that are kept, beside the best; 0: all")
+    add("--manual_seed", scripts=SCRIPTS, default=1, help="seed of everything random")
