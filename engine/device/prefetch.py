@@ -65,7 +65,9 @@ class Feed:
         self.loader, self.device, self.prepare = loader, device, prepare
         self.to_finish = loader if isinstance(loader, LoaderToFinish) else None
         self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
-        self.finishing: HostWait = StreamWait(device) if self.to_finish and device.type == "cuda" else HostWait()
+        self.finishing: HostWait = (
+            DeviceWait(device, host_waits=False) if self.to_finish and device.type == "cuda" else HostWait()
+        )
         self.seconds = torch.zeros(len(STEPS), dtype=torch.float64)
         self.start = self.end = time.perf_counter()
 
@@ -194,12 +196,12 @@ class DeviceWait(HostWait):
     """Sum of the time that a GPU had nothing to do in its blocks, measured without ever waiting for it.
 
     The host waits for data while the GPU still works on the last step; that costs nothing. So events are put before
-    and after each wait, and the GPU's time between them counts, at most that of the host.
+    and after each wait, and the GPU's time between them counts: where the host waits as well, at most that of the host.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, host_waits: bool = True) -> None:
         super().__init__()
-        self.device = device
+        self.device, self.host_waits = device, host_waits
         self.open: deque[tuple[torch.cuda.Event, torch.cuda.Event, float]] = deque()
 
     def mark(self) -> torch.cuda.Event:
@@ -213,7 +215,7 @@ class DeviceWait(HostWait):
         super().__enter__()
 
     def __exit__(self, *error: object) -> None:
-        host = time.perf_counter() - self.entered
+        host = time.perf_counter() - self.entered if self.host_waits else math.inf
         self.open.append((self.before, self.mark(), host))
         self.add_passed()  # also where nobody looks, or a long epoch would hold all its events
 
@@ -227,14 +229,6 @@ class DeviceWait(HostWait):
         """Return seconds, of the waits that the GPU has come past."""
         self.add_passed()
         return self.seconds
-
-
-class StreamWait(DeviceWait):
-    """Sum of the time that a GPU's work stood still in its blocks, for which no host waits: for work of its own."""
-
-    def __exit__(self, *error: object) -> None:
-        self.entered = -math.inf  # the host's time is no limit
-        super().__exit__(*error)
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:

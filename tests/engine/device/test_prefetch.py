@@ -11,7 +11,7 @@ from torch import nn
 
 from datasets.decoding import timing as clock
 from engine.device import prefetch
-from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed, StreamWait
+from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed
 from engine.training.loop import Epoch, evaluate, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
 from engine.training.stepper import Stepper
@@ -267,7 +267,7 @@ def test_flow_is_computed_on_a_stream_of_its_own_one_batch_ahead(gpu, monkeypatc
 
 def test_what_steps_of_a_gpu_wait_for_flow_is_the_gpus_time_and_not_the_hosts(gpu, monkeypatch):
     Clock(monkeypatch)  # the host takes no time
-    wait = StreamWait(gpu)
+    wait = DeviceWait(gpu, host_waits=False)
     for _ in range(3):
         with wait:
             pass
