@@ -64,10 +64,9 @@ class Feed:
     ) -> None:
         self.loader, self.device, self.prepare = loader, device, prepare
         self.to_finish = loader if isinstance(loader, LoaderToFinish) else None
-        self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
-        self.finishing: HostWait = (
-            DeviceWait(device, host_waits=False) if self.to_finish and device.type == "cuda" else HostWait()
-        )
+        gpu = device.type == "cuda"
+        self.wait: HostWait = DeviceWait(device) if gpu else HostWait()
+        self.finishing: HostWait = DeviceWait(device, host_waits=False) if self.to_finish and gpu else HostWait()
         self.seconds = torch.zeros(len(STEPS), dtype=torch.float64)
         self.start = self.end = time.perf_counter()
 
