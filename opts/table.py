@@ -12,9 +12,8 @@ from .data import add_augment_options, add_clip_options, add_data_options, add_l
 from .distillation import add_distillation_options, add_loss_options
 from .network import add_frozen_options, add_model_options, add_resume_options, add_weights_options
 from .option import SINGLE, Option, OptionTable
-from .run import add_device_options, add_run_options
+from .run import add_device_options, add_run_options, add_schedule_options, add_training_options
 from .testing import add_fusion_options, add_test_options
-from .training import add_schedule_options, add_training_options
 
 
 def collect_options() -> tuple[Option, ...]:

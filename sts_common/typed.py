@@ -64,7 +64,7 @@ def check_types(name: str, hints: Mapping[str, Any], values: Mapping[str, Any]) 
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type. What cannot be seen without calling or consuming it is taken to be so."""
+    """Return whether a value is of a type. What cannot be seen without calling or consuming it is taken to be so."""
     if get_origin(hint) in (Union, UnionType):
         return any(fits(value, choice) for choice in get_args(hint))
     kind, inner = get_origin(hint) or hint, get_args(hint)
@@ -78,7 +78,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 
 def holds(value: Any, kind: type, inner: Sequence[Any]) -> bool:
-    """Whether a value is a container of a kind, with items of these types."""
+    """Return whether a value is a container of a kind, with items of these types."""
     items: Any = value.tolist() if kind is Sequence and hasattr(value, "tolist") else value  # of arrays and tensors
     if isinstance(items, str) or not isinstance(items, kind):  # a string is no list of its letters
         return False

@@ -105,11 +105,7 @@ class RunSettings(StepSettings, ScheduleSettings):
 
 
 def create_settings(**settings: Any) -> RunSettings:
-    """Return `RunSettings` with these values.
-
-    Raises:
-        ValueError: If there is no such setting; names those that there are.
-    """
+    """Return `RunSettings` with these values; raises ValueError, with all names, if there is no such setting."""
     names = [field.name for field in fields(RunSettings)]
     if unknown := [name for name in settings if name not in names]:
         raise ValueError(f"{unknown[0]}={settings[unknown[0]]}: no setting of a training; there are {', '.join(names)}")
