@@ -146,7 +146,7 @@ def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str
     the name of its file, see `models.weights.shown_by`.
     """
     recipe = checkpoint.get("recipe", {})
-    seen = {**checkpoint.get("options", {}), **recipe}
-    seen.pop("test_sampling", None)  # of the training's own command, where it meant nothing
-    seen |= recipe.get("test", {})
-    return adopt(opt, {**checkpoint, "options": seen}, (*ARCHITECTURE, *CLIP, "test_sampling", *also), source)
+    stated = {**checkpoint.get("options", {}), **recipe}
+    stated.pop("test_sampling", None)  # of the training's own command, where it meant nothing
+    stated |= recipe.get("test", {})
+    return adopt(opt, {**checkpoint, "options": stated}, (*ARCHITECTURE, *CLIP, "test_sampling", *also), source)

@@ -148,11 +148,11 @@ def stored_options(
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    known = {name: stored[name] for name in options if name in stored and name not in here}
-    for name, value in known.items():
+    existing = {name: stored[name] for name in options if name in stored and name not in here}
+    for name, value in existing.items():
         if kind(value) != kind(options[name]) and None not in (value, options[name]):
             raise ValueError(f"{source}: its option {name} is {format_value(value)}, which this version does not know")
-    return known
+    return existing
 
 
 def kind(value: Any) -> type:

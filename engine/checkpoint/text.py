@@ -67,8 +67,8 @@ def about_options(card: Mapping[str, Any], *, every: bool) -> Iterator[tuple[str
         for name in sorted(options.keys() - shown.keys()):
             yield "option", f"--{name} {format_value(options[name])}"
     else:
-        which = "others" if changed is not None else "all, and which differ from their defaults is not stated"
-        yield "options", f"{len(options) - len(shown)} {which}; --options shows them"
+        rest = "others" if changed is not None else "all, and which differ from their defaults is not stated"
+        yield "options", f"{len(options) - len(shown)} {rest}; --options shows them"
 
 
 def epochs(card: Mapping[str, Any]) -> str:

@@ -115,14 +115,14 @@ def question(names: Sequence[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word."""
-    plain = {normalise_name(other): other for other in known}
+    by_name = {normalise_name(option): option for option in known}
     query = normalise_name(name)
-    if near := [plain[normalise_name(alias)] for alias in ALIASES.get(query, ()) if normalise_name(alias) in plain]:
+    if near := [by_name[normalise_name(alias)] for alias in ALIASES.get(query, ()) if normalise_name(alias) in by_name]:
         return near[:1]
-    if close := difflib.get_close_matches(query, plain, 1, 0.7):
-        return [plain[close[0]]]
-    holding = [other for words, other in plain.items() if query in words.split("_")]
-    return holding if len(holding) <= MAX_SUGGESTIONS else []
+    if close := difflib.get_close_matches(query, by_name, 1, 0.7):
+        return [by_name[close[0]]]
+    containing = [option for words, option in by_name.items() if query in words.split("_")]
+    return containing if len(containing) <= MAX_SUGGESTIONS else []
 
 
 def normalise_name(name: str) -> str:

@@ -47,11 +47,11 @@ def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
 def protocol(scores: Scores) -> str:
     """Format the test protocol on one line: two results can be compared where these lines are alike."""
     about = scores.about
-    which = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
-    which += [f"split {about['split']}"] if "split" in about else []
+    data = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
+    data += [f"split {about['split']}"] if "split" in about else []
     clips = " and ".join(f"{count:,}" for count in sorted(set(scores.clips.sum(1).tolist())))
     parts = [
-        " ".join(which) or "data not stated",
+        " ".join(data) or "data not stated",
         f"{len(scores.video):,} of {counted(scores.listed, 'listed video')}",
         f"{clips} clips ({'; '.join([views(about.get('options', {})), *sizes_read(about)])})",
         images(about),

@@ -12,7 +12,7 @@ from torch import nn
 from datasets.decoding import timing as clock
 from engine.device import prefetch
 from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed
-from engine.training.loop import Epoch, evaluate, train_one_epoch
+from engine.training.loop import Epoch, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
 from engine.training.stepper import Stepper
 
@@ -62,10 +62,6 @@ def test_an_epoch_tells_how_long_it_waited_and_for_what(monkeypatch):
     assert metrics["data_wait"] == pytest.approx(0.25)
     assert [metrics[f"data_{step}"] for step in STEPS] == pytest.approx([0.1, 0.7, 0.2])
     assert {"loss", "acc"} < set(metrics)
-
-
-def test_evaluation_tells_its_metrics_alone():
-    assert set(evaluate(Task(), [batch()], CPU)) == {"loss", "acc"}
 
 
 def test_a_loader_that_does_not_say_what_it_does_has_no_cause():
