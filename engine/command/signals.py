@@ -10,7 +10,7 @@ from ..device.distributed import any_rank
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A terminal and Slurm signal every process of a run, and torchrun passes it on: it comes twice at once.
-REPEAT_SECONDS = 2.0  # seconds
+REPEAT_SECONDS = 2.0
 
 
 class StoppedError(Exception):
