@@ -166,10 +166,8 @@ def show_any_text() -> None:
 
 def is_explained(error: BaseException) -> bool:
     """Return whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
-    if isinstance(error, RuntimeError):
-        has_meaning = any(words in str(error) for words in EXPLANATIONS)
-        return has_meaning or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
-    return True
+    explains_itself = isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
+    return not isinstance(error, RuntimeError) or explains_itself or any(text in str(error) for text in EXPLANATIONS)
 
 
 def exit_code(error: BaseException) -> int:
