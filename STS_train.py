@@ -37,13 +37,13 @@ def main(opt: Namespace) -> dict[str, float]:
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)
     check_results(files, resuming=resuming)
-    chosen = choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
+    teacher_choices = choose_teachers(opt.teacher or (), opt.resume_path1, opt.modality, opt.teacher_losses or ())
     annotation = build_annotation(opt)
     names = annotation.class_names("train")
     outputs = opt.n_finetune_classes if opt.pretrain_path else opt.n_classes
-    losses = all_losses(chosen, opt.distill, opt.teacher_losses or ())
+    losses = all_losses(teacher_choices, opt.distill, opt.teacher_losses or ())
     classes = learns_classes(losses, opt.ce_weight, outputs, len(names))
-    teachers = load_teachers(opt, chosen, names if classes else None)
+    teachers = load_teachers(opt, teacher_choices, names if classes else None)
     online = opt.flow_source == "online"
     views = read_by(opt.modality, teachers, frames_alone=opt.only_RGB and not online)
     flow = shared_flow(flow_readers(teachers), device, in_workers=bool(opt.n_workers)) if online else None
@@ -55,19 +55,19 @@ def main(opt: Namespace) -> dict[str, float]:
     check_data(opt, state, source, views[0].stream, names if (resuming or opt.keep_classifier) and classes else None)
     begin = opt.ft_begin_index if opt.pretrain_path else 0
     task = build_task(opt, student, teachers, begin, knows_classes=classes)
-    taught = state_teachers(task, state if resuming else {}, source, anyway=opt.resume_anyway)
+    teacher_info = state_teachers(task, state if resuming else {}, source, anyway=opt.resume_anyway)
     task = task.to(device)
     train = build_loader(opt, "train", views, flow, annotation)
-    seen = views[:1] if classes else views
-    in_val = flow if any(view.stream.is_flow for view in seen) else None
-    val = build_loader(opt, "val", seen, in_val, annotation, beside=views)
+    val_views = views[:1] if classes else views
+    val_flow = flow if any(view.stream.is_flow for view in val_views) else None
+    val = build_loader(opt, "val", val_views, val_flow, annotation, beside=views)
     balance = balance_losses(task, train, device, opt.amp, opt.balance, state if resuming else {})
     if opt.loss_report:
         return print_loss_report(task, train, device, opt.amp)
     groups = task_groups(task, begin, full_rate(build_settings(opt), opt.batch_size), opt.lr_multiples)
     recipe = build_recipe(opt, train, CLIP, flow.record if flow else None)
-    known, data = names if classes else [], describe_data(train, val)
-    info = balance | taught | run_info(student, known, recipe, data=data, options=vars(opt))
+    class_names, data = names if classes else [], describe_data(train, val)
+    info = balance | teacher_info | run_info(student, class_names, recipe, data=data, options=vars(opt))
     run = build_run(opt, task, groups, len(train), files=files, device=device, info=info)
     if resuming:
         run.resume(state, source)

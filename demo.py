@@ -35,21 +35,13 @@ SYSTEMS = ("RGB", "Flow", "SFS", "RGB+SFS", "RGB+Flow")
 
 
 class Stages:
-    """Runner of commands that keeps their time.
-
-    Attributes:
-        seconds: Wall time by stage; a stage that comes again adds up.
-    """
+    """Runner of commands that keeps their time."""
 
     def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
+        self.seconds: dict[str, float] = {}  # wall time by stage; a stage that comes again adds up
 
     def run(self, stage: str, *words: object) -> None:
-        """Run a script of this project, showing the command as one would type it.
-
-        Raises:
-            ValueError: If it fails.
-        """
+        """Run a script of this project, showing the command as one would type it; raises ValueError if it fails."""
         script, *arguments = map(str, words)
         print("\n$ python", script, *arguments, flush=True)
         start = time.perf_counter()
@@ -64,24 +56,12 @@ class Stages:
 
 
 def main(opt: Namespace) -> dict:
-    """Run the demo as the options say."""
-    return run_demo(Path(opt.out), seeds=opt.seeds, first_seed=opt.seed, quick=opt.quick)
-
-
-def run_demo(folder: Path, *, seeds: int = 1, first_seed: int = 1, quick: bool = False) -> dict:
-    """Run the demo; returns what it writes to summary.json.
-
-    Args:
-        folder: For everything.
-        seeds: Training seeds to average over, >= 1.
-        first_seed: The first of them.
-        quick: Whether few videos and epochs do, which learns little.
-    """
-    out = folder.resolve() / ("quick" if quick else "")  # other videos, so another folder
+    """Run the demo; return what it writes to summary.json."""
+    out = Path(opt.out).resolve() / ("quick" if opt.quick else "")  # other videos, so another folder
     stages = Stages()
-    make_data(out, quick, stages)
-    runs = {seed: run_seed(out, seed, quick, stages) for seed in range(first_seed, first_seed + seeds)}
-    first = out / f"seed{first_seed}"
+    make_data(out, opt.quick, stages)
+    runs = {seed: run_seed(out, seed, opt.quick, stages) for seed in range(opt.seed, opt.seed + opt.seeds)}
+    first = out / f"seed{opt.seed}"
     plot_curves({name: first / name for name in ("RGB", "Flow", "SFS")}, out / "curves.png")
     plot_confusion(first / "RGB+SFS.npz", out / "confusion.png")
     video = sorted((out / "videos" / CLASSES[0]).glob("*.avi"))[-1]
@@ -94,8 +74,8 @@ def run_demo(folder: Path, *, seeds: int = 1, first_seed: int = 1, quick: bool =
         "runs": [{"seed": seed, "accuracy": run} for seed, run in runs.items()],
         "gap_closed": gap_closed(mean["RGB"], mean["RGB+Flow"], mean["RGB+SFS"]),
         "seconds": stages.seconds | {"total": round(sum(stages.seconds.values()), 1)},
-        "seed": first_seed,
-        "quick": quick,
+        "seed": opt.seed,
+        "quick": opt.quick,
         "versions": {
             "python": platform.python_version(),
             "torch": str(torch.__version__),
@@ -175,7 +155,6 @@ def parse_args() -> Namespace:
     parser.add_argument("--seed", default=1, type=int, help="first training seed")
     parser.add_argument("--out", default="results/demo", help="folder for everything")
     parser.add_argument("--quick", action="store_true", help="few videos and epochs: tries the path, learns little")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args()
 
 

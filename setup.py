@@ -19,7 +19,7 @@ from setuptools import Command, Extension, find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
-sys.path.insert(0, str(ROOT))  # for sts_common: a build in isolation has not got it
+sys.path.insert(0, str(ROOT))  # for sts_common: a build in isolation does not see it
 
 from sts_common.commands import COMMANDS  # noqa: E402
 

@@ -10,7 +10,6 @@ Examples:
 """
 
 from argparse import Namespace
-from collections.abc import Sequence
 from functools import partial
 
 from datasets import FLOW, MODALITIES, RGB
@@ -35,16 +34,12 @@ def main(opt: Namespace) -> dict[str, float]:
         opt = Namespace(**vars(opt) | settings | fitted_weights(opt.fit, scores))
     else:
         paths = (opt.resume_path1, opt.resume_path2, opt.resume_path3)
-        specs = named_specs(opt.stream) if opt.stream else published_specs(opt.modality, *paths)
+        named = [StreamSpec(name, path) for name, path in named_checkpoints(opt.stream or ()).items()]
+        specs = named or published_specs(opt.modality, *paths)
         opt, scores = score_streams(opt, specs)
     published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"
     streams = "_".join(scores.streams) if opt.scores or opt.stream else published
     return report(opt, scores, naming.fused_test_file(opt, streams))
-
-
-def named_specs(words: Sequence[str]) -> list[StreamSpec]:
-    """Return the streams of `--stream`."""
-    return [StreamSpec(name, path) for name, path in named_checkpoints(words).items()]
 
 
 def published_specs(modality: str, first: str, second: str, third: str = "") -> list[StreamSpec]:

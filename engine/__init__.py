@@ -3,7 +3,6 @@
 from . import checkpoint
 from .checkpoint.lock import check_results
 from .checkpoint.resuming import resumed_options
-from .command import cli, naming
 from .device.distributed import is_main
 from .device.precision import AMP, dtype_of
 from .device.reproducibility import setup
@@ -30,7 +29,6 @@ __all__ = [
     "build_settings",
     "check_results",
     "checkpoint",
-    "cli",
     "confusion",
     "create_run",
     "create_settings",
@@ -39,7 +37,6 @@ __all__ = [
     "find_start",
     "full_rate",
     "is_main",
-    "naming",
     "result_lines",
     "resumed_options",
     "run_epochs",

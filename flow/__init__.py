@@ -2,9 +2,18 @@
 
 from .encoding import QUANTISATIONS, convert, decode, encode
 from .flo import read_flo, write_flo
-from .flows import BACKENDS, FLOWS, LEARNED, available, build_flow
+from .flows import (
+    BACKENDS,
+    FLOWS,
+    LEARNED,
+    available,
+    build_flow,
+    rebuild_flow,
+    recorded_encoding,
+    solved_levels,
+    suits_gpu,
+)
 from .pairs import FlowSolver
-from .recorded import rebuild_flow, recorded_encoding, solved_levels, suits_gpu
 from .tvl1.parameters import PRESETS
 from .tvl1.tensor_solver import pairs_at_once
 

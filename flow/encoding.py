@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from sts_common import check_choice
+
 Flow = TypeVar("Flow", NDArray[Any], torch.Tensor)
 
 # Quantisation -> where on the scale of levels zero flow is decoded. A truncated level starts at its own value, so
@@ -32,7 +34,7 @@ def encode(flow: Flow, bound: float = 20.0, quantisation: str = "truncate") -> F
             into, which would make a GPU wait for the CPU.
     """
     check_bound(bound)
-    check_quantisation(quantisation)
+    check_choice("quantisation", quantisation, QUANTISATIONS)
     rounded = quantisation == "round"
     # One order of operations, in float32, for both: a level must not depend on where it was computed.
     if isinstance(flow, torch.Tensor):
@@ -56,7 +58,7 @@ def decode(levels: ArrayLike, bound: float = 20.0, quantisation: str = "round") 
     ValueError for a bound that is not positive, or an unknown quantisation.
     """
     check_bound(bound)
-    check_quantisation(quantisation)
+    check_choice("quantisation", quantisation, QUANTISATIONS)
     motion = (np.asarray(levels, np.float32) - np.float32(QUANTISATIONS[quantisation])) / np.float32(127.5)
     return np.minimum(motion, 1) * np.float32(bound)  # only flow at the bound itself is truncated to 255
 
@@ -68,17 +70,9 @@ def convert(
 
     The result is what `encode` gives the middle of each level. A middle between two new levels goes to the one nearer
     to zero flow, so that what is at rest stays at rest, unless the bound of rounded levels shrinks. Levels 0 and 255,
-    which hold all flow beyond the old bound, become the levels of the old bound.
-
-    Args:
-        levels: uint8, any shape.
-        from_bound: Pixels that are level 255 in `levels`, > 0.
-        to_bound: Pixels that are level 255 in the result, > 0. Flow beyond is clipped.
-        quantisation: That of `levels`.
-        to_quantisation: That of the result; None is the same.
-
-    Raises:
-        ValueError: A bound that is not positive, an unknown quantisation.
+    which hold all flow beyond the old bound, become the levels of the old bound. Levels are of any shape, bounds in
+    pixels, > 0; flow beyond the new one is clipped. Raises ValueError for a bound that is not positive, or an unknown
+    quantisation.
     """
     flow = decode(np.arange(256), from_bound, quantisation)
     flow[[0, -1]] = -from_bound, from_bound
@@ -92,9 +86,3 @@ def check_bound(bound: float) -> None:
     """Raise ValueError unless 0 < bound < infinity."""
     if not 0 < bound < np.inf:
         raise ValueError(f"bound must be a positive number of pixels, got {bound}")
-
-
-def check_quantisation(quantisation: str) -> None:
-    """Raise ValueError unless it is a key of `QUANTISATIONS`."""
-    if quantisation not in QUANTISATIONS:
-        raise ValueError(f"quantisation {quantisation!r} does not exist; choose from {', '.join(QUANTISATIONS)}")

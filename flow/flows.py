@@ -1,8 +1,15 @@
-"""The table of flows, and building one by name."""
+"""The table of flows, and building one by name, or as a `flow.json` or a checkpoint states that it was made."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sts_common import check_choice
+
+from .encoding import encode
 from .motionnet import motionnet
 from .opencv import dis, farneback
 from .pairs import FlowSolver
@@ -25,6 +32,8 @@ FLOWS: dict[str, dict[str, Callable[..., FlowSolver]]] = {
 }
 LEARNED = {"motionnet": "MotionNet", "raft": "RAFT"}  # flows that need a file of weights
 BACKENDS = ("auto", *FLOWS["tvl1"])
+
+Record = Mapping[str, Any]
 
 
 def build_flow(
@@ -57,21 +66,59 @@ def build_flow(
         ValueError: A name, backend, preset or parameter that does not exist, or a backend that this machine lacks;
             the message says how to get it.
     """
-    for value, choices, what in (
-        (name, FLOWS, "flow"),
-        (backend, BACKENDS, "flow backend"),
-        (preset, PRESETS, "flow preset"),
-    ):
-        if value not in choices:
-            raise ValueError(f"{what} {value!r} does not exist; choose from {', '.join(choices)}")
+    check_choice("flow", name, FLOWS)
+    check_choice("flow backend", backend, BACKENDS)
+    check_choice("flow preset", preset, PRESETS)
     if backend == "auto":
-        backend = "auto" if name == "tvl1" else next(iter(FLOWS[name]))
-    elif backend not in FLOWS[name]:
+        build = solvers.auto if name == "tvl1" else next(iter(FLOWS[name].values()))
+    elif backend in FLOWS[name]:
+        build = FLOWS[name][backend]
+    else:
         raise ValueError(f"flow {name} has no backend {backend!r}; choose from auto, {', '.join(FLOWS[name])}")
-    build = solvers.auto if backend == "auto" else FLOWS[name][backend]
     return build(preset, device, threads, parameters)
 
 
 def available(name: str = "tvl1") -> dict[str, str]:
     """Return the backends of a flow here: "" where usable, else what is missing and how to get it."""
     return {backend: solvers.MISSING[backend]() for backend in FLOWS[name]}
+
+
+def rebuild_flow(record: Record, *, device: str | None = None, threads: int | None = None) -> FlowSolver:
+    """Build the solver of a record; what the record does not state is as in the published tools.
+
+    It has the record's "parameters" wherever it computes, also those of a preset that has changed since; a GPU only if
+    `suits_gpu`. Raises ValueError for a learned flow, whose weights a record does not hold, or what this machine cannot
+    compute.
+    """
+    name, parameters = record.get("algorithm", "tvl1"), record.get("parameters", {})
+    if name in LEARNED:
+        raise ValueError(f"was made with {LEARNED[name]}'s flow, which needs weights that are not stored here")
+    backend = "opencv" if parameters.get("gamma") else "auto"
+    return build_flow(name, backend, device=device, threads=threads, **parameters)
+
+
+def suits_gpu(record: Record) -> bool:
+    """Return whether a GPU can compute the flow of a record."""
+    return record.get("algorithm", "tvl1") == "tvl1" and not record.get("parameters", {}).get("gamma")
+
+
+def recorded_encoding(record: Record) -> dict[str, Any]:
+    """Return the arguments of `encode` that a record states; others are as in the published tools."""
+    return {"bound": record.get("bound", 20.0), "quantisation": record.get("quantisation", "truncate")}
+
+
+def solved_levels(
+    solver: FlowSolver,
+    previous: NDArray[np.uint8],
+    following: NDArray[np.uint8],
+    device: str,
+    bound: float,
+    quantisation: str,
+) -> NDArray[np.uint8]:
+    """Compute the flow of grey images (N, H, W) on a device, as grey levels (N, H, W, 2) of `encode`.
+
+    They are encoded where they are: an eighth of the bytes of the flow come back.
+    """
+    images = (torch.from_numpy(x).to(device) for x in (previous, following))
+    levels: torch.Tensor = encode(solver(*images), bound, quantisation)
+    return levels.cpu().numpy()

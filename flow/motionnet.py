@@ -11,12 +11,12 @@ from torch import Tensor
 from sts_common.motionnet.network import CHANNELS, MotionNet, whole_flow
 from sts_common.precision import full_float32
 
-from .learned import digest, read_weights
+from .learned import default_device, digest, read_weights
 from .pairs import solve
 
 HOW_TO_GET = "train one: docs/systems.md, Hidden Two-Stream"
 PREFIXES = ("motion.", "module.motion.", "")
-FIRST = "encoder.0.0.0.weight"
+FIRST_WEIGHT = "encoder.0.0.0.weight"
 
 
 def motionnet(weights: str | Path | None = None, device: str | None = None) -> "MotionFlow":
@@ -24,14 +24,8 @@ def motionnet(weights: str | Path | None = None, device: str | None = None) -> "
 
     Raises FileNotFoundError if there is no such file; ValueError if no weights are given, or a file of another network.
     """
-    if weights is None:
-        raise ValueError(
-            "motionnet needs trained weights, which extract_frames_flows.py and show_flow.py read with "
-            f"--flow_weights PATH; {HOW_TO_GET}"
-        )
-    state = read_weights(Path(weights), HOW_TO_GET)
-    network, mean, std = build_network(state, str(weights))
-    return MotionFlow(network, mean, std, device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    network, mean, std = build_network(read_weights("motionnet", weights, HOW_TO_GET), str(weights))
+    return MotionFlow(network, mean, std, device or default_device())
 
 
 class MotionFlow:
@@ -83,12 +77,12 @@ def build_network(state: Any, path: str) -> tuple[MotionNet, Tensor, Tensor]:
     """
     state = state if isinstance(state, dict) else {}
     tensors = state.get("state_dict", {})
-    prefix = next((prefix for prefix in PREFIXES if prefix + FIRST in tensors), None)
+    prefix = next((prefix for prefix in PREFIXES if prefix + FIRST_WEIGHT in tensors), None)
     normalisation = state.get("recipe", {}).get("normalisation", {})
     if prefix is None or not {"mean", "std"} <= normalisation.keys():
         raise ValueError(f"{path}: not a checkpoint of a hidden two-stream network; {HOW_TO_GET}")
     weights = {name.removeprefix(prefix): x for name, x in tensors.items() if name.startswith(prefix)}
-    channels, inputs = weights[FIRST].shape[:2]
+    channels, inputs = weights[FIRST_WEIGHT].shape[:2]
     network = MotionNet(inputs // 3, channels / CHANNELS[0])
     try:
         network.load_state_dict(weights)

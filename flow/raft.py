@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from sts_common.precision import full_float32
 
-from .learned import digest, read_weights
+from .learned import default_device, digest, read_weights
 from .pairs import solve
 
 SMALLEST = 128  # sides for which the coarsest correlations still have two cells
@@ -36,17 +36,11 @@ def raft(
         FileNotFoundError: No such file.
         ValueError: No weights given, a file that is not such a state dict, a parameter out of range.
     """
-    if weights is None:
-        raise ValueError(
-            "raft needs trained weights, which extract_frames_flows.py and show_flow.py read with --flow_weights PATH; "
-            f"to get them: {HOW_TO_GET}"
-        )
     for name, value in (("iterations", iterations), ("batch_size", batch_size)):
         if type(value) is not int or value < 1:
             raise ValueError(f"raft needs {name} >= 1, a whole number, got {value!r}")
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    state = read_weights(Path(weights), f"to get RAFT's weights: {HOW_TO_GET}")
-    return RaftFlow(build_network(state, weights), iterations, batch_size, device)
+    state = read_weights("raft", weights, f"to get RAFT's weights: {HOW_TO_GET}")
+    return RaftFlow(build_network(state, str(weights)), iterations, batch_size, device or default_device())
 
 
 class RaftFlow:
@@ -99,7 +93,7 @@ def margins(height: int, width: int) -> tuple[int, int, int, int]:
     return extra_x // 2, extra_x - extra_x // 2, extra_y // 2, extra_y - extra_y // 2
 
 
-def build_network(state: Any, path: str | Path) -> nn.Module:
+def build_network(state: Any, path: str) -> nn.Module:
     """Build the network whose state dict `state` is; `path` is for the error."""
     from torchvision.models.optical_flow import raft_large, raft_small  # a second that other flows need not wait
 

@@ -23,11 +23,7 @@ NUMBERS = (*AT_LEAST_ONE, "ft_begin_index", "manual_seed", "max_bad", "video_fps
 
 
 def check(opt: Namespace) -> None:
-    """Refuse options that cannot work together.
-
-    Raises:
-        ValueError: Names the options and the cure.
-    """
+    """Refuse options that cannot work together; raises ValueError, which names them and the cure."""
     if opt.run_name is not None:
         naming.checked_name(opt.run_name)
     check_numbers({name: getattr(opt, name) for name in NUMBERS})
@@ -96,8 +92,7 @@ def check_tests(opt: Namespace) -> None:
 def named_checkpoints(words: Sequence[str], option: str = "--stream") -> dict[str, str]:
     """Parse checkpoint files by stream, in order, from words of an option like "rgb=a.pth".
 
-    Raises:
-        ValueError: If a word is none of these, or a name comes twice.
+    Raises ValueError if a word is none of these, or a name comes twice.
     """
     named: dict[str, str] = {}
     for word in words:
@@ -111,7 +106,7 @@ def named_checkpoints(words: Sequence[str], option: str = "--stream") -> dict[st
 
 
 def check_motion(motion: str, compile_mode: str, schedules: Sequence[str]) -> None:
-    """Refuse options of motion that do not go together; ValueError names them and the cure."""
+    """Refuse options of motion that do not go together; raises as `check`."""
     if motion != "off" and compile_mode != "off":
         raise ValueError(f"--motion {motion}: its losses look into the network while it runs; leave out --compile")
     if schedules:
@@ -121,11 +116,7 @@ def check_motion(motion: str, compile_mode: str, schedules: Sequence[str]) -> No
 
 
 def check_start(opt: Namespace) -> None:
-    """Refuse options of the first weights, of batch norms and of weights of losses that do not go together.
-
-    Raises:
-        ValueError: Names the options and the cure.
-    """
+    """Refuse options of the first weights, batch norms and loss weights that do not go together; raises as `check`."""
     if opt.init != RANDOM and opt.pretrain_path:
         raise ValueError("--init and --pretrain_path both say what a network begins with: leave one of them out")
     if opt.keep_classifier and (not opt.pretrain_path or opt.n_finetune_classes):
@@ -137,28 +128,12 @@ def check_start(opt: Namespace) -> None:
     if opt.sync_bn and opt.model.startswith(f"{INFLATED}{TIMM}"):  # the conversion would lose the activations
         raise ValueError(f"--sync_bn: batch norms of --model {opt.model} may have activations in them: leave it out")
     if opt.loss_schedule or opt.balance:
-        names = [word.partition("=")[0] for word in opt.teacher or [""]]
-        labels = labels_by_options(names, opt.distill, opt.teacher_losses or (), opt.ce_weight)
+        teachers = [word.partition("=")[0] for word in opt.teacher or [""]]  # "" is the one without a name
+        special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
+        losses = {name: [loss for loss, _ in losses_for(name, opt.distill, special)] for name in teachers}
+        labels = labels_of(losses, opt.ce_weight)
         parse_schedules(opt.loss_schedule, labels)
         parse_shares(opt.balance, labels)
-
-
-def labels_by_options(
-    names: Sequence[str], losses: Sequence[str], special: Sequence[str], ce_weight: float
-) -> list[str]:
-    """Return the labels of the losses of teachers of these names, "" of the one without, and of the cross-entropy.
-
-    Args:
-        names: Of the teachers.
-        losses: Of `--distill`.
-        special: Of `--teacher_losses`, in place of those.
-        ce_weight: Of the cross-entropy.
-
-    Raises:
-        ValueError: As `parse_teacher_losses`.
-    """
-    parsed = parse_teacher_losses(special, DISTILLERS)
-    return labels_of({name: [loss for loss, _ in losses_for(name, losses, parsed)] for name in names}, ce_weight)
 
 
 def samplings(given: Collection[str]) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ def add_data_options(table: OptionTable) -> None:
         default="dataset/HMDB51_labels",
         help="folder of the official label files, or one list",
     )
-    add("--split", default=1, type=int, choices=(1, 2, 3), help="official split")
+    add("--split", default=1, choices=(1, 2, 3), help="official split")
     add("--modality", default="RGB", choices=MODALITIES, help="streams to read")
     add("--only_RGB", action="store_true", help="flow is not on disk, or not wanted: frames alone count")
     add(
@@ -41,13 +41,11 @@ def add_data_options(table: OptionTable) -> None:
         role="machine",
         scripts=TRAINING,
         default=0,
-        type=int,
         help="damaged videos that training leaves out before it stops",
     )
     add(
         "--val_fraction",
         default=0.1,
-        type=float,
         help="fraction of the training videos held out for validation; 0: the test list, as published",
     )
     add(
@@ -68,16 +66,11 @@ def add_data_options(table: OptionTable) -> None:
 def add_clip_options(table: OptionTable) -> None:
     """Add options of the clips: their frames, crops and augmentation."""
     add = table.group("clips", "clip")
-    add("--sample_size", default=112, type=int, help="side of the input, pixels")
-    add("--sample_duration", default=16, type=int, help="frames per clip")
+    add("--sample_size", default=112, help="side of the input, pixels")
+    add("--sample_duration", default=16, help="frames per clip")
     add("--video_fps", default=25.0, type=frame_rate, help="frames per second that video files are read at, or source")
-    add("--clip_stride", default=1, type=int, help="steps from one frame of a clip to the next")
-    add(
-        "--segment_length",
-        default=1,
-        type=int,
-        help="consecutive frames of each segment of a clip that is sampled by segments",
-    )
+    add("--clip_stride", default=1, help="steps from one frame of a clip to the next")
+    add("--segment_length", default=1, help="consecutive frames of each segment of a clip that is sampled by segments")
     add("--sampling", default="corrected", choices=("corrected", "compat"), help="compat: with the published slips")
     add(
         "--train_sampling",
@@ -98,34 +91,23 @@ def add_clip_options(table: OptionTable) -> None:
 
 def add_augment_options(table: OptionTable) -> None:
     """Add options of the crops and the augmentation of training clips."""
-    add = table.group("augmentation", "clip")
+    add = table.group("augmentation", "clip", TRAINING)
     add(
         "--crop",
-        scripts=TRAINING,
         default="corners",
         choices=CROPS,
         help="training: corners (STS-Net), fixed (TSN), resized, short_side; center draws nothing",
     )
-    add(
-        "--crop_scales",
-        scripts=TRAINING,
-        type=float,
-        nargs="+",
-        help="of --crop: sides over the short side, or the ends of a range",
-    )
+    add("--crop_scales", type=float, nargs="+", help="of --crop: sides over the short side, or the ends of a range")
     add(
         "--flip",
-        scripts=TRAINING,
         default="auto",
         choices=("auto", "always", "never"),
         help="mirror half of the training clips; auto: unless labels tell left from right",
     )
-    add(
-        "--no_flip", scripts=TRAINING, dest="flip", action="store_const", const="never", help="the same as --flip never"
-    )
+    add("--no_flip", dest="flip", action="store_const", const="never", help="the same as --flip never")
     add(
         "--augment",
-        scripts=TRAINING,
         default=[],
         nargs="*",
         choices=AUGMENTS,
@@ -133,34 +115,19 @@ def add_augment_options(table: OptionTable) -> None:
     )
     add(
         "--color_jitter",
-        scripts=TRAINING,
         default=[0.4, 0.4, 0.4, 0.0],
-        type=float,
         nargs=4,
         help="brightness, contrast, saturation, hue (which is slow), of RGB",
     )
-    add("--grayscale", scripts=TRAINING, default=0.2, type=float, help="probability")
-    add(
-        "--randaugment",
-        scripts=TRAINING,
-        default=[2, 9],
-        type=int,
-        nargs=2,
-        help="operations per clip, and their strength of 30",
-    )
-    add("--erasing", scripts=TRAINING, default=0.25, type=float, help="probability")
+    add("--grayscale", default=0.2, help="probability")
+    add("--randaugment", default=[2, 9], nargs=2, help="operations per clip, and their strength of 30")
+    add("--erasing", default=0.25, help="probability")
 
 
 def add_loading_options(table: OptionTable) -> None:
     """Add options of the loader."""
     add = table.group("loading", "machine")
-    add(
-        "--batch_size",
-        role="run",
-        default=20,
-        type=int,
-        help="videos per training batch (tests: see --clips_per_batch)",
-    )
+    add("--batch_size", role="run", default=20, help="videos per training batch (tests: see --clips_per_batch)")
     add("--n_workers", default="auto", type=workers, help="threads or processes that load; 0: none; auto: a core each")
     add("--loader", default="auto", choices=LOADERS, help="auto: threads with the native decoder, else processes")
     add(

@@ -92,8 +92,8 @@ def add_loss_options(table: OptionTable) -> None:
         choices=NORMS,
         help="divide mse, mers, review by the teacher feature's variance",
     )
-    add("--distill_warmup", default=5, type=int, help="epochs of linear warm-up of all losses but mse and mers")
-    add("--ce_weight", default=1.0, type=float, help="weight of the cross-entropy")
+    add("--distill_warmup", default=5, help="epochs of linear warm-up of all losses but mse and mers")
+    add("--ce_weight", default=1.0, help="weight of the cross-entropy")
     add(
         "--output_layers",
         action="append",
@@ -101,7 +101,7 @@ def add_loss_options(table: OptionTable) -> None:
         help="features that mse and mers match, repeatable (avgpool)",
     )
     add("--SFS_alpha", "--MARS_alpha", default=50, type=float, help="weight of mse and mers (MARS: 50)")
-    add("--review_weight", default=1.0, type=float, help="weight of every review level (ReviewKD: 0.6 to 8)")
+    add("--review_weight", default=1.0, help="weight of every review level (ReviewKD: 0.6 to 8)")
     add(
         "--review_layers",
         default=list(LEVELS),
@@ -109,10 +109,10 @@ def add_loss_options(table: OptionTable) -> None:
         metavar="LEVEL",
         help="stages of the student that are reviewed, and avgpool; else all that have a counterpart at the teacher",
     )
-    add("--review_mid", default=256, type=int, help="channels of the review connectors")
-    add("--review_time_kernel", default=1, type=int, choices=(1, 3), help="temporal size of their output convolution")
-    add("--dkd_alpha", default=1.0, type=float, help="weight of the target-class term")
-    add("--dkd_beta", default=1.0, type=float, help="weight of the non-target-class term (DKD: 0.25 to 8)")
-    add("--dkd_temperature", default=2.0, type=float, help="temperature of dkd (DKD: 1 or 4)")
-    add("--kd_weight", default=0.9, type=float, help="weight of kd")
-    add("--kd_temperature", default=4.0, type=float, help="temperature of kd")
+    add("--review_mid", default=256, help="channels of the review connectors")
+    add("--review_time_kernel", default=1, choices=(1, 3), help="temporal size of their output convolution")
+    add("--dkd_alpha", default=1.0, help="weight of the target-class term")
+    add("--dkd_beta", default=1.0, help="weight of the non-target-class term (DKD: 0.25 to 8)")
+    add("--dkd_temperature", default=2.0, help="temperature of dkd (DKD: 1 or 4)")
+    add("--kd_weight", default=0.9, help="weight of kd")
+    add("--kd_temperature", default=4.0, help="temperature of kd")

@@ -17,17 +17,16 @@ def add_model_options(table: OptionTable) -> None:
     add(
         "--model_depth",
         default=101,
-        type=int,
         help="resnext: 50, 101, 152; resnet and resnet2p1d: 10, 18, 34, 50, 101, 152, 200; resnet2d: 18, 34, 50, 101, "
         "152, and so i3d_resnet and s3d_resnet; vgg: 11, 13, 16, 19",
     )
     add("--resnet_shortcut", default="B", choices=SHORTCUTS, help="A: zero padding, B: 1x1x1 convolution")
-    add("--resnext_cardinality", default=32, type=int, help="groups of the 3x3x3 convolutions")
-    add("--width", default=1.0, type=float, help="factor on all channel counts, for small networks")
-    add("--conv1_t_size", default=7, type=int, help="frames that the first convolution spans; 3 is cheaper")
-    add("--conv1_t_stride", default=1, type=int, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
+    add("--resnext_cardinality", default=32, help="groups of the 3x3x3 convolutions")
+    add("--width", default=1.0, help="factor on all channel counts, for small networks")
+    add("--conv1_t_size", default=7, help="frames that the first convolution spans; 3 is cheaper")
+    add("--conv1_t_stride", default=1, help="its step from frame to frame; 3D-ResNets has 2 for long clips")
     add("--no_max_pool", action="store_true", help="leave out the pooling after it, as some 3D-ResNets weights do")
-    add("--segments", default=1, type=int, help="parts of a clip that the network sees one by one (TSN: 3)")
+    add("--segments", default=1, help="parts of a clip that the network sees one by one (TSN: 3)")
     add(
         "--consensus",
         default="average",
@@ -114,7 +113,6 @@ def add_frozen_options(table: OptionTable) -> None:
     add(
         "--ft_begin_index",
         default=4,
-        type=int,
         help="fine-tuning: first stage that learns, counted from 1; 0: all, number of stages + 1: the classifier alone",
     )
     add(

@@ -67,13 +67,18 @@ class OptionTable:
     def group(self, title: str, role: str, scripts: Sequence[str] = SCRIPTS) -> Callable[..., None]:
         """Return a function that declares an option of a group, with the group's role and scripts unless it says other.
 
-        It takes the names of the option, `role`, `scripts` and `free` as of `Option`, and what `add_argument` takes.
+        It takes the names of the option, `role`, `scripts` and `free` as of `Option`, and what `add_argument` takes. An
+        option whose default is a number, or a list of numbers, has their type.
         """
         defaults = {"role": role, "scripts": scripts, "free": False}
 
         def add(*flags: str, **settings: Any) -> None:
             about = {name: settings.pop(name, default) for name, default in defaults.items()}
             assert about["role"] in ROLES, flags
+            default = settings.get("default")
+            first = default[0] if isinstance(default, list) and default else default
+            if type(first) in (int, float):
+                settings.setdefault("type", type(first))
             self.options.append(Option(flags=flags, group=title, settings=settings, **about))
 
         return add

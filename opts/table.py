@@ -12,12 +12,11 @@ from .data import add_augment_options, add_clip_options, add_data_options, add_l
 from .distillation import add_distillation_options, add_loss_options
 from .network import add_frozen_options, add_model_options, add_resume_options, add_weights_options
 from .option import SINGLE, Option, OptionTable
-from .run import add_device_options, add_run_options
+from .run import add_device_options, add_run_options, add_schedule_options, add_training_options
 from .testing import add_fusion_options, add_test_options
-from .training import add_schedule_options, add_training_options
 
 
-def declared() -> tuple[Option, ...]:
+def collect_options() -> tuple[Option, ...]:
     """Return every option, in the order of `--help`."""
     table = OptionTable()
     for add_options in (
@@ -30,15 +29,14 @@ def declared() -> tuple[Option, ...]:
     return tuple(table.options)
 
 
-OPTIONS = declared()
+OPTIONS = collect_options()
 DECLARED = {option.name: option for option in reversed(OPTIONS)}  # the first of several names of one
 
 
 def names(*roles: str, script: str | None = None) -> tuple[str, ...]:
     """Return the names of the options of some roles, each once; with `script` only those that it reads."""
-    kept = [option for option in OPTIONS if option.default != argparse.SUPPRESS]  # the others are refused
-    named = (o.name for o in kept if o.role in roles and script in (None, *o.scripts))
-    return tuple(dict.fromkeys(named))
+    accepted = [option for option in OPTIONS if option.default != argparse.SUPPRESS]  # the others are refused
+    return tuple(dict.fromkeys(o.name for o in accepted if o.role in roles and script in (None, *o.scripts)))
 
 
 # Of this machine and this call: never taken from a checkpoint. Data may have moved; whether they are
@@ -62,10 +60,7 @@ VERIFIED = (*ARCHITECTURE, *names("data", "clip", "view", script=SINGLE), "amp")
 def build_parser(script: str | None = None, description: str | None = None, also: Sequence[str] = ()) -> ArgumentParser:
     """Build the parser of a script; the options of others are refused by name, and keep their defaults.
 
-    Args:
-        script: One of `SCRIPTS`; None takes the options of all.
-        description: Head of `--help`.
-        also: Names of options that a tool takes beyond those of the script.
+    None takes the options of all scripts; `also` names options that a tool takes beyond those of its script.
     """
     parser = ArgumentParser(description=description, usage="%(prog)s [options]")  # all of them would fill a page
     groups: dict[str, argparse._ArgumentGroup] = {}

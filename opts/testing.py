@@ -31,7 +31,6 @@ def add_test_options(table: OptionTable) -> None:
         "--clips_per_batch",
         role="machine",
         default=16,
-        type=int,
         help="clips per forward pass; bounds memory for any video length",
     )
     add(
@@ -40,32 +39,29 @@ def add_test_options(table: OptionTable) -> None:
         choices=TEST_SAMPLERS,
         help="clips of a test video; all: sliding window over every frame",
     )
-    add("--num_clips", default=10, type=int, help="clips per video, unless all are taken")
+    add("--num_clips", default=10, help="clips per video, unless all are taken")
     add("--num_crops", default="1", choices=TEST_CROPS, help="crops per clip; 10: 5 and their mirror images")
     add("--tail", default="overlap", choices=TAILS, help="last frames: an overlapping clip, or dropped as published")
 
 
 def add_fusion_options(table: OptionTable) -> None:
     """Add options of the scores: how those of clips and streams are joined, and their files."""
-    add = table.group("fusion", "view", TESTING)
+    add = table.group("fusion", "fusion", TESTING)
     add(
         "--clip_mean",
-        role="fusion",
         default="before",
         choices=CLIP_MEANS,
         help="the mean over the clips of a video is taken before the activation, as published, or after it",
     )
     add(
         "--fusion",
-        role="fusion",
         default="activno",
         choices=(*FUSIONS, "all"),
         help="activation before streams are averaged; activno is none; all: a table of every one, result by activno",
     )
-    add("--fusion_weights", role="fusion", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
+    add("--fusion_weights", scripts=(FUSED,), type=float, nargs="+", help="one per stream; else equal")
     add(
         "--fit",
-        role="fusion",
         scripts=(FUSED,),
         nargs="+",
         metavar="HELD",

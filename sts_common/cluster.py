@@ -12,10 +12,11 @@ from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count, islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from .cluster_worker import OTHER, Call, Needs, answer, cannot_write, lacks, run, versions
+from .cluster_worker import SAME_VERSIONS, Call, Needs, answer, cannot_write, lacks, run, versions
 from .commands import HERE
+from .files import existing_part
 from .stopping import ended_in_order
 from .words import counted
 from .workers import IMAGES, SIZE, Counters, LostJobError, Pool, Worker
@@ -23,27 +24,21 @@ from .workers import IMAGES, SIZE, Counters, LostJobError, Pool, Worker
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-CONNECT = 10.0  # seconds in which a scheduler answers
-PATIENCE = 30.0  # seconds in which a first worker comes
+TIMEOUT = 10.0  # seconds in which a scheduler answers
+WORKER_TIMEOUT = 30.0  # seconds in which a first worker comes
 CLUSTER = "Dask scheduler (host:8786, or its .json file) whose workers do the work, in place of this machine"
-AHEAD = 2  # jobs under way for each worker: while it does one, another is on its way to it
-LOOK = 5.0  # seconds between two counts of the workers
-LEFT_THERE = "ends the videos that are under way; run this again for the others"
-SAMPLED = 8  # names in a folder by which it is recognised
+JOBS_PER_WORKER = 2  # jobs under way for each worker: while it does one, another is on its way to it
+COUNT_EVERY = 5.0  # seconds between two counts of the workers
+STOP_EFFECT = "ends the videos that are under way; run this again for the others"
+MAX_NAMES = 8  # names in a folder by which it is recognised
 
 
 class Cluster:
-    """Cluster whose workers do the jobs of one command.
-
-    Args:
-        address: As it was given, for messages.
-        client: Connected.
-        needs: Of every worker, also of those that come later.
-    """
+    """Cluster whose workers, also those that come later, do the jobs of one command; `address` as it was given."""
 
     def __init__(self, address: str, client: Any, needs: Needs) -> None:
         self.address, self.client, self.needs = address, client, needs
-        self.looked, self.workers = -LOOK, 1
+        self.counted_at, self.workers = -COUNT_EVERY, 1
 
     def __str__(self) -> str:
         return f"--cluster {self.address}"
@@ -54,22 +49,18 @@ class Cluster:
 
     def room(self) -> int:
         """Return the jobs that may be under way; workers are counted now and then, for they come and go."""
-        if time.monotonic() - self.looked > LOOK:
+        if time.monotonic() - self.counted_at > COUNT_EVERY:
             with suppress(OSError):  # the futures tell that the scheduler is gone
                 self.workers = max(1, len(self.client.nthreads()))
-            self.looked = time.monotonic()
-        return AHEAD * self.workers
+            self.counted_at = time.monotonic()
+        return JOBS_PER_WORKER * self.workers
 
     @contextmanager
     def pool(self, function: Callable[[Job, Worker], Result], counters: Counters) -> Iterator[Pool[Job, Result]]:
         """Yield the workers as a pool; at the end, jobs that wait are cancelled, and those that run come to their end.
 
-        Args:
-            function: Of a module.
-            counters: Of the command, to which each job's images and bytes are added when it is done.
-
-        Raises:
-            ValueError: If the scheduler ends.
+        The function is of a module; the images and bytes of each job that is done are added to the counters. Raises
+        ValueError if the scheduler ends.
         """
         from distributed import KilledWorker
 
@@ -88,13 +79,12 @@ class Cluster:
                 workers = counted(error.allowed_failures + 1, "worker")
                 raise LostJobError(f"{workers} died at it (out of memory, or it crashes the decoder)") from error
             except ImportError as error:
-                raise ValueError(unlike(self, error)) from None
+                raise ValueError(describe_missing_modules(self, error)) from None
             except CancelledError:
                 raise ValueError(f"{self}: the scheduler has ended; start it and run this again") from None
             counters.add(IMAGES, images)
             counters.add(SIZE, size)
-            done: Result = value
-            return done
+            return cast(Result, value)
 
         try:
             yield Pool(submit, self.room, result)
@@ -110,9 +100,8 @@ def ask(cluster: Cluster | None, function: Callable[..., Result], *arguments: An
     (first, same), *others = sorted(answers.items())
     for worker, other in others:
         if other != same:
-            raise ValueError(f"{cluster}: workers differ: {first} has {same}, {worker} has {other}; {OTHER}")
-    result: Result = same
-    return result
+            raise ValueError(f"{cluster}: workers differ: {first} has {same}, {worker} has {other}; {SAME_VERSIONS}")
+    return cast(Result, same)
 
 
 @contextmanager
@@ -140,10 +129,10 @@ def open_cluster(address: str | None, sources: Sequence[Path], target: Path | No
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it says of lost connections is said here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on other versions, which are looked at below
-        client = Client(place, timeout=CONNECT, set_as_default=False)
+        client = Client(place, timeout=TIMEOUT, set_as_default=False)
     try:
         cluster = Cluster(address, client, needs_of(sources, target))
-        with ended_in_order(f"{cluster} {LEFT_THERE}"):
+        with ended_in_order(f"{cluster} {STOP_EFFECT}"):
             check_workers(cluster)
             if target:
                 check_target(cluster, target)
@@ -170,8 +159,8 @@ def scheduler_of(address: str) -> str:
             raise ValueError(f"--cluster {address}: not a file that `dask scheduler --scheduler-file` wrote") from None
 
     async def identify() -> str:
-        async with rpc(address, timeout=CONNECT, connection_args=Security().get_connection_args("client")) as answering:
-            return str((await asyncio.wait_for(answering.identity(), CONNECT))["type"])
+        async with rpc(address, timeout=TIMEOUT, connection_args=Security().get_connection_args("client")) as answering:
+            return str((await asyncio.wait_for(answering.identity(), TIMEOUT))["type"])
 
     try:
         with ThreadPoolExecutor(1) as thread:  # this one may have a loop of events, as in a notebook
@@ -186,21 +175,16 @@ def scheduler_of(address: str) -> str:
 
 def needs_of(sources: Sequence[Path], target: Path | None) -> Needs:
     """Return what workers must have to read some folders and to write to another."""
-    files = [path for source in sources if source.is_dir() for path in (source, *islice(source.iterdir(), SAMPLED))]
-    files += [] if target is None else [above(target)]
+    files = [path for source in sources if source.is_dir() for path in (source, *islice(source.iterdir(), MAX_NAMES))]
+    files += [] if target is None else [existing_part(target)]
     folder = "" if all(path.is_absolute() for path in (*sources, *files)) else str(Path.cwd())
     return Needs(secrets.token_hex(4), folder, tuple(map(str, files)), versions())
-
-
-def above(target: Path) -> Path:
-    """Return a folder, or what of its parents exists."""
-    return next(place for place in (target, *target.parents) if place.exists())
 
 
 def check_workers(cluster: Cluster) -> None:
     """Refuse workers that cannot do the jobs of this command, or a cluster that has none."""
     try:
-        cluster.client.wait_for_workers(1, timeout=PATIENCE)
+        cluster.client.wait_for_workers(1, timeout=WORKER_TIMEOUT)
     except TimeoutError:
         raise ValueError(f"{cluster}: has no workers; start them: dask worker ADDRESS --nthreads 1") from None
     for worker, threads in sorted(cluster.client.nthreads().items()):
@@ -212,18 +196,18 @@ def check_workers(cluster: Cluster) -> None:
     try:
         answers = cluster.client.run(lacks, cluster.needs)
     except (ImportError, AttributeError) as error:
-        raise ValueError(unlike(cluster, error)) from None
+        raise ValueError(describe_missing_modules(cluster, error)) from None
     refuse(cluster, answers)
 
 
-def unlike(cluster: Cluster, error: Exception) -> str:
-    """Return what to do about a worker that has not got the modules of this command."""
-    return f"{cluster}: a worker has not got this program ({error}); start workers with PYTHONPATH={HERE}"
+def describe_missing_modules(cluster: Cluster, error: Exception) -> str:
+    """Return what to do about a worker without the modules of this command."""
+    return f"{cluster}: a worker does not have this program ({error}); start workers with PYTHONPATH={HERE}"
 
 
 def check_target(cluster: Cluster, target: Path) -> None:
     """Refuse workers that write elsewhere than this command, or not at all."""
-    token = above(target) / f".cluster-{cluster.needs.run}"
+    token = existing_part(target) / f".cluster-{cluster.needs.run}"
     token.touch()
     try:
         answers = cluster.client.run(cannot_write, str(token), cluster.needs)

@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 PACKAGES = ("numpy", "torch", "av", "distributed")
 FOLDERS = (HERE / "sts_common", ROOT / "datasets", ROOT / "flow", ROOT / "workflows")  # what jobs are made of
-OTHER = "start workers where the same is installed"
+SAME_VERSIONS = "start workers where the same is installed"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def lacks(needs: Needs) -> str:
     """Return what this worker lacks, "" for nothing."""
     for (name, here), (_, there) in zip(versions(), needs.versions, strict=True):
         if here != there:
-            return f"has {name} {here}, and this command has {there}; {OTHER}"
+            return f"has {name} {here}, and this command has {there}; {SAME_VERSIONS}"
     if needs.folder and not Path(needs.folder).is_dir():
         return f"does not see {needs.folder}, where this command runs; give paths that begin with /"
     with needs.inside():

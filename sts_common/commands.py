@@ -12,7 +12,7 @@ from typing import NamedTuple
 HERE = Path(__file__).resolve().parents[1]
 INSTALLED = (HERE / "sts_net" / "train.py").is_file()
 ROOT = HERE / "sts_net" if INSTALLED else HERE  # of what is installed, or of the sources
-UNKNOWN, INTERRUPTED = 2, 130
+INTERRUPTED = 130
 
 
 class Command(NamedTuple):
@@ -66,7 +66,7 @@ def main() -> None:
         near = difflib.get_close_matches(name, COMMANDS, 1)
         meant = f"; did you mean {near[0]}?" if near else f": {', '.join(COMMANDS)}"
         sys.stderr.write(f"error: {name!r} is none of the commands{meant} (see sts --help)\n")
-        sys.exit(UNKNOWN)
+        sys.exit(2)
     if not INSTALLED:  # the packages have generic names; here they are those of this project, whatever else there is
         sys.path.insert(0, str(ROOT))
     sys.argv = [f"sts {name}", *words]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
-CUT = 200  # characters of a name that its temporary one has
+MAX_NAME = 200  # characters of a name that its temporary one has
 TEMPORARY = re.compile(r"\.(.*)\.[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -32,7 +32,7 @@ def write_atomically(
         OSError: If it cannot be written; nothing is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name[:CUT]}.{secrets.token_hex(4)}.part")
+    part = path.with_name(f".{path.name[:MAX_NAME]}.{secrets.token_hex(4)}.part")
     try:
         with part.open("wb") as file:
             write(file)
@@ -57,7 +57,7 @@ def remove_unfinished(paths: Iterable[Path]) -> None:
     """Delete what `write_atomically` left of these files, killed or on a worker that is thought dead."""
     names: dict[Path, set[str]] = defaultdict(set)
     for path in paths:
-        names[path.parent].add(path.name[:CUT])
+        names[path.parent].add(path.name[:MAX_NAME])
     for folder, known in names.items():
         for file in folder.iterdir() if folder.is_dir() else ():
             match = TEMPORARY.fullmatch(file.name)
@@ -95,11 +95,15 @@ def sha256(path: str | Path) -> str:
 def check_writable(option: str, folder: Path) -> None:
     """Refuse a folder that can be neither written to nor made, and make nothing.
 
-    Raises:
-        OSError: Names the place that is in the way, and the option that chose the folder.
+    Raises OSError, which names the place that is in the way, and the option that chose the folder.
     """
-    nearest = next(place for place in (folder, *folder.parents) if place.exists())
-    if not nearest.is_dir():
-        raise NotADirectoryError(f"{nearest}: is a file, where results are to go; use another {option}")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(f"{nearest}: cannot be written to; use another {option}")
+    place = existing_part(folder)
+    if not place.is_dir():
+        raise NotADirectoryError(f"{place}: is a file, where results are to go; use another {option}")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(f"{place}: cannot be written to; use another {option}")
+
+
+def existing_part(folder: Path) -> Path:
+    """Return a folder, or the nearest of its parents that exists."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -12,17 +12,17 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing import forkserver
 from multiprocessing.connection import wait as wait_for_process
-from pathlib import Path
 from types import ModuleType
 from typing import TypeVar
 
+from .commands import HERE
 from .processors import single_threaded_libraries
 from .workers import WORKERS, Counters, Pool, Worker
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-ROOT, INSTALLED = Path(__file__).resolve().parents[1], ("site-packages", "dist-packages")  # where the packages are
+SITE_PACKAGES = ("site-packages", "dist-packages")  # names of folders that Python has on its path anyway
 current: Worker | None = None  # the one that this process is; a pool can hand it over in no other way
 
 
@@ -111,7 +111,7 @@ def ensure_fork_server() -> None:
     any other folder than that of the packages it would import nothing, and so every worker all.
     """
     before = os.environ.get("PYTHONPATH")
-    sources = [] if ROOT.name in INSTALLED else [str(ROOT)]
+    sources = [] if HERE.name in SITE_PACKAGES else [str(HERE)]
     os.environ["PYTHONPATH"] = os.pathsep.join([*sources, *filter(None, [before])])
     try:
         forkserver.ensure_running()

@@ -11,8 +11,8 @@ from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hin
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-WIDER: dict[Any, type] = {int: Integral, float: Real}  # also numbers of NumPy
-WORDS: dict[Any, str] = {
+NUMBER_TYPES: dict[Any, type] = {int: Integral, float: Real}  # also numbers of NumPy
+TYPE_NAMES: dict[Any, str] = {
     int: "a whole number",
     float: "a number",
     str: "a string",
@@ -24,10 +24,9 @@ WORDS: dict[Any, str] = {
 
 
 def typed(function: Function) -> Function:
-    """Return a function that refuses arguments that it has not got, and such of another type than its annotations.
+    """Return a function that refuses unknown arguments, and those of another type than its annotations.
 
-    Raises:
-        ValueError: Names function, argument and value, and what it should be.
+    It raises ValueError, which names function, argument and value, and what it should be.
     """
     signature, name = inspect.signature(function), function.__qualname__.removesuffix(".__init__")
     further = {key for key, parameter in signature.parameters.items() if parameter.kind == parameter.VAR_KEYWORD}
@@ -61,11 +60,11 @@ def check_types(name: str, hints: Mapping[str, Any], values: Mapping[str, Any]) 
         if not fits(value, hint):
             text = " ".join(repr(value).split())
             short = text if len(text) <= 80 else f"{text[:80]}..."
-            raise ValueError(f"{name}: {key}={short}: must be {in_words(hint)}")
+            raise ValueError(f"{name}: {key}={short}: must be {describe_type(hint)}")
 
 
 def fits(value: Any, hint: Any) -> bool:
-    """Whether a value is of a type. What cannot be seen without calling or consuming it is taken to be so."""
+    """Return whether a value is of a type. What cannot be seen without calling or consuming it is taken to be so."""
     if get_origin(hint) in (Union, UnionType):
         return any(fits(value, choice) for choice in get_args(hint))
     kind, inner = get_origin(hint) or hint, get_args(hint)
@@ -73,13 +72,13 @@ def fits(value: Any, hint: Any) -> bool:
         return True
     if getattr(kind, "_is_protocol", False):
         return all(hasattr(value, name) for name in {**vars(kind), **get_type_hints(kind)} if not name.startswith("_"))
-    if kind in WIDER:
-        return isinstance(value, WIDER[kind]) and not isinstance(value, bool)
+    if kind in NUMBER_TYPES:
+        return isinstance(value, NUMBER_TYPES[kind]) and not isinstance(value, bool)
     return holds(value, kind, inner) if inner else isinstance(value, kind)
 
 
 def holds(value: Any, kind: type, inner: Sequence[Any]) -> bool:
-    """Whether a value is a container of a kind, with items of these types."""
+    """Return whether a value is a container of a kind, with items of these types."""
     items: Any = value.tolist() if kind is Sequence and hasattr(value, "tolist") else value  # of arrays and tensors
     if isinstance(items, str) or not isinstance(items, kind):  # a string is no list of its letters
         return False
@@ -91,13 +90,13 @@ def holds(value: Any, kind: type, inner: Sequence[Any]) -> bool:
     return True
 
 
-def in_words(hint: Any) -> str:
+def describe_type(hint: Any) -> str:
     """Describe a type in words, like "a list of a string or None"."""
     if get_origin(hint) in (Union, UnionType):
-        return " or ".join(dict.fromkeys(map(in_words, get_args(hint))))
+        return " or ".join(dict.fromkeys(map(describe_type, get_args(hint))))
     kind, inner = get_origin(hint) or hint, get_args(hint)
     if kind in (Sequence, Iterable, list) and inner:
-        return f"a list, each item {in_words(inner[0])}"
+        return f"a list, each item {describe_type(inner[0])}"
     if kind is Mapping and inner:
-        return "a mapping by name" + ("" if inner[1] is Any else f", each value {in_words(inner[1])}")
-    return WORDS.get(kind, getattr(kind, "__name__", str(kind)))
+        return "a mapping by name" + ("" if inner[1] is Any else f", each value {describe_type(inner[1])}")
+    return TYPE_NAMES.get(kind, getattr(kind, "__name__", str(kind)))

@@ -9,12 +9,17 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun if number == 1 else plural}"
 
 
+def with_prefix(value: float) -> str:
+    """Format a number with a metric prefix, like "47.6 M", "50.8 G" or "512"."""
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.1f} {name}"
+    return f"{value:.0f}"
+
+
 def size_in_words(size: float) -> str:
     """Format a number of bytes, like "12.3 GB"."""
-    for unit, name in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size:.0f} bytes"
+    return f"{with_prefix(size)}B" if size >= 1000 else f"{size:.0f} bytes"
 
 
 def check_choice(option: str, value: str, choices: Iterable[str]) -> None:

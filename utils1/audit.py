@@ -68,7 +68,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
         "--quarantine", action="store_true", help="list the unusable videos in quarantine.tsv: training leaves them out"
     )
     add("--json", default="", help="write the whole report to this file, too")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -23,7 +23,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -43,7 +43,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--json", type=Path, help="file for all numbers")
     parser.add_argument("--csv", type=Path, help="file with a line per video")
     parser.add_argument("--workers", type=int, default=cores(), help="processes")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

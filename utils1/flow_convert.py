@@ -43,7 +43,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--from_bound", type=float, help="bound of JPEG pairs without a flow.json")
     parser.add_argument("--from_quant", choices=QUANTISATIONS, help="quantisation of JPEG pairs without a flow.json")
     parser.add_argument("--workers", type=int, default=cores(), help="processes")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

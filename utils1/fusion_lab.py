@@ -71,7 +71,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--resamples", default=10_000, type=int, help="bootstrap resamples of the videos")
     add("--seed", default=1, type=int, help="of the bootstrap")
     add("--json", type=Path, help="write everything here, with more digits")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -54,7 +54,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--strips", type=int, default=12, help="clips that are drawn, evenly spaced; 0: all of them")
     parser.add_argument("--out", type=Path, help="folder to write to; default: <video>_cam in this folder")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 

@@ -51,7 +51,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser = cli.ArgumentParser(description=__doc__)
     parser.add_argument("source", metavar="SRC", type=Path, nargs="?", help="configuration of Distil-2D-3D, .yml")
     parser.add_argument("target", metavar="DST", type=Path, nargs="?", help="options of STS_train.py, .yaml")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.add_argument("--study", metavar="COMMAND", help="of IBM's study, from train.py or test.py on, in quotes")
     return parser.parse_args(argv)
 

@@ -51,7 +51,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--group_by", default="", help="regular expression for what tells sources apart, as 'person(\\d+)'")
     add("--seed", type=int, default=0, help="of the split")
     add("--force", action="store_true", help="replace the lists of OUT")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

@@ -65,7 +65,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--first_label", type=int, default=0, choices=(0, 1), help="that numbers in SRC count from (--from List)")
     add("--strip", default="", help="beginning of absolute paths in SRC (--from List)")
     add("--force", action="store_true", help="replace files")
-    add("--debug", action="store_true", help="show the traceback of an error")
     opt = parser.parse_args(argv)
     if (opt.out is None) != (opt.to in MARKERS):
         parser.error(f"--to {opt.to} needs " + ("no OUT: it writes into --frame_dir" if opt.out else "OUT"))

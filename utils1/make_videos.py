@@ -52,7 +52,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--frames", type=int, help="frames per video, at 25 per second; default: 20 (easy) or 24")
     add("--seed", type=int, default=0, help="of everything that is drawn")
     add("--exact_flow", metavar="DIR", type=Path, help="folder for the exact flow, .flo, and masks of what is hidden")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

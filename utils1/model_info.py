@@ -49,7 +49,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--seconds", type=float, default=2.0, help="of each measurement")
     add("--format", default="text", choices=FORMS, help="of the table")
     add("--zoo", default="", metavar="FILE", help="write the page of all networks, with speeds if --measure says so")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

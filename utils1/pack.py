@@ -44,7 +44,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--unpack", action="store_true", help="restore the files that were packed")
     parser.add_argument("--workers", type=int, help="processes; else one per core")
     parser.add_argument("--cluster", metavar="ADDRESS", help=CLUSTER)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

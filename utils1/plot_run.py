@@ -40,7 +40,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument(
         "--whole_axis", action="store_true", help="up to the greatest value, however far above the rest"
     )
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

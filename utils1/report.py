@@ -40,7 +40,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--teacher", type=Path, metavar="SCORES", help="of a teacher: agreement of the others with it by class")
     add("--run", nargs="+", default=[], type=Path, help="folders of runs, whose losses are drawn term by term")
     add("--figures", action="store_true", help="draw accuracies, matrices and curves as PNG and PDF too, in figures/")
-    add("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

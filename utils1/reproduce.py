@@ -43,7 +43,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--out", type=Path, help="folder of results; else results/reproduce/ and the recipe's name")
     add("--dry", action="store_true", help="print the command of every stage, and end")
     add("--estimate", action="store_true", help="print estimated hours and memory of the trainings, and end")
-    add("--debug", action="store_true", help="show the traceback of an error")
     launch = "what starts trainings and tests in place of python, such as 'torchrun --nproc_per_node 8'"
     add("--launch", type=shlex.split, default=[], metavar="WORDS", help=launch)
     return parser.parse_args(argv)

@@ -51,7 +51,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     computed.add_argument("--flow_weights", help="weights of --flow raft or motionnet")
     computed.add_argument("--fps", type=frame_rate, default=25.0, help="frames per second looked at, or source")
     computed.add_argument("--short_side", type=int, default=256, help="pixels, 0 = the video's own size")
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     return parser.parse_args(argv)
 
 

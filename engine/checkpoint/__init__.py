@@ -3,8 +3,7 @@
 `python -m engine.checkpoint FILE` says what one is, see `card`.
 """
 
-from .archive import verify
 from .card import finished_epochs
 from .storage import load, save
 
-__all__ = ["finished_epochs", "load", "save", "verify"]
+__all__ = ["finished_epochs", "load", "save"]

@@ -51,7 +51,6 @@ def build_parser() -> cli.ArgumentParser:
     parser.add_argument("--json", action="store_true", help="everything, as JSON")
     parser.add_argument("--export", help="write the network and its description to this .safetensors file")
     parser.add_argument("--export_published", help="write what the code of STS-Net and MARS reads to this .pth file")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
     return parser
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from .tensor_file import DESCRIPTION, plain_name
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms: tensors, but no parameters
-APART = ("normalisation", "provenance", "stream", "test")  # of a recipe: they have lines of their own, or follow
+NOT_OF_CLIP = ("normalisation", "provenance", "stream", "test")  # of a recipe: they have lines of their own, or follow
 
 
 def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def card(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     names = state.get("class_names") or None
     first = next((weight for weight in weights.values() if weight.dim() > 2), None)  # a convolution
     last = next((weight for weight in reversed(weights.values()) if weight.dim() == 2), None)  # the classifier
-    clip = {name: value for name, value in recipe.items() if name not in APART}
+    clip = {name: value for name, value in recipe.items() if name not in NOT_OF_CLIP}
     return {
         "file": source,
         "arch": state.get("arch"),

@@ -39,7 +39,7 @@ def write(path: Path, state: Mapping[str, Any], source: str) -> None:
 def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     """Return "epoch", the next one, "arch", "state_dict" and, if it is of SGD, "optimizer"; raises as `write`."""
     weights = tensor_file.plain_weights(state, source)
-    check_inputs(state, weights, source)
+    check_inputs(state, source)
     arch = state.get("arch", ARCH)
     if arch != ARCH:
         log.warning("%s: STS-Net and MARS build %s alone, and this is %s", source, ARCH, arch)
@@ -56,12 +56,12 @@ def published_form(state: Mapping[str, Any], source: str) -> dict[str, Any]:
     return form
 
 
-def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source: str) -> None:
+def check_inputs(state: Mapping[str, Any], source: str) -> None:
     """Refuse inputs that the published code would load and compute otherwise; raises as `write`."""
     options = mapping(state, "options")
     for name, fixed in STEM.items():
         if options.get(name, fixed) != fixed:
-            raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code has not got")
+            raise ValueError(f"{source}: made with --{name} {options[name]}, which the published code does not have")
     normalisation = mapping(mapping(state, "recipe"), "normalisation")
     if not normalisation:
         return
@@ -69,7 +69,7 @@ def check_inputs(state: Mapping[str, Any], weights: Mapping[str, Tensor], source
     shifted = any(abs(a - b) > 1e-3 for a, b in zip(normalisation["mean"], expected, strict=False))
     if shifted or any(value != 1 for value in normalisation["std"]):
         raise ValueError(
-            f"{source}: normalises its inputs otherwise than the published code, which would show it wrong ones"
+            f"{source}: normalises its inputs differently from the published code, which would feed it wrong ones"
         )
 
 
@@ -82,10 +82,9 @@ def sgd_of(state: Mapping[str, Any], count: int) -> dict[str, Any] | None:
     ]
     if not groups or any("momentum" not in group for group in groups):
         return None
-    states = {number: contiguous(value) for number, value in state["state"].items() if number < count}
+    states = {
+        number: {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}
+        for number, values in state["state"].items()
+        if number < count
+    }
     return {"state": states, "param_groups": groups}
-
-
-def contiguous(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a parameter with its tensors in the order of their axes."""
-    return {name: x.contiguous() if isinstance(x, Tensor) else x for name, x in values.items()}

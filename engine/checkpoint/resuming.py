@@ -1,15 +1,15 @@
 """Resuming a run: the options that its checkpoint sets, and the changes that would make it another run."""
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sts_common import counted
 
 log = logging.getLogger(__name__)
 
-TO_THE_LAST_EPOCH = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
-ONLY_WHETHER = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
+WHOLE_RUN_SCHEDULES = frozenset(("onecycle", "cosine"))  # schedules that --n_epochs shapes from the first epoch on
+COMPARED_AS_BOOL = frozenset(("pretrain_path",))  # a resumed run does not read it, but without it other layers learn
 # What becomes a setting of the optimiser's groups, which otherwise are as in the checkpoint.
 SETTINGS = {
     "learning_rate": ("lr",),
@@ -52,11 +52,17 @@ def check_same_options(
     stored: Mapping[str, Any], given: Mapping[str, Any], source: str, *, free: Collection[str], anyway: bool
 ) -> None:
     """Refuse to go on with options that would make it another run; raises as `resumed_options`."""
-    if changed := changed_options(stored, given, free):
-        message = f"{source}: made with other options: {'; '.join(changed)}"
-        if not anyway:
-            raise ValueError(f"{message}: leave them out, start another run, or insist with --resume_anyway")
-        log.warning("%s; going on with the new ones", message)
+    refuse_changes(source, "options", changed_options(stored, given, free), "leave them out", anyway=anyway)
+
+
+def refuse_changes(source: str, what: str, changed: Sequence[str], cure: str, *, anyway: bool) -> None:
+    """Raise ValueError with what has changed since a checkpoint, if anything has; with `anyway` only report it."""
+    if not changed:
+        return
+    message = f"{source}: made with other {what}: {'; '.join(changed)}"
+    if not anyway:
+        raise ValueError(f"{message}: {cure}, start another run, or insist with --resume_anyway")
+    log.warning("%s; going on with the new ones", message)
 
 
 def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: Collection[str] = ()) -> list[str]:
@@ -64,9 +70,9 @@ def changed_options(stored: Mapping[str, Any], given: Mapping[str, Any], free: C
 
     Those of `free` may, but not the last epoch where a schedule was made for it; options not given are the stored ones.
     """
-    shaping = {"n_epochs"} if stored.get("lr_schedule") in TO_THE_LAST_EPOCH else set()
+    shaping = {"n_epochs"} if stored.get("lr_schedule") in WHOLE_RUN_SCHEDULES else set()
     return [
-        f"{name} {shown(stored[name])} in the checkpoint, {shown(given[name])} now"
+        f"{name} {format_value(stored[name])} in the checkpoint, {format_value(given[name])} now"
         for name in sorted(given.keys() - (set(free) - shaping))
         if name in stored and differ(name, stored[name], given[name])
     ]
@@ -106,14 +112,8 @@ def check_same_data(state: Mapping[str, Any], now: Mapping[str, Any], source: st
 
     Raises ValueError with the differences, which are only reported with `anyway`.
     """
-    if changed := changed_data(state.get("data", {}), now):
-        message = f"{source}: made with other videos: {'; '.join(changed)}"
-        if not anyway:
-            raise ValueError(
-                f"{message}: check --frame_dir, --annotation_path and --missing, start another run, or insist with "
-                "--resume_anyway"
-            )
-        log.warning("%s; going on with those that are here", message)
+    cure = "check --frame_dir, --annotation_path and --missing"
+    refuse_changes(source, "videos", changed_data(state.get("data", {}), now), cure, anyway=anyway)
 
 
 def check_same_teachers(state: Mapping[str, Any], now: Mapping[str, str], source: str, *, anyway: bool) -> None:
@@ -122,21 +122,18 @@ def check_same_teachers(state: Mapping[str, Any], now: Mapping[str, str], source
     Raises ValueError with the differences, which are only reported with `anyway`.
     """
     stored = state.get("teachers")
-    if not isinstance(stored, Mapping) or stored == now:
+    if not isinstance(stored, Mapping):
         return
     changed = [
-        f"{name or 'the flow teacher'} {weights_shown(stored.get(name))} in the checkpoint, "
-        f"{weights_shown(now.get(name))} now"
+        f"{name or 'the flow teacher'} {describe_weights(stored.get(name))} in the checkpoint, "
+        f"{describe_weights(now.get(name))} now"
         for name in dict.fromkeys((*stored, *now))
         if stored.get(name) != now.get(name)
     ]
-    message = f"{source}: made with other teachers: {'; '.join(changed)}"
-    if not anyway:
-        raise ValueError(f"{message}: name those of the run, start another run, or insist with --resume_anyway")
-    log.warning("%s; going on with those that are here", message)
+    refuse_changes(source, "teachers", changed, "name those of the run", anyway=anyway)
 
 
-def weights_shown(sha256: str | None) -> str:
+def describe_weights(sha256: str | None) -> str:
     """Format the digest of a teacher's weights."""
     return f"has weights of sha256 {sha256[:12]}" if sha256 else "is not there"
 
@@ -151,11 +148,11 @@ def stored_options(
     stored = state.get("options", {})
     if not isinstance(stored, Mapping):
         raise ValueError(f"{source}: its options are a {type(stored).__name__}, so it is no checkpoint of this project")
-    known = {name: stored[name] for name in options if name in stored and name not in here}
-    for name, value in known.items():
+    existing = {name: stored[name] for name in options if name in stored and name not in here}
+    for name, value in existing.items():
         if kind(value) != kind(options[name]) and None not in (value, options[name]):
-            raise ValueError(f"{source}: its option {name} is {shown(value)}, which this version does not know")
-    return known
+            raise ValueError(f"{source}: its option {name} is {format_value(value)}, which this version does not know")
+    return existing
 
 
 def kind(value: Any) -> type:
@@ -165,14 +162,14 @@ def kind(value: Any) -> type:
 
 def differ(name: str, stored: Any, now: Any) -> bool:
     """Return whether two values of an option make two runs."""
-    if name in ONLY_WHETHER:
+    if name in COMPARED_AS_BOOL:
         return bool(stored) != bool(now)
     if isinstance(stored, list | tuple) and isinstance(now, list | tuple):
         return list(stored) != list(now)
     return bool(stored != now)
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a value as on the command line."""
     if value is None or value == []:
         return "not set"

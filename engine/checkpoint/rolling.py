@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sts_common.files import CUT
+from sts_common.files import MAX_NAME
 
 from .. import checkpoint
 
@@ -21,15 +21,10 @@ class Checkpoints:
     Args:
         pattern: Path with "{}" for the finished epoch.
         best: The checkpoint of the best epoch.
-        keep: Newest ones that are kept; 0 keeps all of whole epochs. An older one goes when the newer one is whole.
-
-    Raises:
-        ValueError: If `keep` is negative.
+        keep: Newest ones that are kept, >= 0; 0 keeps all of whole epochs. An older one goes when the newer is whole.
     """
 
     def __init__(self, pattern: str, best: Path, keep: int) -> None:
-        if keep < 0:
-            raise ValueError(f"--keep {keep}: a number of checkpoints, or 0 for all")
         self.pattern, self.best, self.keep = pattern, best, keep
 
     def path(self, epoch: int, step: int) -> Path:
@@ -70,13 +65,13 @@ class Checkpoints:
 
     def sweep(self, *outputs: Path) -> None:
         """Remove half-written files of killed processes, also at `outputs`; called by the process that may write."""
-        final_names = {path.name[:CUT] for path in (self.best, *outputs)}
-        long, name = Path(self.pattern).name.split("{}")[0], self.name()
+        final_names = {path.name[:MAX_NAME] for path in (self.best, *outputs)}
+        prefix, pattern = Path(self.pattern).name.split("{}")[0][:MAX_NAME], self.name()
         for folder in (self.best.parent, *outputs):
             for path in folder.glob(".*.part"):
-                cut = path.name[1:].removesuffix(".part").rpartition(".")[0]  # without what makes it unique
-                checkpoint = name.fullmatch(cut) or (len(cut) == CUT and cut.startswith(long[:CUT]))
-                if folder in outputs or cut in final_names or checkpoint:
+                name = path.name[1:].removesuffix(".part").rpartition(".")[0]  # without what makes it unique
+                checkpoint = pattern.fullmatch(name) or (len(name) == MAX_NAME and name.startswith(prefix))
+                if folder in outputs or name in final_names or checkpoint:
                     path.unlink(missing_ok=True)
 
     def newest(self) -> tuple[dict[str, Any], Path] | None:

@@ -3,6 +3,7 @@
 import io
 import logging
 import re
+import zipfile
 from collections import Counter, OrderedDict
 from pathlib import Path
 from typing import Any
@@ -14,15 +15,16 @@ from sts_common.files import write_atomically
 from sts_common.tensors import MALFORMED, read_tensors
 
 from . import tensor_file
-from .archive import verify
 
 log = logging.getLogger(__name__)
 
 # Suffixes of files that are given in place of a checkpoint, and what to do instead.
-OTHERS = {
+FOREIGN_SUFFIXES = {
     ".pt2": "is a program: give the checkpoint that it was exported from; predict.py runs .onnx and .xml as well",
     ".bin": "is no checkpoint: if it has the weights of an .xml file of OpenVINO, give that one",
 }
+ZIP_START, ZIP_END, ZIP_END_SIZE = b"PK\x03\x04", b"PK\x05\x06", 22
+FLAGS = 0x808  # of a part: its name is in UTF-8, its sizes come after it
 STUDENT = "student"  # where Distil-2D-3D has the network that it trains, beside the teacher
 PLAIN = frozenset((dict, OrderedDict, Counter, list, tuple, str, bytes, int, float, bool, type(None)))
 
@@ -77,11 +79,52 @@ def load(path: str | Path) -> dict[str, Any]:
             raise ValueError(
                 f"{path}: refused: it holds {foreign[1]}, and only tensors and plain values are read"
             ) from None
-        raise ValueError(f"{path}: {OTHERS.get(path.suffix, 'damaged, or not a checkpoint')}") from None
+        raise ValueError(f"{path}: {FOREIGN_SUFFIXES.get(path.suffix, 'damaged, or not a checkpoint')}") from None
     if not isinstance(state, dict):
         raise ValueError(f"{path}: holds a {type(state).__name__}, not a checkpoint")
     if not checked:
-        log.warning("%s: of an old format without checksums, so damage to it cannot be seen", path)
+        log.warning("%s: an old format without checksums, so damage cannot be detected", path)
     if STUDENT in state and "state_dict" not in state:
         state["state_dict"] = state.pop(STUDENT)
     return state
+
+
+def verify(path: Path) -> bool:
+    """Compare every part of an archive with its checksum, which torch.load does not.
+
+    Returns False for a file that is no archive and has no checksums. Raises zipfile.BadZipFile if a part differs, or
+    the archive is not as torch writes them: parts uncompressed, under different names, one after the other up to the
+    end.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - ZIP_END_SIZE))
+        end = file.read()
+        file.seek(0)
+        if file.read(len(ZIP_START)) != ZIP_START:
+            return False
+        if not end.startswith(ZIP_END):
+            raise zipfile.BadZipFile("something after the archive")
+        with zipfile.ZipFile(file) as archive:
+            verify_parts(archive, size)
+    return True
+
+
+def verify_parts(archive: zipfile.ZipFile, size: int) -> None:
+    """Check the parts of an archive of `size` bytes; raises as `verify`."""
+    parts = archive.infolist()
+    if len({part.filename for part in parts}) < len(parts):
+        raise zipfile.BadZipFile("two parts of the same name")
+    # What torch's reader goes by and this one does not: it takes a part marked as a folder for one without bytes, and
+    # leaves whatever was in memory as its values.
+    if any(
+        part.external_attr & 0xFFFF or part.internal_attr or part.volume or part.flag_bits & ~FLAGS for part in parts
+    ):
+        raise zipfile.BadZipFile("parts that are no plain files")
+    if any(part.compress_type != zipfile.ZIP_STORED or part.compress_size != part.file_size for part in parts):
+        raise zipfile.BadZipFile("compressed parts")
+    # Before anything is read: do they claim more than there is?
+    if sum(part.file_size for part in parts) > size or not all(0 <= part.header_offset < size for part in parts):
+        raise zipfile.BadZipFile("parts outside the file, or overlapping")
+    if (damaged := archive.testzip()) is not None:
+        raise zipfile.BadZipFile(damaged)

@@ -33,7 +33,7 @@ WRAPPERS = ("module", "_orig_mod")  # what DataParallel and torch.compile put in
 def write(path: Path, state: Mapping[str, Any], source: str) -> None:
     """Write the network of a checkpoint, or bare weights, and its description to a ".safetensors", whole or not at all.
 
-    What is left behind of a checkpoint that does not describe itself is named, for it tells whose it is. Raises
+    The names of the entries left behind are kept for a checkpoint without a description: they show whose it is. Raises
     ValueError if the name ends otherwise, or as `plain_weights`.
     """
     if path.suffix != SUFFIX:
@@ -81,7 +81,7 @@ def read(path: Path) -> dict[str, Any]:
     except (SafetensorError, ValueError, RuntimeError, MemoryError):
         raise ValueError(f"{path}: damaged, or not a safetensors file") from None
     if METADATA not in metadata and CHECKSUM not in metadata:
-        log.warning("%s: has no checksum, so damage to it cannot be seen", path)
+        log.warning("%s: has no checksum, so damage cannot be detected", path)
         return {"state_dict": tensors}
     text = metadata.get(METADATA, "")
     if metadata.get(CHECKSUM) != checksum(text, tensors):

@@ -18,7 +18,7 @@ from .signals import StoppedError
 
 INPUT, NON_FINITE, COUNT, DISK = 2, 3, 4, 5
 INTERRUPTED = 130
-FEW = 3  # names that are proposed at most
+MAX_SUGGESTIONS = 3  # names that are proposed at most
 MISSING = "the following arguments are required:"  # as argparse says it
 LOST_RANK = "another process of this run has ended; it said why"
 TOO_MANY_FILES = (
@@ -26,7 +26,7 @@ TOO_MANY_FILES = (
     "--loader threads)"
 )
 # Words of torch's messages, and what they mean to a user.
-MEANINGS = {
+EXPLANATIONS = {
     "DataLoader worker (pid": "a loader process died, perhaps for want of memory: use fewer --n_workers",
     "Connection closed by peer": LOST_RANK,  # gloo's, of a process that waits for another
     "Connection reset by peer": LOST_RANK,
@@ -75,12 +75,13 @@ class ArgumentParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: Namespace | None = None
     ) -> Namespace:
         """Parse as argparse does, but answer an option that does not exist with the nearest that does."""
+        if "--debug" not in self._option_string_actions:  # which `run` reads
+            self.add_argument("--debug", action="store_true", help="show tracebacks")
         words = sys.argv[1:] if args is None else list(args)
         options = words[: words.index("--")] if "--" in words else words
         self.options = [word.split("=")[0] for word in options if word.startswith("--")]
-        self.refuse(
-            [name for name in self.options if name not in self._option_string_actions]
-        )  # before what is missing
+        unknown = [name for name in self.options if name not in self._option_string_actions]
+        self.refuse(unknown)  # before what is missing
         spread = any(action.nargs in ("?", "*") for action in self._get_positional_actions()) and "--" not in words
         # Where such positionals stand behind an option, Python before 3.13 else takes them for absent.
         parse = self.parse_known_intermixed_args if spread else self.parse_known_args
@@ -124,17 +125,17 @@ def question(names: Sequence[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> list[str]:
     """Return the known names nearest to a word: its alias, else the one spelt nearest, else those with the word."""
-    plain = {bare(other): other for other in known}
-    query = bare(name)
-    if near := [plain[bare(alias)] for alias in ALIASES.get(query, ()) if bare(alias) in plain]:
+    by_name = {normalise_name(option): option for option in known}
+    query = normalise_name(name)
+    if near := [by_name[normalise_name(alias)] for alias in ALIASES.get(query, ()) if normalise_name(alias) in by_name]:
         return near[:1]
-    if close := difflib.get_close_matches(query, plain, 1, 0.7):
-        return [plain[close[0]]]
-    holding = [other for words, other in plain.items() if query in words.split("_")]
-    return holding if len(holding) <= FEW else []
+    if close := difflib.get_close_matches(query, by_name, 1, 0.7):
+        return [by_name[close[0]]]
+    containing = [option for words, option in by_name.items() if query in words.split("_")]
+    return containing if len(containing) <= MAX_SUGGESTIONS else []
 
 
-def bare(name: str) -> str:
+def normalise_name(name: str) -> str:
     """Return a name without what people spell in different ways."""
     return name.lstrip("-").lower().replace("-", "_")
 
@@ -175,10 +176,8 @@ def show_any_text() -> None:
 
 def is_explained(error: BaseException) -> bool:
     """Return whether the message of an error helps a user; other RuntimeErrors are bugs, whose traceback does."""
-    if isinstance(error, RuntimeError):
-        has_meaning = any(words in str(error) for words in MEANINGS)
-        return has_meaning or isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
-    return True
+    explains_itself = isinstance(error, EvaluationCountError | torch.OutOfMemoryError)
+    return not isinstance(error, RuntimeError) or explains_itself or any(text in str(error) for text in EXPLANATIONS)
 
 
 def exit_code(error: BaseException) -> int:
@@ -197,8 +196,8 @@ def one_line(error: BaseException) -> str:
 
     A loader worker's exception arrives with its whole traceback as message; its last line is the message.
     """
-    if meanings := [meaning for words, meaning in MEANINGS.items() if words in str(error)]:
-        return meanings[0]
+    if explanations := [explanation for words, explanation in EXPLANATIONS.items() if words in str(error)]:
+        return explanations[0]
     if isinstance(error, torch.OutOfMemoryError):
         return "the GPU is out of memory: use a smaller --batch_size (tests: --clips_per_batch)"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

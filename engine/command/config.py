@@ -19,7 +19,7 @@ from .cli import ArgumentParser, ElsewhereOption, did_you_mean
 
 BOOLEANS = {"true": True, "false": False}
 NOT_OPTIONS = ("given", "config")  # in the namespace of a run, but none of its settings
-LARGEST = 1 << 20  # bytes of a file of options; more is something else
+MAX_FILE_BYTES = 1 << 20  # bytes of a file of options; more is something else
 
 
 def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
@@ -30,10 +30,10 @@ def parse(parser: ArgumentParser, words: Sequence[str]) -> Namespace:
     exist, or gives it a wrong value.
     """
     opt = parser.parse_args(words)
-    typed = given_options(parser, words)
-    filed = read_options(parser, Path(opt.config)) if opt.config else {}
-    opt = parser.parse_args(words, Namespace(**{name: value for name, value in filed.items() if name not in typed}))
-    opt.given = sorted({*typed, *filed})
+    given = given_options(parser, words)
+    from_file = read_options(parser, Path(opt.config)) if opt.config else {}
+    opt = parser.parse_args(words, Namespace(**{name: value for name, value in from_file.items() if name not in given}))
+    opt.given = sorted({*given, *from_file})
     return opt
 
 
@@ -78,7 +78,7 @@ def entries(path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
     """Return the keys and values of the mapping in a YAML file, unread."""
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file of options")
-    if path.stat().st_size > LARGEST:
+    if path.stat().st_size > MAX_FILE_BYTES:
         raise ValueError(f"{path}: too large for a file of options")
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), yaml.BaseLoader)
@@ -125,7 +125,7 @@ def flag_value(parser: ArgumentParser, action: Action, name: str, node: yaml.Nod
     """Return what a flag sets if it is true, its default if it is false."""
     on = BOOLEANS.get(node.value.lower()) if isinstance(node, yaml.ScalarNode) else None
     if on is None:
-        raise ValueError(f"expected true or false, got {shown(node)}")
+        raise ValueError(f"expected true or false, got {describe_node(node)}")
     if isinstance(action, argparse.BooleanOptionalAction):
         return on != name.startswith("no-")
     if not on:
@@ -138,7 +138,7 @@ def flag_value(parser: ArgumentParser, action: Action, name: str, node: yaml.Nod
 def item_value(action: Action, node: yaml.Node) -> Any:
     """Parse one value, as the command line would read it."""
     if not isinstance(node, yaml.ScalarNode):
-        raise ValueError(f"expected one value, got {shown(node)}")
+        raise ValueError(f"expected one value, got {describe_node(node)}")
     if node.value == str(action.default):
         return action.default  # a whole number may be the default of an option that reads others as fractions
     kind = action.type if callable(action.type) else str
@@ -146,14 +146,14 @@ def item_value(action: Action, node: yaml.Node) -> Any:
         value = kind(node.value)
     except ValueError:
         expected = "a whole number" if kind is int else "a number" if kind is float else "another value"
-        raise ValueError(f"expected {expected}, got {shown(node)}") from None
+        raise ValueError(f"expected {expected}, got {describe_node(node)}") from None
     if action.choices is not None and value not in action.choices:
         suggestion = did_you_mean(str(value), map(str, action.choices))
-        raise ValueError(f"{shown(node)} is none of {', '.join(map(str, action.choices))}{suggestion}")
+        raise ValueError(f"{describe_node(node)} is none of {', '.join(map(str, action.choices))}{suggestion}")
     return value
 
 
-def shown(node: yaml.Node) -> str:
+def describe_node(node: yaml.Node) -> str:
     """Format a node for a message."""
     if isinstance(node, yaml.ScalarNode):
         return repr(node.value) if len(node.value) < 80 else "a long text"

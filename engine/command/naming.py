@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 NAME = re.compile(r"(?![-.])[\w.+-]+")
-LONGEST = 100  # characters of a file's name that streams may take: names of users, and a name has 255 bytes
+MAX_LENGTH = 100  # characters of a file's name that streams may take: names of users, and a name has 255 bytes
 
 
 class RunFiles(NamedTuple):
@@ -26,10 +26,10 @@ def checked_name(name: object) -> str:
     Raises ValueError if it is none.
     """
     text = str(name)
-    if not NAME.fullmatch(text) or len(text.encode()) > LONGEST:
+    if not NAME.fullmatch(text) or len(text.encode()) > MAX_LENGTH:
         raise ValueError(
-            f"--run_name {text[:LONGEST]!r}: use letters, digits and _ + . -, beginning with no . or -, of at most "
-            f"{LONGEST} bytes"
+            f"--run_name {text[:MAX_LENGTH]!r}: use letters, digits and _ + . -, beginning with no . or -, of at most "
+            f"{MAX_LENGTH} bytes"
         )
     return text
 
@@ -114,7 +114,7 @@ def single_test_file(opt: Namespace) -> Path:
 
 def fused_test_file(opt: Namespace, streams: str) -> Path:
     """Name the result file of `test_two_stream.py`; `streams` is like "RGB_SFS"."""
-    streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:LONGEST]
+    streams = re.sub(r"[^\w.+-]", "_", streams, flags=re.ASCII)[:MAX_LENGTH]
     network = network_name(opt.model, opt.model_depth)
     name = f"{streams}_{network}_{opt.dataset}_{opt.split}_{opt.sample_duration}"
     return file_of_test(Path(opt.result_path) / opt.dataset, opt.run_name, name, opt.test_subset, f"_{streams}")

@@ -10,7 +10,7 @@ from ..device.distributed import any_rank
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 # A terminal and Slurm signal every process of a run, and torchrun passes it on: it comes twice at once.
-ECHO = 2.0  # seconds
+REPEAT_SECONDS = 2.0
 
 
 class StoppedError(Exception):
@@ -39,7 +39,7 @@ class Stop:
     def note(self, number: int, frame: FrameType | None) -> None:
         """Note a signal."""
         now = time.monotonic()
-        if self.number and now - self.since >= ECHO:
+        if self.number and now - self.since >= REPEAT_SECONDS:
             os._exit(128 + number)
         if not self.number:
             self.number, self.since = number, now

@@ -20,9 +20,10 @@ def start(device: torch.device) -> torch.device:
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ and "LOCAL_RANK" not in os.environ:
         return device
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
     if not dist.is_initialized():
         if device.type == "cuda":
-            device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
             if device.index >= torch.cuda.device_count():
                 raise ValueError(
                     f"process {device.index} of this machine has no GPU, torch sees {torch.cuda.device_count()}: "
@@ -37,7 +38,7 @@ def start(device: torch.device) -> torch.device:
         atexit.register(dist.destroy_process_group)
         if not is_main():
             logging.getLogger().setLevel(logging.WARNING)  # what all have to say is said once
-    return torch.device("cuda", int(os.environ["LOCAL_RANK"])) if device.type == "cuda" else device
+    return device
 
 
 def rank() -> int:
@@ -51,7 +52,7 @@ def world() -> int:
 
 
 def is_shared() -> bool:
-    """Return whether a run is one of processes that share it, be it a single one."""
+    """Return whether this process has joined a group, which may have one member."""
     return dist.is_initialized()
 
 

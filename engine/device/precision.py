@@ -2,6 +2,8 @@
 
 import torch
 
+from sts_common import check_choice
+
 AMP = ("auto", "off", "tf32", "bf16", "fp16")
 DTYPES = {"off": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -14,8 +16,7 @@ def resolve(device: torch.device, amp: str) -> str:
     processors to the sixth digit whatever the batch; so there it has to be asked for. Raises ValueError if the device
     cannot do what is asked for.
     """
-    if amp not in AMP:
-        raise ValueError(f"--amp {amp}: choose one of {', '.join(AMP)}")
+    check_choice("--amp", amp, AMP)
     gpu = device.type == "cuda"
     if amp == "auto":
         return "bf16" if gpu and torch.cuda.is_bf16_supported(including_emulation=False) else "off"

@@ -16,15 +16,15 @@ log = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
 
 STEPS = ("read", "decode", "transform")  # what the columns of a batch's "seconds" are spent on
-WORTH_A_LINE = 0.1  # of the time, waiting
-WORTH_SECONDS = 5.0
+MIN_WAIT_FRACTION = 0.1  # of the time, waiting
+MIN_SECONDS = 5.0
 ADVICE = {
     "read": "the files come slowly: pack them with utils1/pack.py, put them on a faster disk, or give more --n_workers",
     "decode": "give more --n_workers if there are cores, or use --cache",
     "transform": "give more --n_workers if there are cores, or augment less",
     "": "give more --n_workers if there are cores; utils1/bench_loader.py tries what is faster",
 }
-FINISHING_ADVICE = (
+FLOW_ADVICE = (
     "steps wait for the flow that their device computes, which more --n_workers cannot change: store flow once, with "
     "utils1/extract_frames_flows.py, and train from its files"
 )
@@ -64,8 +64,9 @@ class Feed:
     ) -> None:
         self.loader, self.device, self.prepare = loader, device, prepare
         self.to_finish = loader if isinstance(loader, LoaderToFinish) else None
-        self.wait: HostWait = DeviceWait(device) if device.type == "cuda" else HostWait()
-        self.finishing: HostWait = StreamWait(device) if self.to_finish and device.type == "cuda" else HostWait()
+        gpu = device.type == "cuda"
+        self.wait: HostWait = DeviceWait(device) if gpu else HostWait()
+        self.finishing: HostWait = DeviceWait(device, host_waits=False) if self.to_finish and gpu else HostWait()
         self.seconds = torch.zeros(len(STEPS), dtype=torch.float64)
         self.start = self.end = time.perf_counter()
 
@@ -75,10 +76,10 @@ class Feed:
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         self.start = time.perf_counter()
-        yield from self.ahead() if self.device.type == "cuda" else self.here()
+        yield from self.batches_ahead() if self.device.type == "cuda" else self.batches_on_cpu()
         self.end = time.perf_counter()
 
-    def timed(self) -> Iterator[dict[str, Any]]:
+    def timed_batches(self) -> Iterator[dict[str, Any]]:
         """Yield batches as they are loaded."""
         batches = self.to_finish.unfinished() if self.to_finish else iter(self.loader)
         while True:
@@ -87,40 +88,40 @@ class Feed:
             if batch is None:
                 return
             self.end = time.perf_counter()
-            yield self.keep(batch)
+            yield self.take_seconds(batch)
 
-    def here(self) -> Iterator[dict[str, Any]]:
+    def batches_on_cpu(self) -> Iterator[dict[str, Any]]:
         """Yield batches on the CPU."""
-        for batch in self.timed():
+        for batch in self.timed_batches():
             with self.finishing:
-                finished = self.finished(batch)
+                finished = self.finish(batch)
             self.end = time.perf_counter()
             yield finished
 
-    def finished(self, batch: dict[str, Any]) -> dict[str, Any]:
+    def finish(self, batch: dict[str, Any]) -> dict[str, Any]:
         """Return a batch on the device, finished there if its loader leaves that to us."""
         return self.to_finish.finish(batch) if self.to_finish else batch
 
-    def ahead(self) -> Iterator[dict[str, Any]]:
+    def batches_ahead(self) -> Iterator[dict[str, Any]]:
         """Yield batches on the GPU; the next one is already on its way when one is handed out."""
         side, current = copy_stream(self.device), torch.cuda.current_stream(self.device)
-        coming: dict[str, Any] | None = None
-        for batch in self.timed():
+        following: dict[str, Any] | None = None
+        for batch in self.timed_batches():
             with torch.cuda.stream(side):
-                copied = self.finished(to_device(batch, self.device))
+                copied = self.finish(to_device(batch, self.device))
                 arrived = side.record_event()
-            if coming is not None:
-                yield coming
+            if following is not None:
+                yield following
             with self.finishing:
                 current.wait_event(arrived)
             for tensor in copied.values():
                 if isinstance(tensor, Tensor):
                     tensor.record_stream(current)  # or its memory may be given away while a step reads it
-            coming = copied
-        if coming is not None:
-            yield coming
+            following = copied
+        if following is not None:
+            yield following
 
-    def keep(self, batch: Batch) -> dict[str, Any]:
+    def take_seconds(self, batch: Batch) -> dict[str, Any]:
         """Return the batch, prepared, without its "seconds", which are added up."""
         batch = dict(batch)
         if (seconds := batch.pop("seconds", None)) is not None:
@@ -160,9 +161,9 @@ class Feed:
 
     def advice(self) -> str:
         """Return a line on how to make the loop wait less, empty where that is not worth one."""
-        if self.waited_for_flow >= max(self.waited, WORTH_A_LINE) and self.finishing.total() >= WORTH_SECONDS:
-            return f"{self.shown()}: {FINISHING_ADVICE}"
-        if self.waited < WORTH_A_LINE or self.wait.total() < WORTH_SECONDS:
+        if self.waited_for_flow >= max(self.waited, MIN_WAIT_FRACTION) and self.finishing.total() >= MIN_SECONDS:
+            return f"{self.shown()}: {FLOW_ADVICE}"
+        if self.waited < MIN_WAIT_FRACTION or self.wait.total() < MIN_SECONDS:
             return ""
         return f"{self.shown()}: {ADVICE[self.cause]}"
 
@@ -194,12 +195,12 @@ class DeviceWait(HostWait):
     """Sum of the time that a GPU had nothing to do in its blocks, measured without ever waiting for it.
 
     The host waits for data while the GPU still works on the last step; that costs nothing. So events are put before
-    and after each wait, and the GPU's time between them counts, at most that of the host.
+    and after each wait, and the GPU's time between them counts: where the host waits as well, at most that of the host.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, *, host_waits: bool = True) -> None:
         super().__init__()
-        self.device = device
+        self.device, self.host_waits = device, host_waits
         self.open: deque[tuple[torch.cuda.Event, torch.cuda.Event, float]] = deque()
 
     def mark(self) -> torch.cuda.Event:
@@ -213,7 +214,7 @@ class DeviceWait(HostWait):
         super().__enter__()
 
     def __exit__(self, *error: object) -> None:
-        host = time.perf_counter() - self.entered
+        host = time.perf_counter() - self.entered if self.host_waits else math.inf
         self.open.append((self.before, self.mark(), host))
         self.add_passed()  # also where nobody looks, or a long epoch would hold all its events
 
@@ -227,14 +228,6 @@ class DeviceWait(HostWait):
         """Return seconds, of the waits that the GPU has come past."""
         self.add_passed()
         return self.seconds
-
-
-class StreamWait(DeviceWait):
-    """Sum of the time that a GPU's work stood still in its blocks, for which no host waits: for work of its own."""
-
-    def __exit__(self, *error: object) -> None:
-        self.entered = -math.inf  # the host's time is no limit
-        super().__exit__(*error)
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:

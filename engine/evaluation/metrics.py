@@ -7,8 +7,7 @@ from torch import Tensor
 def check_scores(scores: Tensor, what: str) -> None:
     """Refuse scores that are not finite, where the class with the highest score means nothing.
 
-    Raises:
-        ValueError: Begins with `what`.
+    Raises ValueError, which begins with `what`.
     """
     if not scores.isfinite().all():
         raise ValueError(
@@ -23,14 +22,9 @@ def top1(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def video_metrics(scores: Tensor, target: Tensor) -> dict[str, float]:
-    """Compute accuracies over videos.
+    """Compute accuracies over videos from scores (N, K), higher is better, and class indices (N,).
 
-    Args:
-        scores: Shape (N, K), higher is better.
-        target: Class indices, shape (N,).
-
-    Returns:
-        "top1", "top5" and "mean_class", the mean over the classes that occur of their accuracies; in [0, 1].
+    Returns "top1", "top5" and "mean_class", the mean over the classes that occur of their accuracies; in [0, 1].
     """
     ranked = scores.topk(min(5, scores.shape[1]), dim=1).indices
     hit = ranked == target[:, None]

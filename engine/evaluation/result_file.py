@@ -12,7 +12,7 @@ from sts_common.files import write_text
 
 from .scores import Scores
 
-STRETCHED = 256  # pixels that the short side of frames has for crops "two-stream"
+RESIZED_SIDE = 256  # pixels that the short side of frames has for crops "two-stream"
 NOT_STATED = object()
 
 
@@ -47,11 +47,11 @@ def accuracies(scores: Scores, metrics: Mapping[str, float]) -> str:
 def protocol(scores: Scores) -> str:
     """Format the test protocol on one line: two results can be compared where these lines are alike."""
     about = scores.about
-    which = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
-    which += [f"split {about['split']}"] if "split" in about else []
+    data = [f"{about[name]}" for name in ("dataset", "subset") if name in about]
+    data += [f"split {about['split']}"] if "split" in about else []
     clips = " and ".join(f"{count:,}" for count in sorted(set(scores.clips.sum(1).tolist())))
     parts = [
-        " ".join(which) or "data not stated",
+        " ".join(data) or "data not stated",
         f"{len(scores.video):,} of {counted(scores.listed, 'listed video')}",
         f"{clips} clips ({'; '.join([views(about.get('options', {})), *sizes_read(about)])})",
         images(about),
@@ -99,14 +99,14 @@ def images(about: Mapping[str, Any]) -> str:
     """Format frame rate and short side of the images, stored and as the network sees them."""
     provenance, options = about.get("provenance", {}), about.get("options", {})
     rate, side = (provenance.get(name, NOT_STATED) for name in ("fps", "short_side"))
-    default = STRETCHED if options.get("num_crops") == "two-stream" else options.get("sample_size", "not stated")
+    default = RESIZED_SIDE if options.get("num_crops") == "two-stream" else options.get("sample_size", "not stated")
     return (
-        f"{in_words(rate, '{} fps', 'fps')}, {in_words(side, 'short side {}', 'short side')}, "
+        f"{format_recorded(rate, '{} fps', 'fps')}, {format_recorded(side, 'short side {}', 'short side')}, "
         f"seen at {options.get('short_side') or default}"
     )
 
 
-def in_words(value: Any, form: str, name: str) -> str:
+def format_recorded(value: Any, form: str, name: str) -> str:
     """Format a value of the records of an extraction: None stands for the videos' own."""
     if value is NOT_STATED:
         return f"{name} not stated"

@@ -19,8 +19,8 @@ from sts_common.files import write_atomically
 from sts_common.json_text import as_json
 
 KINDS = {"video": "U", "label": "i", "class_names": "U", "streams": "U", "logits": "f", "clips": "i", "listed": "i"}
-OPTIONAL = ("clip_top1", "clip_top5", "activated")  # a row for each stream
-MAYBE = {"clip_top1": "i", "clip_top5": "i", "activated": "f", "fused_hits": "i"}
+PER_STREAM = ("clip_top1", "clip_top5", "activated")  # a row for each stream
+OPTIONAL_KINDS = {"clip_top1": "i", "clip_top5": "i", "activated": "f", "fused_hits": "i"}
 TEXTS = ("subset", "dataset", "list_sha256", "activation", "fusion", "clip_mean")
 MALFORMED = (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zlib.error, NotImplementedError)
 
@@ -73,7 +73,7 @@ class Scores:
             "clips": self.clips.numpy(),
             "listed": np.array(self.listed),
             "fused": fused.numpy(),
-            **{name: values.numpy() for name in MAYBE if (values := getattr(self, name)) is not None},
+            **{name: values.numpy() for name in OPTIONAL_KINDS if (values := getattr(self, name)) is not None},
             "about": np.array(as_json(self.about)),
         }
         write_atomically(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
@@ -96,7 +96,7 @@ class Scores:
         """Return some streams and some videos by position, in that order; all where None."""
         s = list(range(len(self.streams)) if streams is None else streams)
         v = list(range(len(self.video)) if videos is None else videos)
-        parts = {name: values[s][:, v] for name in OPTIONAL if (values := getattr(self, name)) is not None}
+        parts = {name: values[s][:, v] for name in PER_STREAM if (values := getattr(self, name)) is not None}
         names = [self.streams[i] for i in s]
         fused = self.fused_hits if names == self.streams else None
         about = dict(self.about)
@@ -125,7 +125,7 @@ def load(path: str | Path) -> Scores:
         raise FileNotFoundError(f"{path}: no such score file")
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in (*KINDS, *MAYBE, "about") if name in file or name in KINDS}
+            arrays = {name: file[name] for name in (*KINDS, *OPTIONAL_KINDS, "about") if name in file or name in KINDS}
         about = json.loads(str(arrays.pop("about", "{}")))
     except MALFORMED:
         raise ValueError(
@@ -139,7 +139,7 @@ def load(path: str | Path) -> Scores:
         streams=arrays["streams"].tolist(),
         listed=int(arrays["listed"]),
         about=about,
-        **{name: tensor_of(arrays[name]) for name in ("label", "logits", "clips", *MAYBE) if name in arrays},
+        **{name: tensor_of(arrays[name]) for name in ("label", "logits", "clips", *OPTIONAL_KINDS) if name in arrays},
     )
 
 
@@ -150,7 +150,7 @@ def tensor_of(array: np.ndarray) -> Tensor:
 
 def problem_of(arrays: dict[str, np.ndarray], about: Any) -> str:
     """Return what is wrong with the content of a score file; "" if nothing is."""
-    for name, kind in (KINDS | MAYBE).items():
+    for name, kind in (KINDS | OPTIONAL_KINDS).items():
         if name in arrays and not is_of(arrays[name].dtype, kind):
             return f"{name} is of type {arrays[name].dtype}"
     n, k, s = (arrays[name].size for name in ("video", "class_names", "streams"))
@@ -222,7 +222,7 @@ def join(parts: Sequence[tuple[str, Scores]]) -> Scores:
         streams=[name for scores in aligned for name in scores.streams],
         about=first.about | {"checkpoints": checkpoints, "activation": "" if unlike else activation},
         fused_hits=first.fused_hits if len(parts) == 1 else None,
-        **{name: beside(name) for name in ("logits", "clips", *OPTIONAL)},
+        **{name: beside(name) for name in ("logits", "clips", *PER_STREAM)},
     )
 
 

@@ -33,7 +33,7 @@ class Averages:
         return {name: [total, int(count)] for name, (total, count) in zip(names, sums.tolist(), strict=True)}
 
     def load(self, state: Mapping[str, Sequence[float]], device: torch.device) -> None:
-        """Go on from a state; in one process alone, for it is a sum over all."""
+        """Go on from a state; only in the main process, since it is a sum over all."""
         if is_main():
             self.totals = {
                 name: torch.tensor(total, dtype=torch.float64, device=device) for name, (total, _) in state.items()

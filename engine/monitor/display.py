@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from operator import length_hint
 from typing import Any
 
 import torch
@@ -20,11 +21,11 @@ from ..device.prefetch import Feed, num_clips
 from .averages import Averages
 from .pace import Pace, in_time
 
-REFRESH = 2.0  # seconds between two reads of the device's sums, each of which waits for it
-LINE = 300.0  # seconds between two lines where there is no terminal
+REFRESH_SECONDS = 2.0  # seconds between two reads of the device's sums, each of which waits for it
+LOG_SECONDS = 300.0  # seconds between two lines where there is no terminal
 WINDOW = 16  # marks over which the rate is taken
-SHAPE = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
-SPEED = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
+BAR_FORMAT = "{desc}: {percentage:.0f}%|{bar:5}|{n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
+SPEED_PREFIXES = ("data_", "seconds", "clips_per_second", "memory_gb")  # how names begin that `Display.speed` gives
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 class Display:
     """Progress display over the batches of a feed; for `with`. Only the first of several processes shows it.
 
-    Neither the host nor a GPU waits for it but every 2 seconds on a terminal, and every 5 minutes elsewhere. `averages`
+    The host and a GPU wait for it once in 2 seconds on a terminal, once in 5 minutes elsewhere. `averages`
     has the means to show, "loss", "acc" and terms "loss_*", of this process alone; `first` batches are done already,
     which `feed` leaves out; the `pace` of the whole run is told of every batch, as of a `kind`.
     """
@@ -50,7 +51,7 @@ class Display:
         self.feed, self.label, self.averages, self.pace, self.kind = feed, label, averages or Averages(), pace, kind
         self.done, self.clips, self.main = first, 0, is_main()
         self.terminal = self.main and sys.stderr.isatty()
-        self.total = length(feed)
+        self.total = length_hint(feed) or None  # the loader may not know
         self.stack = ExitStack()
         self.begin = self.last = self.refreshed = time.perf_counter()
         self.marks = deque([(self.begin, self.done, 0)], maxlen=WINDOW)  # (time, batches, clips)
@@ -66,7 +67,7 @@ class Display:
             disable=not self.terminal,
             file=sys.stderr,
             dynamic_ncols=True,
-            bar_format=SHAPE,
+            bar_format=BAR_FORMAT,
         )
         self.bar = self.stack.enter_context(bar)
         return self
@@ -92,7 +93,7 @@ class Display:
         if self.pace and self.pace.step(self.kind, now - self.last) and self.main:
             log.info(self.pace.expected())
         self.last = now
-        if self.main and now - self.refreshed >= (REFRESH if self.terminal else LINE):
+        if self.main and now - self.refreshed >= (REFRESH_SECONDS if self.terminal else LOG_SECONDS):
             self.refreshed = now
             self.marks.append((now, self.done, self.clips))
             self.show()
@@ -134,14 +135,6 @@ class Display:
         }
 
 
-def length(feed: Feed) -> int | None:
-    """Return the number of batches of a feed, None if its loader cannot tell."""
-    try:
-        return len(feed)
-    except TypeError:
-        return None
-
-
 def local_means(averages: Averages) -> dict[str, float]:
     """Return the means so far in this process, without asking the others; waits for the device once."""
     if not averages.totals:
@@ -155,5 +148,5 @@ def speed_row(metrics: Mapping[str, float], device: torch.device) -> dict[str, A
 
     What `Display.speed` gave is taken out of the metrics of an epoch on this device.
     """
-    row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED)}
+    row: dict[str, Any] = {name: value for name, value in metrics.items() if name.startswith(SPEED_PREFIXES)}
     return row | {"device": device_name(device), "ranks": world()}

@@ -1,4 +1,4 @@
-"""Logs of a run: metrics.jsonl, the tab-separated logs of the original, TensorBoard."""
+"""Logs of a run: metrics.jsonl and speed.jsonl, the tab-separated logs of the original, TensorBoard."""
 
 import json
 import logging
@@ -9,13 +9,51 @@ from pathlib import Path
 from queue import Full
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from sts_common.files import write_text
 from sts_common.json_text import as_json
+
+from ..command.config import write_options
+from ..command.naming import RunFiles
+from .display import speed_row
 
 if TYPE_CHECKING:
     from tensorboardX import SummaryWriter
 
 log = logging.getLogger(__name__)
+
+
+class RunLogs:
+    """All logs of a run, cut back to its first epoch; rows of it and later ones are dropped."""
+
+    def __init__(
+        self, files: RunFiles, options: Mapping[str, Any], first: int, train_columns: Mapping[str, str]
+    ) -> None:
+        self.train = TsvLog(files.train_log, train_columns, first)
+        self.val = TsvLog(files.val_log, {name: name for name in ("epoch", "loss", "acc")}, first)
+        self.jsonl = JsonLog(files.folder / "metrics.jsonl", first)
+        self.speed = JsonLog(files.folder / "speed.jsonl", first)  # apart: all else is the same in every run of a seed
+        self.curves = Curves(files.folder / "tensorboard", first)
+        write_options(files.folder / "options.yaml", options)
+
+    def write(
+        self,
+        epoch: int,
+        lr: float,
+        trained: Mapping[str, float],
+        tested: Mapping[str, float],
+        device: torch.device,
+    ) -> None:
+        """Add an epoch."""
+        self.train.write({"epoch": epoch, "lr": lr, **trained})
+        self.val.write({"epoch": epoch, **tested})
+        speed = speed_row(trained, device)
+        self.speed.write({"epoch": epoch, **speed})
+        row = {f"train_{k}": v for k, v in trained.items() if k not in speed}
+        row |= {f"val_{k}": v for k, v in tested.items()}
+        self.jsonl.write({"epoch": epoch, "lr": lr, **row})
+        self.curves.write({"lr": lr, **{k.replace("_", "/", 1): v for k, v in row.items()}}, epoch)
 
 
 class TsvLog:
@@ -29,13 +67,11 @@ class TsvLog:
         self.path, self.columns = path, columns
         rows = whole_lines(path)[1:] if first_epoch > 1 else []
         earlier = [row for line, row in enumerate(rows, 2) if epoch_of(row.split("\t")[0], path, line) < first_epoch]
-        text = "".join(f"{line}\r\n" for line in ["\t".join(columns), *earlier])
-        write_text(path, text)
+        write_text(path, "".join(f"{line}\r\n" for line in ["\t".join(columns), *earlier]))
 
     def write(self, metrics: Mapping[str, float]) -> None:
         """Append a row."""
-        values = [total(metrics, name) for name in self.columns.values()]
-        append(self.path, "\t".join(map(str, values)) + "\r\n")
+        append(self.path, "\t".join(str(total(metrics, name)) for name in self.columns.values()) + "\r\n")
 
 
 def total(metrics: Mapping[str, float], name: str) -> float:
@@ -52,8 +88,7 @@ class JsonLog:
     def __init__(self, path: Path, first_epoch: int) -> None:
         self.path = path
         rows = read_rows(path) if first_epoch > 1 else []
-        text = "".join(as_json(row) + "\n" for row in rows if row["epoch"] < first_epoch)
-        write_text(path, text)
+        write_text(path, "".join(as_json(row) + "\n" for row in rows if row["epoch"] < first_epoch))
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Append a row."""
@@ -112,11 +147,7 @@ class Curves:
 
     tensorboardX writes from a thread with a bounded queue. On a full disk the thread dies, and adding to a full queue
     then blocks for ever. So the queue is longer than what an epoch adds, and the thread's health is looked at before
-    every add; curves that fail are given up with one warning.
-
-    Args:
-        folder: Event files go here.
-        first_epoch: Points of this epoch and later are dropped.
+    every add; curves that fail are given up with one warning. Points of `first_epoch` and later are dropped.
     """
 
     def __init__(self, folder: Path, first_epoch: int) -> None:

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sts_common import counted
 
 WARM_UP = 10  # batches that are not timed: compiling, choosing kernels, starting workers
-FIRST = 50  # batches after which the time of the whole run is told
-MEMORY = 1000  # batches that a mean looks back on: the machine of a long run gets busier and freer
+REPORT_AFTER = 50  # batches after which the time of the whole run is told
+MEAN_WINDOW = 1000  # batches that a mean looks back on: the machine of a long run gets busier and freer
 FORWARD = 1 / 3  # of a training batch's time: a backward pass takes twice that of a forward pass
 
 
@@ -21,7 +21,7 @@ class Batches:
         """Count one batch."""
         self.remaining, self.seen = max(0, self.remaining - 1), self.seen + 1
         if (timed := self.seen - WARM_UP) > 0:
-            self.seconds += (seconds - self.seconds) * max(1 / timed, 1 / MEMORY)
+            self.seconds += (seconds - self.seconds) * max(1 / timed, 1 / MEAN_WINDOW)
 
 
 class Pace:
@@ -37,7 +37,7 @@ class Pace:
     def step(self, kind: str, seconds: float) -> bool:
         """Note the seconds of a batch of a kind, "train" or "val"; return whether it is time to log `expected`."""
         self.kinds[kind].step(seconds)
-        return kind == "train" and self.kinds[kind].seen == FIRST and self.kinds[kind].remaining > 0
+        return kind == "train" and self.kinds[kind].seen == REPORT_AFTER and self.kinds[kind].remaining > 0
 
     def remaining(self) -> float | None:
         """Estimate the seconds to the end of the run; None as long as nobody can know."""

@@ -16,8 +16,8 @@ from sts_common import counted
 from sts_common.files import write_atomically
 
 WARM_UP = 10  # steps that are left out: compiling, choosing kernels, starting workers
-SETTLE = 2  # steps that the profiler itself takes to start, of those left out
-WORST = 10  # operators that are named
+PROFILER_WARM_UP = 2  # steps that the profiler itself takes to start, of those left out
+MAX_OPERATORS = 10  # operators that are named
 
 log = logging.getLogger(__name__)
 
@@ -30,8 +30,6 @@ class Profile:
     """
 
     def __init__(self, steps: int, device: torch.device, folder: Path) -> None:
-        if steps < 0:
-            raise ValueError(f"--profile {steps}: a number of steps, 0 is none")
         self.steps, self.gpu, self.path = steps, device.type == "cuda", folder / "trace.json.gz"
         self.profiler: profile | None = None
         self.seen = 0
@@ -39,7 +37,7 @@ class Profile:
     def __enter__(self) -> "Profile":
         if self.steps:
             kinds = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if self.gpu else [])]
-            plan = schedule(wait=WARM_UP - SETTLE, warmup=SETTLE, active=self.steps, repeat=1)
+            plan = schedule(wait=WARM_UP - PROFILER_WARM_UP, warmup=PROFILER_WARM_UP, active=self.steps, repeat=1)
             # Events of several cycles, of which there is one: without, torch 2.11 warns as if there were more.
             self.profiler = profile(activities=kinds, schedule=plan, acc_events=True)
             self.profiler.start()
@@ -83,7 +81,7 @@ def report(finished: profile, steps: int, gpu: bool) -> list[str]:
     """Format the operators that took most time themselves, not counting those that they called."""
     times = operator_times(finished, gpu)
     total = max(sum(time for _, time, _ in times), 1e-9)
-    worst = sorted(times, key=lambda row: -row[1])[:WORST]
+    worst = sorted(times, key=lambda row: -row[1])[:MAX_OPERATORS]
     where = "the GPU" if gpu else "the CPU"
     lines = [f"{counted(steps, 'step')}, {total / steps / 1000:.1f} ms each on {where}; most of it in"]
     return lines + [

@@ -47,37 +47,13 @@ def create_run(
     device: torch.device,
     info: dict[str, Any],
 ) -> Run:
-    """Create a fresh run.
+    """Create a fresh run of a task, which is on its device; raises ValueError if a setting is out of range.
 
-    Args:
-        settings: Of the optimisation and its course.
-        task: What is trained, on its device.
-        groups: Parameter groups with their learning rates.
-        batches: Batches per epoch.
-        files: Names of what is written.
-        device: Where the task is.
-        info: Further entries of every checkpoint, e.g. the class names; "options" by name are what a resumed run is
-            compared by.
-
-    Raises:
-        ValueError: If a setting is out of range.
+    `batches` are those of an epoch. `info` has further entries of every checkpoint, e.g. the class names; "options" by
+    name are what a resumed run is compared by.
     """
-    return Run(
-        task,
-        create_stepper(settings, task, groups, batches, device),
-        files,
-        device,
-        epochs=settings.n_epochs,
-        checkpoint_every=settings.checkpoint,
-        save_steps=settings.save_steps,
-        keep=settings.keep,
-        sync_bn=settings.sync_bn,
-        writes_logs=bool(settings.log),
-        amp=settings.amp,
-        profile_steps=settings.profile,
-        info=info,
-        epoch=settings.begin_epoch,
-    )
+    stepper = create_stepper(settings, task, groups, batches, device)
+    return Run(task, stepper, files, device, settings, info, settings.begin_epoch)
 
 
 def build_run(

@@ -19,16 +19,12 @@ class Ema:
     The smaller factor of the first steps lets the average forget the random weights that it begins with. Running
     statistics of batch norms are averaged likewise, whole numbers copied.
 
-    Args:
-        network: On its device.
-        decay: In [0, 1).
-
     Attributes:
         average: The averaged `state_dict` of the network.
         updates: Steps that are in it.
 
     Raises:
-        ValueError: If the decay is out of range.
+        ValueError: If the decay is not in [0, 1).
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:

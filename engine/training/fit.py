@@ -17,9 +17,9 @@ from ..command.signals import Stop, StoppedError
 from ..device.distributed import any_rank, barrier, gather, group_of, is_main, is_shared, take_from_main
 from ..device.hardware import contention
 from ..monitor.averages import Averages
+from ..monitor.logs import RunLogs
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
-from ..monitor.records import RunLogs
 from .loop import Epoch, check_weights, evaluate, train_one_epoch
 from .optim import learning_rate
 from .run import Run
@@ -59,22 +59,17 @@ def run_epochs(
     clip_flops: float | None = None,
     clip_bytes: float | None = None,
 ) -> None:
-    """Train from the position of `run` up to and including epoch `run.epochs`.
+    """Train from the position of a run, fresh or resumed, up to and including the last epoch.
 
-    Args:
-        run: The run, fresh or resumed.
-        train: Training batches.
-        val: Validation batches.
-        train_columns: Columns of the training log, see `TsvLog`.
-        clip_flops: See `summary.describe`; told at the start.
-        clip_bytes: Likewise.
+    `train_columns` are those of the training log, see `TsvLog`; `clip_flops` and `clip_bytes` are logged at the start,
+    see `summary.describe`.
 
     Raises:
         FloatingPointError: If the loss is not finite.
         StoppedError: If a signal asked to stop; the position is saved.
         ValueError: If another run writes to the same files, or more training videos are bad than may be.
     """
-    go_on_counting(run, train.left_out)
+    restore_left_out(run, train.left_out)
     with ExitStack() as stack:
         stop = stack.enter_context(Stop())
         logs = None
@@ -89,18 +84,18 @@ def run_epochs(
                 log.info(line)
             if advice := contention(run.device):
                 log.warning(advice)
-            if run.writes_logs:
+            if run.settings.log:
                 logs = RunLogs(run.files, run.info["options"], run.epoch, train_columns)
-                stack.callback(logs.close)
+                stack.callback(logs.curves.close)
         task = parallel(run)
-        run.pace = Pace(len(train), len(val), run.epochs - run.epoch + 1, run.step)
-        steps = run.profile_steps if is_main() else 0
+        run.pace = Pace(len(train), len(val), run.settings.n_epochs - run.epoch + 1, run.step)
+        steps = run.settings.profile if is_main() else 0
         run.profile = stack.enter_context(Profile(steps, run.device, run.files.folder))
-        while run.epoch <= run.epochs:
+        while run.epoch <= run.settings.n_epochs:
             fit_epoch(run, task, train, val, logs, stop)
 
 
-def go_on_counting(run: Run, left_out: LeftOut) -> None:
+def restore_left_out(run: Run, left_out: LeftOut) -> None:
     """Count videos that the run has left out before with those to come, in all its checkpoints."""
     if before := run.info.get("left_out"):
         log.info("left out before, %s: %s", counted(len(before), "bad training video"), ", ".join(before)[:500])
@@ -147,7 +142,7 @@ def parallel(run: Run) -> nn.Module:
     if not is_shared():
         return run.task
     on_gpu = run.device.type == "cuda"
-    if run.sync_bn and on_gpu:
+    if run.settings.sync_bn and on_gpu:
         run.task = with_shared_statistics(run.task)
     task = DistributedDataParallel(
         run.task,
@@ -171,10 +166,7 @@ def share_weights(network: nn.Module) -> None:
 class Saving:
     """Times at which a run's checkpoints are written; every process of it must ask at the same steps.
 
-    Args:
-        run: The run.
-        stop: Whether it is asked to stop.
-        label: The epoch, for errors.
+    `label` is the epoch, for errors.
     """
 
     def __init__(self, run: Run, stop: Stop, label: str) -> None:
@@ -199,12 +191,13 @@ class Saving:
         before, self.run.step = self.run.step, done
         self.leave({}, check)
         # A step of several batches may end beyond the batch that is asked for.
-        if self.run.save_steps and done // self.run.save_steps > before // self.run.save_steps:
+        every = self.run.settings.save_steps
+        if every and done // every > before // every:
             check()
             self.save(self.run.checkpoints.path(self.run.epoch, done), {})
 
 
-def in_words(means: Mapping[str, float], subset: str = "") -> str:
+def format_means(means: Mapping[str, float], subset: str = "") -> str:
     """Format the loss of an epoch, and its accuracy where there are classes."""
     accuracy = f"  {subset}acc {means['acc']:.3f}" if "acc" in means else ""
     return f"{subset}loss {means['loss']:.4f}{accuracy}"
@@ -212,7 +205,8 @@ def in_words(means: Mapping[str, float], subset: str = "") -> str:
 
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
-    epoch, label = run.epoch, f"epoch {run.epoch}/{run.epochs}"
+    epoch, settings = run.epoch, run.settings
+    label = f"epoch {epoch}/{settings.n_epochs}"
     lr = run.rate = run.rate if run.step else learning_rate(run.stepper.optimizer)
     saving = Saving(run, stop, label)
     train.set_epoch(epoch, run.step)
@@ -228,7 +222,7 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         pace=run.pace,
         profile=run.profile,
     )
-    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=run.amp)
+    trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=settings.amp)
     run.step, validated = len(train), Averages()
     with run.stepper.averaged():
         share_weights(run.task.get_submodule("model.network"))
@@ -236,20 +230,20 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         tested = evaluate(
             *(run.task, val, run.device),
             stopped=lambda: bool(stop.number),
-            amp=run.amp,
+            amp=settings.amp,
             pace=run.pace,
             averages=validated,
         )
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
-    log.info("%s  lr %.2g  %s  %s", label, lr, in_words(trained), in_words(tested, "val "))
+    log.info("%s  lr %.2g  %s  %s", label, lr, format_means(trained), format_means(tested, "val "))
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
     clips = validated.number()
     better, run.best = run.best.accepts(tested, clips), run.best.after(tested, clips)
     if better:
         saving.save(run.files.best, tested)
-    if epoch % run.checkpoint_every == 0 or epoch == run.epochs:
+    if epoch % settings.checkpoint == 0 or epoch == settings.n_epochs:
         saving.save(run.checkpoints.path(run.epoch, 0), tested)
     saving.leave(tested)

@@ -13,11 +13,7 @@ class Grouping:
     """Groups of an optimiser, of which those with the same settings and full rate are one while it steps.
 
     In fine-tuning each parameter is a group of its own, in the layout of the published checkpoints. Which group a
-    parameter is in changes no bit of a step.
-
-    Args:
-        optimizer: Its groups are joined.
-        schedule: Of it; its rates are those of the joined groups then.
+    parameter is in changes no bit of a step. The rates of the schedule are then those of the joined groups.
     """
 
     def __init__(self, optimizer: Optimizer, schedule: Schedule) -> None:

@@ -37,7 +37,7 @@ class Epoch:
         averages: What they gave; goes on.
         leaves_out: Told of each batch whether this process cannot learn from it, because its videos could not be read;
             says whether all processes leave it out.
-        least_clips: Of a batch that something can be learnt from.
+        least_clips: Smallest number of clips in a batch that can be learned from.
         after_step: Called after each step with the number of batches done, and what raises if a loss was not finite:
             on a GPU that may not have been looked at for a while, and has to be before anything is saved.
         pace: Of the run.
@@ -59,14 +59,9 @@ def train_one_epoch(
 ) -> dict[str, float]:
     """Go through the data once, with a step for every `stepper.iter_size` batches.
 
-    Args:
-        task: See `models.tasks.Task`; may be wrapped for several processes.
-        loader: Batches of what the task reads, from batch `epoch.first` on. One of no clips counts, so that batches
-            have the same numbers with and without bad videos, but nothing is learnt.
-        stepper: Learns from a loss.
-        device: Where the task is.
-        epoch: What is left to do.
-        amp: See `precision.autocast`.
+    The task, see `models.tasks.Task`, may be wrapped for several processes. The loader has the batches from
+    `epoch.first` on; one of no clips counts, so that batches have the same numbers with and without bad videos, but
+    nothing is learned. For `amp` see `precision.autocast`.
 
     Returns:
         Sample means of every scalar of the task, "acc", the top-1 accuracy on the clips, in [0, 1], where they have a
@@ -169,10 +164,7 @@ def evaluate(
 class FiniteCheck:
     """Check that stops a run whose loss is no longer finite, without waiting for the device at every step.
 
-    Args:
-        every: Batches between checks.
-        label: The epoch, for the error.
-        done: Batches done already.
+    There are `every` batches between checks, and `done` batches before; `label` is the epoch, for the error.
     """
 
     def __init__(self, every: int, label: str = "train", done: int = 0) -> None:

@@ -2,10 +2,13 @@
 
 import logging
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch.optim import SGD, Adam, AdamW, Optimizer
+
+from sts_common import check_choice
 
 from ..device.precision import resolve
 from .schedules import Cosine, OneCycle, Plateau, Schedule, StepDecay, Warmup
@@ -30,41 +33,25 @@ def create_sgd(groups: Groups, settings: StepSettings) -> Optimizer:
     )
 
 
-def create_adamw(groups: Groups, settings: StepSettings) -> Optimizer:
-    """Create AdamW with its usual moments."""
-    return AdamW(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
-
-
-def create_adam(groups: Groups, settings: StepSettings) -> Optimizer:
-    """Create Adam with its usual moments; weight decay is added to the gradient."""
-    return Adam(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
+def create_adam(kind: type[Adam], groups: Groups, settings: StepSettings) -> Optimizer:
+    """Create Adam, which adds weight decay to the gradient, or AdamW, with their usual moments."""
+    return kind(groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=fuses(groups))
 
 
 OPTIMIZERS: dict[str, Callable[[Groups, StepSettings], Optimizer]] = {
     "sgd": create_sgd,
-    "adamw": create_adamw,
-    "adam": create_adam,
+    "adamw": partial(create_adam, AdamW),
+    "adam": partial(create_adam, Adam),
 }
 
 
 def create_optimizer(groups: Groups, settings: StepSettings) -> Optimizer:
-    """Create the optimiser that the settings name.
+    """Create the optimiser that the settings name; groups may have learning rates of their own.
 
-    Args:
-        groups: Parameter groups, with learning rates of their own where they have any.
-        settings: Its settings.
-
-    Raises:
-        ValueError: If there is none of this name.
+    Raises ValueError if there is none of this name.
     """
-    return entry("optimizer", OPTIMIZERS, settings.optimizer)(groups, settings)
-
-
-def entry(option: str, table: Mapping[str, Callable[..., Any]], name: str) -> Callable[..., Any]:
-    """Return an entry of a table; raises ValueError, which names all of them."""
-    if name not in table:
-        raise ValueError(f"--{option} {name}: choose one of {', '.join(table)}")
-    return table[name]
+    check_choice("--optimizer", settings.optimizer, OPTIMIZERS)
+    return OPTIMIZERS[settings.optimizer](groups, settings)
 
 
 def fuses(groups: Groups, amp: str = "off") -> bool | None:
@@ -74,11 +61,6 @@ def fuses(groups: Groups, amp: str = "off") -> bool | None:
     """
     devices = {p.device for group in groups for p in group["params"]}
     return all(device.type == "cuda" and resolve(device, amp) != "fp16" for device in devices) or None
-
-
-def create_plateau(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Create a schedule that takes a tenth of the rate after `lr_patience` epochs without a better validation loss."""
-    return Plateau(optimizer, warmup, settings.lr_patience)
 
 
 def create_step(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
@@ -97,38 +79,23 @@ def create_multistep(settings: ScheduleSettings, optimizer: Optimizer, steps: in
     return StepDecay(optimizer, warmup, [epoch * steps for epoch in milestones], settings.lr_gamma)
 
 
-def create_cosine(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Create half a cosine from the learning rate to zero over the whole run."""
-    return Cosine(optimizer, warmup, steps * settings.n_epochs)
-
-
-def create_onecycle(settings: ScheduleSettings, optimizer: Optimizer, steps: int, warmup: Warmup) -> Schedule:
-    """Create a schedule that goes up to the learning rate and down again over the whole run."""
-    return OneCycle(optimizer, warmup, steps * settings.n_epochs)
-
-
 SCHEDULES: dict[str, Callable[[ScheduleSettings, Optimizer, int, Warmup], Schedule]] = {
-    "plateau": create_plateau,
+    "plateau": lambda settings, optimizer, steps, warmup: Plateau(optimizer, warmup, settings.lr_patience),
     "step": create_step,
     "multistep": create_multistep,
-    "cosine": create_cosine,
-    "onecycle": create_onecycle,
+    "cosine": lambda settings, optimizer, steps, warmup: Cosine(optimizer, warmup, steps * settings.n_epochs),
+    "onecycle": lambda settings, optimizer, steps, warmup: OneCycle(optimizer, warmup, steps * settings.n_epochs),
 }
 
 
 def create_schedule(settings: ScheduleSettings, optimizer: Optimizer, batches: int, *, iter_size: int = 1) -> Schedule:
-    """Create the schedule that the settings name, after a warm-up.
+    """Create the schedule that the settings name, after a warm-up, for an optimiser whose groups have their full rates.
 
-    Args:
-        settings: Its settings.
-        optimizer: Its groups have their full rates.
-        batches: Batches per epoch, of one process.
-        iter_size: So many of them make a step.
-
-    Raises:
-        ValueError: If there is none of this name, or a setting is out of range.
+    `batches` are those of an epoch in one process, of which `iter_size` make a step. Raises ValueError if there is no
+    schedule of this name, or a setting is out of range.
     """
-    create, steps = entry("lr_schedule", SCHEDULES, settings.lr_schedule), steps_per_epoch(batches, iter_size)
+    check_choice("--lr_schedule", settings.lr_schedule, SCHEDULES)
+    steps = steps_per_epoch(batches, iter_size)
     if not 0 <= settings.lr_warmup < settings.n_epochs:
         raise ValueError(f"--lr_warmup must be >= 0 and below --n_epochs {settings.n_epochs}, got {settings.lr_warmup}")
     if not 0 < settings.lr_warmup_factor <= 1:
@@ -136,7 +103,7 @@ def create_schedule(settings: ScheduleSettings, optimizer: Optimizer, batches: i
     if not 0 < settings.lr_gamma <= 1:
         raise ValueError(f"--lr_gamma must be in (0, 1], got {settings.lr_gamma}")
     warmup = Warmup(math.ceil(settings.lr_warmup * steps), settings.lr_warmup_factor)
-    return create(settings, optimizer, steps, warmup)
+    return SCHEDULES[settings.lr_schedule](settings, optimizer, steps, warmup)
 
 
 def scaled_rate(learning_rate: float, batch_size: int, iter_size: int, world: int, base_batch: int) -> float:

@@ -19,6 +19,7 @@ from ..monitor.averages import Averages
 from ..monitor.pace import Pace
 from ..monitor.profiling import Profile
 from .best import Best
+from .settings import RunSettings
 from .stepper import Stepper
 
 log = logging.getLogger(__name__)
@@ -34,14 +35,7 @@ class Run:
         stepper: Learns from a loss.
         files: Names of what is written.
         device: Where the task is.
-        epochs: The last epoch.
-        checkpoint_every: Epochs between checkpoints; the last epoch and the best one are saved as well.
-        save_steps: Batches between checkpoints inside an epoch, 0 for none.
-        keep: See `rolling.Checkpoints`.
-        sync_bn: Whether processes share the statistics of their batches, on GPUs.
-        writes_logs: Whether to write anything but checkpoints.
-        amp: See `precision.autocast`.
-        profile_steps: Steps to trace, 0 for none.
+        settings: Of its course.
         info: Further entries of every checkpoint, plain values.
         epoch: The epoch that is under way or comes next, from 1.
         step: Batches of it that are done.
@@ -56,16 +50,9 @@ class Run:
     stepper: Stepper
     files: RunFiles
     device: torch.device
-    epochs: int
-    checkpoint_every: int
-    save_steps: int = 0
-    keep: int = 0
-    sync_bn: bool = False
-    writes_logs: bool = True
-    amp: str = "off"
-    profile_steps: int = 0
-    info: dict[str, Any] = field(default_factory=dict)
-    epoch: int = 1
+    settings: RunSettings
+    info: dict[str, Any]
+    epoch: int
     step: int = 0
     rate: float = 0.0
     resumed: bool = False
@@ -75,7 +62,7 @@ class Run:
     profile: Profile | None = None
 
     def __post_init__(self) -> None:
-        self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.keep)
+        self.checkpoints = Checkpoints(self.files.checkpoint, self.files.best, self.settings.keep)
 
     def state(self, metrics: Mapping[str, float]) -> dict[str, Any]:
         """Return the content of a checkpoint; every process of the run must ask, for each has its own generators."""
@@ -105,10 +92,8 @@ class Run:
     def resume(self, state: Mapping[str, Any], source: str) -> None:
         """Go on from a checkpoint whose deployable weights the network has already.
 
-        Published checkpoints lack the schedule and the generators; that is said, and both start afresh.
-
-        Raises:
-            ValueError: If it was made with other videos, or other losses.
+        Published checkpoints lack the schedule and the generators; that is said, and both start afresh. Raises
+        ValueError if it was made with other videos, or other losses.
         """
         options = self.info.get("options", {})
         check_same_data(state, self.info.get("data", {}), source, anyway=options.get("resume_anyway", False))
@@ -139,11 +124,7 @@ class Run:
 
 
 def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: str) -> None:
-    """Restore the learnable parts of the losses.
-
-    Raises:
-        ValueError: If the checkpoint's run had other losses.
-    """
+    """Restore the learnable parts of the losses; raises ValueError if the checkpoint's run had other losses."""
     if state is None:
         if any(True for _ in losses.parameters()):
             log.warning("%s: holds no learnable parts of the losses, which start afresh", source)
@@ -157,18 +138,10 @@ def resume_losses(losses: nn.Module, state: Mapping[str, Any] | None, source: st
 
 
 def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
-    """Return the checkpoint that a run goes on from, and its name.
+    """Return the checkpoint that a run goes on from, and its name; both are empty if there is none.
 
-    Args:
-        choice: A file, "auto" for the newest good checkpoint of this run, or "".
-        files: Of the run.
-
-    Returns:
-        Empty both, if none is wanted, or "auto" finds none.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is damaged, or all of "auto" are.
+    The choice is a file, "auto" for the newest good checkpoint of this run, or "" for none. Raises FileNotFoundError if
+    there is no such file; ValueError if it is damaged, or all of "auto" are.
     """
     if choice and choice != "auto":
         return checkpoint.load(choice), choice
@@ -183,8 +156,7 @@ def find_start(choice: str, files: RunFiles) -> tuple[dict[str, Any], str]:
 def check_is_newest(state: Mapping[str, Any], source: str, files: RunFiles) -> None:
     """Refuse to go back where a run has gone on further: the newest checkpoints are those that are kept.
 
-    Raises:
-        ValueError: If there is a newer one.
+    Raises ValueError if there is a newer one.
     """
     position = int(state.get("epoch", 1)), int(state.get("step", 0))
     for newest, path in Checkpoints(files.checkpoint, files.best, 0).existing().items():

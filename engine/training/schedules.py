@@ -91,12 +91,7 @@ class Schedule:
 class Plateau(Schedule):
     """A tenth of the rate after some epochs without progress of the validation loss.
 
-    Epochs that end within the warm-up do not count.
-
-    Args:
-        optimizer: As in `Schedule`.
-        warmup: As in `Schedule`.
-        patience: Epochs.
+    Epochs that end within the warm-up do not count. `patience` is in epochs.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: Warmup, patience: int) -> None:
@@ -124,14 +119,7 @@ class Plateau(Schedule):
 
 
 class StepDecay(Schedule):
-    """Step decay: the rate is multiplied by a factor at given steps.
-
-    Args:
-        optimizer: As in `Schedule`.
-        warmup: As in `Schedule`.
-        boundaries: Numbers of steps done, ascending.
-        gamma: What the rate is multiplied by at each of them.
-    """
+    """Step decay: the rate is multiplied by `gamma` at each of the `boundaries`, numbers of steps done, ascending."""
 
     kind = "Falls"  # as checkpoints have it
 
@@ -146,10 +134,7 @@ class StepDecay(Schedule):
 class Cosine(Schedule):
     """Half a cosine from the full rate to zero over the steps after the warm-up (Loshchilov and Hutter, 2017).
 
-    Args:
-        optimizer: As in `Schedule`.
-        warmup: As in `Schedule`.
-        total: Steps of the whole run.
+    `total` is the number of steps of the whole run.
     """
 
     def __init__(self, optimizer: Optimizer, warmup: Warmup, total: int) -> None:

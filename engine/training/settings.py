@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from sts_common.typed import check_types
 
 # Setting of `RunSettings` -> its smallest value.
-LEAST = {
+MINIMUM = {
     **dict.fromkeys(("n_epochs", "iter_size", "begin_epoch", "checkpoint"), 1),
     **dict.fromkeys(("save_steps", "keep", "profile", "learning_rate", "weight_decay", "clip_grad"), 0),
 }
@@ -96,7 +96,7 @@ class RunSettings(StepSettings, ScheduleSettings):
     profile: int = 0
 
     def __post_init__(self) -> None:
-        for name, least in LEAST.items():
+        for name, least in MINIMUM.items():
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= least):
                 raise ValueError(f"--{name} must be >= {least}, got {value:g}")
@@ -105,11 +105,7 @@ class RunSettings(StepSettings, ScheduleSettings):
 
 
 def create_settings(**settings: Any) -> RunSettings:
-    """Return `RunSettings` with these values.
-
-    Raises:
-        ValueError: If there is no such setting; names those that there are.
-    """
+    """Return `RunSettings` with these values; raises ValueError, with all names, if there is no such setting."""
     names = [field.name for field in fields(RunSettings)]
     if unknown := [name for name in settings if name not in names]:
         raise ValueError(f"{unknown[0]}={settings[unknown[0]]}: no setting of a training; there are {', '.join(names)}")

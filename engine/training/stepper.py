@@ -16,7 +16,7 @@ from .schedules import Schedule
 
 log = logging.getLogger(__name__)
 
-KINDS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
+MOMENTUM_SETTINGS = {"momentum", "betas"}  # which of them a group has tells SGD from Adam
 DEVICE_SETTINGS = ("fused", "foreach")  # settings of a group that belong to the device, not to the run
 
 
@@ -54,20 +54,18 @@ class Stepper:
         scaler: torch.amp.GradScaler | None = None,
         ema: Ema | None = None,
     ) -> None:
-        if iter_size < 1 or clip_grad < 0:
-            raise ValueError(f"--iter_size must be >= 1 and --clip_grad >= 0, got {iter_size} and {clip_grad}")
         self.task, self.optimizer, self.schedule = task, optimizer, schedule
         self.iter_size, self.clip_grad, self.scaler, self.ema = iter_size, clip_grad, scaler, ema
         self.grouping = Grouping(optimizer, schedule)
         build: Callable[[], dict[str, Optimizer]] = getattr(task, "own_optimizers", dict)
-        self.own = build()
+        self.loss_optimizers = build()
         self.pending = 0
 
     def begin_epoch(self) -> None:
         """Set the learning rates of the optimisers that losses bring, which the task knows for its epoch."""
         rates: Callable[[], dict[str, float]] = getattr(self.task, "own_rates", dict)
         for name, rate in rates().items():
-            for group in self.own[name].param_groups:
+            for group in self.loss_optimizers[name].param_groups:
                 group["lr"] = rate
 
     def group(self, index: int, batches: int) -> int:
@@ -88,10 +86,9 @@ class Stepper:
     def step(self) -> Tensor | None:
         """Update the weights by the accumulated gradients.
 
-        Returns:
-            Norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
+        Returns the norm of the gradient before it was clipped, a scalar on the device; None if nothing is clipped.
         """
-        optimizers, norm = (self.optimizer, *self.own.values()), None
+        optimizers, norm = (self.optimizer, *self.loss_optimizers.values()), None
         if self.scaler:
             for optimizer in optimizers:
                 self.scaler.unscale_(optimizer)
@@ -113,9 +110,8 @@ class Stepper:
 
     def clipped(self) -> list[nn.Parameter]:
         """Return the parameters whose gradients are clipped: those with an optimiser of their own are not."""
-        separate = {
-            id(p) for optimizer in self.own.values() for group in optimizer.param_groups for p in group["params"]
-        }
+        groups = [group for optimizer in self.loss_optimizers.values() for group in optimizer.param_groups]
+        separate = {id(parameter) for group in groups for parameter in group["params"]}
         return [parameter for parameter in self.task.parameters() if id(parameter) not in separate]
 
     def averaged(self) -> AbstractContextManager[None]:
@@ -130,8 +126,8 @@ class Stepper:
         assert not self.pending, "a checkpoint within a step would lose its gradients"
         with self.grouping.apart():
             state = {"optimizer": self.optimizer.state_dict(), "scheduler": self.schedule.state()}
-        if self.own:
-            state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.own.items()}
+        if self.loss_optimizers:
+            state["own_optimizers"] = {name: optimizer.state_dict() for name, optimizer in self.loss_optimizers.items()}
         if self.scaler:
             state["scaler"] = self.scaler.state_dict()
         if self.ema:
@@ -140,31 +136,27 @@ class Stepper:
         return state
 
     def load(self, state: Mapping[str, Any], source: str, changed: Collection[str] = ()) -> None:
-        """Go on from a checkpoint whose deployable weights the network has already.
+        """Go on from a checkpoint whose deployable weights the network has already; what it lacks starts afresh.
 
-        What it lacks starts afresh, with a warning.
-
-        Args:
-            state: Content of the file.
-            source: Its name, for the warnings.
-            changed: Settings of the optimiser's groups that stay as they are here. A schedule goes on with the new
-                "lr" as its full rate; the rate that a plateau has lowered is replaced by it.
+        A warning with the name of the file, `source`, says so. Settings of the optimiser's groups that have `changed`
+        stay as they are here. A schedule goes on with the new "lr" as its full rate; the rate that a plateau has
+        lowered is replaced by it.
         """
         with self.grouping.apart():
             same = load_optimizer(self.optimizer, state.get("optimizer"), (*DEVICE_SETTINGS, *changed))
             if not same:
                 log.warning("%s: its optimizer state does not fit this run and starts afresh", source)
             self.load_schedule(state.get("scheduler"), source, rates=same and "lr" not in changed)
-        self.load_own(state.get("own_optimizers"), source)
+        self.load_loss_optimizers(state.get("own_optimizers"), source)
         if self.scaler and state.get("scaler"):
             self.scaler.load_state_dict(state["scaler"])
         elif self.scaler:
             log.warning("%s: holds no loss scale, which starts afresh", source)
         self.load_weights(state, source)
 
-    def load_own(self, states: Any, source: str) -> None:
+    def load_loss_optimizers(self, states: Any, source: str) -> None:
         """Restore the optimisers of losses; their settings are those of the losses here."""
-        for name, optimizer in self.own.items():
+        for name, optimizer in self.loss_optimizers.items():
             settings = [setting for group in optimizer.param_groups for setting in group if setting != "params"]
             state = states.get(name) if isinstance(states, Mapping) else None
             if not load_optimizer(optimizer, state, settings):
@@ -193,12 +185,9 @@ class Stepper:
 
 
 def load_optimizer(optimizer: Optimizer, state: Any, settings: Collection[str] = DEVICE_SETTINGS) -> bool:
-    """Restore an optimiser, if the state is of such an optimiser and of such parameters; otherwise leave it.
+    """Restore an optimiser, if the state is of such an optimiser and of such parameters; return whether it is.
 
     The settings of the groups, learning rate and others, become those of the state, but for those of `settings`.
-
-    Returns:
-        Whether it was restored.
     """
     if not isinstance(state, Mapping) or "param_groups" not in state or not fits(optimizer, state):
         return False
@@ -215,7 +204,7 @@ def fits(optimizer: Optimizer, state: Mapping[str, Any]) -> bool:
     saved, current = state["param_groups"], optimizer.param_groups
     if [len(group["params"]) for group in saved] != [len(group["params"]) for group in current]:
         return False
-    if any(KINDS & a.keys() != KINDS & b.keys() for a, b in zip(saved, current, strict=True)):
+    if any(MOMENTUM_SETTINGS & a.keys() != MOMENTUM_SETTINGS & b.keys() for a, b in zip(saved, current, strict=True)):
         return False
     indices = [index for group in saved for index in group["params"]]
     parameters = [parameter for group in current for parameter in group["params"]]

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from sts_common import counted, size_in_words
+from sts_common.words import with_prefix
 
 from ..device.distributed import world
 from ..device.hardware import device_name, versions
@@ -13,28 +14,24 @@ from ..device.precision import resolve
 from .run import Run
 from .stepper import steps_per_epoch
 
-WORD = 4  # bytes of a weight, its gradient, and a number that the optimiser keeps of it
+BYTES_PER_NUMBER = 4  # bytes of a weight, its gradient, and a number that the optimiser keeps of it
 
 
 def describe(run: Run, train: Any, val: Any, *, clip_flops: float | None, clip_bytes: float | None) -> list[str]:
     """Return the lines that a run begins with, fresh or resumed.
 
-    Args:
-        run: As it starts.
-        train: Its training batches, with the "dataset" that they are of.
-        val: Its validation batches, likewise.
-        clip_flops: Operations of a training clip, forward and backward; None if not known.
-        clip_bytes: What a clip's backward pass needs to have kept; None if not known.
+    A training clip takes so many operations, forward and backward, and so many bytes that are kept for its backward
+    pass; None if not known.
     """
     options, (learn, frozen) = run.info["options"], count_parameters(run.task)
-    network = f"{run.info['arch']}: {in_count(learn)} parameters learn, {in_count(frozen)} are frozen"
+    network = f"{run.info['arch']}: {with_prefix(learn)} parameters learn, {with_prefix(frozen)} are frozen"
     if clip_flops is not None:
-        network += f", {in_count(clip_flops)}FLOP per training clip"
+        network += f", {with_prefix(clip_flops)}FLOP per training clip"
     if clip_bytes is not None:
         states = 2 if isinstance(run.stepper.optimizer, torch.optim.Adam | torch.optim.AdamW) else 1
-        weights = WORD * (learn * (2 + states) + frozen)
+        weights = BYTES_PER_NUMBER * (learn * (2 + states) + frozen)
         network += f", about {size_in_words(weights + clip_bytes * options['batch_size'])} per device"
-    amp, classes = resolve(run.device, run.amp), len(run.info["class_names"])
+    amp, classes = resolve(run.device, run.settings.amp), len(run.info["class_names"])
     videos = f"{len(train.dataset):,} training and {counted(len(val.dataset), 'validation video')}"
     rows = {
         "data": videos + (f" of {counted(classes, 'class')}" if classes else ", whose labels are not read"),
@@ -60,8 +57,9 @@ def clips_of_a_step(batch_size: int, iter_size: int, ranks: int) -> str:
 
 def epochs_to_come(run: Run, steps: int) -> str:
     """Format the epochs to come, of so many steps each."""
-    total = counted(steps * max(0, run.epochs - run.epoch + 1), "step")
-    return f"{run.epoch} to {run.epochs}, of {counted(steps, 'step')} each: {total}"
+    last = run.settings.n_epochs
+    total = counted(steps * max(0, last - run.epoch + 1), "step")
+    return f"{run.epoch} to {last}, of {counted(steps, 'step')} each: {total}"
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:
@@ -70,11 +68,3 @@ def count_parameters(module: nn.Module) -> tuple[int, int]:
     for parameter in module.parameters():
         counts[parameter.requires_grad] += parameter.numel()
     return counts[True], counts[False]
-
-
-def in_count(value: float) -> str:
-    """Format a number like "47.6 M" or "50.8 G"."""
-    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:.1f} {name}"
-    return f"{value:.0f}"

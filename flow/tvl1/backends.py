@@ -5,6 +5,7 @@ All have the signature (preset, device, threads, parameters) and leave out what 
 
 import logging
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -60,8 +61,7 @@ def cuda(preset: str, device: str | None, threads: int | None, parameters: Param
 def opencv(preset: str, device: str | None, threads: int | None, parameters: Parameters) -> cv.OpenCVFlow:
     """Build OpenCV's class, the reference, on the CPU."""
     on_cpu("opencv", device)
-    values = build_parameters(preset, parameters).as_dict()
-    return cv.tvl1(**values)
+    return cv.tvl1(**asdict(build_parameters(preset, parameters)))
 
 
 def without_preset(build: Callable[..., FlowSolver], *, takes_device: bool = False) -> Callable[..., FlowSolver]:

@@ -14,7 +14,7 @@ from sts_common.native import reason_missing
 
 from ..pairs import CPU, solve
 from .build import KERNEL
-from .parameters import LIBRARY, TVL1
+from .parameters import TVL1
 
 ISAS = ("auto", "baseline", "avx2", "avx512")  # by their numbers in tvl1.h
 
@@ -46,9 +46,8 @@ class NativeTVL1:
         if threads is not None and threads < 1:
             raise ValueError(f"threads must be >= 1, got {threads}")
         self.isa, self.threads = isa, threads or cores()
-        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
-        values = parameters.as_dict()
-        self.values = {name: values[name] for name in REALS + COUNTS}
+        self.description = parameters.description()
+        self.values = {name: getattr(parameters, name) for name in REALS + COUNTS}
 
     def __call__(self, previous: ArrayLike, following: ArrayLike) -> Any:
         return solve(previous, following, CPU, self.find)

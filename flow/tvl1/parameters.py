@@ -70,9 +70,9 @@ class TVL1:
             if not right:
                 raise ValueError(f"tvl1 needs {name} {limits}, got {getattr(self, name)}")
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the parameters in plain types, as recorded beside the flow."""
-        return asdict(self)
+    def description(self) -> dict[str, Any]:
+        """Return what is recorded beside the flow, in plain types."""
+        return {"algorithm": "tvl1", "parameters": asdict(self), "library": LIBRARY}
 
     def pyramid(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return (height, width) of each level, finest first, rounded to even at ties as OpenCV does."""

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from ..pairs import FlowSolver, solve
-from .parameters import LIBRARY, TVL1
+from .parameters import TVL1
 from .tensors import coarse_to_fine
 
 PIXELS = 8_000_000  # of the pairs that a GPU is given at a time: Triton's planes of them take 1 GB, torch's several
@@ -28,7 +28,7 @@ class TensorSolver(ABC):
             raise ValueError(f"gamma must be 0, got {parameters.gamma}: only the opencv backend takes anything else")
         self.parameters = parameters
         self.device = usable_device(device or self.default_device)
-        self.description = {"algorithm": "tvl1", "parameters": parameters.as_dict(), "library": LIBRARY}
+        self.description = parameters.description()
 
     @torch.no_grad()  # inference_mode would give flow that no network can be trained on
     def __call__(self, previous: ArrayLike | Tensor, following: ArrayLike | Tensor) -> Any:

@@ -19,8 +19,8 @@ CHOOSING = {
         *((4, 20), (21, 11), (21, 4), (4, 11)),
     ),
 }
-FEWER = 256  # pairs, at most, that full waves may do without
-CHECKED = 5  # iterations between two looks at whether the flow has settled; a divisor of 10 and 30
+MAX_FEWER_PAIRS = 256  # pairs, at most, that full waves may do without
+CHECK_EVERY = 5  # iterations between two looks at whether the flow has settled; a divisor of 10 and 30
 
 # (previous (N, 1, H, W), following and its gradient (N, 3, H, W), flow (N, 2, H, W)) of one level -> its better flow.
 Refine = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -49,7 +49,7 @@ def full_waves(tiles: Sequence[int], most: int, processors: int) -> int:
     def waves(pairs: int) -> float:
         return sum(-(-pairs * programs // processors) for programs in tiles) / pairs
 
-    return min(range(most, max(most // 2, most - FEWER), -1), key=waves)
+    return min(range(most, max(most // 2, most - MAX_FEWER_PAIRS), -1), key=waves)
 
 
 def coarse_to_fine(previous: Tensor, following: Tensor, parameters: TVL1, refine: Refine) -> Tensor:

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from .parameters import TVL1
 from .tensor_solver import TensorSolver
-from .tensors import CHECKED, blocks, median, settled_change
+from .tensors import CHECK_EVERY, blocks, median, settled_change
 
 # rho (N, 1, HW), a (N, 2, HW) and b (N, 2, HW): the data term changes u by b clamp(rho + a u, -1, 1).
 Data = tuple[Tensor, Tensor, Tensor]
@@ -44,7 +44,7 @@ class TorchTVL1(TensorSolver):
         enough = settled_change(parameters, *size)
         settled = torch.zeros(len(iterations.u), 1, 1, dtype=torch.bool, device=iterations.u.device)
         freezes = enough >= 0 and not (on_cpu and len(settled) == 1)  # a single pair ends the loop instead
-        for smooth, steps in blocks(parameters, CHECKED if enough >= 0 else parameters.inner_iterations):
+        for smooth, steps in blocks(parameters, CHECK_EVERY if enough >= 0 else parameters.inner_iterations):
             before = [tensor.clone() for tensor in iterations.state] if freezes else []
             if smooth:
                 iterations.u.copy_(median(iterations.u.unflatten(2, size), parameters.median_filtering).flatten(2))

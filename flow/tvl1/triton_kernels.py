@@ -17,7 +17,7 @@ from .triton_median import total_change
 
 BLOCK = 256  # pixels that one program of `linearise` does
 TILE = 64  # side of the square that one program of `iterate` holds in registers, its margins included
-HALO = 5  # width of those margins, therefore iterations per launch at most: `tensors.CHECKED`
+HALO = 5  # width of those margins, therefore iterations per launch at most: `tensors.CHECK_EVERY`
 WARPS = 16  # of a program of `iterate`: 8 pixels per thread
 FLAT = tl.constexpr(2.0**-23)
 A = tl.constexpr(-0.75)  # of the cubic, OpenCV's
@@ -51,16 +51,7 @@ def linearise(  # noqa: PLR0913  a kernel has no objects
 ) -> None:
     """Linearise the data term about the flow theta u, `block` pixels of one pair per program.
 
-    Args:
-        previous: 1 plane per pair.
-        planes: 3 planes per pair.
-        state: 6 planes per pair, of which u is read.
-        data: 4 planes per pair, written.
-        height: Of a plane.
-        width: Of a plane.
-        theta: Of the parameters.
-        lambda_: Of the parameters.
-        block: Pixels per program.
+    Per pair, `previous` has 1 plane, `planes` 3, `state` 6, of which u is read, and `data` 4, which are written.
     """
     area = height * width
     blocks = tl.cdiv(area, block)
@@ -132,24 +123,13 @@ def iterate(  # noqa: PLR0913, PLR0915  a kernel has no objects
     """Run `steps` iterations of one tile of one pair per program, in registers.
 
     With each iteration what is wrong at the tile's edge, for want of neighbours, comes a pixel nearer; after `halo` of
-    them the middle, which is what is stored, has not been reached.
+    them the middle, which is what is stored, has not been reached; so there are at most `halo` steps. The side of the
+    tile is a power of 2, its margins are less than half of it.
 
-    Args:
-        u: `u_planes` planes per pair, of which the first two are u.
-        u_planes: In `u`: 6 if it is `state`, 2 if it is what `smooth` writes.
-        state: 6 planes per pair, of which p is read.
-        data: 4 planes per pair.
-        changes: 1 number per tile, of the last launch; infinite in the first one of a warp.
-        result: 6 planes per pair, written unless the pair had settled before the last launch.
-        changed: 1 number per tile, written.
-        height: Of a plane.
-        width: Of a plane.
-        steps: Number of iterations, at most `halo`.
-        tau: Of the parameters.
-        enough: Of `changes`, to have settled; -1 for never.
-        tile: Side of the tile, a power of 2.
-        halo: Width of its margins, less than half of it.
-        chunk: Of `total_change`.
+    Per pair, `u` has `u_planes` planes, of which the first two are u: 6 if it is `state`, 2 if it is what `smooth`
+    writes. Of the 6 planes of `state` p is read; `data` has 4. The 6 of `result` are written unless the pair had
+    settled before the last launch. `changes` has 1 number per tile, of the last launch, infinite in the first one of a
+    warp; `changed`, likewise, is written. At most `enough` of changes is settled, -1 is never.
     """
     area = height * width
     across = tl.cdiv(width, tile - 2 * halo)

@@ -144,17 +144,8 @@ def smooth(  # noqa: PLR0913  a kernel has no objects
 ) -> None:
     """Filter u by the median in a window about each of `block` pixels of one pair per program; edges are repeated.
 
-    Args:
-        state: 6 planes per pair, of which u is read.
-        changes: 1 number per tile, of the last launch of `iterate`.
-        smoothed: 2 planes per pair, written: u as it is where the pair has settled.
-        height: Of a plane.
-        width: Of a plane.
-        tiles: Of a pair.
-        enough: Of `changes`, to have settled.
-        side: Of the window, 3 or 5.
-        block: Pixels per program.
-        chunk: Of `total_change`.
+    The side of the window is 3 or 5. Per pair, `state` has 6 planes, of which u is read, and `smoothed` 2, which are
+    written: u as it is where the pair has settled. `changes` are those of the last launch of `iterate`, see there.
     """
     area = height * width
     blocks = tl.cdiv(area, block)

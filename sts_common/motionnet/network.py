@@ -40,7 +40,7 @@ class MotionNet(nn.Module):
             if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(module.weight, 0.1, nonlinearity="leaky_relu")
                 nn.init.zeros_(cast(Tensor, module.bias))
-        for head in self.predict:  # a network that has learnt nothing sees almost no motion
+        for head in self.predict:  # an untrained network sees almost no motion
             nn.init.normal_(cast(nn.Conv2d, head).weight, std=1e-3)
 
     def forward(self, clips: Tensor) -> list[Tensor]:

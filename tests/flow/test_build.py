@@ -18,6 +18,7 @@ from flow.tvl1.build import KERNEL
 from flow.tvl1.parameters import build_parameters
 from sts_common.native import BuildError
 
+STRICT = (*KERNEL.flags, "-Wall", "-Wextra", "-Werror", "-shared", KERNEL.folder / KERNEL.sources[0])
 needs_compiler = pytest.mark.skipif(bool(available()["native"]), reason="no C++ compiler")
 
 
@@ -117,8 +118,7 @@ def test_code_for_any_processor_gives_the_same_flow(tmp_path, monkeypatch):
     images = scene.previous, scene.following
     parameters = build_parameters("fixed", {"scales": 1})
     expected = native.NativeTVL1(parameters, "baseline")(*images)
-    command = [shutil.which("c++"), *KERNEL.flags, "-DTVL1_PLAIN", "-Wall", "-Wextra", "-Werror", "-shared"]
-    subprocess.run([*command, KERNEL.folder / KERNEL.sources[0], "-o", tmp_path / "plain.so"], check=True)
+    subprocess.run([shutil.which("c++"), *STRICT, "-DTVL1_PLAIN", "-o", tmp_path / "plain.so"], check=True)
     monkeypatch.setattr(native, "library_path", lambda: tmp_path / "plain.so")
     monkeypatch.setattr(native, "load", native.load.__wrapped__)
     assert native.isa_paths() == ["auto", "baseline"]
@@ -131,16 +131,7 @@ def test_code_for_any_processor_gives_the_same_flow(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("aarch64-linux-gnu-g++"), reason="no cross compiler for aarch64")
 def test_it_compiles_for_64_bit_arm(tmp_path):
-    command = [
-        "aarch64-linux-gnu-g++",
-        *KERNEL.flags,
-        "-Wall",
-        "-Wextra",
-        "-Werror",
-        "-shared",
-        KERNEL.folder / KERNEL.sources[0],
-    ]
-    subprocess.run([*command, "-o", tmp_path / "arm.so"], check=True)
+    subprocess.run(["aarch64-linux-gnu-g++", *STRICT, "-o", tmp_path / "arm.so"], check=True)
 
 
 @needs_compiler

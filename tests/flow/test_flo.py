@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from flow import flo
 from flow.flo import read_flo, write_flo
 
 FLOW = np.array([[[1.5, -2.0], [0.0, 3.25]]], np.float32)  # 2 wide, 1 high
@@ -131,17 +130,3 @@ def test_a_file_is_replaced_as_a_whole_so_that_readers_of_the_old_one_go_on(tmp_
         write_flo(tmp_path / "a.flo", 2 * FLOW)
         assert old.read() == BYTES
     np.testing.assert_array_equal(read_flo(tmp_path / "a.flo"), 2 * FLOW)
-
-
-def test_an_interrupted_write_leaves_the_file_that_was_there(tmp_path, monkeypatch):
-    write_flo(tmp_path / "a.flo", FLOW)
-
-    class FullDisk:
-        def pack(self, *_: object) -> bytes:
-            raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(flo, "HEADER", FullDisk())
-    with pytest.raises(OSError, match="No space left"):
-        write_flo(tmp_path / "a.flo", 2 * FLOW)
-    assert (tmp_path / "a.flo").read_bytes() == BYTES
-    assert names(tmp_path) == {"a.flo"}

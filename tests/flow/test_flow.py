@@ -124,10 +124,10 @@ def test_tvl1_has_the_parameters_of_the_published_tools():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "brox"}, "flow 'brox' does not exist; choose from tvl1, dis, farneback"),
-        ({"name": "tvl1", "backend": "metal"}, f"flow backend 'metal' does not exist; choose from {BACKENDS[0]}, "),
+        ({"name": "brox"}, "flow brox: is none of tvl1, dis, farneback"),
+        ({"name": "tvl1", "backend": "metal"}, f"flow backend metal: is none of {BACKENDS[0]}, "),
         ({"name": "dis", "backend": "cuda"}, "flow dis has no backend 'cuda'; choose from auto, opencv"),
-        ({"name": "tvl1", "preset": "slow"}, "flow preset 'slow' does not exist; choose from opencv, fixed, fast"),
+        ({"name": "tvl1", "preset": "slow"}, "flow preset slow: is none of opencv, fixed, fast"),
         ({"name": "dis", "preset": "fast"}, "flow preset 'fast' is one of tvl1; dis has its parameters only"),
         ({"name": "tvl1", "device": "cuda", "backend": "native"}, "native computes on the CPU, not on cuda"),
         ({"name": "tvl1", "alpha": 1}, "tvl1 has no parameter 'alpha'; it has tau, lambda_, theta"),
@@ -162,6 +162,8 @@ def test_a_machine_without_a_gpu_says_what_to_use():
         (np.zeros((1, 16, 16, 3), np.uint8), np.zeros((1, 16, 16, 3), np.uint8)),
         (np.zeros((0, 16), np.uint8), np.zeros((0, 16), np.uint8)),
         (np.zeros((16, 16), np.uint8), np.zeros((16, 17), np.uint8)),
+        (torch.zeros(16, 16), torch.zeros(16, 16)),
+        ([["a"]], [["a"]]),
     ],
 )
 def test_images_that_are_not_two_grey_ones_of_one_size_are_refused(name, backend, previous, following):
@@ -215,7 +217,7 @@ def test_every_level_survives_decoding_and_encoding(bound):
     [
         (([0.0], 0.0), "bound must be a positive number"),
         (([0.0], float("nan")), "bound must be a positive number"),
-        (([0.0], 20.0, "floor"), "quantisation 'floor' does not exist; choose from truncate, round"),
+        (([0.0], 20.0, "floor"), "quantisation floor: is none of truncate, round"),
         (([float("nan")],), "the flow holds NaN"),
     ],
 )

@@ -159,7 +159,7 @@ def test_options_that_a_command_lacks_are_found(text, missing):
 
 
 def test_only_what_a_command_reaches_counts():
-    raft = Definition(ROOT / "flow" / "raft.py", "raft")
-    assert raft in reached("utils1/show_flow.py")
-    assert raft not in reached("utils1/report.py")
-    assert any("--flow_weights PATH" in text for text in texts(raft))
+    reading = Definition(ROOT / "flow" / "learned.py", "read_weights")
+    assert reading in reached("utils1/show_flow.py")
+    assert reading not in reached("utils1/report.py")
+    assert any("--flow_weights PATH" in text for text in texts(reading))

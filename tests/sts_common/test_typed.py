@@ -97,7 +97,8 @@ def test_the_interface_refuses_wrong_types(call, problem):
     [
         ({"checkpoint": 0}, r"--checkpoint must be >= 1, got 0"),
         ({"iter_size": 0}, r"--iter_size must be >= 1, got 0"),
-        ({"save_steps": -1}, r"--save_steps must be >= 0, got -1"),
+        *(({name: -1}, f"--{name} must be >= 0, got -1") for name in ("save_steps", "keep", "profile")),
+        ({"clip_grad": -1.0}, r"--clip_grad must be >= 0, got -1"),
         ({"learning_rate": float("nan")}, r"--learning_rate must be >= 0, got nan"),
         ({"begin_epoch": 5, "n_epochs": 1}, r"--begin_epoch 5: is after the last, --n_epochs 1"),
     ],

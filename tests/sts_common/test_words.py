@@ -2,7 +2,8 @@
 
 import pytest
 
-from sts_common import counted
+from sts_common import counted, size_in_words
+from sts_common.words import with_prefix
 
 
 @pytest.mark.parametrize(
@@ -19,3 +20,17 @@ from sts_common import counted
 )
 def test_a_single_thing_is_no_plural(number, noun, text):
     assert counted(number, noun) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "size"),
+    [
+        (0, "0", "0 bytes"),
+        (512, "512", "512 bytes"),
+        (1500, "1.5 k", "1.5 kB"),
+        (50.8e9, "50.8 G", "50.8 GB"),
+        (3e12, "3.0 T", "3.0 TB"),
+    ],
+)
+def test_large_numbers_are_short(value, text, size):
+    assert (with_prefix(value), size_in_words(value)) == (text, size)

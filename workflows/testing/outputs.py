@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import is_main
-from engine.command.naming import LONGEST, checked_name
+from engine.command.naming import MAX_LENGTH, checked_name
 from sts_common.files import check_writable
 
 DIGEST = 8  # characters that tell shortened names apart
@@ -44,7 +44,7 @@ def run_name_of(states: Sequence[Mapping[str, Any]]) -> str | None:
     stated = [state.get("options", {}).get("run_name") for state in states]
     names = [checked_name(name) for name in stated if name is not None]
     joined = "+".join(names).encode()
-    if len(joined) > LONGEST:
-        head = joined[: LONGEST - DIGEST - 1].decode(errors="ignore")
+    if len(joined) > MAX_LENGTH:
+        head = joined[: MAX_LENGTH - DIGEST - 1].decode(errors="ignore")
         return f"{head}+{sha256(joined).hexdigest()[:DIGEST]}"
     return joined.decode() or None

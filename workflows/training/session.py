@@ -207,7 +207,7 @@ def train_to_end(
 
 def quick_teachers(run: Run) -> AbstractContextManager[None]:
     """Have teachers run in their quickest form in mixed precision on a GPU; elsewhere as they are, to the last bit."""
-    dtype = dtype_of(run.device, run.amp)
+    dtype = dtype_of(run.device, run.settings.amp)
     if not isinstance(run.task, Distill) or run.device.type != "cuda" or dtype == torch.float32:
         return nullcontext()
     return run.task.quick_teachers(dtype)

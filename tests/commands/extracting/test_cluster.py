@@ -99,7 +99,7 @@ def test_workers_must_have_the_versions_and_see_the_files_of_the_command(address
         monkeypatch.setattr(clusters, "needs_of", lambda *paths, change=change: replace(true(*paths), **change))
         refused(message)
     monkeypatch.setattr(clusters, "needs_of", true)
-    monkeypatch.setattr(clusters, "above", lambda target: tmp_path)
+    monkeypatch.setattr(clusters, "existing_part", lambda target: tmp_path)
     tmp_path.chmod(0o555)
     try:
         if not os.access(tmp_path, os.W_OK):  # root may write anywhere
@@ -114,7 +114,7 @@ def test_workers_of_several_threads_are_refused(source, tmp_path):
 
 
 def test_a_cluster_without_workers_is_refused(source, tmp_path, monkeypatch):
-    monkeypatch.setattr(clusters, "PATIENCE", 0.05)
+    monkeypatch.setattr(clusters, "WORKER_TIMEOUT", 0.05)
     with (
         local_cluster(n_workers=0) as cluster,
         pytest.raises(ValueError, match="has no workers; start them: dask worker"),
@@ -131,7 +131,7 @@ def test_a_cluster_without_workers_is_refused(source, tmp_path, monkeypatch):
     ],
 )
 def test_an_address_where_no_scheduler_answers_is_refused(address, message, source, tmp_path, monkeypatch):
-    monkeypatch.setattr(clusters, "CONNECT", 0.2)
+    monkeypatch.setattr(clusters, "TIMEOUT", 0.2)
     with pytest.raises(ValueError, match=message):
         extract_videos(source, tmp_path / "out", cluster=address)
     assert not (tmp_path / "out").exists()

@@ -103,11 +103,11 @@ def test_clipped_levels_stay_at_the_bound_that_clipped_them(quantisation):
 
 
 def test_conversion_refuses_what_does_not_exist():
-    with pytest.raises(ValueError, match="quantisation 'floor' does not exist; choose from truncate, round"):
+    with pytest.raises(ValueError, match="quantisation floor: is none of truncate, round"):
         convert(LEVELS, 20.0, 15.0, "floor")
     with pytest.raises(ValueError, match="bound must be a positive number"):
         convert(LEVELS, 20.0, 0.0, "round")
-    with pytest.raises(ValueError, match="quantisation 'floor' does not exist"):
+    with pytest.raises(ValueError, match="quantisation floor: is none of truncate"):
         decode(LEVELS, 20.0, "floor")
 
 

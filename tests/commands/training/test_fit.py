@@ -217,7 +217,7 @@ def test_what_cannot_be_scored_is_refused(opt, trained):
     ("changes", "problem"),
     [
         ({"lr": 0.1}, r"^lr=0\.1: no setting of a training; there are .*learning_rate"),
-        ({"optimizer": "lion"}, "--optimizer lion: choose one of sgd, adamw"),
+        ({"optimizer": "lion"}, "--optimizer lion: is none of sgd, adamw"),
         ({"device": "tpu9"}, "--device tpu9"),
         ({"class_names": ["a"] * 4}, "class_names: 4 names for 3 outputs"),
         ({"class_names": []}, "class_names: 0 names for 3 outputs"),

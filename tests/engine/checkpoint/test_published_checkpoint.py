@@ -137,10 +137,13 @@ def test_another_optimiser_stays_here_and_that_is_said(runs, tmp_path, caplog):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"recipe": {"normalisation": {"mean": [127.5] * 3, "std": [1.0] * 3}}}, "normalises its inputs otherwise"),
-        ({"recipe": {"normalisation": {"mean": list(RGB.mean), "std": [2.0] * 3}}}, "normalises its inputs otherwise"),
-        ({"options": {"conv1_t_stride": 2}}, "--conv1_t_stride 2, which the published code has not got"),
-        ({"options": {"no_max_pool": True}}, "--no_max_pool True, which the published code has not got"),
+        ({"recipe": {"normalisation": {"mean": [127.5] * 3, "std": [1.0] * 3}}}, "normalises its inputs"),
+        (
+            {"recipe": {"normalisation": {"mean": list(RGB.mean), "std": [2.0] * 3}}},
+            "normalises its inputs",
+        ),
+        ({"options": {"conv1_t_stride": 2}}, "--conv1_t_stride 2, which the published code does not have"),
+        ({"options": {"no_max_pool": True}}, "--no_max_pool True, which the published code does not have"),
     ],
 )
 def test_what_the_published_code_would_compute_otherwise_is_refused(change, message):

@@ -389,5 +389,5 @@ def test_options_that_cannot_be_are_refused(options):
 
 def test_the_tables_name_options_that_exist():
     names = {*vars(options_of()), "given"}
-    assert names >= THIS_CALL | CHANGEABLE | differences.ONLY_WHETHER
+    assert names >= THIS_CALL | CHANGEABLE | differences.COMPARED_AS_BOOL
     assert not THIS_CALL & CHANGEABLE

@@ -1,6 +1,5 @@
 """Number formats: what --amp means, that losses stay in float32, and that half-precision convolutions are right."""
 
-import os
 from collections.abc import Iterator
 
 import pytest
@@ -38,7 +37,7 @@ def test_what_a_device_cannot_do_is_refused_with_what_it_can():
         autocast(CPU, "fp16")
     with pytest.raises(ValueError, match="--amp tf32 is for GPUs, and the device is cpu: use bf16 or off"):
         autocast(CPU, "tf32")
-    with pytest.raises(ValueError, match="--amp half: choose one of auto, off, tf32, bf16, fp16"):
+    with pytest.raises(ValueError, match="--amp half: is none of auto, off, tf32, bf16, fp16"):
         scaler(CPU, "half")
 
 
@@ -103,10 +102,6 @@ def test_memory_is_not_filled_where_the_same_bits_are_asked_for(monkeypatch):
     monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
     setup(None, "cpu", deterministic=True)
     assert not torch.utils.deterministic.fill_uninitialized_memory
-
-
-def test_products_of_a_gpu_find_their_workspace_whichever_test_multiplies_first():
-    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
 def test_only_fp16_scales_gradients():

@@ -1,7 +1,6 @@
 """Batches that the loops are fed with, and the time that they wait for them."""
 
 import contextlib
-import json
 import time
 from contextlib import nullcontext
 
@@ -12,9 +11,8 @@ from torch import nn
 
 from datasets.decoding import timing as clock
 from engine.device import prefetch
-from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed, StreamWait
-from engine.monitor.logs import JsonLog, TsvLog
-from engine.training.loop import Epoch, evaluate, train_one_epoch
+from engine.device.prefetch import ADVICE, STEPS, DeviceWait, Feed
+from engine.training.loop import Epoch, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
 from engine.training.stepper import Stepper
 
@@ -66,10 +64,6 @@ def test_an_epoch_tells_how_long_it_waited_and_for_what(monkeypatch):
     assert {"loss", "acc"} < set(metrics)
 
 
-def test_evaluation_tells_its_metrics_alone():
-    assert set(evaluate(Task(), [batch()], CPU)) == {"loss", "acc"}
-
-
 def test_a_loader_that_does_not_say_what_it_does_has_no_cause():
     feed = Feed([{"x": torch.ones(1)}] * 3, CPU)
     assert [set(b) for b in feed] == [{"x"}] * 3
@@ -108,14 +102,6 @@ def test_the_feed_is_as_long_as_its_loader_and_none_where_that_has_no_length():
         len(Feed(iter([]), CPU))
 
 
-def test_logs_take_the_waiting_into_the_record_and_not_into_the_published_columns(tmp_path):
-    metrics = {"epoch": 1, "loss_a": 1.0, "loss_b": 2.0, "acc": 0.5, "data_wait": 0.25, "data_decode": 1.0}
-    TsvLog(tmp_path / "a.log", {"epoch": "epoch", "loss": "loss", "acc": "acc"}, 1).write(metrics)
-    JsonLog(tmp_path / "a.jsonl", 1).write(metrics)
-    assert (tmp_path / "a.log").read_bytes() == b"epoch\tloss\tacc\r\n1\t3.0\t0.5\r\n"
-    assert json.loads((tmp_path / "a.jsonl").read_text())["data_wait"] == 0.25
-
-
 class Event:
     """A place in a GPU's work, which it passes at a time."""
 
@@ -134,63 +120,36 @@ class Event:
         return 1000.0 * {0: 0.5, 2: 9.0}[self.place]
 
 
-def test_a_gpu_waits_while_it_is_idle_and_never_longer_than_the_host(monkeypatch):
+@pytest.fixture
+def gpu(monkeypatch) -> torch.device:
+    """One that takes no work, and whose events are of `Event`."""
     monkeypatch.setattr(Event, "made", 0)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+    return torch.device("cuda")
+
+
+def test_a_gpu_waits_while_it_is_idle_and_never_longer_than_the_host(gpu, monkeypatch):
     clock = Clock(monkeypatch)
-    wait = DeviceWait(torch.device("cuda"))
+    wait = DeviceWait(gpu)
     for _ in range(3):
         with wait:
             clock.now += 2.0
-    assert wait.total() == 0.5 + 2.0  # the third was not passed yet
-    assert len(wait.open) == 1
+    assert len(wait.open) == 1  # the third was not passed yet; events of a whole epoch would be as many as its steps
+    assert wait.total() == 0.5 + 2.0
 
 
-def test_waits_that_a_gpu_has_come_past_are_forgotten_though_nobody_looks(monkeypatch):
-    monkeypatch.setattr(Event, "made", 0)
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
-    wait = DeviceWait(torch.device("cuda"))
-    for _ in range(3):
-        with wait:
-            pass
-    assert len(wait.open) == 1  # events of a whole epoch would be as many as its steps
-
-
-class Stream:
-    """A GPU's, of which nothing is asked."""
-
-    def __init__(self, device):
-        made.append(device)
-
-    def record_event(self):
-        return None
-
-    def wait_event(self, event):
-        pass
-
-
-made: list[torch.device] = []
-
-
-def test_epochs_and_loops_copy_on_one_stream_for_each_device(monkeypatch):
-    made.clear()
-    monkeypatch.setattr(Event, "made", 0)
+def test_epochs_and_loops_copy_on_one_stream_for_each_device(gpu, monkeypatch):
+    devices = []
     prefetch.copy_stream.cache_clear()
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: devices.append(device) or NotedStream("side", []))
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext())
-    current = Stream(None)
-    made.clear()
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: NotedStream("main", []))
+    batches = [{"video": ["a"]}, {"video": ["b"]}]
     for device in ("cuda:0", "cuda:0", "cuda:1", "cuda:0"):
-        assert list(Feed([{"video": ["a"]}, {"video": ["b"]}], torch.device(device))) == [
-            {"video": ["a"]},
-            {"video": ["b"]},
-        ]
+        assert list(Feed(batches, torch.device(device))) == batches
     prefetch.copy_stream.cache_clear()
-    assert made == [torch.device("cuda:0"), torch.device("cuda:1")]
+    assert devices == [torch.device("cuda:0"), torch.device("cuda:1")]
 
 
 @pytest.mark.gpu
@@ -225,12 +184,6 @@ def test_a_gpu_that_is_busy_does_not_wait_for_the_host():
             a @ a
     torch.cuda.synchronize()
     assert feed.waited < 0.5
-
-
-def test_copies_leave_what_is_no_tensor_alone():
-    copied = prefetch.to_device({"x": torch.ones(2), "video": ["a"]}, CPU)
-    assert torch.equal(copied["x"], torch.ones(2))
-    assert copied["video"] == ["a"]
 
 
 class ToFinish:
@@ -279,7 +232,7 @@ class NotedStream:
         self.log.append(f"{self.name} waits")
 
 
-def test_flow_is_computed_on_a_stream_of_its_own_one_batch_ahead(monkeypatch):
+def test_flow_is_computed_on_a_stream_of_its_own_one_batch_ahead(gpu, monkeypatch):
     clock = Clock(monkeypatch)
     loader = ToFinish(clock, 0.0, 0.0)
     log, streams = loader.log, []
@@ -298,24 +251,19 @@ def test_flow_is_computed_on_a_stream_of_its_own_one_batch_ahead(monkeypatch):
 
     loader.finish = noted
     side, current = NotedStream("side", log), NotedStream("main", log)
-    monkeypatch.setattr(Event, "made", 0)
-    monkeypatch.setattr(torch.cuda, "Event", Event)
     monkeypatch.setattr(torch.cuda, "stream", within)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: current)
     monkeypatch.setattr(prefetch, "copy_stream", lambda device: side)
-    for batch in Feed(loader, torch.device("cuda")):
+    for batch in Feed(loader, gpu):
         log.append(f"step {batch['number']}")
     first, *rest = [["on side:", f"finish {i}", "record on side"] for i in range(3)]
     expected = [*first, "main waits", *rest[0], "step 0", "main waits", *rest[1], "step 1", "main waits", "step 2"]
     assert log == expected
 
 
-def test_what_steps_of_a_gpu_wait_for_flow_is_the_gpus_time_and_not_the_hosts(monkeypatch):
-    monkeypatch.setattr(Event, "made", 0)
-    monkeypatch.setattr(torch.cuda, "Event", Event)
-    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: None)
+def test_what_steps_of_a_gpu_wait_for_flow_is_the_gpus_time_and_not_the_hosts(gpu, monkeypatch):
     Clock(monkeypatch)  # the host takes no time
-    wait = StreamWait(torch.device("cuda"))
+    wait = DeviceWait(gpu, host_waits=False)
     for _ in range(3):
         with wait:
             pass

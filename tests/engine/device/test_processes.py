@@ -13,6 +13,7 @@ from engine.device import distributed
 from engine.monitor.averages import Averages
 from engine.training import fit
 from engine.training.fit import parallel, with_shared_statistics
+from engine.training.settings import RunSettings
 
 CPU = torch.device("cpu")
 
@@ -88,11 +89,11 @@ def test_nccl_is_told_its_gpu(monkeypatch):
 
 def test_without_a_group_a_task_is_not_wrapped():
     task = Normed()
-    assert parallel(SimpleNamespace(task=task, device=CPU, sync_bn=False)) is task
+    assert parallel(SimpleNamespace(task=task, device=CPU, settings=RunSettings())) is task
 
 
 def test_a_single_process_of_a_group_is_wrapped_and_sends_no_statistics(group):
-    run, sent = SimpleNamespace(task=Normed(), device=CPU, sync_bn=False), []
+    run, sent = SimpleNamespace(task=Normed(), device=CPU, settings=RunSettings()), []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         shared = parallel(run)
@@ -111,7 +112,7 @@ def test_a_gpu_without_a_number_can_be_wrapped(group, monkeypatch):
         fit, "DistributedDataParallel", lambda task, **options: seen.update(options) or SimpleNamespace()
     )
     gpu = torch.device("cuda")
-    parallel(SimpleNamespace(task=Normed(), device=gpu, sync_bn=False))
+    parallel(SimpleNamespace(task=Normed(), device=gpu, settings=RunSettings()))
     assert (seen["device_ids"], seen["process_group"]) == ([gpu], None)
 
 

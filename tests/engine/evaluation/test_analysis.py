@@ -1,7 +1,5 @@
 """Analyses of scores beside an accuracy: known cases, brute force and properties."""
 
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -132,23 +130,6 @@ def test_a_bin_holds_its_upper_end():
     assert curve.confidence.tolist() == pytest.approx([0.5, 2.6 / 3])
     assert curve.accuracy.tolist() == pytest.approx([1, 1 / 3])
     assert curve.error == pytest.approx((1 * 0.5 + 3 * (2.6 / 3 - 1 / 3)) / 4)
-
-
-@given(seeds, st.integers(1, 30))
-@settings(max_examples=30, deadline=None)
-def test_calibration_error_is_that_of_a_loop_over_bins(seed, bins):
-    logits, label = draw(seed, videos=60)
-    probability = logits[0].double().softmax(1)
-    confidence, predicted = probability.max(1)
-    expected = 0.0
-    for m in range(bins):
-        low, high = m / bins, (m + 1) / bins
-        these = [i for i, c in enumerate(confidence.tolist()) if low < c <= high]
-        if these:
-            right = sum(int(predicted[i] == label[i]) for i in these) / len(these)
-            sure = sum(float(confidence[i]) for i in these) / len(these)
-            expected += len(these) / 60 * abs(right - sure)
-    assert math.isclose(reliability(probability, label, bins).error, expected, abs_tol=1e-12)
 
 
 def test_what_is_always_sure_and_right_is_calibrated():

@@ -14,7 +14,7 @@ from engine.evaluation.scores import join, load, numbered
 ABOUT = {"subset": "test", "checkpoints": {"rgb": {"file": "a.pth"}, "sfs": {"file": "b.pth"}}}
 
 
-def some(streams=("rgb", "sfs"), videos=("a/x", "b/ü", "b/z"), **changes) -> Scores:
+def make_scores(streams=("rgb", "sfs"), videos=("a/x", "b/ü", "b/z"), **changes) -> Scores:
     s, n = len(streams), len(videos)
     values = {
         "video": list(videos),
@@ -42,7 +42,7 @@ def equal(a: Scores, b: Scores) -> bool:
 
 
 def test_scores_keep_what_was_agreed(tmp_path):
-    some().save(tmp_path / "new" / "scores.npz", torch.randn(3, 2))
+    make_scores().save(tmp_path / "new" / "scores.npz", torch.randn(3, 2))
     with np.load(tmp_path / "new" / "scores.npz", allow_pickle=False) as file:
         kinds = {key: (file[key].shape, file[key].dtype.kind, file[key].dtype.itemsize) for key in file}
         assert file["video"].tolist() == ["a/x", "b/ü", "b/z"]
@@ -67,18 +67,18 @@ NOTHING_MORE = dict.fromkeys(("clip_top1", "clip_top5", "activated", "fused_hits
 
 @pytest.mark.parametrize("changes", [{}, NOTHING_MORE])
 def test_scores_come_back(tmp_path, changes):
-    written = some(**changes)
+    written = make_scores(**changes)
     written.save(tmp_path / "s.npz", torch.randn(3, 2))
     assert equal(load(tmp_path / "s.npz"), written)
 
 
 def test_clip_accuracy_counts_clips_not_videos():
     top1 = torch.tensor([[4, 0, 2], [1, 1, 1]])
-    assert some(clip_top1=top1, clips=torch.tensor([[4, 1, 5]] * 2)).clip_accuracy == pytest.approx([0.6, 0.3])
+    assert make_scores(clip_top1=top1, clips=torch.tensor([[4, 1, 5]] * 2)).clip_accuracy == pytest.approx([0.6, 0.3])
 
 
 def test_streams_are_chosen_by_name_in_the_order_asked_for():
-    both = some()
+    both = make_scores()
     one = both.only(["sfs"])
     assert one.streams == ["sfs"]
     assert torch.equal(one.logits[0], both.logits[1])
@@ -94,7 +94,7 @@ def test_streams_are_chosen_by_name_in_the_order_asked_for():
 @pytest.mark.parametrize("position", range(0, 1400, 90))
 def test_a_damaged_file_is_named(tmp_path, position):
     path = tmp_path / "s.npz"
-    some().save(path, torch.randn(3, 2))
+    make_scores().save(path, torch.randn(3, 2))
     content = bytearray(path.read_bytes())
     for damaged in (content[:position], content[:position] + bytes(40) + content[position + 40 :]):
         path.write_bytes(damaged)
@@ -132,7 +132,7 @@ def test_a_damaged_file_is_named(tmp_path, position):
 )
 def test_what_is_no_score_file_is_said(tmp_path, changes, message):
     path = tmp_path / "s.npz"
-    some().save(path, torch.randn(3, 2))
+    make_scores().save(path, torch.randn(3, 2))
     with np.load(path) as file:
         arrays = dict(file) | changes
     buffer = io.BytesIO()
@@ -145,7 +145,7 @@ def test_what_is_no_score_file_is_said(tmp_path, changes, message):
 
 def test_whole_numbers_of_other_lengths_become_indices(tmp_path):
     path = tmp_path / "s.npz"
-    some().save(path, torch.randn(3, 2))
+    make_scores().save(path, torch.randn(3, 2))
     with np.load(path) as file:
         arrays = dict(file) | {"label": np.array([1, 0, 1], np.int32), "clips": np.full((2, 3), 5, np.int8)}
     np.savez(path, **arrays)
@@ -160,7 +160,8 @@ def test_a_file_that_is_not_there_is_said(tmp_path):
 
 
 def test_files_are_joined_by_video_whatever_their_order():
-    one, other = some(["rgb"]), some(["rgb", "flow"], videos=["b/z", "a/x", "b/ü"], label=torch.tensor([0, 0, 1]))
+    one = make_scores(["rgb"])
+    other = make_scores(["rgb", "flow"], videos=["b/z", "a/x", "b/ü"], label=torch.tensor([0, 0, 1]))
     both = join([("one.npz", one), ("other.npz", other)])
     assert both.streams == ["rgb", "rgb-2", "flow"]
     assert both.video == one.video
@@ -173,7 +174,7 @@ def test_files_are_joined_by_video_whatever_their_order():
     ("one", "other", "kept"), [("tanh", "tanh", True), ("tanh", "relu", False), ("tanh", "", False)]
 )
 def test_scores_of_unlike_activations_are_not_put_side_by_side(one, other, kept):
-    a, b = (some([name], about={"activation": own}) for name, own in (("rgb", one), ("flow", other)))
+    a, b = (make_scores([name], about={"activation": own}) for name, own in (("rgb", one), ("flow", other)))
     both = join([("one.npz", a), ("other.npz", b)])
     assert (both.activated is not None) is kept
     assert both.about["activation"] == (one if kept else "")
@@ -181,14 +182,14 @@ def test_scores_of_unlike_activations_are_not_put_side_by_side(one, other, kept)
 
 
 def test_stream_names_that_come_again_are_numbered_and_keep_their_checkpoints():
-    parts = [("a.npz", some(["rgb", "rgb-2"])), ("b.npz", some(["rgb"]))]
+    parts = [("a.npz", make_scores(["rgb", "rgb-2"])), ("b.npz", make_scores(["rgb"]))]
     (_, a), (_, b) = numbered(parts)
     assert (a.streams, b.streams) == (["rgb", "rgb-2"], ["rgb-3"])
     assert b.about["checkpoints"] == {"rgb-3": {"file": "a.pth"}}
 
 
 def test_what_one_file_lacks_the_joined_one_lacks():
-    both = join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], activated=None))])
+    both = join([("one.npz", make_scores(["rgb"])), ("other.npz", make_scores(["flow"], activated=None))])
     assert both.activated is None
     assert both.fused_hits is None
     assert both.clip_top1 is not None
@@ -206,17 +207,17 @@ def test_what_one_file_lacks_the_joined_one_lacks():
 )
 def test_scores_of_other_videos_labels_or_classes_are_not_joined(changes, message):
     with pytest.raises(ValueError, match=message) as raised:
-        join([("one.npz", some(["rgb"])), ("other.npz", some(["flow"], **changes))])
+        join([("one.npz", make_scores(["rgb"])), ("other.npz", make_scores(["flow"], **changes))])
     assert str(raised.value).startswith("other.npz: ")
 
 
 def test_a_protocol_says_what_is_not_stated():
-    assert protocol(some(about={})) == (
+    assert protocol(make_scores(about={})) == (
         "data not stated, 3 of 4 listed videos, 12 clips (views not stated), fps not stated, short side not stated, "
         "seen at not stated"
     )
     metrics = {"top1": 0.5, "top5": 1.0, "mean_class": 0.25}
-    line = accuracies(some(about={}, clip_top1=None, fused_hits=None), metrics)
+    line = accuracies(make_scores(about={}, clip_top1=None, fused_hits=None), metrics)
     assert line.startswith("clip top-1 not stated; video top-1 0.5000, top-5 1.0000, mean class 0.2500; data not")
 
 
@@ -225,7 +226,7 @@ def test_a_protocol_has_views_frame_rate_and_short_side():
     options |= {"sample_duration": 16, "clip_stride": 2}
     said = {"dataset": "UCF101", "subset": "val", "split": 3, "options": options}
     said |= {"provenance": {"fps": 12.5, "short_side": None}, "unlike": ["amp off in a, bf16 in b"]}
-    assert protocol(some(about=said, clips=torch.tensor([[2, 2, 2], [3, 3, 1000]]))) == (
+    assert protocol(make_scores(about=said, clips=torch.tensor([[2, 2, 2], [3, 3, 1000]]))) == (
         "UCF101 val split 3, 3 of 4 listed videos, 6 and 1,006 clips (25 stepped x 10 crops of 16 frames, stride 2, at "
         "112 px), 12.5 fps, native short side, seen at 128, UNLIKE: amp off in a, bf16 in b"
     )

@@ -11,12 +11,11 @@ import torch
 from helpers import Clock
 
 from engine.device.hardware import memory_used
-from engine.device.prefetch import ADVICE, WORTH_SECONDS, Feed
+from engine.device.prefetch import ADVICE, MIN_SECONDS, Feed
 from engine.monitor import display
 from engine.monitor.averages import Averages
-from engine.monitor.display import LINE, REFRESH, Display, local_means, speed_row
-from engine.monitor.pace import FIRST, FORWARD, MEMORY, WARM_UP, Pace, in_time
-from sts_common import size_in_words
+from engine.monitor.display import LOG_SECONDS, REFRESH_SECONDS, Display, local_means, speed_row
+from engine.monitor.pace import FORWARD, MEAN_WINDOW, REPORT_AFTER, WARM_UP, Pace, in_time
 
 CPU = torch.device("cpu")
 
@@ -67,7 +66,7 @@ def test_the_bar_on_a_terminal_tells_all_that_is_wanted(clock, open_terminal):
     pace = Pace(train=8, val=0, epochs=400)
     for _ in range(WARM_UP):
         pace.step("train", 99.0)
-    shown = go(clock, feed, Averages(), REFRESH, pace=pace)
+    shown = go(clock, feed, Averages(), REFRESH_SECONDS, pace=pace)
     text = terminal.getvalue()
     for part in ("epoch 3/9", "loss 2.5, acc 0.25, 2 clips/s, wait 0 % (decode), ", "run 1.8 h", "mse 1.5"):
         assert part in text
@@ -76,13 +75,13 @@ def test_the_bar_on_a_terminal_tells_all_that_is_wanted(clock, open_terminal):
 
 
 def test_without_a_terminal_a_long_epoch_logs_a_line_now_and_then_and_a_short_one_none(clock, lines, capfd):
-    go(clock, Feed(batches(20), CPU), Averages(), LINE / 5)
+    go(clock, Feed(batches(20), CPU), Averages(), LOG_SECONDS / 5)
     assert len(lines()) == 4
     assert lines()[0].startswith(
         "epoch 3/9: 5 of 20 batches, 15 min left, loss 2.5, acc 0.25, 0.0667 clips/s, wait 0 %"
     )
     assert lines()[0].endswith("mse 1.5")
-    go(clock, Feed(batches(4), CPU), Averages(), LINE / 5)
+    go(clock, Feed(batches(4), CPU), Averages(), LOG_SECONDS / 5)
     assert len(lines()) == 4
     assert capfd.readouterr() == ("", "")
 
@@ -90,7 +89,7 @@ def test_without_a_terminal_a_long_epoch_logs_a_line_now_and_then_and_a_short_on
 def test_only_the_first_of_several_processes_shows_anything(clock, lines, open_terminal, monkeypatch):
     terminal = open_terminal()
     monkeypatch.setattr(display, "is_main", lambda: False)
-    go(clock, Feed(batches(20), CPU), Averages(), LINE, pace=Pace(100, 0, 1))
+    go(clock, Feed(batches(20), CPU), Averages(), LOG_SECONDS, pace=Pace(100, 0, 1))
     assert terminal.getvalue() == ""
     assert lines() == []
 
@@ -101,7 +100,7 @@ def test_clips_of_all_processes_are_counted(clock, monkeypatch):
     assert shown.speed()["clips_per_second"] == pytest.approx(8 * 5 * 4 / 10)
 
 
-@pytest.mark.parametrize(("on_terminal", "every"), [(True, REFRESH), (False, LINE)])
+@pytest.mark.parametrize(("on_terminal", "every"), [(True, REFRESH_SECONDS), (False, LOG_SECONDS)])
 def test_sums_on_the_device_are_read_seldom(on_terminal, every, clock, monkeypatch):
     monkeypatch.setattr(sys, "stderr", Terminal() if on_terminal else io.StringIO())
     reads = []
@@ -121,7 +120,7 @@ def test_means_are_those_of_this_process_and_the_same_as_the_result():
 def test_an_epoch_that_goes_on_counts_on_from_where_it_was(clock, lines):
     feed = Feed(batches(10), CPU)
     feed.loader = type("Rest", (), {"__len__": lambda self: 30, "__iter__": lambda self: iter(batches(10))})()
-    go(clock, feed, Averages(), LINE, first=20)
+    go(clock, feed, Averages(), LOG_SECONDS, first=20)
     assert lines()[0].startswith("epoch 3/9: 21 of 30 batches, 45 min left")
 
 
@@ -141,7 +140,7 @@ def test_lines_of_the_log_do_not_break_the_bar(open_terminal):
 
 @pytest.mark.parametrize(
     ("wait", "work", "told"),
-    [(WORTH_SECONDS, 1.0, True), (WORTH_SECONDS / 3, 1.0, False), (WORTH_SECONDS, 12 * WORTH_SECONDS, False)],
+    [(MIN_SECONDS, 1.0, True), (MIN_SECONDS / 3, 1.0, False), (MIN_SECONDS, 12 * MIN_SECONDS, False)],
     ids=["long", "a moment", "a small part"],
 )
 def test_waiting_that_matters_is_told_with_a_cure(wait, work, told, clock, lines):
@@ -204,9 +203,9 @@ def test_a_pace_knows_nothing_before_its_warm_up_and_then_what_is_left():
 
 def test_a_pace_follows_a_machine_that_gets_slower():
     pace = Pace(train=10**6, val=0, epochs=1)
-    for _ in range(5 * MEMORY):
+    for _ in range(5 * MEAN_WINDOW):
         pace.step("train", 1.0)
-    for _ in range(5 * MEMORY):
+    for _ in range(5 * MEAN_WINDOW):
         pace.step("train", 2.0)
     assert pace.kinds["train"].seconds == pytest.approx(2.0, rel=0.01)
 
@@ -214,7 +213,7 @@ def test_a_pace_follows_a_machine_that_gets_slower():
 def test_the_time_of_a_run_is_told_once_after_its_first_steps(clock, lines):
     pace = Pace(train=3650, val=0, epochs=1)
     for label in ("a", "b"):
-        with Display(Feed(batches(FIRST + 10), CPU), label, pace=pace) as shown:
+        with Display(Feed(batches(REPORT_AFTER + 10), CPU), label, pace=pace) as shown:
             for _ in shown:
                 clock.now += 1.0
     told = [line for line in lines() if "expected time" in line]
@@ -224,7 +223,7 @@ def test_the_time_of_a_run_is_told_once_after_its_first_steps(clock, lines):
 
 
 def test_a_run_that_is_over_by_then_is_told_no_hours(clock, lines):
-    with Display(Feed(batches(FIRST), CPU), "x", pace=Pace(FIRST, 3, 1)) as shown:
+    with Display(Feed(batches(REPORT_AFTER), CPU), "x", pace=Pace(REPORT_AFTER, 3, 1)) as shown:
         for _ in shown:
             clock.now += 1.0
     assert lines() == []
@@ -235,8 +234,3 @@ def test_a_run_that_is_over_by_then_is_told_no_hours(clock, lines):
 )
 def test_spans_of_time_are_short(seconds, text):
     assert in_time(seconds) == text
-
-
-@pytest.mark.parametrize(("size", "text"), [(12, "12 bytes"), (1.25e9, "1.2 GB"), (3e12, "3.0 TB")])
-def test_sizes_are_short(size, text):
-    assert size_in_words(size) == text

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from engine.training.fit import Saving
 from engine.training.loop import Epoch, train_one_epoch
 from engine.training.schedules import Schedule, Warmup
+from engine.training.settings import RunSettings
 from engine.training.stepper import Stepper
 
 CPU = torch.device("cpu")
@@ -83,7 +84,8 @@ def test_an_epoch_of_accumulated_batches_is_one_of_larger_ones_the_last_step_inc
 
 def test_a_checkpoint_comes_with_the_end_of_the_step_that_its_batch_is_in(monkeypatch):
     saved: list[int] = []
-    run = Namespace(step=0, save_steps=4, epoch=1, checkpoints=Namespace(path=lambda epoch, step: step))
+    run = Namespace(step=0, settings=RunSettings(save_steps=4), epoch=1)
+    run.checkpoints = Namespace(path=lambda epoch, step: step)
     saving = Saving(run, Namespace(agreed_signal=int), "epoch 1")
     monkeypatch.setattr(saving, "save", lambda path, metrics: saved.append(path))
     for done in (3, 6, 9, 12, 14):  # --iter_size 3

@@ -172,8 +172,8 @@ def test_another_optimiser_keeps_its_own_rates_at_the_same_position():
         ({"lr_schedule": "multistep", "lr_milestones": [5, 2]}, "--lr_milestones"),
         ({"lr_schedule": "multistep", "lr_milestones": []}, "--lr_milestones"),
         ({"lr_schedule": "multistep", "lr_milestones": [0]}, "--lr_milestones"),
-        ({"lr_schedule": "linear"}, "--lr_schedule linear: choose one of plateau, step, multistep, cosine, onecycle"),
-        ({"optimizer": "lion"}, "--optimizer lion: choose one of sgd, adamw"),
+        ({"lr_schedule": "linear"}, "--lr_schedule linear: is none of plateau, step, multistep, cosine, onecycle"),
+        ({"optimizer": "lion"}, "--optimizer lion: is none of sgd, adamw"),
     ],
 )
 def test_options_out_of_range_are_named(changes, message):

@@ -56,10 +56,10 @@ def test_their_rates_are_those_of_the_epoch():
     task = Game()
     stepper = make(task)
     stepper.begin_epoch()
-    assert stepper.own["judge"].param_groups[0]["lr"] == 0.05
+    assert stepper.loss_optimizers["judge"].param_groups[0]["lr"] == 0.05
     task.own_rates = lambda: {"judge": 0.005}
     stepper.begin_epoch()
-    assert stepper.own["judge"].param_groups[0]["lr"] == 0.005
+    assert stepper.loss_optimizers["judge"].param_groups[0]["lr"] == 0.005
     assert stepper.optimizer.param_groups[0]["lr"] == 0.1
 
 
@@ -147,7 +147,7 @@ def test_a_state_that_is_missing_or_of_another_optimiser_starts_afresh(state, ca
     stepper = make(Game())
     stepper.load(stepper.state() | {"own_optimizers": state}, "x.pth")
     assert "x.pth: its optimizer state of judge does not fit this run and starts afresh" in caplog.text
-    assert stepper.own["judge"].state_dict()["param_groups"][0]["lr"] == 0.05
+    assert stepper.loss_optimizers["judge"].state_dict()["param_groups"][0]["lr"] == 0.05
 
 
 def test_its_settings_are_those_that_it_has_here():
@@ -155,7 +155,7 @@ def test_its_settings_are_those_that_it_has_here():
     state = stepper.state()
     state["own_optimizers"]["judge"]["param_groups"][0]["lr"] = 7.0
     stepper.load(state, "x.pth")
-    assert stepper.own["judge"].param_groups[0]["lr"] == 0.05
+    assert stepper.loss_optimizers["judge"].param_groups[0]["lr"] == 0.05
 
 
 def test_what_it_lowers_is_reported_beside_the_loss_and_checked():
