@@ -95,7 +95,7 @@ def stack_thirds(num_frames: int, length: int, rng: np.random.Generator, stride:
     The two-stream ResNet-101 on UCF101 trains its spatial network so, on three frames; see `stack_clips` for its test.
     No stride applies.
     """
-    return segments(max(num_frames - STACK + 1, 1), length, rng)
+    return segments(last_start(num_frames, STACK) + 1, length, rng)
 
 
 SAMPLERS: dict[str, StridedSampler] = {
@@ -186,7 +186,7 @@ def stack_clips(num_frames: int, length: int, stride: int, num_clips: int) -> li
 
     Both streams take them, so a single frame starts no later than its flow. Short videos are as in `stepped_clips`.
     """
-    last = max(num_frames - max(span(length, stride), STACK), 0)
+    last = last_start(num_frames, max(span(length, stride), STACK))
     return stepped(last, (last + 1) // num_clips, num_clips, num_frames, length, stride)
 
 

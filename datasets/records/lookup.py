@@ -14,7 +14,7 @@ from sts_common import counted
 
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
-from ..lists.entry_table import EntryTable, paths_of, select
+from ..lists.entry_table import EntryTable
 from ..lists.text_columns import AT_ONCE, Codes, Numbers, compact, in_parts
 from ..stores.store import Store, Video, usable_frames
 from ..stores.video_table import VideoTable
@@ -154,11 +154,11 @@ def without_quarantined(
     `strict`: leaving one out must be asked for, by `missing` "skip", as in a test, whose result would be another one's.
     Raises ValueError if one is in quarantine and that must be asked for, or if all are.
     """
-    paths = paths_of(entries) if quarantine else ()
-    out = [number for number, path in enumerate(paths) if path in quarantine]
+    table = EntryTable.of(entries)
+    out = [number for number, path in enumerate(table.paths) if path in quarantine] if quarantine else []
     if not out:
         return entries
-    first, count = entries[out[0]].path, len(out)
+    first, count = table.paths[out[0]], len(out)
     if count == len(entries) or (strict and missing == "error"):
         raise ValueError(
             f"{first}: in quarantine ({quarantine[first]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
@@ -166,9 +166,7 @@ def without_quarantined(
         )
     listed = counted(len(entries), "listed video")
     log.warning("%s of %s used (%s in quarantine)", f"{len(entries) - count:,}", listed, f"{count:,}")
-    usable = np.ones(len(entries), bool)
-    usable[out] = False
-    return select(entries, usable)
+    return table.part(np.delete(np.arange(len(table)), out))
 
 
 def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedVideo:

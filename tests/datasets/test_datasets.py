@@ -15,8 +15,8 @@ from PIL import Image
 from source_files import ROOT
 
 from datasets import DATASETS, build_annotation, build_dataset, build_loader
+from datasets.annotation import hold_out
 from datasets.lists.entries import Entry
-from datasets.lists.holdout import hold_out
 from datasets.stores.frames import FrameFolders
 from opts import parse_opts
 
@@ -235,7 +235,7 @@ def entries(groups: dict[str, int], label: int = 0) -> list[Entry]:
 def test_hold_out_keeps_groups_together_and_takes_about_its_part_of_every_class():
     listed = [*entries({f"a{i}": 4 for i in range(10)}), *entries({f"b{i}": 1 for i in range(30)}, label=1)]
     train, val = hold_out(listed, 0.2)
-    assert sorted(train + val) == sorted(listed)
+    assert sorted([*train, *val]) == sorted(listed)
     assert not {e.group for e in train} & {e.group for e in val}
     assert [sum(e.label == label for e in val) for label in (0, 1)] == [8, 6]
     assert hold_out(listed[::-1], 0.2)[1] == val[::-1]  # by name, not by order
