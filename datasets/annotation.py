@@ -65,7 +65,7 @@ class Annotation:
         """List the entries of a subset, also those whose video cannot be used.
 
         Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
-        videos that the result is reported on. The original did so, and it is said aloud.
+        videos that the result is reported on, as in the original; this is logged as a warning.
 
         Args:
             subset: "train", "val" or "test".

@@ -102,7 +102,7 @@ def load_clips(
     )
     if dropped := clip_loader.batches.dropped:
         log.info(
-            "%s of %s training clips an epoch, each time others, are left out: they do not fill a batch",
+            "%s of %s training clips are left out of each epoch, other ones each time: they do not fill a batch",
             *(f"{dropped:,}", f"{clip_loader.batches.num_items:,}"),
         )
     return clip_loader

@@ -123,13 +123,11 @@ def modality_of(streams: Iterable[Stream]) -> str:
     Raises:
         ValueError: If there is none.
     """
-    read = set(streams)
-    sources = {stream.source for stream in read}
-    for fits in (
-        lambda known: known == read,
-        lambda known: known >= read,
-        lambda known: {stream.source for stream in known} >= sources,
-    ):
-        if modality := next((name for name, known in MODALITIES.items() if fits(set(known))), None):
-            return modality
-    raise ValueError(f"no --modality has {', '.join(sorted(stream.name for stream in read))}")
+    chosen = set(streams)
+    sources = {stream.source for stream in chosen}
+    names = [name for name, members in MODALITIES.items() if set(members) == chosen]
+    names += [name for name, members in MODALITIES.items() if set(members) >= chosen]
+    names += [name for name, members in MODALITIES.items() if {stream.source for stream in members} >= sources]
+    if not names:
+        raise ValueError(f"no --modality has {', '.join(sorted(stream.name for stream in chosen))}")
+    return names[0]

@@ -14,7 +14,7 @@ NO_MOTION = 127  # grey level that flow images store for it
 
 
 def kernels() -> Any:
-    """Import torchvision's functions; it takes seconds that runs without augmentation need not wait."""
+    """Import torchvision's functions, which takes seconds, only for runs with augmentation."""
     from torchvision.transforms.v2 import functional
 
     return functional

@@ -11,14 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from .views import Box, Placement, View
-from .windows import Geometry, draw_boxes, fitting_box, resized, scaled, square
+from .views import Box, Geometry, Placement, View, draw_boxes, fitting_box, resized, scaled
 
 SCALES = tuple(2 ** (-i / 4) for i in range(5))  # 1, 0.84, 0.71, 0.59, 0.5
 POSITIONS = ("c", "tl", "tr", "bl", "br")
 RATIOS = (1.0, 0.875, 0.75, 0.66)
 # Rows and columns of the crops of temporal segment networks, in quarters of the room.
-FIXED = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3))
+OFFSETS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3))
 SNAP = 3  # pixels
 AREAS = (0.08, 1.0)
 ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
@@ -77,8 +76,14 @@ class CentralCrop:
 
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
-    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
-    top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
+    """Return the square of side `scale` times the short side at `position`, resized to `size`.
+
+    In the centre an odd side loses a pixel, as in the published pipeline.
+    """
+    side = max(int(min(height, width) * scale), 1)
+    top, left = (0 if position[0] == "t" else height - side), (0 if position[-1] == "l" else width - side)
+    if position == "c":
+        top, left, side = height // 2 - side // 2, width // 2 - side // 2, max(side // 2 * 2, 1)
     return resized(Box(top, left, side, side), size)
 
 
@@ -97,7 +102,7 @@ class FixedCornerCrop:
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
-        offset = FIXED[rng.integers(len(FIXED))]
+        offset = OFFSETS[rng.integers(len(OFFSETS))]
         place = partial(place_fixed, size=self.size, near=self.size, ratios=pair, offset=offset)
         return Placement(place, draw_flip(rng, self.flip))
 
@@ -181,11 +186,11 @@ def place_jittered(
     top, left = int(place[0] * (tall - base + 1)), int(place[1] * (wide - base + 1))
     if size == base:
         return View(Box(0, 0, height, width), (tall, wide), Box(top, left, size, size))
-    (top, rows), (left, columns) = shown(top, base, height / tall), shown(left, base, width / wide)
+    (top, rows), (left, columns) = covered(top, base, height / tall), covered(left, base, width / wide)
     return resized(Box(top, left, rows, columns), size)
 
 
-def shown(start: int, side: int, scale: float) -> tuple[int, int]:
+def covered(start: int, side: int, scale: float) -> tuple[int, int]:
     """Return the first pixel of a frame, and their number, that a window of the resized frame shows in a direction."""
     first = int(start * scale)
     return first, max(round((start + side) * scale), first + 1) - first

@@ -91,21 +91,21 @@ def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> En
     good = np.ones(len(table.lines), bool)
     good[list(problems)] = False
     numbers, rows = np.cumsum(good) - good, np.flatnonzero(good)
-    said = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
-    return without_repeats(entries.part(rows), table.take(rows).place, said)
+    messages = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
+    return without_repeats(entries.part(rows), table.take(rows).place, messages)
 
 
 def clean_paths(table: Table, strip: str, problems: dict[int, str]) -> tuple[Texts, Texts]:
     """Return the path and the group of each row; what is wrong with a path is added to the problems."""
     paths, groups = (TextsBuilder(table.paths.data) for _ in range(2))
-    for some in in_parts(len(table.lines)):
-        part = table.paths[some]
+    for rows in in_parts(len(table.lines)):
+        part = table.paths[rows]
         listed = part.decoded()
-        cleaned = [clean(path, strip, number, problems) for number, path in enumerate(listed, some.start)]
+        cleaned = [clean(path, strip, number, problems) for number, path in enumerate(listed, rows.start)]
         paths.extend_within(cleaned, listed, part)
-        stated = table.groups[some] if table.groups else [""] * len(cleaned)
-        sources = [group or source_of(path) for group, path in zip(stated, cleaned, strict=True)]
-        groups.extend_within(sources, cleaned, paths.build(some.start))
+        group_column = table.groups[rows] if table.groups else [""] * len(cleaned)
+        sources = [group or source_of(path) for group, path in zip(group_column, cleaned, strict=True)]
+        groups.extend_within(sources, cleaned, paths.build(rows.start))
     return paths.build(), groups.build()
 
 
@@ -182,8 +182,8 @@ def of_subset(table: Table, subset: str) -> Table:
     if splits != [""]:
         lacking = np.flatnonzero(table.splits.codes == (splits.index("") if "" in splits else -1)).tolist()
         stop_at([f"{table.place(row)}: lacks the subset that other rows have" for row in lacking])
-    held = "test" if "test" in splits else "val"
-    split = held if subset == "test" else ("train" if splits != [""] else "")
+    scored_split = "test" if "test" in splits else "val"
+    split = scored_split if subset == "test" else ("train" if splits != [""] else "")
     rows = np.flatnonzero(table.splits.codes == (splits.index(split) if split in splits else -1))
     return table if len(rows) == len(table.lines) else table.take(rows)
 

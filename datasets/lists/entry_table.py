@@ -11,7 +11,7 @@ from sts_common import counted
 from .entries import Entry, Segment
 from .text_columns import Numbers, Texts, TextsBuilder, in_parts, repeated
 
-SHOWN = 20  # problems that are named one by one
+MOST_NAMED = 20  # problems that are named one by one
 UNITS = (None, "frames", "seconds")
 
 Problem = tuple[int, str]  # number of the first entry after it, and what is said
@@ -188,5 +188,5 @@ def without_repeats(entries: EntryTable, place_of: Callable[[int], str], problem
 def stop_at(problems: list[str]) -> None:
     """Raise a ValueError of the first problems, if there are any."""
     if problems:
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise ValueError("; ".join(problems[:SHOWN]) + more)
+        more = f" (and {len(problems) - MOST_NAMED} more)" if len(problems) > MOST_NAMED else ""
+        raise ValueError("; ".join(problems[:MOST_NAMED]) + more)

@@ -131,9 +131,8 @@ class ClipLoader:
     world: int = 1
 
     def __post_init__(self) -> None:
-        crops = getattr(
-            getattr(self.dataset, "crops", None), "crops", 1
-        )  # a clip of a test is read once for all of them
+        # A clip of a test is read once for all of its crops.
+        crops = getattr(getattr(self.dataset, "crops", None), "crops", 1)
         items = max(1, self.batch_size // crops)
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
@@ -143,7 +142,6 @@ class ClipLoader:
         self.load_epoch = self.build_loading()
 
     def build_loading(self) -> Callable[[], Iterable[LoadedBatch]]:
-        """Build the function that loads the batches of an epoch."""
         dataset = FaultTolerantDataset(self.dataset)
         if self.workers and self.kind == "threads":
             threads = Threads(dataset.__getitem__, Collator(self.collate, self.pin_memory), self.workers)
@@ -164,7 +162,6 @@ class ClipLoader:
         return lambda: loader
 
     def __len__(self) -> int:
-        """Count the batches of a whole epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -184,7 +181,6 @@ class ClipLoader:
         self.batches.epoch, self.batches.step = epoch, step
 
     def leave_out(self, bad: FailedItem) -> None:
-        """Leave out an item, if that is allowed."""
         if not self.left_out.most:
             # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
             raise copy.copy(bad.error) from bad.error

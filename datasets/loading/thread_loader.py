@@ -51,7 +51,7 @@ class Threads:
         if self.pool is None:
             num_threads = torch.get_num_threads()
             started = threading.Barrier(self.threads + 1)
-            pool = ThreadPoolExecutor(self.threads, "loader", alone, (started,))
+            pool = ThreadPoolExecutor(self.threads, "loader", limit_to_one_core, (started,))
             try:
                 for _ in range(self.threads):
                     pool.submit(int)  # a pool starts its threads as work comes, and each waits for all others
@@ -64,7 +64,7 @@ class Threads:
         return self.pool
 
 
-def alone(started: threading.Barrier) -> None:
+def limit_to_one_core(started: threading.Barrier) -> None:
     """Keep this thread from starting others: the loader's threads share the cores already.
 
     What torch is told holds for the thread that tells it and for those that first use torch afterwards; what OpenCV

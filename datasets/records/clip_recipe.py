@@ -118,11 +118,12 @@ def report_other_clips(recipe: Mapping[str, Any], settings: Mapping[str, Any], s
 def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: str, where: Path | str) -> None:
     """Refuse class names of the data, annotated at `where`, that are not those stored in the checkpoint `source`.
 
-    One that stores none of its own has learnt without labels; where nothing is stored, nothing is known.
+    One that stores an empty list was trained without labels; where nothing is stored, nothing is known.
     """
     if stored is not None and not stored:
         raise ValueError(
-            f"{source}: has learnt no classes, for it was trained without labels; train.py --pretrain_path teaches it"
+            f"{source}: was trained without labels, so it has no class names; train it on some with train.py "
+            "--pretrain_path"
         )
     if stored and list(stored) != list(names):
         raise ValueError(

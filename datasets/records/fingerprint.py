@@ -22,10 +22,10 @@ def list_sha256(videos: Sequence[Entry] | Sequence[Video]) -> str:
     """
     digest = hashlib.sha256()
     classes = labels_of(videos)
-    labels = (label for some in in_parts(len(classes)) for label in classes[some].tolist())
+    labels = (label for rows in in_parts(len(classes)) for label in classes[rows].tolist())
     lines = (f"{name} {label}\n" for name, label in zip(names_of(videos), labels, strict=True))
-    while some := "".join(islice(lines, AT_ONCE)):
-        digest.update(some.encode("utf-8", "surrogateescape"))
+    while text := "".join(islice(lines, AT_ONCE)):
+        digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

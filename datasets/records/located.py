@@ -18,7 +18,7 @@ class LocatedVideo(NamedTuple):
 
     folder: str  # path of the video, as text: a `Path` takes longer to build than all else
     counts: Mapping[str, int]  # images by stream
-    rate: float | None  # frames per second, None if nobody knows
+    rate: float | None  # frames per second, None if unknown
 
 
 def counts_of(rgb: int, flow: int) -> dict[str, int]:
@@ -31,7 +31,7 @@ class FactColumns(NamedTuple):
 
     rgb: Numbers  # number of frames, int32 (N,), or `NONE`
     flow: Numbers  # likewise of flows
-    rates: Codes  # frames per second, None if nobody knows
+    rates: Codes  # frames per second, None if unknown
     places: Codes  # what follows the path, or a `Path` below the root that is another one
 
     @property

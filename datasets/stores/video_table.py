@@ -42,7 +42,6 @@ class VideoTable(Sequence[Video]):
         return map(self.video, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence holds the same videos."""
         return isinstance(other, Sequence) and len(other) == len(self) and all(map(Video.__eq__, self, other))
 
     __hash__ = None  # type: ignore[assignment]
@@ -54,11 +53,9 @@ class VideoTable(Sequence[Video]):
 
     @property
     def labels(self) -> Numbers:
-        """Class index of each video."""
         return self.entries.labels
 
     def video(self, index: int) -> Video:
-        """Build a video, by its number from 0."""
         entry, place = self.entries[index], self.places.values[self.places.codes[index]]
         folder = self.root / (entry.path + place) if isinstance(place, str) else place
         return Video(entry.name, folder, entry.label, int(self.frames[index]), int(self.first[index]))

@@ -76,7 +76,6 @@ class Light:
         return np.clip(np.rint(pixels * share[..., None]), 0, 255).astype(np.uint8)
 
     def reversed(self) -> "Light":
-        """Return the light with its time reversed."""
         return replace(self, gain=self.gain[::-1], slope=self.slope[::-1])
 
 

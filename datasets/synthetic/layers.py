@@ -47,7 +47,6 @@ class Layer:
         return (points - self.b[t]) / self.a[t]
 
     def colour(self, u: Points) -> Array:
-        """Look up the surface at points of the layer."""
         middle = self.surface.shape[0] / 2
         return sample(self.surface, middle + self.grain * u.real, middle + self.grain * u.imag)
 
@@ -75,7 +74,6 @@ class Layer:
         return replace(self, a=turn * self.a, b=turn * self.b + shift)
 
     def reversed(self) -> "Layer":
-        """Return the layer with its time reversed."""
         return replace(self, a=self.a[::-1], b=self.b[::-1])
 
 

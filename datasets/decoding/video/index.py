@@ -7,7 +7,7 @@ import numpy as np
 
 from .containers import open_film
 from .frames import Cursor, Timer
-from .outline import KEPT, VideoIndex, outline, state_of
+from .outline import CACHE_SIZE, VideoIndex, outline, state_of
 
 
 def index_video(path: Path) -> VideoIndex:
@@ -22,7 +22,7 @@ def index_video(path: Path) -> VideoIndex:
     return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short=False)
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
     """Build the index of a file whose display times only decoding tells.
 
