@@ -62,18 +62,12 @@ class Annotation:
         return hold_out(self.read("train").entries, self.val_fraction)
 
     def list_subset(self, subset: str, *, scored: bool = False) -> Listing:
-        """List the entries of a subset, also those whose video cannot be used.
+        """List the entries of "train", "val" or "test", also those whose video cannot be used.
 
         Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
-        videos that the result is reported on, as in the original; this is logged as a warning.
-
-        Args:
-            subset: "train", "val" or "test".
-            scored: Whether a test scores them; then "val" is what is held out, and nothing in its place.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If a line is malformed, `val_fraction` is outside [0, 1), or none can be held out to be scored.
+        videos that the result is reported on, as in the original; this is logged as a warning. Where a test scores
+        them, "val" is what is held out, and nothing in its place. Raises as `ListVideos` and `hold_out`, and ValueError
+        if none can be held out to be scored.
         """
         if subset == "test":
             return self.read("test")

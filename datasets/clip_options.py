@@ -131,11 +131,7 @@ def check_multiple(length: int, segment_length: int) -> None:
 
 
 def check_stride(option: str, sampling: str, stride: int, segment_length: int = 1) -> None:
-    """Refuse a stride where single frames are chosen by segments.
-
-    Raises:
-        ValueError: Names the option.
-    """
+    """Refuse a stride where single frames are chosen by segments; raises ValueError."""
     if stride > 1 and segment_length == 1 and sampling in BY_SEGMENTS:
         raise ValueError(f"--{option} {sampling} spans the video: leave out --clip_stride")
 
@@ -186,11 +182,7 @@ def make_reader(
     geometry: Geometry,
     augments: Sequence[Augment] = (),
 ) -> ClipReader:
-    """Make the reader of clips: from files, or with flow that is computed.
-
-    Raises:
-        ValueError: If flow is to be computed by a script that cannot.
-    """
+    """Make the reader of clips: from files, or with flow that is computed; raises ValueError if a script cannot."""
     if FLOW not in sources_of(views) or videos.flow_source == "files":
         return ClipReader(views, videos.store, geometry, augments)
     if flow is None:

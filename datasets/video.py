@@ -83,15 +83,9 @@ class ClipReader:
 
 
 def complete(frames: Tensor, stream: Stream, numbers: Sequence[int]) -> Tensor:
-    """Return the clip of a stream.
+    """Return the clip of a stream, uint8 (C, T, H, W), of its `numbers`; each pair is made once.
 
-    Args:
-        frames: As `ClipReader.read` gives them, uint8 (C, M, H, W).
-        stream: What is made of them.
-        numbers: Frames of the clip.
-
-    Returns:
-        uint8 (C, T, H, W); each pair is made once.
+    `frames`, uint8 (C, M, H, W), are those that `ClipReader.read` gives.
     """
     if stream.of_pair is None:
         return frames

@@ -65,15 +65,9 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
 
 
 def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> EntryTable:
-    """Parse the rows of a list; duplicates are dropped with a warning, as by `collect`.
+    """Parse the rows of a list, as `collect`; `strip` is taken from the beginning of absolute paths.
 
-    Args:
-        table: The rows.
-        label_of: Class index of a label; its ValueError is the reason alone.
-        strip: Taken from the beginning of absolute paths.
-
-    Raises:
-        ValueError: Names the first problems.
+    The ValueError of `label_of`, which returns the class index of a label, is the reason alone.
     """
     labels, reasons = np.zeros(len(table.labels.values), np.int32), dict[int, str]()
     for code, label in enumerate(table.labels.values):

@@ -167,9 +167,7 @@ class ClipLoader:
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield batches from where `set_epoch` says.
 
-        Raises:
-            ValueError: If an item cannot be read, or more than may be left out.
-            OSError: The same.
+        Raises ValueError or OSError if an item cannot be read, or more than may be left out.
         """
         for batch, bad in self.load_epoch():
             for item in bad:

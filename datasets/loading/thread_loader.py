@@ -25,8 +25,7 @@ class Threads:
     def __call__(self, batches: Iterable[Sequence[Hashable]]) -> Iterator[Any]:
         """Yield batches of the samples at these addresses; pending ones are dropped when the iteration is left.
 
-        Raises:
-            Exception: What reading a sample raised, in place of its batch.
+        Raises what reading a sample raised, in place of its batch.
         """
         pool, waiting = self.start(), deque[Batch]()
         addresses, samples = iter(batches), 0

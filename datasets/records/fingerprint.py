@@ -32,12 +32,8 @@ def list_sha256(videos: Sequence[Entry] | Sequence[Video]) -> str:
 def describe_videos(dataset: VideoDataset | ClipDataset) -> dict[str, Any]:
     """Return the fingerprint of a data set's videos, as plain values.
 
-    Args:
-        dataset: The videos that are used, of `open_videos` or any others.
-
-    Returns:
-        "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of the
-        first video's images, None where the first one cannot be read.
+    These are "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of
+    the first video's images, None where the first one cannot be read.
     """
     videos = dataset.videos
     return {

@@ -109,11 +109,7 @@ def read_manifest(root: Path, listed: Texts | None = None, *, checked: int = 8, 
 
 
 def read_facts(path: Path, count: int, index: TextIndex, numbers: Sequence[int]) -> tuple[FactColumns, list[Row]]:
-    """Read the facts about videos, and the rows of some numbers, from 0, in the order of the paths.
-
-    Raises:
-        ValueError: As `read_manifest`.
-    """
+    """Read the facts about videos, and rows by number, from 0, in the order of the paths; raises as `read_manifest`."""
     facts, drawn, ascending, last = FactBuilder(len(index.texts)), dict[int, Row](), True, ""
     for start, rows in scan(path, count):
         names = [row[0] for row in rows]
@@ -157,8 +153,7 @@ def of_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
 def scan(path: Path, count: int) -> Iterator[tuple[int, list[Row]]]:
     """Yield rows, some at a time, with the number of the first of them, from 0: their text takes more memory.
 
-    Raises:
-        ValueError: "FILE:LINE: reason" if there are more or fewer than so many, or one is malformed.
+    Raises ValueError, "FILE:LINE: reason", if there are more or fewer than so many, or one is malformed.
     """
     seen = bad = 0
     with path.open(encoding="utf-8") as lines:

@@ -13,10 +13,8 @@ from .outline import CACHE_SIZE, VideoIndex, outline, state_of
 def index_video(path: Path) -> VideoIndex:
     """Return the index of a video file, cached until the file changes.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: `path: reason` for what is not a video, or has no frames.
-        DamagedVideo: The file is not whole, and `allow_short` is not given.
+    Raises FileNotFoundError if there is none; ValueError, "path: reason", for what is not a video, or has no frames;
+    DamagedVideo if it is not whole.
     """
     index = outline(path)
     return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short=False)
