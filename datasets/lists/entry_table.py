@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
@@ -19,16 +20,12 @@ Problem = tuple[int, str]  # number of the first entry after it, and what is sai
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class Segments:
-    """Parts of videos.
+    """Parts of videos."""
 
-    Args:
-        ends: First and last frame, or seconds, of each, shape (N, 2).
-        units: Of each, a position in `UNITS`; 0: all of the video.
-    """
-
-    def __init__(self, ends: Numbers, units: Numbers) -> None:
-        self.ends, self.units = ends, units
+    ends: Numbers  # first and last frame, or seconds, shape (N, 2)
+    units: Numbers  # positions in `UNITS`; 0: all of the video
 
     @classmethod
     def of(cls, segments: Sequence[Segment | None]) -> "Segments | None":
@@ -58,18 +55,14 @@ class Segments:
         return Segments(self.ends[positions], self.units[positions])
 
 
+@dataclass(eq=False, repr=False)
 class EntryTable(Sequence[Entry]):
-    """Sequence of entries, each of which is built when it is asked for.
+    """Sequence of entries, each of which is built when it is asked for."""
 
-    Args:
-        paths: Of the videos.
-        labels: Class indices.
-        groups: Sources that the videos were cut from.
-        segments: Parts of the videos that are meant; None: all are whole.
-    """
-
-    def __init__(self, paths: Texts, labels: Numbers, groups: Texts, segments: Segments | None = None) -> None:
-        self.paths, self.labels, self.groups, self.segments = paths, labels, groups, segments
+    paths: Texts  # of the videos
+    labels: Numbers  # class indices
+    groups: Texts  # sources that the videos were cut from
+    segments: Segments | None = None  # parts of the videos that are meant; None: all are whole
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "EntryTable":

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import eq
 from typing import Any, overload
@@ -16,17 +17,13 @@ ENCODING = "utf-8", "surrogatepass"  # of any text, also of halves of surrogate 
 Numbers = NDArray[Any]
 
 
+@dataclass(eq=False, repr=False)
 class Texts(Sequence[str]):
-    """Sequence of texts that are parts of one run of bytes, each decoded when it is asked for.
+    """Sequence of texts that are parts of one run of bytes, each decoded when it is asked for."""
 
-    Args:
-        data: Bytes of all texts, in `ENCODING`.
-        starts: Of each text in them.
-        lengths: Of each text, in bytes.
-    """
-
-    def __init__(self, data: bytearray, starts: Numbers, lengths: Numbers) -> None:
-        self.data, self.starts, self.lengths = data, starts, lengths
+    data: bytearray  # of all texts, in `ENCODING`
+    starts: Numbers  # of each text in them
+    lengths: Numbers  # of each text, in bytes
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -127,16 +124,12 @@ class CodesBuilder:
         return Codes(list(self.numbers), compact(self.codes))
 
 
+@dataclass(eq=False, repr=False)
 class Codes:
-    """Values of which few differ.
+    """Values of which few differ."""
 
-    Args:
-        values: The distinct ones.
-        codes: Number of each among them.
-    """
-
-    def __init__(self, values: list[Any], codes: Numbers) -> None:
-        self.values, self.codes = values, codes
+    values: list[Any]  # the distinct ones
+    codes: Numbers  # number of each among them
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.values.__getitem__, self.codes.tolist())

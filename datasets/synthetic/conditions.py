@@ -14,39 +14,22 @@ OUTLINES = (disc, star, block(1.8, 0.8, 0.1))
 
 @dataclass(frozen=True)
 class Conditions:
-    """Largest strengths; lengths in pixels of a picture of 64 x 64.
+    """Largest strengths; lengths in pixels of a picture of 64 x 64."""
 
-    Attributes:
-        wall: Least and most brightness of the backdrop, grey levels.
-        clutter: Standard deviation of its texture, grey levels.
-        tones: Brightness of skin and clothes, one of these each, grey levels.
-        pan: Speed of the camera, pixels per frame.
-        shake: Its trembling, standard deviation, pixels.
-        zoom: Growth per frame.
-        roll: Radians to either side.
-        drift: Own speed of the backdrop, pixels per frame.
-        gain: Share by which the light becomes stronger or weaker.
-        slope: Share by which it differs from one side of the picture to the other.
-        flicker: Share by which it differs from frame to frame, standard deviation.
-        passers: Things that pass by, least and most.
-        before: Share of them that pass before the figure.
-        quantiser: Coarseness of MPEG-4's coefficients, least and most, in [1, 31].
-    """
-
-    wall: tuple[float, float]
-    clutter: float
-    tones: tuple[float, ...]
-    pan: float
-    shake: float
-    zoom: float
-    roll: float
-    drift: float
-    gain: float
-    slope: float
-    flicker: float
-    passers: tuple[int, int]
-    before: float
-    quantiser: tuple[int, int]
+    wall: tuple[float, float]  # least and most brightness of the backdrop, grey levels
+    clutter: float  # standard deviation of its texture, grey levels
+    tones: tuple[float, ...]  # brightness of skin and clothes, one of these each, grey levels
+    pan: float  # speed of the camera, pixels per frame
+    shake: float  # its trembling, standard deviation, pixels
+    zoom: float  # growth per frame
+    roll: float  # radians to either side
+    drift: float  # own speed of the backdrop, pixels per frame
+    gain: float  # share by which the light becomes stronger or weaker
+    slope: float  # share by which it differs from one side of the picture to the other
+    flicker: float  # share by which it differs from frame to frame, standard deviation
+    passers: tuple[int, int]  # things that pass by, least and most
+    before: float  # share of them that pass before the figure
+    quantiser: tuple[int, int]  # coarseness of MPEG-4's coefficients, least and most, in [1, 31]
 
 
 @dataclass(frozen=True)
