@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from ..streams import RGB, parse_view
-from .image_ops import PHOTOMETRIC, bend, still
+from .image_ops import PHOTOMETRIC, erase_box, warp
 from .views import draw_boxes, fitting_box
 
 Clip = dict[str, Tensor]
@@ -117,7 +117,7 @@ def operate(clip: Clip, kind: str, strength: float) -> Clip:
     """Apply one of `OPERATIONS` with a strength in [-1, 1]: moves of all views, colours of RGB."""
     if kind in MOVES:
         amount = strength * MOVES[kind]
-        return {name: bend(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
+        return {name: warp(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
     return recolour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, COLOURS[kind](strength))) if kind in COLOURS else clip
 
 
@@ -142,7 +142,7 @@ class RandomErasing:
         if not erase:
             return clip
         boxes = {name: fitting_box(x.shape[-2], x.shape[-1], draws) for name, x in clip.items()}
-        return {name: still(x, box) if (box := boxes[name]) else x for name, x in clip.items()}
+        return {name: erase_box(x, box) if (box := boxes[name]) else x for name, x in clip.items()}
 
 
 def check_probability(p: float, option: str) -> float:

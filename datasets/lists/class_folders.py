@@ -103,7 +103,7 @@ def find_tree(root: Path) -> Tree:
         if folder.parent not in (root, root.parent) and any(name.lower().endswith(IMAGES) for name in names):
             frames.append(folder)
         files += video_files(folder, names, search)
-    videos = of_files(files, search) if files else of_frames(frames, search)
+    videos = select_files(files, search) if files else select_frame_folders(frames, search)
     if not videos:
         raise FileNotFoundError(f"{root}: no class folder holds a video ({' '.join(VIDEOS)}) or a folder of frames")
     tree = Tree(sorted(videos), search)
@@ -125,7 +125,7 @@ def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[
             yield folder / name
 
 
-def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
+def select_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the video files in class folders; if there are none, those in the root itself."""
     classed = [file for file in files if file.parent != search.root]
     for file in files if classed else ():
@@ -135,7 +135,7 @@ def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
     return [VideoPath((place.parent / place.stem).as_posix(), place.suffix) for place in places]
 
 
-def of_frames(folders: Sequence[Path], search: Search) -> list[VideoPath]:
+def select_frame_folders(folders: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()

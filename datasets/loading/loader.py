@@ -15,7 +15,7 @@ from .workers import LOADERS, allow_open_files, choose_loader, choose_workers, s
 
 __all__ = ["LOADERS", "ClipLoader", "EpochBatches"]
 
-SPREAD = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
+SEED_STRIDE = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
 
 Collate = Callable[[list[Any]], dict[str, Any]]
 
@@ -62,7 +62,7 @@ class EpochBatches(Sampler[list[Address]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[Address]]:
-        generator = torch.Generator().manual_seed(self.seed * SPREAD + self.epoch)
+        generator = torch.Generator().manual_seed(self.seed * SEED_STRIDE + self.epoch)
         order = torch.randperm(self.num_items, generator=generator) if self.shuffle else torch.arange(self.num_items)
         # In training a batch of all processes is a run of the order, as it is of one process with larger batches.
         size, width = self.batch_size, self.batch_size * self.world

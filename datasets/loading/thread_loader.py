@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-AHEAD = 2  # batches that are begun before they are asked for, at least
+PREFETCH = 2  # batches that are begun before they are asked for, at least
 
 
 class Threads:
@@ -31,7 +31,7 @@ class Threads:
         addresses, samples = iter(batches), 0
         try:
             while True:
-                while len(waiting) < AHEAD or samples < 2 * self.threads:
+                while len(waiting) < PREFETCH or samples < 2 * self.threads:
                     if (batch_addresses := next(addresses, None)) is None:
                         break
                     waiting.append(Batch(batch_addresses, self.fetch, self.finish, pool))

@@ -85,7 +85,7 @@ def look_up(
             facts = located.part(table.paths, part) if located else None
             if facts:  # most are whole, and known
                 known = np.flatnonzero(facts.have(needs) & table.whole(part))
-                frames[part][known] = of_pairs(whole, facts.rgb[known], facts.flow[known])
+                frames[part][known] = map_pairs(whole, facts.rgb[known], facts.flow[known])
                 codes[part] = facts.places.codes
             rest = np.flatnonzero(frames[part] == 0)
             listed = [table[row] for row in (rest + part.start).tolist()]
@@ -115,7 +115,7 @@ def facts_in_manifest(
     return [video if video and needs <= video.counts.keys() else None for video in videos]
 
 
-def of_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -> Numbers:
+def map_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -> Numbers:
     """Return the results of a function of two counts, called once for pairs that are alike."""
     pairs, numbers = np.unique((rgb.astype(np.int64) << 32) + flow, return_inverse=True)
     rows = zip(((pairs + 1) >> 32).tolist(), pairs.tolist(), strict=True)  # flow is -1 at least

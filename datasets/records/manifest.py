@@ -105,7 +105,7 @@ def read_manifest(root: Path, listed: Texts | None = None, *, checked: int = 8, 
         return None
     except UnicodeDecodeError:
         raise ValueError(f"{path}: not a text file; {CURE}") from None
-    return Manifest(root, layout, made, count, LocatedVideos(root, index, facts), of_rows(root, drawn))
+    return Manifest(root, layout, made, count, LocatedVideos(root, index, facts), locate_rows(root, drawn))
 
 
 def read_facts(path: Path, count: int, index: TextIndex, numbers: Sequence[int]) -> tuple[FactColumns, list[Row]]:
@@ -142,7 +142,7 @@ def refuse_repeats(path: Path, names: Sequence[str]) -> None:
             raise ValueError(f"{path}:{number}: the same video as in line {first[name]}; {CURE}")
 
 
-def of_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
+def locate_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
     """Return the facts of some rows, of other paths each."""
     names, facts = TextsBuilder(), FactBuilder(len(rows))
     names.extend([row[0] for row in rows])

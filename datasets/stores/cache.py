@@ -72,7 +72,7 @@ class FrameArrays:
         layout, fps = repr(getattr(self.store, "layout", "")), getattr(self.store, "fps", None)
         files = [file.stat() for file in (folder, file_of(folder, stream)) if file.exists()]
         times = [(file.st_mtime_ns, file.st_size) for file in files]
-        text = repr((type(self.store).__name__, layout, fps, "", times, count))
+        text = repr((type(self.store).__name__, layout, fps, "", times, count))  # "": arrays that are there stay valid
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

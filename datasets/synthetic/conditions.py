@@ -62,7 +62,7 @@ class Light:
         return replace(self, gain=self.gain[::-1], slope=self.slope[::-1])
 
 
-def smooth(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
+def draw_swing(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
     """Draw a slow swing within about [-1, 1], (T,)."""
     t = np.arange(frames)
     waves = [np.sin(2 * np.pi * (t / rng.uniform(*period) + rng.uniform())) for period in ((18, 40), (9, 18))]
@@ -73,18 +73,18 @@ def draw_camera(rng: np.random.Generator, frames: int, unit: float, conditions: 
     """Draw a camera's path; `unit` is the picture's side over 64."""
     t = np.arange(frames) - (frames - 1) / 2
     speed = rng.uniform(-1, 1) + 0.5j * rng.uniform(-1, 1)
-    swing = smooth(rng, frames) + 0.5j * smooth(rng, frames)
+    swing = draw_swing(rng, frames) + 0.5j * draw_swing(rng, frames)
     tremble = rng.normal(size=frames + 2) + 1j * rng.normal(size=frames + 2)
     tremble = (tremble[:-2] + 2 * tremble[1:-1] + tremble[2:]) / np.sqrt(6)
     pan = conditions.pan * (speed * t + 3 * swing) + conditions.shake * tremble
     zoom = np.exp(conditions.zoom * rng.uniform(-1, 1) * t)
-    return Camera(unit * zoom * np.exp(1j * conditions.roll * smooth(rng, frames)), pan)
+    return Camera(unit * zoom * np.exp(1j * conditions.roll * draw_swing(rng, frames)), pan)
 
 
 def draw_light(rng: np.random.Generator, frames: int, conditions: Conditions) -> Light:
     """Draw a light."""
-    gain = 1 + conditions.gain * smooth(rng, frames) + conditions.flicker * rng.normal(size=frames)
-    side = np.exp(1j * (rng.uniform(0, 2 * np.pi) + 0.5 * smooth(rng, frames)))
+    gain = 1 + conditions.gain * draw_swing(rng, frames) + conditions.flicker * rng.normal(size=frames)
+    side = np.exp(1j * (rng.uniform(0, 2 * np.pi) + 0.5 * draw_swing(rng, frames)))
     return Light(gain, conditions.slope * rng.uniform() * side)
 
 
@@ -99,7 +99,7 @@ def draw_passers(rng: np.random.Generator, frames: int, conditions: Conditions) 
         radius = rng.uniform(2.5, 4.5) if before else rng.uniform(4, 7)
         surface = hue(rng.uniform(0, 2 * np.pi), 30, rng.uniform(60, 190)) + 22 * cloth(rng, 48, 3)
         turn = np.exp(1j * (rng.uniform(0, 2 * np.pi) + rng.uniform(-0.08, 0.08) * t))
-        path = place + speed * t + 2j * smooth(rng, frames)
+        path = place + speed * t + 2j * draw_swing(rng, frames)
         outline = OUTLINES[rng.integers(len(OUTLINES))]
         sides[before].append(Layer(outline, (0, 1.1), surface.astype(np.float32), radius, radius * turn, path))
     return sides

@@ -217,18 +217,6 @@ def test_nothing_outside_the_root_is_opened(videos, tmp_path):
             store.locate(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["http:x", "-x", "a b'\"[(#%05d&!)", "\u00e9\u4e2d", "concat:a|b", "two\nlines", "*?", "{}"]
-)
-def test_any_file_name_is_a_file(videos, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    Path(f"{name}.avi").write_bytes((videos / "plain.avi").read_bytes())
-    store = VideoFiles(Path())
-    path = store.locate(name)
-    assert store.counts(path, {"rgb"}) == {"rgb": 50}
-    assert spelled(frames_of(store, path, [1])[0]) == 0
-
-
 def test_flow_is_asked_for_in_vain(videos):
     store = VideoFiles(videos)
     assert store.streams == {"rgb"}
