@@ -76,13 +76,10 @@ class CentralCrop:
 
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
-    """Return the square of side `scale` times the short side at `position`, resized to `size`.
-
-    In the centre an odd side loses a pixel, as in the published pipeline.
-    """
+    """Return the square of side `scale` times the short side at `position`, resized to `size`."""
     side = max(int(min(height, width) * scale), 1)
     top, left = (0 if position[0] == "t" else height - side), (0 if position[-1] == "l" else width - side)
-    if position == "c":
+    if position == "c":  # where an odd side loses a pixel, as in the published pipeline
         top, left, side = height // 2 - side // 2, width // 2 - side // 2, max(side // 2 * 2, 1)
     return resized(Box(top, left, side, side), size)
 
@@ -108,13 +105,13 @@ class FixedCornerCrop:
 
 
 def place_fixed(
-    height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int], near: int | None = None
+    height: int, width: int, *, size: int, near: int, ratios: tuple[float, float], offset: tuple[int, int]
 ) -> View:
     """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right.
 
-    Sides near `near` are made so, by default near `size`.
+    Sides close to `near` become it.
     """
-    tall, wide = (snap(int(min(height, width) * ratio), near or size, min(height, width)) for ratio in ratios)
+    tall, wide = (snap(int(min(height, width) * ratio), near, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
@@ -170,14 +167,12 @@ class RandomShortSideCrop:
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
-        down, right = rng.random(2).tolist()
-        place = partial(place_jittered, size=self.size, base=self.size, short_side=short, place=(down, right))
+        corner = rng.random(2).tolist()
+        place = partial(place_jittered, size=self.size, base=self.size, short_side=short, place=corner)
         return Placement(place, draw_flip(rng, self.flip))
 
 
-def place_jittered(
-    height: int, width: int, *, size: int, base: int, short_side: int, place: tuple[float, float]
-) -> View:
+def place_jittered(height: int, width: int, *, size: int, base: int, short_side: int, place: Sequence[float]) -> View:
     """Return a square window, at `place` (down and right in [0, 1)), of the frame resized to `short_side`.
 
     `base` is the side of the window in the resized frame; another `size` is of what it shows, to a pixel of the frame.

@@ -132,7 +132,7 @@ def test_a_central_crop_is_the_same_in_every_draw():
 
 
 def fixed(ratios, offset):
-    return R.place_fixed(256, 340, size=224, ratios=ratios, offset=offset)
+    return R.place_fixed(256, 340, size=224, near=224, ratios=ratios, offset=offset)
 
 
 def test_sides_of_temporal_segment_crops_are_the_published_ones():

@@ -318,8 +318,6 @@ def test_what_is_wrong_with_an_image_is_said_with_the_cure_of_a_pack(tmp_path):
     for decoder in ("auto", "python"):
         with pytest.raises(ValueError, match=r"v\.rgb\.clips frame 1: damaged image \(.*\); pack the video again$"):
             PackedVideos(tmp_path, decoder=decoder).read(video, RGB, [1], Placement(whole))
-    with pytest.raises(ValueError, match="is none of auto, native, python"):
-        PackedVideos(tmp_path, decoder="other").read(video, RGB, [1], Placement(whole))
 
 
 def test_packs_with_restart_markers_of_before_are_refused_with_the_cure(packed, tmp_path, capsys):
