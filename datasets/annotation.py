@@ -1,16 +1,20 @@
 """Annotation of a data set: its lists, and the parts into which a held-out fraction divides the training list."""
 
 import logging
-from collections.abc import Sequence
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+
+import numpy as np
 
 from sts_common import check_choice
 from sts_common.memory import no_collection
 
 from .corpora import DATASETS, list_dataset
 from .lists.entries import Entry, Listing
-from .lists.holdout import hold_out
+from .lists.entry_table import EntryTable, by_label
 from .lists.text_files import keep_files
 
 log = logging.getLogger(__name__)
@@ -53,23 +57,17 @@ class Annotation:
         return self.read(subset).class_names
 
     @cached_property
-    def divided(self) -> tuple[Sequence[Entry], Sequence[Entry]]:
+    def divided(self) -> tuple[EntryTable, EntryTable]:
         """The training list without the held-out entries, and these; raises as `hold_out`."""
         return hold_out(self.read("train").entries, self.val_fraction)
 
     def list_subset(self, subset: str, *, scored: bool = False) -> Listing:
-        """List the entries of a subset, also those whose video cannot be used.
+        """List the entries of "train", "val" or "test", also those whose video cannot be used.
 
         Without a held-out fraction "val" is the test list: then the schedule and the choice of a model look at the
-        videos that the result is reported on. The original did so, and it is said aloud.
-
-        Args:
-            subset: "train", "val" or "test".
-            scored: Whether a test scores them; then "val" is what is held out, and nothing in its place.
-
-        Raises:
-            FileNotFoundError: If a file is missing.
-            ValueError: If a line is malformed, `val_fraction` is outside [0, 1), or none can be held out to be scored.
+        videos that the result is reported on, as in the original; this is logged as a warning. Where a test scores
+        them, "val" is what is held out, and nothing in its place. Raises as `ListVideos` and `hold_out`, and ValueError
+        if none can be held out to be scored.
         """
         if subset == "test":
             return self.read("test")
@@ -85,3 +83,34 @@ class Annotation:
             log.warning("too few videos to hold any out: validating on the training videos")
         entries = held_out if subset == "val" and held_out else train
         return self.read("train")._replace(entries=entries)
+
+
+def hold_out(entries: Sequence[Entry], fraction: float) -> tuple[EntryTable, EntryTable]:
+    """Split a list into one to train on and one, about `fraction` in (0, 1), to choose the model by.
+
+    Whole groups are held out, since clips of one source look alike, and in every class about `fraction` of the clips:
+    at least one group, but never the last, so that none is held out if every class is one group. The choice depends on
+    the names alone, so that all streams and seeds hold out the same videos. Raises ValueError if the fraction is
+    outside (0, 1).
+    """
+    if not 0 < fraction < 1:
+        raise ValueError(f"--val_fraction must lie in [0, 1), got {fraction}")
+    table = EntryTable.of(entries)
+    held_out = np.zeros(len(table), bool)
+    for rows in by_label(table):
+        groups = table.groups.take(rows).decoded()
+        chosen = choose_groups(Counter(groups), fraction * len(rows))
+        held_out[rows] = [group in chosen for group in groups]
+    return table.part(np.flatnonzero(~held_out)), table.part(np.flatnonzero(held_out))
+
+
+def choose_groups(sizes: Mapping[str, int], target: float) -> set[str]:
+    """Choose groups, by their sizes, that have about `target` clips."""
+    chosen, count = set[str](), 0
+    ranked = sorted(sizes, key=lambda group: zlib.crc32(group.encode("utf-8", "surrogateescape")))
+    for group in ranked[:-1]:
+        if count and count + sizes[group] / 2 > target:
+            break
+        chosen.add(group)
+        count += sizes[group]
+    return chosen

@@ -119,14 +119,7 @@ def build_loader(
 def build_recipe(
     opt: Namespace, loader: ClipLoader, names: Sequence[str], flow: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Describe how the clips were made, as `make_recipe`.
-
-    Args:
-        opt: Describes the data.
-        loader: Reads them.
-        names: Options that shape a clip of a test, too.
-        flow: Content of `flow.json`, where flow is computed.
-    """
+    """Describe how the clips of a loader were made, as `make_recipe`; `names` are options that a test's clips share."""
     assert isinstance(loader.dataset, VideoDataset)
     settings = {name: getattr(opt, name) for name in (*names, "crop")}
     images = images_made(loader.dataset.reader.store, opt.flow_source)
@@ -136,17 +129,10 @@ def build_recipe(
 def check_data(
     opt: Namespace, checkpoint: Mapping[str, Any], source: str, stream: Stream, class_names: Sequence[str] | None
 ) -> None:
-    """Refuse data that a checkpoint's network would misread.
+    """Refuse data that a checkpoint's network would misread, as `check_videos`.
 
-    Args:
-        opt: Describes the data.
-        checkpoint: Content of the checkpoint; a published one, which knows nothing, fits.
-        source: Its name, for errors.
-        stream: Stream that the network reads.
-        class_names: Class names of the data, None where the classifier is about to be replaced.
-
-    Raises:
-        ValueError: If classes, clip geometry or the encoding of flow differ.
+    A published checkpoint, which knows nothing, fits. `class_names` are None where the classifier is about to be
+    replaced.
     """
     recipe = checkpoint.get("recipe", {})
     if class_names is not None:

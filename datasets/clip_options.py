@@ -14,7 +14,7 @@ from .clips.crops import TEST_CROPS, TestCrops
 from .clips.random_crops import CROPS
 from .clips.sampling import SAMPLERS, TAILS, TEST_SAMPLERS, Sampler, TestSampler
 from .clips.sampling_compat import COMPAT_SAMPLERS, COMPAT_TEST_SAMPLERS
-from .clips.windows import Geometry
+from .clips.views import Geometry
 from .corpora import SIDED
 from .loading.online_flow import OnlineFlow, OnlineReader, PairReader
 from .stores.cache import DecodedCache
@@ -27,9 +27,9 @@ log = logging.getLogger(__name__)
 RULES = ("corrected", "compat")
 FLIPS = ("auto", "always", "never")
 MODES = ("train", "val", "test")
-FIXED = ("center", "segment_centers")  # samplers of training that draw nothing
-DRAWN = "random_segments"  # the sampler of a test that draws
-BY_SEGMENTS = ("segments", "segment_centers", DRAWN)  # samplers, of training and test, that know `segment_length`
+DETERMINISTIC = ("center", "segment_centers")  # samplers of training that draw nothing
+RANDOM_TEST = "random_segments"  # the sampler of a test that draws
+BY_SEGMENTS = ("segments", "segment_centers", RANDOM_TEST)  # samplers, of training and test, that know `segment_length`
 
 # Of a recipe in a checkpoint -> of `ClipOptions`, whatever cuts the clips; `open_videos` has the rate of video files.
 RECIPE = {
@@ -91,32 +91,25 @@ class ClipOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        for option, number in (
-            *(("sample_size", self.size), ("sample_duration", self.length)),
-            *(("clip_stride", self.stride), ("num_clips", self.num_clips)),
-            ("short_side", 1 if self.short_side is None else self.short_side),
-        ):
+        numbers = {"sample_size": self.size, "sample_duration": self.length, "clip_stride": self.stride}
+        numbers |= {"num_clips": self.num_clips, "short_side": 1 if self.short_side is None else self.short_side}
+        for option, number in numbers.items():
             if number < 1:
                 raise ValueError(f"--{option} must be >= 1, got {number}")
         if not 0 <= self.seed < 2**31:
             raise ValueError(f"--manual_seed must be in [0, 2**31), got {self.seed}")
         check_multiple(self.length, self.segment_length)
-        for option, value, choices in self.choices():
-            check_choice(option, value, choices)
-
-    def choices(self) -> Sequence[tuple[str, str, Sequence[str] | Mapping[str, Any]]]:
-        """Return option, value and choices of everything that is named."""
-        return (
-            ("--sampling", self.sampling, RULES),
-            ("--train_sampling", self.train_sampling, SAMPLERS),
-            ("--val_sampling", self.val_sampling, SAMPLERS),
-            ("--test_sampling", self.test_sampling, TEST_SAMPLERS),
-            ("--tail", self.tail, TAILS),
-            ("--num_crops", str(self.num_crops), TEST_CROPS),
-            ("--crop", self.crop, CROPS),
-            ("--flip", self.flip, FLIPS),
-            *(("--augment", augment, AUGMENTS) for augment in self.augment if isinstance(augment, str)),
-        )
+        check_choice("--sampling", self.sampling, RULES)
+        check_choice("--train_sampling", self.train_sampling, SAMPLERS)
+        check_choice("--val_sampling", self.val_sampling, SAMPLERS)
+        check_choice("--test_sampling", self.test_sampling, TEST_SAMPLERS)
+        check_choice("--tail", self.tail, TAILS)
+        check_choice("--num_crops", str(self.num_crops), TEST_CROPS)
+        check_choice("--crop", self.crop, CROPS)
+        check_choice("--flip", self.flip, FLIPS)
+        for name in self.augment:
+            if isinstance(name, str):
+                check_choice("--augment", name, AUGMENTS)
 
     @classmethod
     def from_recipe(cls, recipe: Mapping[str, Any], **options: Any) -> "ClipOptions":
@@ -126,9 +119,9 @@ class ClipOptions:
             recipe: Of the checkpoint, see `make_recipe`; {} has the defaults, which are right for published ones.
             options: Of this class, instead of the recipe's.
         """
-        stated = {**recipe, **recipe.get("test", {})}
+        settings = {**recipe, **recipe.get("test", {})}
         names = RECIPE | {name: name for name in ("train_sampling", "test_sampling")}
-        return cls(**{name: stated[option] for option, name in names.items() if option in stated} | options)
+        return cls(**{name: settings[option] for option, name in names.items() if option in settings} | options)
 
 
 def check_multiple(length: int, segment_length: int) -> None:
@@ -138,11 +131,7 @@ def check_multiple(length: int, segment_length: int) -> None:
 
 
 def check_stride(option: str, sampling: str, stride: int, segment_length: int = 1) -> None:
-    """Refuse a stride where single frames are chosen by segments.
-
-    Raises:
-        ValueError: Names the option.
-    """
+    """Refuse a stride where single frames are chosen by segments; raises ValueError."""
     if stride > 1 and segment_length == 1 and sampling in BY_SEGMENTS:
         raise ValueError(f"--{option} {sampling} spans the video: leave out --clip_stride")
 
@@ -179,7 +168,8 @@ def make_dataset(
         reader, name = read(TestCrops(clips.size, 1, clips.short_side)), clips.val_sampling
     else:
         augments = [AUGMENTS[augment]() if isinstance(augment, str) else augment for augment in clips.augment]
-        reader, name = read(train_geometry(clips, videos.dataset), augments), clips.train_sampling
+        flip = 0.5 if mirrors(clips, videos.dataset) else 0.0
+        reader, name = read(CROPS[clips.crop](clips.size, clips.crop_scales, flip), augments), clips.train_sampling
     check_stride(f"{mode}_sampling", name, clips.stride, clips.segment_length)
     sample = choose_sampler(name, clips)
     return VideoDataset(videos, reader, sample=sample, length=clips.length, seed=clips.seed)
@@ -192,11 +182,7 @@ def make_reader(
     geometry: Geometry,
     augments: Sequence[Augment] = (),
 ) -> ClipReader:
-    """Make the reader of clips: from files, or with flow that is computed.
-
-    Raises:
-        ValueError: If flow is to be computed by a script that cannot.
-    """
+    """Make the reader of clips: from files, or with flow that is computed; raises ValueError if a script cannot."""
     if FLOW not in sources_of(views) or videos.flow_source == "files":
         return ClipReader(views, videos.store, geometry, augments)
     if flow is None:
@@ -206,20 +192,15 @@ def make_reader(
     return OnlineReader(views, videos.store, flow, geometry, augments)
 
 
-def train_geometry(clips: ClipOptions, dataset: str) -> Geometry:
-    """Return the geometry of training clips, which are not mirrored where labels say "left" and "right"."""
-    return CROPS[clips.crop](clips.size, clips.crop_scales, 0.5 if mirrors(clips, dataset) else 0.0)
-
-
 def mirrors(clips: ClipOptions, dataset: str) -> bool:
-    """Return whether half of the training clips are mirrored."""
+    """Whether half of the training clips are mirrored; with "auto" not where labels say "left" and "right"."""
     return clips.flip == "always" or (clips.flip == "auto" and dataset not in SIDED)
 
 
 def drawn_by(clips: ClipOptions, dataset: str) -> list[str]:
     """Return the options by which training clips are drawn at random; none where every epoch shows the same clips."""
     drawn = {
-        f"--train_sampling {clips.train_sampling}": clips.train_sampling not in FIXED,
+        f"--train_sampling {clips.train_sampling}": clips.train_sampling not in DETERMINISTIC,
         f"--crop {clips.crop}": clips.crop != "center",
         f"--flip {clips.flip}": mirrors(clips, dataset),
         "--augment": bool(clips.augment),
@@ -230,19 +211,21 @@ def drawn_by(clips: ClipOptions, dataset: str) -> list[str]:
 def choose_sampler(name: str, clips: ClipOptions) -> Sampler:
     """Return the sampler of one clip of a video."""
     samplers = COMPAT_SAMPLERS if clips.sampling == "compat" else SAMPLERS
-    return partial(samplers[name], stride=clips.stride, **of_segments(name, clips))
+    return partial(samplers[name], stride=clips.stride, **segment_arguments(name, clips))
 
 
 def choose_test_sampler(clips: ClipOptions) -> TestSampler:
     """Return the sampler of every clip of a video."""
     samplers = COMPAT_TEST_SAMPLERS if clips.sampling == "compat" else TEST_SAMPLERS
     sample = samplers[clips.test_sampling]
-    tail: dict[str, Any] = {"tail": clips.tail} if sample is TEST_SAMPLERS["all"] else {}
-    segments = of_segments(clips.test_sampling, clips)
-    seed = {"seed": clips.seed} if clips.test_sampling == DRAWN else {}
-    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **tail, **segments, **seed)
+    arguments = segment_arguments(clips.test_sampling, clips)
+    if sample is TEST_SAMPLERS["all"]:
+        arguments["tail"] = clips.tail
+    if clips.test_sampling == RANDOM_TEST:
+        arguments["seed"] = clips.seed
+    return partial(sample, stride=clips.stride, num_clips=clips.num_clips, **arguments)
 
 
-def of_segments(name: str, clips: ClipOptions) -> dict[str, Any]:
-    """Return the argument that only samplers by segments have."""
+def segment_arguments(name: str, clips: ClipOptions) -> dict[str, Any]:
+    """Return the argument that samplers by segments alone have."""
     return {"segment_length": clips.segment_length} if name in BY_SEGMENTS else {}

@@ -80,14 +80,7 @@ def load_clips(
 ) -> ClipLoader:
     """Load a data set of clips by the workers that suit its decoder, in the share of this process.
 
-    Args:
-        dataset: See `make_dataset`.
-        train: Whether to shuffle, and which videos may be left out.
-        loader: As in `make_loader`.
-        max_bad: Likewise.
-        decoder: A name of `DECODERS`.
-        flow: Computes the flow of the data set, if any.
-        options: Further ones of `ClipLoader`.
+    Arguments are those of `make_loader` and, further `options`, of `ClipLoader`.
     """
     slow = decoder == "python" or (flow and not flow.device)  # threads would wait for each other
     batches = partial(OnlineLoader, flow=flow) if flow and flow.device else ClipLoader
@@ -102,7 +95,7 @@ def load_clips(
     )
     if dropped := clip_loader.batches.dropped:
         log.info(
-            "%s of %s training clips an epoch, each time others, are left out: they do not fill a batch",
+            "%s of %s training clips are left out of each epoch, other ones each time: they do not fill a batch",
             *(f"{dropped:,}", f"{clip_loader.batches.num_items:,}"),
         )
     return clip_loader

@@ -48,15 +48,10 @@ class Stream:
 
 
 def difference(frame: Frames, following: Frames) -> Frames:
-    """Compute the difference of frames from those that follow them, as bytes.
+    """Compute the difference of frames from those that follow them, uint8 of any one shape.
 
-    Args:
-        frame: uint8, any shape.
-        following: Of the same shape.
-
-    Returns:
-        uint8 floor(127.5 + (following - frame) / 2), so that 2 x - 255 is the difference in grey levels, or one less
-        where that is even. No change is therefore stored as 127, as no motion is in flow.
+    It is floor(127.5 + (following - frame) / 2), so that 2 x - 255 is the difference in grey levels, or one less where
+    that is even. No change is therefore stored as 127, as no motion is in flow.
     """
     return ((following.astype(np.int16) - frame + 255) >> 1).astype(np.uint8)
 
@@ -95,11 +90,7 @@ class ClipView(NamedTuple):
 
 
 def parse_view(name: str) -> ClipView:
-    """Return the view of a name.
-
-    Raises:
-        ValueError: If there is no such stream, or its side is no number of pixels.
-    """
+    """Return the view of a name; raises ValueError if there is no such stream, or its side is no number of pixels."""
     stream, at, side = name.partition("@")
     if stream not in STREAMS or (at and not (side.isascii() and side.isdecimal() and int(side))):
         raise ValueError(f"view {name!r}: expected one of {', '.join(STREAMS)}, or with a side in pixels, like rgb@224")
@@ -120,16 +111,13 @@ def sources_of(views: Iterable[ClipView]) -> list[Stream]:
 def modality_of(streams: Iterable[Stream]) -> str:
     """Return the key of `MODALITIES` for some streams: with just these, else with all of them, else of their sources.
 
-    Raises:
-        ValueError: If there is none.
+    Raises ValueError if there is none.
     """
-    read = set(streams)
-    sources = {stream.source for stream in read}
-    for fits in (
-        lambda known: known == read,
-        lambda known: known >= read,
-        lambda known: {stream.source for stream in known} >= sources,
-    ):
-        if modality := next((name for name, known in MODALITIES.items() if fits(set(known))), None):
-            return modality
-    raise ValueError(f"no --modality has {', '.join(sorted(stream.name for stream in read))}")
+    chosen = set(streams)
+    sources = {stream.source for stream in chosen}
+    names = [name for name, members in MODALITIES.items() if set(members) == chosen]
+    names += [name for name, members in MODALITIES.items() if set(members) >= chosen]
+    names += [name for name, members in MODALITIES.items() if {stream.source for stream in members} >= sources]
+    if not names:
+        raise ValueError(f"no --modality has {', '.join(sorted(stream.name for stream in chosen))}")
+    return names[0]

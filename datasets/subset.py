@@ -50,11 +50,7 @@ class Videos(Sequence[Video]):
 
 
 def find_streams(streams: Sequence[Stream | str] | str) -> tuple[Stream, ...]:
-    """Return the streams of these names.
-
-    Raises:
-        ValueError: If there is none of a name, or no name.
-    """
+    """Return the streams of these names; raises ValueError if there is none of a name, or no name."""
     names = [x.name if isinstance(x, Stream) else x for x in ([streams] if isinstance(streams, str) else streams)]
     for name in names or [""]:
         check_choice("stream", name, STREAMS)

@@ -12,8 +12,7 @@ from .clips.augment import Augment
 from .clips.crops import TestCrops
 from .clips.pairs import Pairs
 from .clips.sampling import Sampler, TestSampler
-from .clips.views import Placement, reverse_x
-from .clips.windows import Geometry
+from .clips.views import Geometry, Placement, reverse_x
 from .decoding.timing import spent, take
 from .stores.store import Store, Video
 from .stores.video_table import frames_of
@@ -58,7 +57,7 @@ class ClipReader:
         with spent("transform"):
             for augment in self.augments:
                 clip = augment(clip, rng)
-            clip = {view.name: completed(clip[view.name], view.stream, numbers) for view in self.views}
+            clip = {view.name: complete(clip[view.name], view.stream, numbers) for view in self.views}
         return {**clip, "label": video.label, "video": video.name, "seconds": torch.tensor(take())}
 
     def read(self, video: Video, numbers: Sequence[int], placement: Placement) -> dict[str, Tensor]:
@@ -67,10 +66,10 @@ class ClipReader:
         Those that are made of pairs have the frames of `Pairs`, which the other views of their source and size share.
         """
         clip: dict[str, Tensor] = {}
-        alike: dict[tuple[str, int | None], list[ClipView]] = {}
+        groups: dict[tuple[str, int | None], list[ClipView]] = {}
         for view in self.views:
-            alike.setdefault((view.stream.source, view.side), []).append(view)
-        for (source, side), views in alike.items():
+            groups.setdefault((view.stream.source, view.side), []).append(view)
+        for (source, side), views in groups.items():
             pairs = Pairs.of(numbers) if any(view.stream.of_pair for view in views) else None
             seen = placement.at(side) if side else placement
             frames = self.frames(video, STREAMS[source], pairs.frames if pairs else numbers, seen)
@@ -83,16 +82,10 @@ class ClipReader:
         return torch.from_numpy(self.store.read(video, stream, numbers, placement))
 
 
-def completed(frames: Tensor, stream: Stream, numbers: Sequence[int]) -> Tensor:
-    """Return the clip of a stream.
+def complete(frames: Tensor, stream: Stream, numbers: Sequence[int]) -> Tensor:
+    """Return the clip of a stream, uint8 (C, T, H, W), of its `numbers`; each pair is made once.
 
-    Args:
-        frames: As `ClipReader.read` gives them, uint8 (C, M, H, W).
-        stream: What is made of them.
-        numbers: Frames of the clip.
-
-    Returns:
-        uint8 (C, T, H, W); each pair is made once.
+    `frames`, uint8 (C, M, H, W), are those that `ClipReader.read` gives.
     """
     if stream.of_pair is None:
         return frames
@@ -146,9 +139,9 @@ class ClipDataset(Dataset[list[Sample]]):
         self, videos: Sequence[Video], reader: ClipReader, crops: TestCrops, *, sample: TestSampler, length: int
     ) -> None:
         self.videos, self.reader, self.crops, self.sample, self.length = videos, reader, crops, sample, length
-        frames, which = np.unique(frames_of(videos), return_inverse=True)
+        frames, video_of = np.unique(frames_of(videos), return_inverse=True)
         counts = np.array([len(sample(count, length)) for count in frames.tolist()], np.int64)
-        self.ends = np.cumsum(counts[which])  # clip -> video by bisection: no list of every frame of a large corpus
+        self.ends = np.cumsum(counts[video_of])  # clip -> video by bisection: no list of every frame of a large corpus
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0

@@ -13,7 +13,7 @@ from benchmarks.readers.original import OriginalLoader, levels
 from benchmarks.synthetic.videos import FLOW_NAMES, RGB_NAME
 from datasets.clips.crops import TestCrops
 from datasets.clips.random_crops import MultiScaleCornerCrop
-from datasets.clips.windows import Geometry
+from datasets.clips.views import Geometry
 from datasets.stores.store import Store, Video
 from datasets.streams import MODALITIES
 from datasets.video import ClipReader

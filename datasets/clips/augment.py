@@ -14,8 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from ..streams import RGB, parse_view
-from .image_ops import PHOTOMETRIC, bend, still
-from .windows import draw_boxes, fitting_box
+from .image_ops import PHOTOMETRIC, erase_box, warp
+from .views import draw_boxes, fitting_box
 
 Clip = dict[str, Tensor]
 Augment = Callable[[Clip, np.random.Generator], Clip]
@@ -47,7 +47,7 @@ class ColourJitter:
 
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         order, draws = rng.permutation(4), rng.uniform(-1, 1, 4)
-        return in_colour(clip, lambda rgb: self.jitter(rgb, order, draws))
+        return recolour(clip, lambda rgb: self.jitter(rgb, order, draws))
 
     def jitter(self, rgb: Tensor, order: np.ndarray, draws: np.ndarray) -> Tensor:
         """Jitter an RGB clip by draws in [-1, 1), one for each of `NAMES`, in an order of these."""
@@ -70,7 +70,7 @@ class Grayscale:
     def __call__(self, clip: Clip, rng: np.random.Generator) -> Clip:
         if rng.random() >= self.p:
             return clip
-        return in_colour(clip, lambda rgb: PHOTOMETRIC["saturation"](rgb, 0.0))
+        return recolour(clip, lambda rgb: PHOTOMETRIC["saturation"](rgb, 0.0))
 
 
 class RandAugment:
@@ -117,11 +117,11 @@ def operate(clip: Clip, kind: str, strength: float) -> Clip:
     """Apply one of `OPERATIONS` with a strength in [-1, 1]: moves of all views, colours of RGB."""
     if kind in MOVES:
         amount = strength * MOVES[kind]
-        return {name: bend(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
-    return in_colour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, COLOURS[kind](strength))) if kind in COLOURS else clip
+        return {name: warp(x, kind, amount, vectors=parse_view(name).stream.vectors) for name, x in clip.items()}
+    return recolour(clip, lambda rgb: PHOTOMETRIC[kind](rgb, COLOURS[kind](strength))) if kind in COLOURS else clip
 
 
-def in_colour(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
+def recolour(clip: Clip, change: Callable[[Tensor], Tensor]) -> Clip:
     """Change the views that are made of RGB frames."""
     return {name: change(x) if parse_view(name).stream.source == RGB.name else x for name, x in clip.items()}
 
@@ -142,7 +142,7 @@ class RandomErasing:
         if not erase:
             return clip
         boxes = {name: fitting_box(x.shape[-2], x.shape[-1], draws) for name, x in clip.items()}
-        return {name: still(x, box) if (box := boxes[name]) else x for name, x in clip.items()}
+        return {name: erase_box(x, box) if (box := boxes[name]) else x for name, x in clip.items()}
 
 
 def check_probability(p: float, option: str) -> float:

@@ -11,8 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..streams import parse_view
-from .views import Box, Placement, View, reverse_x
-from .windows import place_window, scaled
+from .views import Box, Placement, View, reverse_x, scaled
 
 NUM_CROPS = (1, 3, 5, 10)
 
@@ -96,13 +95,13 @@ def short_side_for(side: int, size: int, short_side: int | None) -> int | None:
 
 
 def place_union(height: int, width: int, *, size: int, zoom: float, crops: int) -> View:
-    """Return the view of the smallest window that holds all crops of a frame of this size; see `place_window`."""
-    if crops == 1:
-        return place_window(height, width, size=size, zoom=zoom)
+    """Return the view of the smallest window that holds all crops, of frames with the short side `zoom * size`."""
     tall, wide = scaled(height, width, round(size * zoom))
     down, right = (tall - size) // 4, (wide - size) // 4
     window = Box(0, 0, 4 * down + size, 4 * right + size)
-    if crops == 3:
+    if crops == 1:
+        window = Box(round((tall - size) / 2), round((wide - size) / 2), size, size)
+    elif crops == 3:
         upright = Box(0, 2 * right, window.height, size)
         window = upright if tall > wide else Box(2 * down, 0, size, window.width)
     return View(Box(0, 0, height, width), (tall, wide), window)
@@ -116,8 +115,8 @@ def place_stretched(height: int, width: int, *, size: int, zoom: tuple[float, fl
 
 def mirror(clip: dict[str, Tensor]) -> dict[str, Tensor]:
     """Mirror clips (..., C, T, H, W) of some views left-right, and turn round the horizontal motion of vectors."""
-    turned = {name: parse_view(name).stream.vectors for name in clip}
-    return {name: reverse_x(x.flip(-1)) if turned[name] else x.flip(-1) for name, x in clip.items()}
+    mirrored = {name: x.flip(-1) for name, x in clip.items()}
+    return {name: reverse_x(x) if parse_view(name).stream.vectors else x for name, x in mirrored.items()}
 
 
 TEST_CROPS: dict[str, Callable[..., TestCrops]] = {

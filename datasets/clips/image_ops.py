@@ -14,7 +14,7 @@ NO_MOTION = 127  # grey level that flow images store for it
 
 
 def kernels() -> Any:
-    """Import torchvision's functions; it takes seconds that runs without augmentation need not wait."""
+    """Import torchvision's functions, which takes seconds, only for runs with augmentation."""
     from torchvision.transforms.v2 import functional
 
     return functional
@@ -49,7 +49,7 @@ PHOTOMETRIC: dict[str, Callable[[Tensor, float], Tensor]] = {
 }
 
 
-def bend(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Tensor:
+def warp(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Tensor:
     """Shear, shift or turn a clip, uint8 (C, T, H, W); what comes in is 0, with `vectors` no motion.
 
     Kinds are "shear_x" and "shear_y" about the top left corner, by pixels per pixel; "shift_x" and "shift_y" by parts
@@ -58,7 +58,7 @@ def bend(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Te
     """
     height, width = clip.shape[-2:]
     shear = math.degrees(math.atan(amount))
-    bent = kernels().affine(
+    warped = kernels().affine(
         frame_by_frame(clip),
         angle=amount if kind == "turn" else 0.0,
         translate=[int(amount * width) * (kind == "shift_x"), int(amount * height) * (kind == "shift_y")],
@@ -67,12 +67,12 @@ def bend(clip: Tensor, kind: str, amount: float, *, vectors: bool = False) -> Te
         center=None if kind == "turn" else [0, 0],
         fill=[float(NO_MOTION)] * 2 if vectors else None,
     )
-    bent = frame_by_frame(bent).contiguous()
-    return turn_vectors(bent, kind, amount) if vectors else bent
+    warped = frame_by_frame(warped).contiguous()
+    return turn_vectors(warped, kind, amount) if vectors else warped
 
 
 def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
-    """Transform the vectors of a flow clip, uint8 (2, T, H, W), after `bend` has moved their places."""
+    """Transform the vectors of a flow clip, uint8 (2, T, H, W), after `warp` has moved their places."""
     angle = math.radians(amount)
     maps = {
         "shear_x": [[1.0, -amount], [0.0, 1.0]],
@@ -86,6 +86,6 @@ def turn_vectors(flow: Tensor, kind: str, amount: float) -> Tensor:
     return (vectors + 127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def still(clip: Tensor, box: Box) -> Tensor:
+def erase_box(clip: Tensor, box: Box) -> Tensor:
     """Return a clip with a grey and motionless box."""
     return kernels().erase(clip, *box, torch.tensor(NO_MOTION))

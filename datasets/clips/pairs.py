@@ -14,7 +14,6 @@ class Pairs:
 
     @classmethod
     def of(cls, numbers: Sequence[int]) -> "Pairs":
-        """Make the pairs of a clip."""
         begins = sorted(set(numbers))
         frames = sorted({*begins, *(number + 1 for number in begins)})
         return cls(frames, [frames.index(k) for k in begins], [begins.index(k) for k in numbers])

@@ -11,14 +11,13 @@ from functools import partial
 
 import numpy as np
 
-from .views import Box, Placement, View
-from .windows import Geometry, draw_boxes, fitting_box, resized, scaled, square
+from .views import Box, Geometry, Placement, View, draw_boxes, fitting_box, resized, scaled
 
 SCALES = tuple(2 ** (-i / 4) for i in range(5))  # 1, 0.84, 0.71, 0.59, 0.5
 POSITIONS = ("c", "tl", "tr", "bl", "br")
 RATIOS = (1.0, 0.875, 0.75, 0.66)
 # Rows and columns of the crops of temporal segment networks, in quarters of the room.
-FIXED = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3))
+OFFSETS = ((0, 0), (0, 4), (4, 0), (4, 4), (2, 2), (0, 2), (4, 2), (2, 0), (2, 4), (1, 1), (1, 3), (3, 1), (3, 3))
 SNAP = 3  # pixels
 AREAS = (0.08, 1.0)
 ZOOMS = (256 / 224, 320 / 224)  # frames of 256 to 320 pixels for crops of 224
@@ -78,7 +77,10 @@ class CentralCrop:
 
 def place_corner(height: int, width: int, *, size: int, scale: float, position: str) -> View:
     """Return the square of side `scale` times the short side at `position`, resized to `size`."""
-    top, left, side = square(height, width, max(int(min(height, width) * scale), 1), position)
+    side = max(int(min(height, width) * scale), 1)
+    top, left = (0 if position[0] == "t" else height - side), (0 if position[-1] == "l" else width - side)
+    if position == "c":  # where an odd side loses a pixel, as in the published pipeline
+        top, left, side = height // 2 - side // 2, width // 2 - side // 2, max(side // 2 * 2, 1)
     return resized(Box(top, left, side, side), size)
 
 
@@ -97,19 +99,19 @@ class FixedCornerCrop:
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         pair = self.pairs[rng.integers(len(self.pairs))]
-        offset = FIXED[rng.integers(len(FIXED))]
+        offset = OFFSETS[rng.integers(len(OFFSETS))]
         place = partial(place_fixed, size=self.size, near=self.size, ratios=pair, offset=offset)
         return Placement(place, draw_flip(rng, self.flip))
 
 
 def place_fixed(
-    height: int, width: int, *, size: int, ratios: tuple[float, float], offset: tuple[int, int], near: int | None = None
+    height: int, width: int, *, size: int, near: int, ratios: tuple[float, float], offset: tuple[int, int]
 ) -> View:
     """Return the crop of height and width `ratios` of the short side, `offset` quarters of the room down and right.
 
-    Sides near `near` are made so, by default near `size`.
+    Sides close to `near` become it.
     """
-    tall, wide = (snap(int(min(height, width) * ratio), near or size, min(height, width)) for ratio in ratios)
+    tall, wide = (snap(int(min(height, width) * ratio), near, min(height, width)) for ratio in ratios)
     top, left = offset[0] * ((height - tall) // 4), offset[1] * ((width - wide) // 4)
     return resized(Box(top, left, tall, wide), size)
 
@@ -165,14 +167,12 @@ class RandomShortSideCrop:
 
     def __call__(self, rng: np.random.Generator) -> Placement:
         short = int(rng.integers(self.short_sides[0], self.short_sides[1] + 1))
-        down, right = rng.random(2).tolist()
-        place = partial(place_jittered, size=self.size, base=self.size, short_side=short, place=(down, right))
+        corner = rng.random(2).tolist()
+        place = partial(place_jittered, size=self.size, base=self.size, short_side=short, place=corner)
         return Placement(place, draw_flip(rng, self.flip))
 
 
-def place_jittered(
-    height: int, width: int, *, size: int, base: int, short_side: int, place: tuple[float, float]
-) -> View:
+def place_jittered(height: int, width: int, *, size: int, base: int, short_side: int, place: Sequence[float]) -> View:
     """Return a square window, at `place` (down and right in [0, 1)), of the frame resized to `short_side`.
 
     `base` is the side of the window in the resized frame; another `size` is of what it shows, to a pixel of the frame.
@@ -181,11 +181,11 @@ def place_jittered(
     top, left = int(place[0] * (tall - base + 1)), int(place[1] * (wide - base + 1))
     if size == base:
         return View(Box(0, 0, height, width), (tall, wide), Box(top, left, size, size))
-    (top, rows), (left, columns) = shown(top, base, height / tall), shown(left, base, width / wide)
+    (top, rows), (left, columns) = covered(top, base, height / tall), covered(left, base, width / wide)
     return resized(Box(top, left, rows, columns), size)
 
 
-def shown(start: int, side: int, scale: float) -> tuple[int, int]:
+def covered(start: int, side: int, scale: float) -> tuple[int, int]:
     """Return the first pixel of a frame, and their number, that a window of the resized frame shows in a direction."""
     first = int(start * scale)
     return first, max(round((start + side) * scale), first + 1) - first

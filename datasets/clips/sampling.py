@@ -95,7 +95,7 @@ def stack_thirds(num_frames: int, length: int, rng: np.random.Generator, stride:
     The two-stream ResNet-101 on UCF101 trains its spatial network so, on three frames; see `stack_clips` for its test.
     No stride applies.
     """
-    return segments(max(num_frames - STACK + 1, 1), length, rng)
+    return segments(last_start(num_frames, STACK) + 1, length, rng)
 
 
 SAMPLERS: dict[str, StridedSampler] = {
@@ -111,12 +111,8 @@ SAMPLERS: dict[str, StridedSampler] = {
 def clip_starts(num_frames: int, length: int, tail: str = "overlap", stride: int = 1) -> list[int]:
     """Return the first frames (0-based) of a sliding window over the whole video, one if the video is shorter.
 
-    Args:
-        num_frames: Frames of the video, >= 1.
-        length: Frames of a clip, >= 1.
-        tail: What happens to frames after the last whole window. "overlap" adds a window that ends with the
-            video, so that no frame is lost; "drop" leaves them out, as the published numbers do.
-        stride: Steps from one frame to the next, >= 1; a window goes on where the one before it ended.
+    A window goes on where the one before it ended. After the last whole one the `tail` "overlap" adds a window that
+    ends with the video, so that no frame is lost; "drop" leaves the rest out, as the published numbers do.
     """
     last = last_start(num_frames, length, stride)
     starts = list(range(0, last + 1, length * stride))
@@ -132,8 +128,7 @@ def all_clips(num_frames: int, length: int, stride: int, num_clips: int, tail: s
 
 def spaced_clips(num_frames: int, length: int, stride: int, num_clips: int) -> list[list[int]]:
     """Return `num_clips` clips evenly spaced from the start of the video to its end; a single one is central."""
-    starts = evenly(last_start(num_frames, length, stride), num_clips)
-    return [loop(start, num_frames, length, stride) for start in starts]
+    return stepped(last_start(num_frames, length, stride), 0, num_clips, num_frames, length, stride)
 
 
 def evenly(last: int, count: int) -> list[int]:
@@ -186,7 +181,7 @@ def stack_clips(num_frames: int, length: int, stride: int, num_clips: int) -> li
 
     Both streams take them, so a single frame starts no later than its flow. Short videos are as in `stepped_clips`.
     """
-    last = max(num_frames - max(span(length, stride), STACK), 0)
+    last = last_start(num_frames, max(span(length, stride), STACK))
     return stepped(last, (last + 1) // num_clips, num_clips, num_frames, length, stride)
 
 

@@ -15,6 +15,7 @@ from .sampling import (
     StridedSampler,
     StridedTestSampler,
     all_clips,
+    last_start,
     loop,
     snippets,
     span,
@@ -44,12 +45,10 @@ def ibm_segments(
     """Sample segments for training as in IBM's Action Recognition Study: all segments share their draw.
 
     `length` are the frames of one snippet of each segment, `stride` the snippets per segment, so that there are
-    `length * stride` frames. A snippet has `segment_length` of them, 1 for RGB, 5 for flow, and begins at one of its
-    `stack_positions`.
+    `length * stride` frames. A snippet has `segment_length` of them: 1 for RGB, 5 for flow.
     """
-    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
-    chosen = ibm_positions(positions, groups, rng, stride)
-    return snippets(chosen, num_frames, segment_length)
+    starts = ibm_positions(last_start(num_frames, segment_length) + 1, length // segment_length, rng, stride)
+    return snippets(starts, num_frames, segment_length)
 
 
 def ibm_positions(num_frames: int, length: int, rng: np.random.Generator, stride: int) -> list[int]:
@@ -66,9 +65,9 @@ def ibm_positions(num_frames: int, length: int, rng: np.random.Generator, stride
 def two_stream_thirds(num_frames: int, length: int, rng: np.random.Generator, stride: int = 1) -> list[int]:
     """Sample frames as the two-stream ResNet-101 on UCF101: each segment ends with the first frame of the next.
 
-    There are `stack_positions` of ten flows, and in the last segment a frame behind them is drawn, too.
+    In the last segment the frame after the last start of a stack of ten flows is drawn, too.
     """
-    positions = stack_positions(num_frames, STACK)
+    positions = last_start(num_frames, STACK) + 1
     edges = [max(g * positions // length, 1) for g in range(length)] + [min(positions + 1, num_frames)]
     return [int(rng.integers(first, max(last, first) + 1)) for first, last in pairwise(edges)]
 
@@ -79,16 +78,11 @@ def ibm_dense_clip(num_frames: int, length: int, rng: np.random.Generator, strid
     return loop(int(rng.integers(room)) if room > 0 else 0, num_frames, length, stride)
 
 
-def stack_positions(num_frames: int, stack: int = 1) -> int:
-    """Count the positions at which `stack` frames can begin: IBM's networks see 1 frame or 5 flows."""
-    return max(1, num_frames - stack + 1)
-
-
 def ibm_segment_clips(
     num_frames: int, length: int, stride: int, num_clips: int, segment_length: int = 1
 ) -> list[list[int]]:
     """Return IBM's test segments; where positions are not more than segments, they are drawn at random."""
-    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
+    positions, groups = last_start(num_frames, segment_length) + 1, length // segment_length
     if positions <= groups:
         draws = [np.random.RandomState(clip).choice(positions, groups) for clip in range(num_clips)]
         return [snippets(np.sort(draw).tolist(), num_frames, segment_length) for draw in draws]
@@ -108,7 +102,7 @@ def ibm_random_segment_clips(
 
     Where positions are fewer than segments, the draws are those of `ibm_segment_clips`.
     """
-    positions, groups = stack_positions(num_frames, segment_length), length // segment_length
+    positions, groups = last_start(num_frames, segment_length) + 1, length // segment_length
     if positions < groups:
         return ibm_segment_clips(num_frames, length, stride, num_clips, segment_length)
     rngs = (np.random.default_rng((seed, num_frames, clip)) for clip in range(num_clips))

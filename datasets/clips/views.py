@@ -1,11 +1,15 @@
 """Views: which part of a frame is seen and how large, decided before decoding, so that only that part is decoded."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
+
+TRIES = 10  # boxes drawn before there is none
 
 
 class Box(NamedTuple):
@@ -43,10 +47,50 @@ class Placement(NamedTuple):
         return self._replace(place=partial(self.place, size=side))
 
 
+Geometry = Callable[[np.random.Generator], Placement]
+
+
 def whole(height: int, width: int) -> View:
     """Return the view of the whole frame."""
     frame = Box(0, 0, height, width)
     return View(frame, (height, width), frame)
+
+
+def resized(box: Box, size: int) -> View:
+    """Return the view of a part of a frame, resized to a square."""
+    return View(box, (size, size), Box(0, 0, size, size))
+
+
+def scaled(height: int, width: int, short_side: int) -> tuple[int, int]:
+    """Compute the size of a frame with this short side; the other side is cut to an integer, as published."""
+    short = min(height, width)
+    return int(short_side * height / short), int(short_side * width / short)
+
+
+def draw_boxes(rng: np.random.Generator, scale: Sequence[float], ratio: Sequence[float]) -> np.ndarray:
+    """Draw boxes to try on a frame, all ahead, because which fits depends on the frame.
+
+    Rows, (10, 4), are area and ratio (width over height), between the ends of `scale` and `ratio`, and place down and
+    right in [0, 1).
+    """
+    draws = rng.random((TRIES, 4))
+    draws[:, 0] = scale[0] + (scale[1] - scale[0]) * draws[:, 0]
+    draws[:, 1] = np.exp(np.log(ratio[0]) + np.log(ratio[1] / ratio[0]) * draws[:, 1])
+    return draws
+
+
+def fitting_box(height: int, width: int, draws: np.ndarray) -> Box | None:
+    """Return the first box that fits into the frame.
+
+    Fitting is decided before rounding, so that frames of one shape and different sizes agree.
+    """
+    for area, aspect, down, right in draws.tolist():
+        wide, tall = (math.sqrt(area * height * width * a) for a in (aspect, 1 / aspect))
+        if wide <= width and tall <= height:
+            box_height, box_width = max(round(tall), 1), max(round(wide), 1)
+            top, left = int(down * (height - box_height + 1)), int(right * (width - box_width + 1))
+            return Box(top, left, box_height, box_width)
+    return None
 
 
 def resample(frames: Tensor, view: View) -> Tensor:

@@ -58,8 +58,9 @@ def list_dataset(name: str, annotation_path: Path, split: int, subset: str) -> L
         actual = find_actual_name(name, annotation_path)
         if actual is None:
             raise
-        held = f"holds files of {actual}" if annotation_path.is_dir() else f"is one file, which {name} does not come as"
-        raise FileNotFoundError(f"{annotation_path}: {held}: use --dataset {actual}") from error
+        is_folder = annotation_path.is_dir()
+        reason = f"holds files of {actual}" if is_folder else f"is one file, but {name} has a folder of them"
+        raise FileNotFoundError(f"{annotation_path}: {reason}: use --dataset {actual}") from error
 
 
 def find_actual_name(name: str, annotation_path: Path) -> str | None:
@@ -68,5 +69,5 @@ def find_actual_name(name: str, annotation_path: Path) -> str | None:
         kind = "JSON" if annotation_path.suffix.lower() == ".json" else "List"
         return None if name in ("List", "JSON", "ActivityNet") else kind
     candidates = [key for key, patterns in SIGNS.items() if any(any(annotation_path.glob(p)) for p in patterns)]
-    alike = (key == name or (key != "JSON" and DATASETS[key] is DATASETS[name]) for key in candidates)
-    return None if not candidates or any(alike) else candidates[0]
+    matches = (key == name or (key != "JSON" and DATASETS[key] is DATASETS[name]) for key in candidates)
+    return None if not candidates or any(matches) else candidates[0]

@@ -79,13 +79,13 @@ def annotations_of(members: Iterable[tuple[str, str, Any]], subsets: tuple[str, 
     """Yield the annotations of the videos of a subset."""
     for place, name, video in members:
         annotations = video.get("annotations") if isinstance(video, dict) else None
-        several = isinstance(annotations, list)
+        is_list = isinstance(annotations, list)
         if not isinstance(annotations, list):
             annotations = [annotations]
         if not all(isinstance(annotation, dict) for annotation in annotations):
             raise ValueError(f"{place}: {name!r} lacks 'annotations'")
         if video.get("subset") in subsets:
-            yield from ((place, (name, annotation, several)) for annotation in annotations)
+            yield from ((place, (name, annotation, is_list)) for annotation in annotations)
 
 
 def is_empty(row: tuple[str, Item]) -> bool:
@@ -104,10 +104,10 @@ def parse(index: dict[str, int], of_activitynet: bool, item: Item) -> Entry:
     label = text_of(annotation, "label")
     if label not in index:
         raise ValueError(f"{name!r}: {label!r} is not among the labels")
-    usual = f"{label}/{name}"
+    default_path = f"{label}/{name}"
     if of_activitynet:  # whose crawler puts v_ before the 11 characters of an identifier, which may begin so itself
-        usual = name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
-    path = check_path(text_of(annotation, "path") if "path" in annotation else usual)
+        default_path = name if name.startswith("v_") and len(name) == 13 else f"v_{name}"
+    path = check_path(text_of(annotation, "path") if "path" in annotation else default_path)
     return Entry(path, index[label], source_of(path), parse_segment(name, annotation.get("segment"), seconds))
 
 

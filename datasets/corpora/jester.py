@@ -13,7 +13,7 @@ from ..lists.annotations import check_path, collect, parse_index, read_rows
 from ..lists.entries import Entry, Listing
 from .something import list_named
 
-COPIES = {"train": "Train", "test": "Validation"}
+COPIED_LISTS = {"train": "Train", "test": "Validation"}
 Rows = list[tuple[str, dict[str, str]]]
 
 
@@ -22,7 +22,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
 
     The validation list serves as test list, whose labels are secret.
     """
-    files = {part: annotation_path / f"{folder}.csv" for part, folder in COPIES.items()}
+    files = {part: annotation_path / f"{folder}.csv" for part, folder in COPIED_LISTS.items()}
     names = {file.name for file in annotation_path.glob("*.csv")}  # where case does not count, train.csv is Train.csv
     if files[subset].name not in names:
         return list_named(annotation_path, "jester-v1", subset)
@@ -30,7 +30,7 @@ def list_videos(annotation_path: Path, split: int, subset: str) -> Listing:
     index = {name: i for i, name in enumerate(class_names)}
 
     def parse(row: dict[str, str]) -> Entry:
-        video = check_path(f"{COPIES[subset]}/{row['video_id']}")
+        video = check_path(f"{COPIED_LISTS[subset]}/{row['video_id']}")
         return Entry(video, index[row["label"]], video)
 
     return Listing(collect(read_copy(files[subset]), parse), class_names)

@@ -66,7 +66,7 @@ def read_images(planes: Sequence[Sequence[Path]], channels: int, placement: Plac
             return decode_natively(images, len(planes), channels, place, decode.fast)
         except ImageError as error:
             if error.code != FOREIGN:
-                raise named(error, names) from None
+                raise file_error(error, names) from None
     with spent("read"):
         data = [pixels.read_file(path) for path in names]
     return decode_in_python(data, names, len(planes), channels, place)
@@ -91,7 +91,7 @@ def decode_images(
             return decode_natively(in_memory(data), len(planes), channels, place, decode.fast)
         except ImageError as error:
             if error.code != FOREIGN:
-                raise named(error, names) from None
+                raise file_error(error, names) from None
     return decode_in_python(data, names, len(planes), channels, place)
 
 
@@ -139,7 +139,7 @@ def decode_natively(images: Images, planes: int, channels: int, place: Place, fa
         return out
 
 
-def named(error: ImageError, names: Sequence[Any]) -> ValueError | FileNotFoundError:
+def file_error(error: ImageError, names: Sequence[Any]) -> ValueError | FileNotFoundError:
     """Return the error about a file."""
     name = names[error.index]
     if error.code == MISSING:

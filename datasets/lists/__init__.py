@@ -1,1 +1,1 @@
-"""Lists of videos: annotation files in every published form, class folders, groups, hold-out."""
+"""Lists of videos: annotation files in every published form, class folders, groups."""

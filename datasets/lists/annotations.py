@@ -14,15 +14,15 @@ from .entry_table import EntryBuilder, EntryTable, Problem, without_repeats
 from .text_columns import AT_ONCE, CodesBuilder
 from .text_files import open_text
 
-KEPT = 10_000  # numbers whose text has been parsed, for lists repeat them
+CACHE_SIZE = 10_000  # parsed numbers that are cached, for lists repeat them
 MAX_CLASSES = 100_000  # a mistyped index would otherwise fill the memory with names
-PECULIAR = {"", ".", ".."}  # parts that make a path another one than it seems
+DOT_PARTS = {"", ".", ".."}  # parts by which a path names another place than it seems to
 ENDINGS = "3gp asf avi divx dv f4v flv gif m2ts m4v mkv mov mp4 mpeg mpg mts mxf ogv ts vob webm wmv"
 VIDEOS = tuple(f".{ending}" for ending in ENDINGS.split())
-LONGEST = max(map(len, VIDEOS))
+LONGEST_SUFFIX = max(map(len, VIDEOS))
 
-WHOLE = re.compile(r"\d{1,9}\.\d*(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
-BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` writes a byte that is no UTF-8
+FLOAT = re.compile(r"\d{1,9}\.\d*(?:e[+-]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+ESCAPED_BYTE = re.compile(r"\\u(dc[89a-f][0-9a-f])")  # as `sts_common.files.encoded` writes a byte that is no UTF-8
 
 Row = TypeVar("Row")
 
@@ -68,14 +68,14 @@ def number_rows(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
 def collect(rows: Iterable[tuple[str, Row]], parse: Callable[[Row], Entry]) -> EntryTable:
     """Parse rows with their places. Duplicates are dropped with a warning.
 
-    The ValueError of `parse` is the reason alone. Raises one of the first `SHOWN` problems, if rows cannot be read, or
-    list a video under two classes.
+    The ValueError of `parse` is the reason alone. Raises ValueError, which names the first problems, if rows cannot be
+    read, or list a video under two classes.
     """
     builder, files, lines = EntryBuilder(), CodesBuilder(), array("I")
     problems, rows = list[Problem](), iter(rows)
-    while some := list(islice(rows, AT_ONCE)):
+    while batch := list(islice(rows, AT_ONCE)):
         entries, places = list[Entry](), list[tuple[str, str, str]]()
-        for place, row in some:
+        for place, row in batch:
             try:
                 entries.append(parse(row))
                 places.append(place.rpartition(":"))
@@ -93,18 +93,18 @@ def check_path(path: str) -> str:
 
     Raises ValueError if it names nothing, or leads out of the root of the videos.
     """
-    path = BYTE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
-    if not PECULIAR.intersection(path.split("/")) and "\0" not in path:
+    path = ESCAPED_BYTE.sub(lambda match: chr(int(match[1], 16)), path) if "\\udc" in path else path
+    if not DOT_PARTS.intersection(path.split("/")) and "\0" not in path:
         return path
-    plain = PurePosixPath(path)
-    if "\0" in path or not plain.parts:
+    pure = PurePosixPath(path)
+    if "\0" in path or not pure.parts:
         raise ValueError(f"{path!r} names no video")
-    if plain.is_absolute() or ".." in plain.parts:
+    if pure.is_absolute() or ".." in pure.parts:
         raise ValueError(f"{path!r} leads out of the folder of the videos, to which paths are relative")
-    return str(plain)
+    return str(pure)
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def whole_number(text: str) -> str:
     """Return the digits of a whole number of at most nine, also in the form 2.0 (pandas) or 2.000e+00 (NumPy).
 
@@ -113,13 +113,13 @@ def whole_number(text: str) -> str:
     text = text.strip()
     if text.isascii() and text.isdecimal():
         return text if len(text) < 10 else ""
-    if not WHOLE.fullmatch(text):
+    if not FLOAT.fullmatch(text):
         return ""
     value = float(text)
     return str(int(value)) if value < 1e9 and value.is_integer() else ""
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def parse_index(text: str, first: int = 0, count: int = MAX_CLASSES) -> int:
     """Parse a class index counted from `first` into one counted from 0; raises ValueError if it is none."""
     if not (number := whole_number(text)):
@@ -140,10 +140,10 @@ def number_names(rows: Iterable[tuple[str, str]]) -> dict[str, int]:
 
 
 def stem(video: str) -> str:
-    """Return a file name without its extension, which starts at the last dot."""
+    """Return a file name without its extension."""
     return video.rsplit(".", 1)[0]
 
 
 def without_extension(path: str) -> str:
     """Return a path without the extension of a video file; folders may have dots in their names."""
-    return stem(path) if "." in path[-LONGEST:] and path.lower().endswith(VIDEOS) else path
+    return stem(path) if "." in path[-LONGEST_SUFFIX:] and path.lower().endswith(VIDEOS) else path

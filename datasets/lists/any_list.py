@@ -65,15 +65,9 @@ def list_videos(annotation_path: Path, split: int, subset: str, first: int = 0, 
 
 
 def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> EntryTable:
-    """Parse the rows of a list; duplicates are dropped with a warning, as by `collect`.
+    """Parse the rows of a list, as `collect`; `strip` is taken from the beginning of absolute paths.
 
-    Args:
-        table: The rows.
-        label_of: Class index of a label; its ValueError is the reason alone.
-        strip: Taken from the beginning of absolute paths.
-
-    Raises:
-        ValueError: Names the first problems.
+    The ValueError of `label_of`, which returns the class index of a label, is the reason alone.
     """
     labels, reasons = np.zeros(len(table.labels.values), np.int32), dict[int, str]()
     for code, label in enumerate(table.labels.values):
@@ -91,21 +85,21 @@ def list_entries(table: Table, label_of: Callable[[str], int], strip: str) -> En
     good = np.ones(len(table.lines), bool)
     good[list(problems)] = False
     numbers, rows = np.cumsum(good) - good, np.flatnonzero(good)
-    said = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
-    return without_repeats(entries.part(rows), table.take(rows).place, said)
+    messages = [(int(numbers[row]), f"{table.place(row)}: {problems[row]}") for row in sorted(problems)]
+    return without_repeats(entries.part(rows), table.take(rows).place, messages)
 
 
 def clean_paths(table: Table, strip: str, problems: dict[int, str]) -> tuple[Texts, Texts]:
     """Return the path and the group of each row; what is wrong with a path is added to the problems."""
     paths, groups = (TextsBuilder(table.paths.data) for _ in range(2))
-    for some in in_parts(len(table.lines)):
-        part = table.paths[some]
+    for rows in in_parts(len(table.lines)):
+        part = table.paths[rows]
         listed = part.decoded()
-        cleaned = [clean(path, strip, number, problems) for number, path in enumerate(listed, some.start)]
-        paths.extend_within(cleaned, listed, part)
-        stated = table.groups[some] if table.groups else [""] * len(cleaned)
-        sources = [group or source_of(path) for group, path in zip(stated, cleaned, strict=True)]
-        groups.extend_within(sources, cleaned, paths.build(some.start))
+        video_paths = [clean(path, strip, number, problems) for number, path in enumerate(listed, rows.start)]
+        paths.extend_within(video_paths, listed, part)
+        group_column = table.groups[rows] if table.groups else [""] * len(video_paths)
+        sources = [group or source_of(path) for group, path in zip(group_column, video_paths, strict=True)]
+        groups.extend_within(sources, video_paths, paths.build(rows.start))
     return paths.build(), groups.build()
 
 
@@ -131,10 +125,10 @@ def find_family(path: Path, split: int) -> Family:
             key = f"{file.stem[: match.start()]}*{file.stem[match.end() :]}{file.suffix}"
             families.setdefault(key, {})[SUBSETS[match[1].lower()]] = file
     if path.is_file():
-        return next((Family(k, files) for k, files in families.items() if path in files.values()), alone(path))
+        return next((Family(k, files) for k, files in families.items() if path in files.values()), single_list(path))
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such file or folder; check --annotation_path")
-    matching = of_split(families, split)
+    matching = select_split(families, split)
     if len(matching) > 1:
         names = ", ".join(sorted(file.name for files in matching.values() for file in files.values()))
         raise ValueError(f"{path}: holds {names}; give one of them as --annotation_path")
@@ -143,15 +137,15 @@ def find_family(path: Path, split: int) -> Family:
     tables = [file for file in sorted(path.glob("*.csv")) if not file.stem.lower().startswith(("class", "label"))]
     if len(tables) != 1:
         raise FileNotFoundError(f"{path}: no train.txt, train.csv or single .csv; check --annotation_path and --split")
-    return alone(tables[0])
+    return single_list(tables[0])
 
 
-def alone(file: Path) -> Family:
+def single_list(file: Path) -> Family:
     """Make a family of a single list."""
     return Family(file.stem, {"": file})
 
 
-def of_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict[str, Path]]:
+def select_split(families: dict[str, dict[str, Path]], split: int) -> dict[str, dict[str, Path]]:
     """Select the families of a split, or without one; of lists of frames and of flow for the same videos, frames."""
     fitting = {key: f for key, f in families.items() if (m := re.search(r"split_?0?(\d)", key)) and int(m[1]) == split}
     fitting = fitting or {key: f for key, f in families.items() if not re.search(r"split_?\d", key)}
@@ -166,15 +160,15 @@ def choose(path: Path, family: Family, tables: dict[str, Table], subset: str) ->
     Raises FileNotFoundError if there is no list of the subset, ValueError if it has no labels.
     """
     if "" in tables:
-        return of_subset(tables[""], subset)
+        return select_subset(tables[""], subset)
     name = subset if subset in tables else {"test": "val"}.get(subset, subset)
     if name not in tables:
         file_name = family.key.replace("*", name)
         raise FileNotFoundError(f"{path}: no {file_name} with labels; check --annotation_path and --split")
-    return tables[name] if tables[name].form != "path" else of_subset(tables[name], subset)
+    return tables[name] if tables[name].form != "path" else select_subset(tables[name], subset)
 
 
-def of_subset(table: Table, subset: str) -> Table:
+def select_subset(table: Table, subset: str) -> Table:
     """Select the rows of a subset by the split column; without such a column all are for training."""
     if table.form == "path":
         raise ValueError(f"{table.place(0)}: has no label; expected '<path>,<label>' or another known form")
@@ -182,8 +176,8 @@ def of_subset(table: Table, subset: str) -> Table:
     if splits != [""]:
         lacking = np.flatnonzero(table.splits.codes == (splits.index("") if "" in splits else -1)).tolist()
         stop_at([f"{table.place(row)}: lacks the subset that other rows have" for row in lacking])
-    held = "test" if "test" in splits else "val"
-    split = held if subset == "test" else ("train" if splits != [""] else "")
+    scored_split = "test" if "test" in splits else "val"
+    split = scored_split if subset == "test" else ("train" if splits != [""] else "")
     rows = np.flatnonzero(table.splits.codes == (splits.index(split) if split in splits else -1))
     return table if len(rows) == len(table.lines) else table.take(rows)
 

@@ -10,13 +10,13 @@ from .annotations import VIDEOS
 from .links import RECORDS
 
 IMAGES = (".jpg", ".jpeg", ".png")
-SHOWN = 3  # names of what is left out
+EXAMPLES = 3  # names that are shown of what is left out
 HIDDEN = "hidden"
 NO_VIDEO = f"no video, which ends in {' '.join(VIDEOS)}"
 NO_FILE = "a link to nothing, or no file"
-EMPTY = "no video in it, so no class"
+NO_VIDEOS_IN_CLASS = "no video in it, so no class"
 NO_CLASS = "in no class folder"
-BACK = "a link to a folder above it"
+LINK_BACK = "a link to a folder above it"
 UNREADABLE = "cannot be read"
 
 
@@ -31,13 +31,13 @@ class Search:
     def leave_out(self, reason: str, place: Path) -> None:
         """Count a path that is left out."""
         self.left_out[reason] += 1
-        if self.left_out[reason] <= SHOWN:
+        if self.left_out[reason] <= EXAMPLES:
             self.examples.setdefault(reason, []).append(place.relative_to(self.root).as_posix())
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each reason: how many were left out, and the first of them."""
         for reason, count in self.left_out.items():
-            more = ", ..." if count > SHOWN else ""
+            more = ", ..." if count > EXAMPLES else ""
             yield f"{self.root}: {count:,} left out ({reason}): {', '.join(map(repr, self.examples[reason]))}{more}"
 
     def walk(self) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -55,14 +55,13 @@ class Search:
             yield folder, folders, sorted(name for name in files if not name.startswith(".") and name not in RECORDS)
 
     def leave_out_unreadable(self, error: OSError) -> None:
-        """Count a folder that cannot be listed."""
         self.leave_out(UNREADABLE, Path(error.filename))
 
     def leads_back(self, folder: Path) -> bool:
         """Whether a folder is a link to one of those that it lies in."""
         if not (folder.is_symlink() and any(folder.samefile(above) for above in folder.absolute().parents)):
             return False
-        self.leave_out(BACK, folder)
+        self.leave_out(LINK_BACK, folder)
         return True
 
 
@@ -104,14 +103,14 @@ def find_tree(root: Path) -> Tree:
         if folder.parent not in (root, root.parent) and any(name.lower().endswith(IMAGES) for name in names):
             frames.append(folder)
         files += video_files(folder, names, search)
-    videos = of_files(files, search) if files else of_frames(frames, search)
+    videos = select_files(files, search) if files else select_frame_folders(frames, search)
     if not videos:
         raise FileNotFoundError(f"{root}: no class folder holds a video ({' '.join(VIDEOS)}) or a folder of frames")
     tree = Tree(sorted(videos), search)
     classes = set(tree.folders)
     for folder in sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")):
         if folder.name not in classes:
-            search.leave_out(EMPTY, folder)
+            search.leave_out(NO_VIDEOS_IN_CLASS, folder)
     return tree
 
 
@@ -126,7 +125,7 @@ def video_files(folder: Path, names: Sequence[str], search: Search) -> Iterator[
             yield folder / name
 
 
-def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
+def select_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the video files in class folders; if there are none, those in the root itself."""
     classed = [file for file in files if file.parent != search.root]
     for file in files if classed else ():
@@ -136,7 +135,7 @@ def of_files(files: Sequence[Path], search: Search) -> list[VideoPath]:
     return [VideoPath((place.parent / place.stem).as_posix(), place.suffix) for place in places]
 
 
-def of_frames(folders: Sequence[Path], search: Search) -> list[VideoPath]:
+def select_frame_folders(folders: Sequence[Path], search: Search) -> list[VideoPath]:
     """Select the folders of frames that are in no other one."""
     del search.left_out[NO_VIDEO]
     videos: set[Path] = set()

@@ -1,7 +1,8 @@
 """Entries in columns: each is an object only while it is looked at."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
@@ -11,7 +12,7 @@ from sts_common import counted
 from .entries import Entry, Segment
 from .text_columns import Numbers, Texts, TextsBuilder, in_parts, repeated
 
-SHOWN = 20  # problems that are named one by one
+MOST_NAMED = 20  # problems that are named one by one
 UNITS = (None, "frames", "seconds")
 
 Problem = tuple[int, str]  # number of the first entry after it, and what is said
@@ -19,16 +20,12 @@ Problem = tuple[int, str]  # number of the first entry after it, and what is sai
 log = logging.getLogger(__name__)
 
 
+@dataclass(eq=False, repr=False)
 class Segments:
-    """Parts of videos.
+    """Parts of videos."""
 
-    Args:
-        ends: First and last frame, or seconds, of each, shape (N, 2).
-        units: Of each, a position in `UNITS`; 0: all of the video.
-    """
-
-    def __init__(self, ends: Numbers, units: Numbers) -> None:
-        self.ends, self.units = ends, units
+    ends: Numbers  # first and last frame, or seconds, shape (N, 2)
+    units: Numbers  # positions in `UNITS`; 0: all of the video
 
     @classmethod
     def of(cls, segments: Sequence[Segment | None]) -> "Segments | None":
@@ -41,7 +38,7 @@ class Segments:
 
     @classmethod
     def joined(cls, parts: Sequence["Segments | None"], sizes: Sequence[int]) -> "Segments | None":
-        """Join parts of so many rows each."""
+        """Join the parts of a list, each of so many rows, None if there are none."""
         if not any(parts):
             return None
         whole = [part or cls(np.zeros((n, 2)), np.zeros(n, np.uint8)) for part, n in zip(parts, sizes, strict=True)]
@@ -55,22 +52,17 @@ class Segments:
         return Segment(start, end, "seconds") if unit == "seconds" else Segment(int(start), int(end), "frames")
 
     def take(self, positions: Numbers | slice) -> "Segments":
-        """Select segments."""
         return Segments(self.ends[positions], self.units[positions])
 
 
+@dataclass(eq=False, repr=False)
 class EntryTable(Sequence[Entry]):
-    """Sequence of entries, each of which is built when it is asked for.
+    """Sequence of entries, each of which is built when it is asked for."""
 
-    Args:
-        paths: Of the videos.
-        labels: Class indices.
-        groups: Sources that the videos were cut from.
-        segments: Parts of the videos that are meant; None: all are whole.
-    """
-
-    def __init__(self, paths: Texts, labels: Numbers, groups: Texts, segments: Segments | None = None) -> None:
-        self.paths, self.labels, self.groups, self.segments = paths, labels, groups, segments
+    paths: Texts  # of the videos
+    labels: Numbers  # class indices
+    groups: Texts  # sources that the videos were cut from
+    segments: Segments | None = None  # parts of the videos that are meant; None: all are whole
 
     @classmethod
     def of(cls, entries: Sequence[Entry]) -> "EntryTable":
@@ -96,13 +88,12 @@ class EntryTable(Sequence[Entry]):
         return Entry(self.paths[index], int(self.labels[index]), self.groups[index], segment)
 
     def __iter__(self) -> Iterator[Entry]:
-        for some in in_parts(len(self)):
-            part = self.part(some)
+        for rows in in_parts(len(self)):
+            part = self.part(rows)
             segments = (part.segments[i] for i in range(len(part))) if part.segments else [None] * len(part)
             yield from map(Entry, part.paths, part.labels.tolist(), part.groups, segments)
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence holds the same entries."""
         return isinstance(other, Sequence) and len(other) == len(self) and all(map(Entry.__eq__, self, other))
 
     __hash__ = None  # type: ignore[assignment]
@@ -115,12 +106,11 @@ class EntryTable(Sequence[Entry]):
         """The identities of the videos, or of their segments, in results."""
         return (entry.name for entry in self) if self.segments else iter(self.paths)
 
-    def whole(self, some: slice) -> Numbers:
-        """Return whether each of some entries is a whole video."""
-        return self.segments.units[some] == 0 if self.segments else np.ones(len(self.labels[some]), bool)
+    def whole(self, rows: slice) -> Numbers:
+        """Return whether each of these entries is a whole video."""
+        return self.segments.units[rows] == 0 if self.segments else np.ones(len(self.labels[rows]), bool)
 
     def part(self, positions: "Numbers | slice") -> "EntryTable":
-        """Select entries."""
         segments = self.segments.take(positions) if self.segments else None
         return EntryTable(self.paths.take(positions), self.labels[positions], self.groups.take(positions), segments)
 
@@ -134,7 +124,6 @@ class EntryBuilder:
         self.labels, self.segments = list[Numbers](), list[Segments | None]()
 
     def extend(self, entries: Sequence[Entry]) -> None:
-        """Add entries."""
         before = len(self.paths.starts)
         paths = [entry.path for entry in entries]
         self.paths.extend(paths)
@@ -143,36 +132,16 @@ class EntryBuilder:
         self.segments.append(Segments.of([entry.segment for entry in entries]))
 
     def build(self) -> EntryTable:
-        """Return the entries."""
         labels = np.concatenate([np.zeros(0, np.int32), *self.labels])
         segments = Segments.joined(self.segments, list(map(len, self.labels)))
         return EntryTable(self.paths.build(), labels, self.groups.build(), segments)
 
 
-def select(entries: Sequence[Entry], chosen: Numbers) -> Sequence[Entry]:
-    """Select the entries for which `chosen` is true; those of a table are one again."""
-    positions = np.flatnonzero(chosen)
-    return entries.part(positions) if isinstance(entries, EntryTable) else [entries[i] for i in positions.tolist()]
-
-
-def paths_of(entries: Sequence[Entry]) -> Iterable[str]:
-    """Return the path of each entry."""
-    return entries.paths if isinstance(entries, EntryTable) else [entry.path for entry in entries]
-
-
-def by_label(entries: Sequence[Entry]) -> Iterator[Numbers]:
+def by_label(entries: EntryTable) -> Iterator[Numbers]:
     """Yield the positions of the entries of each class, in order."""
-    labels = entries.labels if isinstance(entries, EntryTable) else np.array([e.label for e in entries], np.int64)
-    order = np.argsort(labels, kind="stable")
-    starts = np.flatnonzero(np.diff(labels[order], prepend=-1))
+    order = np.argsort(entries.labels, kind="stable")
+    starts = np.flatnonzero(np.diff(entries.labels[order], prepend=-1))
     yield from np.split(order, starts[1:]) if len(order) else ()
-
-
-def groups_of(entries: Sequence[Entry], positions: Numbers) -> Sequence[str]:
-    """Return the groups of some entries."""
-    if isinstance(entries, EntryTable):
-        return entries.groups.take(positions).decoded()
-    return [entries[i].group for i in positions.tolist()]
 
 
 def without_repeats(entries: EntryTable, place_of: Callable[[int], str], problems: list[Problem]) -> EntryTable:
@@ -187,20 +156,18 @@ def without_repeats(entries: EntryTable, place_of: Callable[[int], str], problem
         ValueError: If there are problems, or a video is listed under two classes; names the first of them, by row.
     """
     first: dict[tuple[str, Segment | None], int] = {}
-    kept, repeats = np.ones(len(entries), bool), list[str]()
+    is_first, repeats = np.ones(len(entries), bool), list[str]()
     clashes = list[Problem]()
-    segments = entries.segments
-    keys = ((e.path, e.segment) for e in entries) if segments else entries.paths
+    keys = ((e.path, e.segment) for e in entries) if entries.segments else entries.paths
     for number in repeated(keys, len(entries)):
         entry = entries[number]
         other = first.setdefault((entry.path, entry.segment), number)
         if other == number:
             continue
-        kept[number] = False
+        is_first[number] = False
         place, where = place_of(number), place_of(other)
         if entry.label != entries.labels[other]:
-            clash = f"{place}: {entry.name!r} is also listed at {where}, as another class"
-            clashes.append((number, clash))
+            clashes.append((number, f"{place}: {entry.name!r} is also listed at {where}, as another class"))
         elif place != where:
             repeats.append(f"{place}: {entry.name!r} is also listed at {where}")
     # A row that could not be parsed comes before the entry that follows it.
@@ -208,11 +175,11 @@ def without_repeats(entries: EntryTable, place_of: Callable[[int], str], problem
     stop_at([text for _, text in ordered])
     if repeats:
         log.warning("%s; %s left out", repeats[0], counted(len(repeats), "repeated line"))
-    return entries if kept.all() else entries.part(np.flatnonzero(kept))
+    return entries if is_first.all() else entries.part(np.flatnonzero(is_first))
 
 
 def stop_at(problems: list[str]) -> None:
     """Raise a ValueError of the first problems, if there are any."""
     if problems:
-        more = f" (and {len(problems) - SHOWN} more)" if len(problems) > SHOWN else ""
-        raise ValueError("; ".join(problems[:SHOWN]) + more)
+        more = f" (and {len(problems) - MOST_NAMED} more)" if len(problems) > MOST_NAMED else ""
+        raise ValueError("; ".join(problems[:MOST_NAMED]) + more)

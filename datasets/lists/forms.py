@@ -12,7 +12,7 @@ separators; in .csv and .tsv files, fields may be quoted instead, and paths may 
 """
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from .text_files import open_text
 QUOTED = (".csv", ".tsv")
 SEPARATORS = (";", "\t", ",", " ")
 SAMPLE = 100  # rows that a form is chosen by
+HEADER_SHAPE = "what the first row names, a path and a label at least, and split train, val or test"
 COLUMNS = {
     "path": ("path", "video", "file", "filename", "name", "video_path", "video_id", "video_name"),
     "label": ("label", "class", "class_name", "category", "action"),
@@ -55,7 +56,12 @@ class Row(NamedTuple):
     group: str = ""
 
 
-Parse = Callable[[list[str]], Row | None]
+class Form(NamedTuple):
+    """Form of the rows of a list."""
+
+    parse: Callable[[list[str]], Row | None]  # fields -> row, None for those of another form
+    width: int  # number of fields
+    shape: str  # for errors
 
 
 class Table(NamedTuple):
@@ -75,7 +81,6 @@ class Table(NamedTuple):
         return f"{self.file}:{self.lines[row]}"
 
     def take(self, rows: Numbers) -> "Table":
-        """Select rows."""
         return self._replace(
             lines=self.lines[rows],
             paths=self.paths.take(rows),
@@ -95,23 +100,23 @@ def read_table(path: Path) -> Table:
     if table := read_named(path):
         return table
     problem = f"{path}:1: lists no video"
-    for form, (parse, width) in FORMS.items():
+    for name, form in FORMS.items():
         for separator in SEPARATORS:
             try:
-                sample = list(islice(split_rows(path, separator, width), SAMPLE))
+                sample = list(islice(split_rows(path, separator, form.width), SAMPLE))
             except ValueError as error:  # a quote that ends before another separator
                 problem = str(error)
                 continue
-            if fits([row for _, row in sample], form, separator):
-                return read_all(split_rows(path, separator, width), parse, form, path)
+            if fits([row for _, row in sample], name, separator):
+                return read_all(split_rows(path, separator, form.width), form, name, path)
     raise ValueError(problem)
 
 
-def fits(sample: list[list[str]], form: str, separator: str) -> bool:
+def fits(sample: list[list[str]], name: str, separator: str) -> bool:
     """Whether rows are of a form. Half of them suffice: a bad row is reported, rather than another form chosen."""
-    if form == "label" and separator == " " and not all(whole_number(row[-1]) for row in sample):
+    if name == "label" and separator == " " and not all(whole_number(row[-1]) for row in sample):
         return False  # the last word would be taken for the class
-    matches = sum(FORMS[form][0](row) is not None for row in sample)
+    matches = sum(FORMS[name].parse(row) is not None for row in sample)
     return matches > 0 and 2 * matches >= len(sample)
 
 
@@ -123,10 +128,10 @@ def read_named(path: Path) -> Table | None:
         return None
     for separator in SEPARATORS[:3]:
         names = [name.strip(' "\r').lower() for name in first.split(separator)]
-        columns = {column: next((names.index(n) for n in known if n in names), -1) for column, known in COLUMNS.items()}
+        columns = {c: next((names.index(n) for n in aliases if n in names), -1) for c, aliases in COLUMNS.items()}
         if columns["path"] >= 0 and columns["label"] >= 0:
-            rows = islice(number_rows(path, separator), 1, None)
-            return read_all(rows, partial(from_columns, columns), "header", path)
+            form = Form(partial(from_columns, columns), len(names), HEADER_SHAPE)
+            return read_all(islice(number_rows(path, separator), 1, None), form, "header", path)
     return None
 
 
@@ -138,15 +143,14 @@ def split_rows(path: Path, separator: str, width: int) -> Iterator[tuple[int, li
     return ((number, line.rsplit(space, width - 1)) for number, line in number_lines(path))
 
 
-def read_all(fields: Iterable[tuple[int, list[str]]], parse: Parse, form: str, path: Path) -> Table:
+def read_all(fields: Iterator[tuple[int, list[str]]], form: Form, name: str, path: Path) -> Table:
     """Parse all rows, which must be of one form."""
-    fields, others = iter(fields), array("I")
     lines, paths, labels, splits, groups = array("I"), TextsBuilder(), CodesBuilder(), CodesBuilder(), TextsBuilder()
-    segments, sizes = list[Segments | None](), list[int]()
-    while some := list(islice(fields, AT_ONCE)):
-        parsed = [(line, parse(row)) for line, row in some]
+    segments, sizes, unlike = list[Segments | None](), list[int](), array("I")
+    while batch := list(islice(fields, AT_ONCE)):
+        parsed = [(line, form.parse(row)) for line, row in batch]
         rows = [(line, row) for line, row in parsed if row]
-        others.extend(line for line, row in parsed if not row)
+        unlike.extend(line for line, row in parsed if not row)
         if any(row.group for _, row in rows):
             groups.fill(len(lines))
             groups.extend([row.group for _, row in rows])
@@ -157,9 +161,9 @@ def read_all(fields: Iterable[tuple[int, list[str]]], parse: Parse, form: str, p
         segments.append(Segments.of([row.segment for _, row in rows]))
         sizes.append(len(rows))
     groups.fill(len(lines))
-    stop_at([f"{path}:{line}: unlike the other rows, which are {SHAPES[form]}" for line in others])
+    stop_at([f"{path}:{line}: unlike the other rows, which are {form.shape}" for line in unlike])
     return Table(
-        form,
+        name,
         path,
         np.array(lines, np.uint32),
         paths.build(),
@@ -197,9 +201,10 @@ def from_split(row: list[str]) -> Row | None:
 def from_columns(columns: dict[str, int], row: list[str]) -> Row | None:
     """Parse columns by name."""
     get = {name: row[i] if 0 <= i < len(row) else "" for name, i in columns.items()}
-    split = SUBSETS.get(get["split"].strip().lower(), "") if get["split"].strip() else ""
-    if not get["path"] or not get["label"] or bool(split) != bool(get["split"].strip()):
+    split = get["split"].strip().lower()
+    if not get["path"] or not get["label"] or (split and split not in SUBSETS):
         return None
+    split = SUBSETS.get(split, "")
     if not get["start"] and not get["end"]:
         return Row(get["path"], get["label"], None, split, get["group"])
     try:
@@ -219,18 +224,10 @@ def from_path(row: list[str]) -> Row | None:
     return Row(row[0], "") if len(row) == 1 else None
 
 
-FORMS: dict[str, tuple[Parse, int]] = {  # how a row is read, and its fields; those that ask for more come first
-    "ibm": (from_ibm, 4),
-    "frames": (from_frames, 3),
-    "split": (from_split, 3),
-    "label": (from_label, 2),
-    "path": (from_path, 1),
-}
-SHAPES = {
-    "ibm": "'<path> <first frame from 1> <last frame> <label>'",
-    "frames": "'<path> <frames> <label>'",
-    "split": "'<path> <label> <train, val or test>'",
-    "label": "'<path> <label>'",
-    "path": "'<path>'",
-    "header": "what the first row names, a path and a label at least, and split train, val or test",
+FORMS = {  # those that ask for more come first
+    "ibm": Form(from_ibm, 4, "'<path> <first frame from 1> <last frame> <label>'"),
+    "frames": Form(from_frames, 3, "'<path> <frames> <label>'"),
+    "split": Form(from_split, 3, "'<path> <label> <train, val or test>'"),
+    "label": Form(from_label, 2, "'<path> <label>'"),
+    "path": Form(from_path, 1, "'<path>'"),
 }

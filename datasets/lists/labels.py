@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from .annotations import MAX_CLASSES, whole_number
 from .forms import Table
 
-RECOUNT = "utils1/make_lists.py --first_label"
+RENUMBER = "utils1/make_lists.py --first_label"
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,9 @@ def number_labels(
     if names:
         return by_name(labels, names, place), names
     if not are_numbers:
-        if some := sorted(filter(is_number, labels)):
-            other = min(labels.difference(some))
-            say_once(f"{place}: labels are taken for class names, also {some[0]!r}, for {other!r} is no number")
+        if numeric := sorted(filter(is_number, labels)):
+            name = min(labels.difference(numeric))
+            log_once(f"{place}: labels are taken for class names, also {numeric[0]!r}, for {name!r} is no number")
         return {name: i for i, name in enumerate(sorted(labels))}, sorted(labels)
     return None, names_of_numbers(tables, first, place)
 
@@ -45,14 +45,14 @@ def by_name(labels: Set[str], names: list[str], place: Path) -> dict[str, int] |
     if not labels:  # a list with a head alone
         return {}
     index = {whole_number(name) or name: i for i, name in enumerate(names)}
-    plain = {label: whole_number(label) for label in labels}
+    numbers = {label: whole_number(label) for label in labels}
     if labels <= set(names):  # "1" and "1.0" may be two classes
-        index, plain = {name: i for i, name in enumerate(names)}, {label: label for label in labels}
-    if set(plain.values()) <= index.keys():
-        say_once(f"{place}: labels like {min(labels)!r} are taken for class names, which the class file lists as such")
-        return {label: index[name] for label, name in plain.items()}
+        index, numbers = {name: i for i, name in enumerate(names)}, {label: label for label in labels}
+    if set(numbers.values()) <= index.keys():
+        log_once(f"{place}: labels like {min(labels)!r} are taken for class names, which the class file lists as such")
+        return {label: index[name] for label, name in numbers.items()}
     if any(map(is_number, names)):
-        say_once(f"{place}: labels like {min(labels)!r} are taken for numbers of classes: not all are class names")
+        log_once(f"{place}: labels like {min(labels)!r} are taken for numbers of classes: not all are class names")
     return None
 
 
@@ -65,9 +65,9 @@ def names_of_numbers(tables: Sequence[Table], first: int, place: Path) -> list[s
         if number and first <= int(number) < MAX_CLASSES:  # others are reported where they stand
             folders[int(number) - first].add(folder)
     if folders and 0 not in folders:
-        log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RECOUNT)
+        log.warning("no video has label %d; if labels count from %d, rewrite the lists: %s", first, first + 1, RENUMBER)
     if folders and all(label == folder for label, folder in pairs):
-        say_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
+        log_once(f"{place}: labels, which are the folders' names too, are taken for numbers of classes from {first}")
     names = ["".join(folders[i]) if len(folders[i]) == 1 else "" for i in range(max(folders, default=-1) + 1)]
     distinct = len(set(names)) == len(names) and all(names)  # the folders are the classes
     return names if distinct else [f"class {i}" for i in range(len(names))]
@@ -86,6 +86,6 @@ def name_of(folder: str) -> str:
 
 
 @cache
-def say_once(message: str) -> None:
+def log_once(message: str) -> None:
     """Log a message once, however often the same lists are read."""
     log.info("%s", message)

@@ -30,11 +30,10 @@ def ungroup_single_sources(entries: Sequence[Entry]) -> EntryTable:
     """
     table = EntryTable.of(entries)
     groups, paths = table.groups, table.paths
-    alone = np.zeros(len(table), bool)
+    is_single = np.zeros(len(table), bool)
     for rows in by_label(table):
         first = groups[int(rows[0])]
-        alone[rows] = all(group == first for group in groups.take(rows))
-    ungrouped = Texts(
-        groups.data, np.where(alone, paths.starts, groups.starts), np.where(alone, paths.lengths, groups.lengths)
-    )
-    return EntryTable(paths, table.labels, ungrouped, table.segments)
+        is_single[rows] = all(group == first for group in groups.take(rows))
+    starts = np.where(is_single, paths.starts, groups.starts)
+    lengths = np.where(is_single, paths.lengths, groups.lengths)
+    return EntryTable(paths, table.labels, Texts(groups.data, starts, lengths), table.segments)

@@ -2,6 +2,7 @@
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from operator import eq
 from typing import Any, overload
@@ -16,17 +17,13 @@ ENCODING = "utf-8", "surrogatepass"  # of any text, also of halves of surrogate 
 Numbers = NDArray[Any]
 
 
+@dataclass(eq=False, repr=False)
 class Texts(Sequence[str]):
-    """Sequence of texts that are parts of one run of bytes, each decoded when it is asked for.
+    """Sequence of texts that are parts of one run of bytes, each decoded when it is asked for."""
 
-    Args:
-        data: Bytes of all texts, in `ENCODING`.
-        starts: Of each text in them.
-        lengths: Of each text, in bytes.
-    """
-
-    def __init__(self, data: bytearray, starts: Numbers, lengths: Numbers) -> None:
-        self.data, self.starts, self.lengths = data, starts, lengths
+    data: bytearray  # of all texts, in `ENCODING`
+    starts: Numbers  # of each text in them
+    lengths: Numbers  # of each text, in bytes
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -42,11 +39,10 @@ class Texts(Sequence[str]):
         return self.data[start : start + int(self.lengths[index])].decode(*ENCODING)
 
     def __iter__(self) -> Iterator[str]:
-        for some in in_parts(len(self)):
-            yield from self[some].decoded()
+        for rows in in_parts(len(self)):
+            yield from self[rows].decoded()
 
     def decoded(self) -> list[str]:
-        """Return all of the texts."""
         starts, ends = self.starts.astype(np.int64), self.starts.astype(np.int64) + self.lengths
         first, last = int(starts.min(initial=len(self.data))), int(ends.max(initial=0))
         if last - first < SPARSE * len(self) and (part := self.data[first:last]).isascii():
@@ -56,12 +52,11 @@ class Texts(Sequence[str]):
         return [self.data[start:end].decode(*ENCODING) for start, end in self.places()]
 
     def places(self) -> Iterator[tuple[int, int]]:
-        """Return where each text starts and ends in the bytes."""
+        """Yield where each text starts and ends in the bytes."""
         starts = self.starts.astype(np.int64)
         return zip(starts.tolist(), (starts + self.lengths).tolist(), strict=True)
 
     def take(self, positions: "Numbers | slice") -> "Texts":
-        """Select texts."""
         return Texts(self.data, self.starts[positions], self.lengths[positions])
 
 
@@ -73,7 +68,6 @@ class TextsBuilder:
         self.starts, self.lengths = array("Q"), array("I")
 
     def extend(self, texts: Sequence[str]) -> None:
-        """Add texts."""
         joined = "".join(texts)
         lengths = [len(text) if joined.isascii() else len(text.encode(*ENCODING)) for text in texts]
         self.starts.extend(list(accumulate(lengths, initial=len(self.data)))[:-1])
@@ -106,16 +100,12 @@ class TextsBuilder:
         self.lengths.extend(array("I", bytes(4 * missing)))
 
     def build(self, start: int = 0) -> Texts:
-        """Return the texts from one on, in as few bytes as they need."""
+        """Return the texts from number `start` on."""
         return Texts(self.data, compact(self.starts[start:]), compact(self.lengths[start:]))
 
 
 class CodesBuilder:
-    """Builder of values of which few differ.
-
-    Args:
-        values: The first ones, of which none is a row yet.
-    """
+    """Builder of `Codes`, which begin with some `values` that no row has yet."""
 
     def __init__(self, values: Sequence[Any] = ()) -> None:
         self.numbers: dict[Any, int] = {value: number for number, value in enumerate(values)}
@@ -128,30 +118,23 @@ class CodesBuilder:
         return list(map(self.numbers.__getitem__, values))
 
     def extend(self, values: Sequence[Any]) -> None:
-        """Add values."""
         self.codes.extend(self.numbered(values))
 
     def build(self) -> "Codes":
-        """Return the values."""
         return Codes(list(self.numbers), compact(self.codes))
 
 
+@dataclass(eq=False, repr=False)
 class Codes:
-    """Values of which few differ.
+    """Values of which few differ."""
 
-    Args:
-        values: The distinct ones.
-        codes: Number of each among them.
-    """
-
-    def __init__(self, values: list[Any], codes: Numbers) -> None:
-        self.values, self.codes = values, codes
+    values: list[Any]  # the distinct ones
+    codes: Numbers  # number of each among them
 
     def __iter__(self) -> Iterator[Any]:
         return map(self.values.__getitem__, self.codes.tolist())
 
-    def take(self, positions: Numbers) -> "Codes":
-        """Select values."""
+    def take(self, positions: "Numbers | slice") -> "Codes":
         return Codes(self.values, self.codes[positions])
 
 
@@ -195,8 +178,8 @@ def repeated(keys: Iterable[Any], count: int) -> list[int]:
     """Return the positions of keys that may come several times, in order; all others come once."""
     hashes = hashes_of(keys, count)
     ranked = np.sort(hashes)
-    several = ranked[1:][ranked[1:] == ranked[:-1]]
-    return np.flatnonzero(np.isin(hashes, several)).tolist() if len(several) else []
+    repeats = ranked[1:][ranked[1:] == ranked[:-1]]
+    return np.flatnonzero(np.isin(hashes, repeats)).tolist() if len(repeats) else []
 
 
 def compact(numbers: Any) -> Numbers:

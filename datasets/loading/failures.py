@@ -27,9 +27,6 @@ class FaultTolerantDataset(Dataset[Any]):
     def __init__(self, dataset: Dataset[Any]) -> None:
         self.dataset = dataset
 
-    def __len__(self) -> int:
-        return len(self.dataset)  # type: ignore[arg-type]
-
     def __getitem__(self, address: Address) -> Any:
         try:
             return self.dataset[address]

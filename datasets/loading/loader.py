@@ -15,7 +15,7 @@ from .workers import LOADERS, allow_open_files, choose_loader, choose_workers, s
 
 __all__ = ["LOADERS", "ClipLoader", "EpochBatches"]
 
-SPREAD = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
+SEED_STRIDE = 2**32  # of seeds, so that (1, 2) and (2, 1) are different orders
 
 Collate = Callable[[list[Any]], dict[str, Any]]
 
@@ -62,7 +62,7 @@ class EpochBatches(Sampler[list[Address]]):
         return self.batches
 
     def __iter__(self) -> Iterator[list[Address]]:
-        generator = torch.Generator().manual_seed(self.seed * SPREAD + self.epoch)
+        generator = torch.Generator().manual_seed(self.seed * SEED_STRIDE + self.epoch)
         order = torch.randperm(self.num_items, generator=generator) if self.shuffle else torch.arange(self.num_items)
         # In training a batch of all processes is a run of the order, as it is of one process with larger batches.
         size, width = self.batch_size, self.batch_size * self.world
@@ -131,9 +131,8 @@ class ClipLoader:
     world: int = 1
 
     def __post_init__(self) -> None:
-        crops = getattr(
-            getattr(self.dataset, "crops", None), "crops", 1
-        )  # a clip of a test is read once for all of them
+        # A clip of a test is read once for all of its crops.
+        crops = getattr(getattr(self.dataset, "crops", None), "crops", 1)
         items = max(1, self.batch_size // crops)
         size = len(self.dataset)  # type: ignore[arg-type]
         self.batches = EpochBatches(size, items, train=self.train, seed=self.seed, rank=self.rank, world=self.world)
@@ -143,7 +142,6 @@ class ClipLoader:
         self.load_epoch = self.build_loading()
 
     def build_loading(self) -> Callable[[], Iterable[LoadedBatch]]:
-        """Build the function that loads the batches of an epoch."""
         dataset = FaultTolerantDataset(self.dataset)
         if self.workers and self.kind == "threads":
             threads = Threads(dataset.__getitem__, Collator(self.collate, self.pin_memory), self.workers)
@@ -164,15 +162,12 @@ class ClipLoader:
         return lambda: loader
 
     def __len__(self) -> int:
-        """Count the batches of a whole epoch."""
         return len(self.batches)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield batches from where `set_epoch` says.
 
-        Raises:
-            ValueError: If an item cannot be read, or more than may be left out.
-            OSError: The same.
+        Raises ValueError or OSError if an item cannot be read, or more than may be left out.
         """
         for batch, bad in self.load_epoch():
             for item in bad:
@@ -184,7 +179,6 @@ class ClipLoader:
         self.batches.epoch, self.batches.step = epoch, step
 
     def leave_out(self, bad: FailedItem) -> None:
-        """Leave out an item, if that is allowed."""
         if not self.left_out.most:
             # Raised itself, it would be in a cycle with this call, which keeps workers from ending at once.
             raise copy.copy(bad.error) from bad.error

@@ -19,8 +19,7 @@ from torch.utils.data import default_collate
 
 from ..clips.augment import Augment
 from ..clips.pairs import Pairs
-from ..clips.views import Placement, resample, reverse_x
-from ..clips.windows import Geometry
+from ..clips.views import Geometry, Placement, resample, reverse_x
 from ..decoding.timing import spent
 from ..stores.store import Store, Video
 from ..streams import FLOW, ClipView, Stream, views_of
@@ -80,16 +79,16 @@ class OnlineFlow:
 
         A GPU is not waited for.
         """
-        previous = joined([part for grey, pairs in clips for part in picked(grey, pairs.first)])
-        following = joined([part for grey, pairs in clips for part in picked(grey[1:], pairs.first)])
+        previous = join_rows([part for grey, pairs in clips for part in select_rows(grey, pairs.first)])
+        following = join_rows([part for grey, pairs in clips for part in select_rows(grey[1:], pairs.first)])
         levels = self.encode(self.solve(previous, following)).split([len(pairs.first) for _, pairs in clips])
         return [
-            joined(picked(part, pairs.order)).permute(0, 3, 1, 2)
+            join_rows(select_rows(part, pairs.order)).permute(0, 3, 1, 2)
             for part, (_, pairs) in zip(levels, clips, strict=True)
         ]
 
 
-def picked(x: Tensor, positions: Sequence[int]) -> list[Tensor]:
+def select_rows(x: Tensor, positions: Sequence[int]) -> list[Tensor]:
     """Return the rows of a tensor at some positions as views, each of a run of rows that follow each other.
 
     An index would be copied to a GPU, and the host would wait for that.
@@ -99,7 +98,7 @@ def picked(x: Tensor, positions: Sequence[int]) -> list[Tensor]:
     return [x[positions[i] : positions[i] + end - i] for i, end in zip(begins, ends, strict=True)]
 
 
-def joined(parts: Sequence[Tensor]) -> Tensor:
+def join_rows(parts: Sequence[Tensor]) -> Tensor:
     """Join tensors by rows; a single one is left where it is."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
 
@@ -147,9 +146,9 @@ class PairReader(ClipReader):
         geometry: Geometry,
         augments: Sequence[Augment] = (),
     ) -> None:
-        every = views_of(views)
-        super().__init__([view for view in every if view.stream != FLOW], store, geometry, augments)
-        self.flow_views = [view for view in every if view.stream == FLOW]
+        all_views = views_of(views)
+        super().__init__([view for view in all_views if view.stream != FLOW], store, geometry, augments)
+        self.flow_views = [view for view in all_views if view.stream == FLOW]
 
     def __call__(self, video: Video, numbers: Sequence[int], rng: np.random.Generator) -> Sample:
         draws, pairs = copy.deepcopy(rng), Pairs.of(numbers)
@@ -193,12 +192,12 @@ class OnlineLoader(ClipLoader):
         for i, clip in enumerate(pending):
             sizes.setdefault(clip.shape[1:], []).append(i)
         levels: dict[int, Tensor] = {}
-        for alike in sizes.values():
-            levels |= zip(alike, self.flow.of_clips([clips[i] for i in alike]), strict=True)
-        flows = [self.placed(levels[i], clip) for i, clip in enumerate(pending)]
+        for positions in sizes.values():
+            levels |= zip(positions, self.flow.of_clips([clips[i] for i in positions]), strict=True)
+        flows = [self.place_flow(levels[i], clip) for i, clip in enumerate(pending)]
         return finished | {name: torch.stack([flow[name] for flow in flows]) for name in flows[0]}
 
-    def placed(self, levels: Tensor, clip: PendingFlow) -> dict[str, Tensor]:
+    def place_flow(self, levels: Tensor, clip: PendingFlow) -> dict[str, Tensor]:
         """Place and augment the flow of a clip as its other views were, uint8 (2, T, S, S) by view."""
         placement = self.reader.geometry(clip.draws)
         levels = levels.float()  # torch resizes bytes on CPUs only

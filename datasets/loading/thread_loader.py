@@ -9,7 +9,7 @@ from typing import Any
 import cv2
 import torch
 
-AHEAD = 2  # batches that are begun before they are asked for, at least
+PREFETCH = 2  # batches that are begun before they are asked for, at least
 
 
 class Threads:
@@ -25,14 +25,13 @@ class Threads:
     def __call__(self, batches: Iterable[Sequence[Hashable]]) -> Iterator[Any]:
         """Yield batches of the samples at these addresses; pending ones are dropped when the iteration is left.
 
-        Raises:
-            Exception: What reading a sample raised, in place of its batch.
+        Raises what reading a sample raised, in place of its batch.
         """
         pool, waiting = self.start(), deque[Batch]()
         addresses, samples = iter(batches), 0
         try:
             while True:
-                while len(waiting) < AHEAD or samples < 2 * self.threads:
+                while len(waiting) < PREFETCH or samples < 2 * self.threads:
                     if (batch_addresses := next(addresses, None)) is None:
                         break
                     waiting.append(Batch(batch_addresses, self.fetch, self.finish, pool))
@@ -51,7 +50,7 @@ class Threads:
         if self.pool is None:
             num_threads = torch.get_num_threads()
             started = threading.Barrier(self.threads + 1)
-            pool = ThreadPoolExecutor(self.threads, "loader", alone, (started,))
+            pool = ThreadPoolExecutor(self.threads, "loader", limit_to_one_core, (started,))
             try:
                 for _ in range(self.threads):
                     pool.submit(int)  # a pool starts its threads as work comes, and each waits for all others
@@ -64,7 +63,7 @@ class Threads:
         return self.pool
 
 
-def alone(started: threading.Barrier) -> None:
+def limit_to_one_core(started: threading.Barrier) -> None:
     """Keep this thread from starting others: the loader's threads share the cores already.
 
     What torch is told holds for the thread that tells it and for those that first use torch afterwards; what OpenCV

@@ -22,7 +22,7 @@ except ImportError:  # not everywhere
     resource = None  # type: ignore[assignment]
 
 LOADERS = ("auto", "threads", "processes")
-FILES, FILES_PER_WORKER = 16, 8  # that are open while a training and a validation loader run, beside those of now
+FILES, FILES_PER_WORKER = 16, 8  # open while a training and a validation loader run, in addition to the present ones
 MOST_WORKERS = 16  # of "auto": they read more clips per second than a GPU trains on
 
 
@@ -47,9 +47,9 @@ def choose_loader(loader: str) -> str:
 
 
 def allow_open_files(workers: int) -> None:
-    """Raise this process's limit of open files, as far as it may, to what so many loader processes need.
+    """Raise this process's limit of open files to what so many loader processes need.
 
-    Raises ValueError if it may not be raised so far.
+    Raises ValueError if the system does not allow it.
     """
     descriptors = Path("/dev/fd")
     if resource is None or not descriptors.is_dir():

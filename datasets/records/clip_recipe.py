@@ -17,8 +17,8 @@ from ..subset import Videos
 
 log = logging.getLogger(__name__)
 
-# These may differ, or are compared where they count.
-ELSEWHERE = {"train_sampling", "crop", "normalisation", "video_fps", "stream"}
+# Settings that may differ, or are compared elsewhere.
+NOT_COMPARED = {"train_sampling", "crop", "normalisation", "video_fps", "stream"}
 # What a test takes of a video, for a training that takes this; any other is a sliding window over every frame.
 TEST_SAMPLING = {"segments": "segments", "stacks": "segments"}
 
@@ -110,7 +110,7 @@ def check_videos(
 
 def report_other_clips(recipe: Mapping[str, Any], settings: Mapping[str, Any], source: str) -> None:
     """Log in which settings of both the clips in use differ from those of a recipe."""
-    for name in sorted(recipe.keys() & settings.keys() - ELSEWHERE):
+    for name in sorted(recipe.keys() & settings.keys() - NOT_COMPARED):
         if recipe[name] != settings[name]:
             log.warning("%s: trained with --%s %s, used with %s", source, name, recipe[name], settings[name])
 
@@ -118,11 +118,12 @@ def report_other_clips(recipe: Mapping[str, Any], settings: Mapping[str, Any], s
 def check_classes(stored: Sequence[str] | None, names: Sequence[str], source: str, where: Path | str) -> None:
     """Refuse class names of the data, annotated at `where`, that are not those stored in the checkpoint `source`.
 
-    One that stores none of its own has learnt without labels; where nothing is stored, nothing is known.
+    One that stores an empty list was trained without labels; where nothing is stored, nothing is known.
     """
     if stored is not None and not stored:
         raise ValueError(
-            f"{source}: has learnt no classes, for it was trained without labels; train.py --pretrain_path teaches it"
+            f"{source}: was trained without labels, so it has no class names; teach it classes with "
+            "train.py --pretrain_path"
         )
     if stored and list(stored) != list(names):
         raise ValueError(

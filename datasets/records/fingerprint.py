@@ -22,22 +22,18 @@ def list_sha256(videos: Sequence[Entry] | Sequence[Video]) -> str:
     """
     digest = hashlib.sha256()
     classes = labels_of(videos)
-    labels = (label for some in in_parts(len(classes)) for label in classes[some].tolist())
+    labels = (label for rows in in_parts(len(classes)) for label in classes[rows].tolist())
     lines = (f"{name} {label}\n" for name, label in zip(names_of(videos), labels, strict=True))
-    while some := "".join(islice(lines, AT_ONCE)):
-        digest.update(some.encode("utf-8", "surrogateescape"))
+    while text := "".join(islice(lines, AT_ONCE)):
+        digest.update(text.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 
 def describe_videos(dataset: VideoDataset | ClipDataset) -> dict[str, Any]:
     """Return the fingerprint of a data set's videos, as plain values.
 
-    Args:
-        dataset: The videos that are used, of `open_videos` or any others.
-
-    Returns:
-        "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of the
-        first video's images, None where the first one cannot be read.
+    These are "videos" used, "listed", "sha256" of those used, "frames" in all of them, and "image", height and width of
+    the first video's images, None where the first one cannot be read.
     """
     videos = dataset.videos
     return {

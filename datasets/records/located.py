@@ -18,7 +18,7 @@ class LocatedVideo(NamedTuple):
 
     folder: str  # path of the video, as text: a `Path` takes longer to build than all else
     counts: Mapping[str, int]  # images by stream
-    rate: float | None  # frames per second, None if nobody knows
+    rate: float | None  # frames per second, None if unknown
 
 
 def counts_of(rgb: int, flow: int) -> dict[str, int]:
@@ -31,14 +31,22 @@ class FactColumns(NamedTuple):
 
     rgb: Numbers  # number of frames, int32 (N,), or `NONE`
     flow: Numbers  # likewise of flows
-    rates: Codes  # frames per second, None if nobody knows
+    rates: Codes  # frames per second, None if unknown
     places: Codes  # what follows the path, or a `Path` below the root that is another one
+
+    @property
+    def known(self) -> Numbers:
+        """Whether each video was located, bool (N,)."""
+        return (self.rgb != NONE) | (self.flow != NONE)
 
     def have(self, needs: Collection[str]) -> Numbers:
         """Return whether each video is known, and has the streams that it needs."""
-        counts = {RGB.name: self.rgb, FLOW.name: self.flow}
-        known = (self.rgb != NONE) | (self.flow != NONE)
+        counts, known = {RGB.name: self.rgb, FLOW.name: self.flow}, self.known
         return np.logical_and.reduce([known, *(counts.get(stream, known * 0 + NONE) != NONE for stream in needs)])
+
+    def take(self, positions: Numbers | slice) -> "FactColumns":
+        rates, places = self.rates.take(positions), self.places.take(positions)
+        return FactColumns(self.rgb[positions], self.flow[positions], rates, places)
 
 
 class FactBuilder:
@@ -52,12 +60,11 @@ class FactBuilder:
     def put(self, positions: Numbers, rows: Sequence[Row]) -> None:
         """Set what rows of a manifest say of the videos at these positions; none of one at -1."""
         at = positions[positions >= 0]
-        chosen = (
-            rows if len(at) == len(rows) else [row for row, n in zip(rows, positions.tolist(), strict=True) if n >= 0]
-        )
-        if not chosen:
+        if len(at) < len(rows):
+            rows = [row for row, position in zip(rows, positions.tolist(), strict=True) if position >= 0]
+        if not rows:
             return
-        names, folders, rgb, flow, _, _, _, rates, _ = zip(*chosen, strict=True)
+        names, folders, rgb, flow, _, _, _, rates, _ = zip(*rows, strict=True)
         self.rgb[at], self.flow[at] = (
             [NONE if count is None else count for count in counts] if None in counts else counts
             for counts in (rgb, flow)
@@ -67,7 +74,6 @@ class FactBuilder:
         self.place_codes = with_codes(self.place_codes, at, places)
 
     def build(self) -> FactColumns:
-        """Return the facts."""
         rates = Codes(list(self.rates.numbers), self.rate_codes)
         return FactColumns(self.rgb, self.flow, rates, Codes(list(self.places.numbers), self.place_codes))
 
@@ -102,18 +108,16 @@ class LocatedVideos(Mapping[str, LocatedVideo]):
 
     def find(self, paths: Sequence[str]) -> FactColumns:
         """Return the facts about some videos, those of unknown ones without a count."""
-        facts, positions = self.facts, self.index.find(paths)
-        rgb, flow = (np.where(positions < 0, NONE, counts[positions]) for counts in (facts.rgb, facts.flow))
-        return FactColumns(rgb, flow, facts.rates.take(positions), facts.places.take(positions))
+        positions = self.index.find(paths)
+        facts = self.facts.take(positions)
+        rgb, flow = (np.where(positions < 0, NONE, counts) for counts in (facts.rgb, facts.flow))
+        return facts._replace(rgb=rgb, flow=flow)
 
-    def part(self, paths: Texts, some: slice) -> FactColumns:
+    def part(self, paths: Texts, rows: slice) -> FactColumns:
         """Return the facts about a part of the videos at these paths, as `find`."""
-        if paths is not self.index.texts or not self.index.differ:
-            return self.find(paths[some].decoded())
-        facts = self.facts  # of these very paths
-        return FactColumns(
-            facts.rgb[some], facts.flow[some], *(Codes(c.values, c.codes[some]) for c in (facts.rates, facts.places))
-        )
+        if paths is self.index.texts and self.index.differ:
+            return self.facts.take(rows)
+        return self.find(paths[rows].decoded())
 
     def video(self, path: str, facts: FactColumns, number: int) -> LocatedVideo | None:
         """Build a video of the facts about some, None if it is unknown."""
@@ -128,8 +132,7 @@ class LocatedVideos(Mapping[str, LocatedVideo]):
         raise KeyError(path)
 
     def __iter__(self) -> Iterator[str]:
-        known = np.flatnonzero((self.facts.rgb != NONE) | (self.facts.flow != NONE))
-        return iter(self.index.texts.take(known))
+        return iter(self.index.texts.take(np.flatnonzero(self.facts.known)))
 
     def __len__(self) -> int:
-        return int(np.count_nonzero((self.facts.rgb != NONE) | (self.facts.flow != NONE)))
+        return int(np.count_nonzero(self.facts.known))

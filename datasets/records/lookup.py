@@ -14,21 +14,21 @@ from sts_common import counted
 
 from ..decoding.video.containers import DamagedVideo
 from ..lists.entries import Entry, Segment
-from ..lists.entry_table import EntryTable, paths_of, select
+from ..lists.entry_table import EntryTable
 from ..lists.text_columns import AT_ONCE, Codes, Numbers, compact, in_parts
 from ..stores.store import Store, Video, usable_frames
 from ..stores.video_table import VideoTable
 from ..streams import FLOW, FRAMES_ALONE, RGB
 from .located import FactColumns, LocatedVideo, LocatedVideos, counts_of, place_of
 
-Found = tuple[str, int, int]  # where a video lies, the frames before what is meant, and those in it
+Extent = tuple[str, int, int]  # where a video lies, the frames before its part, and those in it
 
 log = logging.getLogger(__name__)
 
 MISSING = ("error", "skip")
 NO_ENTRY = Entry("", 0, "")
-KEPT = 100_000  # pairs of counts whose frames are remembered
-SHOWN = 20  # videos left out that are named one by one
+CACHE_SIZE = 100_000  # pairs of counts whose usable frames are cached
+MOST_NAMED = 20  # videos left out that are named one by one
 
 
 def find_videos(
@@ -44,20 +44,18 @@ def find_videos(
 
     Streams that every video `needs`; `missing` "skip" leaves out what cannot be used, and says so. There are `spare`
     frames after the last usable one: 1 where something is made of a frame and the next one. Facts `located` by a
-    manifest are taken by the path of an entry; other videos are looked for on the disk. Raises FileNotFoundError if the
-    root is absent, or a video is and `missing` is "error"; ValueError if no video is left, or one cannot be used and
-    `missing` is "error".
+    manifest are taken by the path of an entry; other videos are looked for on the disk. Raises FileNotFoundError if a
+    video is absent and `missing` is "error"; ValueError if no video is left, or one cannot be used and `missing` is
+    "error".
     """
-    if not store.root.is_dir():
-        raise FileNotFoundError(f"{store.root}: no such folder; --frame_dir must hold the extracted frames or videos")
     videos, problems = look_up(entries, store, needs=frozenset(needs), spare=spare, located=located)
     if problems and (missing == "error" or not videos):
         first, advice = problems[0], cure(problems, len(entries), needs)
         raise type(first)(f"{first} {advice}")
-    for problem in problems[:SHOWN]:
+    for problem in problems[:MOST_NAMED]:
         log.warning("left out: %s", problem)
     if problems:
-        more = f"{len(problems) - SHOWN} more left out; " if len(problems) > SHOWN else ""
+        more = f"{len(problems) - MOST_NAMED} more left out; " if len(problems) > MOST_NAMED else ""
         log.warning("%s%s of %s used", more, f"{len(videos):,}", counted(len(entries), "listed video"))
     return videos
 
@@ -67,12 +65,12 @@ def look_up(
 ) -> tuple[VideoTable, list[OSError | ValueError]]:
     """Return the videos that were found, and the problems with others; arguments as `find_videos`."""
 
-    @lru_cache(KEPT)
+    @lru_cache(CACHE_SIZE)
     def whole(rgb: int, flow: int) -> int:
         result = look(NO_ENTRY, LocatedVideo("", counts_of(rgb, flow), None))
         return result[2] if isinstance(result, tuple) else 0
 
-    def look(entry: Entry, facts: LocatedVideo | None) -> Found | OSError | ValueError:
+    def look(entry: Entry, facts: LocatedVideo | None) -> Extent | OSError | ValueError:
         try:
             facts = facts or look_on_disk(entry, store, needs)
             return (facts.folder, *extent_of(entry.segment, facts, store, needs, spare))
@@ -83,17 +81,17 @@ def look_up(
     first, frames, codes = (np.zeros(len(table), np.int32) for _ in range(3))
     places = Places(store.root, located)
     with ThreadPoolExecutor(8) as pool:  # listing folders waits for the disk, not for Python
-        for some in in_parts(len(table), AT_ONCE):
-            facts = located.part(table.paths, some) if located else None
+        for part in in_parts(len(table), AT_ONCE):
+            facts = located.part(table.paths, part) if located else None
             if facts:  # most are whole, and known
-                known = np.flatnonzero(facts.have(needs) & table.whole(some))
-                frames[some][known] = of_pairs(whole, facts.rgb[known], facts.flow[known])
-                codes[some] = facts.places.codes
-            rest = np.flatnonzero(frames[some] == 0)
-            listed = [table[row] for row in (rest + some.start).tolist()]
-            stated = stated_facts(listed, rest, located, facts, needs)
-            disk = pool.map(look, (e for e, video in zip(listed, stated, strict=True) if not video), repeat(None))
-            for row, entry, video in zip((rest + some.start).tolist(), listed, stated, strict=True):
+                known = np.flatnonzero(facts.have(needs) & table.whole(part))
+                frames[part][known] = map_pairs(whole, facts.rgb[known], facts.flow[known])
+                codes[part] = facts.places.codes
+            rest = np.flatnonzero(frames[part] == 0)
+            listed = [table[row] for row in (rest + part.start).tolist()]
+            known_facts = facts_in_manifest(listed, rest, located, facts, needs)
+            disk = pool.map(look, (e for e, video in zip(listed, known_facts, strict=True) if not video), repeat(None))
+            for row, entry, video in zip((rest + part.start).tolist(), listed, known_facts, strict=True):
                 result = look(entry, video) if video else next(disk)
                 if isinstance(result, tuple):
                     folder, first[row], frames[row] = result
@@ -103,21 +101,21 @@ def look_up(
     return as_table(store.root, table, frames, first, Codes(list(places.numbers), codes)), problems
 
 
-def stated_facts(
+def facts_in_manifest(
     entries: Sequence[Entry],
     rows: Numbers,
     located: LocatedVideos | None,
     facts: FactColumns | None,
     needs: frozenset[str],
 ) -> list[LocatedVideo | None]:
-    """Return what is known of entries, which are such rows of the facts; None where that is not enough."""
+    """Return what a manifest knows of entries, which are such rows of its facts; None where that is not enough."""
     if located is None or facts is None:
         return [None] * len(entries)
     videos = [located.video(entry.path, facts, row) for entry, row in zip(entries, rows.tolist(), strict=True)]
     return [video if video and needs <= video.counts.keys() else None for video in videos]
 
 
-def of_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -> Numbers:
+def map_pairs(function: Callable[[int, int], int], rgb: Numbers, flow: Numbers) -> Numbers:
     """Return the results of a function of two counts, called once for pairs that are alike."""
     pairs, numbers = np.unique((rgb.astype(np.int64) << 32) + flow, return_inverse=True)
     rows = zip(((pairs + 1) >> 32).tolist(), pairs.tolist(), strict=True)  # flow is -1 at least
@@ -129,8 +127,8 @@ def as_table(root: Path, entries: EntryTable, frames: Numbers, first: Numbers, p
     if not frames.all():
         present = np.flatnonzero(frames)
         entries, frames, first, places = entries.part(present), frames[present], first[present], places.take(present)
-    alone = EntryTable(entries.paths, entries.labels, entries.paths, entries.segments)
-    return VideoTable(root, alone, compact(frames), compact(first), Codes(places.values, compact(places.codes)))
+    ungrouped = EntryTable(entries.paths, entries.labels, entries.paths, entries.segments)
+    return VideoTable(root, ungrouped, compact(frames), compact(first), Codes(places.values, compact(places.codes)))
 
 
 class Places:
@@ -154,11 +152,11 @@ def without_quarantined(
     `strict`: leaving one out must be asked for, by `missing` "skip", as in a test, whose result would be another one's.
     Raises ValueError if one is in quarantine and that must be asked for, or if all are.
     """
-    paths = paths_of(entries) if quarantine else ()
-    out = [number for number, path in enumerate(paths) if path in quarantine]
+    table = EntryTable.of(entries)
+    out = [number for number, path in enumerate(table.paths) if path in quarantine] if quarantine else []
     if not out:
         return entries
-    first, count = entries[out[0]].path, len(out)
+    first, count = table.paths[out[0]], len(out)
     if count == len(entries) or (strict and missing == "error"):
         raise ValueError(
             f"{first}: in quarantine ({quarantine[first]}), as are {count:,} of {counted(len(entries), 'video')}: mend "
@@ -166,9 +164,7 @@ def without_quarantined(
         )
     listed = counted(len(entries), "listed video")
     log.warning("%s of %s used (%s in quarantine)", f"{len(entries) - count:,}", listed, f"{count:,}")
-    usable = np.ones(len(entries), bool)
-    usable[out] = False
-    return select(entries, usable)
+    return table.part(np.delete(np.arange(len(table)), out))
 
 
 def look_on_disk(entry: Entry, store: Store, needs: Collection[str]) -> LocatedVideo:
@@ -221,11 +217,11 @@ def bounds(segment: Segment | None, frames: int, rate: float | None, folder: str
         if last == frames + 1:  # lists count frames, and the last frame has no flow
             last = frames
     elif rate is None:
-        raise ValueError(f"{folder}: its segments are in seconds, but nothing says how many frames a second has")
+        raise ValueError(f"{folder}: its segments are in seconds, but its frame rate is unknown")
     else:  # annotated ends often lie a little behind the end of the file
         before, last = math.floor(start * rate), min(math.ceil(end * rate), frames)
     if not 0 <= before < last <= frames:
-        raise ValueError(f"{folder}: {frames} usable frames, but its list means {start:g} to {end:g} {unit}")
+        raise ValueError(f"{folder}: {frames} usable frames, but its list states {start:g} to {end:g} {unit}")
     return before, last
 
 

@@ -28,7 +28,7 @@ from .manifest_rows import HASH, Facts, Row, parse_rows
 
 MANIFEST = "manifest.jsonl"
 VERSION = 1
-AGAIN = "run utils1/audit.py again, or remove the file"
+CURE = "run utils1/audit.py again, or remove the file"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Manifest:
                 file = self.root / MANIFEST
                 raise ValueError(
                     f"{file}: out of date: {path!r} has changed since {self.made}, or was read with another --layout "
-                    f"or --video_fps: {change}; {AGAIN}"
+                    f"or --video_fps: {change}; {CURE}"
                 )
 
     def change(self, store: Store, path: str) -> str:
@@ -104,16 +104,12 @@ def read_manifest(root: Path, listed: Texts | None = None, *, checked: int = 8, 
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise ValueError(f"{path}: not a text file; {AGAIN}") from None
-    return Manifest(root, layout, made, count, LocatedVideos(root, index, facts), of_rows(root, drawn))
+        raise ValueError(f"{path}: not a text file; {CURE}") from None
+    return Manifest(root, layout, made, count, LocatedVideos(root, index, facts), locate_rows(root, drawn))
 
 
 def read_facts(path: Path, count: int, index: TextIndex, numbers: Sequence[int]) -> tuple[FactColumns, list[Row]]:
-    """Read the facts about videos, and the rows of some numbers, from 0, in the order of the paths.
-
-    Raises:
-        ValueError: As `read_manifest`.
-    """
+    """Read the facts about videos, and rows by number, from 0, in the order of the paths; raises as `read_manifest`."""
     facts, drawn, ascending, last = FactBuilder(len(index.texts)), dict[int, Row](), True, ""
     for start, rows in scan(path, count):
         names = [row[0] for row in rows]
@@ -143,10 +139,10 @@ def refuse_repeats(path: Path, names: Sequence[str]) -> None:
     first: dict[str, int] = {}
     for number, name in enumerate(names, 2):
         if first.setdefault(name, number) != number:
-            raise ValueError(f"{path}:{number}: the same video as in line {first[name]}; {AGAIN}")
+            raise ValueError(f"{path}:{number}: the same video as in line {first[name]}; {CURE}")
 
 
-def of_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
+def locate_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
     """Return the facts of some rows, of other paths each."""
     names, facts = TextsBuilder(), FactBuilder(len(rows))
     names.extend([row[0] for row in rows])
@@ -157,23 +153,22 @@ def of_rows(root: Path, rows: Sequence[Row]) -> LocatedVideos:
 def scan(path: Path, count: int) -> Iterator[tuple[int, list[Row]]]:
     """Yield rows, some at a time, with the number of the first of them, from 0: their text takes more memory.
 
-    Raises:
-        ValueError: "FILE:LINE: reason" if there are more or fewer than so many, or one is malformed.
+    Raises ValueError, "FILE:LINE: reason", if there are more or fewer than so many, or one is malformed.
     """
     seen = bad = 0
     with path.open(encoding="utf-8") as lines:
         next(lines)
-        while some := list(islice(lines, AT_ONCE)):
-            rows = None if bad else parse_rows(some)
+        while batch := list(islice(lines, AT_ONCE)):
+            rows = None if bad else parse_rows(batch)
             if rows is not None:
                 yield seen, rows
             elif not bad:
-                bad = seen + 2 + next(i for i, line in enumerate(some) if parse_rows([line]) is None)
-            seen += len(some)
+                bad = seen + 2 + next(i for i, line in enumerate(batch) if parse_rows([line]) is None)
+            seen += len(batch)
     if seen != count:
-        raise ValueError(f"{path}:{seen + 1}: ends after {seen} of {counted(count, 'video')}; {AGAIN}")
+        raise ValueError(f"{path}:{seen + 1}: ends after {seen} of {counted(count, 'video')}; {CURE}")
     if bad:
-        raise ValueError(f"{path}:{bad}: not a video's {', '.join(Facts._fields)}; {AGAIN}")
+        raise ValueError(f"{path}:{bad}: not a video's {', '.join(Facts._fields)}; {CURE}")
 
 
 def read_header(path: Path) -> tuple[str, str, int]:
@@ -185,10 +180,10 @@ def read_header(path: Path) -> tuple[str, str, int]:
     except (IndexError, ValueError, RecursionError):
         header = None
     if not isinstance(header, dict) or "manifest" not in header:
-        raise ValueError(f"{path}:1: not the header of a manifest; {AGAIN}")
+        raise ValueError(f"{path}:1: not the header of a manifest; {CURE}")
     if header["manifest"] != VERSION or header.get("columns") != list(Facts._fields):
-        raise ValueError(f"{path}:1: a manifest of another version; {AGAIN}")
+        raise ValueError(f"{path}:1: a manifest of another version; {CURE}")
     fields = header.get("layout"), header.get("made"), header.get("videos")
     if [type(field) for field in fields] != [str, str, int]:
-        raise ValueError(f"{path}:1: lacks layout, made or videos; {AGAIN}")
+        raise ValueError(f"{path}:1: lacks layout, made or videos; {CURE}")
     return fields  # type: ignore[return-value]

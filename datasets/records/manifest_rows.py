@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, get_args
 
 Row = list[Any]  # `Facts` as JSON has them
 
-MOST = 1e9  # frames, pixels, frames per second
+LIMIT = 1e9  # frames, pixels, frames per second
 
 
 class Facts(NamedTuple):
@@ -48,7 +48,7 @@ def are_facts(rows: list[Any]) -> bool:
         return False
     paths, folders, rgb, flow, first, width, height, fps, _ = values
     numbers = set().union(rgb, flow, width, height, fps) - {None}
-    if not all(0 < number < MOST for number in numbers) or not all(0 <= number < MOST for number in set(first)):
+    if not all(0 < number < LIMIT for number in numbers) or not all(0 <= number < LIMIT for number in set(first)):
         return False
     counted = None not in rgb or None not in flow or all(a or b for a, b in zip(rgb, flow, strict=True))
     return counted and stay_below(paths) and stay_below([folder for folder in folders if folder is not None])

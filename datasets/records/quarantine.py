@@ -18,7 +18,7 @@ from sts_common.files import write_text
 
 QUARANTINE = "quarantine.tsv"
 COLUMNS = ("path", "reason", "date")
-OWN = "audit: "
+AUDIT = "audit: "
 
 
 class Case(NamedTuple):
@@ -66,12 +66,12 @@ def update_quarantine(root: Path, bad: Mapping[str, str], looked_at: Collection[
     """
     before, today = read_cases(root), f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}"
     passed = set(looked_at) - bad.keys()
-    cases = {path: case for path, case in before.items() if path not in passed or not case.reason.startswith(OWN)}
+    cases = {path: case for path, case in before.items() if path not in passed or not case.reason.startswith(AUDIT)}
     for path, reason in bad.items():
         old = cases.get(path)
-        if old is None or old.reason.startswith(OWN):
-            unchanged = old is not None and old.reason == OWN + reason
-            cases[path] = old if unchanged and old else Case(OWN + reason, today)
+        if old is None or old.reason.startswith(AUDIT):
+            unchanged = old is not None and old.reason == AUDIT + reason
+            cases[path] = old if unchanged and old else Case(AUDIT + reason, today)
     if cases or before:
         rows = ((path, *cases[path]) for path in sorted(cases))
         write_text(root / QUARANTINE, table(COLUMNS, rows))

@@ -70,10 +70,9 @@ class FrameArrays:
     def stamp(self, folder: Path, stream: str, count: int) -> str:
         """Hash what requires a new array when it changes: when the source was written, and how it is read."""
         layout, fps = repr(getattr(self.store, "layout", "")), getattr(self.store, "fps", None)
-        reader = getattr(getattr(self.store, "decode", None), "__name__", "")  # what decodes video files
         files = [file.stat() for file in (folder, file_of(folder, stream)) if file.exists()]
         times = [(file.st_mtime_ns, file.st_size) for file in files]
-        text = repr((type(self.store).__name__, layout, fps, reader, times, count))
+        text = repr((type(self.store).__name__, layout, fps, "", times, count))  # "": arrays that are there stay valid
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -146,7 +145,7 @@ class DecodedCache:
             cure = "--cache DIR on a disk, or --cache none" if self.memory else "another folder, or --cache none"
             raise ValueError(
                 f"--cache: {counted(len(frames), 'video')} need about {size_in_words(needed)} decoded, but "
-                f"{size_in_words(most)} are to be had in {where}; use {cure}"
+                f"{size_in_words(most)} are free in {where}; use {cure}"
             )
         return needed
 

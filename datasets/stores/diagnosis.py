@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from .layouts import LAYOUTS, PUBLISHED, Pattern
 
-SHOWN = 3  # names of what was found
-LOOKED_AT = 1000  # folders one level below a root
+EXAMPLES = 3  # names that are shown of what was found
+MOST_FOLDERS = 1000  # looked at one level below a root
 NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
 
 
@@ -23,13 +23,13 @@ def absent(root: Path, path: str) -> str:
     )
     return (
         f"{expected}: no such folder of frames, nor a video file of that name; "
-        f"{nearest} holds {some(names_in(nearest))}; {next(cure for cure in cures if cure)}"
+        f"{nearest} holds {join_names(names_in(nearest))}; {next(cure for cure in cures if cure)}"
     )
 
 
 def misplaced(root: Path, path: PurePosixPath) -> str:
     """Suggest a cure for videos that are one folder above or below the root; "" if they are not."""
-    below = (place for place in islice(root.iterdir(), LOOKED_AT) if place.is_dir())
+    below = (place for place in islice(root.iterdir(), MOST_FOLDERS) if place.is_dir())
     if inner := next((place for place in below if (place / path.parts[0]).exists()), None):
         return f"the root is one folder too high: use {inner}"
     if (root.parent / path).exists() or root.name == path.parts[0]:
@@ -57,7 +57,7 @@ def unlike(folder: Path) -> str:
     names = names_in(folder)
     return (
         f"{folder}: holds none of {', '.join(expected)}, with which a layout begins (files may count from 0); "
-        f"it holds {some(names)}; {name_cure(folder, names)}"
+        f"it holds {join_names(names)}; {name_cure(folder, names)}"
     )
 
 
@@ -99,7 +99,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(place.name for place in folder.iterdir()) if folder.is_dir() else []
 
 
-def some(names: Iterable[str]) -> str:
+def join_names(names: Iterable[str]) -> str:
     """Join a few names for a message."""
-    first = list(islice(names, SHOWN + 1))
-    return f"{', '.join(first[:SHOWN])}{', ...' if len(first) > SHOWN else ''}" if first else "nothing"
+    first = list(islice(names, EXAMPLES + 1))
+    return f"{', '.join(first[:EXAMPLES])}{', ...' if len(first) > EXAMPLES else ''}" if first else "nothing"

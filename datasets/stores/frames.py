@@ -103,8 +103,7 @@ class FrameFolders:
         rate = number_in(file) if file.is_file() else read_record(self.root / FRAMES_FILE).get("fps")
         if not isinstance(rate, int | float) or not 0 < rate < 1000:
             raise ValueError(
-                f"{file}: neither it nor {self.root / FRAMES_FILE} says how many frames a second has; "
-                "write the number into that file"
+                f"{file}: neither it nor {self.root / FRAMES_FILE} states the frame rate; write it into that file"
             )
         return float(rate)
 

@@ -19,7 +19,6 @@ class Pattern(NamedTuple):
     suffix: str = ".jpg"  # after the number
 
     def format(self, number: int) -> str:
-        """Return the name of a file."""
         return f"{self.prefix}{number:0{self.digits}d}{self.suffix}"
 
 

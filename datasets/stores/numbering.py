@@ -18,7 +18,6 @@ class Plane(NamedTuple):
     pattern: Pattern
 
     def path(self, number: int) -> Path:
-        """Return the file with a number."""
         return self.folder / self.pattern.format(number)
 
 
@@ -68,13 +67,13 @@ def stated_counts(folder: Path, names: Collection[str] = (DONE,)) -> dict[str, i
 
     Raises FileNotFoundError if such a file is not in the folder, ValueError if `n_frames` holds no number.
     """
-    stated = {}
+    counts = {}
     if N_FRAMES in names:
-        stated["rgb"] = int(number_in(folder / N_FRAMES))
+        counts["rgb"] = int(number_in(folder / N_FRAMES))
     if DONE in names:  # ours holds counts; other tools leave it empty
         pairs = [line.split() for line in (folder / DONE).read_text("utf-8", "replace").splitlines()]
-        stated |= {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and is_number(pair[1], 1)}
-    return stated
+        counts |= {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2 and is_number(pair[1], 1)}
+    return counts
 
 
 def number_in(file: Path) -> float:

@@ -55,7 +55,6 @@ class PackedVideos:
         raise FileNotFoundError(f"{file_of(self.root / places[0], RGB.name)}: no such file, the video is not packed")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Count images by stream, from the heads of the files."""
         counts = {}
         for stream in counted_streams(needs):
             if file_of(folder, stream).is_file():
@@ -71,7 +70,7 @@ class PackedVideos:
         file = next(file for stream in STORED if (file := file_of(folder, stream)).is_file())
         rate = self.open(file).description.rate
         if rate is None:
-            raise ValueError(f"{file}: nothing said how many frames a second has when this was packed")
+            raise ValueError(f"{file}: its frame rate was unknown when it was packed")
         return rate
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> NDArray[np.uint8]:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from threading import Lock
 
-FOLDERS = 512  # whose names are kept
+CACHED_FOLDERS = 512  # whose names are kept in memory
 
 log = logging.getLogger(__name__)
 lock, logged = Lock(), set[Path]()
@@ -26,34 +26,35 @@ def find_alike(root: Path, path: str) -> Path:
         return place
     place = root
     for name in PurePosixPath(path).parts:
-        place = only(place, name, [place / name] if (place / name).exists() else alike(place, name)) or place / name
+        candidates = [place / name] if (place / name).exists() else find_similar(place, name)
+        place = choose(place, name, candidates) or place / name
     return place
 
 
-def alike(folder: Path, name: str, key: Callable[[str], str] = str) -> list[Path]:
+def find_similar(folder: Path, name: str, key: Callable[[str], str] = str) -> list[Path]:
     """List the paths in a folder, if there is one, whose names or the `key` of them are like this one."""
     try:
         stamp = folder.stat().st_mtime_ns
-        return [folder / similar for similar in names_of(folder, stamp, key).get(plain(name), ())]
+        return [folder / similar for similar in names_of(folder, stamp, key).get(normalise(name), ())]
     except (FileNotFoundError, NotADirectoryError):
         return []
 
 
-@lru_cache(FOLDERS)
+@lru_cache(CACHED_FOLDERS)
 def names_of(folder: Path, stamp: int, key: Callable[[str], str]) -> Mapping[str, Sequence[str]]:
     """Map normalised names to the names in a folder; anew when the folder has changed."""
     names: dict[str, list[str]] = {}
     for place in sorted(folder.iterdir()):
-        names.setdefault(plain(key(place.name)), []).append(place.name)
+        names.setdefault(normalise(key(place.name)), []).append(place.name)
     return names
 
 
-def plain(name: str) -> str:
+def normalise(name: str) -> str:
     """Normalise a name: names that are alike become equal."""
     return name.casefold().replace(" ", "_")
 
 
-def only(folder: Path, name: str, places: Sequence[Path], key: Callable[[str], str] = str) -> Path | None:
+def choose(folder: Path, name: str, places: Sequence[Path], key: Callable[[str], str] = str) -> Path | None:
     """Return the one place that a listed name may mean; logged, once for each folder, if its name differs.
 
     Raises ValueError if there are several.
@@ -65,7 +66,7 @@ def only(folder: Path, name: str, places: Sequence[Path], key: Callable[[str], s
         if place and key(place.name) != name and folder not in logged:
             logged.add(folder)
             log.info(
-                "%s: %r is called %r there, and is taken for it; so are others that differ in capitals or _ for spaces",
-                *(folder, name, key(place.name)),
+                "%s: %r is used for the listed %r; names may differ in capitals, or have _ for spaces",
+                *(folder, key(place.name), name),
             )
     return place

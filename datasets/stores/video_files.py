@@ -18,7 +18,7 @@ from ..decoding.video.reading import read_positions
 from ..lists.annotations import VIDEOS, without_extension
 from ..streams import FRAMES_ALONE, RGB, Stream
 from .store import Video, inside
-from .tolerant_names import alike, find_alike, only
+from .tolerant_names import choose, find_alike, find_similar
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +45,13 @@ class VideoFiles:
         if len(files) > 1:
             raise ValueError(f"{files[0]}: and {files[1].name} have one name; move one of them away")
         if not files:
-            similar = alike(folder, name, without_extension)
+            similar = find_similar(folder, name, without_extension)
             files = [place for place in similar if place.suffix.lower() in VIDEOS and place.is_file()]
-        if file := only(folder, name, files, without_extension):
+        if file := choose(folder, name, files, without_extension):
             return inside(self.root, file.relative_to(self.root).as_posix())
         raise FileNotFoundError(f"{expected}: no such video file with any of {' '.join(VIDEOS)}")
 
     def counts(self, folder: Path, needs: Collection[str]) -> dict[str, int]:
-        """Count the frames of a located video."""
         if "flow" in needs:
             raise ValueError(
                 f"{folder}: a video file has no flow: extract it with utils1/extract_frames_flows.py, or read frames "
@@ -67,7 +66,6 @@ class VideoFiles:
         return len(index_video(path).seconds if self.fps is None else ticks_of(path, self.fps))
 
     def rate(self, folder: Path) -> float:
-        """Return the rate at which frames are read."""
         return self.fps or mean_rate(index_video(folder))
 
     def read(self, video: Video, stream: Stream, numbers: Sequence[int], placement: Placement) -> Picture:

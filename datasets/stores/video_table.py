@@ -1,6 +1,7 @@
 """Videos in columns: ten million of them as objects would take ten times the memory."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
@@ -12,19 +13,15 @@ from ..lists.text_columns import Codes, Numbers
 from .store import Video
 
 
+@dataclass(eq=False, repr=False)
 class VideoTable(Sequence[Video]):
-    """Sequence of videos, each of which is built when it is asked for.
+    """Sequence of videos, each of which is built when it is asked for."""
 
-    Args:
-        root: Folder of all videos.
-        entries: What is listed of each.
-        frames: Number of frames of each.
-        first: Frames of the file before frame 1 of each.
-        places: Where each lies: what follows the listed path, as "" or ".mp4", or a `Path` that is another one.
-    """
-
-    def __init__(self, root: Path, entries: EntryTable, frames: Numbers, first: Numbers, places: Codes) -> None:
-        self.root, self.entries, self.frames, self.first, self.places = root, entries, frames, first, places
+    root: Path  # folder of all videos
+    entries: EntryTable  # what is listed of each
+    frames: Numbers  # number of frames of each
+    first: Numbers  # frames of the file before frame 1 of each
+    places: Codes  # where each lies: what follows the listed path, as "" or ".mp4", or a `Path` that is another one
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -42,7 +39,6 @@ class VideoTable(Sequence[Video]):
         return map(self.video, range(len(self)))
 
     def __eq__(self, other: object) -> bool:
-        """Whether another sequence holds the same videos."""
         return isinstance(other, Sequence) and len(other) == len(self) and all(map(Video.__eq__, self, other))
 
     __hash__ = None  # type: ignore[assignment]
@@ -54,11 +50,9 @@ class VideoTable(Sequence[Video]):
 
     @property
     def labels(self) -> Numbers:
-        """Class index of each video."""
         return self.entries.labels
 
     def video(self, index: int) -> Video:
-        """Build a video, by its number from 0."""
         entry, place = self.entries[index], self.places.values[self.places.codes[index]]
         folder = self.root / (entry.path + place) if isinstance(place, str) else place
         return Video(entry.name, folder, entry.label, int(self.frames[index]), int(self.first[index]))

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 Path = NDArray[np.complex128]
 Times = NDArray[np.floating[Any]]
 
-STANDING, ANKLE = 0.53, 0.03  # heights of the hips and of the ankles of who stands
+STANDING, ANKLE = 0.53, 0.03  # heights of the hips and of the ankles of a standing figure
 TORSO, THIGH, SHIN, UPPER_ARM, FOREARM = 0.3, 0.26, 0.26, 0.17, 0.17
 BOX, LID, ITEM = (0.34, 0.25), 0.05, 0.075  # width and height of the box; height of its lid; radius of the item
 NARROW = 0.04  # distance of the feet from the middle
-REVERSED: Mapping[str, str] = MappingProxyType(  # class -> the one that it is when the film runs backwards
+REVERSED: Mapping[str, str] = MappingProxyType(  # class -> the class of the reversed film
     {
         "put_down": "pick_up",
         "sit_down": "stand_up",
@@ -61,13 +61,13 @@ def between(first: Path, last: Path, share: Times) -> Path:
 
 
 def standing(frames: int) -> Motion:
-    """Return who stands still with hanging arms."""
+    """Return the motion of a figure that stands still with hanging arms."""
     hip, lean = up(0, STANDING, frames), np.zeros(frames)
     return Motion(hip, lean, hanging(hip, lean), (up(NARROW, ANKLE, frames), up(-NARROW, ANKLE, frames)))
 
 
 def hanging(hip: Path, lean: Times) -> tuple[Path, Path]:
-    """Return hands of arms that hang down."""
+    """Return the hands of hanging arms."""
     shoulder = shoulders(hip, lean)
     return shoulder + up(0.05, -0.32), shoulder + up(0.0, -0.32)
 

@@ -14,39 +14,22 @@ OUTLINES = (disc, star, block(1.8, 0.8, 0.1))
 
 @dataclass(frozen=True)
 class Conditions:
-    """Largest strengths; lengths in pixels of a picture of 64 x 64.
+    """Largest strengths; lengths in pixels of a picture of 64 x 64."""
 
-    Attributes:
-        wall: Least and most brightness of the backdrop, grey levels.
-        clutter: Standard deviation of its texture, grey levels.
-        tones: Brightness of skin and clothes, one of these each, grey levels.
-        pan: Speed of the camera, pixels per frame.
-        shake: Its trembling, standard deviation, pixels.
-        zoom: Growth per frame.
-        roll: Radians to either side.
-        drift: Own speed of the backdrop, pixels per frame.
-        gain: Share by which the light becomes stronger or weaker.
-        slope: Share by which it differs from one side of the picture to the other.
-        flicker: Share by which it differs from frame to frame, standard deviation.
-        passers: Things that pass by, least and most.
-        before: Share of them that pass before the figure.
-        quantiser: Coarseness of MPEG-4's coefficients, least and most, in [1, 31].
-    """
-
-    wall: tuple[float, float]
-    clutter: float
-    tones: tuple[float, ...]
-    pan: float
-    shake: float
-    zoom: float
-    roll: float
-    drift: float
-    gain: float
-    slope: float
-    flicker: float
-    passers: tuple[int, int]
-    before: float
-    quantiser: tuple[int, int]
+    wall: tuple[float, float]  # least and most brightness of the backdrop, grey levels
+    clutter: float  # standard deviation of its texture, grey levels
+    tones: tuple[float, ...]  # brightness of skin and clothes, one of these each, grey levels
+    pan: float  # speed of the camera, pixels per frame
+    shake: float  # its trembling, standard deviation, pixels
+    zoom: float  # growth per frame
+    roll: float  # radians to either side
+    drift: float  # own speed of the backdrop, pixels per frame
+    gain: float  # share by which the light becomes stronger or weaker
+    slope: float  # share by which it differs from one side of the picture to the other
+    flicker: float  # share by which it differs from frame to frame, standard deviation
+    passers: tuple[int, int]  # things that pass by, least and most
+    before: float  # share of them that pass before the figure
+    quantiser: tuple[int, int]  # coarseness of MPEG-4's coefficients, least and most, in [1, 31]
 
 
 @dataclass(frozen=True)
@@ -76,11 +59,10 @@ class Light:
         return np.clip(np.rint(pixels * share[..., None]), 0, 255).astype(np.uint8)
 
     def reversed(self) -> "Light":
-        """Return the light with its time reversed."""
         return replace(self, gain=self.gain[::-1], slope=self.slope[::-1])
 
 
-def smooth(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
+def draw_swing(rng: np.random.Generator, frames: int) -> NDArray[np.float64]:
     """Draw a slow swing within about [-1, 1], (T,)."""
     t = np.arange(frames)
     waves = [np.sin(2 * np.pi * (t / rng.uniform(*period) + rng.uniform())) for period in ((18, 40), (9, 18))]
@@ -91,18 +73,18 @@ def draw_camera(rng: np.random.Generator, frames: int, unit: float, conditions: 
     """Draw a camera's path; `unit` is the picture's side over 64."""
     t = np.arange(frames) - (frames - 1) / 2
     speed = rng.uniform(-1, 1) + 0.5j * rng.uniform(-1, 1)
-    swing = smooth(rng, frames) + 0.5j * smooth(rng, frames)
+    swing = draw_swing(rng, frames) + 0.5j * draw_swing(rng, frames)
     tremble = rng.normal(size=frames + 2) + 1j * rng.normal(size=frames + 2)
     tremble = (tremble[:-2] + 2 * tremble[1:-1] + tremble[2:]) / np.sqrt(6)
     pan = conditions.pan * (speed * t + 3 * swing) + conditions.shake * tremble
     zoom = np.exp(conditions.zoom * rng.uniform(-1, 1) * t)
-    return Camera(unit * zoom * np.exp(1j * conditions.roll * smooth(rng, frames)), pan)
+    return Camera(unit * zoom * np.exp(1j * conditions.roll * draw_swing(rng, frames)), pan)
 
 
 def draw_light(rng: np.random.Generator, frames: int, conditions: Conditions) -> Light:
     """Draw a light."""
-    gain = 1 + conditions.gain * smooth(rng, frames) + conditions.flicker * rng.normal(size=frames)
-    side = np.exp(1j * (rng.uniform(0, 2 * np.pi) + 0.5 * smooth(rng, frames)))
+    gain = 1 + conditions.gain * draw_swing(rng, frames) + conditions.flicker * rng.normal(size=frames)
+    side = np.exp(1j * (rng.uniform(0, 2 * np.pi) + 0.5 * draw_swing(rng, frames)))
     return Light(gain, conditions.slope * rng.uniform() * side)
 
 
@@ -117,7 +99,7 @@ def draw_passers(rng: np.random.Generator, frames: int, conditions: Conditions) 
         radius = rng.uniform(2.5, 4.5) if before else rng.uniform(4, 7)
         surface = hue(rng.uniform(0, 2 * np.pi), 30, rng.uniform(60, 190)) + 22 * cloth(rng, 48, 3)
         turn = np.exp(1j * (rng.uniform(0, 2 * np.pi) + rng.uniform(-0.08, 0.08) * t))
-        path = place + speed * t + 2j * smooth(rng, frames)
+        path = place + speed * t + 2j * draw_swing(rng, frames)
         outline = OUTLINES[rng.integers(len(OUTLINES))]
         sides[before].append(Layer(outline, (0, 1.1), surface.astype(np.float32), radius, radius * turn, path))
     return sides

@@ -19,23 +19,14 @@ Depth = Callable[[Points], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Layer:
-    """A textured shape and its motion.
+    """A textured shape and its motion."""
 
-    Attributes:
-        depth: Depth of a point inside the outline, negative outside; in the layer's units.
-        circle: Middle and radius of a circle round the outline, None for what fills the picture.
-        surface: Texture, shape (side, side, 3), BGR grey levels.
-        grain: Pixels of the texture per unit.
-        a: Size in pixels per unit and turn, shape (T,).
-        b: Place of its origin, shape (T,).
-    """
-
-    depth: Depth
-    circle: tuple[complex, float] | None
-    surface: Array
-    grain: float
-    a: Points
-    b: Points
+    depth: Depth  # of a point inside the outline, negative outside; in the layer's units
+    circle: tuple[complex, float] | None  # middle and radius round the outline, None for what fills the picture
+    surface: Array  # texture, shape (side, side, 3), BGR grey levels
+    grain: float  # pixels of the texture per unit
+    a: Points  # size in pixels per unit and turn, shape (T,)
+    b: Points  # place of its origin, shape (T,)
 
     def coverage(self, t: int, points: Points) -> NDArray[np.float64]:
         """Compute the coverage of pixels at these points, in [0, 1]: its edge is a pixel wide."""
@@ -47,7 +38,6 @@ class Layer:
         return (points - self.b[t]) / self.a[t]
 
     def colour(self, u: Points) -> Array:
-        """Look up the surface at points of the layer."""
         middle = self.surface.shape[0] / 2
         return sample(self.surface, middle + self.grain * u.real, middle + self.grain * u.imag)
 
@@ -75,20 +65,14 @@ class Layer:
         return replace(self, a=turn * self.a, b=turn * self.b + shift)
 
     def reversed(self) -> "Layer":
-        """Return the layer with its time reversed."""
         return replace(self, a=self.a[::-1], b=self.b[::-1])
 
 
 class ExactFlow(NamedTuple):
-    """Flow from each frame to the next one as it was drawn.
+    """Flow from each frame to the next one as it was drawn."""
 
-    Attributes:
-        flow: Pixels per frame, x first, shape (T - 1, H, W, 2); also of what the next frame does not show.
-        hidden: Whether the next frame does not show it, shape (T - 1, H, W): behind another thing, or outside.
-    """
-
-    flow: Array
-    hidden: NDArray[np.bool_]
+    flow: Array  # pixels per frame, x first, shape (T - 1, H, W, 2); also of what the next frame does not show
+    hidden: NDArray[np.bool_]  # what the next frame does not show, behind a thing or outside, shape (T - 1, H, W)
 
     def mirrored(self) -> "ExactFlow":
         """Return the flow of frames whose left is right."""

@@ -28,19 +28,12 @@ class Film(NamedTuple):
 
 @dataclass(frozen=True)
 class Level:
-    """A level.
+    """A level: its classes, what its videos are by default, and how they are filmed."""
 
-    Attributes:
-        classes: In the order of their names.
-        size: Height and width of its videos unless another is asked for, pixels.
-        frames: Frames of its videos unless another number is asked for.
-        conditions: How a figure is filmed; None of the level that has no figure.
-    """
-
-    classes: tuple[str, ...]
-    size: int
+    classes: tuple[str, ...]  # in the order of their names
+    size: int  # height and width, pixels
     frames: int
-    conditions: Conditions | None = None
+    conditions: Conditions | None = None  # how a figure is filmed; None of the level that has no figure
 
     def film(self, video: Video, *, size: int, frames: int, seed: int, exact: bool = False) -> Film:
         """Film a video, with its flow if it is to be `exact`.

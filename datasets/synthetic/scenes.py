@@ -23,19 +23,12 @@ TEXTURE_SD = 18.0  # on figure and things, grey levels: TV-L1 follows nothing on
 
 
 class Video(NamedTuple):
-    """A video.
+    """A video, by what decides its content."""
 
-    Attributes:
-        class_name: Of the level's classes.
-        source: Decides looks and place; non-negative.
-        clip: Decides the motion of figure and camera, and the light; non-negative.
-        theme: Colours of backdrop and shirt, as a share of the circle of hues.
-    """
-
-    class_name: str
-    source: int
-    clip: int
-    theme: float
+    class_name: str  # of the level's classes
+    source: int  # decides looks and place; non-negative
+    clip: int  # decides the motion of figure and camera, and the light; non-negative
+    theme: float  # colours of backdrop and shirt, as a share of the circle of hues
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,12 @@ def films(tmp_path_factory) -> Path:
     return root
 
 
+@pytest.fixture(scope="module")
+def videos(hmdb51):
+    """Videos to train on."""
+    return open_videos(hmdb51 / "labels", hmdb51 / "frames")
+
+
 def by_options(root: Path, subset: str, *words: str):
     return build_loader(parse_opts([*words_for(root, root / "results"), *words]), subset)
 
@@ -113,8 +119,7 @@ def test_held_out_videos_are_scored_as_a_test(hmdb51):
     assert_same(loader, by_options(hmdb51, "test", "--test_subset", "val", "--val_fraction", "0.4"))
 
 
-def test_names_of_augmentations_have_the_usual_strengths(hmdb51):
-    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
+def test_names_of_augmentations_have_the_usual_strengths(hmdb51, videos):
     names = ["color_jitter", "grayscale", "randaugment", "erasing"]
     objects = [ColourJitter(), Grayscale(), RandAugment(), RandomErasing()]
     clips = [ClipOptions(**SMALL, augment=augment) for augment in (names, objects)]
@@ -153,6 +158,7 @@ def test_a_recipe_is_that_of_the_options_and_gives_them_back(hmdb51, films, word
     videos = open_videos(root / "labels", root / "frames", dataset=dataset, video_fps=rate)
     recipe = make_recipe(videos, clips)
     assert recipe == expected
+    assert stored == "frames" or recipe["provenance"] == {"fps": rate, "short_side": None}
     assert ClipOptions.from_recipe(recipe) == replace(clips, test_sampling=recipe["test"]["test_sampling"])
     assert ClipOptions.from_recipe(recipe, size=64).size == 64
     assert ClipOptions.from_recipe({}) == ClipOptions()
@@ -203,10 +209,9 @@ def test_what_is_wrong_is_said_in_the_words_of_the_options(hmdb51, words, opened
         ("--segment_length 5", {"segment_length": 5}),
     ],
 )
-def test_impossible_clips_are_refused_in_the_words_of_the_parser(hmdb51, words, cut, capsys):
+def test_impossible_clips_are_refused_in_the_words_of_the_parser(videos, words, cut, capsys):
     with pytest.raises(SystemExit):
         parse_opts(words.split())
-    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
     with pytest.raises(ValueError, match=r".") as actual:
         make_dataset(videos, ClipOptions(**cut))
     assert capsys.readouterr().err == f"error: {actual.value} (see --help)\n"
@@ -262,8 +267,7 @@ def test_a_network_of_strided_clips_may_be_tested_on_segments(hmdb51):
     assert_same(*(make_loader(videos, replace(clips, stride=stride), n_workers=0) for stride in (1, 2)))
 
 
-def test_a_mode_or_stream_of_a_clip_that_there_is_not_is_named(hmdb51):
-    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
+def test_a_mode_or_stream_of_a_clip_that_there_is_not_is_named(videos):
     with pytest.raises(ValueError, match="mode all: is none of train, val, test"):
         make_loader(videos, mode="all")
     with pytest.raises(ValueError, match="view 'depth': expected one of rgb, flow"):
@@ -295,8 +299,7 @@ def test_flow_that_is_to_be_computed_needs_what_computes_it(hmdb51):
         ({"loader": "fibres"}, "--loader fibres: there are auto, threads, processes"),
     ],
 )
-def test_an_impossible_value_of_loading_is_named(hmdb51, loading, message):
-    videos = open_videos(hmdb51 / "labels", hmdb51 / "frames")
+def test_an_impossible_value_of_loading_is_named(videos, loading, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         make_loader(videos, **loading)
 

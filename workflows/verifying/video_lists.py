@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Annotation
+from datasets.annotation import hold_out
 from datasets.lists.entries import Entry
-from datasets.lists.holdout import hold_out
 from datasets.records.fingerprint import list_sha256
 from datasets.records.quarantine import read_quarantine
 from sts_common import counted

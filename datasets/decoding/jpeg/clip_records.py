@@ -40,7 +40,6 @@ class Images(NamedTuple):
     owner: Any  # object that keeps the memory
 
     def part(self, first: int, number: int) -> "Images":
-        """Return a slice of the images."""
         return Images(self.data + 8 * first, self.sizes + 8 * first, number, self.owner)
 
 
@@ -53,7 +52,7 @@ def in_memory(blobs: Sequence[Any]) -> Images:
 
 
 def check(code: int, failure: FailureRecord) -> None:
-    """Raise `ImageError` for what is wrong with an image, and else what a bug deserves."""
+    """Raise `ImageError` for an image that cannot be decoded, MemoryError where memory is short; the rest are bugs."""
     if code == NO_MEMORY:
         raise MemoryError(failure.reason.decode())
     if code >= MISSING:

@@ -47,14 +47,14 @@ class FileMemory:
         return Images(kernel.clip_files_data(self.handle), kernel.clip_files_sizes(self.handle), len(names), self)
 
 
-threads = threading.local()
+local = threading.local()
 
 
 def read_files(names: Sequence[bytes]) -> Images:
     """Read whole files; they stay in memory until this thread's next call; raises `ImageError`."""
-    if not hasattr(threads, "memory"):
-        threads.memory = FileMemory()
-    memory: FileMemory = threads.memory
+    if not hasattr(local, "memory"):
+        local.memory = FileMemory()
+    memory: FileMemory = local.memory
     return memory.read(names)
 
 
@@ -149,10 +149,10 @@ def library_path() -> Path:
 def jpeg_library() -> str:
     """Return name or path of the libjpeg-turbo in use; raises `BuildError`."""
     load()
-    return opened[0]
+    return libjpeg[0]
 
 
-opened: list[str] = []
+libjpeg: list[str] = []
 
 
 @cache
@@ -166,7 +166,7 @@ def load() -> ctypes.CDLL:
     failure = FailureRecord()
     for name in jpeg_libraries():
         if kernel.clip_open(name.encode(), ctypes.byref(failure)) == 0:
-            opened[:] = [name]
+            libjpeg[:] = [name]
             return kernel
     raise BuildError(NO_LIBJPEG)
 

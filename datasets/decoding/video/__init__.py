@@ -2,7 +2,7 @@
 
 containers   opening a file, and which of its streams is the film
 packets      what is in a file, without decoding, and whether it is whole
-notes        what a user is told of how it is read
+notes        warnings about how a file is read
 outline      when each frame is on the screen
 frames       the frames in their order, from the beginning or from anywhere
 index        the times of all frames, also where only decoding tells them

@@ -90,7 +90,7 @@ def film_of(container: "InputContainer", path: str | Path) -> "VideoStream":
     # One thread: loaders and extraction run one worker per core, and the frames of a damaged file stay reproducible.
     context.thread_count = 1
     context.thread_type = "NONE"
-    if context.name == "hevc":  # which would leave out without a word what refers to a damaged frame
+    if context.name == "hevc":  # which would silently leave out frames that refer to a damaged one
         context.flags |= Flags.output_corrupt
     return film
 

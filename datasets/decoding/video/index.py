@@ -7,22 +7,20 @@ import numpy as np
 
 from .containers import open_film
 from .frames import Cursor, Timer
-from .outline import KEPT, VideoIndex, outline, state_of
+from .outline import CACHE_SIZE, VideoIndex, outline, state_of
 
 
 def index_video(path: Path) -> VideoIndex:
     """Return the index of a video file, cached until the file changes.
 
-    Raises:
-        FileNotFoundError: No such file.
-        ValueError: `path: reason` for what is not a video, or has no frames.
-        DamagedVideo: The file is not whole, and `allow_short` is not given.
+    Raises FileNotFoundError if there is none; ValueError, "path: reason", for what is not a video, or has no frames;
+    DamagedVideo if it is not whole.
     """
     index = outline(path)
     return index if len(index.seconds) else decoded_index(path, *state_of(path)).check(path, allow_short=False)
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def decoded_index(path: Path, _modified: int, _size: int) -> VideoIndex:
     """Build the index of a file whose display times only decoding tells.
 

@@ -1,4 +1,4 @@
-"""Notes for the user on how a video file is read: timestamps that cannot be right, and pauses."""
+"""Warnings about how a video file is read: timestamps that cannot be right, and pauses."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,13 +8,13 @@ from .packets import UNKNOWN, Packets
 MAX_RATE = 250  # frames per second: faster ones are damaged timestamps, since cameras film real time at up to 240
 JUMP = 1.0  # seconds by which times go back where two recordings were joined; less is FFmpeg's guess of a missing one
 GAP, GAP_PERIODS = 0.2, 3  # seconds and frames, both of which a pause in a film of an even rate must exceed
-EVEN = 0.9  # share of steps of about the usual length that makes a rate even
+EVEN = 0.9  # share of steps of about the median length that makes a rate even
 
 
 def describe(
     shown: Packets, skipped: int, clock: str, unit: float, seconds: NDArray[np.float64], period: float
 ) -> tuple[str, ...]:
-    """Return the notes for a user on how a file is read."""
+    """Return the warnings about how a file is read."""
     notes = []
     if skipped:
         notes.append(f"its first {skipped} packets need a frame that is not in the file; it begins after them")
@@ -40,9 +40,9 @@ def find_gaps(seconds: NDArray[np.float64]) -> NDArray[np.intp]:
     Some demuxers go on after lost data without an error. Films of an uneven rate have such pauses by themselves.
     """
     steps = np.diff(seconds)
-    usual = np.median(steps) if len(steps) else 0.0
-    gaps = np.flatnonzero(steps > max(GAP, GAP_PERIODS * usual))
-    even = np.count_nonzero(np.abs(steps - usual) < usual / 2)
+    median = np.median(steps) if len(steps) else 0.0
+    gaps = np.flatnonzero(steps > max(GAP, GAP_PERIODS * median))
+    even = np.count_nonzero(np.abs(steps - median) < median / 2)
     return gaps if even >= EVEN * (len(steps) - len(gaps)) else gaps[:0]
 
 

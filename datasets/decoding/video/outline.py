@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 SEEKABLE = ("mov", "matroska", "avi", "flv", "asf")  # after seeking, an MPEG stream numbers its frames anew
-KEPT = 16384  # outlines per process, a few kilobytes each
+CACHE_SIZE = 16384  # outlines per process, a few kilobytes each
 UNKNOWN_RATE = 25
 REORDERED = 64  # most frames between the place of one among the packets and its place on the screen
 
@@ -83,7 +83,7 @@ def scan(path: Path, allow_short: bool = False) -> Iterator[tuple["VideoStream",
         yield film, index, packets_of(film)
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def known_outline(_path: Path, _modified: int, _size: int) -> list[VideoIndex]:
     """Return the cache of the outline of one state of a file: a list, empty until the outline is made."""
     return []
@@ -178,5 +178,5 @@ def frame_period(film: "VideoStream", seconds: NDArray[np.float64]) -> float:
     nominal = next((1 / rate for rate in rates if 0 < rate <= MAX_RATE), 1 / UNKNOWN_RATE)
     if len(seconds) < 2 or is_too_fast(seconds):
         return nominal
-    usual = float(np.median(np.diff(seconds)))
-    return nominal if 0.4 * usual <= nominal <= 2.5 * usual else usual
+    median = float(np.median(np.diff(seconds)))
+    return nominal if 0.4 * median <= nominal <= 2.5 * median else median

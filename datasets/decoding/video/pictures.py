@@ -34,10 +34,10 @@ UNREADABLE = {  # matrices that swscale refuses
     14: "ICtCp",
 }
 # What swscale converts to RGB as to BGR. All else goes through BGR, as OpenCV reads it, so that frames are the same.
-ALIKE = frozenset(
+SAME_IN_BGR = frozenset(
     {"yuv420p", "yuvj420p", "yuv422p", "yuvj422p", "yuv444p", "yuvj444p", "gray", "rgb24", "bgr24", "gbrp"}
 )
-BLOCK = 256  # side of what HDR is converted in: swscale takes seconds to prepare for a size, once in each thread
+BLOCK_SIDE = 256  # side of what HDR is converted in: swscale takes seconds to prepare for a size, once in each thread
 
 local = threading.local()
 
@@ -68,7 +68,7 @@ class Pictures:
         """Convert the pixels of a frame as they are stored, neither turned nor scaled."""
         matrix = DEFAULT_MATRIX if frame.colorspace in RESERVED else None
         wide = frame.color_trc in (PQ, HLG) or frame.color_primaries == BT2020
-        bgr = self.bgr or frame.format.name not in ALIKE
+        bgr = self.bgr or frame.format.name not in SAME_IN_BGR
         form = "rgb48le" if wide else "bgr24" if bgr else "rgb24"
         options: dict[str, Any] = {"format": form, "src_colorspace": matrix}
         try:
@@ -105,11 +105,11 @@ def to_bt709(image: NDArray[np.uint16], transfer: int, primaries: int) -> Pictur
         local.reformatters = {}
     reformatter = local.reformatters.setdefault((transfer, primaries), new_reformatter())
     out = np.empty(pixels.shape, np.uint8)
-    block = np.zeros((BLOCK * BLOCK, 3), np.uint16)
+    block = np.zeros((BLOCK_SIDE * BLOCK_SIDE, 3), np.uint16)
     for start in range(0, len(pixels), len(block)):
         part = pixels[start : start + len(block)]
         block[: len(part)] = part
-        frame = av.VideoFrame.from_ndarray(block.reshape(BLOCK, BLOCK, 3), format="rgb48le")
+        frame = av.VideoFrame.from_ndarray(block.reshape(BLOCK_SIDE, BLOCK_SIDE, 3), format="rgb48le")
         frame.color_trc, frame.color_primaries = transfer, primaries
         done = reformatter.reformat(
             frame, format="rgb24", dst_color_trc=BT709, dst_color_primaries=BT709, interpolation=BICUBIC, threads=1

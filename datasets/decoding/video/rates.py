@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .index import index_video
-from .outline import KEPT, VideoIndex, state_of
+from .outline import CACHE_SIZE, VideoIndex, state_of
 
 MAX_GAP = 60.0  # seconds; damaged timestamps would otherwise fill the disk with copies of one frame
-UNEVEN = 0.02  # share of steps unlike the usual one that is not worth a word: 29.97 for 30 frames per second
+MOST_UNEVEN = 0.02  # share of steps unlike the median that still counts as even: 29.97 for 30 frames per second
 
 Item = TypeVar("Item")
 
@@ -56,7 +56,7 @@ def ticks_of(path: Path, fps: float) -> NDArray[np.int64]:
     return make_ticks(path, fps, *state_of(path))
 
 
-@lru_cache(KEPT)
+@lru_cache(CACHE_SIZE)
 def make_ticks(path: Path, fps: float, _modified: int, _size: int) -> NDArray[np.int64]:
     """Compute `ticks_of` for one state of a file."""
     index = index_video(path)
@@ -78,5 +78,5 @@ def is_even(path: Path, index: VideoIndex, fps: float) -> bool:
     """Whether a rate takes every frame of a file, every second one, and so on; raises as `resample`."""
     seconds = index.seconds.tolist() or [i * index.period for i in range(max(1, round(index.length / index.period)))]
     steps = np.diff(positions_at(seconds, fps, index.last, path))  # frames from tick to tick; 0: one is repeated
-    usual = np.median(steps) if len(steps) else 1
-    return bool(usual >= 1 and np.count_nonzero(steps != usual) <= UNEVEN * len(steps))
+    median = np.median(steps) if len(steps) else 1
+    return bool(median >= 1 and np.count_nonzero(steps != median) <= MOST_UNEVEN * len(steps))

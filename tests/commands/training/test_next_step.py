@@ -305,7 +305,7 @@ def test_the_clips_of_an_incomplete_batch_are_counted(runs, caplog):
     caplog.set_level(logging.INFO)
     train.main(named(root, "RGB", "--run_name", "odd", "--val_fraction", 0))
     (line,) = [line for line in caplog.messages if "do not fill a batch" in line]
-    assert line.startswith("2 of 6 training clips an epoch, each time others, are left out")
+    assert line.startswith("2 of 6 training clips are left out of each epoch, other ones each time")
 
 
 def test_a_student_of_another_architecture_needs_no_word_about_its_teacher(runs, caplog):

@@ -54,28 +54,17 @@ def test_the_scales_are_the_published_ones():
     assert set(REF["positions"]) == set(R.POSITIONS)
 
 
-def within(view):
-    def inside(box, height, width):
-        return (
-            min(box.top, box.left) >= 0
-            and min(box.height, box.width) >= 1
-            and box.top + box.height <= height
-            and box.left + box.width <= width
-        )
-
-    return inside(view.window, *view.size)
+def within(box, height, width):
+    top, left, rows, columns = box
+    return min(top, left) >= 0 and min(rows, columns) >= 1 and top + rows <= height and left + columns <= width
 
 
 @pytest.mark.parametrize("crop", R.CROPS)
 @given(height=sides, width=sides, size=sizes, seed=seeds)
 def test_training_crops_lie_within_frames_of_any_size(crop, height, width, size, seed):
     view = R.CROPS[crop](size)(rng(seed))(height, width)
-    box = view.box
-    assert min(box.top, box.left) >= 0
-    assert min(box.height, box.width) >= 1
-    assert box.top + box.height <= height
-    assert box.left + box.width <= width
-    assert within(view)
+    assert within(view.box, height, width)
+    assert within(view.window, *view.size)
     assert view.window[2:] == (size, size)
 
 
@@ -143,7 +132,7 @@ def test_a_central_crop_is_the_same_in_every_draw():
 
 
 def fixed(ratios, offset):
-    return R.place_fixed(256, 340, size=224, ratios=ratios, offset=offset)
+    return R.place_fixed(256, 340, size=224, near=224, ratios=ratios, offset=offset)
 
 
 def test_sides_of_temporal_segment_crops_are_the_published_ones():
@@ -169,23 +158,23 @@ def test_random_resized_crops_have_the_areas_and_shapes_of_torchvisions():
     crop, theirs = R.RandomResizedCrop(32), v2.RandomResizedCrop(32, antialias=True)
     torch.manual_seed(0)
     frame = torch.empty(3, 240, 320)
-    own = np.array([crop(rng(seed))(240, 320).box for seed in range(3000)], float)
+    boxes = np.array([crop(rng(seed))(240, 320).box for seed in range(3000)], float)
     params = [theirs.make_params([frame]) for _ in range(3000)]
     other = np.array([[p["top"], p["left"], p["height"], p["width"]] for p in params], float)
-    for a, b in ((own, other),):
-        area, shape = (np.array([x[:, 2] * x[:, 3] / 76800, x[:, 3] / x[:, 2]]) for x in (a, b))
-        assert np.abs(area.mean(1) - shape.mean(1)).max() < 0.02
-        assert np.abs(area.std(1) - shape.std(1)).max() < 0.02
-        assert np.abs(a.mean(0) - b.mean(0)).max() < 6
-    assert (own[:, 2] * own[:, 3] / 76800).min() > 0.07
-    assert (own[:, 3] / own[:, 2]).max() < 1.36
+    # area and aspect ratio of each box
+    ours, expected = (np.array([x[:, 2] * x[:, 3] / 76800, x[:, 3] / x[:, 2]]) for x in (boxes, other))
+    assert np.abs(ours.mean(1) - expected.mean(1)).max() < 0.02
+    assert np.abs(ours.std(1) - expected.std(1)).max() < 0.02
+    assert np.abs(boxes.mean(0) - other.mean(0)).max() < 6
+    assert ours[0].min() > 0.07
+    assert ours[1].max() < 1.36
 
 
 @pytest.mark.parametrize(("height", "width"), [(400, 20), (20, 400)])
 def test_where_no_box_fits_the_central_one_is_torchvisions(height, width):
     theirs = v2.RandomResizedCrop(32, scale=(0.9, 1.0), antialias=True).make_params([torch.empty(3, height, width)])
-    own = R.RandomResizedCrop(32, (0.9, 1.0))(rng(3))(height, width).box
-    assert own == Box(theirs["top"], theirs["left"], theirs["height"], theirs["width"])
+    box = R.RandomResizedCrop(32, (0.9, 1.0))(rng(3))(height, width).box
+    assert box == Box(theirs["top"], theirs["left"], theirs["height"], theirs["width"])
 
 
 def test_random_short_sides_cover_their_range_and_windows_the_frame():
@@ -205,7 +194,7 @@ def test_test_crops_are_cut_from_one_window(height, width, num, short_side):
     crops = C.TestCrops(24, num, short_side)
     frames = torch.randint(0, 256, (4, 5, height, width), dtype=torch.uint8)
     view = crops(rng())(height, width)
-    assert within(view)
+    assert within(view.window, *view.size)
     x = resample(frames, view)
     samples = crops.split({"rgb": x[:3], "label": 3, "video": "a", "seconds": torch.zeros(3)})
     assert len(samples) == num
@@ -228,8 +217,7 @@ def test_test_crops_are_where_the_study_put_them():
     assert places(C.TestCrops(224, 1, 256)) == [(16, 58)]
     assert places(C.TestCrops(224, 3, 256)) == [(16, 0), (16, 116), (16, 58)]
     assert places(C.TestCrops(224, 5, 256)) == [(0, 0), (0, 116), (32, 0), (32, 116), (16, 58)]
-    upright = places(C.TestCrops(224, 3, 256), 340, 256)
-    assert upright == [(0, 16), (116, 16), (58, 16)]
+    assert places(C.TestCrops(224, 3, 256), 340, 256) == [(0, 16), (116, 16), (58, 16)]
 
 
 def test_one_crop_is_the_centre():

@@ -150,7 +150,7 @@ ROWS = json.loads((REFERENCE / "ibm_val_indices.json").read_text())
 
 
 def positions(row):
-    return C.stack_positions(row["num_frames"], 5 if row["modality"] == "flow" else 1)
+    return S.last_start(row["num_frames"], 5 if row["modality"] == "flow" else 1) + 1
 
 
 def flat(sample, row):

@@ -16,8 +16,7 @@ from datasets.decoding.jpeg.build import KERNEL
 from datasets.decoding.jpeg.clip_records import DAMAGED, FOREIGN, ImageError, in_memory
 from sts_common.native import BuildError
 
-needs_library = pytest.mark.skipif(bool(native.missing()), reason="no native image loader")
-ISAS = ("baseline", "avx2", "avx512")
+pytestmark = pytest.mark.skipif(bool(native.missing()), reason="no native image loader")
 SIZES = ((64, 48), (48, 85), (17, 33), (97, 201), (1, 1), (31, 16), (8, 9))
 KINDS = {
     "4:4:4": {"subsampling": 0},
@@ -27,6 +26,14 @@ KINDS = {
     "restarts": {"subsampling": 2, "restart_marker_blocks": 3},
     "grey": {},
 }
+
+
+@pytest.fixture(params=["baseline", "avx2", "avx512"])
+def isa(request) -> str:
+    """A code path of this processor."""
+    if request.param not in native.isa_paths():
+        pytest.skip("not on this processor")
+    return request.param
 
 
 def picture(seed: int, height: int, width: int, kind: str = "4:2:0") -> bytes:
@@ -74,12 +81,8 @@ def random_view(rng: np.random.Generator, height: int, width: int) -> View:
     return View(box, size, Box(*corner, *kept), bool(rng.random() < 0.5))
 
 
-@needs_library
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("isa", ISAS)
 def test_any_part_at_any_size_equals_pillow(kind, isa):
-    if isa not in native.isa_paths():
-        pytest.skip("not on this processor")
     rng = np.random.default_rng(sum(kind.encode()))
     for number, (height, width) in enumerate(SIZES):
         images = [picture(2 * number + i, height, width, kind) for i in range(2)]
@@ -89,12 +92,8 @@ def test_any_part_at_any_size_equals_pillow(kind, isa):
                 assert np.array_equal(decode(images, channels, view, isa=isa), expected), (height, width, view)
 
 
-@needs_library
-@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("channels", [1, 2, 3])
 def test_decoded_frames_are_resized_like_images(isa, channels):
-    if isa not in native.isa_paths():
-        pytest.skip("not on this processor")
     rng = np.random.default_rng(5)
     for height, width in SIZES:
         frames = rng.integers(0, 256, (3, height, width, channels), np.uint8)
@@ -107,7 +106,6 @@ def test_decoded_frames_are_resized_like_images(isa, channels):
                     assert np.array_equal(shown[c, t], by_pillow(file.getvalue(), view, 1)[0]), view
 
 
-@needs_library
 def test_a_usual_training_crop_and_a_usual_test_view_equal_pillow_in_one_step():
     data = picture(1, 256, 341)
     image = Image.open(io.BytesIO(data))
@@ -129,11 +127,7 @@ def at_half_size(data: bytes, box: Box) -> np.ndarray:
     return np.asarray(image)[:, ::-1].transpose(2, 0, 1)
 
 
-@needs_library
-@pytest.mark.parametrize("isa", ISAS)
 def test_fast_decodes_at_half_the_size_where_that_is_still_enough(isa):
-    if isa not in native.isa_paths():
-        pytest.skip("not on this processor")
     data = picture(3, 255, 341)
     for box, edge in ((Box(0, 0, 255, 341), 0), (Box(3, 7, 225, 227), 2), (Box(30, 85, 224, 256), 2)):
         view = View(box, (112, 112), Box(0, 0, 112, 112), True)
@@ -145,7 +139,6 @@ def test_fast_decodes_at_half_the_size_where_that_is_still_enough(isa):
     assert np.array_equal(*(decode([data], 3, close, fast, isa) for fast in (False, True)))
 
 
-@needs_library
 def test_every_libjpeg_turbo_that_is_there_gives_the_same_pixels(monkeypatch):
     data, view = [picture(4, 97, 201)], View(Box(3, 9, 80, 150), (50, 60), Box(0, 0, 50, 60))
     expected, found = decode(data, 3, view), []
@@ -163,7 +156,6 @@ def test_every_libjpeg_turbo_that_is_there_gives_the_same_pixels(monkeypatch):
     assert found
 
 
-@needs_library
 def test_without_a_fitting_libjpeg_it_says_what_brings_one(monkeypatch):
     monkeypatch.setattr(native, "jpeg_libraries", lambda: ["libc.so.6", "/no/such/library.so"])
     with pytest.raises(BuildError, match=r"no libjpeg-turbo of the kind .* Pillow brings one"):
@@ -171,7 +163,6 @@ def test_without_a_fitting_libjpeg_it_says_what_brings_one(monkeypatch):
     assert np.array_equal(decode([picture(4, 8, 9)], 3, whole(8, 9)), decode([picture(4, 8, 9)], 3, whole(8, 9)))
 
 
-@needs_library
 def test_threads_do_not_disturb_each_other():
     work = [([picture(i, 40 + i, 60)] * 3, View(Box(0, i, 40, 50), (20, 30), Box(0, 0, 20, 30))) for i in range(4)]
     expected = [decode(images, 3, view) for images, view in work]
@@ -188,7 +179,6 @@ def test_threads_do_not_disturb_each_other():
     assert wrong == []
 
 
-@needs_library
 def test_an_unknown_code_path_is_refused():
     with pytest.raises(ValueError, match=r"this processor has no code path 'neon'; it has auto, baseline"):
         decode([picture(0, 8, 9)], 3, whole(8, 9), isa="neon")
@@ -203,7 +193,6 @@ def outcome(data: bytes, view: View, first: bytes) -> str:
         return str(error.code)
 
 
-@needs_library
 @pytest.mark.parametrize("kind", KINDS)
 def test_damaged_bytes_end_in_pixels_or_a_reason(kind):
     rng, whole_file = np.random.default_rng(7), picture(9, 48, 85, kind)
@@ -236,14 +225,12 @@ def in_scans(count: int) -> bytes:
     return header + b"".join(scans) + b"\xff\xd9"
 
 
-@needs_library
 def test_thousands_of_scans_are_refused():
     assert decode([in_scans(3)], 3, whole(16, 24)).shape == (3, 1, 16, 24)
     with pytest.raises(ImageError, match="it has too many scans"):
         decode([in_scans(3000)], 3, whole(16, 24))
 
 
-@needs_library
 @pytest.mark.slow
 @pytest.mark.parametrize("compiler", ["aarch64-linux-gnu-g++", "clang++", "g++"])
 def test_it_compiles_without_a_warning(compiler, tmp_path):
@@ -255,7 +242,6 @@ def test_it_compiles_without_a_warning(compiler, tmp_path):
     subprocess.run([*command, *sources, "-o", tmp_path / "clip.so"], check=True)
 
 
-@needs_library
 @pytest.mark.slow
 def test_code_for_any_processor_gives_the_same_pixels(tmp_path, monkeypatch):
     data, view = [picture(4, 97, 201)], View(Box(3, 9, 80, 150), (50, 60), Box(0, 0, 50, 60), True)

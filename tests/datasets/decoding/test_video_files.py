@@ -13,7 +13,6 @@ import pytest
 import torch
 from films import spelled, write_film
 
-from datasets import build_loader, build_recipe
 from datasets.clips.views import Box, Placement, View, resample, whole
 from datasets.decoding.images import resample_frames
 from datasets.decoding.video import frames, index
@@ -26,7 +25,6 @@ from datasets.stores.detect import ReadOptions, detect_layout, open_store
 from datasets.stores.store import Video
 from datasets.stores.video_files import VideoFiles
 from datasets.streams import FLOW, RGB
-from opts import CLIP, parse_opts
 
 SHOWN = Placement(whole)
 COUNT = 60
@@ -79,10 +77,6 @@ def videos(tmp_path_factory) -> Path:
     return root
 
 
-def store_of(root: Path, **options) -> VideoFiles:
-    return VideoFiles(root, **options)
-
-
 def frames_of(store: VideoFiles, path: Path, numbers: Sequence[int]) -> np.ndarray:
     """Frames (T, H, W, 3) by number."""
     return store.read(Video("", path, 0, 0), RGB, numbers, SHOWN).transpose(1, 2, 3, 0)
@@ -91,7 +85,7 @@ def frames_of(store: VideoFiles, path: Path, numbers: Sequence[int]) -> np.ndarr
 @pytest.mark.parametrize("fps", [25.0, 60.0, 7.0])
 @pytest.mark.parametrize("name", [*FILES, "variable.mkv", "late.mp4"])
 def test_frames_are_those_of_an_extraction_wherever_reading_begins(videos, name, fps):
-    path, store = videos / name, store_of(videos, fps=fps)
+    path, store = videos / name, VideoFiles(videos, fps=fps)
     expected = np.stack(list(read_video(path, fps, None)))
     assert store.counts(path, {"rgb"}) == {"rgb": len(expected)}
     every = np.arange(1, len(expected) + 1)
@@ -106,14 +100,14 @@ def test_frames_are_those_of_an_extraction_wherever_reading_begins(videos, name,
 
 @pytest.mark.parametrize("name", [*FILES, "variable.mkv"])
 def test_every_frame_of_the_file_is_there_once_at_its_own_rate(videos, name):
-    store = store_of(videos, fps=None)
+    store = VideoFiles(videos, fps=None)
     shown = frames_of(store, videos / name, range(1, COUNT + 1))
     assert [spelled(frame) for frame in shown] == list(range(COUNT))
 
 
 @pytest.mark.parametrize("name", ["b_frames.mp4", "rounded.mkv", "vp9.webm", "plain.avi", "b_frames.avi", "intra.avi"])
 def test_no_more_is_decoded_than_from_the_frame_before_where_decoding_can_begin(videos, name, monkeypatch):
-    store = store_of(videos, fps=None)
+    store = VideoFiles(videos, fps=None)
     store.counts(videos / name, {"rgb"})
     decoded = []
     packets_of = frames.packets_of
@@ -135,7 +129,7 @@ def test_an_index_is_made_without_decoding_and_again_when_the_file_changes(tmp_p
 
 def test_a_seek_that_misses_is_noticed(videos, monkeypatch):
     """Some files seek too far; then all is decoded from the first frame, and nothing else is shown."""
-    path, store = videos / "b_frames.mp4", store_of(videos, fps=None)
+    path, store = videos / "b_frames.mp4", VideoFiles(videos, fps=None)
     known = index_video(path)
     monkeypatch.setattr(video, "index_video", lambda p: known._replace(keys=np.array([0, 20, 50])))
     assert [spelled(frame) for frame in frames_of(store, path, [22, 23, 40, 52])] == [21, 22, 39, 51]
@@ -144,7 +138,7 @@ def test_a_seek_that_misses_is_noticed(videos, monkeypatch):
 @pytest.mark.parametrize("decoder", ["auto", "python"])
 @pytest.mark.parametrize("name", ["b_frames.mp4", "plain.avi"])
 def test_training_samples_equal_those_of_frames_extracted_without_loss(videos, name, decoder):
-    store = store_of(videos, decoder=decoder)
+    store = VideoFiles(videos, decoder=decoder)
     extracted = np.stack(list(read_video(videos / name, 25.0, None)))
     view = View(Box(8, 10, 40, 60), (30, 45), Box(2, 4, 24, 32), flip=True)
     numbers = [40, 41, 42, 43, 1, 1]
@@ -160,17 +154,17 @@ def test_training_samples_equal_those_of_frames_extracted_without_loss(videos, n
 
 
 def test_a_segment_and_its_seconds_count_from_the_first_frame(videos):
-    store = store_of(videos, fps=10.0)
+    store = VideoFiles(videos, fps=10.0)
     segment = Entry("late", 0, "late", Segment(1.0, 2.0, "seconds"))
     (video,) = find_videos([segment], store, needs={"rgb"})
     assert (video.first, video.num_frames) == (10, 10)
     clip = store.read(video, RGB, [1, 10], SHOWN).transpose(1, 2, 3, 0)
     assert [spelled(frame) for frame in clip] == [26, 48]  # at 1.04 s and 1.92 s, which are nearest to ticks 10 and 19
-    assert store_of(videos, fps=None).rate(videos / "late.mp4") == pytest.approx(25.0)
+    assert VideoFiles(videos, fps=None).rate(videos / "late.mp4") == pytest.approx(25.0)
 
 
 def test_grey_frames_are_those_of_the_rgb_frames(videos):
-    store = store_of(videos)
+    store = VideoFiles(videos)
     video = Video("", videos / "b_frames.mp4", 0, 50)
     rgb = frames_of(store, video.folder, [3, 9, 3]).astype(float)
     grey = store.grey(video, [3, 9, 3])
@@ -184,7 +178,7 @@ def test_a_film_held_upright_is_shown_upright(videos, tmp_path):
     data[at : at + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     (tmp_path / "v.mp4").write_bytes(data)
     expected = np.stack(list(read_video(tmp_path / "v.mp4", 25.0, None)))
-    got = frames_of(store_of(tmp_path), tmp_path / "v.mp4", [1, 30])
+    got = frames_of(VideoFiles(tmp_path), tmp_path / "v.mp4", [1, 30])
     assert np.array_equal(got, expected[[0, 29]])
     assert np.array_equal(np.rot90(got[1]), list(read_video(videos / "b_frames.mp4", 25.0, None))[29])
 
@@ -193,7 +187,7 @@ def test_videos_are_found_by_any_extension_and_capitals(videos, tmp_path):
     for name in ("a/Long.Name.v1.avi", "a/upper.AVI", "b/v_HandstandPushups.webm", "b/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((videos / "plain.avi").read_bytes())
-    store = store_of(tmp_path)
+    store = VideoFiles(tmp_path)
     assert store.locate("a/Long.Name.v1").name == "Long.Name.v1.avi"
     assert store.locate("a/upper").name == "upper.AVI"
     assert store.locate("b/v_HandStandPushups").name == "v_HandstandPushups.webm"
@@ -207,32 +201,15 @@ def test_videos_are_found_by_any_extension_and_capitals(videos, tmp_path):
     assert open_store("auto", tmp_path, [Entry("a/upper", 0, "")], ReadOptions(fps=None)).fps is None
 
 
-@pytest.mark.parametrize(
-    ("words", "fps"), [([], 25.0), (["--video_fps", "source"], None), (["--video_fps", "0"], None)]
-)
-@pytest.mark.parametrize("layout", ["auto", "video"])
-def test_a_checkpoint_says_at_which_rate_and_size_files_were_read(tmp_path, words, fps, layout):
-    (tmp_path / "videos" / "a").mkdir(parents=True)
-    for name in "pqr":
-        make_video(tmp_path / "videos" / "a" / f"{name}.mp4", "b_frames.mp4", count=20)
-    (tmp_path / "own.csv").write_text("a/p,a,train\na/q,a,train\na/r,a,test\n")
-    where = (
-        f"--dataset List --annotation_path {tmp_path}/own.csv --frame_dir {tmp_path}/videos --layout {layout}".split()
-    )
-    opt = parse_opts([*where, "--only_RGB", "--batch_size", "2", "--n_workers", "0", *words])
-    recipe = build_recipe(opt, build_loader(opt, "train"), CLIP)
-    assert recipe["provenance"] == {"fps": fps, "short_side": None}
-
-
 def test_the_rate_of_a_file_is_that_of_its_pictures_not_of_its_slots(tmp_path):
     write_film(tmp_path / "v.avi", "mpeg4", 30, times=[(6 * i + 2) // 5 for i in range(40)], count=40)
-    assert store_of(tmp_path, fps=None).rate(tmp_path / "v.avi") == pytest.approx(25, abs=0.2)
+    assert VideoFiles(tmp_path, fps=None).rate(tmp_path / "v.avi") == pytest.approx(25, abs=0.2)
 
 
 def test_nothing_outside_the_root_is_opened(videos, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
-    store = store_of(root)
+    store = VideoFiles(root)
     (root / "link.avi").symlink_to(videos / "plain.avi")
     (root / "LINK2.avi").symlink_to(videos / "plain.avi")
     for path in ("../x", str(videos / "plain"), "link", "link2"):
@@ -240,20 +217,8 @@ def test_nothing_outside_the_root_is_opened(videos, tmp_path):
             store.locate(path)
 
 
-@pytest.mark.parametrize(
-    "name", ["http:x", "-x", "a b'\"[(#%05d&!)", "\u00e9\u4e2d", "concat:a|b", "two\nlines", "*?", "{}"]
-)
-def test_any_file_name_is_a_file(videos, tmp_path, monkeypatch, name):
-    monkeypatch.chdir(tmp_path)
-    Path(f"{name}.avi").write_bytes((videos / "plain.avi").read_bytes())
-    store = store_of(Path())
-    path = store.locate(name)
-    assert store.counts(path, {"rgb"}) == {"rgb": 50}
-    assert spelled(frames_of(store, path, [1])[0]) == 0
-
-
 def test_flow_is_asked_for_in_vain(videos):
-    store = store_of(videos)
+    store = VideoFiles(videos)
     assert store.streams == {"rgb"}
     with pytest.raises(ValueError, match=r"plain\.avi: a video file has no flow: .*--modality RGB"):
         store.counts(videos / "plain.avi", {"rgb", "flow"})
@@ -264,7 +229,7 @@ def test_flow_is_asked_for_in_vain(videos):
 @pytest.mark.parametrize("number", [0, 51, 10**9])
 def test_a_frame_that_is_not_there_is_refused(videos, number):
     with pytest.raises(ValueError, match=rf"plain\.avi: frame {number} is asked for, but it has 50"):
-        frames_of(store_of(videos), videos / "plain.avi", [1, number])
+        frames_of(VideoFiles(videos), videos / "plain.avi", [1, number])
 
 
 def write_damaged(folder: Path, videos: Path) -> None:
@@ -284,13 +249,13 @@ def test_what_is_no_video_or_cut_short_is_named_in_one_line_and_nothing_is_print
     write_damaged(tmp_path, videos)
     for path in sorted(tmp_path.iterdir()):
         with pytest.raises((ValueError, FileNotFoundError)) as caught:
-            store_of(tmp_path).counts(path, {"rgb"})
+            VideoFiles(tmp_path).counts(path, {"rgb"})
         assert path.name in str(caught.value)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match=r"cut0.6_plain\.avi: .*packets are damaged; get the file again"):
-        store_of(tmp_path).counts(tmp_path / "cut0.6_plain.avi", {"rgb"})
+        VideoFiles(tmp_path).counts(tmp_path / "cut0.6_plain.avi", {"rgb"})
     with pytest.raises(FileNotFoundError, match=r"absent\.avi: no such video file"):
-        store_of(tmp_path).counts(tmp_path / "absent.avi", {"rgb"})
+        VideoFiles(tmp_path).counts(tmp_path / "absent.avi", {"rgb"})
     assert capfd.readouterr() == ("", "")
 
 
@@ -303,7 +268,7 @@ def test_a_frame_that_cannot_be_decoded_is_not_replaced_by_another_one(videos, t
     size = int.from_bytes(data[at + 4 : at + 8], "little")
     data[at + 8 : at + 8 + size] = bytes(size)
     path.write_bytes(data)
-    store = store_of(tmp_path)
+    store = VideoFiles(tmp_path)
     assert spelled(frames_of(store, path, [29])[0]) == 28
     with pytest.raises(ValueError, match=r"v\.avi: frame 30 of the file cannot be decoded; get the file again"):
         frames_of(store, path, [30])
@@ -321,7 +286,7 @@ def test_damaged_files_end_in_frames_or_in_one_line(videos, tmp_path, name):
             data[at] = rng.integers(256)
         path = tmp_path / f"{seed}_{name}"
         path.write_bytes(data[: int(len(data) * rng.uniform(0.3, 1))] if seed % 3 == 0 else data)
-        store = store_of(tmp_path)
+        store = VideoFiles(tmp_path)
         try:
             count = store.counts(path, {"rgb"})["rgb"]
             numbers = sorted({1, max(count // 2, 1), count})
@@ -332,7 +297,7 @@ def test_damaged_files_end_in_frames_or_in_one_line(videos, tmp_path, name):
 
 
 def test_the_store_can_be_sent_to_another_process(videos):
-    store = pickle.loads(pickle.dumps(store_of(videos, fps=None)))
+    store = pickle.loads(pickle.dumps(VideoFiles(videos, fps=None)))
     assert spelled(frames_of(store, videos / "plain.avi", [7])[0]) == 6
 
 
@@ -341,4 +306,4 @@ def test_a_library_that_is_not_installed_is_named_when_it_is_needed(videos, monk
     os.utime(path)  # no index of it is kept
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(ValueError, match=r"video files are read with PyAV .*pip install av"):
-        store_of(videos).counts(path, {"rgb"})
+        VideoFiles(videos).counts(path, {"rgb"})

@@ -63,7 +63,7 @@ def test_it_is_said_once_for_a_folder(tmp_path, caplog):
             for video in "xy":
                 store.locate(f"{name}/{video}")
     assert len(caplog.messages) == 1
-    assert "'riding a bike' is called 'riding_a_bike' there, and is taken for it" in caplog.text
+    assert "'riding_a_bike' is used for the listed 'riding a bike'" in caplog.text
 
 
 def test_what_is_called_as_listed_is_taken_in_silence(tmp_path, caplog):

@@ -11,7 +11,7 @@ from label_files import FORMS, IBM, KINETICS, TAXONOMY, TREES, activity, write
 from datasets.corpora import DATASETS, activitynet
 from datasets.lists import any_list as lists
 from datasets.lists.entries import Listing
-from datasets.lists.entry_table import SHOWN
+from datasets.lists.entry_table import MOST_NAMED
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,10 @@ def test_a_list_that_is_a_head_alone_has_no_videos(tmp_path):
 
 
 def test_the_first_problems_are_reported_together(tmp_path):
-    write(tmp_path, {"train.csv": "".join(f"../v{i},0\n" for i in range(SHOWN + 7))})
-    with pytest.raises(ValueError, match=rf"train.csv:1: .*train.csv:{SHOWN}: .* \(and 7 more\)$") as caught:
+    write(tmp_path, {"train.csv": "".join(f"../v{i},0\n" for i in range(MOST_NAMED + 7))})
+    with pytest.raises(ValueError, match=rf"train.csv:1: .*train.csv:{MOST_NAMED}: .* \(and 7 more\)$") as caught:
         lists.list_videos(tmp_path, 1, "train")
-    assert f":{SHOWN + 1}:" not in str(caught.value)
+    assert f":{MOST_NAMED + 1}:" not in str(caught.value)
 
 
 def test_repeated_lines_count_once_and_are_said(tmp_path, caplog):
@@ -124,27 +124,7 @@ FILES = sorted(
     | {("UCF101", "classInd.txt"), ("UCF101", "trainlist01.txt"), ("HMDB51", "catch_test_split1.txt")}
     | {("Kinetics", "Kinetics_train_labels.txt")}
 )
-WORDS = [
-    "a",
-    "b/c",
-    "0",
-    "1",
-    "30",
-    "-1",
-    "..",
-    '"',
-    ";",
-    ",",
-    " ",
-    "\t",
-    "\n",
-    "\r",
-    "\0",
-    "é",
-    "path",
-    "label",
-    "train",
-]
+WORDS = [*"a b/c 0 1 30 -1 .. path label train é".split(), *'";, \t\n\r\0']
 WORDS += ["[", "]", "{", "}", ":", '"id"', '"a"', '"labels"', '"database"', "\\ud800", "NaN", "1e999", "9" * 5000]
 
 
@@ -154,11 +134,8 @@ def damaged(text: str) -> st.SearchStrategy[bytes]:
     part = st.one_of(st.binary(max_size=8), st.sampled_from(WORDS).map(str.encode))
     place = st.tuples(st.integers(0, len(data)), st.integers(0, 12))
     changed = st.builds(lambda p, new: data[: p[0]] + new + data[p[0] + p[1] :], place, part)
-    return st.one_of(changed, st.binary(max_size=60), st.lists(st.sampled_from(WORDS), max_size=20).map(to_bytes))
-
-
-def to_bytes(words: list[str]) -> bytes:
-    return "".join(words).encode()
+    tokens = st.lists(st.sampled_from(WORDS), max_size=20).map(lambda words: "".join(words).encode())
+    return st.one_of(changed, st.binary(max_size=60), tokens)
 
 
 GOOD = {

@@ -332,8 +332,6 @@ def test_auto_is_threads_where_the_native_decoder_works_and_processes_elsewhere(
     monkeypatch.setattr(native, "missing", lambda: "no compiler")
     assert choose_loader("auto") == "processes"
     assert [choose_loader(kind) for kind in KINDS] == KINDS
-    with pytest.raises(ValueError, match=r"--loader fibres: there are auto, threads, processes"):
-        choose_loader("fibres")
 
 
 def test_auto_workers_are_the_cores_of_this_process_shared_by_its_ranks(monkeypatch):

@@ -88,24 +88,6 @@ def test_a_claim_names_the_parameters_that_differ(tmp_path):
     )
 
 
-OPENCV = {"warps": 5, "epsilon": 0.01, "outer_iterations": 10, "median_filtering": 5, "inner_iterations": 30}
-ONCE_FIXED = OPENCV | {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}  # what a preset once recorded
-
-
-def tvl1_mismatch(here: dict, there: dict) -> list[str]:
-    return flow_mismatch(*({"algorithm": "tvl1", "parameters": parameters} for parameters in (here, there)))
-
-
-def test_when_tvl1_stops_makes_its_flow_another():
-    assert tvl1_mismatch(ONCE_FIXED, ONCE_FIXED) == tvl1_mismatch(OPENCV, OPENCV) == []
-    assert tvl1_mismatch(ONCE_FIXED, OPENCV) == [
-        "parameters epsilon 0.0 here, 0.01 in the checkpoint",
-        "parameters outer_iterations 1 here, 10 in the checkpoint",
-        "parameters median_filtering 1 here, 5 in the checkpoint",
-    ]
-    assert len(tvl1_mismatch(OPENCV, ONCE_FIXED)) == 3
-
-
 def test_flow_mismatch_names_what_a_network_would_see_and_only_that():
     data = {"bound": 20.0, "library": "opencv 5.0.0", "parameters": {"warps": 5, "tau": 0.25}, "fps": None}
     there = {"bound": 15.0, "library": "opencv 4.14.0", "parameters": {"warps": 2, "tau": 0.25}, "fps": 25.0}

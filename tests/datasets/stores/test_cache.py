@@ -50,6 +50,11 @@ def memory(tmp_path, monkeypatch) -> Path:
     return tmp_path / "memory"
 
 
+@pytest.fixture
+def cached(store, tmp_path) -> DecodedCache:
+    return DecodedCache(store, tmp_path / "kept")
+
+
 def video_in(store, name: str = "v0", first: int = 0) -> Video:
     return Video(name, store.locate(f"c/{name}"), 0, FRAMES - 1 - first, first)
 
@@ -57,22 +62,20 @@ def video_in(store, name: str = "v0", first: int = 0) -> Video:
 @pytest.mark.parametrize("stream", [RGB, FLOW], ids=["rgb", "flow"])
 @pytest.mark.parametrize("numbers", [[1, 2, 3], [9, 2, 2, 7], [5]])
 @pytest.mark.parametrize("first", [0, 4])
-def test_clips_are_those_of_the_store(store, tmp_path, stream, numbers, first):
-    kept = DecodedCache(store, tmp_path / "kept")
+def test_clips_are_those_of_the_store(store, cached, stream, numbers, first):
     for view in (PLACEMENT, Placement(whole)):
         expected = store.read(video_in(store, first=first), stream, numbers, view)
-        clip = kept.read(video_in(kept, first=first), stream, numbers, view)
+        clip = cached.read(video_in(cached, first=first), stream, numbers, view)
         np.testing.assert_array_equal(clip, expected)
         assert clip.dtype == np.uint8
 
 
-def test_what_is_not_pixels_is_asked_of_the_store(store, tmp_path):
-    kept = DecodedCache(store, tmp_path / "kept")
-    folder = kept.locate("c/v1")
+def test_what_is_not_pixels_is_asked_of_the_store(store, cached):
+    folder = cached.locate("c/v1")
     assert folder == store.locate("c/v1")
-    assert kept.counts(folder, {"rgb", "flow"}) == store.counts(folder, {"rgb", "flow"})
-    assert (kept.root, kept.streams, kept.flow_lag) == (store.root, store.streams, store.flow_lag)
-    np.testing.assert_array_equal(kept.grey(video_in(kept), [1, 3]), store.grey(video_in(store), [1, 3]))
+    assert cached.counts(folder, {"rgb", "flow"}) == store.counts(folder, {"rgb", "flow"})
+    assert (cached.root, cached.streams, cached.flow_lag) == (store.root, store.streams, store.flow_lag)
+    np.testing.assert_array_equal(cached.grey(video_in(cached), [1, 3]), store.grey(video_in(store), [1, 3]))
 
 
 def test_frames_are_decoded_once_also_for_later_runs(store, tmp_path, monkeypatch):
@@ -106,19 +109,17 @@ def test_an_array_that_is_not_whole_is_made_again(store, tmp_path, damage):
     np.testing.assert_array_equal(kept.read(video_in(kept), RGB, [2], PLACEMENT), expected)
 
 
-def test_a_video_that_cannot_be_decoded_leaves_nothing_behind(store, tmp_path):
+def test_a_video_that_cannot_be_decoded_leaves_nothing_behind(cached, tmp_path):
     broken = tmp_path / "frames" / "c" / "v0" / "00007.jpg"
     broken.write_bytes(broken.read_bytes()[:200])
-    kept = DecodedCache(store, tmp_path / "kept")
     with pytest.raises(ValueError, match=r"00007\.jpg"):
-        kept.read(video_in(kept), RGB, [1], PLACEMENT)
+        cached.read(video_in(cached), RGB, [1], PLACEMENT)
     assert not [file for file in (tmp_path / "kept").rglob("*") if file.is_file()]
 
 
-def test_frames_beyond_the_end_are_refused(store, tmp_path):
-    kept = DecodedCache(store, tmp_path / "kept")
+def test_frames_beyond_the_end_are_refused(cached):
     with pytest.raises(FileNotFoundError, match=f"v0: has {FRAMES - 1} flow images, not {FRAMES}"):
-        kept.read(video_in(kept), FLOW, [FRAMES], PLACEMENT)
+        cached.read(video_in(cached), FLOW, [FRAMES], PLACEMENT)
 
 
 def test_many_readers_at_once_make_each_array_once(store, tmp_path):
@@ -176,29 +177,27 @@ def test_a_forked_process_leaves_the_memory_alone(memory):
     assert (owner.folder / OWNER).exists()
 
 
-def test_what_is_needed_is_known_before_anything_is_decoded(store, tmp_path, monkeypatch):
+def test_what_is_needed_is_known_before_anything_is_decoded(store, cached, tmp_path, monkeypatch):
     videos = [video_in(store, "v0"), video_in(store, "v0", first=3), video_in(store, "v1")]
-    kept = DecodedCache(store, tmp_path / "kept")
-    assert kept.prepare(videos, (RGB, FLOW)) == 2 * (FRAMES - 1) * SIZE[0] * SIZE[1] * 5
+    assert cached.prepare(videos, (RGB, FLOW)) == 2 * (FRAMES - 1) * SIZE[0] * SIZE[1] * 5
     assert not (tmp_path / "kept").exists()
     with monkeypatch.context() as patch:
         patch.setattr(cache, "free_space", lambda *_: 100_000)
         with pytest.raises(
-            ValueError, match=r"2 videos need about 218\.9 kB decoded, but 100\.0 kB are to be had in .*kept"
+            ValueError, match=r"2 videos need about 218\.9 kB decoded, but 100\.0 kB are free in .*kept"
         ):
-            kept.prepare(videos, (RGB,))
+            cached.prepare(videos, (RGB,))
     monkeypatch.setattr(cache_folder, "free_memory", lambda: 10_000)
-    with pytest.raises(ValueError, match=r"but 9\.0 kB are to be had in memory; use --cache DIR on a disk"):
+    with pytest.raises(ValueError, match=r"but 9\.0 kB are free in memory; use --cache DIR on a disk"):
         DecodedCache(store, "ram").prepare(videos, (RGB,))
 
 
-def test_arrays_that_are_there_count_as_room(store, tmp_path, monkeypatch):
+def test_arrays_that_are_there_count_as_room(store, cached, monkeypatch):
     monkeypatch.setattr(cache, "free_space", lambda *_: 0)
-    kept = DecodedCache(store, tmp_path / "kept")
     with pytest.raises(ValueError, match="need about"):
-        kept.prepare([video_in(store)], (RGB,))
-    kept.read(video_in(store), RGB, [1], PLACEMENT)
-    assert kept.prepare([video_in(store)], (RGB,)) > 0
+        cached.prepare([video_in(store)], (RGB,))
+    cached.read(video_in(store), RGB, [1], PLACEMENT)
+    assert cached.prepare([video_in(store)], (RGB,)) > 0
 
 
 def test_free_memory_heeds_the_limit_of_a_container(tmp_path, monkeypatch):

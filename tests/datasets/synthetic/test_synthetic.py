@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from datasets.synthetic import CLASSES, PAN, SPLITS, render, write_videos
+from datasets.synthetic import CLASSES, SPLITS, render, write_videos
 
 TRAIN, TEST = 4, 2
 NAME = re.compile(r"(clip\d{3})_([a-z]+_[a-z]+)_f_cm_np1_fr_med_([01])\.avi")
@@ -88,14 +88,11 @@ def test_videos_decode_to_the_asked_frames_close_to_what_was_drawn(tree):
         assert np.abs(grey[0] - grey[1]).mean() < 3
 
 
-def test_video_rate_is_25_frames_per_second(tree):
-    path = next((tree / "videos" / CLASSES[0]).iterdir())
-    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 25
-
-
-def test_size_and_frames_are_options(tmp_path):
+def test_size_and_frames_are_options_and_the_rate_is_25_per_second(tmp_path):
     write_videos(tmp_path / "v", tmp_path / "l", train_per_class=2, test_per_class=2, size=32, frames=5)
-    assert decode(next((tmp_path / "v" / CLASSES[0]).iterdir())).shape == (5, 32, 32, 3)
+    path = next((tmp_path / "v" / CLASSES[0]).iterdir())
+    assert decode(path).shape == (5, 32, 32, 3)
+    assert cv2.VideoCapture(str(path)).get(cv2.CAP_PROP_FPS) == 25
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tree, tmp_path):
@@ -107,12 +104,6 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_does_not(tree, tmp_
         content = (tree / "videos" / path).read_bytes()
         assert (tmp_path / "v0" / path).read_bytes() == content
         assert (tmp_path / "v1" / path).read_bytes() != content
-
-
-def test_a_video_does_not_depend_on_what_was_drawn_before():
-    alone = render("star_sway", 7, 1)[0]
-    render("disc_rise", 3, 0)
-    np.testing.assert_array_equal(render("star_sway", 7, 1)[0], alone)
 
 
 def test_clips_of_one_source_share_the_background_and_other_sources_do_not():
@@ -138,27 +129,12 @@ def test_the_object_moves_as_the_class_says(name):
         assert (turns >= 1 and np.ptp(path[:, 0]) > 2) or motion != "sway"
 
 
-@pytest.mark.parametrize(("motion", "sign"), [("rise", -1), ("fall", 1)])
-def test_measured_flow_points_where_the_object_goes(motion, sign):
-    pixels, coverage = render(f"disc_{motion}", 5, 0)
-    before, after = (cv2.cvtColor(frame, cv2.COLOR_BGR2GRAY) for frame in pixels[9:11])
-    flow = cv2.optflow.DualTVL1OpticalFlow_create().calc(before, after, None)
-    assert sign * flow[coverage[9] > 0.99, 1].mean() > 0.4
-    assert np.abs(flow[coverage[9] < 0.01, 1]).mean() < PAN + 0.1
-
-
 def test_one_frame_tells_little_of_the_motion():
     """The middle frame shows the same places and sizes whatever the motion."""
     areas = {m: np.mean([render(f"disc_{m}", s, 0)[1][10].sum() for s in range(30)]) for m in ("rise", "sway", "grow")}
     places = {m: np.mean([middles(render(f"disc_{m}", s, 0)[1])[10, 1] for s in range(30)]) for m in ("rise", "fall")}
     assert max(areas.values()) < 1.25 * min(areas.values())
     assert abs(places["rise"] - places["fall"]) < 4
-
-
-@pytest.mark.parametrize("wrong", [{"train_per_class": 3}, {"test_per_class": 0}, {"size": 47}, {"frames": 1}])
-def test_a_wrong_number_is_refused_with_its_value(tmp_path, wrong):
-    with pytest.raises(ValueError, match=str(*wrong.values())):
-        write_videos(tmp_path / "v", tmp_path / "l", **wrong)
 
 
 def test_an_unknown_class_is_refused_with_the_known_ones():

@@ -180,6 +180,9 @@ def test_coarser_compression_makes_smaller_files_of_the_same_frames(tmp_path):
         ({"bias": 0.5}, "easy has no bias.*standard or hard"),
         ({"seed": -1}, "seed is -1"),
         ({"train_per_class": 3}, "train_per_class is 3"),
+        ({"test_per_class": 0}, "test_per_class is 0"),
+        ({"size": 47}, "size 47"),
+        ({"frames": 1}, "frames 1"),
     ],
 )
 def test_bad_values_are_refused_before_anything_is_written(tmp_path, wrong, named):
