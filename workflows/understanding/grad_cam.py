@@ -20,7 +20,8 @@ from sts_common.files import write_atomically, write_text
 
 from ..predicting.agreement import common_recipe, spread_over
 from ..predicting.trained import Source, distinct_names, listed, load_trained
-from ..predicting.video_streams import crop_samples, frames_of
+from ..predicting.video_streams import crop_samples, frames_of, single_frame_error
+from ..predicting.windows import join_samples
 from ..shared.films import write_film
 from ..shared.score_facts import was_distilled
 from ..shared.tables import as_csv
@@ -132,13 +133,12 @@ def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str], device
 
     Raises as `draw_grad_cam`.
     """
-    streams = [parse_view(view).stream for view in wanted]
-    images = frames_of(path, recipe["provenance"], any(stream.is_flow for stream in streams), device)
+    with_flow = any(parse_view(view).stream.is_flow for view in wanted)
+    images = frames_of(path, recipe["provenance"], with_flow, device)
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
-        leading = dict.fromkeys(stream.name for stream in streams if stream.leads)
-        raise ValueError(f"{path}: a single frame has no {' and no '.join(leading)}")
-    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}
+        raise single_frame_error(path, wanted)
+    return join_samples(samples)
 
 
 def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:

@@ -19,15 +19,14 @@ from flow import build_flow, encode, solved_levels
 from utils1 import extract_frames
 from workflows.predicting import predictor, video_streams
 from workflows.predicting.video_streams import (
-    Windows,
     add_flow,
     batched,
     crop_samples,
     flow_of,
     frames_of,
-    one_ahead,
     read_frames,
 )
+from workflows.predicting.windows import Windows, one_ahead
 
 DATA = {"algorithm": "tvl1", "bound": 10.0, "quantisation": "round", "fps": None, "short_side": None}
 
