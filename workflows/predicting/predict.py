@@ -122,6 +122,8 @@ def build_predictor(
         settings: How they are used.
         device: "auto", "cpu", "cuda" or "cuda:N".
         live: Whether it is for frames of a camera, a clip at a time.
+        class_names: Of networks alone.
+        recipe: Of networks alone.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -175,8 +177,8 @@ def check_settings(settings: PredictorSettings, engine: str) -> None:
 def describe(source: Trained[Any]) -> dict[str, Any]:
     """Return what answers say of a network."""
     state = source.state
-    about = {"file": source.name, "arch": state.get("arch"), "epoch": finished_epochs(state)}
-    return about | {"stream": state["stream"], **state.get("engine", {})}
+    known = {"arch": state.get("arch"), "epoch": finished_epochs(state), "stream": state["stream"]}
+    return {"file": source.name, **known, **state.get("engine", {})}
 
 
 def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:

@@ -15,6 +15,7 @@ from engine import ScoreAccumulator, is_main, score_videos, setup
 from engine.evaluation.metrics import check_scores
 from engine.evaluation.retrieval import VideoFeatures, load_features
 from models import Output, StreamNetwork
+from models.analysis.similarity import pooled
 from models.backbones import arch_of
 from opts import RECORDED, as_trained
 
@@ -35,8 +36,7 @@ class FeatureReader(nn.Module):
         self.network, self.feature = network, feature
 
     def forward(self, batch: Mapping[str, Tensor]) -> Output:
-        feature = self.network(batch).features[self.feature]
-        return Output(feature.flatten(2).mean(2) if feature.dim() > 2 else feature, {})
+        return Output(pooled(self.network(batch).features[self.feature]), {})
 
 
 @dataclass(frozen=True)
