@@ -19,20 +19,12 @@ CHOICES = (AUTO, TORCH, *ENGINES)
 
 
 class ExportedNetwork:
-    """An exported file as a network of a `Predictor`.
+    """An exported file as a network of a `Predictor`."""
 
-    Args:
-        opened: The file.
-
-    Attributes:
-        views: Names of the views that it reads.
-        clips_on: Where it wants clips; its program copies them to where it computes.
-    """
-
-    clips_on = torch.device("cpu")
+    clips_on = torch.device("cpu")  # where it wants clips; its program copies them to where it computes
 
     def __init__(self, opened: ExportedModel) -> None:
-        self.opened, self.views = opened, list(opened.about["inputs"])
+        self.opened, self.views = opened, list(opened.about["inputs"])  # names of the views that it reads
 
     def __call__(self, batch: Clips) -> Output:
         """Compute logits (N, K), float32, of clips by view, uint8 (N, C, T, H, W)."""

@@ -86,12 +86,7 @@ def agreement(teacher: System, student: System, class_names: Sequence[str]) -> A
 
 
 def runs_of(paths: Sequence[Path]) -> list[RunCurves]:
-    """Read the curves of the runs at or below some paths, see `find_runs`.
-
-    Raises:
-        FileNotFoundError: If there is no run.
-        ValueError: If a file of one is damaged.
-    """
+    """Read the curves of the runs at or below some paths; raises as `find_runs` and `read_run`."""
     if not paths:
         return []
     records = [read_run(folder) for folder in find_runs(paths)]

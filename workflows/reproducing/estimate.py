@@ -25,21 +25,13 @@ CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
 
 
 class TrainingCost(NamedTuple):
-    """Computations of a training.
+    """Computations of a training."""
 
-    Attributes:
-        stream: That learns.
-        epochs: Of the training.
-        batch: Clips of a step.
-        flops: Of a clip, forward and backward, with the teacher's.
-        memory: Bytes of a step in float32.
-    """
-
-    stream: str
+    stream: str  # that learns
     epochs: int
-    batch: int
-    flops: int
-    memory: int
+    batch: int  # clips of a step
+    flops: int  # of a clip, forward and backward, with the teacher's
+    memory: int  # bytes of a step in float32
 
 
 def training_costs(recipe: Recipe) -> list[TrainingCost]:

@@ -24,31 +24,18 @@ TRUE, FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")  # in any 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole experiment.
+    """A whole experiment."""
 
-    Attributes:
-        path: Its file.
-        videos: Folder of the videos that are extracted; None if frames and flow are there.
-        quarantine: Whether videos that the audit refuses are left out, in place of ending the experiment.
-        splits: Official splits, each with networks of its own.
-        training_videos: Of a split, for estimates; None if not stated.
-        extract: Options of the extraction.
-        options: Of every training, as far as it reads them, and of all that reads the data.
-        streams: Options of the training of "rgb", "flow" and "sfs"; "config" is a path below the recipe's folder.
-        test: Options of the test.
-        papers: Top-1 in percent that papers report, by system, such as "rgb+sfs".
-    """
-
-    path: Path
-    videos: Path | None
-    quarantine: bool
-    splits: tuple[int, ...]
-    training_videos: int | None
-    extract: Options
-    options: Options
-    streams: dict[str, Options]
-    test: Options
-    papers: dict[str, float]
+    path: Path  # of its file
+    videos: Path | None  # folder of the videos that are extracted; None if frames and flow are there
+    quarantine: bool  # whether videos that the audit refuses are left out, in place of ending the experiment
+    splits: tuple[int, ...]  # official splits, each with networks of its own
+    training_videos: int | None  # of a split, for estimates; None if not stated
+    extract: Options  # of the extraction
+    options: Options  # of every training, as far as it reads them, and of all that reads the data
+    streams: dict[str, Options]  # of the trainings, by `STREAMS`; "config" is a path below the recipe's folder
+    test: Options  # of the test
+    papers: dict[str, float]  # top-1 in percent that papers report, by system, such as "rgb+sfs"
 
 
 def load_recipe(path: Path) -> Recipe:

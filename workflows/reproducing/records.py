@@ -43,8 +43,7 @@ def note_done(stage: Stage, folder: Path, record: dict[str, Any]) -> None:
 def is_done(stage: Stage, folder: Path) -> bool:
     """Return whether the results of a stage are there, made by these options from these files.
 
-    Raises:
-        ValueError: If those of a costly stage were made otherwise, or the record is damaged.
+    Raises ValueError if those of a costly stage were made otherwise, or the record is damaged.
     """
     path = folder / f"{stage.name}.json"
     if not path.is_file():

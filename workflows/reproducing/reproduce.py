@@ -28,14 +28,7 @@ def reproduce(recipe: Recipe, out: Path, run: Runner) -> dict[str, Any]:
     """Run the stages of a recipe that are not done, and write the table of all splits, as utils1/reproduce.py does.
 
     A stage is done when its results are there by the same options from the same files; what was interrupted goes on.
-
-    Args:
-        recipe: The experiment.
-        out: Folder of networks, scores, records, the report and the table.
-        run: Runs a stage.
-
-    Returns:
-        The table, which is written to table.md and table.json.
+    Networks, scores, records, the report and the table are below `out`. Returns the table.
 
     Raises:
         FileNotFoundError: If data or weights are missing; names all of them.

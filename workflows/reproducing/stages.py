@@ -29,27 +29,16 @@ SPEED_OPTIONS = ("n_workers", "loader", "decoder", "cache", "device", "clips_per
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of an experiment.
+    """A command of an experiment."""
 
-    Attributes:
-        name: Of the stage, and of its record.
-        command: A key of `COMMANDS`.
-        words: Its words.
-        reads: Files whose content its results depend on; some need not be there.
-        leaves: Files that are there when it has ended.
-        sections: Of the recipe, that hold its options.
-        costly: Whether it takes hours, so that results with other options are not replaced unasked.
-        may_fail: Whether exit code 2 with its results there counts as an end.
-    """
-
-    name: str
-    command: str
-    words: tuple[str, ...]
-    reads: tuple[Path, ...]
-    leaves: tuple[Path, ...]
-    sections: tuple[str, ...] = ()
-    costly: bool = False
-    may_fail: bool = False
+    name: str  # of the stage, and of its record
+    command: str  # a key of `COMMANDS`
+    words: tuple[str, ...]  # of its command line
+    reads: tuple[Path, ...]  # files whose content its results depend on; some need not be there
+    leaves: tuple[Path, ...]  # files that are there when it has ended
+    sections: tuple[str, ...] = ()  # of the recipe, that hold its options
+    costly: bool = False  # whether it takes hours, so that results with other options are not replaced unasked
+    may_fail: bool = False  # whether exit code 2 with its results there counts as an end
 
     @property
     def settings(self) -> list[str]:

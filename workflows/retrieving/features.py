@@ -41,25 +41,15 @@ class FeatureReader(nn.Module):
 
 @dataclass(frozen=True)
 class FeatureSource:
-    """A network, and the videos that it is to describe.
-
-    Attributes:
-        network: Of one checkpoint.
-        feature: Of it, in `feature_channels`.
-        open_test: For a subset, "train" or "test", the loader of every clip of its videos, their class names, and
-            what is known of both, as `Scores.about`.
-        device: To compute on.
-        amp: A key of `AMP`.
-
-    Raises:
-        ValueError: If the network has no such feature.
-    """
+    """A network, and the videos that it is to describe; raises ValueError if the network has no such feature."""
 
     network: StreamNetwork
-    feature: str
+    feature: str  # of it, in `feature_channels`
+    # For a subset, "train" or "test", the loader of every clip of its videos, their class names, and what is known of
+    # both, as `Scores.about`.
     open_test: Callable[[str], tuple[ClipLoader, list[str], dict[str, Any]]]
     device: torch.device
-    amp: str = "off"
+    amp: str = "off"  # a key of `AMP`
 
     def __post_init__(self) -> None:
         if self.feature not in self.network.network.feature_channels:
@@ -69,8 +59,7 @@ class FeatureSource:
     def read(self, subset: str, path: Path) -> VideoFeatures:
         """Return the features of a subset from their file, or else compute and write them.
 
-        Raises:
-            ValueError: If the file holds those of another network, of other videos or of other clips.
+        Raises ValueError if the file holds those of another network, of other videos or of other clips.
         """
         loader, class_names, about = self.open_test(subset)
         about = about | {"feature": self.feature}
@@ -119,18 +108,11 @@ def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
 
 
 def build_feature_source(opt: Namespace, feature: str) -> tuple[Namespace, FeatureSource]:
-    """Build what reads a feature of the network of `--resume_path1`; all training videos count, held out or not.
+    """Build the source of a feature of the network of `--resume_path1`; all training videos count, held out or not.
 
-    Args:
-        opt: Options of a test of one network; those not given are as in the checkpoint.
-        feature: Of the network.
-
-    Returns:
-        The options as used, and the source.
-
-    Raises:
-        FileNotFoundError: If a checkpoint, folder or video is missing.
-        ValueError: If the checkpoint does not fit the data, or its network has no such feature.
+    Options of a test that are not given are as in the checkpoint; returns those as used, and the source. Raises
+    FileNotFoundError if a checkpoint, folder or video is missing; ValueError if the checkpoint does not fit the data,
+    or its network has no such feature.
     """
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     (spec,), (state,) = load_specs([StreamSpec(FEATURES, opt.resume_path1)], None)

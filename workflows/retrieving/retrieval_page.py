@@ -19,21 +19,13 @@ NEIGHBOURS = 5  # of a query, on the page
 
 
 class Retrieval(NamedTuple):
-    """Nearest training videos of test videos.
+    """Nearest training videos of test videos."""
 
-    Attributes:
-        queries: Test videos.
-        gallery: Training videos.
-        cosines: Shape (Q, count), the largest first.
-        positions: In the gallery, (Q, count).
-        hits: Queries with a neighbour of their class among the nearest k, by k.
-    """
-
-    queries: VideoFeatures
-    gallery: VideoFeatures
-    cosines: Tensor
-    positions: Tensor
-    hits: dict[int, int]
+    queries: VideoFeatures  # of the test videos
+    gallery: VideoFeatures  # of the training videos
+    cosines: Tensor  # (Q, count), the largest first
+    positions: Tensor  # in the gallery, (Q, count)
+    hits: dict[int, int]  # queries with a neighbour of their class among the nearest k, by k
 
     @property
     def accuracy(self) -> dict[int, float]:
@@ -42,11 +34,7 @@ class Retrieval(NamedTuple):
 
 
 def retrieve(queries: VideoFeatures, gallery: VideoFeatures, ranks: Sequence[int]) -> Retrieval:
-    """Find the training videos nearest to each test video.
-
-    Raises:
-        ValueError: If a rank is below 1.
-    """
+    """Find the training videos nearest to each test video; raises ValueError if a rank is below 1."""
     if min(ranks, default=0) < 1:
         raise ValueError(f"--ranks {' '.join(map(str, ranks)) or '(none)'}: must be >= 1")
     cosines, positions = nearest(queries.features, gallery.features, max(*ranks, NEIGHBOURS))
@@ -86,9 +74,8 @@ def chance(retrieval: Retrieval) -> float:
 def write_page(retrieval: Retrieval, path: Path, count: int) -> None:
     """Write a page of `count` queries, evenly spaced over the list, each with its nearest training videos.
 
-    Raises:
-        FileNotFoundError: If the frames are not there.
-        ValueError: If they are stored in no way that is known, or the count is below 1.
+    Raises FileNotFoundError if the frames are not there; ValueError if they are stored in no way that is known, or the
+    count is below 1.
     """
     if count < 1:
         raise ValueError(f"--queries {count}: must be >= 1")
