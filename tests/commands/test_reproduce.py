@@ -149,7 +149,6 @@ def test_frames_can_take_the_place_of_the_videos_of_a_base(tmp_path):
     assert (recipe.videos, recipe.extract) == (None, {})
 
 
-@pytest.mark.parametrize("mode", ["--dry", "--estimate"])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,18 +158,14 @@ def test_frames_can_take_the_place_of_the_videos_of_a_base(tmp_path):
         (TINY.replace("n_epochs: 2", "n_epochs: x"), "options: argument --n_epochs: invalid int value: 'x'$"),
         (TINY.replace("n_epochs: 2", "epochs: 2"), "options: unrecognized arguments: --epochs; did"),
         (TINY.replace("n_epochs: 2", "a: 2") + "rgb: {b: 2}", "options and rgb: unrecognized arguments: --a --b"),
+        (TINY.replace("test: {", "test: {clips: 3, "), "test: unrecognized arguments: --clips"),
     ],
 )
-def test_an_option_that_a_training_has_not_got_is_refused_by_file_and_section(tmp_path, text, message, mode):
+def test_an_option_that_a_stage_has_not_got_is_refused_by_file_and_section(tmp_path, text, message):
     path = written(tmp_path, text)
-    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: {message}"):
-        main(parse_args([str(path), mode]))
-
-
-def test_a_wrong_option_of_the_test_is_refused_by_file_and_section(tmp_path):
-    path = written(tmp_path, TINY.replace("test: {", "test: {clips: 3, "))
-    with pytest.raises(ValueError, match=r"recipe.yaml: test: unrecognized arguments: --clips"):
-        main(parse_args([str(path), "--dry"]))
+    for mode in ["--dry", "--estimate"][: 1 if message.startswith("test") else 2]:  # an estimate is of trainings
+        with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: {message}"):
+            main(parse_args([str(path), mode]))
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch):
