@@ -177,10 +177,16 @@ class Prediction:
 
 
 def predict_video(predictor: Predictor, path: str | Path, step: int | None = None) -> Prediction:
-    """Score a video, a file or a folder of frames, while it is decoded; memory does not depend on its length.
+    """Score a video while it is decoded; memory does not depend on its length.
 
-    Clips begin every `step` frames; None for those of a clip. Raises FileNotFoundError if the video is missing;
-    ValueError if it is damaged.
+    Args:
+        predictor: Scores clips.
+        path: A file or a folder of frames.
+        step: Frames from clip to clip; None for those of a clip.
+
+    Raises:
+        FileNotFoundError: If it is missing.
+        ValueError: If it is damaged.
     """
     began, provenance, path = time.perf_counter(), predictor.recipe["provenance"], Path(path)
     windows = predictor.clips_of(path, step)
