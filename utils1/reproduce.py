@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from engine.command import cli
 from workflows.reproducing.estimate import as_text
 from workflows.reproducing.recipe import load_recipe
-from workflows.reproducing.reproduce import as_script, launched, reproduce
+from workflows.reproducing.reproduce import as_script, build_runner, reproduce
 from workflows.reproducing.table import as_markdown
 
 
@@ -30,7 +30,7 @@ def main(opt: Namespace) -> dict[str, Any]:
     if opt.dry or opt.estimate:
         print(as_text(recipe) if opt.estimate else as_script(recipe, out))  # noqa: T201 - the result
         return {}
-    table = reproduce(recipe, out, launched(opt.launch))
+    table = reproduce(recipe, out, build_runner(opt.launch))
     print(as_markdown(table))  # noqa: T201 - the result
     return table
 

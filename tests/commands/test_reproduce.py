@@ -22,10 +22,10 @@ from utils1.reproduce import main, parse_args
 from workflows.reproducing import reproduce as experiment
 from workflows.reproducing.estimate import V100_BANDWIDTH, V100_RATE, TrainingCost, as_text, hours
 from workflows.reproducing.inputs import list_files
-from workflows.reproducing.recipe import as_words, load_recipe
+from workflows.reproducing.recipe import load_recipe
 from workflows.reproducing.records import is_done, note_done, record_of
-from workflows.reproducing.reproduce import check_inputs, launched, reproduce, wait_for
-from workflows.reproducing.stages import Stage, plan
+from workflows.reproducing.reproduce import build_runner, check_inputs, reproduce, wait_for
+from workflows.reproducing.stages import Stage, as_words, plan
 from workflows.reproducing.table import as_markdown, table_of
 
 RECIPES = sorted((ROOT / "configs").glob("*/[16][64]f.yaml"))
@@ -149,7 +149,6 @@ def test_frames_can_take_the_place_of_the_videos_of_a_base(tmp_path):
     assert (recipe.videos, recipe.extract) == (None, {})
 
 
-@pytest.mark.parametrize("mode", ["--dry", "--estimate"])
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -159,18 +158,14 @@ def test_frames_can_take_the_place_of_the_videos_of_a_base(tmp_path):
         (TINY.replace("n_epochs: 2", "n_epochs: x"), "options: argument --n_epochs: invalid int value: 'x'$"),
         (TINY.replace("n_epochs: 2", "epochs: 2"), "options: unrecognized arguments: --epochs; did"),
         (TINY.replace("n_epochs: 2", "a: 2") + "rgb: {b: 2}", "options and rgb: unrecognized arguments: --a --b"),
+        (TINY.replace("test: {", "test: {clips: 3, "), "test: unrecognized arguments: --clips"),
     ],
 )
-def test_an_option_that_a_training_has_not_got_is_refused_by_file_and_section(tmp_path, text, message, mode):
+def test_an_option_that_a_stage_has_not_got_is_refused_by_file_and_section(tmp_path, text, message):
     path = written(tmp_path, text)
-    with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: {message}"):
-        main(parse_args([str(path), mode]))
-
-
-def test_a_wrong_option_of_the_test_is_refused_by_file_and_section(tmp_path):
-    path = written(tmp_path, TINY.replace("test: {", "test: {clips: 3, "))
-    with pytest.raises(ValueError, match=r"recipe.yaml: test: unrecognized arguments: --clips"):
-        main(parse_args([str(path), "--dry"]))
+    for mode in ["--dry", "--estimate"][: 1 if message.startswith("test") else 2]:  # an estimate is of trainings
+        with pytest.raises(ValueError, match=f"^{re.escape(str(path))}: {message}"):
+            main(parse_args([str(path), mode]))
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path, monkeypatch):
@@ -197,13 +192,13 @@ def test_results_by_other_options_are_made_again_if_that_is_cheap_and_else_refus
     read.write_text("a")
     left.write_text("b")
     words = ("--lr", "1", "--n_workers", "2")
-    stage = Stage("split1_sfs", "distill", words, (read,), (left,), dear=True)
+    stage = Stage("split1_sfs", "distill", words, (read,), (left,), costly=True)
     assert not is_done(stage, tmp_path)
     note_done(stage, tmp_path, record_of(stage))
     assert is_done(stage, tmp_path)
     assert is_done(replace(stage, words=("--lr", "1", "--n_workers", "0")), tmp_path)
     other = replace(stage, words=("--lr", "2"))
-    assert not is_done(replace(other, dear=False), tmp_path)
+    assert not is_done(replace(other, costly=False), tmp_path)
     with pytest.raises(ValueError, match=r"split1_sfs: its network was trained otherwise .--lr 1 -> 2.: give another"):
         is_done(other, tmp_path)
     read.write_text("c")
@@ -220,7 +215,7 @@ def test_results_by_other_options_are_made_again_if_that_is_cheap_and_else_refus
     "text", ["{}", "[]", "", '{"words": ["--lr', '{"words": "a", "reads": {}, "leaves": {}}', "\xff", "[" * 100_000]
 )
 def test_a_damaged_record_is_refused_by_name(tmp_path, text):
-    stage = Stage("split1_rgb", "train", (), (), (), dear=True)
+    stage = Stage("split1_rgb", "train", (), (), (), costly=True)
     (tmp_path / "split1_rgb.json").write_text(text, "latin-1")
     with pytest.raises(ValueError, match=r"split1_rgb.json: damaged, no record of a stage; delete it"):
         is_done(stage, tmp_path)
@@ -360,9 +355,9 @@ def test_a_program_is_stopped_as_this_one_is_asked_to():
 
 
 def test_hours_follow_from_operations_and_bandwidth(tmp_path):
-    work = TrainingCost("rgb", epochs=10, batch=4, flops=int(V100_RATE), memory=0)
-    assert hours(work, 360, V100_BANDWIDTH) == pytest.approx(1)
-    assert hours(work, 360, 2 * V100_BANDWIDTH) == pytest.approx(0.5)
+    cost = TrainingCost("rgb", epochs=10, batch=4, flops=int(V100_RATE), memory=0)
+    assert hours(cost, 360, V100_BANDWIDTH) == pytest.approx(1)
+    assert hours(cost, 360, 2 * V100_BANDWIDTH) == pytest.approx(0.5)
     lines = as_text(load_recipe(written(tmp_path))).splitlines()
     assert lines[0].startswith("estimated, no GPU has run it")
     assert [line.split()[0] for line in lines[2:]] == ["rgb", "flow", "sfs"]
@@ -378,7 +373,7 @@ def test_the_commands_of_an_experiment_can_be_seen_before(tmp_path, capsys):
 
 def test_trainings_are_started_by_other_words_and_data_by_python(capfd):
     opt = parse_args(["recipe.yaml", "--launch", "echo --nproc_per_node 8"])
-    assert launched(opt.launch)(Stage("split1_rgb", "train", ("--split", "1"), (), ())) == 0
+    assert build_runner(opt.launch)(Stage("split1_rgb", "train", ("--split", "1"), (), ())) == 0
     assert capfd.readouterr().out == "--nproc_per_node 8 -m sts_common.commands train --split 1\n"
 
 

@@ -38,7 +38,7 @@ class NoiseClips:
 
     def batches(self) -> Iterator[Clips]:
         """Yield all clips."""
-        return map(self.__getitem__, range(len(self)))
+        return (self[i] for i in range(len(self)))
 
 
 def missing_packages(engine: str, dtype: str) -> list[str]:
@@ -47,15 +47,8 @@ def missing_packages(engine: str, dtype: str) -> list[str]:
     return [name for name in (*kind.requires, *(kind.quantiser if dtype == INT8 else ())) if find_spec(name) is None]
 
 
-def plan_of(models: Sequence[StreamNetwork], shape: Sequence[int], dtype: str) -> Export:
-    """Plan the export, in a key of `DTYPES` or `INT8`, of networks with random weights for clips (C, T, H, W)."""
-    recipe = {"sample_size": shape[2], "sample_duration": shape[1], "clip_stride": 1}
-    names = [f"class {i}" for i in range(models[0].num_classes)]
-    return calibrated(build_export(list(models), dtype=dtype, class_names=names, recipe=recipe))
-
-
 def calibrated(plan: Export) -> Export:
-    """Return a plan that is quantised by noise, if it is in int8."""
+    """Quantise a plan by noise, if it is in int8."""
     if plan.dtype != INT8:
         return plan
     clips: Any = NoiseClips(plan, NOISE)
@@ -71,7 +64,13 @@ def write_exported(plan: Export, engine: str, folder: Path) -> Path:
 
 
 def exported_run(model: StreamNetwork, shape: Sequence[int], engine: str, dtype: str) -> Run:
-    """Return the call of a network as an exported file, with as many threads as torch has."""
+    """Return the call of a network as an exported file, with as many threads as torch has.
+
+    Clips have the `shape` (C, T, H, W); `dtype` is a key of `DTYPES`, or `INT8`.
+    """
+    recipe = {"sample_size": shape[2], "sample_duration": shape[1], "clip_stride": 1}
+    names = [f"class {i}" for i in range(model.num_classes)]
+    plan = calibrated(build_export(model, dtype=dtype, class_names=names, recipe=recipe))
     with tempfile.TemporaryDirectory() as folder:
-        path = write_exported(plan_of([model], shape, dtype), engine, Path(folder))
+        path = write_exported(plan, engine, Path(folder))
         return ENGINES[engine].open(path, "cpu", torch.get_num_threads(), 1).run

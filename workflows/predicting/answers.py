@@ -18,14 +18,14 @@ from sts_common.json_text import as_json
 from .predictor import Prediction, Predictor
 from .timeline import best
 
-FEW = 4  # windows, up to which the classes of the whole video say it all
+SHORT = 4  # windows, up to which no segments are listed
 
 
 def text(prediction: Prediction, top_k: int) -> str:
     """List the likeliest classes, one per line, and the segments if the video is long."""
     timeline = prediction.timeline
     lines = [f"{p:.3f}  {name}" for name, p in best(prediction.probabilities, timeline.names, top_k)]
-    if len(timeline.starts) > FEW:
+    if len(timeline.starts) > SHORT:
         lines += [
             f"{part.start:8.1f} - {part.end:.1f} s  {part.top[0][1]:.3f}  {part.top[0][0]}"
             for part in timeline.segments()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 
@@ -12,40 +12,23 @@ from models.backbones.output import Output
 from models.inference.runtimes import ENGINES, Clips, ExportedModel, check_packages
 
 from .agreement import check_states
-from .trained import Source
+from .trained import Source, Trained
 
 TORCH, AUTO = "torch", "auto"
 CHOICES = (AUTO, TORCH, *ENGINES)
 
 
 class ExportedNetwork:
-    """An exported file as a network of a `Predictor`.
+    """An exported file as a network of a `Predictor`."""
 
-    Args:
-        opened: The file.
-
-    Attributes:
-        views: Names of the views that it reads.
-        clips_on: Where it wants clips; its program copies them to where it computes.
-    """
-
-    clips_on = torch.device("cpu")
+    clips_on = torch.device("cpu")  # where it wants clips; its program copies them to where it computes
 
     def __init__(self, opened: ExportedModel) -> None:
-        self.opened, self.views = opened, list(opened.about["inputs"])
+        self.opened, self.views = opened, list(opened.about["inputs"])  # names of the views that it reads
 
     def __call__(self, batch: Clips) -> Output:
         """Compute logits (N, K), float32, of clips by view, uint8 (N, C, T, H, W)."""
         return Output(self.opened.run(batch)["logits"], {})
-
-
-class ExportedFile(NamedTuple):
-    """An exported file to use on videos, as `Trained` is a checkpoint."""
-
-    network: ExportedNetwork  # its function
-    # What a checkpoint would state: "stream", "class_names", "recipe", and what is said of it in answers.
-    state: Mapping[str, Any]
-    name: str  # the file, for messages
 
 
 def engine_for(sources: Sequence[Source], engine: str) -> str:
@@ -82,7 +65,9 @@ def device_for(engine: str, device: str) -> torch.device:
     return place
 
 
-def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls: int) -> list[ExportedFile]:
+def open_exported(
+    paths: Sequence[str], engine: str, device: torch.device, calls: int
+) -> list[Trained[ExportedNetwork]]:
     """Open exported files that are used together, checked against each other; `calls` of each run at a time.
 
     Raises FileNotFoundError if a file is missing; ValueError if one is damaged, none of export.py, of other classes, or
@@ -96,7 +81,7 @@ def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls
             raise ValueError(
                 f"{path}: gives no logits, but scores of --fusion {method}: export it with --fusion activno"
             )
-        files.append(ExportedFile(ExportedNetwork(opened), state_of_file(about, engine), path))
+        files.append(Trained(ExportedNetwork(opened), state_of_file(about, engine), path))
     check_states(paths, [file.state for file in files])
     sides = [file.state["recipe"]["sample_size"] for file in files]
     for path, side in zip(paths, sides, strict=True):
@@ -106,7 +91,7 @@ def open_exported(paths: Sequence[str], engine: str, device: torch.device, calls
 
 
 def state_of_file(about: Mapping[str, Any], engine: str) -> dict[str, Any]:
-    """Return what a checkpoint would state, of what a file says of itself."""
+    """Return what a checkpoint would state, and what answers say of a file, of what it says of itself."""
     views, parts = [parse_view(name) for name in about["inputs"]], about["checkpoints"]
     flow = [view.stream.name for view in views if view.stream.is_flow]
     epochs = {part.get("epoch") for part in parts}

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from engine.checkpoint import finished_epochs
 from models import stream_weights
@@ -16,9 +14,11 @@ from sts_common import check_choice
 from ..testing.fusing import ALONE
 from ..testing.scoring import prepared
 from .agreement import common_recipe, spread_over
-from .exported import AUTO, CHOICES, TORCH, ExportedFile, ExportedNetwork, device_for, engine_for, open_exported
+from .exported import AUTO, CHOICES, TORCH, device_for, engine_for, open_exported
 from .predictor import Prediction, Predictor, predict_video, share_cores
 from .trained import Source, Trained, distinct_names, listed, load_trained
+
+TORCH_SETTINGS = {"amp": "amp", "compile_mode": "compile", "group_width": "group_width"}  # with their options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,22 +135,16 @@ def build_predictor(
     stream_weights(settings.fusion_weights, len(sources))  # an error now, not after loading
     gpu = place.type == "cuda"
     clips = 1 if live else settings.batch_size or (8 if gpu else -(-torch.get_num_threads() // len(sources)))
-    trained: Sequence[Trained | ExportedFile]
-    ready: list[nn.Module | ExportedNetwork]
+    trained: Sequence[Trained[Any]]
+    ready: list[Any]
     if engine == TORCH:
-        loaded = load_trained(sources, names, class_names=class_names, recipe=recipe)
-        form = partial(
-            prepared,
-            device=place,
-            amp=settings.amp,
-            compile_mode=settings.compile_mode,
-            group_width=settings.group_width,
-        )
-        trained, ready = loaded, [form(source.network.to(place)) for source in loaded]
+        trained = load_trained(sources, names, class_names=class_names, recipe=recipe)
+        forms = {name: getattr(settings, name) for name in TORCH_SETTINGS}
+        ready = [prepared(source.network.to(place), device=place, **forms) for source in trained]
     else:
         check_settings(settings, engine)
-        files = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
-        trained, ready = files, [file.network for file in files]
+        trained = open_exported(names, engine, place, min(len(sources) * clips, torch.get_num_threads()))
+        ready = [source.network for source in trained]
     clip = common_recipe(names, [source.state for source in trained])
     predictor = Predictor(
         ready,
@@ -172,19 +166,19 @@ def build_predictor(
 
 def check_settings(settings: PredictorSettings, engine: str) -> None:
     """Refuse settings of torch's networks; raises ValueError, which names the option."""
-    usual = PredictorSettings()
-    for name, option in (("amp", "amp"), ("compile_mode", "compile"), ("group_width", "group_width")):
-        if getattr(settings, name) != getattr(usual, name):
+    defaults = PredictorSettings()
+    for name, option in TORCH_SETTINGS.items():
+        if getattr(settings, name) != getattr(defaults, name):
             raise ValueError(
                 f"--{option} is for --engine torch; how {engine} computes was settled by the export: leave it out"
             )
 
 
-def describe(source: Trained | ExportedFile) -> dict[str, Any]:
+def describe(source: Trained[Any]) -> dict[str, Any]:
     """Return what answers say of a network."""
     state = source.state
-    about = {"file": source.name, "arch": state.get("arch"), "epoch": finished_epochs(state)}
-    return about | {"stream": state["stream"], **state.get("engine", {})}
+    known = {"arch": state.get("arch"), "epoch": finished_epochs(state), "stream": state["stream"]}
+    return {"file": source.name, **known, **state.get("engine", {})}
 
 
 def frame_stride_of(recipe: Mapping[str, Any], settings: PredictorSettings, source: str, *, live: bool) -> int | None:

@@ -23,16 +23,16 @@ from .timeline import Named, Timeline, best
 from .video_streams import (
     Picture,
     Sample,
-    SpreadClips,
-    Windows,
     add_flow,
     batched,
     count_samples,
     crop_samples,
     flow_of,
     frames_of,
-    one_ahead,
+    leading_streams,
+    single_frame_error,
 )
+from .windows import SpreadClips, Windows, one_ahead
 
 SPREAD = 10  # clips of a video whose frames are spread over it; the default of --num_clips
 
@@ -67,15 +67,9 @@ class Predictor:
         return any(parse_view(view).stream.is_flow for view in self.views)
 
     @property
-    def leading(self) -> list[str]:
-        """Names of the streams that lead from a frame to the next one."""
-        streams = (parse_view(view).stream for view in self.views)
-        return list(dict.fromkeys(stream.name for stream in streams if stream.leads))
-
-    @property
     def span(self) -> int:
         """Number of frames from the first to the last of a clip, and one more where something leads to it."""
-        return (self.recipe["sample_duration"] - 1) * (self.stride or 1) + 1 + bool(self.leading)
+        return (self.recipe["sample_duration"] - 1) * (self.stride or 1) + 1 + bool(leading_streams(self.views))
 
     def logits(self, clips: Sequence[dict[str, Tensor]]) -> Tensor:
         """Compute logits (S, N, K), float32 on the CPU, of N clips: uint8 (C, T, H, W) by view.
@@ -133,7 +127,7 @@ class Predictor:
         def probabilities(frames: list[Picture]) -> Tensor:
             clips = [window.clip for window in self.windows(add_flow(iter(frames), solver))]
             if not clips:
-                raise ValueError(f"{source}: a single frame has no {' and no '.join(self.leading)}")
+                raise single_frame_error(source, self.views)
             return self.probabilities(self.logits(clips[-1:]))[0]
 
         return probabilities
@@ -208,7 +202,7 @@ def predict_video(predictor: Predictor, path: str | Path, step: int | None = Non
                     timeline.add(window.start, probabilities)
             bar.update(windows.frames - bar.n)
     if not scored:
-        raise ValueError(f"{path}: a single frame has no {' and no '.join(predictor.leading)}")
+        raise single_frame_error(path, predictor.views)
     timeline.frames = windows.frames
     mean = (total / scored).float()
     if predictor.stride is None:  # each clip is of the whole video, so there is one answer in its course

@@ -15,9 +15,9 @@ from ..shared.plots import COLOURS, load_figure
 
 PICTURES = (".png", ".pdf", ".svg")
 NEED = "--timeline draws with"
-KEPT = 5  # classes per window; memory for a long video
-LINES = 6  # classes in a picture
-REST = "#bbbbbb"
+TOP_CLASSES = 5  # of a window; memory for a long video
+MOST_LINES = 6  # classes in a picture
+GREY = "#bbbbbb"  # of all other classes
 ROWS = ((0.5, 1.0), (0.05, 0.42))  # of the first and the second class, from the foot of the upper plot
 
 Named = tuple[str, float]  # class and probability
@@ -52,7 +52,7 @@ class Timeline:
     def add(self, start: int, probabilities: Tensor) -> None:
         """Add a window, by its first frame from 0 and the probabilities (K,) of its classes."""
         self.starts.append(start)
-        self.tops.append(best(probabilities, self.names, KEPT))
+        self.tops.append(best(probabilities, self.names, TOP_CLASSES))
 
     @property
     def seconds(self) -> float:
@@ -73,11 +73,11 @@ class Timeline:
 
     def segments(self) -> list[Span]:
         """Merge neighbouring cells of one class: it and the runner-up, by the means of probabilities over time."""
-        return [joined([*cells]) for _, cells in groupby(self.cells(), lambda cell: cell.top[0][0])]
+        return [merge_cells([*cells]) for _, cells in groupby(self.cells(), lambda cell: cell.top[0][0])]
 
 
-def joined(cells: Sequence[Span]) -> Span:
-    """Merge neighbouring cells, with means over time; a class that a cell has not kept counts as 0 there."""
+def merge_cells(cells: Sequence[Span]) -> Span:
+    """Merge neighbouring cells, with means over time; a class that is not among the top of a cell counts as 0 there."""
     start, end = cells[0].start, cells[-1].end
     means: dict[str, float] = defaultdict(float)
     for cell in cells:
@@ -108,7 +108,7 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1.4, 5))
     cells = timeline.cells()
     leading, second = time_at(cells, 0), time_at(cells, 1)
-    chosen = [*dict.fromkeys([*longest(leading)[:LINES], *longest(second)])][:LINES]
+    chosen = [*dict.fromkeys([*longest(leading)[:MOST_LINES], *longest(second)])][:MOST_LINES]
     colours = dict(zip(chosen, COLOURS, strict=False))
     for rank in range(len(ROWS)):
         draw_row(above, cells, rank, colours)
@@ -126,7 +126,7 @@ def draw_timeline(timeline: Timeline, title: str, path: Path) -> None:
     for axes in (above, below):
         axes.spines[["top", "right"]].set_visible(False)
     if others := (leading.keys() | second.keys()) - {*chosen}:
-        below.plot([], [], color=REST, linewidth=6, label="1 other" if len(others) == 1 else f"{len(others)} others")
+        below.plot([], [], color=GREY, linewidth=6, label="1 other" if len(others) == 1 else f"{len(others)} others")
     figure.legend(*below.get_legend_handles_labels(), loc="outside right upper", fontsize=9, frameon=False)
     write_atomically(path, lambda file: figure.savefig(file, format=path.suffix[1:].lower(), dpi=120))
 
@@ -136,7 +136,7 @@ def draw_row(axes: Any, cells: Sequence[Span], rank: int, colours: Mapping[str, 
     low, high = ROWS[rank]
     for name, parts in groupby((cell for cell in cells if len(cell.top) > rank), lambda cell: cell.top[rank][0]):
         run = list(parts)
-        place = {"ymin": low, "ymax": high, "facecolor": colours.get(name, REST)}
+        place = {"ymin": low, "ymax": high, "facecolor": colours.get(name, GREY)}
         axes.axvspan(run[0].start, run[-1].end, edgecolor="white", linewidth=0.8, **place)
 
 

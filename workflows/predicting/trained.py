@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from datasets import STREAMS, ClipView
 from engine import checkpoint
@@ -13,14 +13,15 @@ from ..testing.fusing import check_distinct
 from ..testing.loading import network_in
 from .agreement import check_states, common_recipe
 
+Network = TypeVar("Network")
 Source = str | Path | StreamNetwork | tuple[StreamNetwork, Mapping[str, Any]]  # the last with its checkpoint's content
 CLIP = ("sample_size", "sample_duration")  # without which nobody can cut clips for a network
 
 
-class Trained(NamedTuple):
+class Trained(NamedTuple, Generic[Network]):
     """A network to use on videos."""
 
-    network: StreamNetwork  # in eval mode, as it is tested
+    network: Network  # in eval mode, as it is tested
     state: Mapping[str, Any]  # content of its checkpoint; "stream", "class_names" and "recipe" at least
     name: str  # the file, or "network 1" of one that a program holds, for messages
 
@@ -52,7 +53,7 @@ def load_trained(
     *,
     class_names: Sequence[str] | None = None,
     recipe: Mapping[str, Any] | None = None,
-) -> list[Trained]:
+) -> list[Trained[StreamNetwork]]:
     """Load networks that are used together, checked against each other, each to read the view of its own size.
 
     Args:
@@ -101,17 +102,14 @@ def bare(source: Source) -> StreamNetwork | None:
 
 
 def state_of(source: Source) -> dict[str, Any]:
-    """Return the content of a checkpoint, or of a network alone what it shows."""
+    """Return the content of a checkpoint, or what a network alone knows of its own."""
     if isinstance(source, str | Path):
         return checkpoint.load(source)
-    network, stated = (source, carried(source)) if isinstance(source, StreamNetwork) else source
-    return {"options": {}, **stated, "stream": network.stream}
-
-
-def carried(network: StreamNetwork) -> dict[str, Any]:
-    """Return what a network itself knows of its checkpoint."""
-    values = {"class_names": network.class_names, "recipe": network.recipe}
-    return {name: value for name, value in values.items() if value}
+    if isinstance(source, StreamNetwork):
+        known = {"class_names": source.class_names, "recipe": source.recipe}
+        return {"options": {}, "stream": source.stream} | {name: value for name, value in known.items() if value}
+    network, state = source
+    return {"options": {}, **state, "stream": network.stream}
 
 
 def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNetwork:
@@ -119,9 +117,9 @@ def network_of(source: Source, state: Mapping[str, Any], name: str) -> StreamNet
 
     Raises ValueError if it has not one output for each class.
     """
-    own = bare(source)
-    network = network_in(state, name, STREAMS[state["stream"]]) if own is None else own
+    given = bare(source)
+    network = network_in(state, name, STREAMS[state["stream"]]) if given is None else given
     if network.num_classes != (known := len(state["class_names"])):
-        cure = "" if own else f": train it again, or fine-tune it (train.py --pretrain_path), with {known} outputs"
+        cure = "" if given else f": train it again, or fine-tune it (train.py --pretrain_path), with {known} outputs"
         raise ValueError(f"{name}: {network.num_classes} outputs for {known} class names{cure}")
-    return network if own is None else copy.deepcopy(own).eval()
+    return network if given is None else copy.deepcopy(given).eval()

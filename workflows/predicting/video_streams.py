@@ -1,20 +1,17 @@
-"""Streams of a video without an extraction: the networks' clips, cut while it is decoded."""
+"""Streams of a video without an extraction: frames, flow and crops while it is decoded."""
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from datasets import RGB, ClipView, loop, read_video, views_of
+from datasets import RGB, ClipView, read_video, views_of
 from datasets.clips.crops import TestCrops
 from datasets.clips.views import Placement
 from datasets.decoding.images import resample_frames
@@ -51,10 +48,10 @@ def read_frames(path: Path, provenance: dict) -> Iterator[Picture]:
     """
     short_side, fps = provenance.get("short_side", 256), provenance.get("fps", 25.0)
     if path.is_dir():
-        stated = find_record(path, FRAMES_FILE).get("fps", fps)
-        if stated != fps:
+        stored_fps = find_record(path, FRAMES_FILE).get("fps", fps)
+        if stored_fps != fps:
             raise ValueError(
-                f"{path}: frames at {show(stated)} fps, but the network saw {show(fps)}; give the video file"
+                f"{path}: frames at {show(stored_fps)} fps, but the network saw {show(fps)}; give the video file"
             )
         images = (read_image(file, 3) for file in frame_files(path))
         yield from map(np.asarray, map(Scaler(short_side, path), images))
@@ -78,14 +75,14 @@ def frames_of(path: Path, provenance: dict, with_flow: bool, device: torch.devic
 def add_flow(frames: Iterator[Picture], solve: Solve | None) -> Iterator[Sample]:
     """Yield frames and, from the second one on, the flow that leads to them, if there is a solver."""
     before: list[Picture] = []
-    while batch := list(islice(frames, BATCH if solve else 1)):
+    for batch in batched(frames, BATCH if solve else 1):
         levels: list[Picture] = []
         if solve:
             grey = np.stack([*before, *(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in batch)])
             levels, before = list(solve(grey[:-1], grey[1:])), [grey[-1]]
-        without = len(batch) - len(levels)  # all frames, or the first one of the video
+        first = len(batch) - len(levels)  # all frames are without flow, or the first one of the video
         for i, frame in enumerate(batch):
-            yield {"rgb": frame} | ({"flow": levels[i - without]} if i >= without else {})
+            yield {"rgb": frame} | ({"flow": levels[i - first]} if i >= first else {})
 
 
 def flow_of(provenance: dict, device: torch.device = CPU) -> Solve:
@@ -116,7 +113,7 @@ def crop_samples(
     wanted the last frame, which none leads away from, is left out.
     """
     views, placement = views_of(wanted), TestCrops(size, 1, short_side)(np.random.default_rng(0))
-    parts, leads, before = {part_of(view): view for view in views}, any(view.stream.leads for view in views), None
+    parts, leads, before = {part_of(view): view for view in views}, bool(leading_streams(wanted)), None
     for image in images:
         crops = {part: cropped(image, view, placement) for part, view in parts.items() if part[0] in image}
         if not leads:
@@ -148,62 +145,6 @@ def frame_of(view: ClipView, crops: Crops, following: Crops) -> Picture:
     return (following if view.stream.vectors else crops)[part]
 
 
-class Window(NamedTuple):
-    """A clip of a video."""
-
-    start: int  # its first frame, from 0
-    clip: dict[str, Tensor]  # uint8 (C, T, S, S) by view
-
-
-class Windows:
-    """Clips of a video in their order, cut while its frames come; only those of one clip are kept.
-
-    They begin every `step` frames; frames after the last of them get a clip that ends with the video, and a video that
-    is too short for one is looped. With `step` = `length` * `stride`, the default, it is what `datasets.clip_starts`
-    chooses, as for `tail`. Samples are of one frame each, as `crop_samples` gives them; `frames` have come so far.
-    """
-
-    def __init__(
-        self, samples: Iterable[Sample], length: int, stride: int = 1, step: int | None = None, tail: str = "overlap"
-    ) -> None:
-        self.samples, self.length, self.stride, self.tail = samples, length, stride, tail
-        self.step, self.span, self.frames = step or length * stride, (length - 1) * stride + 1, 0
-
-    def __iter__(self) -> Iterator[Window]:
-        recent: deque[Sample] = deque(maxlen=self.span)
-        for sample in self.samples:
-            recent.append(sample)
-            self.frames += 1
-            start = self.frames - self.span
-            if start >= 0 and start % self.step == 0:
-                yield Window(start, self.clip(recent))
-        left = self.frames - self.span
-        if self.frames and (left < 0 or (left % self.step and self.tail == "overlap")):
-            yield Window(max(left, 0), self.clip(recent))
-
-    def clip(self, recent: Sequence[Sample]) -> dict[str, Tensor]:
-        """Return the frames of a clip that begins with the first of the recent ones."""
-        return joined([recent[number - 1] for number in loop(0, len(recent), self.length, self.stride)])
-
-
-class SpreadClips:
-    """Clips spread over a whole video, by their frames from 1; only the frames that some clip shows are kept."""
-
-    def __init__(self, samples: Iterable[Sample], clips: Sequence[Sequence[int]], frames: int) -> None:
-        self.samples, self.clips, self.frames, self.span = samples, clips, frames, frames
-
-    def __iter__(self) -> Iterator[Window]:
-        shown = {number for clip in self.clips for number in clip}
-        kept = {number: sample for number, sample in enumerate(self.samples, 1) if number in shown}
-        for clip in self.clips:
-            yield Window(0, joined([kept[number] for number in clip]))
-
-
-def joined(samples: Sequence[Sample]) -> dict[str, Tensor]:
-    """Join samples along time, (C, T, S, S) by view; by numpy, for torch would start threads in whatever thread."""
-    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in samples[0]}
-
-
 def count_samples(path: Path, provenance: dict, wanted: Sequence[str]) -> int:
     """Count the samples of views of a video file or folder, as `frames_of` and `crop_samples` give them."""
     if path.is_dir():
@@ -211,7 +152,17 @@ def count_samples(path: Path, provenance: dict, wanted: Sequence[str]) -> int:
     else:
         fps = provenance.get("fps", 25.0)
         frames = len(index_video(path).seconds if fps is None else ticks_of(path, fps))
-    return frames - any(view.stream.leads for view in views_of(wanted))
+    return frames - bool(leading_streams(wanted))
+
+
+def leading_streams(wanted: Sequence[str]) -> list[str]:
+    """Return the names of the streams of views that lead from a frame to the next one."""
+    return list(dict.fromkeys(view.stream.name for view in views_of(wanted) if view.stream.leads))
+
+
+def single_frame_error(source: Path, wanted: Sequence[str]) -> ValueError:
+    """Return the error of a video that has no sample of views."""
+    return ValueError(f"{source}: a single frame has no {' and no '.join(leading_streams(wanted))}")
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
@@ -219,13 +170,3 @@ def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def one_ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield the same items, each made by another thread while the one before it is in use."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1, "decoder") as pool:
-        coming: Any = pool.submit(next, iterator, end)
-        while (item := coming.result()) is not end:
-            coming = pool.submit(next, iterator, end)
-            yield item

@@ -20,20 +20,16 @@ KINDS: dict[str, dict[str, None]] = {"png": {}, "pdf": {"CreationDate": None}}
 INCHES_A_CLASS, SMALLEST, LARGEST = 0.22, 4.5, 15.0
 
 
-def write_figures(reports: Sequence[GroupReport], folder: Path) -> list[Path]:
-    """Write accuracies, confusion matrices and reliability curves, each as PNG and PDF; return the files.
+def write_figures(reports: Sequence[GroupReport], folder: Path) -> None:
+    """Write accuracies, confusion matrices and reliability curves, each as PNG and PDF.
 
-    Raises:
-        ValueError: Without matplotlib.
+    Raises ValueError without matplotlib.
     """
     load_figure("--figures needs")
-    files = []
     for name, figure in (pair for report in reports for pair in figures_of(report)):
         for kind, metadata in KINDS.items():
             path = folder / f"{name}.{kind}"
             write_atomically(path, partial(figure.savefig, format=kind, dpi=150, metadata=metadata))
-            files.append(path)
-    return files
 
 
 def figures_of(report: GroupReport) -> Iterator[tuple[str, Any]]:

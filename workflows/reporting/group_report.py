@@ -14,7 +14,6 @@ from engine.evaluation.result_file import other_splits
 from engine.evaluation.statistics import percentile_interval, resampled_means
 
 from .details import Details, details_of
-from .protocol import protocol, unlike
 from .score_files import NOT_STATED, Group
 from .single_and_fused import System, best_of, distinct, fusion_gain, systems_of
 from .teaching import Agreement, agreements_of
@@ -33,10 +32,6 @@ class Result(NamedTuple):
     # Of a fused system: top-1 less that of its best stream, and 95 % of that; None of streams.
     gain: tuple[float, Interval] | None
     clip: dict[str, float]  # the same over clips; {} where unknown
-    protocol: dict[str, str]  # how it was tested, for people
-    clips: int  # clips of all videos
-    videos: int  # scored videos
-    listed: int  # videos of the list
 
 
 @dataclass
@@ -76,7 +71,7 @@ def report_group(group: Group, frame_dir: str, worst: int, teacher: Path | None 
     return GroupReport(
         group,
         systems,
-        results_of(by_file),
+        results_of(systems, by_file),
         [system for system, _ in gains.values()],
         class_rows(group, systems, [gain for _, gain in gains.values()], by_file[0][-1]),
         notices(group),
@@ -85,9 +80,8 @@ def report_group(group: Group, frame_dir: str, worst: int, teacher: Path | None 
     )
 
 
-def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
+def results_of(systems: Sequence[System], by_file: Sequence[Sequence[System]]) -> list[Result]:
     """Compute the results of each system of a group; all intervals are of the same bootstrap samples of videos."""
-    systems = distinct(by_file)
     means = resampled_means(torch.stack([system.right for system in systems]))
     column = {id(system): means[:, i] for i, system in enumerate(systems)}
     gains = {}
@@ -103,10 +97,6 @@ def results_of(by_file: Sequence[Sequence[System]]) -> list[Result]:
             interval=interval_of(column[id(system)]),
             gain=gains.get(id(system)),
             clip=clip_metrics(*system.hits, system.clips, system.label) if system.hits else {},
-            protocol=protocol(system.file),
-            clips=int(system.clips.sum()),
-            videos=len(system.label),
-            listed=system.file.scores.listed,
         )
         for system in systems
     ]
@@ -133,7 +123,7 @@ def class_rows(group: Group, systems: Sequence[System], gains: Sequence[Tensor],
 
 def notices(group: Group) -> list[str]:
     """Return the warnings that a reader needs before comparing."""
-    lines = [f"Tested unlike, so not comparable as they stand: {line}" for line in unlike(group)]
+    lines = [f"Tested unlike, so not comparable as they stand: {line}" for line in group.unlike]
     for number, file in enumerate(group.files, 1):
         used, listed = len(file.scores.video), file.scores.listed
         which = f"File {number}" if len(group.files) > 1 else "This result"

@@ -12,7 +12,8 @@ from .group_report import TOP, GroupReport
 TEMPLATE = Path(__file__).with_name("report.md.jinja")
 METRICS = ("top1", "top5", "mean_class")
 PAIR_COLUMNS = ("system", "true", "predicted", "videos", "share", "other_way_round")
-SHOWN = 10  # pairs of a short page
+MOST_PAIRS = 10  # of classes, on the short page
+AGREEMENT = "agreement.csv"
 
 Row = dict[str, Any]
 
@@ -21,11 +22,12 @@ def results_rows(report: GroupReport) -> Iterator[Row]:
     """Return a row for each system; accuracies in [0, 1]."""
     first = report.group.files[0]
     for result in report.results:
+        system = result.system
         yield {
             **{name: first.stated(name) for name in ("dataset", "split", "subset")},
-            "system": result.system.name,
-            "fusion": result.system.fusion,
-            "file": result.system.file.path,
+            "system": system.name,
+            "fusion": system.fusion,
+            "file": system.file.path,
             **{f"video_{name}": result.video[name] for name in METRICS},
             "video_top1_low": result.interval[0],
             "video_top1_high": result.interval[1],
@@ -33,11 +35,11 @@ def results_rows(report: GroupReport) -> Iterator[Row]:
             "gain_low": result.gain[1][0] if result.gain else None,
             "gain_high": result.gain[1][1] if result.gain else None,
             **{f"clip_{name}": result.clip.get(name) for name in METRICS},
-            "calibration_error": result.system.reliability.error,
-            **{name.replace(" ", "_"): value for name, value in result.protocol.items()},
-            "clips": result.clips,
-            "videos": result.videos,
-            "listed": result.listed,
+            "calibration_error": system.reliability.error,
+            **{name.replace(" ", "_"): value for name, value in system.file.protocol.items()},
+            "clips": int(system.clips.sum()),
+            "videos": len(system.label),
+            "listed": system.file.scores.listed,
         }
 
 
@@ -99,15 +101,6 @@ def video_rows(report: GroupReport) -> Iterator[Row]:
             }
 
 
-TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
-    "results.csv": results_rows,
-    "per_class.csv": class_rows,
-    "confusion.csv": confusion_rows,
-    "pairs.csv": pair_rows,
-    "videos.csv": video_rows,
-}
-
-
 def agreement_rows(report: GroupReport) -> Iterator[Row]:
     """Return a row for each class and system that is compared with the teacher, and one for all classes."""
     for agreement in report.agreements:
@@ -117,7 +110,14 @@ def agreement_rows(report: GroupReport) -> Iterator[Row]:
             yield pair | {"class": row.name, "videos": row.videos, "same": row.same} | counts
 
 
-TAUGHT: dict[str, Callable[[GroupReport], Iterator[Row]]] = {"agreement.csv": agreement_rows}
+TABLES: dict[str, Callable[[GroupReport], Iterator[Row]]] = {
+    "results.csv": results_rows,
+    "per_class.csv": class_rows,
+    "confusion.csv": confusion_rows,
+    "pairs.csv": pair_rows,
+    "videos.csv": video_rows,
+    AGREEMENT: agreement_rows,  # with a teacher alone
+}
 
 
 def table_text(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[GroupReport]) -> str:
@@ -127,7 +127,7 @@ def table_text(make: Callable[[GroupReport], Iterator[Row]], reports: Sequence[G
     return as_csv([columns, *([row[name] for name in columns] for row in rows)])
 
 
-def shown(text: object) -> str:
+def printable(text: object) -> str:
     """Format text from outside on one line: unprintable characters as escapes."""
     text = str(text)
     return text if text.isprintable() else ascii(text)[1:-1]
@@ -135,10 +135,10 @@ def shown(text: object) -> str:
 
 def escaped(text: object) -> str:
     """Escape text from outside for Markdown, where it means nothing but itself."""
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", shown(text))
+    return re.sub(r"([\\`*_{}\[\]<>()#+!|~&])", r"\\\1", printable(text))
 
 
 def as_markdown(reports: Sequence[GroupReport]) -> str:
     """Format the results of all groups, and of each file its confused classes and disagreeing streams."""
     template = load_template(TEMPLATE, escaped=escaped)
-    return template.render(reports=reports, metrics=METRICS, top=TOP, shown=SHOWN)
+    return template.render(reports=reports, metrics=METRICS, top=TOP, most_pairs=MOST_PAIRS)

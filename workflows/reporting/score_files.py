@@ -1,8 +1,9 @@
-"""Score files of a report: found, read, named, and put into groups whose accuracies can be compared."""
+"""Score files of a report: search, reading, names, test protocols, and groups whose accuracies can be compared."""
 
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from engine import Scores
+from engine.evaluation.result_file import rules
 from engine.evaluation.scores import MALFORMED, load
 
 NOT_STATED = "not stated"
@@ -38,6 +40,21 @@ class ScoreFile:
         order = ", activated before the mean over clips" if about.get("clip_mean") == "after" else ""
         return f"{about.get('fusion') or f'fusion {NOT_STATED}'}{shares}{order}"
 
+    @cached_property
+    def protocol(self) -> dict[str, str]:
+        """Settings of the test that accuracies must share to be compared, for people."""
+        options, provenance = (self.scores.about.get(name, {}) for name in ("options", "provenance"))
+        stride, resized = options.get("clip_stride", 1), options.get("short_side")
+        snippet = options.get("segment_length", 1)
+        steps = (f", stride {stride}" if stride != 1 else "") + (f", segments of {snippet}" if snippet != 1 else "")
+        return {
+            "views": views(options),
+            "frames": setting(options, "sample_duration") + steps,
+            "crop": setting(options, "sample_size"),
+            "fps": setting(provenance, "fps"),
+            "short side": setting(provenance, "short_side") + (f", resized to {resized}" if resized else ""),
+        }
+
     def stated(self, name: str) -> str:
         """Format a value of `about`, for people."""
         value = self.scores.about.get(name)
@@ -64,6 +81,36 @@ class Group:
         if set(named) == {NOT_STATED}:
             return f"Data set {NOT_STATED}"
         return f"{named[0]}, split {named[1]}, {named[2]}"
+
+    @property
+    def unlike(self) -> list[str]:
+        """Lines on the settings in which the files were not tested alike."""
+        lines = []
+        for name in self.files[0].protocol:
+            labels: dict[str, list[str]] = {}
+            for file in self.files:
+                labels.setdefault(file.protocol[name], []).append(file.label)
+            if len(labels) > 1:
+                parts = [f"{value} ({', '.join(names)})" for value, names in labels.items()]
+                lines.append(f"{name}: {'; '.join(parts)}")
+        return lines
+
+
+def setting(part: dict[str, Any], name: str) -> str:
+    """Format a value of a record; None stands for the videos' own rate or size."""
+    value = part.get(name, NOT_STATED)
+    if value is None:
+        return "source"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def views(options: dict[str, Any]) -> str:
+    """Format the numbers of clips and crops of a video."""
+    sampling, crops = options.get("test_sampling"), options.get("num_crops")
+    if sampling is None or crops is None:
+        return NOT_STATED
+    kind = "all windows" if sampling == "all" else f"{setting(options, 'num_clips')} {sampling}"
+    return f"{kind} x {crops}{rules(options)}"
 
 
 def find_files(roots: Iterable[Path]) -> list[Path]:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from engine.evaluation.analysis import ClassHits, Reliability, class_hits, probabilities, reliability
 
-from .protocol import protocol
 from .score_files import Group, ScoreFile
 
 
@@ -96,8 +95,8 @@ def systems_of(group: Group) -> list[list[System]]:
 
 def same(a: System, b: System) -> bool:
     """Whether two systems have the same name and scores, tested alike."""
-    named = (a.stream, a.fusion, protocol(a.file)) == (b.stream, b.fusion, protocol(b.file))
-    return named and torch.equal(a.clips, b.clips) and torch.equal(a.scores, b.scores)
+    alike = (a.stream, a.fusion, a.file.protocol) == (b.stream, b.fusion, b.file.protocol)
+    return alike and torch.equal(a.clips, b.clips) and torch.equal(a.scores, b.scores)
 
 
 def distinct(by_file: Sequence[Sequence[System]]) -> list[System]:

@@ -13,11 +13,11 @@ from .drawings import SIDE
 from .score_files import Group
 from .single_and_fused import System, distinct
 
-TERMS = ("loss", "own_loss")  # how the names of what is lowered begin
+LOSSES = ("loss", "own_loss")  # beginnings of their names
 
 
 class ClassAgreement(NamedTuple):
-    """A class, or all of them: videos, and of how many of them both networks say what."""
+    """Agreement of two networks on the videos of a class, or of all classes."""
 
     name: str
     videos: int
@@ -47,7 +47,7 @@ class TermCurve(NamedTuple):
 
 
 class RunCurves(NamedTuple):
-    """Curves of all that a run lowered."""
+    """Curves of the losses of a run."""
 
     name: str
     epochs: int
@@ -67,7 +67,7 @@ def agreements_of(group: Group, by_file: Sequence[Sequence[System]], teacher: Pa
 
 
 def agreement(teacher: System, student: System, class_names: Sequence[str]) -> Agreement:
-    """Count agreements of two systems of the same videos."""
+    """Count agreements of two systems on the same videos."""
     same = teacher.predicted == student.predicted
     masks = (
         torch.ones_like(same),
@@ -86,16 +86,13 @@ def agreement(teacher: System, student: System, class_names: Sequence[str]) -> A
 
 
 def runs_of(paths: Sequence[Path]) -> list[RunCurves]:
-    """Read the curves of the runs at or below some paths, see `find_runs`.
-
-    Raises:
-        FileNotFoundError: If there is no run.
-        ValueError: If a file of one is damaged.
-    """
-    records = [read_run(folder) for folder in find_runs(paths)] if paths else []
+    """Read the curves of the runs at or below some paths; raises as `find_runs` and `read_run`."""
+    if not paths:
+        return []
+    records = [read_run(folder) for folder in find_runs(paths)]
     courses = []
-    for name, record in zip(labels(records) if records else [], records, strict=True):
-        terms = {term: lines for term, lines in record.metrics.items() if term.startswith(TERMS)}
+    for name, record in zip(labels(records), records, strict=True):
+        terms = {term: lines for term, lines in record.metrics.items() if term.startswith(LOSSES)}
         epochs = max((max(line[0]) for lines in terms.values() for line in lines.values()), default=1)
         curves = [term_curve(term, lines, epochs) for term, lines in terms.items()]
         courses.append(RunCurves(name, epochs, [curve for curve in curves if curve.paths]))

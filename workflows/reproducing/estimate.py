@@ -16,40 +16,32 @@ from sts_common.commands import COMMANDS
 
 from ..shared.tables import aligned
 from .recipe import STREAMS, Recipe
-from .stages import TRAINS, parse_sections, training_sections
+from .stages import TRAINING_COMMANDS, parse_sections, training_sections
 
 V100_RATE, V100_BANDWIDTH = 0.94e12, 0.90  # FLOP/s, TB/s
 GPUS = {"V100": 0.90, "RTX 3090": 0.94, "RTX 4090": 1.01, "A100 80 GB": 2.04, "H100": 3.35}  # memory bandwidth, TB/s
-STATE = 12  # bytes of a parameter that learns: weight, gradient and momentum
+BYTES_PER_PARAMETER = 12  # weight, gradient and momentum in float32
 CHANNELS = {"rgb": 3, "flow": 2, "sfs": 3}
 
 
 class TrainingCost(NamedTuple):
-    """Computations of a training.
+    """Computations of a training."""
 
-    Attributes:
-        stream: That learns.
-        epochs: Of the training.
-        batch: Clips of a step.
-        flops: Of a clip, forward and backward, with the teacher's.
-        memory: Bytes of a step in float32.
-    """
-
-    stream: str
+    stream: str  # that learns
     epochs: int
-    batch: int
-    flops: int
-    memory: int
+    batch: int  # clips of a step
+    flops: int  # of a clip, forward and backward, with the teacher's
+    memory: int  # bytes of a step in float32
 
 
-def works(recipe: Recipe) -> list[TrainingCost]:
+def training_costs(recipe: Recipe) -> list[TrainingCost]:
     """Count what each training of a split computes; losses of distillation, small beside it, are left out.
 
     Raises ValueError for options that a training does not have.
     """
     trainings, teacher = [], 0
     for stream in STREAMS:
-        command, streams = TRAINS[stream]
+        command, streams = TRAINING_COMMANDS[stream]
         script = COMMANDS[command].script
         opt = parse_sections(recipe, training_sections(recipe, stream, script), streams, script)
         classes = opt.n_finetune_classes or opt.n_classes or 400
@@ -60,18 +52,18 @@ def works(recipe: Recipe) -> list[TrainingCost]:
         if stream == "flow":
             teacher = costs.flops_forward
         flops = costs.flops_training + (teacher if stream == "sfs" else 0)
-        memory = STATE * costs.parameters + opt.batch_size * costs.activation_bytes
+        memory = BYTES_PER_PARAMETER * costs.parameters + opt.batch_size * costs.activation_bytes
         trainings.append(TrainingCost(stream, opt.n_epochs, opt.batch_size, flops, memory))
     return trainings
 
 
-def hours(work: TrainingCost, videos: int, bandwidth: float) -> float:
+def hours(cost: TrainingCost, videos: int, bandwidth: float) -> float:
     """Estimate the hours of a training on one GPU of so many TB/s."""
-    return work.epochs * videos * work.flops / (V100_RATE * bandwidth / V100_BANDWIDTH) / 3600
+    return cost.epochs * videos * cost.flops / (V100_RATE * bandwidth / V100_BANDWIDTH) / 3600
 
 
-def in_words(time: float) -> str:
-    """Format hours with two digits that count."""
+def format_hours(time: float) -> str:
+    """Format hours with two significant digits."""
     return f"{time:.1f} h" if time < 10 else f"{time:,.0f} h"
 
 
@@ -81,9 +73,9 @@ def as_text(recipe: Recipe) -> str:
     if videos is None:
         raise ValueError(f"{recipe.path}: training_videos is missing: how many has a split?")
     rows: list[list[Any]] = [["training", "epochs", "batch", "GFLOP a clip", "GB, float32", *GPUS]]
-    for work in works(recipe):
-        numbers = [work.epochs, work.batch, f"{work.flops / 1e9:.0f}", f"{work.memory / 1e9:.0f}"]
-        rows.append([work.stream, *numbers, *(in_words(hours(work, videos, band)) for band in GPUS.values())])
+    for cost in training_costs(recipe):
+        numbers = [cost.epochs, cost.batch, f"{cost.flops / 1e9:.0f}", f"{cost.memory / 1e9:.0f}"]
+        rows.append([cost.stream, *numbers, *(format_hours(hours(cost, videos, band)) for band in GPUS.values())])
     head = (
         f"estimated, no GPU has run it: hours of one GPU for each of {counted(len(recipe.splits), 'split')} of "
         f"{videos:,} training videos, to the last epoch"

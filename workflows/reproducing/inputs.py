@@ -38,24 +38,24 @@ def of_split(annotation: Path, split: int) -> list[Path]:
         family = find_family(annotation, split)
         names = find_names(annotation.parent, mini=family.key.startswith("mini_"))
         return list(dict.fromkeys([annotation, *family.files.values(), *([names] if names else [])]))
-    there = sorted(annotation.iterdir()) if annotation.is_dir() else []
-    lists = {file: marked(file.name) for file in there if file.suffix.lower() in KINDS and file.is_file()}
-    own = {word for word, number in lists.values() if number == str(split)}
-    others = [file for file, (word, number) in lists.items() if word in own and number != str(split)]
+    files = sorted(annotation.iterdir()) if annotation.is_dir() else []
+    lists = {file: split_mark(file.name) for file in files if file.suffix.lower() in KINDS and file.is_file()}
+    words = {word for word, number in lists.values() if number == str(split)}
+    others = [file for file, (word, number) in lists.items() if word in words and number != str(split)]
     return [file for file in lists if file not in others and file.name not in BESIDE_FRAMES]
 
 
-def marked(name: str) -> tuple[str, str]:
+def split_mark(name: str) -> tuple[str, str]:
     """Return the word and the number by which the name of a list says its split; "" both if it does not."""
-    found = SPLIT.findall(name)
-    return (found[-1][0].lower(), found[-1][1]) if found else ("", "")
+    marks = SPLIT.findall(name)
+    return (marks[-1][0].lower(), marks[-1][1]) if marks else ("", "")
 
 
 def frame_records(frames: Path) -> list[Path]:
     """Return the files, there or not, that say how frames were made, which are sound, and which are left out."""
-    return [*made_by(frames), frames / MANIFEST, frames / QUARANTINE]
+    return [*extraction_records(frames), frames / MANIFEST, frames / QUARANTINE]
 
 
-def made_by(frames: Path) -> list[Path]:
+def extraction_records(frames: Path) -> list[Path]:
     """Return the files of an extraction, there or not, that say how frames and flow were made."""
     return [frames / FRAMES_FILE, frames / FLOW_FILE]

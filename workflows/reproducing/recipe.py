@@ -1,6 +1,6 @@
 """Recipes of whole experiments: which data, which options of which training, what papers report."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -18,37 +18,24 @@ SYSTEMS = tuple("+".join(names) for size in (1, 2, 3) for names in combinations(
 FILES = ("config", "pretrain_path")  # of a stream, that have to be there
 MAPPINGS = ("extract", "options", *STREAMS, "test", "papers")
 KEYS = ("base", "videos", "quarantine", "splits", "training_videos", *MAPPINGS)
-NEEDED = ("dataset", "frame_dir", "annotation_path")  # of "options"
+REQUIRED = ("dataset", "frame_dir", "annotation_path")  # of "options"
 TRUE, FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")  # in any capitals, as YAML has them
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole experiment.
+    """A whole experiment."""
 
-    Attributes:
-        path: Its file.
-        videos: Folder of the videos that are extracted; None if frames and flow are there.
-        quarantine: Whether videos that the audit refuses are left out, in place of ending the experiment.
-        splits: Official splits, each with networks of its own.
-        training_videos: Of a split, for estimates; None if not stated.
-        extract: Options of the extraction.
-        options: Of every training, as far as it reads them, and of all that reads the data.
-        streams: Options of the training of "rgb", "flow" and "sfs"; "config" is a path below the recipe's folder.
-        test: Options of the test.
-        papers: Top-1 in percent that papers report, by system, such as "rgb+sfs".
-    """
-
-    path: Path
-    videos: Path | None
-    quarantine: bool
-    splits: tuple[int, ...]
-    training_videos: int | None
-    extract: Options
-    options: Options
-    streams: dict[str, Options]
-    test: Options
-    papers: dict[str, float]
+    path: Path  # of its file
+    videos: Path | None  # folder of the videos that are extracted; None if frames and flow are there
+    quarantine: bool  # whether videos that the audit refuses are left out, in place of ending the experiment
+    splits: tuple[int, ...]  # official splits, each with networks of its own
+    training_videos: int | None  # of a split, for estimates; None if not stated
+    extract: Options  # of the extraction
+    options: Options  # of every training, as far as it reads them, and of all that reads the data
+    streams: dict[str, Options]  # of the trainings, by `STREAMS`; "config" is a path below the recipe's folder
+    test: Options  # of the test
+    papers: dict[str, float]  # top-1 in percent that papers report, by system, such as "rgb+sfs"
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -60,18 +47,17 @@ def load_recipe(path: Path) -> Recipe:
     """
     content = merged(path, ())
     options = content.get("options", {})
-    if missing := [name for name in NEEDED if not options.get(name)]:
+    if missing := [name for name in REQUIRED if not options.get(name)]:
         raise ValueError(f"{path}: options lacks {', '.join(missing)}")
     if content.get("extract") and not content.get("videos"):
         raise ValueError(f"{path}: extract: there are no videos to extract; say where they are: videos: FOLDER")
+    videos = content.get("training_videos")
     return Recipe(
         path=path,
         videos=Path(content["videos"]) if content.get("videos") else None,
         quarantine=boolean(path, "quarantine", content.get("quarantine", "false")),
         splits=official_splits(path, content.get("splits", ["1"])),
-        training_videos=number(path, "training_videos", content["training_videos"])
-        if "training_videos" in content
-        else None,
+        training_videos=None if videos is None else number(path, "training_videos", videos),
         extract=content.get("extract", {}),
         options=options,
         streams={stream: content.get(stream, {}) for stream in STREAMS},
@@ -105,11 +91,7 @@ def merged(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     base = merged(path.parent / content.pop("base"), (*above, path))
     if content.get("videos") == "":
         base.pop("extract", None)  # frames are there, in place of the base's videos
-    return {
-        **base,
-        **content,
-        **{key: {**base.get(key, {}), **content.get(key, {})} for key in MAPPINGS if key in base or key in content},
-    }
+    return base | content | {key: base.get(key, {}) | content.get(key, {}) for key in MAPPINGS}
 
 
 def entries(path: Path) -> Iterator[tuple[str, Any]]:
@@ -144,7 +126,7 @@ def check_form(path: Path, key: str, value: Any) -> None:
         raise ValueError(f"{path}: {key}: expected name: value")
     else:
         for name, inner in value.items():
-            single = key == "papers" or name in (*FILES, *NEEDED)
+            single = key == "papers" or name in (*FILES, *REQUIRED)
             if not isinstance(inner, str) and (single or not is_list(inner)):
                 raise ValueError(f"{path}: {key}: {name}: expected one value{'' if single else ' or a list of values'}")
 
@@ -194,18 +176,3 @@ def percent(path: Path, system: str, text: str) -> float:
     if not 0 <= value <= 100:
         raise ValueError(f"{path}: papers: {system}: {text!r} is no accuracy in percent")
     return value
-
-
-def as_words(options: Mapping[str, str | list[str]]) -> list[str]:
-    """Return options as words of a command line; true sets a flag, false leaves it out.
-
-    Other spellings, such as off, are values: some options have one of that name.
-    """
-    words = []
-    for name, value in options.items():
-        plain = value.lower() if isinstance(value, str) else ""
-        if plain == "false":
-            continue
-        values = [] if plain == "true" else [value] if isinstance(value, str) else value
-        words += [f"--{name}", *values]
-    return words

@@ -12,8 +12,8 @@ from sts_common.json_text import as_json
 
 from .stages import Stage
 
-FORM = {"words": list, "reads": dict, "leaves": dict}  # of what is compared
-FEW = 3  # changed files that are named
+TYPES = {"words": list, "reads": dict, "leaves": dict}  # of the entries that are compared
+MOST_NAMED = 3  # changed files in a message
 
 
 def record_of(stage: Stage) -> dict[str, Any]:
@@ -43,8 +43,7 @@ def note_done(stage: Stage, folder: Path, record: dict[str, Any]) -> None:
 def is_done(stage: Stage, folder: Path) -> bool:
     """Return whether the results of a stage are there, made by these options from these files.
 
-    Raises:
-        ValueError: If those of a dear stage were made otherwise, or the record is none.
+    Raises ValueError if those of a costly stage were made otherwise, or the record is damaged.
     """
     path = folder / f"{stage.name}.json"
     if not path.is_file():
@@ -55,7 +54,7 @@ def is_done(stage: Stage, folder: Path) -> bool:
         return False
     now = record_of(stage)
     if changes := differences(before, now):
-        if stage.dear:
+        if stage.costly:
             raise ValueError(
                 f"{stage.name}: its network was trained otherwise ({'; '.join(changes)}): give another --out, or "
                 f"delete {path} and the checkpoints {checkpoints_of(stage)} to train it again"
@@ -70,7 +69,7 @@ def read_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
         record = None
-    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in FORM.items()):
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in TYPES.items()):
         raise ValueError(
             f"{path}: damaged, no record of a stage; delete it, and the stage is run again from where it was"
         )
@@ -98,19 +97,19 @@ def changed_files(before: dict[str, str], now: dict[str, str]) -> list[str]:
     files = [path for path in {**before, **now} if before.get(path) != now.get(path)]
     texts = [
         f"{path} {'was not read' if path not in before else 'is gone' if path not in now else 'has changed'}"
-        for path in files[:FEW]
+        for path in files[:MOST_NAMED]
     ]
-    return [*texts, *([f"{counted(len(files) - FEW, 'more file')}, too"] if len(files) > FEW else [])]
+    return [*texts, *([f"{counted(len(files) - MOST_NAMED, 'more file')}, too"] if len(files) > MOST_NAMED else [])]
 
 
 def settings(words: list[str]) -> dict[str, list[str]]:
     """Return the values of each option among words; what stands before the first has the name ""."""
-    files: dict[str, list[str]] = {"": []}
+    values: dict[str, list[str]] = {"": []}
     name = ""
     for word in words:
         if word.startswith("--"):
             name = word
-            files.setdefault(name, [])
+            values.setdefault(name, [])
         else:
-            files[name].append(word)
-    return files
+            values[name].append(word)
+    return values

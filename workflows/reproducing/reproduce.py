@@ -28,14 +28,7 @@ def reproduce(recipe: Recipe, out: Path, run: Runner) -> dict[str, Any]:
     """Run the stages of a recipe that are not done, and write the table of all splits, as utils1/reproduce.py does.
 
     A stage is done when its results are there by the same options from the same files; what was interrupted goes on.
-
-    Args:
-        recipe: The experiment.
-        out: Folder of networks, scores, records, the report and the table.
-        run: Runs a stage.
-
-    Returns:
-        The table, which is written to table.md and table.json.
+    Networks, scores, records, the report and the table are below `out`. Returns the table.
 
     Raises:
         FileNotFoundError: If data or weights are missing; names all of them.
@@ -73,35 +66,34 @@ def run_to_end(stage: Stage, run: Runner, recipe: Path) -> None:
 def check_inputs(recipe: Recipe) -> None:
     """Raise FileNotFoundError, naming everything that has to be there before the first stage and is not."""
     frames = Path(str(recipe.options["frame_dir"]))
-    wanted = {"videos": recipe.videos} if recipe.videos else {"frame_dir": frames}
-    wanted["annotation_path"] = Path(str(recipe.options["annotation_path"]))
+    needed = {"videos": recipe.videos} if recipe.videos else {"frame_dir": frames}
+    needed["annotation_path"] = Path(str(recipe.options["annotation_path"]))
     for stream in STREAMS:
         for option in FILES:
             if value := {**recipe.options, **recipe.streams[stream]}.get(option):
-                wanted[f"{option} of {stream}"] = Path(str(value))
-    if missing := [f"{path} ({name})" for name, path in wanted.items() if not path.exists()]:
+                needed[f"{option} of {stream}"] = Path(str(value))
+    if missing := [f"{path} ({name})" for name, path in needed.items() if not path.exists()]:
         raise FileNotFoundError(
             f"{recipe.path}: not there: {', '.join(missing)}; docs/reproduce.md says where it is had"
         )
 
 
-def launched(launch: Sequence[str] = ()) -> Runner:
-    """Return what runs each stage as a process of its own; `launch`, such as torchrun, starts trainings and tests."""
+def build_runner(launch: Sequence[str] = ()) -> Runner:
+    """Build a runner of each stage in a process of its own; `launch`, such as torchrun, starts trainings and tests."""
 
     def run(stage: Stage) -> int:
-        many = launch and stage.command in ("train", "distill", "fuse")
-        start = [*launch, "-m", "sts_common.commands"] if many else [sys.executable, "-m", "sts_common.commands"]
-        return wait_for([*start, stage.command, *stage.words])
+        start = launch if launch and stage.command in ("train", "distill", "fuse") else [sys.executable]
+        return wait_for([*start, "-m", "sts_common.commands", stage.command, *stage.words])
 
     return run
 
 
 def wait_for(words: Sequence[str]) -> int:
-    """Run a program to its end, handing on what asks this one to stop; returns its exit code, as shells give it."""
-    search = str(Path(commands.__file__).resolve().parents[1])
-    child = subprocess.Popen(words, env=with_path(search), start_new_session=True)
+    """Run a program to its end and pass on SIGINT and SIGTERM; return its exit code, as shells give it."""
+    path = os.pathsep.join(filter(None, [str(commands.HERE), os.environ.get("PYTHONPATH")]))  # for `python -m`
+    child = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path}, start_new_session=True)
     before = {
-        number: signal.signal(number, lambda asked, _: child.send_signal(asked))
+        number: signal.signal(number, lambda received, _: child.send_signal(received))
         for number in (signal.SIGINT, signal.SIGTERM)
     }
     try:
@@ -110,12 +102,6 @@ def wait_for(words: Sequence[str]) -> int:
         for number, handler in before.items():
             signal.signal(number, handler)
     return code if code >= 0 else 128 - code
-
-
-def with_path(folder: str) -> dict[str, str]:
-    """Return the environment with a folder at the head of Python's path, for `python -m`."""
-    path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *([path] if path else [])])}
 
 
 def as_script(recipe: Recipe, out: Path) -> str:

@@ -13,53 +13,43 @@ from opts import FUSED, parse_opts
 from opts.table import OPTIONS
 from sts_common.commands import COMMANDS
 
-from .inputs import frame_records, list_files, made_by, named_files
-from .recipe import STREAMS, Options, Recipe, as_words
+from .inputs import extraction_records, frame_records, list_files, named_files
+from .recipe import STREAMS, Options, Recipe
 
-OF_DATA = ("dataset", "frame_dir", "annotation_path", "layout", "video_fps")  # what the audit and the tests read, too
-TRAINS = {
+# What the audit and the tests read, too.
+DATA_OPTIONS = ("dataset", "frame_dir", "annotation_path", "layout", "video_fps")
+TRAINING_COMMANDS = {
     "rgb": ("train", ["--modality", "RGB", "--only_RGB"]),
     "flow": ("train", ["--modality", "Flow"]),
     "sfs": ("distill", ["--modality", "RGB_Flow"]),
 }
 # Options that change no result: a run goes on with others, on another machine.
-OF_SPEED = ("n_workers", "loader", "decoder", "cache", "device", "clips_per_batch", "log", "resume")
+SPEED_OPTIONS = ("n_workers", "loader", "decoder", "cache", "device", "clips_per_batch", "log", "resume")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A command of an experiment.
+    """A command of an experiment."""
 
-    Attributes:
-        name: Of the stage, and of its record.
-        command: A key of `COMMANDS`.
-        words: Its words.
-        reads: Files whose content its results depend on; some need not be there.
-        leaves: Files that are there when it has ended.
-        sections: Of the recipe, that hold its options.
-        dear: Whether it takes hours, so that results by other options are not replaced unasked.
-        may_fail: Whether exit code 2 with its results there counts as an end.
-    """
-
-    name: str
-    command: str
-    words: tuple[str, ...]
-    reads: tuple[Path, ...]
-    leaves: tuple[Path, ...]
-    sections: tuple[str, ...] = ()
-    dear: bool = False
-    may_fail: bool = False
+    name: str  # of the stage, and of its record
+    command: str  # a key of `COMMANDS`
+    words: tuple[str, ...]  # of its command line
+    reads: tuple[Path, ...]  # files whose content its results depend on; some need not be there
+    leaves: tuple[Path, ...]  # files that are there when it has ended
+    sections: tuple[str, ...] = ()  # of the recipe, that hold its options
+    costly: bool = False  # whether it takes hours, so that results with other options are not replaced unasked
+    may_fail: bool = False  # whether exit code 2 with its results there counts as an end
 
     @property
     def settings(self) -> list[str]:
         """The words without options that change no result."""
-        kept, counts = [], True
+        words, changes_result = [], True
         for word in self.words:
             if word.startswith("--"):
-                counts = word[2:] not in OF_SPEED
-            if counts:
-                kept.append(word)
-        return kept
+                changes_result = word[2:] not in SPEED_OPTIONS
+            if changes_result:
+                words.append(word)
+        return words
 
 
 def plan(recipe: Recipe, out: Path) -> list[Stage]:
@@ -80,8 +70,9 @@ def data_stages(recipe: Recipe) -> Iterator[Stage]:
         words = (str(recipe.videos), frames, *as_words(recipe.extract))
         leaves: tuple[Path, ...] = (Path(frames, "flow.json"), Path(frames, "frames.json"))
         yield Stage("extract", "extract", words, tuple(named_files(recipe.extract)), leaves, ("extract",))
-    words = (*as_words(only(recipe.options, (*OF_DATA, "sample_duration"))), *["--quarantine"] * recipe.quarantine)
-    reads = (*list_files(Path(str(recipe.options["annotation_path"])), SPLITS), *made_by(Path(frames)))
+    options = choose(recipe.options, (*DATA_OPTIONS, "sample_duration"))
+    words = (*as_words(options), *["--quarantine"] * recipe.quarantine)
+    reads = (*list_files(Path(str(recipe.options["annotation_path"])), SPLITS), *extraction_records(Path(frames)))
     leaves = (Path(frames, "manifest.jsonl"),)
     yield Stage("audit", "audit", words, reads, leaves, ("options",), may_fail=recipe.quarantine)
 
@@ -94,51 +85,53 @@ def split_stages(recipe: Recipe, out: Path, split: int) -> Iterator[Stage]:
     lists = list_files(Path(str(recipe.options["annotation_path"])), [split])
     data = dict.fromkeys([*lists, *frame_records(Path(str(recipe.options["frame_dir"])))])
     for stream in STREAMS:
-        command, streams = TRAINS[stream]
+        command, streams = TRAINING_COMMANDS[stream]
         script = COMMANDS[command].script
         sections = training_sections(recipe, stream, script)
-        ended, teacher = [*streams, *common, "--run_name", stream], []
+        fixed, teacher = [*streams, *common, "--run_name", stream], []
         if stream == "sfs":
-            ended += ["--resume_path1", str(best["flow"])]
+            fixed += ["--resume_path1", str(best["flow"])]
             teacher = [best["flow"]]
-        parse_sections(recipe, sections, ended, script)  # an error now, not after days
-        options = together(sections)
-        words = (*as_words(options), *ended, "--resume", "auto")
+        parse_sections(recipe, sections, fixed, script)  # an error now, not after days
+        options = merge_options(sections)
+        words = (*as_words(options), *fixed, "--resume", "auto")
         reads = dict.fromkeys([*named_files(options), *data, *teacher])
-        yield Stage(f"split{split}_{stream}", command, words, tuple(reads), (best[stream],), tuple(sections), dear=True)
-    sections = {"options": only(recipe.options, (*OF_DATA, "missing")), "test": recipe.test}
-    ended = [*common, *(word for stream in STREAMS for word in ("--stream", f"{stream}={best[stream]}"))]
-    ended += ["--scores_path", str(scores_of(out, split))]
-    parse_sections(recipe, sections, ended, FUSED)
-    options = together(sections)
+        yield Stage(
+            f"split{split}_{stream}", command, words, tuple(reads), (best[stream],), tuple(sections), costly=True
+        )
+    sections = {"options": choose(recipe.options, (*DATA_OPTIONS, "missing")), "test": recipe.test}
+    fixed = [*common, *(word for stream in STREAMS for word in ("--stream", f"{stream}={best[stream]}"))]
+    fixed += ["--scores_path", str(scores_of(out, split))]
+    parse_sections(recipe, sections, fixed, FUSED)
+    options = merge_options(sections)
     reads = dict.fromkeys([*named_files(options), *data, *best.values()])
-    words = (*as_words(options), *ended)
+    words = (*as_words(options), *fixed)
     yield Stage(f"split{split}_test", "fuse", words, tuple(reads), (scores_of(out, split),), tuple(sections))
 
 
 def training_sections(recipe: Recipe, stream: str, script: str) -> dict[str, Options]:
-    """Return the options of a training by section: those of the recipe that its script reads, and the stream's."""
-    others = {option.name for option in OPTIONS if script not in option.scripts}
+    """Return the options of a training by section: those of the recipe but for other scripts', and the stream's."""
     read = {option.name for option in OPTIONS if script in option.scripts}
-    shared = {name: value for name, value in recipe.options.items() if name in read or name not in others}
+    other_scripts = {option.name for option in OPTIONS} - read
+    shared = {name: value for name, value in recipe.options.items() if name not in other_scripts}
     return {"options": shared, stream: recipe.streams[stream]}
 
 
-def together(sections: Mapping[str, Options]) -> Options:
+def merge_options(sections: Mapping[str, Options]) -> Options:
     """Return the options of all sections; the later ones hold."""
     return {name: value for options in sections.values() for name, value in options.items()}
 
 
-def parse_sections(recipe: Recipe, sections: Mapping[str, Options], ended: Sequence[str], script: str) -> Namespace:
+def parse_sections(recipe: Recipe, sections: Mapping[str, Options], fixed: Sequence[str], script: str) -> Namespace:
     """Parse the options of sections of a recipe, followed by words that are not the recipe's.
 
     Raises ValueError, which names the recipe and the section that is wrong by itself, or all of them if none is.
     """
     try:
-        return parsed([*as_words(together(sections)), *ended], script)
+        return parse([*as_words(merge_options(sections)), *fixed], script)
     except ValueError as error:
         wrong = [
-            name for name, options in sections.items() if refusal([*as_words(options), *ended], script) == str(error)
+            name for name, options in sections.items() if refusal([*as_words(options), *fixed], script) == str(error)
         ]
         raise ValueError(f"{recipe.path}: {' and '.join(wrong[-1:] or sections)}: {error}") from None
 
@@ -146,26 +139,41 @@ def parse_sections(recipe: Recipe, sections: Mapping[str, Options], ended: Seque
 def refusal(words: Sequence[str], script: str) -> str:
     """Return why a script refuses words, "" if it takes them."""
     try:
-        parsed(words, script)
+        parse(words, script)
     except ValueError as error:
         return str(error)
     return ""
 
 
-def parsed(words: Sequence[str], script: str) -> Namespace:
+def parse(words: Sequence[str], script: str) -> Namespace:
     """Parse words as a script does; raises ValueError with the reason, where the script would end."""
-    said = StringIO()
+    errors = StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(errors):
             return parse_opts(words, script=script)
     except SystemExit:
-        reason = said.getvalue().strip().removeprefix("error: ").removesuffix(" (see --help)")
+        reason = errors.getvalue().strip().removeprefix("error: ").removesuffix(" (see --help)")
         raise ValueError(reason or "help is no option of a recipe") from None
 
 
-def only(options: Options, kept: Collection[str]) -> Options:
+def as_words(options: Mapping[str, str | list[str]]) -> list[str]:
+    """Return options as words of a command line; true sets a flag, false leaves it out.
+
+    Other spellings, such as off, are values: some options have one of that name.
+    """
+    words = []
+    for name, value in options.items():
+        plain = value.lower() if isinstance(value, str) else ""
+        if plain == "false":
+            continue
+        values = [] if plain == "true" else [value] if isinstance(value, str) else value
+        words += [f"--{name}", *values]
+    return words
+
+
+def choose(options: Options, names: Collection[str]) -> Options:
     """Return some of the options."""
-    return {name: value for name, value in options.items() if name in kept}
+    return {name: value for name, value in options.items() if name in names}
 
 
 def scores_of(out: Path, split: int) -> Path:

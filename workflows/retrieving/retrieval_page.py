@@ -15,59 +15,50 @@ from ..shared.frame_strips import Strip, strips_of
 from ..shared.templates import html_environment
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
-SHOWN = 5  # neighbours of a query on the page
+NEIGHBOURS = 5  # of a query, on the page
 
 
 class Retrieval(NamedTuple):
-    """Nearest training videos of test videos.
+    """Nearest training videos of test videos."""
 
-    Attributes:
-        queries: Test videos.
-        gallery: Training videos.
-        cosines: Shape (Q, count), the largest first.
-        positions: In the gallery, (Q, count).
-        hits: Queries with a neighbour of their class among the nearest k, by k.
-    """
+    queries: VideoFeatures  # of the test videos
+    gallery: VideoFeatures  # of the training videos
+    cosines: Tensor  # (Q, count), the largest first
+    positions: Tensor  # in the gallery, (Q, count)
+    hits: dict[int, int]  # queries with a neighbour of their class among the nearest k, by k
 
-    queries: VideoFeatures
-    gallery: VideoFeatures
-    cosines: Tensor
-    positions: Tensor
-    hits: dict[int, int]
+    @property
+    def accuracy(self) -> dict[int, float]:
+        """Share of such queries by k, in [0, 1]."""
+        return {k: count / len(self.queries.video) for k, count in self.hits.items()}
 
 
 def retrieve(queries: VideoFeatures, gallery: VideoFeatures, ranks: Sequence[int]) -> Retrieval:
-    """Find the training videos nearest to each test video.
-
-    Raises:
-        ValueError: If a rank is below 1.
-    """
+    """Find the training videos nearest to each test video; raises ValueError if a rank is below 1."""
     if min(ranks, default=0) < 1:
         raise ValueError(f"--ranks {' '.join(map(str, ranks)) or '(none)'}: must be >= 1")
-    cosines, positions = nearest(queries.features, gallery.features, max(*ranks, SHOWN))
-    return Retrieval(
-        queries, gallery, cosines, positions, retrieval_hits(queries.label, gallery.label[positions], ranks)
-    )
+    cosines, positions = nearest(queries.features, gallery.features, max(*ranks, NEIGHBOURS))
+    hits = retrieval_hits(queries.label, gallery.label[positions], ranks)
+    return Retrieval(queries, gallery, cosines, positions, hits)
 
 
 def lines_of(retrieval: Retrieval) -> list[str]:
     """Format the accuracies, as Distil-2D-3D prints them."""
     total = len(retrieval.queries.video)
     return [
-        f"Top-{k}, correct = {count:.2f}, total = {total}, acc = {count / total:.3f}"
-        for k, count in retrieval.hits.items()
+        f"Top-{k}, correct = {retrieval.hits[k]:.2f}, total = {total}, acc = {accuracy:.3f}"
+        for k, accuracy in retrieval.accuracy.items()
     ]
 
 
 def write_results(retrieval: Retrieval, path: Path) -> None:
     """Write counts, accuracies and what they are of as JSON."""
-    total = len(retrieval.queries.video)
     content = {
-        "videos": total,
+        "videos": len(retrieval.queries.video),
         "gallery": len(retrieval.gallery.video),
         "chance": chance(retrieval),
         "correct": retrieval.hits,
-        "accuracy": {k: count / total for k, count in retrieval.hits.items()},
+        "accuracy": retrieval.accuracy,
         "about": retrieval.queries.about,
     }
     write_text(path, as_json(content, indent=2))
@@ -83,54 +74,31 @@ def chance(retrieval: Retrieval) -> float:
 def write_page(retrieval: Retrieval, path: Path, count: int) -> None:
     """Write a page of `count` queries, evenly spaced over the list, each with its nearest training videos.
 
-    Raises:
-        FileNotFoundError: If the frames are not there.
-        ValueError: If they are stored in no way that is known, or the count is below 1.
+    Raises FileNotFoundError if the frames are not there; ValueError if they are stored in no way that is known, or the
+    count is below 1.
     """
     if count < 1:
         raise ValueError(f"--queries {count}: must be >= 1")
-    total = len(retrieval.queries.video)
-    draw = [strips_of(part, "") for part in (retrieval.queries, retrieval.gallery)]
-    chosen = sorted({i * total // count for i in range(min(count, total))})
-    rows = [
-        (
-            shown(retrieval.queries, draw[0], i),
-            [
-                shown(retrieval.gallery, draw[1], j)
-                | {"cosine": cosine, "right": bool(label == retrieval.queries.label[i])}
-                for j, cosine, label in neighbours(retrieval, i)
-            ],
-        )
-        for i in chosen
-    ]
-    total, gallery = len(retrieval.queries.video), len(retrieval.gallery.video)
-    accuracy = {k: count / total for k, count in retrieval.hits.items()}
-    template = html_environment(TEMPLATE.parent).get_template(TEMPLATE.name)
-    about = retrieval.queries.about
-    write_text(
-        path,
-        template.render(
-            rows=rows, accuracy=accuracy, chance=chance(retrieval), total=total, gallery=gallery, about=about
-        ),
-    )
+    queries, gallery, total = retrieval.queries, retrieval.gallery, len(retrieval.queries.video)
+    draw_query, draw_neighbour = strips_of(queries, ""), strips_of(gallery, "")
+    rows = []
+    for i in sorted({k * total // count for k in range(min(count, total))}):
+        positions, cosines = (values[i, :NEIGHBOURS].tolist() for values in (retrieval.positions, retrieval.cosines))
+        neighbours = [
+            {
+                **describe(gallery, draw_neighbour, j),
+                "cosine": cosine,
+                "right": bool(gallery.label[j] == queries.label[i]),
+            }
+            for j, cosine in zip(positions, cosines, strict=True)
+        ]
+        rows.append((describe(queries, draw_query, i), neighbours))
+    page = html_environment(TEMPLATE.parent).get_template(TEMPLATE.name)
+    values = {"accuracy": retrieval.accuracy, "chance": chance(retrieval), "about": queries.about}
+    write_text(path, page.render(rows=rows, total=total, gallery=len(gallery.video), **values))
 
 
-def neighbours(retrieval: Retrieval, query: int) -> list[tuple[int, float, int]]:
-    """Return position, cosine and label of those neighbours of a query that are shown."""
-    positions = retrieval.positions[query, :SHOWN]
-    return list(
-        zip(
-            *(
-                positions.tolist(),
-                retrieval.cosines[query, :SHOWN].tolist(),
-                retrieval.gallery.label[positions].tolist(),
-            ),
-            strict=True,
-        )
-    )
-
-
-def shown(videos: VideoFeatures, draw: Callable[[int], Strip], position: int) -> dict[str, Any]:
-    """Return what the page shows of a video."""
+def describe(videos: VideoFeatures, draw: Callable[[int], Strip], position: int) -> dict[str, Any]:
+    """Return the name, the class and the frames of a video, for the page."""
     class_name = videos.class_names[int(videos.label[position])]
     return {"name": videos.video[position], "class": class_name, "strip": draw(position)}

@@ -41,17 +41,17 @@ class Subject:
     fps: float
 
 
-def heated(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+def overlay_heat(picture: Picture, heat: NDArray[np.float32]) -> Picture:
     """Overlay a picture with heat (h, w) in [0, 1], grey where there is none."""
-    large = stretched(heat, picture)
+    large = resize_heat(heat, picture)
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
     share = STRENGTH * np.sqrt(large[..., None])  # or weak evidence would not be seen
     return np.asarray((grey * (1 - share) + scale_colours(large) * share).round(), np.uint8)
 
 
-def lit(picture: Picture, heat: NDArray[np.float32]) -> Picture:
+def darken_by_heat(picture: Picture, heat: NDArray[np.float32]) -> Picture:
     """Darken a picture where heat (h, w) in [0, 1] is low: for flow, whose colours show directions."""
-    large = stretched(heat, picture)
+    large = resize_heat(heat, picture)
     light = DARK + (1 - DARK) * np.sqrt(large[..., None])
     out = np.ascontiguousarray((picture * light).round().astype(np.uint8))
     for level in CONTOURS:
@@ -60,7 +60,7 @@ def lit(picture: Picture, heat: NDArray[np.float32]) -> Picture:
     return out
 
 
-def stretched(heat: NDArray[np.float32], picture: Picture) -> NDArray[np.float32]:
+def resize_heat(heat: NDArray[np.float32], picture: Picture) -> NDArray[np.float32]:
     """Resize heat to the size of a picture."""
     height, width = picture.shape[:2]
     return np.clip(cv2.resize(heat, (width, height), interpolation=cv2.INTER_LINEAR), 0, 1)
@@ -71,7 +71,7 @@ def scale_colours(values: NDArray[np.float32]) -> Picture:
     return np.asarray(cv2.applyColorMap((255 * values).astype(np.uint8), cv2.COLORMAP_TURBO)[..., ::-1], np.uint8)
 
 
-def pictured(
+def picture_rows(
     tracks: Sequence[Track], subject: Subject, frames: Sequence[int], shown: Sequence[int]
 ) -> Iterator[tuple[str, Colour, list[Picture]]]:
     """Yield label, colour and pictures of `shown` frames: each clip, then the heat and the probability of each network.
@@ -81,7 +81,7 @@ def pictured(
     for name, images in subject.pictures.items():
         yield f"{name} clip", INK, [images[i] for i in shown]
     for track, colour in zip(tracks, COLOURS, strict=False):
-        show = lit if parse_view(track.view).stream.vectors else heated
+        show = darken_by_heat if parse_view(track.view).stream.vectors else overlay_heat
         label = f"{track.name}, {track.layer}: {track.probability[list(frames)].mean():.2f}"
         yield label, colour, [show(subject.pictures[track.view][i], track.heat[i]) for i in shown]
 
@@ -89,7 +89,7 @@ def pictured(
 def draw_strip(tracks: Sequence[Track], subject: Subject, frames: Sequence[int]) -> Image.Image:
     """Draw some frames of a clip, counted from 0, with each network's heat, and the curves of the evidence."""
     shown = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(COLUMNS, len(frames)))]
-    rows = list(pictured(tracks, subject, frames, shown))
+    rows = list(picture_rows(tracks, subject, frames, shown))
     width = len(shown) * (TILE + GAP) - GAP
     height = 2 * MARGIN + LINE + len(rows) * (LINE + TILE + MARGIN) + LINE + CURVE
     sheet = Image.new("RGB", (width + 2 * MARGIN, height + MARGIN), PAPER)
@@ -121,7 +121,7 @@ def draw_film(tracks: Sequence[Track], subject: Subject) -> Iterator[Picture]:
     for i in range(length):
         sheet = ground.copy()
         draw = ImageDraw.Draw(sheet)
-        for column, (label, colour, (image,)) in enumerate(pictured(tracks, subject, [i], [i])):
+        for column, (label, colour, (image,)) in enumerate(picture_rows(tracks, subject, [i], [i])):
             x = MARGIN + column * (PANEL + GAP)
             write(draw, (x, top), label, colour)
             sheet.paste(tile(image, PANEL), (x, top + LINE))

@@ -40,7 +40,7 @@ class Track:
     logits: Tensor  # mean over the clips, float32 (K,)
 
 
-def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:
+def cut_clips(frames: int, length: int, stride: int = 1, step: int | None = None) -> list[Clip]:
     """Cut a video into clips of `length` shown frames; without a `step` those of `datasets.clip_starts`.
 
     Every frame is in one; raises ValueError if the step, in frames from clip to clip, would leave some out.
@@ -58,13 +58,13 @@ def cut(frames: int, length: int, stride: int = 1, step: int | None = None) -> l
     return clips
 
 
-def spread(frames: int, length: int, stride: int, segment_length: int) -> list[Clip]:
+def whole_video_clip(frames: int, length: int, stride: int, segment_length: int) -> list[Clip]:
     """Return the one clip of a network that sees the middles of equal segments: it stands for the whole video."""
     seen = segment_clips(frames, length, stride, 1, segment_length)[0]
     return [Clip([number - 1 for number in seen], list(range(frames)))]
 
 
-def predicted(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
+def predict_class(networks: Sequence[StreamNetwork], video: Mapping[str, Tensor], clips: Sequence[Clip]) -> int:
     """Return the class that networks predict together: by ActivNo, the mean logits over clips and networks."""
     with torch.inference_mode():
         logits = [network(batch).logits.float() for network in networks for batch in batches(network, video, clips)]

@@ -1,6 +1,5 @@
 """Grad-CAM of networks over a video, as pictures and as a film."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,13 +19,14 @@ from sts_common.files import write_atomically, write_text
 
 from ..predicting.agreement import common_recipe, spread_over
 from ..predicting.trained import Source, distinct_names, listed, load_trained
-from ..predicting.video_streams import crop_samples, frames_of
+from ..predicting.video_streams import crop_samples, frames_of, single_frame_error
+from ..predicting.windows import join_samples
 from ..shared.films import write_film
 from ..shared.score_facts import was_distilled
 from ..shared.tables import as_csv
 from ..stored_flow.show import Pair, choose_scale
 from .cam_pictures import COLOURS, Picture, Subject, draw_film, draw_strip
-from .cam_tracks import Track, cut, predicted, spread, track
+from .cam_tracks import Track, cut_clips, predict_class, track, whole_video_clip
 
 SAMPLED = 100  # frames whose flow or differences set the scale of its colours, at most
 OUTSIDE = 0.01  # share of the levels of differences beyond that scale
@@ -83,19 +83,19 @@ def draw_grad_cam(  # noqa: PLR0913  an interface of keywords
     states = [loaded.state for loaded in trained]
     labels = check_names(names or default_names(states), len(states))
     clip, classes = common_recipe(files, states), states[0]["class_names"]
-    shown = [loaded.network.to(place) for loaded in trained]
-    chosen = find_class(target, classes) if target else None
-    frames = read_whole(path, clip, list(dict.fromkeys(network.view for network in shown)), place)
+    models = [loaded.network.to(place) for loaded in trained]
+    index = find_class(target, classes) if target else None
+    frames = read_whole(path, clip, list(dict.fromkeys(model.view for model in models)), place)
     shape = len(next(iter(frames.values()))[0]), clip["sample_duration"], clip.get("clip_stride", 1)
-    pictured = spread(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut(*shape)
-    clips = cut(*shape, step) if step else pictured
-    wanted = predicted(shown, frames, clips) if chosen is None else chosen
-    tracks = [track(*named, frames, clips, wanted, layer) for named in zip(labels, shown, strict=True)]
+    drawn = whole_video_clip(*shape, clip.get("segment_length", 1)) if spread_over(clip) else cut_clips(*shape)
+    clips = cut_clips(*shape, step) if step else drawn
+    index = predict_class(models, frames, clips) if index is None else index
+    tracks = [track(*named, frames, clips, index, layer) for named in zip(labels, models, strict=True)]
     fps = clip["provenance"].get("fps") or 25.0
     pictures = {name: pictures_of(name, x, clip["provenance"]) for name, x in frames.items()}
     out = Path(folder or f"{path.stem}_cam")
-    write_all(out, tracks, Subject(path.name, classes[wanted], pictures, fps), [c.covered for c in pictured], strips)
-    return Pictures(out, tracks, wanted, classes)
+    write_all(out, tracks, Subject(path.name, classes[index], pictures, fps), [c.covered for c in drawn], strips)
+    return Pictures(out, tracks, index, classes)
 
 
 def check_names(names: Sequence[str], count: int) -> Sequence[str]:
@@ -111,12 +111,7 @@ def default_names(states: Sequence[Mapping[str, Any]]) -> list[str]:
     for state in states:
         modality = next(name for name, stream in SINGLE_STREAMS.items() if stream.name == state["stream"])
         kinds.append("SFS" if was_distilled(state) else modality)
-    counts, seen = Counter(kinds), Counter[str]()
-    names = []
-    for kind in kinds:
-        seen[kind] += 1
-        names.append(f"{kind} {seen[kind]}" if counts[kind] > 1 else kind)
-    return names
+    return [f"{kind} {kinds[: i + 1].count(kind)}" if kinds.count(kind) > 1 else kind for i, kind in enumerate(kinds)]
 
 
 def find_class(name: str, class_names: Sequence[str]) -> int:
@@ -132,13 +127,12 @@ def read_whole(path: Path, recipe: dict[str, Any], wanted: Sequence[str], device
 
     Raises as `draw_grad_cam`.
     """
-    streams = [parse_view(view).stream for view in wanted]
-    images = frames_of(path, recipe["provenance"], any(stream.is_flow for stream in streams), device)
+    with_flow = any(parse_view(view).stream.is_flow for view in wanted)
+    images = frames_of(path, recipe["provenance"], with_flow, device)
     samples = list(crop_samples(images, recipe["sample_size"], wanted, recipe.get("short_side")))
     if not samples:
-        leading = dict.fromkeys(stream.name for stream in streams if stream.leads)
-        raise ValueError(f"{path}: a single frame has no {' and no '.join(leading)}")
-    return {name: torch.from_numpy(np.concatenate([sample[name] for sample in samples], 1)) for name in wanted}
+        raise single_frame_error(path, wanted)
+    return join_samples(samples)
 
 
 def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[Picture]:
@@ -148,14 +142,14 @@ def pictures_of(view: str, frames: Tensor, provenance: dict[str, Any]) -> list[P
     """
     stream, images = parse_view(view).stream, list(frames.permute(1, 2, 3, 0).numpy())
     if not stream.vectors:
-        return amplified(images) if stream.of_pair else images
+        return amplify(images) if stream.of_pair else images
     encoding = recorded_encoding(provenance)
     sampled = images[:: -(-len(images) // SAMPLED)]
     scale = choose_scale(Pair(0, None, decode(levels, **encoding)) for levels in sampled)
     return [flow_to_image(decode(levels, **encoding), scale) for levels in images]
 
 
-def amplified(images: Sequence[Picture]) -> list[Picture]:
+def amplify(images: Sequence[Picture]) -> list[Picture]:
     """Stretch pictures about mid-grey by one factor, >= 1, so that all but `OUTSIDE` of their levels stay in range."""
     sampled = np.stack(images[:: -(-len(images) // SAMPLED)])
     widest = np.quantile(np.abs(sampled - MID_GREY), 1 - OUTSIDE)

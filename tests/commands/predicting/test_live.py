@@ -17,9 +17,9 @@ from answering import NAMES, run
 from source_files import ROOT
 
 from datasets.synthetic import render
-from workflows.predicting import live
+from workflows.predicting import compose, live
 from workflows.predicting.live import FrameReader, watch
-from workflows.predicting.live_sources import at_rate, camera, live_frames
+from workflows.predicting.live_sources import at_rate, live_frames
 
 
 class Source:
@@ -156,7 +156,7 @@ class Camera:
 
 def test_a_camera_gives_rgb_until_it_stops(monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Camera([np.full((2, 2, 3), (1, 2, 3), np.uint8)]))
-    frames = camera(0)
+    frames = live_frames(Path("0"))
     assert next(frames)[1][0, 0].tolist() == [3, 2, 1]
     with pytest.raises(ValueError, match="camera 0 gives no more frames"):
         next(frames)
@@ -180,17 +180,11 @@ def test_windows_are_refused_where_opencv_has_none(weights, monkeypatch):
 def test_a_camera_is_shown_with_what_is_said(weights, monkeypatch, capsys):
     shown = []
     frames = [render("bar_sway", 0, 0, frames=20)[0][i % 20] for i in range(50)]
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Camera(frames))
     monkeypatch.setattr(cv2, "namedWindow", lambda name: None)
     monkeypatch.setattr(cv2, "imshow", lambda name, frame: shown.append(frame.shape))
     monkeypatch.setattr(cv2, "waitKey", lambda delay: None)
-    with pytest.raises(ValueError, match="gives no more frames"):
-        list(live_frames(Path("0")))
     monkeypatch.setattr(live.FrameReader, "take", once(live.FrameReader.take))
-    monkeypatch.setattr(cv2, "VideoCapture", lambda *_: Camera([]))
-    monkeypatch.setattr(
-        "workflows.predicting.compose.live_frames", lambda path: ((i / 25, frame) for i, frame in enumerate(frames))
-    )
+    monkeypatch.setattr(compose, "live_frames", lambda path: ((i / 25, frame) for i, frame in enumerate(frames)))
     run("0", "--weights", weights["rgb"], weights["flow"], "--show")
     assert shown == [(40, 40, 3)]
     assert "ms late" in capsys.readouterr().out
@@ -268,14 +262,15 @@ def test_ctrl_c_ends_the_watching_with_130(weights, tmp_path):
     assert "Traceback" not in errors
 
 
-def test_a_source_that_gives_nothing_is_named(weights, monkeypatch):
-    monkeypatch.setattr("workflows.predicting.compose.live_frames", lambda path: iter(()))
-    with pytest.raises(ValueError, match=r"^0: no clip came$"):
-        run("0", "--weights", weights["rgb"])
-    monkeypatch.setattr(
-        "workflows.predicting.compose.live_frames", lambda path: iter([(0.0, np.zeros((48, 48, 3), np.uint8))])
-    )
-    with pytest.raises(ValueError, match=r"^0: a single frame has no flow"):
-        run("0", "--weights", weights["flow"])
-    with pytest.raises(ValueError, match=r"^0: no clip came in 1e-09 s$"):
-        run("0", "--weights", weights["rgb"], "--seconds", 1e-9)
+@pytest.mark.parametrize(
+    ("frames", "stream", "words", "message"),
+    [
+        (0, "rgb", (), "no clip came$"),
+        (1, "flow", (), "a single frame has no flow"),
+        (1, "rgb", ("--seconds", 1e-9), "no clip came in 1e-09 s$"),
+    ],
+)
+def test_a_source_that_gives_nothing_is_named(weights, monkeypatch, frames, stream, words, message):
+    monkeypatch.setattr(compose, "live_frames", lambda path: iter([(0.0, np.zeros((48, 48, 3), np.uint8))] * frames))
+    with pytest.raises(ValueError, match=f"^0: {message}"):
+        run("0", "--weights", weights[stream], *words)

@@ -89,7 +89,7 @@ def test_probabilities_are_some_whatever_the_fusion(method):
 
 def test_the_mean_of_probabilities_is_not_taken_for_logits():
     predictor = Predictor((), NAMES, {}, 1, "softmax", None, torch.device("cpu"))
-    logits = torch.tensor([[[9.0, 0.0, 0.0]], [[9.0, 0.0, 0.0]]])
+    logits = torch.tensor([[9.0, 0.0, 0.0]]).expand(2, 1, 3)
     torch.testing.assert_close(predictor.probabilities(logits), logits[0].softmax(-1))
 
 
@@ -262,24 +262,6 @@ def test_a_timeline_without_matplotlib_says_how_to_get_it(videos, weights, monke
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ValueError, match="--timeline draws with matplotlib: pip install matplotlib"):
         run(videos / "run" / "short.avi", "--weights", weights["rgb"], "--timeline", "t.png")
-
-
-def test_memory_does_not_grow_with_the_video(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("workflows.predicting.predictor.frames_of", lambda *_: ({"rgb": frame} for _ in range(800)))
-    monkeypatch.setattr("workflows.predicting.predictor.rate_of", lambda *_: 25.0)
-    frame, alive = np.zeros((48, 48, 3), np.uint8), []
-    predictor = build_predictor([weights["rgb"]], device="cpu")
-    score = Predictor.logits
-
-    def counted(self, clips):
-        alive.append(len(clips))
-        return score(self, clips)
-
-    monkeypatch.setattr(Predictor, "logits", counted)
-    found = predict_video(predictor, tmp_path / "v.avi")
-    assert found.timeline.frames == 800
-    assert max(alive) == predictor.clips
-    assert sum(alive) == 100
 
 
 def test_a_gpu_is_given_full_batches_alone_and_answers_the_same(videos, weights):

@@ -15,36 +15,33 @@ from workflows.predicting.timeline import Timeline, draw_timeline, top_at
 needs_matplotlib = pytest.mark.skipif(importlib.util.find_spec("matplotlib") is None, reason="needs matplotlib")
 
 
-def made_timeline(starts, classes, frames, span=8, fps=25.0):
-    made = Timeline(NAMES, fps, span)
-    for start, index in zip(starts, classes, strict=True):
-        made.add(start, torch.nn.functional.one_hot(torch.tensor(index), 3) * 0.7 + 0.1)
-    made.frames = frames
-    return made
+def timeline_of(rows, frames, span=4, fps=1.0):
+    """A timeline of windows with these probabilities by their starts."""
+    timeline = Timeline(NAMES[: len(next(iter(rows.values())))], fps, span)
+    for start, row in rows.items():
+        timeline.add(start, torch.tensor(row))
+    timeline.frames = frames
+    return timeline
+
+
+def mostly(index):
+    return [0.8 if i == index else 0.1 for i in range(3)]
 
 
 def test_neighbouring_windows_of_one_class_are_a_segment():
-    made = made_timeline([0, 8, 16, 20], [0, 0, 2, 1], 28)
-    found = [(round(25 * part.start, 6), round(25 * part.end, 6), part.top[0][0]) for part in made.segments()]
+    segments = timeline_of({0: mostly(0), 8: mostly(0), 16: mostly(2), 20: mostly(1)}, 28, span=8, fps=25.0).segments()
+    found = [(round(25 * part.start, 6), round(25 * part.end, 6), part.top[0][0]) for part in segments]
     assert found == [(0, 16, "clap"), (16, 22, "wave"), (22, 28, "run")]
-    assert all(part.top[0][1] == pytest.approx(0.8) for part in made.segments())
+    assert all(part.top[0][1] == pytest.approx(0.8) for part in segments)
 
 
 def test_a_segment_has_the_mean_probability_by_duration():
-    made = Timeline(NAMES, 1.0, 4)
-    for start, value in ((0, 0.5), (12, 0.9)):
-        made.add(start, torch.tensor([value, 0.05, 0.05]))
-    made.frames = 16
-    (segment,) = made.segments()
-    assert segment.top[0][1] == pytest.approx((0.5 * 8 + 0.9 * 8) / 16)
+    (segment,) = timeline_of({0: [0.5, 0.05, 0.05], 9: [0.9, 0.05, 0.05]}, 16).segments()
+    assert segment.top[0][1] == pytest.approx((0.5 * 6.5 + 0.9 * 9.5) / 16)
 
 
 def test_a_segment_has_a_runner_up_by_its_mean_over_time_and_so_has_its_record():
-    made = Timeline(NAMES, 1.0, 4)
-    for start, row in ((0, [0.6, 0.3, 0.1]), (4, [0.5, 0.1, 0.4]), (8, [0.5, 0.1, 0.4])):
-        made.add(start, torch.tensor(row))
-    made.frames = 12
-    (segment,) = made.segments()
+    (segment,) = timeline_of({0: [0.6, 0.3, 0.1], 4: [0.5, 0.1, 0.4], 8: [0.5, 0.1, 0.4]}, 12).segments()
     assert [name for name, _ in segment.top] == [NAMES[0], NAMES[2]]
     assert segment.record() == {
         "start": 0.0,
@@ -54,19 +51,13 @@ def test_a_segment_has_a_runner_up_by_its_mean_over_time_and_so_has_its_record()
         "runner_up_class": NAMES[2],
         "runner_up_probability": pytest.approx(0.3, abs=1e-6),
     }
-    alone = Timeline(NAMES[:1], 1.0, 4)
-    alone.add(0, torch.tensor([1.0]))
-    alone.frames = 4
-    assert alone.segments()[0].record().keys() == {"start", "end", "class", "probability"}
+    (alone,) = timeline_of({0: [1.0]}, 4).segments()
+    assert alone.record().keys() == {"start", "end", "class", "probability"}
 
 
 @needs_matplotlib
 def test_the_picture_has_a_row_for_the_runner_up_and_lines_of_classes_that_never_lead(tmp_path):
-    made = Timeline(NAMES, 1.0, 4)
-    for start in (0, 4):
-        made.add(start, torch.tensor([0.6, 0.3, 0.1]))
-    made.frames = 8
-    draw_timeline(made, "film", tmp_path / "t.svg")
+    draw_timeline(timeline_of({0: [0.6, 0.3, 0.1], 4: [0.6, 0.3, 0.1]}, 8), "film", tmp_path / "t.svg")
     text = (tmp_path / "t.svg").read_text()
     for word in ("first", "second", NAMES[0], NAMES[1]):
         assert f"<!-- {word} -->" in text
@@ -76,10 +67,10 @@ def test_the_picture_has_a_row_for_the_runner_up_and_lines_of_classes_that_never
 @pytest.mark.parametrize("step", [3, 8, 20])
 def test_cells_cover_the_video_without_gaps(step):
     starts = list(range(0, 90, step))
-    made = made_timeline(starts, [start % 3 for start in starts], starts[-1] + 8)
-    cells = made.cells()
+    timeline = timeline_of({start: mostly(start % 3) for start in starts}, starts[-1] + 8, span=8, fps=25.0)
+    cells = timeline.cells()
     assert cells[0].start == 0
-    assert cells[-1].end == pytest.approx(made.seconds)
+    assert cells[-1].end == pytest.approx(timeline.seconds)
     assert all(a.end == b.start and a.start < a.end for a, b in pairwise(cells))
     for start, cell in zip(starts, cells, strict=True):
         assert top_at(cells, (start + 4) / 25) == cell.top
@@ -88,12 +79,10 @@ def test_cells_cover_the_video_without_gaps(step):
 
 
 @needs_matplotlib
-@pytest.mark.parametrize("suffix", ["png", "svg"])
-def test_the_timeline_is_drawn(videos, weights, tmp_path, suffix):
-    run(videos / "run" / "long.avi", "--weights", weights["rgb"], "--timeline", tmp_path / f"t.{suffix}")
-    picture = (tmp_path / f"t.{suffix}").read_bytes()
-    assert picture.startswith(b"\x89PNG") if suffix == "png" else b"<svg" in picture
-    assert names_in(tmp_path) == [f"t.{suffix}"]
+def test_the_timeline_is_drawn(videos, weights, tmp_path):
+    run(videos / "run" / "long.avi", "--weights", weights["rgb"], "--timeline", tmp_path / "t.png")
+    assert (tmp_path / "t.png").read_bytes().startswith(b"\x89PNG")
+    assert names_in(tmp_path) == ["t.png"]
 
 
 def decoded(path):
@@ -120,19 +109,15 @@ def test_the_film_is_the_video_with_a_panel_in_its_corner(tmp_path):
     assert names_in(tmp_path) == ["film.mp4", "v.avi"]
 
 
-def test_the_film_says_what_is_said_at_that_time(tmp_path):
-    asked = []
-    frames = [(i / 10, np.zeros((31, 45, 3), np.uint8)) for i in range(5)]
-    annotate.write_annotated(tmp_path / "f.mkv", frames, 10, lambda seconds: asked.append(seconds) or [("a", 1.0)])
-    assert asked == [0.0, 0.1, 0.2, 0.3, 0.4]
-    assert decoded(tmp_path / "f.mkv")[1][0][1].shape == (32, 46, 3)  # these forms know even sizes alone
-
-
-def test_uneven_times_are_kept(tmp_path):
-    times = [0.0, 0.04, 0.3, 0.31, 1.0]
-    frames = [(seconds, np.zeros((32, 32, 3), np.uint8)) for seconds in times]
-    annotate.write_annotated(tmp_path / "f.mp4", frames, 25, lambda seconds: [("a", 1.0)])
-    assert [seconds for seconds, _ in decoded(tmp_path / "f.mp4")[1]] == pytest.approx(times, abs=1e-3)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_film_has_the_prediction_of_each_time_and_keeps_uneven_times(tmp_path, suffix):
+    asked, times, path = [], [0.0, 0.04, 0.3, 0.31, 1.0], tmp_path / f"f{suffix}"
+    frames = [(seconds, np.zeros((31, 45, 3), np.uint8)) for seconds in times]
+    annotate.write_annotated(path, frames, 25, lambda seconds: asked.append(seconds) or [("a", 1.0)])
+    assert asked == times
+    found = decoded(path)[1]
+    assert [seconds for seconds, _ in found] == pytest.approx(times, abs=1e-3)
+    assert found[0][1].shape == (32, 46, 3)  # these forms know even sizes alone
 
 
 def test_names_that_are_too_long_are_shortened_and_odd_ones_drawn():

@@ -79,16 +79,6 @@ def test_versions_and_hardware_are_those_of_this_process(report):
         assert Path(machine["images"]["library"]).is_file()
 
 
-def test_without_the_native_loader_it_says_how_to_get_it(quick, monkeypatch, capsys):
-    monkeypatch.setattr(loader, "missing", lambda: "jpeglib.h is not there: install it")
-    report = report_of()
-    assert report["machine"]["images"] is None
-    lines = capsys.readouterr().out.splitlines()
-    assert "images: decoded in Python, which takes twice as long, see below" in lines
-    cure = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
-    assert f"missing: images by native: jpeglib.h is not there: install it; {cure}" in lines
-
-
 @pytest.mark.parametrize(
     ("error", "wrong"), [(1.0, ["3x3x3 of 2 frames in bf16", "7x7x7 of 4 frames in bf16"]), (0.001, [])]
 )
@@ -97,30 +87,31 @@ def test_it_says_whether_weight_gradients_of_this_torch_are_right(monkeypatch, e
         doctor_workflow, "errors_by_torch", lambda trials: (error * (dtype == torch.bfloat16) for *_, dtype in trials)
     )
     assert doctor_workflow.wrong_gradients() == wrong
-    text = "torch computes weight gradients wrong (3x3x3 of 2 frames in bf16, 7x7x7 of 4 frames in bf16): they are "
-    said = (
-        f"{text}computed another way here, see docs/speed.md"
-        if wrong
-        else "weight gradients of short clips by torch are right"
-    )
-    assert doctor_workflow.about_gradients(wrong) == f"training on this CPU: {said}"
+    cure = "they are computed another way here, see docs/speed.md"
+    problem = f"torch computes weight gradients wrong ({', '.join(wrong)}): {cure}"
+    expected = problem if wrong else "weight gradients of short clips by torch are right"
+    assert doctor_workflow.about_gradients(wrong) == f"training on this CPU: {expected}"
 
 
 def test_what_is_missing_is_named_with_its_cure_and_not_measured(quick, monkeypatch, capsys):
     without(monkeypatch, native="no C++ compiler: install one", opencv="install opencv-contrib-python-headless")
+    monkeypatch.setattr(loader, "missing", lambda: "jpeglib.h is not there: install it")
     report = report_of()
+    assert report["machine"]["images"] is None
     assert report["missing"]["tvl1 by native"] == "no C++ compiler: install one"
     assert {row["backend"] for row in report["speeds"] if row["flow"] == "tvl1"} <= {"torch", "cuda"}
     lines = capsys.readouterr().out.splitlines()
     assert "missing: tvl1 by native: no C++ compiler: install one" in lines
     assert "missing: tvl1 by opencv: install opencv-contrib-python-headless" in lines
+    assert "images: decoded in Python, which takes twice as long, see below" in lines
+    cure = "everything it needs on Debian: apt-get install g++ libjpeg62-turbo-dev"
+    assert f"missing: images by native: jpeglib.h is not there: install it; {cure}" in lines
 
 
 def test_a_gpu_is_measured_with_batches_where_there_is_one(monkeypatch):
     without(monkeypatch, cuda="")
-    rows = [(row["backend"], row["on"], pairs) for row, _, pairs in doctor_workflow.trials()]
-    assert ("cuda", "GPU 0", doctor_workflow.GPU_BATCH) in rows
-    assert ("torch", "GPU 0", doctor_workflow.GPU_BATCH) in rows
+    rows = {(row["backend"], row["on"], pairs) for row, _, pairs in doctor_workflow.trials()}
+    assert rows >= {(backend, "GPU 0", doctor_workflow.GPU_BATCH) for backend in ("cuda", "torch")}
 
 
 def test_a_backend_that_fails_is_a_line_and_the_others_are_measured(quick, monkeypatch, capsys):
@@ -158,15 +149,9 @@ def test_the_threads_of_the_libraries_are_as_before(threads, report):
     assert (cv2.getNumThreads(), torch.get_num_threads()) == threads
 
 
-def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
+def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101(report):
     row = {"flow": "tvl1", "backend": "native", "preset": "opencv", "on": "1 core, avx2"}
-    machine = {
-        "system": "Linux x86_64",
-        "python": "3.11.9",
-        "torch": "2.15.0",
-        "torchvision": "0.29.2",
-        "opencv": "5.0.0",
-        "opencv_has_tvl1": True,
+    machine = report["machine"] | {
         "cores": 4,
         "load": 9.5,
         "gpus": [{"name": "H200", "gigabytes": 150}],
@@ -174,11 +159,9 @@ def test_the_table_has_a_line_per_speed_with_the_hours_of_ucf101():
         "wrong_gradients": [],
         "native": None,
         "images": {"isa": "avx2", "libjpeg": "libjpeg.so.62", "library": "clip.so"},
-        "disk": {"folder": "here", "free_gigabytes": 12.5},
     }
     speeds = [row | {"pairs_per_second": 25.0}, row | {"problem": "it fails"}]
-    report = {"machine": machine, "missing": {}, "speeds": speeds, "seconds": 1.5}
-    lines = doctor_workflow.as_text(report).splitlines()
+    lines = doctor_workflow.as_text(report | {"machine": machine, "speeds": speeds}).splitlines()
     assert "4 cores, H200 (150 GB)" in lines[0]
     assert "native kernel: none, see below" in lines
     assert "extraction by default: cuda on cuda:0" in lines

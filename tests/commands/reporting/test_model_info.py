@@ -16,7 +16,6 @@ PAGE = (ROOT / "docs" / "model_zoo.md").read_text("utf-8")
 SMALL = "resnet,depth=10,width=0.0625"
 
 
-# Parameters with 87 classes, and billions of multiply-adds of the convolutions for 8 frames at 224, without and with
 def info(*words: str) -> list[dict]:
     return command.main(command.parse_args(list(words)))
 

@@ -31,6 +31,12 @@ def write_run(folder, epochs=4, options=None, **metrics):
     return folder
 
 
+def change_metrics(folder, change):
+    """Change the rows of a run, by their position from 0."""
+    rows = [json.loads(line) | change(i) for i, line in enumerate((folder / "metrics.jsonl").read_text().splitlines())]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
 def test_a_record_is_read_by_metric_and_subset(tmp_path):
     run = read_run(write_run(tmp_path / "a", train_loss_mse=1.0))
     assert run.metrics["loss"] == {
@@ -114,10 +120,7 @@ def test_distillations_and_other_trainings_share_the_plot_of_the_cross_entropy(t
 @needs_matplotlib
 def test_an_axis_leaves_out_what_is_far_above_all_else_says_so_and_the_curve_keeps_it(tmp_path):
     folder = write_run(tmp_path / "a", epochs=20)
-    rows = [
-        json.loads(line) | {"train_loss": 1.0 + (4e3 if i == 0 else 0)} for i, line in enumerate(open_lines(folder))
-    ]
-    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    change_metrics(folder, lambda i: {"train_loss": 1.0 + (4e3 if i == 0 else 0)})
     (loss,) = draw([read_run(folder)], ["loss"], 1).axes
     assert loss.get_ylim() == (0, pytest.approx(1.05 * 1.5))  # of validation: 3, 1.5, 1, ...
     assert [text.get_text() for text in loss.texts] == ["2 above the axis, up to 4e+03"]
@@ -130,15 +133,10 @@ def test_an_axis_leaves_out_what_is_far_above_all_else_says_so_and_the_curve_kee
 @needs_matplotlib
 def test_a_curve_that_falls_as_losses_do_and_a_short_one_are_whole(tmp_path):
     slow = write_run(tmp_path / "slow", epochs=30)
-    rows = [json.loads(line) | {"train_loss": 4 * 0.9**i, "val_loss": 4.0} for i, line in enumerate(open_lines(slow))]
-    (slow / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    change_metrics(slow, lambda i: {"train_loss": 4 * 0.9**i, "val_loss": 4.0})
     for folder in (slow, write_run(tmp_path / "short", epochs=3, train_loss=100.0)):
         (loss,) = draw([read_run(folder)], ["loss"], 1).axes
         assert len(loss.texts) == 0
-
-
-def open_lines(folder):
-    return (folder / "metrics.jsonl").read_text().splitlines()
 
 
 def test_folders_above_runs_stand_for_all_of_them_and_each_is_taken_once(tmp_path):
@@ -160,24 +158,15 @@ def test_the_legend_says_what_differs_and_where_nothing_does_the_folders(tmp_pat
     assert labels([runs[0], same]) == ["0", "deep/2"]
     assert labels([*runs, same]) == ["0  distill=mse", "1  distill=mse dkd", "deep/2  distill=mse"]
     assert labels([same]) == ["2"]
-
-
-def test_an_option_that_a_run_lacks_and_a_path_are_shown_briefly(tmp_path):
-    runs = [
-        read_run(write_run(tmp_path / "a", options={"pretrain_path": "x/y/kinetics.pth"})),
-        read_run(write_run(tmp_path / "b")),
-    ]
-    assert labels(runs) == ["pretrain_path=kinetics.pth", "pretrain_path=-"]
+    tuned = read_run(write_run(tmp_path / "a", options={"pretrain_path": "x/y/kinetics.pth"}))
+    assert labels([tuned, read_run(write_run(tmp_path / "b"))]) == ["pretrain_path=kinetics.pth", "pretrain_path=-"]
 
 
 @pytest.mark.parametrize(
     ("width", "expected"), [(1, [1, 2, 6, 3]), (2, [1.5, 4, 4.5, 3]), (3, [1.5, 3, 11 / 3, 4.5]), (99, [3, 3, 3, 3])]
 )
-def test_smoothing_is_a_mean_around_each_epoch(width, expected):
+def test_smoothing_is_a_mean_around_each_epoch_of_which_nan_spoils_only_its_neighbours(width, expected):
     assert running_mean([1, 2, 6, 3], width) == pytest.approx(expected)
-
-
-def test_one_value_that_is_no_number_spoils_only_its_neighbours():
     assert running_mean([1, float("nan"), 3, 4, 5], 2)[2:] == [3.5, 4.5, 5]
 
 
@@ -208,10 +197,6 @@ def test_every_run_has_a_colour_every_subset_a_style_and_lr_is_never_smoothed(tm
     assert lr.get_yscale() == "log"
     texts = [text.get_text() for text in figure.legends[0].get_texts()]
     assert texts == ["manual_seed=a", "manual_seed=b", "manual_seed=c", "training", "validation"]
-
-
-@needs_matplotlib
-def test_many_runs_have_a_colour_each():
     assert len({str(colour) for colour in palette(20)}) == 20
 
 
@@ -220,17 +205,13 @@ def test_many_runs_have_a_colour_each():
     [
         (["--metric", "acuracy"], r"--metric acuracy: these runs have acc, clips_per_second, data_wait, loss, lr"),
         (["--smooth", "0"], "--smooth 0: a number of epochs"),
+        pytest.param(["--out", "o.xyz"], "xyz", marks=needs_matplotlib),
     ],
 )
-def test_what_cannot_be_drawn_is_said(words, message, tmp_path):
+def test_what_cannot_be_drawn_is_said_and_leaves_nothing(words, message, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=message):
         plot_run.main(parse_args([str(write_run(tmp_path / "a")), *words]))
-
-
-@needs_matplotlib
-def test_a_format_that_there_is_not_leaves_nothing(tmp_path):
-    with pytest.raises(ValueError, match="xyz"):
-        plot_run.main(parse_args([str(write_run(tmp_path / "a")), "--out", str(tmp_path / "o.xyz")]))
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 

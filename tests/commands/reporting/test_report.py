@@ -4,6 +4,7 @@ import base64
 import csv
 import hashlib
 import json
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -22,7 +23,7 @@ import train
 from engine import Scores
 from engine.evaluation.analysis import reliability
 from models import fuse
-from opts import parse_opts
+from opts import RECORDED, SINGLE, parse_opts
 from utils1 import report
 from workflows.reporting.drawings import bars, shades, ticks
 from workflows.reporting.plain_forms import escaped
@@ -30,20 +31,7 @@ from workflows.reporting.score_files import find_files, shortest_names
 from workflows.reporting.teaching import runs_of
 from workflows.shared.frame_strips import FRAMES, HEIGHT, entries_of, strips_of
 
-OPTIONS = {
-    "frame_dir": "nowhere",
-    "layout": "auto",
-    "sample_size": 112,
-    "sample_duration": 16,
-    "clip_stride": 1,
-    "short_side": None,
-    "test_sampling": "all",
-    "num_clips": 10,
-    "num_crops": "1",
-    "tail": "overlap",
-    "sampling": "corrected",
-    "video_fps": 25.0,
-}
+OPTIONS = {name: vars(parse_opts([], SINGLE))[name] for name in RECORDED} | {"frame_dir": "nowhere"}
 HOSTILE = ("<script>alert(1)</script>", "\"'><img src=x onerror=alert(1)>", "a|b\n# c\x00 \u202e{{ 7 * 7 }} & `d`")
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 TABLES = ("results", "per_class", "confusion", "pairs", "videos")
@@ -56,17 +44,7 @@ def some(streams=("rgb", "sfs"), videos=12, names=CLASSES, seed=0, **changes) ->
     logits = torch.randn(len(streams), videos, len(names), generator=generator)
     logits[:, torch.arange(videos), label] += 1
     clips = torch.randint(2, 6, (videos,), generator=generator).expand(len(streams), -1)
-    checkpoints = {
-        name: {
-            "file": f"{name}.pth",
-            "sha256": "ab" * 32,
-            "reads": "rgb",
-            "arch": "resnet-10",
-            "epoch": 7,
-            "recipe": {},
-        }
-        for name in streams
-    }
+    network = {"sha256": "ab" * 32, "reads": "rgb", "arch": "resnet-10", "epoch": 7, "recipe": {}}
     values = {
         "video": [f"{names[c]}/film{i}" for i, c in enumerate(label.tolist())],
         "label": label,
@@ -85,7 +63,7 @@ def some(streams=("rgb", "sfs"), videos=12, names=CLASSES, seed=0, **changes) ->
             "provenance": {"fps": 25.0, "short_side": 256},
             "fusion": "activno",
             "fusion_weights": None,
-            "checkpoints": checkpoints,
+            "checkpoints": {name: network | {"file": f"{name}.pth"} for name in streams},
         },
     }
     return Scores(**values | changes)
@@ -108,6 +86,19 @@ def save(path: Path, scores: Scores) -> Path:
 
 def run(tmp_path: Path, *words) -> list:
     return report.main(report.parse_args([*map(str, words), "--out", str(tmp_path / "out")]))
+
+
+def report_of(tmp_path: Path, scores: Scores, *words):
+    """The report of a score file."""
+    (group,) = run(tmp_path, save(tmp_path / "s.npz", scores), *words)
+    return group
+
+
+def reports_of(tmp_path: Path, *scores: Scores) -> list:
+    """The reports of score files a.npz and b.npz in a folder."""
+    for name, content in zip("ab", scores, strict=True):
+        save(tmp_path / "in" / f"{name}.npz", content)
+    return run(tmp_path, tmp_path / "in")
 
 
 def page_of(tmp_path: Path) -> str:
@@ -153,7 +144,7 @@ class Page(HTMLParser):
 def test_clips_of_a_fusion_count_where_the_test_has_fused_them(tmp_path):
     scores = some(videos=40, names=("a", "b", "c", "d", "e", "f", "g"))
     scores = replace(scores, fused_hits=torch.stack([scores.clips[0] - 1, scores.clips[0]]))
-    run(tmp_path, save(tmp_path / "s.npz", scores))
+    report_of(tmp_path, scores)
     clips, fused = int(scores.clips[0].sum()), table_of(tmp_path, "results")[2]
     assert float(fused["clip_top1"]) == pytest.approx((clips - 40) / clips, abs=1e-6)
     assert float(fused["clip_top5"]) == 1
@@ -161,7 +152,7 @@ def test_clips_of_a_fusion_count_where_the_test_has_fused_them(tmp_path):
 
 def test_accuracies_are_those_of_the_result_file(tmp_path):
     scores = some(videos=40, names=("a", "b", "c", "d", "e", "f", "g"))
-    run(tmp_path, save(tmp_path / "s.npz", scores))
+    report_of(tmp_path, scores)
     rows = table_of(tmp_path, "results")
     assert [row["system"] for row in rows] == ["rgb", "sfs", "rgb + sfs"]
     for row, logits in zip(rows, [*scores.logits, scores.logits.mean(0)], strict=True):
@@ -188,14 +179,14 @@ def test_the_fused_scores_are_those_that_the_test_wrote(tmp_path):
 
 
 def test_a_single_stream_has_no_fused_row_and_no_disagreement(tmp_path):
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", some(["rgb"])))
+    found = report_of(tmp_path, some(["rgb"]))
     assert [system.name for system in found.systems] == ["rgb"]
     assert found.details[0].disagreement is None
     assert "disagree" not in page_of(tmp_path)
 
 
 def test_old_files_are_shown_as_far_as_they_go(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", old(some())))
+    report_of(tmp_path, old(some()))
     row = table_of(tmp_path, "results")[0]
     assert {row[name] for name in ("dataset", "split", "views", "fps")} == {"not stated"}
     assert row["clip_top1"] == ""
@@ -205,22 +196,16 @@ def test_old_files_are_shown_as_far_as_they_go(tmp_path):
 
 
 def test_files_of_the_same_videos_are_put_side_by_side_whatever_their_order(tmp_path):
-    one = some(["rgb"])
     order = torch.randperm(12, generator=torch.Generator().manual_seed(1)).tolist()
-    save(tmp_path / "a.npz", one)
     other = some(["flow", "sfs"], seed=5)
-    save(tmp_path / "b.npz", other.rows(videos=order))
-    (found,) = run(tmp_path, tmp_path / "a.npz", tmp_path / "b.npz")
+    (found,) = reports_of(tmp_path, some(["rgb"]), other.rows(videos=order))
     assert [system.name for system in found.systems] == ["1: rgb", "2: flow", "2: sfs", "2: flow + sfs"]
     assert torch.equal(found.systems[1].scores, other.logits[0])
     assert torch.equal(found.systems[3].scores, fuse(other.logits))
 
 
 def test_a_stream_that_two_files_share_is_one_system(tmp_path):
-    both = some()
-    save(tmp_path / "a.npz", both)
-    save(tmp_path / "b.npz", both.only(["rgb"]))
-    (found,) = run(tmp_path, tmp_path)
+    (found,) = reports_of(tmp_path, some(), some().only(["rgb"]))
     assert [system.name for system in found.systems] == ["1, 2: rgb", "1: sfs", "1: rgb + sfs"]
 
 
@@ -235,9 +220,7 @@ def test_a_stream_that_two_files_share_is_one_system(tmp_path):
     ],
 )
 def test_what_cannot_be_compared_is_in_sections_of_its_own(tmp_path, other):
-    save(tmp_path / "a.npz", some())
-    save(tmp_path / "b.npz", other)
-    assert len(run(tmp_path, tmp_path)) == 2
+    assert len(reports_of(tmp_path, some(), other)) == 2
     assert "those of different sections are not comparable" in page_of(tmp_path)
     assert {row["group"] for row in table_of(tmp_path, "videos")} == {"1", "2"}
 
@@ -255,9 +238,7 @@ def test_what_cannot_be_compared_is_in_sections_of_its_own(tmp_path, other):
     ],
 )
 def test_tests_that_are_unlike_are_said(tmp_path, options, said):
-    save(tmp_path / "a.npz", some())
-    save(tmp_path / "b.npz", stated(some(), **options))
-    (found,) = run(tmp_path, tmp_path)
+    (found,) = reports_of(tmp_path, some(), stated(some(), **options))
     assert len(found.systems) == 6  # the same scores, but not the same test
     (notice,) = found.notices
     assert notice.startswith("Tested unlike, so not comparable as they stand: ")
@@ -266,16 +247,14 @@ def test_tests_that_are_unlike_are_said(tmp_path, options, said):
 
 
 def test_tests_that_are_alike_are_not_flagged(tmp_path):
-    save(tmp_path / "a.npz", some())
-    save(tmp_path / "b.npz", some(seed=1))
-    (found,) = run(tmp_path, tmp_path)
+    (found,) = reports_of(tmp_path, some(), some(seed=1))
     assert found.notices == []
     assert "differs" not in {c for a in Page(page_of(tmp_path)).all("td") for c in a.get("class", "").split()}
 
 
 def test_videos_left_out_and_held_out_ones_are_said(tmp_path):
     scores = replace(some(listed=14), about=some().about | {"subset": "val", "unlike": ["sample_size: 112, 224"]})
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", scores))
+    found = report_of(tmp_path, scores)
     assert found.notices == [
         "This result leaves out videos: 12 of 14 listed ones were scored",
         "This result fuses scores of unlike tests: sample_size: 112, 224",
@@ -288,8 +267,8 @@ def test_videos_left_out_and_held_out_ones_are_said(tmp_path):
 def test_a_network_of_another_split_is_said(tmp_path):
     scores = some()
     name, *others = scores.streams
-    stated_of = {name: {"trained_split": 1}, **{other: {} for other in others}}
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", replace(scores, about=scores.about | {"checkpoints": stated_of})))
+    networks = {name: {"trained_split": 1}, **{other: {} for other in others}}
+    found = report_of(tmp_path, replace(scores, about=scores.about | {"checkpoints": networks}))
     said = f"This result: {name} was trained on split 1, whose training list may hold tested videos"
     assert found.notices == [said]
     assert said in page_of(tmp_path)
@@ -297,9 +276,9 @@ def test_a_network_of_another_split_is_said(tmp_path):
 
 @pytest.mark.parametrize("streams", [("rgb",), ("rgb", "sfs"), ("a", "b", "c", "d")])
 @pytest.mark.parametrize("classes", [2, 3, 61])
-def test_the_page_is_whole_and_asks_for_nothing_else(tmp_path, streams, classes):
+def test_the_page_is_whole_asks_for_nothing_else_and_runs_its_own_script_alone(tmp_path, streams, classes):
     names = [f"class {i}" for i in range(classes)]
-    run(tmp_path, save(tmp_path / "s.npz", some(streams, videos=70, names=names)))
+    report_of(tmp_path, some(streams, videos=70, names=names))
     page = Page(page_of(tmp_path))
     assert [a for a in page.all("a") if not a["href"].startswith("#")] == []
     assert {a["id"] for _, a in page.found if "id" in a} >= {a["href"][1:] for a in page.all("a")}
@@ -310,6 +289,11 @@ def test_the_page_is_whole_and_asks_for_nothing_else(tmp_path, streams, classes)
     assert all(a.get("scope") for a in page.all("th"))
     assert all(a.get("aria-label") for a in page.all("svg"))
     assert page.all("html") == [{"lang": "en"}]
+    (script,) = re.findall(r"<script>(.*?)</script>", page_of(tmp_path), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    (policy,) = [a["content"] for a in page.all("meta") if "content" in a and "http-equiv" in a]
+    assert f"script-src 'sha256-{digest}'" in policy  # no other script may run
+    assert "default-src 'none'" in policy
 
 
 def test_student_and_teacher_are_compared_by_class(tmp_path):
@@ -354,19 +338,10 @@ def test_losses_of_runs_are_drawn_term_by_term(tmp_path):
         run(tmp_path, tmp_path / "a.npz", "--run", tmp_path / "out")
 
 
-def test_only_the_script_of_the_page_may_run(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", some()))
-    (script,) = re.findall(r"<script>(.*?)</script>", page_of(tmp_path), re.DOTALL)
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    (policy,) = [a["content"] for a in Page(page_of(tmp_path)).all("meta") if "content" in a and "http-equiv" in a]
-    assert f"script-src 'sha256-{digest}'" in policy
-    assert "default-src 'none'" in policy
-
-
-def test_hostile_names_are_text(tmp_path):
+def test_hostile_names_are_text_in_the_page_and_in_their_cells_of_markdown(tmp_path):
     scores = some(videos=12, names=HOSTILE, streams=HOSTILE[:2])
     scores = replace(scores, about=scores.about | {"dataset": HOSTILE[1], "fusion": HOSTILE[0]})
-    run(tmp_path, save(tmp_path / "s.npz", scores))
+    report_of(tmp_path, scores)
     page = Page(page_of(tmp_path))
     assert len(page.all("script")) == 1
     assert page.all("img") == []
@@ -376,6 +351,11 @@ def test_hostile_names_are_text(tmp_path):
     assert HOSTILE[1] in text
     assert r"a|b\n# c\x00 \u202e{{ 7 * 7 }} & `d`" in text
     assert "\x00" not in page_of(tmp_path)
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    assert not re.search(r"(?<!\\)<", text)
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {16, 5}
+    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# Test results"]
 
 
 def test_hostile_names_of_videos_are_text_beside_their_pictures(tmp_path):
@@ -388,16 +368,6 @@ def test_hostile_names_of_videos_are_text_beside_their_pictures(tmp_path):
     assert video in image["alt"]
 
 
-def test_hostile_names_stay_in_their_cells_of_markdown(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", some(names=HOSTILE, streams=HOSTILE[:2])))
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert not re.search(r"(?<!\\)<", text)
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
-    sizes = {len(re.findall(r"(?<!\\)\|", row)) for row in rows}
-    assert sizes == {16, 5}
-    assert [line for line in text.splitlines() if line.startswith("# ")] == ["# Test results"]
-
-
 @pytest.mark.parametrize("text", ["a_b", "*a*", "[a](b)", "<b>", "a|b", "`a`", "a\nb", "# a", "&lt;"])
 def test_markdown_means_nothing_in_names(text):
     assert not re.search(r"(?<!\\)[*_`<>|\[\]#&]", escaped(text))
@@ -407,7 +377,7 @@ def test_markdown_means_nothing_in_names(text):
 def test_names_come_back_from_the_tables(tmp_path):
     names = [HOSTILE[0], 'a "b", c', "d\ne"]
     scores = some(names=names)
-    run(tmp_path, save(tmp_path / "s.npz", scores))
+    report_of(tmp_path, scores)
     assert {row["class"] for row in table_of(tmp_path, "per_class")} == set(names)
     videos = [row for row in table_of(tmp_path, "videos") if row["system"] == "rgb"]
     assert [row["video"] for row in videos] == scores.video
@@ -417,7 +387,7 @@ def test_names_come_back_from_the_tables(tmp_path):
 
 
 def test_tables_agree_with_each_other(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", some(videos=30)))
+    report_of(tmp_path, some(videos=30))
     tables = {name: table_of(tmp_path, name) for name in TABLES}
     cells = tables["confusion"]
     assert sum(int(row["videos"]) for row in cells) == 30
@@ -432,21 +402,21 @@ def test_tables_agree_with_each_other(tmp_path):
 def test_tables_have_their_columns_where_nothing_is_wrong(tmp_path):
     label = some().label
     scores = some(logits=10 * torch.nn.functional.one_hot(label, 3).float().expand(2, -1, -1))
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", scores))
+    found = report_of(tmp_path, scores)
     assert found.details[0].errors == []
     assert "No video is wrong." in page_of(tmp_path)
     assert (tmp_path / "out" / "pairs.csv").read_text() == "group,system,true,predicted,videos,share,other_way_round\n"
 
 
 def test_classes_without_videos_have_no_accuracy(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", some(names=("a", "b", "c", "empty"), label=torch.arange(12) % 3)))
+    report_of(tmp_path, some(names=("a", "b", "c", "empty"), label=torch.arange(12) % 3))
     rows = [row for row in table_of(tmp_path, "per_class") if row["class"] == "empty"]
     assert {(row["videos"], row["accuracy"], row["gain_of_fusion"]) for row in rows} == {("0", "", "")}
     assert "nan" not in "".join(Page(page_of(tmp_path)).texts)
 
 
 def test_the_hardest_class_comes_first(tmp_path):
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", some(videos=60)))
+    found = report_of(tmp_path, some(videos=60))
     accuracy = [row.accuracy[-1] for row in found.classes]
     assert accuracy == sorted(accuracy)
 
@@ -469,10 +439,9 @@ def test_a_file_that_was_named_must_be_a_score_file(tmp_path, content):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("fused", [np.zeros((12, 9), np.float32), np.full((12, 3), np.nan, np.float32)])
+@pytest.mark.parametrize("fused", [torch.zeros(12, 9), torch.full((12, 3), math.nan)])
 def test_fused_scores_that_do_not_fit_are_named(tmp_path, fused):
-    scores = some()
-    scores.save(tmp_path / "s.npz", torch.from_numpy(fused))
+    some().save(tmp_path / "s.npz", fused)
     with pytest.raises(ValueError, match=r"s\.npz: its fused scores do not fit"):
         run(tmp_path, tmp_path / "s.npz")
 
@@ -513,7 +482,7 @@ def test_frames_of_the_worst_errors_are_shown(tmp_path):
     videos = [f"{name}/film{v}_{name}_f_cm_np1_fr_med_0" for v in (3, 4) for name in CLASSES]
     scores = some(video=videos, videos=6, logits=torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(1)))
     scores = stated(scores, frame_dir=str(root / "frames"), annotation_path=str(root / "labels"))
-    (found,) = run(tmp_path, save(tmp_path / "s.npz", scores), "--worst", "2")
+    found = report_of(tmp_path, scores, "--worst", "2")
     errors = found.details[0].errors
     assert 1 <= len(errors) <= 2
     image = Page(page_of(tmp_path)).all("img")[0]
@@ -585,7 +554,7 @@ def test_segments_are_found_by_their_list(tmp_path):
 
 
 def test_frames_that_are_not_there_leave_pictures_out_and_are_said(tmp_path, caplog):
-    run(tmp_path, save(tmp_path / "s.npz", some()))
+    report_of(tmp_path, some())
     reason = "nowhere: no such folder; --frame_dir says where the frames are"
     assert f"no pictures of errors: {reason}" in caplog.text
     assert f"No pictures: {reason}" in page_of(tmp_path)
@@ -626,7 +595,7 @@ def test_the_same_files_make_the_same_report(tmp_path):
 
 def test_what_else_a_file_says_of_itself_is_shown_as_it_is(tmp_path):
     about = json.loads('{"options": {"num_clips": [1], "clip_stride": "2", "layout": 3}, "split": [1, 2], "epoch": {}}')
-    run(tmp_path, save(tmp_path / "s.npz", replace(some(), about=about)))
+    report_of(tmp_path, replace(some(), about=about))
     assert table_of(tmp_path, "results")[0]["split"] == "[1, 2]"
 
 
@@ -656,7 +625,7 @@ def test_ticks_are_few_and_round(classes):
 
 
 def test_every_table_says_how_many_videos_and_what_chance_is(tmp_path):
-    run(tmp_path, save(tmp_path / "s.npz", some()))
+    report_of(tmp_path, some())
     page = page_of(tmp_path)
     captions = re.findall(r"<caption>(.*?)</caption>", page)
     assert len(captions) == page.count("<table") > 5

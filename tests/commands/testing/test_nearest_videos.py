@@ -116,7 +116,7 @@ def test_the_command_prints_writes_and_reads_again(place, tmp_path, capsys, monk
     assert text.count("<section>") == 2
     assert text.count("data:image/jpeg") == 12
     assert text.count('class="right"') + text.count('class="wrong"') == 10
-    monkeypatch.setattr("workflows.retrieving.video_features.score_videos", None)  # nothing is computed again
+    monkeypatch.setattr("workflows.retrieving.features.score_videos", None)  # nothing is computed again
     assert retrieve(place, tmp_path, "--ranks", 1, 5) == first
 
 

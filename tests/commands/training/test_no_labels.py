@@ -47,7 +47,7 @@ def test_a_student_learns_outputs_of_an_image_network_and_then_classes(hmdb51, t
     tested = [*words_for(hmdb51, tmp_path, (), SINGLE), *RGB_ONLY, "--resume_path1", str(best)]
     with pytest.raises(ValueError, match=r"s_best\.pth: was trained without labels, so it has no class names"):
         test_single_stream.main(parse_opts(tested, SINGLE))
-    with pytest.raises(ValueError, match=r"s_best\.pth: has learnt no classes"):
+    with pytest.raises(ValueError, match=r"s_best\.pth: was trained without labels, so it has no class names"):
         build_predictor([best])
     goes_on = [*words_for(hmdb51, tmp_path, TINY, TRAIN), *RGB_ONLY, "--pretrain_path", str(best)]
     train.main(parse_opts([*goes_on, "--run_name", "t"], TRAIN))

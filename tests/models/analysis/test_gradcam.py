@@ -26,8 +26,15 @@ from models import MODELS, Output, StreamNetwork
 from models.analysis.gradcam import check_target, choose_layer, evidence, grad_cam, stretch
 from utils1 import grad_cam as tool
 from workflows.shared import films
-from workflows.understanding.cam_pictures import CONTOURS, Subject, heated, lit, pictured, scale_colours
-from workflows.understanding.cam_tracks import BATCH, Track, cut, predicted, track
+from workflows.understanding.cam_pictures import (
+    CONTOURS,
+    Subject,
+    darken_by_heat,
+    overlay_heat,
+    picture_rows,
+    scale_colours,
+)
+from workflows.understanding.cam_tracks import BATCH, Track, cut_clips, predict_class, track
 from workflows.understanding.grad_cam import default_names
 
 CLASSES = ("fall", "rise", "sway")
@@ -181,7 +188,7 @@ def test_stretching_keeps_what_is_of_that_size_and_never_leaves_the_range():
 
 @given(st.integers(1, 90), st.integers(1, 20), st.integers(1, 3), st.none() | st.integers(1, 25))
 def test_every_frame_of_a_video_is_covered_and_those_of_a_test_are_taken(frames, length, stride, step):
-    clips = cut(frames, length, stride, step and min(step, length * stride))
+    clips = cut_clips(frames, length, stride, step and min(step, length * stride))
     assert {number for clip in clips for number in clip.covered} == set(range(frames))
     assert all(len(clip.seen) == length and set(clip.seen) <= set(clip.covered) for clip in clips)
     if step is None:
@@ -194,7 +201,8 @@ def test_a_track_is_the_mean_of_its_clips_over_the_greatest_of_the_video():
     )
     video = torch.zeros(3, 6, 4, 4, dtype=torch.uint8)
     video[0, :, 1, 2] = torch.tensor([0, 10, 20, 30, 40, 50])
-    made = track("RGB", network.eval(), {"rgb": video}, cut(6, 4), 0, "layer4")  # frames 3 and 4 are in both clips
+    clips = cut_clips(6, 4)  # frames 3 and 4 are in both
+    made = track("RGB", network.eval(), {"rgb": video}, clips, 0, "layer4")
     expected = torch.tensor([0, 10, 20, 30, 40, 50]) / 50
     np.testing.assert_allclose(made.heat[:, 1, 2], expected, atol=1e-6)
     np.testing.assert_allclose(made.curve, expected, atol=1e-6)
@@ -209,7 +217,7 @@ def test_heat_colours_what_is_hot_and_leaves_the_rest_grey():
     picture = np.full((8, 8, 3), (200, 100, 50), np.uint8)
     heat = np.zeros((8, 8), np.float32)
     heat[:, 4:] = 1
-    mixed = heated(picture, heat).astype(int)
+    mixed = overlay_heat(picture, heat).astype(int)
     assert len({*mixed[:, :4].reshape(-1).tolist()}) == 1
     assert (mixed[:, 4:, 0] > mixed[:, 4:, 1]).all()
 
@@ -217,14 +225,14 @@ def test_heat_colours_what_is_hot_and_leaves_the_rest_grey():
 def test_flow_keeps_its_colours_bright_where_evidence_is_and_has_lines_in_those_of_the_scale():
     picture = np.full((32, 32, 3), (200, 100, 50), np.uint8)
     heat = np.tile(np.linspace(0, 1, 32, dtype=np.float32), (32, 1))
-    shown = lit(picture, heat)
+    shown = darken_by_heat(picture, heat)
     lines = {tuple(scale_colours(np.full((1, 1), level, np.float32))[0, 0].tolist()) for level in CONTOURS}
     colours = {tuple(pixel) for pixel in shown.reshape(-1, 3).tolist()}
     assert lines <= colours
     hues = colours - lines
     assert all(abs(r - 2 * g) <= 2 and abs(r - 4 * b) <= 3 for r, g, b in hues)
     assert sum(shown[16, 0].tolist()) < sum(shown[16, 31].tolist())
-    assert (lit(picture, heat * 0) == (60, 30, 15)).all()
+    assert (darken_by_heat(picture, heat * 0) == (60, 30, 15)).all()
 
 
 def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
@@ -233,7 +241,7 @@ def test_rows_of_flow_and_frames_are_drawn_each_in_their_way():
     subject = Subject("film", "run", {"rgb": [picture], "flow": [picture]}, 25.0)
     for stream, grey in (("rgb", True), ("flow", False)):
         seen = Track("a", stream, "layer3", **values, probability=np.ones(1, np.float32), logits=torch.zeros(2))
-        *_, (_, _, (shown,)) = pictured([seen], subject, [0], [0])
+        *_, (_, _, (shown,)) = picture_rows([seen], subject, [0], [0])
         assert (len({*shown[0, 0].tolist()}) == 1) == grey
 
 
@@ -382,13 +390,13 @@ def test_a_gpu_is_waited_for_once_for_a_class_and_never_for_its_heat(monkeypatch
             return Output(batch["rgb"].float().mean((2, 3, 4)), {})
 
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
-    clips = cut(40, 8)
+    clips = cut_clips(40, 8)
     assert len(clips) > BATCH
     with on_gpu() as gpu:
         Network.mean = torch.empty(3, device=GPU)
         frames = torch.zeros(3, 40, 16, 16, dtype=torch.uint8)
         with pytest.raises(DataDependentOutputException):  # tensors of no values have no greatest one
-            predicted([Network(), Network()], {"rgb": frames}, clips)
+            predict_class([Network(), Network()], {"rgb": frames}, clips)
         assert gpu.waits == ["_to_copy"]
         gpu.waits.clear()
         for target in (None, 1):
