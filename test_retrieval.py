@@ -35,7 +35,7 @@ def main(opt: Namespace) -> dict[int, float]:
         write_results(retrieval, stem.with_name(f"{stem.name}.json"))
         if opt.page:
             write_page(retrieval, opt.page, opt.queries)
-    return {k: count / len(retrieval.queries.video) for k, count in retrieval.hits.items()}
+    return retrieval.accuracy
 
 
 def check_written(features: str | None, folder: Path, page: Path | None) -> None:

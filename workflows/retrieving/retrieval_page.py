@@ -81,8 +81,8 @@ def write_page(retrieval: Retrieval, path: Path, count: int) -> None:
         raise ValueError(f"--queries {count}: must be >= 1")
     queries, gallery, total = retrieval.queries, retrieval.gallery, len(retrieval.queries.video)
     draw_query, draw_neighbour = strips_of(queries, ""), strips_of(gallery, "")
-    rows = []
-    for i in sorted({k * total // count for k in range(min(count, total))}):
+    rows, count = [], min(count, total)
+    for i in (k * total // count for k in range(count)):
         positions, cosines = (values[i, :NEIGHBOURS].tolist() for values in (retrieval.positions, retrieval.cosines))
         neighbours = [
             {
