@@ -49,9 +49,7 @@ def as_proto(export: Export) -> Any:
     for name in ("onnx_ir", "onnxscript"):  # they tell of each constant
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "# The axis name: batch will not be used", UserWarning
-        )  # twice, of two inputs
+        warnings.filterwarnings("ignore", "# The axis name: batch will not", UserWarning)  # twice, of two inputs
         try:
             program = torch.onnx.export(
                 deployed,
@@ -78,8 +76,6 @@ def quantised(model: Any, calibration: Calibration) -> Any:
     onnx, tools = importlib.import_module("onnx"), importlib.import_module("onnxruntime.quantization")
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
-        """Reader of the clips, each once."""
-
         def __init__(self) -> None:
             self.clips = (as_arrays(calibration.train[i]) for i in range(len(calibration.train)))
 
@@ -110,14 +106,13 @@ def quantised(model: Any, calibration: Calibration) -> Any:
 @contextmanager
 def without_advice() -> Iterator[None]:
     """Silence advice to users of onnxruntime's tools, which is logged at the root and nowhere else."""
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
     root = logging.getLogger()
-    root.addFilter(is_no_advice)
+    root.addFilter(is_error)
     try:
         yield
     finally:
-        root.removeFilter(is_no_advice)
-
-
-def is_no_advice(record: logging.LogRecord) -> bool:
-    """Return whether a record is more than a warning."""
-    return record.levelno > logging.WARNING
+        root.removeFilter(is_error)

@@ -118,18 +118,18 @@ def quantised(model: Any, calibration: Calibration) -> Any:
         ValueError: If NNCF cannot quantise the network.
     """
     with quiet(), kept_signal_stack():
-        of_bytes, validate = read_bytes(model), Validation(calibration)
+        byte_layers, validate = read_bytes(model), Validation(calibration)
         allowed = calibration.max_drop / 100 + 1e-9  # a fraction; a drop of just so much is kept
         result = quantise(model, calibration, validate, allowed)
         held = result.clone()
-        hold_bytes(held, of_bytes)
+        hold_bytes(held, byte_layers)
         compiled = load_openvino().Core().compile_model(held, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         accuracy, _ = validate(compiled, range(len(calibration.held_out)))
         return held if validate.first is None or validate.first - accuracy <= allowed else result
 
 
 def quantise(model: Any, calibration: Calibration, validate: Validation, allowed: float) -> Any:
-    """Run NNCF with control of the accuracy, which may fall by a fraction of `allowed`; see `quantised`.
+    """Run NNCF, while the accuracy falls by no more than the fraction `allowed`; raises as `quantised`.
 
     Mean activations are kept layer by layer, and the ranges are those by which activations of all clips change least:
     the quick ways to either cost an answer in fifty, on the made-up videos of demo.py.

@@ -116,16 +116,7 @@ def build_export(
     class_names: Sequence[str] | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Export:
-    """Load the networks of an export, checked against each other.
-
-    Args:
-        networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
-        dtype: A key of `DTYPES`, or `INT8`.
-        fusion: A key of `FUSIONS`.
-        fusion_weights: One per network; None for equal ones.
-        softmax: Whether probabilities are a second result.
-        class_names: Of networks alone.
-        recipe: Of networks alone.
+    """Load the networks of an export, checked against each other; arguments are those of `export.export`.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.

@@ -25,12 +25,7 @@ def traced(export: Export, *, channels_last: bool = True) -> torch.export.Export
 
 
 def refusal(name: str, error: Exception) -> ValueError:
-    """Return what is said where a format has not got an operation that a network needs.
-
-    Args:
-        name: A key of `FORMATS`.
-        error: Of its converter, whose message names operations of torch.
-    """
+    """Build the error for a format `name` whose converter, by its own error, lacks an operation of a network."""
     missing = ", ".join(sorted(set(re.findall(r"aten\.\w+", str(error)))))
     reason = f"has no {missing}, which this network computes" if missing else str(error).partition("\n")[0]
     return ValueError(f"--format {name}: {reason}; choose another format, pt2 takes any network")

@@ -329,7 +329,7 @@ def test_the_parity_is_printed_and_the_latency_of_all_ways(made, tmp_path, capsy
 def test_all_that_is_timed_follows_to_another_device(made, exported):
     path, other = exported("pt2", *FUSED, words=WORDS), torch.device("meta")
     kind = FORMATS["pt2"]._replace(devices=lambda: ("meta",))
-    calls = export_checks.ways(build_export([made[name] for name in FUSED]), kind, path, other)
+    calls = export_checks.timed_calls(build_export([made[name] for name in FUSED]), kind, path, other, path.name)
     assert list(calls) == ["checkpoints", "folded", path.name]
     batch = {name: x.to(other) for name, x in clips(2).items()}
     for name in ("folded", path.name):  # torch has no autocast, which the checkpoints ask about, for this device
