@@ -30,7 +30,7 @@ AUDIT = "audit.tsv"
 
 PROBES = 64  # videos that show how they are stored, and which streams there are
 
-USELESS = {"missing", "outside", "count", "empty", "truncated", "undecodable", "size", "crash"}  # into quarantine
+UNUSABLE = {"missing", "outside", "count", "empty", "truncated", "undecodable", "size", "crash"}  # into quarantine
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     root = Path(frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
-    keeps = os.access(root, os.W_OK)
-    if not keeps and not json:
+    writable = os.access(root, os.W_OK)
+    if not writable and not json:
         raise ValueError(f"{root}: not writable, so no manifest can be kept there; for the report alone give --json")
     lists = read_lists(partial(list_dataset, dataset), Path(annotation_path), splits)
     entries = lists.entries()
@@ -96,8 +96,8 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     report = Report(dataset, str(root), layout, len(checks), used, problems, looked_at)
     if json:
         write_text(Path(json), as_json(report))
-    if keeps:
-        keep(root, checks, report)
+    if writable:
+        write_records(root, checks, report)
         if quarantine:
             put_into_quarantine(root, checks, report)
     return report
@@ -217,7 +217,7 @@ def places_of(store: Store, check: VideoCheck) -> list[Path]:
         return [store.root / check.path]
 
 
-def keep(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
+def write_records(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
     """Write the manifest and the table of problems."""
     path = write_manifest(root, report.layout, [check.facts for check in checks if check.facts])
     write_text(root / AUDIT, as_table(report))
@@ -229,7 +229,7 @@ def put_into_quarantine(root: Path, checks: Sequence[VideoCheck], report: Report
     bad = {
         problem.path: f"{problem.kind}: {problem.text}"
         for problem in reversed(report.problems)
-        if problem.kind in USELESS
+        if problem.kind in UNUSABLE
     }
     count = update_quarantine(root, bad, [check.path for check in checks])
     log.info("%s in quarantine", counted(count, "video"))

@@ -389,7 +389,7 @@ def test_odd_names_keep_the_report_on_single_lines():
 
 
 def test_every_kind_that_is_useless_is_an_error():
-    assert all(KINDS[kind][0] == "error" for kind in audit_workflow.USELESS)
+    assert all(KINDS[kind][0] == "error" for kind in audit_workflow.UNUSABLE)
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work(own_hmdb51, monkeypatch):
