@@ -13,8 +13,8 @@ from sts_common import counted
 from ..shared.command_lines import quoted
 from .list_writers import Lists, table
 from .looks import inspect_videos
-from .make_lists import put
-from .own_videos import clashes, follow_links, list_own
+from .make_lists import put, read_folder
+from .own_videos import clashes
 from .recommended import CONFIG, audit, choose_network, next_commands, shown
 from .sources import count_sources, group_alone, grouped, per_class, sensible, split_groups
 
@@ -120,9 +120,7 @@ def read_source(source: Path, videos: Path | None) -> tuple[Lists, Path]:
     Raises ValueError if it is not said where those of a list are.
     """
     if not source.is_file():
-        lists, files = list_own(source)
-        follow_links(source, files)
-        return lists, source
+        return read_folder(source), source
     lists = from_csv(source)
     if videos is None:
         raise ValueError(f"{source}: is a list; say where its videos are with --videos")

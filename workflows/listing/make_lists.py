@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from datasets.corpora import DATASETS
 from datasets.lists.any_list import list_videos as read_lists
@@ -23,32 +23,20 @@ NAMELESS = ("kinetics",)  # forms that say no class names: there the folders are
 log = logging.getLogger(__name__)
 
 
-class Source(NamedTuple):
-    """Lists to convert."""
-
-    path: Path  # label folder, list, or folder of the videos
-    form: str  # a key of `DATASETS`, or "frames" for a folder of videos
-    first_label: int = 0  # that numbers count from, of "List"
-    strip: str = ""  # beginning of absolute paths, of "List"
-
-    def listing(self, split: int, subset: str) -> Listing:
-        """Read one subset."""
-        if self.form == "List":
-            return read_lists(self.path, split, subset, self.first_label, self.strip)
-        return DATASETS[self.form](self.path, split, subset)
+def read_folder(source: Path) -> Lists:
+    """List the videos in a folder of class folders; links to them are allowed for training. Raises as `list_own`."""
+    lists, videos = list_own(source)
+    follow_links(source, videos)
+    return lists
 
 
-def read(source: Source, split: int) -> Lists:
+def read(source: Path, split: int, list_videos: ListVideos) -> Lists:
     """Read both subsets of SRC; one may be missing. Raises as `make_lists`."""
-    if source.form == "frames":
-        lists, videos = list_own(source.path)
-        follow_links(source.path, videos)
-        return lists._replace(split=split)
     listings: dict[str, Listing] = {}
     missing: list[FileNotFoundError] = []
     for subset in SUBSETS:
         try:
-            listings[subset] = source.listing(split, subset)
+            listings[subset] = list_videos(source, split, subset)
         except FileNotFoundError as error:  # which names options of train.py
             reason = str(error).partition("; check --")[0]
             missing.append(FileNotFoundError(f"{reason}; check SRC, --from and --split"))
@@ -60,7 +48,7 @@ def read(source: Source, split: int) -> Lists:
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
         count = counted(len(both), "video")
-        log.warning("%s: %s in the training and in the test list, as %r", source.path, count, min(both))
+        log.warning("%s: %s in the training and in the test list, as %r", source, count, min(both))
     return Lists({"train": train, "test": test}, names, split)
 
 
@@ -156,10 +144,11 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
     """
     if form == "auto":
         form = "List" if strip or first_label else recognise(source, split or 1)
+    list_videos = partial(read_lists, first=first_label, strip=strip) if form == "List" else DATASETS.get(form)
     files: Files = {}
     splits = [split] if split else SPLITS.get(form, (1,))
     for number in splits:
-        lists = read(Source(source, form, first_label, strip), number)
+        lists = read(source, number, list_videos) if list_videos else read_folder(source)._replace(split=number)
         entries = [entry for subset in SUBSETS for entry in lists.subsets[subset]]
         if not entries:
             raise ValueError(f"{source}: lists no video of split {number}")
