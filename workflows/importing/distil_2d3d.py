@@ -4,7 +4,7 @@ Its files say what differs from a default configuration. Keys that are in neithe
 errors passed unnoticed; here they are refused, and what cannot be honoured is named.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,12 @@ SCHEDULES = {"ReduceLROnPlateau": "plateau", "MultiStep": "multistep", "Exponent
 REGULARISERS = {"L1": "l1", "L2": "l2", "FakeAsReal": "fake_as_real"}
 
 
+@dataclass
 class Imported:
     """Options, and the keys of the other project that no option honours, with the reason."""
 
-    def __init__(self) -> None:
-        self.options: Options = {}
-        self.dropped: dict[str, str] = {}
+    options: Options = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 def import_distillation(path: Path) -> Imported:
@@ -60,10 +60,7 @@ def import_distillation(path: Path) -> Imported:
     if "train" not in config:
         raise ValueError(f"{path}: has no section train; for evaluation alone there is test_retrieval.py")
     imported = Imported()
-    parts: list[Callable[[Section, Imported, str], None]] = [
-        *(import_networks, import_run, import_data, import_losses, import_optimizers, import_evaluation),
-    ]
-    for part in parts:
+    for part in (import_networks, import_run, import_data, import_losses, import_optimizers, import_evaluation):
         part(config, imported, str(path))
     return imported
 
@@ -145,7 +142,7 @@ def import_losses(config: Section, imported: Imported, source: str) -> None:
     losses, arguments = [], []
     if adversarial:
         losses.append("anc")
-        arguments += adversary(train, source)
+        arguments += adversarial_arguments(train, source)
     if similar := train.get("sim_loss"):
         losses.append("logits")
         distance = choose(DISTANCES, similar.get("name"), "train.sim_loss.name", source)
@@ -161,7 +158,7 @@ def import_losses(config: Section, imported: Imported, source: str) -> None:
     imported.options |= {"project": "auto"} if adversarial else {}
 
 
-def adversary(train: Section, source: str) -> list[str]:
+def adversarial_arguments(train: Section, source: str) -> list[str]:
     """Return the arguments of the adversarial loss and of its regulariser."""
     loss, regulariser = train.get("adv_loss", {}), train.get("d_reg", {})
     choose({"BCE": True}, loss.get("name", "BCE"), "train.adv_loss.name", source)
@@ -185,9 +182,7 @@ def import_optimizers(config: Section, imported: Imported, source: str) -> None:
     for kind in ("optimizer", "scheduler"):
         if (kind in train) == (f"s_{kind}" in train or f"d_{kind}" in train):
             raise ValueError(f"{source}: train needs either {kind}, or s_{kind} and d_{kind}")
-    student = {kind: train.get(kind, train.get(f"s_{kind}", {})) for kind in ("optimizer", "scheduler")}
-    other = {kind: train.get(kind, train.get(f"d_{kind}", {})) for kind in ("optimizer", "scheduler")}
-    settings, schedule = student["optimizer"], student["scheduler"]
+    settings, schedule = (train.get(kind, train.get(f"s_{kind}", {})) for kind in ("optimizer", "scheduler"))
     imported.options |= {
         "optimizer": choose(OPTIMIZERS, settings.get("name", "SGD"), "train.optimizer.name", source),
         "learning_rate": settings.get("learning_rate"),
@@ -205,7 +200,8 @@ def import_optimizers(config: Section, imported: Imported, source: str) -> None:
         if key not in {"name", "milestones", "gamma", "patience", "decay_factor"}
     }
     if "anc" in imported.options["distill"]:
-        imported.options["loss_args"] += of_discriminator(other["optimizer"], other["scheduler"], source)
+        settings, schedule = (train.get(kind, train.get(f"d_{kind}", {})) for kind in ("optimizer", "scheduler"))
+        imported.options["loss_args"] += discriminator_arguments(settings, schedule, source)
 
 
 def as_schedule(schedule: Section, source: str) -> Options:
@@ -221,7 +217,7 @@ def as_schedule(schedule: Section, source: str) -> Options:
     return {"lr_schedule": name, "lr_step": 1, "lr_gamma": schedule.get("gamma", 0.1)}
 
 
-def of_discriminator(settings: Section, schedule: Section, source: str) -> list[str]:
+def discriminator_arguments(settings: Section, schedule: Section, source: str) -> list[str]:
     """Return the arguments of the discriminator's optimiser."""
     kind = choose(OPTIMIZERS, settings.get("name", "SGD"), "train.d_optimizer.name", source)
     values = {
