@@ -43,9 +43,6 @@ class Sample:
     solving: float = 0.0
     other: float = 0.0
 
-    def __add__(self, other: "Sample") -> "Sample":
-        return Sample(*(x + y for x, y in zip(astuple(self), astuple(other), strict=True)))
-
 
 def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     """Estimate frames, files, bytes and time of jobs, as if every CPU core were as fast alone as with all at work.
@@ -63,7 +60,7 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
         tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
         # The first one twice, of which the second counts: compilers, caches and GPUs have to warm up.
         samples = try_videos([tried[0], *tried])
-    sample = sum(samples.values(), Sample())
+    sample = Sample(*map(sum, zip(*map(astuple, samples.values()), strict=True)))
     bad = len(jobs) - len(lengths) + len(tried) - len(samples)
     solving, other, size = (x / sample.frames * frames for x in (sample.solving, sample.other, sample.size))
     if machine.devices == (CPU,):

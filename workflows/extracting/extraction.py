@@ -80,11 +80,8 @@ def extract(
 ) -> None:
     """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
 
-    Complete videos are skipped, damaged ones named on stderr while the others go on. `classes` is a slice of the sorted
-    folders that hold a video; `machine` works, and says which videos are its own, or each worker of `cluster` with its
-    cores and devices. Raises FileNotFoundError without `source`; ValueError if there is nothing to extract, for another
-    recipe in `target`, or videos that could not be extracted; OSError if the disk is full or not writable: every folder
-    that is there is complete.
+    Complete videos are skipped, damaged ones named on stderr while the others go on. `machine` works on its share of
+    them, or each worker of `cluster` with its cores and devices. Raises as `extract_videos`.
     """
     if source.resolve() == target.resolve():
         raise ValueError(f"{target}: holds the videos: use another output folder")

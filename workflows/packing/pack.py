@@ -1,12 +1,9 @@
 """Conversion of frame folders to packed clips: one file per video and stream, with the image files unchanged."""
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
@@ -15,6 +12,7 @@ from sts_common import cores, counted, size_in_words
 from sts_common.cluster import Cluster, open_cluster, refuse_workers
 from sts_common.files import write_atomically
 
+from ..extracting.progress import say
 from ..stored_flow.convert import in_parallel
 from .restore import Files, lost_files, unpack, verify
 from .tree import Job, choose_layout, find_folders, lost_folder, pack_video, packed_videos
@@ -135,7 +133,7 @@ def fail(problems: Sequence[str], done: str) -> None:
     """Name every problem, and raise ValueError if there is one."""
     bad = [problem for problem in problems if problem]
     for problem in bad:
-        tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
+        say(f"bad video: {' '.join(problem.split())}")
     if bad:
         rest = len(problems) - len(bad)
         raise ValueError(f"{len(bad)} of {counted(len(problems), 'video')} failed (named above); {rest} {done}")
