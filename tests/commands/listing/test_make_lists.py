@@ -142,7 +142,7 @@ def test_files_are_kept_unless_forced(tmp_path):
     run(source, out)
     (out / "videos.csv").write_text("mine")
     with pytest.raises(
-        ValueError, match=r"videos.csv: is there already, and says something else; replace it with --force"
+        ValueError, match=r"videos\.csv: is there already, and says something else; replace it with --f"
     ):
         run(source, out)
     assert (out / "videos.csv").read_text() == "mine"
