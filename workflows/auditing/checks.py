@@ -74,9 +74,9 @@ def check_video(job: Job, worker: Worker) -> VideoCheck:
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
     """Return the manifest's facts of a sound video; raises UnusableVideo with what is wrong."""
     folders = isinstance(store, FrameFolders)
-    with finding("outside", path):
+    with reported_as("outside", path):
         folder = store.locate(path)
-    with finding("count" if folders else "undecodable", path):
+    with reported_as("count" if folders else "undecodable", path):
         counts = store.counts(folder, needs)
         usable_frames(counts, store.flow_lag)
     counts = {stream: count for stream, count in counts.items() if count}
@@ -86,7 +86,7 @@ def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts
         planes = [store.paths(video, stream, range(1, count + 1)) for stream, count in counts.items()]
         check_images(path, planes)
         files, first = planes[0][0], store.layout.first
-    with finding("undecodable", path):
+    with reported_as("undecodable", path):
         height, width = decode(store, video, counts, deep)
         content = hash_of(files)
     place = folder.relative_to(store.root).as_posix()
@@ -95,7 +95,7 @@ def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts
 
 
 @contextmanager
-def finding(kind: str, path: str) -> Iterator[None]:
+def reported_as(kind: str, path: str) -> Iterator[None]:
     """Convert errors that a user can cause into problems of the video."""
     try:
         yield

@@ -27,7 +27,7 @@ from ..testing.loading import network_in
 from .onnx_file import describe_onnx, write_onnx
 from .openvino_file import describe_openvino, write_openvino
 from .plan import DTYPES, INT8, Export
-from .tracing import traced
+from .tracing import trace
 
 
 class Format(NamedTuple):
@@ -108,7 +108,7 @@ def read_safetensors(path: Path, device: torch.device) -> Run:
 
 def write_pt2(export: Export, file: BinaryIO) -> None:
     """Write a program for `torch.export.load`."""
-    torch.export.save(traced(export), file, extra_files={ABOUT: as_json(export.about())})
+    torch.export.save(trace(export), file, extra_files={ABOUT: as_json(export.about())})
 
 
 def read_pt2(path: Path, device: torch.device) -> Run:

@@ -17,7 +17,7 @@ from sts_common.json_text import as_json
 
 from .plan import Export
 from .real_clips import Calibration, as_arrays
-from .tracing import EXAMPLES, any_batch, refusal
+from .tracing import EXAMPLES, any_batch, unsupported
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
 # In int8; what fuses the logits of several networks stays in float32.
@@ -29,7 +29,7 @@ def write_onnx(export: Export, file: BinaryIO) -> None:
     checker = importlib.import_module("onnx.checker")
     model = as_proto(export)
     if export.calibration:
-        model = quantised(model, export.calibration)
+        model = quantise(model, export.calibration)
     checker.check_model(model, full_check=True)
     file.write(model.SerializeToString())
 
@@ -62,7 +62,7 @@ def as_proto(export: Export) -> Any:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            raise refusal("onnx", error) from error
+            raise unsupported("onnx", error) from error
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine
@@ -70,7 +70,7 @@ def as_proto(export: Export) -> Any:
     return program.model_proto
 
 
-def quantised(model: Any, calibration: Calibration) -> Any:
+def quantise(model: Any, calibration: Calibration) -> Any:
     """Quantise weights and activations of a graph, with the ranges that the calibration's clips have."""
     load_onnxruntime()
     onnx, tools = importlib.import_module("onnx"), importlib.import_module("onnxruntime.quantization")
@@ -92,7 +92,7 @@ def quantised(model: Any, calibration: Calibration) -> Any:
             quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
             per_channel=True,
-            reduce_range=True,  # weights of 7 bit, see `openvino_file.quantised`
+            reduce_range=True,  # weights of 7 bit, see `openvino_file.run_nncf`
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
         )

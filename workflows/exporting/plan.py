@@ -96,11 +96,11 @@ class Export:
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Return the origin of the networks: file, SHA-256, and the checkpoint's description of its network."""
-        kept = ("arch", "stream", "metrics", "data")
+        fields = ("arch", "stream", "metrics", "data")
         return [
             {"file": Path(path).name}
             | ({"sha256": sha256(path)} if Path(path).is_file() else {})
-            | {name: state[name] for name in kept if name in state}
+            | {name: state[name] for name in fields if name in state}
             | {"epoch": checkpoint.finished_epochs(state), "normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]

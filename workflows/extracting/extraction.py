@@ -14,7 +14,7 @@ from sts_common.cluster import Cluster, ask, open_cluster
 from sts_common.pool import map_unordered
 from sts_common.workers import SharedCounters
 
-from .devices import choose_backend, current
+from .devices import choose_backend, device_context
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Machine, machine_part
@@ -68,7 +68,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
             recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
         machine = machine_part(os.environ, 1 if others and workers is None else workers, shard, devices)
         # This process builds a solver too, for its description; beside a cluster it may have no GPU.
-        with nullcontext() if others else current(machine.devices[0]):
+        with nullcontext() if others else device_context(machine.devices[0]):
             if estimate_only:
                 preview(source, target, classes, recipe, machine)
             else:

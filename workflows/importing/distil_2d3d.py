@@ -14,14 +14,14 @@ from .sections import Section, check_keys, choose, without_nulls
 
 Options = dict[str, Any]
 
-TEACHER = "image"  # what the teacher is called
+TEACHER = "image"  # name of the teacher
 STUDENTS: dict[str, Options] = {
     "c3d": {"model": "c3d"},
     "r3d": {"model": "resnet", "model_depth": 10, "conv1_t_size": 3, "conv1_t_stride": 1, "no_max_pool": True},
     "r21d": {"model": "resnet2p1d", "model_depth": 10, "no_max_pool": True, "model_args": ["split_shortcut=true"]},
 }
 DATASETS = {"activitynet": "ActivityNet", "kinetics": "Kinetics", "ucf101": "UCF101", "hmdb51": "HMDB51"}
-GREY = [38.7568578, 37.88248729, 40.02898126]  # the deviations of all of its data sets, in grey levels
+STD = [38.7568578, 37.88248729, 40.02898126]  # the deviations of all of its data sets, in grey levels
 MEANS = {
     "activitynet": [114.7748, 107.7354, 99.4750],
     "kinetics": [110.63666788, 103.16065604, 96.29023126],
@@ -82,7 +82,7 @@ def import_networks(config: Section, imported: Imported, source: str) -> None:
 
 
 def import_run(config: Section, imported: Imported, source: str) -> None:
-    """Take places, seed and the course of the run."""
+    """Take folders, seed, batch size and epochs."""
     run, train = config.get("run", {}), config["train"]
     options = {
         "result_path": run.get("exp_path", "exps"),
@@ -112,11 +112,9 @@ def import_data(config: Section, imported: Imported, source: str) -> None:
     name = data.get("name")
     dataset = choose(DATASETS, name, "train.data.name", source)
     side, norm = data.get("sample_size", 224), data.get("norm_value", 255)
-    mean, std = MEANS[name], GREY
-    if "mean" in data:  # of grey levels that are divided by norm_value, as the deviation
-        mean = [x * norm for x in data["mean"]]
-    if "std" in data:
-        std = [x * norm for x in data["std"]]
+    # Both are of grey levels that are divided by norm_value.
+    mean = [x * norm for x in data["mean"]] if "mean" in data else MEANS[name]
+    std = [x * norm for x in data["std"]] if "std" in data else STD
     first, step = data.get("initial_scale", 1.0), data.get("scale_step", 0.84089641525)
     imported.options |= {
         "dataset": dataset,
@@ -143,11 +141,11 @@ def import_losses(config: Section, imported: Imported, source: str) -> None:
     if adversarial:
         losses.append("anc")
         arguments += adversarial_arguments(train, source)
-    if similar := train.get("sim_loss"):
+    if similarity := train.get("sim_loss"):
         losses.append("logits")
-        distance = choose(DISTANCES, similar.get("name"), "train.sim_loss.name", source)
-        arguments += [f"logits.distance={distance}", f"logits.weight={float(similar.get('weight', 1))}"]
-        arguments.append(f"logits.temperature={float(similar.get('temperature', 1))}")
+        distance = choose(DISTANCES, similarity.get("name"), "train.sim_loss.name", source)
+        arguments += [f"logits.distance={distance}", f"logits.weight={float(similarity.get('weight', 1))}"]
+        arguments.append(f"logits.temperature={float(similarity.get('temperature', 1))}")
     if not losses:
         raise ValueError(f"{source}: train.method Simple needs train.sim_loss")
     if not adversarial:
@@ -162,11 +160,11 @@ def adversarial_arguments(train: Section, source: str) -> list[str]:
     """Return the arguments of the adversarial loss and of its regulariser."""
     loss, regulariser = train.get("adv_loss", {}), train.get("d_reg", {})
     choose({"BCE": True}, loss.get("name", "BCE"), "train.adv_loss.name", source)
-    named = regulariser.get("name", [])
-    named = [named] if isinstance(named, str) else named
-    names = [choose(REGULARISERS, name, "train.d_reg.name", source) for name in named]
+    names = regulariser.get("name", [])
+    names = [names] if isinstance(names, str) else names
+    names = [choose(REGULARISERS, name, "train.d_reg.name", source) for name in names]
     weights = regulariser.get("weight", 1)
-    weights = list(weights) if isinstance(weights, list) else [weights]
+    weights = weights if isinstance(weights, list) else [weights]
     if len({*weights}) != 1:
         raise ValueError(f"{source}: train.d_reg.weight: several weights cannot be honoured, give one")
     return [
@@ -235,7 +233,7 @@ def discriminator_arguments(settings: Section, schedule: Section, source: str) -
 
 
 def import_evaluation(config: Section, imported: Imported, source: str) -> None:
-    """Say what takes the place of its evaluation."""
+    """Name the script that takes the place of the evaluation."""
     if "eval" in config:
         choose({"Retrieval": True}, config["eval"].get("method"), "eval.method", source)
         imported.dropped["eval"] = "afterwards: test_retrieval.py --num_clips 10 --test_sampling stepped"

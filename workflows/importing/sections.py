@@ -36,7 +36,7 @@ KEYS |= {f"train.{who}scheduler": SCHEDULER_KEYS for who in ("", "s_", "d_")}
 
 
 def check_keys(section: Any, source: str, place: str = "") -> None:
-    """Refuse keys that the other project has not; raises ValueError."""
+    """Raise ValueError for a key that the other project does not have."""
     if not isinstance(section, Mapping):
         raise ValueError(f"{source}: {place or 'the file'} is no mapping of keys to values")
     for key, value in section.items():

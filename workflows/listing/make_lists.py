@@ -14,20 +14,13 @@ from sts_common.files import encoded, write_text
 
 from .frame_markers import MARKERS, FrameCounts, write_marker
 from .list_writers import WRITERS, Files, Lists
-from .own_videos import follow_links, list_own
+from .own_videos import list_own
 
 SUBSETS = ("train", "test")
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one
 NAMELESS = ("kinetics",)  # forms that say no class names: there the folders are the classes
 
 log = logging.getLogger(__name__)
-
-
-def read_folder(source: Path) -> Lists:
-    """List the videos in a folder of class folders; links to them are allowed for training. Raises as `list_own`."""
-    lists, videos = list_own(source)
-    follow_links(source, videos)
-    return lists
 
 
 def read(source: Path, split: int, list_videos: ListVideos) -> Lists:
@@ -106,7 +99,7 @@ def compare(form: str, lists: Lists, subset: str, list_videos: ListVideos, place
         raise ValueError(f"--to {form} cannot hold the class names {lists.class_names[:3]}, ...; use --to csv")
 
 
-def put(files: Files, folder: Path, force: bool) -> list[Path]:
+def write_files(files: Files, folder: Path, force: bool) -> list[Path]:
     """Write files, each whole or not at all; return them.
 
     Raises ValueError, and writes none, if one is there that says something else and is not to be replaced.
@@ -148,7 +141,7 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
     files: Files = {}
     splits = [split] if split else SPLITS.get(form, (1,))
     for number in splits:
-        lists = read(source, number, list_videos) if list_videos else read_folder(source)._replace(split=number)
+        lists = read(source, number, list_videos) if list_videos else list_own(source)._replace(split=number)
         entries = [entry for subset in SUBSETS for entry in lists.subsets[subset]]
         if not entries:
             raise ValueError(f"{source}: lists no video of split {number}")
@@ -164,7 +157,7 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
         return []
     if out is None:
         raise ValueError(f"--to {to} needs OUT")
-    written = put(files, out, force)
+    written = write_files(files, out, force)
     for path in written:
         log.info("%s", path)
     return written

@@ -380,10 +380,10 @@ def test_layers_that_suffer_stay_in_float32_until_the_accuracy_is_kept(place, tm
 
     with monkeypatch.context() as patched:
         patched.setattr(openvino_file.Validation, "__call__", judge)
-        model = openvino_file.quantised(openvino_file.as_model(plan), plan.calibration)
+        model = openvino_file.quantise(openvino_file.as_model(plan), plan.calibration)
     kept = openvino_file.quantised_layers(model)
     untouched = replace(plan.calibration, max_drop=100.0)
-    all_int8 = openvino_file.quantised_layers(openvino_file.quantised(openvino_file.as_model(plan), untouched))
+    all_int8 = openvino_file.quantised_layers(openvino_file.quantise(openvino_file.as_model(plan), untouched))
     assert len(kept["float_layers"]) > len(all_int8["float_layers"])
     assert kept["layers"] == all_int8["layers"]
 
@@ -403,7 +403,7 @@ def test_bytes_are_not_held_where_that_costs_an_answer(place, monkeypatch):
     monkeypatch.setattr(
         openvino_file, "hold_bytes", lambda model, names: grids.append(model) or hold_bytes(model, names)
     )
-    model = openvino_file.quantised(openvino_file.as_model(plan), plan.calibration)
+    model = openvino_file.quantise(openvino_file.as_model(plan), plan.calibration)
     (held,) = grids
     assert [bounds for bounds in first_grids(held) if bounds == [-128, 127, -128, 127]]
     assert not [bounds for bounds in first_grids(model) if bounds == [-128, 127, -128, 127]]
@@ -433,7 +433,7 @@ def test_first_convolutions_read_the_bytes_themselves(place):
     assert np.abs(core.compile_model(model, "CPU", exact)(clips)[0] - before).max() < 1e-4 * np.abs(before).max()
 
     calibration = open_calibration(plan, data(place, max_drop=100.0))
-    quantised = openvino_file.quantised(openvino_file.as_model(plan), calibration)
+    quantised = openvino_file.quantise(openvino_file.as_model(plan), calibration)
     grids = [
         layer.input_value(0).get_node() for layer in quantised.get_ordered_ops() if layer.get_friendly_name() in names
     ]

@@ -30,7 +30,7 @@ from engine.command.naming import distillation_files, single_stream_files
 from opts import parse_opts
 from utils1 import audit, extract_frames_flows, report
 from utils1.init_dataset import main, parse_args
-from workflows.listing.looks import VideoProperties
+from workflows.listing.properties import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 from workflows.listing.sources import split_groups
 from workflows.predicting.predict_options import build_parser
