@@ -57,9 +57,8 @@ class CalibrationSettings:
 def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration:
     """Open the videos by which an export is quantised.
 
-    Raises:
-        FileNotFoundError: If a folder, list or video is missing.
-        ValueError: If the videos are not those of the networks' classes or flow, or were not held out of the training.
+    Raises FileNotFoundError if a folder, list or video is missing; ValueError if the videos are not those of the
+    networks' classes or flow, or were not held out of the training.
     """
     if not Path(settings.frame_dir).is_dir():
         raise FileNotFoundError(f"--calibrate {settings.frame_dir}: no such folder of frames or videos")

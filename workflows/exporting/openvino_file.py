@@ -85,15 +85,11 @@ def as_model(export: Export) -> Any:
 
 
 class Validation:
-    """Accuracy of compiled graphs on held-out clips, as NNCF asks for it.
-
-    Attributes:
-        first: Accuracy in [0, 1] of the first graph on all of them, the one in float32.
-    """
+    """Accuracy of compiled graphs on held-out clips, as NNCF asks for it."""
 
     def __init__(self, calibration: Calibration) -> None:
         self.clips = calibration.held_out
-        self.first: float | None = None
+        self.first: float | None = None  # accuracy in [0, 1] of the first graph on all clips, the one in float32
 
     def __call__(self, compiled: Any, numbers: Iterable[int]) -> tuple[float, list[list[Any]]]:
         """Return the accuracy on some clips, and the scores of each."""
@@ -112,10 +108,7 @@ def quantise(model: Any, calibration: Calibration) -> Any:
     """Quantise a graph to int8; layers stay in float32 until the accuracy is kept, those that suffer most first.
 
     NNCF controls the accuracy before bytes are held exactly. Where that costs a held-out answer too many, the graph
-    stays as NNCF left it.
-
-    Raises:
-        ValueError: If NNCF cannot quantise the network.
+    stays as NNCF left it. Raises ValueError if NNCF cannot quantise the network.
     """
     with quiet(), kept_signal_stack():
         byte_layers, validate = read_bytes(model), Validation(calibration)

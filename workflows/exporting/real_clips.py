@@ -15,13 +15,7 @@ AT_A_TIME = 8  # clips that are scored at a time
 
 
 class CentreClips:
-    """One clip of each of some videos, cut as in validation and read when asked for.
-
-    Args:
-        dataset: Of the videos.
-        numbers: Which of them.
-        views: Names of the views that are read.
-    """
+    """One clip, in some views, of each of the videos of these numbers, cut as in validation and read when asked for."""
 
     def __init__(self, dataset: VideoDataset, numbers: Sequence[int], views: Sequence[str]) -> None:
         self.dataset, self.numbers, self.views = dataset, numbers, views

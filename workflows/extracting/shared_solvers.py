@@ -35,8 +35,7 @@ class SharedSolver:
     def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compute the flow of grey images (N, H, W) as grey levels (N, H, W, 2).
 
-        Raises:
-            ValueError: Images that the solver refuses, or that do not fit into the memory of the GPU.
+        Raises ValueError for images that the solver refuses, or that do not fit into the memory of the GPU.
         """
         try:
             with self.turn:

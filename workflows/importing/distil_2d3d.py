@@ -45,9 +45,8 @@ class Imported:
 def import_distillation(path: Path) -> Imported:
     """Read a configuration.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML mapping, or has a key or a value that the other project has not.
+    Raises FileNotFoundError if there is no such file; ValueError if it is no YAML mapping, or has a key or a value that
+    the other project does not have.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")

@@ -54,9 +54,8 @@ def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
         kind = "flow" if store.counts(example, {"flow"}).get("flow") else "frames"
     except (OSError, ValueError):
         kind = "frames"
-    return VideoProperties(
-        kind, example, int(median(filter(None, sides))) if any(sides) else DEFAULT_SIDE, False, problem
-    )
+    side = int(median(filter(None, sides))) if any(sides) else DEFAULT_SIDE
+    return VideoProperties(kind, example, side, False, problem)
 
 
 def open_all(places: Sequence[Path], open_one: Callable[[Path], Item]) -> tuple[list[Item], str]:

@@ -68,13 +68,9 @@ def input_size(side: int) -> int:
 
 
 def next_commands(source: Path, out: Path, properties: VideoProperties, videos: int) -> list[Command]:
-    """Return the commands to run, in this order.
+    """Return the commands to run, in this order, on the `source` of videos or frames.
 
-    Args:
-        source: Folder of the videos or frames.
-        out: Folder with the lists and, of a small network, its `--config`.
-        properties: Of the videos.
-        videos: Training videos.
+    `out` has the lists and, of a small network, its `--config`; `videos` is the number of training videos.
     """
     small = videos < MIN_LARGE
     results = out / "results"
