@@ -10,7 +10,7 @@ from sts_common import counted
 
 from ..predicting.trained import Source, listed
 from .calibration import CalibrationSettings, open_calibration
-from .formats import FORMATS, Format, check_format, destination, suffix_of
+from .formats import FORMATS, Format, check_format, destination
 from .parity import BATCHES, LIMITS, Parity, write_checked
 from .plan import INT8, Export, build_export
 from .real_clips import Accuracies
@@ -74,7 +74,7 @@ def export(  # noqa: PLR0913  an interface of keywords
         True
     """
     sources = listed(networks)
-    formats = {suffix_of(name): name for name in FORMATS}
+    formats = {kind.suffix: name for name, kind in FORMATS.items()}
     name = format or formats.get(Path(file).suffix, "")
     if name not in FORMATS:
         raise ValueError(f"{file}: its name must end in {' or '.join(formats)}")

@@ -35,11 +35,11 @@ class Format(NamedTuple):
 
     write: Callable[[Export, BinaryIO], None]  # to an open file
     read: Callable[[Path, torch.device], Run]  # a file on a device, as a function from inputs to results by name
+    suffix: str  # of the file
     dtypes: Sequence[str] = tuple(DTYPES)  # of weights
     requires: Sequence[str] = ()  # packages without which it can be neither written nor read
     devices: Callable[[], Sequence[str]] = lambda: ("cpu", "cuda")  # kinds of devices on which `read` can run it here
     holds_weights_alone: bool = False  # whether it is one network as it was trained, and no module
-    suffix: str = ""  # of the file; "" for the name of the format
     weights: str = ""  # suffix of a second file beside it, with the weights; "" if it holds them
     # Adds metadata to a file in place; None if none of it is known only after writing.
     describe: Callable[[Path, Mapping[str, Any]], None] | None = None
@@ -66,18 +66,13 @@ def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
     """
     if not (out or checkpoints):
         raise ValueError("no file: name one, for there is no checkpoint beside which it could be")
-    suffix = suffix_of(name)
+    suffix = FORMATS[name].suffix
     path = Path(out) if out else Path(checkpoints[0]).with_suffix(suffix)
     if path.suffix != suffix:
         raise ValueError(f"--out {path}: its name must end in {suffix}")
     if any(path.resolve() == Path(source).resolve() for source in checkpoints):
         raise ValueError(f"--out {path}: this is the checkpoint itself: choose another name")
     return path
-
-
-def suffix_of(name: str) -> str:
-    """Return the suffix of the files of a format."""
-    return FORMATS[name].suffix or f".{name}"
 
 
 def write_safetensors(export: Export, file: BinaryIO) -> None:
@@ -119,12 +114,13 @@ def read_pt2(path: Path, device: torch.device) -> Run:
 
 
 FORMATS = {
-    "safetensors": Format(write_safetensors, read_safetensors, holds_weights_alone=True),
-    "pt2": Format(write_pt2, read_pt2),
+    "safetensors": Format(write_safetensors, read_safetensors, ".safetensors", holds_weights_alone=True),
+    "pt2": Format(write_pt2, read_pt2, ".pt2"),
     # onnxruntime has no bfloat16 convolution on a CPU, so that the file could not be checked.
     "onnx": Format(
         write_onnx,
         lambda path, device: open_onnxruntime(path, device.type).run,
+        ".onnx",
         ("float32", "float16", INT8),
         ("onnx", "onnxscript", "onnxruntime"),
         onnxruntime_devices,
@@ -133,10 +129,10 @@ FORMATS = {
     "openvino": Format(
         write_openvino,
         lambda path, device: open_openvino(path, device.type).run,
+        ".xml",
         ("float32", "bfloat16", INT8),
         ("openvino",),
         ENGINES["openvino"].devices,
-        suffix=".xml",
         weights=WEIGHTS,
         describe=describe_openvino,
         quantiser=("nncf",),
