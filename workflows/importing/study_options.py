@@ -54,8 +54,8 @@ def import_command(words: Sequence[str]) -> Command:
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
     parser = build_parser(name)
-    study = StudyOptions()
-    parser.parse_args(words[1:], study)
+    study = parser.parse_args(words[1:], StudyOptions())
+    assert isinstance(study, StudyOptions)
     given = {key for key, value in vars(study).items() if value != parser.get_default(key)} - {"_read"}
     vars(study)["_read"] = set()  # the parser reads all of them
     trains = name == "train.py" and not study.evaluate

@@ -40,7 +40,7 @@ dkd_alpha: 2
 dkd_beta: 2
 """
 CONFIG = "train.yaml"
-RUN_NAMES = ("rgb", "flow", "flow_sfs")  # runs; a training of flow that ends proposes the third for its student as well
+RUN_NAMES = ("rgb", "flow", "flow_sfs")  # a training of flow that ends proposes the third for its student as well
 
 Command = list[str | Path]
 
