@@ -10,7 +10,7 @@ from source_files import ROOT
 
 from opts import parse_opts
 from utils1 import init_dataset
-from workflows.listing.looks import VideoProperties
+from workflows.listing.properties import VideoProperties
 from workflows.listing.recommended import choose_network, next_commands, shown
 
 README = ROOT / "README.md"

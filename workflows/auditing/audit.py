@@ -30,7 +30,7 @@ AUDIT = "audit.tsv"
 
 PROBES = 64  # videos that show how they are stored, and which streams there are
 
-USELESS = {"missing", "outside", "count", "empty", "truncated", "undecodable", "size", "crash"}  # into quarantine
+UNUSABLE = {"missing", "outside", "count", "empty", "truncated", "undecodable", "size", "crash"}  # into quarantine
 
 log = logging.getLogger(__name__)
 
@@ -79,8 +79,8 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     root = Path(frame_dir)
     if not root.is_dir():
         raise FileNotFoundError(f"{root}: no such folder; --frame_dir must hold the extracted frames or the videos")
-    keeps = os.access(root, os.W_OK)
-    if not keeps and not json:
+    writable = os.access(root, os.W_OK)
+    if not writable and not json:
         raise ValueError(f"{root}: not writable, so no manifest can be kept there; for the report alone give --json")
     lists = read_lists(partial(list_dataset, dataset), Path(annotation_path), splits)
     entries = lists.entries()
@@ -96,8 +96,8 @@ def audit_videos(  # noqa: PLR0913  an interface of keywords
     report = Report(dataset, str(root), layout, len(checks), used, problems, looked_at)
     if json:
         write_text(Path(json), as_json(report))
-    if keeps:
-        keep(root, checks, report)
+    if writable:
+        write_records(root, checks, report)
         if quarantine:
             put_into_quarantine(root, checks, report)
     return report
@@ -132,13 +132,13 @@ def check_videos(
 ) -> list[VideoCheck]:
     """Check every listed video, with a progress bar."""
     wanted = {stream.source for stream in MODALITIES.get(modality, ())}
-    needs = wanted or streams_there(store, paths)
+    needs = wanted or streams_present(store, paths)
     jobs = [Job(store, path, frozenset(needs), deep) for path in paths]
     processes = max(1, min(n_workers or cores(), len(jobs)))
     where = cluster.described() if cluster else counted(processes, "process")
     log.info("looking at %s (%s) in %s", counted(len(jobs), "video"), ", ".join(sorted(needs)), where)
     counters = SharedCounters(len(jobs), 1, 1)
-    checked = map_unordered(check_video, jobs, counters, cluster, lost) if cluster else check_all(jobs, processes)
+    checked = map_unordered(check_video, jobs, counters, cluster, crashed) if cluster else check_all(jobs, processes)
     progress = tqdm(checked, total=len(jobs), unit=" videos", disable=None)
     by_path = {check.path: check for check in progress}
     return [by_path[path] for path in paths]
@@ -169,15 +169,15 @@ def check_alone(job: Job) -> VideoCheck:
     except ValueError as error:
         if not isinstance(error.__cause__, BrokenProcessPool):
             raise
-        return lost(job)
+        return crashed(job)
 
 
-def lost(job: Job, _reason: str = "") -> VideoCheck:
+def crashed(job: Job, _reason: str = "") -> VideoCheck:
     """Return the result of a video by which processes die."""
     return VideoCheck(job.path, None, [Problem("crash", job.path, f"{job.path}: crashes the decoder")])
 
 
-def streams_there(store: Store, paths: Sequence[str]) -> set[str]:
+def streams_present(store: Store, paths: Sequence[str]) -> set[str]:
     """Return the streams that some videos have, "rgb" if none can be detected."""
     present = set()
     for path in paths[:: max(1, len(paths) // PROBES)]:
@@ -198,16 +198,16 @@ def find_problems(
     problems = [*lists.problems, *(problem for check in checks for problem in check.problems)]
     problems += check_lists(lists, dataset)
     problems += check_content(lists, {path: facts.hash for path, facts in sound.items()})
-    problems += check_folder(store.root, {place for check in checks for place in places_of(store, check)})
+    problems += check_folder(store.root, {place for check in checks for place in paths_of(store, check)})
     for path, facts in sound.items():
         frames = min(count for count in (facts.rgb, facts.flow) if count)
         if frames < sample_duration:
-            there = counted(frames, "frame")
-            problems.append(Problem("short", path, f"{there}, fewer than a clip of {sample_duration}"))
+            text = f"{counted(frames, 'frame')}, fewer than a clip of {sample_duration}"
+            problems.append(Problem("short", path, text))
     return sort_problems(problems)
 
 
-def places_of(store: Store, check: VideoCheck) -> list[Path]:
+def paths_of(store: Store, check: VideoCheck) -> list[Path]:
     """Return the folder or files of a video, present or not."""
     if check.facts:
         return files_of(store, store.root / (check.facts.folder or check.path))
@@ -217,7 +217,7 @@ def places_of(store: Store, check: VideoCheck) -> list[Path]:
         return [store.root / check.path]
 
 
-def keep(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
+def write_records(root: Path, checks: Sequence[VideoCheck], report: Report) -> None:
     """Write the manifest and the table of problems."""
     path = write_manifest(root, report.layout, [check.facts for check in checks if check.facts])
     write_text(root / AUDIT, as_table(report))
@@ -229,7 +229,7 @@ def put_into_quarantine(root: Path, checks: Sequence[VideoCheck], report: Report
     bad = {
         problem.path: f"{problem.kind}: {problem.text}"
         for problem in reversed(report.problems)
-        if problem.kind in USELESS
+        if problem.kind in UNUSABLE
     }
     count = update_quarantine(root, bad, [check.path for check in checks])
     log.info("%s in quarantine", counted(count, "video"))

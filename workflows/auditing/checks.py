@@ -10,6 +10,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -73,28 +74,28 @@ def check_video(job: Job, worker: Worker) -> VideoCheck:
 def examine(store: Store, path: str, needs: frozenset[str], deep: bool) -> Facts:
     """Return the manifest's facts of a sound video; raises UnusableVideo with what is wrong."""
     folders = isinstance(store, FrameFolders)
-    with finding("outside", path):
+    with reported_as("outside", path):
         folder = store.locate(path)
-    with finding("count" if folders else "undecodable", path):
+    with reported_as("count" if folders else "undecodable", path):
         counts = store.counts(folder, needs)
         usable_frames(counts, store.flow_lag)
     counts = {stream: count for stream, count in counts.items() if count}
-    files = files_of(store, folder)
+    files, first = files_of(store, folder), 1
+    video = Video(path, folder, 0, min(counts.values()))
     if isinstance(store, FrameFolders):
-        planes = images_of(store, folder, counts)
+        planes = [store.paths(video, stream, range(1, count + 1)) for stream, count in counts.items()]
         check_images(path, planes)
-        files = next(iter(planes.values()))[0]
-    with finding("undecodable", path):
-        height, width = decode(store, Video(path, folder, 0, min(counts.values())), counts, deep)
+        files, first = planes[0][0], store.layout.first
+    with reported_as("undecodable", path):
+        height, width = decode(store, video, counts, deep)
         content = hash_of(files)
     place = folder.relative_to(store.root).as_posix()
-    first = store.layout.first if isinstance(store, FrameFolders) else 1
     rgb, flow = counts.get(RGB.name), counts.get(FLOW.name)
     return Facts(path, place if place != path else None, rgb, flow, first, width, height, rate(store, folder), content)
 
 
 @contextmanager
-def finding(kind: str, path: str) -> Iterator[None]:
+def reported_as(kind: str, path: str) -> Iterator[None]:
     """Convert errors that a user can cause into problems of the video."""
     try:
         yield
@@ -112,24 +113,15 @@ def files_of(store: Store, folder: Path) -> list[Path]:
     return [folder]
 
 
-def images_of(store: FrameFolders, folder: Path, counts: Mapping[str, int]) -> dict[str, list[list[Path]]]:
-    """Return the image files of a video: by stream and image plane, in order."""
-    first = store.layout.first
-    return {
-        stream: [[plane.path(i) for i in range(first, first + count)] for plane in store.planes(folder, stream)]
-        for stream, count in counts.items()
-    }
-
-
-def check_images(path: str, planes: Mapping[str, Sequence[Sequence[Path]]]) -> None:
-    """Check the first and last bytes of every image of a video.
+def check_images(path: str, streams: Sequence[Sequence[Sequence[Path]]]) -> None:
+    """Check the first and last bytes of every image of a video, by stream and image plane.
 
     Raises UnusableVideo with one problem of each kind, which names the first file.
     """
     faults = defaultdict(list)
-    for files in planes.values():
+    for planes in streams:
         size = None
-        for file in (file for plane in files for file in plane):
+        for file in chain(*planes):
             fault, (width, height) = check_image(file)
             size = size or (None if fault else (width, height))
             if not fault and size != (width, height):

@@ -29,19 +29,17 @@ def check_image(path: Path) -> tuple[Fault | None, tuple[int, int]]:
     """
     try:
         file = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would wait for a writer
+        try:
+            state = os.fstat(file)
+            if not stat.S_ISREG(state.st_mode):
+                return Fault("undecodable", "is not a file"), NO_SIZE
+            fault, size = check_content_of(file, state.st_size)
+        finally:
+            os.close(file)
     except FileNotFoundError:
         return Fault("missing", "a symbolic link to nothing" if path.is_symlink() else "missing"), NO_SIZE
-    except OSError as error:
+    except OSError as error:  # such as a bad sector of the disk
         return Fault("undecodable", error.strerror or str(error)), NO_SIZE
-    try:
-        state = os.fstat(file)
-        if not stat.S_ISREG(state.st_mode):
-            return Fault("undecodable", "is not a file"), NO_SIZE
-        fault, size = check_content_of(file, state.st_size)
-    except OSError as error:  # a bad sector of the disk
-        return Fault("undecodable", error.strerror or str(error)), NO_SIZE
-    finally:
-        os.close(file)
     return (fault, size) if fault or size != NO_SIZE else decode_image(path)
 
 

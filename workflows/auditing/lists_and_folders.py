@@ -145,20 +145,20 @@ def check_content(lists: Lists, hashes: Mapping[str, str]) -> Iterator[Problem]:
 
 def check_folder(root: Path, videos: Collection[Path]) -> Iterator[Problem]:
     """Find videos in a folder that are in no list; `videos` are the places that listed ones have, or should."""
-    above = {folder for place in videos for folder in place.parents if folder.is_relative_to(root)}
+    ancestors = {folder for place in videos for folder in place.parents if folder.is_relative_to(root)}
     holders = {place.parent for place in videos}
     kinds = {place.suffix.lower() for place in videos if place.is_file()}
-    for folder in sorted(above.difference(videos)):
+    for folder in sorted(ancestors.difference(videos)):
         for place in children(folder, kinds):
-            if place in above or place in videos:
+            if place in ancestors or place in videos:
                 continue
             if folder in holders and place.is_file() == bool(kinds):
                 yield Problem("unlisted", place.relative_to(root).as_posix(), f"{place}: in none of the lists")
-            elif place.is_dir() and holds(place, (*kinds, *VIDEOS) if kinds else IMAGES):
+            elif place.is_dir() and holds_video(place, (*kinds, *VIDEOS) if kinds else IMAGES):
                 yield Problem("unlisted class", "", f"{place}: a folder of which no video is listed")
 
 
-def holds(folder: Path, endings: tuple[str, ...]) -> bool:
+def holds_video(folder: Path, endings: tuple[str, ...]) -> bool:
     """Whether a folder holds a video at any depth, as lists of folders would take it."""
     return any(name.lower().endswith(endings) for _, _, names in Search(folder).walk() for name in names)
 

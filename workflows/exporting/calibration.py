@@ -16,8 +16,8 @@ from .real_clips import Calibration, CentreClips
 
 log = logging.getLogger(__name__)
 
-# Options of the data that a checkpoint states, with those for checkpoints that do not.
-OF_TRAINING = {"dataset": "HMDB51", "split": 1, "val_fraction": 0.1, "only_RGB": False}
+# Options of the data, with their values where neither the user nor the checkpoint gives one.
+DEFAULTS = {"dataset": "HMDB51", "split": 1, "val_fraction": 0.1, "only_RGB": False}
 LABELS = "dataset/HMDB51_labels"  # likewise
 
 
@@ -59,9 +59,8 @@ class CalibrationSettings:
 def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration:
     """Open the videos by which an export is quantised.
 
-    Raises:
-        FileNotFoundError: If a folder, list or video is missing.
-        ValueError: If the videos are not those of the networks' classes or flow, or were not held out of the training.
+    Raises FileNotFoundError if a folder, list or video is missing; ValueError if the videos are not those of the
+    networks' classes or flow, or were not held out of the training.
     """
     if not Path(settings.frame_dir).is_dir():
         raise FileNotFoundError(f"--calibrate {settings.frame_dir}: no such folder of frames or videos")
@@ -85,11 +84,11 @@ def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration
 
 def data_of(plan: Export, settings: CalibrationSettings) -> dict[str, Any]:
     """Return the options of the data: those given, else those of the training, else the defaults."""
-    given = {name: getattr(settings, name) for name in OF_TRAINING}
-    stated = plan.states[0].get("options", {})
+    given = {name: getattr(settings, name) for name in DEFAULTS}
+    trained = plan.states[0].get("options", {})
     return {
-        name: next((value for value in (given[name], stated.get(name)) if value is not None), usual)
-        for name, usual in OF_TRAINING.items()
+        name: next((value for value in (given[name], trained.get(name)) if value is not None), default)
+        for name, default in DEFAULTS.items()
     }
 
 
@@ -119,15 +118,9 @@ def open_clips(
 
 
 def check_unseen(state: Mapping[str, Any], source: str, data: Mapping[str, Any]) -> None:
-    """Refuse, or say where nothing was held out, that a network was trained on the videos that are to be held out.
+    """Check that the training of a checkpoint held out the videos that are held out here, by `data`.
 
-    Args:
-        state: The checkpoint.
-        source: Its name, for messages.
-        data: Data set, split and fraction of the training list that is held out here.
-
-    Raises:
-        ValueError: If it held out other videos, or none are held out here.
+    Warns if it held out none. Raises ValueError if it held out others, or none are held out here.
     """
     if data["val_fraction"] == 0:
         raise ValueError(f"{source}: --val_fraction 0 holds no videos out to measure accuracies on: give another")

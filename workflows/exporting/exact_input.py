@@ -50,9 +50,9 @@ def read_bytes(model: Any) -> list[str]:
 def hold_bytes(model: Any, names: Iterable[str]) -> None:
     """Set the grid of what these convolutions read, if it is quantised, to that of the bytes."""
     opset, names = load_openvino("openvino.opset13"), set(names)
-    for layer in model.get_ordered_ops():
-        grid = layer.input_value(0).get_node() if layer.get_friendly_name() in names else layer
-        if grid is not layer and grid.get_type_name() == "FakeQuantize":
+    for layer in (node for node in model.get_ordered_ops() if node.get_friendly_name() in names):
+        grid = layer.input_value(0).get_node()
+        if grid.get_type_name() == "FakeQuantize":
             for place, bound in enumerate((-ZERO, LEVELS - ZERO - 1) * 2, 1):  # read and written: least and most
                 grid.input(place).replace_source_output(opset.constant(np.float32(bound)).output(0))
             grid.set_levels(LEVELS)

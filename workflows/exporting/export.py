@@ -10,30 +10,21 @@ from sts_common import counted
 
 from ..predicting.trained import Source, listed
 from .calibration import CalibrationSettings, open_calibration
-from .formats import FORMATS, Format, check_format, destination, suffix_of
+from .formats import FORMATS, Format, check_format, destination
 from .parity import BATCHES, LIMITS, Parity, write_checked
 from .plan import INT8, Export, build_export
 from .real_clips import Accuracies
 
 
 class Exported(NamedTuple):
-    """A written file.
-
-    Attributes:
-        path: Where it is.
-        parity: Its deviation from the networks.
-        plan: What is in it.
-        kind: Its format.
-        accuracies: Of the networks and the file on held-out videos, if it is in int8.
-        latency: Lines of a table, if rounds were asked for.
-    """
+    """A written file."""
 
     path: Path
-    parity: Parity
-    plan: Export
+    parity: Parity  # its deviation from the networks
+    plan: Export  # its content
     kind: Format
-    accuracies: Accuracies | None = None
-    latency: Sequence[str] = ()
+    accuracies: Accuracies | None = None  # of the networks and the file on held-out videos, if it is in int8
+    latency: Sequence[str] = ()  # lines of a table, if rounds were asked for
 
     @property
     def bytes(self) -> int:
@@ -83,7 +74,7 @@ def export(  # noqa: PLR0913  an interface of keywords
         True
     """
     sources = listed(networks)
-    formats = {suffix_of(name): name for name in FORMATS}
+    formats = {kind.suffix: name for name, kind in FORMATS.items()}
     name = format or formats.get(Path(file).suffix, "")
     if name not in FORMATS:
         raise ValueError(f"{file}: its name must end in {' or '.join(formats)}")
@@ -108,12 +99,7 @@ def export(  # noqa: PLR0913  an interface of keywords
 
 
 def report(written: Exported, tolerance: float | None = None) -> list[str]:
-    """Say how far a file is from its checkpoints and how fast it is, in lines of Markdown.
-
-    Args:
-        written: The file.
-        tolerance: As it was given.
-    """
+    """Report the parity of a file with its checkpoints within `tolerance`, and its latency, in lines of Markdown."""
     parity, plan = written.parity, written.plan
     limit = LIMITS[plan.dtype] if tolerance is None else tolerance
     clips = "held-out clips" if plan.calibration else "noise"

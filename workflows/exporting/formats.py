@@ -27,43 +27,27 @@ from ..testing.loading import network_in
 from .onnx_file import describe_onnx, write_onnx
 from .openvino_file import describe_openvino, write_openvino
 from .plan import DTYPES, INT8, Export
-from .tracing import traced
+from .tracing import trace
 
 
 class Format(NamedTuple):
-    """A file format, with its writer and reader.
+    """A file format, with its writer and reader."""
 
-    Attributes:
-        write: Writes an export to an open file.
-        read: A file on a device, as a function from inputs to results by name.
-        dtypes: What weights may be in, keys of `DTYPES`.
-        requires: Packages without which it can be neither written nor read.
-        devices: Kinds of devices on which `read` can run it here.
-        holds_weights_alone: Whether it is one network as it was trained, and no module.
-        suffix: Of the file; "" for the name of the format.
-        weights: Suffix of a second file beside it, with the weights; "" if it holds them.
-        describe: Adds to what a file says of itself, in place; None if nothing is added that is known only afterwards.
-        quantiser: Packages without which it cannot be in int8.
-    """
-
-    write: Callable[[Export, BinaryIO], None]
-    read: Callable[[Path, torch.device], Run]
-    dtypes: Sequence[str] = tuple(DTYPES)
-    requires: Sequence[str] = ()
-    devices: Callable[[], Sequence[str]] = lambda: ("cpu", "cuda")
-    holds_weights_alone: bool = False
-    suffix: str = ""
-    weights: str = ""
+    write: Callable[[Export, BinaryIO], None]  # to an open file
+    read: Callable[[Path, torch.device], Run]  # a file on a device, as a function from inputs to results by name
+    suffix: str  # of the file
+    dtypes: Sequence[str] = tuple(DTYPES)  # of weights
+    requires: Sequence[str] = ()  # packages without which it can be neither written nor read
+    devices: Callable[[], Sequence[str]] = lambda: ("cpu", "cuda")  # kinds of devices on which `read` can run it here
+    holds_weights_alone: bool = False  # whether it is one network as it was trained, and no module
+    weights: str = ""  # suffix of a second file beside it, with the weights; "" if it holds them
+    # Adds metadata to a file in place; None if none of it is known only after writing.
     describe: Callable[[Path, Mapping[str, Any]], None] | None = None
-    quantiser: Sequence[str] = ()
+    quantiser: Sequence[str] = ()  # packages without which it cannot be in int8
 
 
 def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: bool) -> None:
-    """Refuse combinations that a format cannot hold, before anything is loaded.
-
-    Raises:
-        ValueError: Names the option and the cure.
-    """
+    """Raise ValueError for a combination that a format cannot hold, before anything is loaded."""
     kind = FORMATS[name]
     check_packages(f"--format {name}", [*kind.requires, *(kind.quantiser if dtype == INT8 else ())])
     if dtype not in kind.dtypes:
@@ -76,30 +60,19 @@ def check_format(name: str, dtype: str, networks: int, fusion: str, softmax: boo
 
 
 def destination(out: str, name: str, checkpoints: Sequence[str]) -> Path:
-    """Return the file to write: `out`, or where that is "" one beside the first checkpoint.
+    """Return the file to write in the format `name`: `out`, or where that is "" one beside the first checkpoint.
 
-    Args:
-        out: As given.
-        name: A key of `FORMATS`.
-        checkpoints: What is read.
-
-    Raises:
-        ValueError: If its name does not end as the format's do, or it is one of the checkpoints.
+    Raises ValueError if its name does not end as the format's do, or it is one of the checkpoints.
     """
     if not (out or checkpoints):
         raise ValueError("no file: name one, for there is no checkpoint beside which it could be")
-    suffix = suffix_of(name)
+    suffix = FORMATS[name].suffix
     path = Path(out) if out else Path(checkpoints[0]).with_suffix(suffix)
     if path.suffix != suffix:
         raise ValueError(f"--out {path}: its name must end in {suffix}")
     if any(path.resolve() == Path(source).resolve() for source in checkpoints):
         raise ValueError(f"--out {path}: this is the checkpoint itself: choose another name")
     return path
-
-
-def suffix_of(name: str) -> str:
-    """Return the suffix of the files of a format."""
-    return FORMATS[name].suffix or f".{name}"
 
 
 def write_safetensors(export: Export, file: BinaryIO) -> None:
@@ -130,7 +103,7 @@ def read_safetensors(path: Path, device: torch.device) -> Run:
 
 def write_pt2(export: Export, file: BinaryIO) -> None:
     """Write a program for `torch.export.load`."""
-    torch.export.save(traced(export), file, extra_files={ABOUT: as_json(export.about())})
+    torch.export.save(trace(export), file, extra_files={ABOUT: as_json(export.about())})
 
 
 def read_pt2(path: Path, device: torch.device) -> Run:
@@ -140,23 +113,14 @@ def read_pt2(path: Path, device: torch.device) -> Run:
     return (program if device.type == "cpu" else move_to_device_pass(program, device)).module()
 
 
-def read_openvino(path: Path, device: torch.device) -> Run:
-    """Compile the file, with as many threads as torch has."""
-    return open_openvino(path, device.type).run
-
-
-def read_onnx(path: Path, device: torch.device) -> Run:
-    """Open a session of onnxruntime, with as many threads as torch has."""
-    return open_onnxruntime(path, device.type).run
-
-
 FORMATS = {
-    "safetensors": Format(write_safetensors, read_safetensors, holds_weights_alone=True),
-    "pt2": Format(write_pt2, read_pt2),
+    "safetensors": Format(write_safetensors, read_safetensors, ".safetensors", holds_weights_alone=True),
+    "pt2": Format(write_pt2, read_pt2, ".pt2"),
     # onnxruntime has no bfloat16 convolution on a CPU, so that the file could not be checked.
     "onnx": Format(
         write_onnx,
-        read_onnx,
+        lambda path, device: open_onnxruntime(path, device.type).run,
+        ".onnx",
         ("float32", "float16", INT8),
         ("onnx", "onnxscript", "onnxruntime"),
         onnxruntime_devices,
@@ -164,11 +128,11 @@ FORMATS = {
     ),
     "openvino": Format(
         write_openvino,
-        read_openvino,
+        lambda path, device: open_openvino(path, device.type).run,
+        ".xml",
         ("float32", "bfloat16", INT8),
         ("openvino",),
         ENGINES["openvino"].devices,
-        suffix=".xml",
         weights=WEIGHTS,
         describe=describe_openvino,
         quantiser=("nncf",),

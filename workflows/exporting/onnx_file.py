@@ -17,7 +17,7 @@ from sts_common.json_text import as_json
 
 from .plan import Export
 from .real_clips import Calibration, as_arrays
-from .tracing import EXAMPLES, any_batch, refusal
+from .tracing import EXAMPLES, any_batch, unsupported
 
 OPSET = 18  # the oldest that torch's exporter writes without conversion, so that most runtimes read it
 # In int8; what fuses the logits of several networks stays in float32.
@@ -29,7 +29,7 @@ def write_onnx(export: Export, file: BinaryIO) -> None:
     checker = importlib.import_module("onnx.checker")
     model = as_proto(export)
     if export.calibration:
-        model = quantised(model, export.calibration)
+        model = quantise(model, export.calibration)
     checker.check_model(model, full_check=True)
     file.write(model.SerializeToString())
 
@@ -49,9 +49,7 @@ def as_proto(export: Export) -> Any:
     for name in ("onnx_ir", "onnxscript"):  # they tell of each constant
         logging.getLogger(name).setLevel(logging.WARNING)
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "# The axis name: batch will not be used", UserWarning
-        )  # twice, of two inputs
+        warnings.filterwarnings("ignore", "# The axis name: batch will not", UserWarning)  # twice, of two inputs
         try:
             program = torch.onnx.export(
                 deployed,
@@ -64,7 +62,7 @@ def as_proto(export: Export) -> Any:
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
-            raise refusal("onnx", error) from error
+            raise unsupported("onnx", error) from error
     assert program is not None
     for node in program.model.graph:
         node.metadata_props.clear()  # paths of this machine
@@ -72,14 +70,12 @@ def as_proto(export: Export) -> Any:
     return program.model_proto
 
 
-def quantised(model: Any, calibration: Calibration) -> Any:
+def quantise(model: Any, calibration: Calibration) -> Any:
     """Quantise weights and activations of a graph, with the ranges that the calibration's clips have."""
     load_onnxruntime()
     onnx, tools = importlib.import_module("onnx"), importlib.import_module("onnxruntime.quantization")
 
     class Reader(tools.CalibrationDataReader):  # type: ignore[name-defined]
-        """Reader of the clips, each once."""
-
         def __init__(self) -> None:
             self.clips = (as_arrays(calibration.train[i]) for i in range(len(calibration.train)))
 
@@ -96,7 +92,7 @@ def quantised(model: Any, calibration: Calibration) -> Any:
             quant_format=tools.QuantFormat.QDQ,
             op_types_to_quantize=list(QUANTISED),
             per_channel=True,
-            reduce_range=True,  # weights of 7 bit, see `openvino_file.quantised`
+            reduce_range=True,  # weights of 7 bit, see `openvino_file.run_nncf`
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
         )
@@ -110,14 +106,13 @@ def quantised(model: Any, calibration: Calibration) -> Any:
 @contextmanager
 def without_advice() -> Iterator[None]:
     """Silence advice to users of onnxruntime's tools, which is logged at the root and nowhere else."""
+
+    def is_error(record: logging.LogRecord) -> bool:
+        return record.levelno > logging.WARNING
+
     root = logging.getLogger()
-    root.addFilter(is_no_advice)
+    root.addFilter(is_error)
     try:
         yield
     finally:
-        root.removeFilter(is_no_advice)
-
-
-def is_no_advice(record: logging.LogRecord) -> bool:
-    """Return whether a record is more than a warning."""
-    return record.levelno > logging.WARNING
+        root.removeFilter(is_error)

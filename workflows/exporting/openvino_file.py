@@ -25,7 +25,7 @@ from sts_common.json_text import as_json
 from .exact_input import hold_bytes, read_bytes
 from .plan import Export
 from .real_clips import Calibration, as_arrays
-from .tracing import refusal, traced
+from .tracing import trace, unsupported
 
 RANKED = 32  # clips by which it is known which layers suffer most; each layer is tried on them
 WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")  # what NNCF puts into int8
@@ -40,7 +40,7 @@ def write_openvino(export: Export, file: BinaryIO) -> None:
     model = as_model(export)
     about = export.about() | {"openvino": load_openvino().__version__}
     if export.calibration:
-        model = quantised(model, export.calibration)
+        model = quantise(model, export.calibration)
         about["quantised"] = quantised_layers(model)
     model.set_rt_info(as_json(about), [ABOUT])
     with tempfile.TemporaryDirectory(dir=Path(file.name).parent, prefix=".openvino") as folder:
@@ -69,11 +69,11 @@ def as_model(export: Export) -> Any:
     root, level = logging.getLogger(), logging.getLogger().level
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's parts that the converter uses
-        program = traced(replace(export, dtype="float32"), channels_last=False)
+        program = trace(replace(export, dtype="float32"), channels_last=False)
         try:
             model = openvino.convert_model(program)
         except load_openvino("openvino.frontend").OpConversionFailure as error:
-            raise refusal("openvino", error) from error
+            raise unsupported("openvino", error) from error
         finally:
             root.setLevel(level)  # which a converter that fails leaves at errors alone
     for name, result in zip(shapes, model.inputs, strict=True):
@@ -85,15 +85,11 @@ def as_model(export: Export) -> Any:
 
 
 class Validation:
-    """Accuracy of compiled graphs on held-out clips, as NNCF asks for it.
-
-    Attributes:
-        first: Accuracy in [0, 1] of the first graph on all of them, the one in float32.
-    """
+    """Accuracy of compiled graphs on held-out clips, as NNCF asks for it."""
 
     def __init__(self, calibration: Calibration) -> None:
         self.clips = calibration.held_out
-        self.first: float | None = None
+        self.first: float | None = None  # accuracy in [0, 1] of the first graph on all clips, the one in float32
 
     def __call__(self, compiled: Any, numbers: Iterable[int]) -> tuple[float, list[list[Any]]]:
         """Return the accuracy on some clips, and the scores of each."""
@@ -108,28 +104,25 @@ class Validation:
         return accuracy, scores
 
 
-def quantised(model: Any, calibration: Calibration) -> Any:
+def quantise(model: Any, calibration: Calibration) -> Any:
     """Quantise a graph to int8; layers stay in float32 until the accuracy is kept, those that suffer most first.
 
     NNCF controls the accuracy before bytes are held exactly. Where that costs a held-out answer too many, the graph
-    stays as NNCF left it.
-
-    Raises:
-        ValueError: If NNCF cannot quantise the network.
+    stays as NNCF left it. Raises ValueError if NNCF cannot quantise the network.
     """
     with quiet(), kept_signal_stack():
-        of_bytes, validate = read_bytes(model), Validation(calibration)
+        byte_layers, validate = read_bytes(model), Validation(calibration)
         allowed = calibration.max_drop / 100 + 1e-9  # a fraction; a drop of just so much is kept
-        result = quantise(model, calibration, validate, allowed)
+        result = run_nncf(model, calibration, validate, allowed)
         held = result.clone()
-        hold_bytes(held, of_bytes)
+        hold_bytes(held, byte_layers)
         compiled = load_openvino().Core().compile_model(held, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         accuracy, _ = validate(compiled, range(len(calibration.held_out)))
         return held if validate.first is None or validate.first - accuracy <= allowed else result
 
 
-def quantise(model: Any, calibration: Calibration, validate: Validation, allowed: float) -> Any:
-    """Run NNCF with control of the accuracy, which may fall by a fraction of `allowed`; see `quantised`.
+def run_nncf(model: Any, calibration: Calibration, validate: Validation, allowed: float) -> Any:
+    """Run NNCF, while the accuracy falls by no more than the fraction `allowed`; raises as `quantise`.
 
     Mean activations are kept layer by layer, and the ranges are those by which activations of all clips change least:
     the quick ways to either cost an answer in fifty, on the made-up videos of demo.py.
@@ -170,8 +163,8 @@ def quantise(model: Any, calibration: Calibration, validate: Validation, allowed
 def quantised_layers(model: Any) -> dict[str, Any]:
     """Count the convolutions and products of a graph, and name those that are not in int8."""
     layers = [node for node in model.get_ordered_ops() if node.get_type_name() in WEIGHTED]
-    kept = [node.get_friendly_name() for node in layers if not reads_quantised(node)]
-    return {"layers": len(layers), "float_layers": kept}
+    float_layers = [node.get_friendly_name() for node in layers if not reads_quantised(node)]
+    return {"layers": len(layers), "float_layers": float_layers}
 
 
 def reads_quantised(node: Any) -> bool:

@@ -21,52 +21,33 @@ from .real_clips import Accuracies, compare_accuracy
 
 BATCHES = (1, 2, 5)  # one clip, those it was traced with, and more
 TIMED = (1, 8)
-WHOLE = "float32, same format"
+FLOAT32 = "float32, same format"
 # Part of the largest score by which all may differ. Half precision has 11 bits, bfloat16 8, and networks are deep; that
 # of int8 tells garbage from scores, of which the accuracy says how good they are.
 LIMITS = {"float32": 1e-4, "float16": 1e-2, "bfloat16": 1e-1, INT8: 0.5}
 
 
 class Parity(NamedTuple):
-    """Deviation of a file from its checkpoints on clips of noise; of one in int8, on held-out clips.
+    """Deviation of a file from its checkpoints on clips of noise; of one in int8, on held-out clips."""
 
-    Attributes:
-        difference: The largest, relative to the largest score.
-        agreeing: Clips whose first class is the same.
-        clips: All of them.
-    """
-
-    difference: float
-    agreeing: int
-    clips: int
+    difference: float  # the largest, relative to the largest score
+    agreeing: int  # clips whose first class is the same
+    clips: int  # all of them
 
 
 class FileMeasurements(NamedTuple):
-    """Measurements of a file before it got its name.
-
-    Attributes:
-        parity: Its deviation from the checkpoints.
-        accuracies: Of checkpoints and file, if it is quantised.
-        latency: Lines of a table, if that was asked for.
-    """
+    """Measurements of a file before it got its name."""
 
     parity: Parity
-    accuracies: Accuracies | None
-    latency: list[str]
+    accuracies: Accuracies | None  # if it is quantised
+    latency: list[str]  # lines of a table, if rounds were asked for
 
 
 def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds: int = 0) -> FileMeasurements:
     """Write a file, read it back as a user would and compare it; the file appears only if it passes.
 
-    Args:
-        export: What is written.
-        kind: How.
-        path: Final name.
-        limit: Part of the largest score by which scores may differ.
-        rounds: Of the latency table; 0 leaves it out.
-
-    Raises:
-        ValueError: If they differ by more, or are no numbers, or the accuracy falls by more than is allowed.
+    `limit` is the part of the largest score by which scores may differ; 0 `rounds` leave the latency table out. Raises
+    ValueError if they differ by more, or are not finite, or the accuracy falls by more than is allowed.
     """
     written: list[FileMeasurements] = []
     parts: list[Path] = []
@@ -78,7 +59,7 @@ def write_checked(export: Export, kind: Format, path: Path, limit: float, rounds
         file.flush()
         written.append(measure(export, kind, part, path, limit, rounds))
         if kind.describe and (export.calibration or kind.weights):
-            kind.describe(part, stated(written[0], part, kind))
+            kind.describe(part, late_metadata(written[0], part, kind))
 
     def place(part: Path, path: Path) -> None:
         if kind.weights:
@@ -112,11 +93,7 @@ def measure(export: Export, kind: Format, part: Path, path: Path, limit: float, 
 
 
 def check_accuracy(export: Export, run: Run, path: Path) -> Accuracies:
-    """Measure the accuracies of checkpoints and file on held-out videos.
-
-    Raises:
-        ValueError: If that of the file is lower by more than is allowed, or a score is no number.
-    """
+    """Measure the accuracies on held-out videos; raises ValueError as `write_checked`."""
     assert export.calibration
     accuracy = compare_accuracy(export.calibration, export.reference, lambda clips: next(iter(run(clips).values())))
     drop = accuracy.checkpoints - accuracy.file
@@ -129,8 +106,8 @@ def check_accuracy(export: Export, run: Run, path: Path) -> Accuracies:
     return accuracy
 
 
-def stated(written: FileMeasurements, part: Path, kind: Format) -> dict[str, Any]:
-    """Return what is known of a file only when it is written, as plain values for the file itself."""
+def late_metadata(written: FileMeasurements, part: Path, kind: Format) -> dict[str, Any]:
+    """Return the metadata that is known only after a file is written, as plain values for the file itself."""
     files = [part, *([part.with_suffix(kind.weights)] if kind.weights else [])]
     facts: dict[str, Any] = {"parity": written.parity._asdict(), "bytes": sum(file.stat().st_size for file in files)}
     facts |= {"accuracy": written.accuracies._asdict()} if written.accuracies else {}
@@ -138,11 +115,7 @@ def stated(written: FileMeasurements, part: Path, kind: Format) -> dict[str, Any
 
 
 def compare(export: Export, run: Run) -> Parity:
-    """Compare a file with its checkpoints in batches of several sizes: of noise, or if quantised of held-out clips.
-
-    Raises:
-        AssertionError: If probabilities are not those of the logits beside them.
-    """
+    """Compare a file with its checkpoints in batches of several sizes: of noise, or if quantised of held-out clips."""
     difference, agreeing = 0.0, 0
     for count in BATCHES:
         clips = export.calibration.held_out.batch(0, count) if export.calibration else export.clips(count, seed=count)
@@ -161,22 +134,17 @@ def compare(export: Export, run: Run) -> Parity:
     return Parity(difference, agreeing, sum(BATCHES))
 
 
-def measure_latency(export: Export, kind: Format, path: Path, rounds: int, name: str = "") -> list[str]:
+def measure_latency(export: Export, kind: Format, path: Path, rounds: int, name: str) -> list[str]:
     """Tabulate the latency of checkpoints, module and file on each kind of device that is here, in Markdown.
 
-    Args:
-        export: What was written.
-        kind: How.
-        path: The file.
-        rounds: How often each is timed, >= 1; medians count.
-        name: That it will have; "" for that of `path`.
+    The file at `path` will have the `name`; each is timed in so many `rounds`, of which medians count.
     """
     slow = export.dtype == "float16"  # torch has it on a CPU, tens of times as slow as float32
     devices = [*([] if slow else [torch.device("cpu")]), *([torch.device("cuda")] if torch.cuda.is_available() else [])]
     lines = ["float16 is for GPUs: it is not timed on the CPU"] if slow else []
     for device in devices:
-        calls = ways(export, kind, path, device, name)
-        times = {count: timed(export, calls, count, device, rounds) for count in TIMED}
+        calls = timed_calls(export, kind, path, device, name)
+        times = {count: measure_calls(export, calls, count, device, rounds) for count in TIMED}
         heads = " | ".join(f"{count} clip{'s' * (count > 1)}, ms (of CPU)" for count in TIMED)
         lines += [
             f"| {device_name(device)}, median of {rounds} | {heads} | {TIMED[-1]} clips, times as fast |",
@@ -187,14 +155,14 @@ def measure_latency(export: Export, kind: Format, path: Path, rounds: int, name:
             cells = " | ".join(in_ms(times[count][way]) for count in TIMED)
             pairs = zip(times[TIMED[-1]][first], times[TIMED[-1]][way], strict=True)
             lines.append(f"| {way} | {cells} | {median(a.wall / b.wall for a, b in pairs):.2f} |")
-        if WHOLE in calls and (name or path.name) in calls:
-            lines.append(gain(times[TIMED[0]][WHOLE], times[TIMED[0]][name or path.name]))
+        if FLOAT32 in calls:
+            lines.append(speedup(times[TIMED[0]][FLOAT32], times[TIMED[0]][name]))
     return lines
 
 
-def gain(whole: Sequence[Seconds], quantised: Sequence[Seconds]) -> str:
+def speedup(float32: Sequence[Seconds], quantised: Sequence[Seconds]) -> str:
     """Say by how much int8 is faster than float32 in the same format, and what to do if it is not."""
-    ratio = median(a.cpu / b.cpu for a, b in zip(whole, quantised, strict=True))
+    ratio = median(a.cpu / b.cpu for a, b in zip(float32, quantised, strict=True))
     cure = "" if ratio > 1 else ": it only saves memory here, and --dtype float32 is quicker"
     return f"int8 is {ratio:.2f} times as fast as float32 in this format on this processor, by CPU time of a clip{cure}"
 
@@ -204,7 +172,7 @@ def in_ms(times: Sequence[Seconds]) -> str:
     return f"{1000 * median(t.wall for t in times):.1f} ({1000 * median(t.cpu for t in times):.1f})"
 
 
-def ways(export: Export, kind: Format, path: Path, device: torch.device, name: str = "") -> dict[str, Run]:
+def timed_calls(export: Export, kind: Format, path: Path, device: torch.device, name: str) -> dict[str, Run]:
     """Return the timed calls of a device, by name; arguments as `measure_latency`."""
     models = [copy.deepcopy(model).to(device) for model in export.models]
     copied = dataclasses.replace(export, models=models)
@@ -214,8 +182,8 @@ def ways(export: Export, kind: Format, path: Path, device: torch.device, name: s
     }
     if device.type in kind.devices():
         if export.calibration:
-            calls[WHOLE] = in_float32(export, kind, device)
-        calls[name or path.name] = kind.read(path, device)
+            calls[FLOAT32] = in_float32(export, kind, device)
+        calls[name] = kind.read(path, device)
     return calls
 
 
@@ -227,7 +195,7 @@ def in_float32(export: Export, kind: Format, device: torch.device) -> Run:
         return kind.read(Path(file.name), device)
 
 
-def timed(
+def measure_calls(
     export: Export, calls: Mapping[str, Run], count: int, device: torch.device, rounds: int
 ) -> dict[str, list[Seconds]]:
     """Measure each call in each round, on `count` clips that are on the device."""

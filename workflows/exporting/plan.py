@@ -26,29 +26,17 @@ INT8 = "int8"  # weights and most activations, which no module of torch holds he
 
 @dataclass(frozen=True)
 class Export:
-    """Networks and the form in which they are exported.
+    """Networks and the form in which they are exported."""
 
-    Attributes:
-        paths: Checkpoint files; of networks that a program held, "network 1".
-        states: Their content.
-        models: Their networks in eval mode, as they are tested.
-        recipe: How clips are made.
-        dtype: A key of `DTYPES`, or `INT8`.
-        fusion: A key of `FUSIONS`.
-        weights: Share of each network, summing to 1.
-        softmax: Whether probabilities are a second result.
-        calibration: Clips by which it is quantised; None unless it is `INT8`.
-    """
-
-    paths: Sequence[str]
-    states: Sequence[Mapping[str, Any]]
-    models: Sequence[StreamNetwork]
-    recipe: Mapping[str, Any]
-    dtype: str = "float32"
-    fusion: str = "activno"
-    weights: Sequence[float] = (1.0,)
-    softmax: bool = False
-    calibration: Calibration | None = None
+    paths: Sequence[str]  # checkpoint files; of networks that a program held, "network 1"
+    states: Sequence[Mapping[str, Any]]  # their content
+    models: Sequence[StreamNetwork]  # their networks in eval mode, as they are tested
+    recipe: Mapping[str, Any]  # how clips are made
+    dtype: str = "float32"  # a key of `DTYPES`, or `INT8`
+    fusion: str = "activno"  # a key of `FUSIONS`
+    weights: Sequence[float] = (1.0,)  # share of each network, summing to 1
+    softmax: bool = False  # whether probabilities are a second result
+    calibration: Calibration | None = None  # clips by which it is quantised; None unless it is `INT8`
 
     def deployed(self, *, channels_last: bool = True) -> Deployed:
         """Build the exported module."""
@@ -96,11 +84,11 @@ class Export:
 
     def checkpoints(self) -> list[dict[str, Any]]:
         """Return the origin of the networks: file, SHA-256, and the checkpoint's description of its network."""
-        kept = ("arch", "stream", "metrics", "data")
+        fields = ("arch", "stream", "metrics", "data")
         return [
             {"file": Path(path).name}
             | ({"sha256": sha256(path)} if Path(path).is_file() else {})
-            | {name: state[name] for name in kept if name in state}
+            | {name: state[name] for name in fields if name in state}
             | {"epoch": checkpoint.finished_epochs(state), "normalisation": model.normalisation}
             for path, state, model in zip(self.paths, self.states, self.models, strict=True)
         ]
@@ -116,20 +104,10 @@ def build_export(
     class_names: Sequence[str] | None = None,
     recipe: Mapping[str, Any] | None = None,
 ) -> Export:
-    """Load the networks of an export, checked against each other.
+    """Load the networks of an export, checked against each other; arguments are those of `export.export`.
 
-    Args:
-        networks: Checkpoint files, or networks; see `load_trained`, as for `class_names` and `recipe`.
-        dtype: A key of `DTYPES`, or `INT8`.
-        fusion: A key of `FUSIONS`.
-        fusion_weights: One per network; None for equal ones.
-        softmax: Whether probabilities are a second result.
-        class_names: Of networks alone.
-        recipe: Of networks alone.
-
-    Raises:
-        FileNotFoundError: If a checkpoint is missing.
-        ValueError: If one does not say how to use it, or they cannot be one model.
+    Raises FileNotFoundError if a checkpoint is missing; ValueError if one does not say how to use it, or they cannot be
+    one model.
     """
     sources = listed(networks)
     names = distinct_names(sources, ALONE)

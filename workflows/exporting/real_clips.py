@@ -15,13 +15,7 @@ AT_A_TIME = 8  # clips that are scored at a time
 
 
 class CentreClips:
-    """One clip of each of some videos, cut as in validation and read when asked for.
-
-    Args:
-        dataset: Of the videos.
-        numbers: Which of them.
-        views: Names of the views that are read.
-    """
+    """One clip, in some views, of each of the videos of these numbers, cut as in validation and read when asked for."""
 
     def __init__(self, dataset: VideoDataset, numbers: Sequence[int], views: Sequence[str]) -> None:
         self.dataset, self.numbers, self.views = dataset, numbers, views
@@ -48,35 +42,21 @@ class CentreClips:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Clips of a quantisation.
+    """Clips of a quantisation."""
 
-    Attributes:
-        train: By which the ranges of the activations are found.
-        held_out: Of held-out training videos, by which the accuracy is known.
-        max_drop: Percentage points that it may fall by.
-        about: Where they are from, as plain values.
-    """
-
-    train: CentreClips
-    held_out: CentreClips
-    max_drop: float
-    about: Mapping[str, Any]
+    train: CentreClips  # for the ranges of the activations
+    held_out: CentreClips  # of held-out training videos, for the accuracy
+    max_drop: float  # percentage points that the accuracy may fall by
+    about: Mapping[str, Any]  # the data set and settings, as plain values
 
 
 class Accuracies(NamedTuple):
-    """Accuracy of checkpoints and of a file on the same held-out videos, of which one clip each is scored.
-
-    Attributes:
-        checkpoints: Top-1, percent.
-        file: The same of the file.
-        agreeing: Videos whose first class is the same.
-        videos: All of them.
-    """
+    """Top-1 accuracy, in percent, on the same held-out videos, of which one clip each is scored."""
 
     checkpoints: float
     file: float
-    agreeing: int
-    videos: int
+    agreeing: int  # videos whose first class is the same
+    videos: int  # all of them
 
 
 def as_arrays(clips: Clips) -> dict[str, NDArray[Any]]:
@@ -87,15 +67,9 @@ def as_arrays(clips: Clips) -> dict[str, NDArray[Any]]:
 def compare_accuracy(
     calibration: Calibration, reference: Callable[[Clips], Tensor], scores: Callable[[Clips], Tensor]
 ) -> Accuracies:
-    """Measure the accuracies of two ways to score the held-out clips.
+    """Measure the accuracies of the checkpoints, `reference`, and of the file on the held-out clips.
 
-    Args:
-        calibration: Has them.
-        reference: Scores (N, K) of clips by the checkpoints.
-        scores: By the file.
-
-    Raises:
-        ValueError: If some are no numbers.
+    Both compute scores (N, K) of clips. Raises ValueError if some are not finite.
     """
     pairs = []
     for clips in calibration.held_out.batches():

@@ -12,7 +12,7 @@ from .plan import Export
 EXAMPLES = 2  # clips with which a network is traced; of one, torch would take the batch for fixed
 
 
-def traced(export: Export, *, channels_last: bool = True) -> torch.export.ExportedProgram:
+def trace(export: Export, *, channels_last: bool = True) -> torch.export.ExportedProgram:
     """Trace the deployed module for any number of clips."""
     clips = export.clips(EXAMPLES)
     with torch.no_grad():
@@ -24,13 +24,8 @@ def traced(export: Export, *, channels_last: bool = True) -> torch.export.Export
     return program
 
 
-def refusal(name: str, error: Exception) -> ValueError:
-    """Return what is said where a format has not got an operation that a network needs.
-
-    Args:
-        name: A key of `FORMATS`.
-        error: Of its converter, whose message names operations of torch.
-    """
+def unsupported(name: str, error: Exception) -> ValueError:
+    """Build the error for a format `name` whose converter, by its own error, lacks an operation of a network."""
     missing = ", ".join(sorted(set(re.findall(r"aten\.\w+", str(error)))))
     reason = f"has no {missing}, which this network computes" if missing else str(error).partition("\n")[0]
     return ValueError(f"--format {name}: {reason}; choose another format, pt2 takes any network")

@@ -14,8 +14,8 @@ from .machine import CPU
 log = logging.getLogger(__name__)
 
 # Backends of `flow`, best first. Those of GPUs compute on the device of the tensors they get.
-ON_GPU = ("cuda", "torch")
-ON_CPU = ("native", "torch", "opencv")
+GPU_BACKENDS = ("cuda", "torch")
+CPU_BACKENDS = ("native", "torch", "opencv")
 
 
 def parse_gpus(text: str) -> tuple[int, ...] | None:
@@ -38,13 +38,13 @@ def choose_backend(name: str, backend: str, gpus: tuple[int, ...] | None) -> tup
     """
     missing, devices = available(name), choose_devices(gpus)
     if backend == "auto":
-        order = ON_CPU if devices == [CPU] else ON_GPU + ON_CPU
+        order = CPU_BACKENDS if devices == [CPU] else GPU_BACKENDS + CPU_BACKENDS
         backend = next((b for b in order if missing.get(b) == ""), backend)
         if backend == "torch" and devices == [CPU] and missing.get("native"):
             log.warning("%s is computed by torch, several times slower: %s", name, missing["native"])
     if backend == "cuda" and devices == [CPU]:
         raise ValueError(f"--backend cuda: {missing.get('cuda') or 'GPU is cpu; name one, or say all'}")
-    return backend, devices if backend in ON_GPU else [CPU]
+    return backend, devices if backend in GPU_BACKENDS else [CPU]
 
 
 def choose_devices(gpus: tuple[int, ...] | None) -> list[str]:
@@ -58,6 +58,6 @@ def choose_devices(gpus: tuple[int, ...] | None) -> list[str]:
     return [f"cuda:{number}" for number in chosen]
 
 
-def current(device: str) -> AbstractContextManager[Any]:
+def device_context(device: str) -> AbstractContextManager[Any]:
     """Make a device torch's current one for a block, where solvers are built: no other GPU is opened for them."""
     return nullcontext() if device == CPU else torch.cuda.device(device)

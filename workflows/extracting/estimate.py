@@ -30,7 +30,7 @@ from .shared_solvers import shared_solver
 from .tasks import Tasks
 from .video_folder import Job, refusal
 
-LOOKED_AT = 200  # videos whose rate is asked for, and up to which they are looked at in this process
+MAX_OUTLINES = 200  # videos whose rate is read, and up to which this process looks at all of them
 SAMPLED, FRAMES = 5, 36  # videos tried, frames of each
 
 
@@ -43,9 +43,6 @@ class Sample:
     solving: float = 0.0
     other: float = 0.0
 
-    def __add__(self, other: "Sample") -> "Sample":
-        return Sample(*(x + y for x, y in zip(astuple(self), astuple(other), strict=True)))
-
 
 def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     """Estimate frames, files, bytes and time of jobs, as if every CPU core were as fast alone as with all at work.
@@ -54,7 +51,7 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
     damage that only decoding shows is seen in those of the sample alone. Raises ValueError if none of the videos, or
     of those sampled, can be read.
     """
-    processes = machine.processes(len(jobs)) if len(jobs) > LOOKED_AT else 1
+    processes = machine.processes(len(jobs)) if len(jobs) > MAX_OUTLINES else 1
     estimates = list(map_unordered(estimate_length, jobs, SharedCounters(len(jobs), processes, processes)))
     lengths = {estimated.job: estimated.frames for estimated in estimates if not estimated.problem}
     name_refused([estimated.problem for estimated in estimates if estimated.problem], len(jobs))
@@ -63,7 +60,7 @@ def estimate(jobs: Sequence[Job], machine: Machine) -> str:
         tried = spread(sorted(lengths, key=lambda job: job.video), SAMPLED)
         # The first one twice, of which the second counts: compilers, caches and GPUs have to warm up.
         samples = try_videos([tried[0], *tried])
-    sample = sum(samples.values(), Sample())
+    sample = Sample(*map(sum, zip(*map(astuple, samples.values()), strict=True)))
     bad = len(jobs) - len(lengths) + len(tried) - len(samples)
     solving, other, size = (x / sample.frames * frames for x in (sample.solving, sample.other, sample.size))
     if machine.devices == (CPU,):
@@ -108,16 +105,16 @@ def name_refused(problems: Sequence[str], videos: int) -> None:
 def uneven(jobs: Sequence[Job]) -> Iterator[str]:
     """Yield one line on videos whose frames are unevenly spaced at the rate that is asked for, if there are any."""
     fps, rates = jobs[0].recipe.fps, Counter[str]()
-    looked_at = spread(jobs, LOOKED_AT)
-    for job in looked_at:
+    sampled = spread(jobs, MAX_OUTLINES)
+    for job in sampled:
         with suppress(ValueError, FileNotFoundError):  # the extraction names it
             index = outline(job.video, job.recipe.allow_short)
             if fps and not is_even(job.video, index, fps):
                 rates[f"{mean_rate(index):.4g}"] += 1
     if rates:
-        some = " looked at" if len(looked_at) < len(jobs) else ""
+        note = " looked at" if len(sampled) < len(jobs) else ""
         yield (
-            f"{rates.total():,} of {counted(len(looked_at), 'video')}{some} (of {rates.most_common(1)[0][0]} frames a "
+            f"{rates.total():,} of {counted(len(sampled), 'video')}{note} (of {rates.most_common(1)[0][0]} frames a "
             f"second, most of them): at --fps {fps:g} the steps from frame to frame differ, and flow jumps with them; "
             "--fps source takes each frame once"
         )

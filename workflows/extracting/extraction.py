@@ -14,7 +14,7 @@ from sts_common.cluster import Cluster, ask, open_cluster
 from sts_common.pool import map_unordered
 from sts_common.workers import SharedCounters
 
-from .devices import choose_backend, current
+from .devices import choose_backend, device_context
 from .estimate import estimate, uneven
 from .extraction_recipe import Recipe
 from .machine import CPU, Machine, machine_part
@@ -68,7 +68,7 @@ def extract_videos(  # noqa: PLR0913  an interface of keywords
             recipe = replace(recipe, flow=replace(recipe.flow, backend=backend))
         machine = machine_part(os.environ, 1 if others and workers is None else workers, shard, devices)
         # This process builds a solver too, for its description; beside a cluster it may have no GPU.
-        with nullcontext() if others else current(machine.devices[0]):
+        with nullcontext() if others else device_context(machine.devices[0]):
             if estimate_only:
                 preview(source, target, classes, recipe, machine)
             else:
@@ -80,11 +80,8 @@ def extract(
 ) -> None:
     """Extract `source/class/video.ext` to `target/class/video/`, at any depth, for the chosen class folders.
 
-    Complete videos are skipped, damaged ones named on stderr while the others go on. `classes` is a slice of the sorted
-    folders that hold a video; `machine` works, and says which videos are its own, or each worker of `cluster` with its
-    cores and devices. Raises FileNotFoundError without `source`; ValueError if there is nothing to extract, for another
-    recipe in `target`, or videos that could not be extracted; OSError if the disk is full or not writable: every folder
-    that is there is complete.
+    Complete videos are skipped, damaged ones named on stderr while the others go on. `machine` works on its share of
+    them, or each worker of `cluster` with its cores and devices. Raises as `extract_videos`.
     """
     if source.resolve() == target.resolve():
         raise ValueError(f"{target}: holds the videos: use another output folder")

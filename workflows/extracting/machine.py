@@ -19,10 +19,8 @@ class Machine:
     """Resources for one command, and its share of the work."""
 
     cores: int = 1  # threads over all processes, >= 1
-    # Where flow is computed, "cpu" or "cuda:N"; several are shared out among the processes.
-    devices: tuple[str, ...] = (CPU,)
-    # (i, n): this command does the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n.
-    shard: tuple[int, int] = (0, 1)
+    devices: tuple[str, ...] = (CPU,)  # for flow, "cpu" or "cuda:N"; several are shared out among the processes
+    shard: tuple[int, int] = (0, 1)  # (i, n): the videos i, i + n, i + 2n, ... of the sorted list; 0 <= i < n
 
     def __post_init__(self) -> None:
         if self.cores < 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from flow import encode, pairs_at_once, solved_levels
 
-from .devices import ON_GPU, current
+from .devices import GPU_BACKENDS, device_context
 from .extraction_recipe import FlowRecipe
 from .machine import CPU
 
@@ -35,8 +35,7 @@ class SharedSolver:
     def __call__(self, previous: NDArray[np.uint8], following: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Compute the flow of grey images (N, H, W) as grey levels (N, H, W, 2).
 
-        Raises:
-            ValueError: Images that the solver refuses, or that do not fit into the memory of the GPU.
+        Raises ValueError for images that the solver refuses, or that do not fit into the memory of the GPU.
         """
         try:
             with self.turn:
@@ -52,14 +51,14 @@ class SharedSolver:
         """Compute levels with a solver that no other thread uses meanwhile."""
         encoding = self.recipe.bound, self.recipe.quantisation
         with self.borrowed() as solver:
-            if self.recipe.backend not in ON_GPU:
+            if self.recipe.backend not in GPU_BACKENDS:
                 return encode(solver(previous, following), *encoding)
             return solved_levels(solver, previous, following, self.device, *encoding)
 
     @contextmanager
     def borrowed(self) -> Iterator[Any]:
         """Yield a solver, built if none is idle, while its device is torch's current one."""
-        with current(self.device):
+        with device_context(self.device):
             try:
                 solver = self.idle.pop()
             except IndexError:

@@ -16,8 +16,6 @@ from .systems import Bootstrap, Row, agreement, comparison, fusions, streams_alo
 
 log = logging.getLogger(__name__)
 
-ABOUT = ("dataset", "split", "subset")
-
 
 def analyse(
     files: Sequence[str],
@@ -37,21 +35,21 @@ def analyse(
     """
     refuse_repeated(use)
     bootstrap = bootstrap or Bootstrap()
-    every = side_by_side(files)
-    scores = every.only(use) if use else every
+    all_streams = side_by_side(files)
+    scores = all_streams.only(use) if use else all_streams
     name_counted_twice(scores)
     if fusion_weights:
         stream_weights(fusion_weights, len(scores.streams))
     held = load_held_out(held_out, scores) if held_out else None  # refused before anything is computed
     report: Row = {
         "files": list(files),
-        "about": {name: scores.about.get(name) for name in ABOUT},
+        "about": {name: scores.about.get(name) for name in ("dataset", "split", "subset")},
         "videos": len(scores.video),
         "classes": len(scores.class_names),
         "streams": scores.streams,
         "fusion_weights": fusion_weights,
         "bootstrap": dataclasses.asdict(bootstrap),
-        "compare": [comparison(pair, every, bootstrap) for pair in compare],
+        "compare": [comparison(pair, all_streams, bootstrap) for pair in compare],
         "alone": streams_alone(scores, bootstrap),
         "agreement": list(agreement(scores)),
         "fusions": fusions(scores, fusion_weights, bootstrap),
@@ -77,10 +75,9 @@ def mean_over_splits(files: Sequence[str], use: Sequence[str] | None = None) -> 
     """
     refuse_repeated(use)
     splits = load_splits(files, use)
-    about = {name: splits[0].about.get(name) for name in ("dataset", "subset")}
     return {
         "files": list(files),
-        "about": about,
+        "about": {name: splits[0].about.get(name) for name in ("dataset", "subset")},
         "splits": [scores.about["split"] for scores in splits],
         "systems": over_splits(splits),
     }

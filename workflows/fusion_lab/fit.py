@@ -51,14 +51,13 @@ def calibration(scores: Scores, fitted: Mapping[str, float | None]) -> list[Row]
     rows = []
     for name, logits in with_fused(scores).items():
         temperature = fitted.get(name)
-        after = None if temperature is None else how_calibrated(logits / temperature, scores.label)
-        rows.append(
-            {"system": name, "temperature": temperature, "before": how_calibrated(logits, scores.label), "after": after}
-        )
+        before = calibration_errors(logits, scores.label)
+        after = None if temperature is None else calibration_errors(logits / temperature, scores.label)
+        rows.append({"system": name, "temperature": temperature, "before": before, "after": after})
     return rows
 
 
-def how_calibrated(logits: Tensor, label: Tensor) -> Row:
+def calibration_errors(logits: Tensor, label: Tensor) -> Row:
     """Compute ECE in 15 bins, NLL and Brier score."""
     return {
         "ece": expected_calibration_error(logits, label),

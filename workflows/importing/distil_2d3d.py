@@ -4,7 +4,7 @@ Its files say what differs from a default configuration. Keys that are in neithe
 errors passed unnoticed; here they are refused, and what cannot be honoured is named.
 """
 
-from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,14 @@ from .sections import Section, check_keys, choose, without_nulls
 
 Options = dict[str, Any]
 
-TEACHER = "image"  # what the teacher is called
+TEACHER = "image"  # name of the teacher
 STUDENTS: dict[str, Options] = {
     "c3d": {"model": "c3d"},
     "r3d": {"model": "resnet", "model_depth": 10, "conv1_t_size": 3, "conv1_t_stride": 1, "no_max_pool": True},
     "r21d": {"model": "resnet2p1d", "model_depth": 10, "no_max_pool": True, "model_args": ["split_shortcut=true"]},
 }
 DATASETS = {"activitynet": "ActivityNet", "kinetics": "Kinetics", "ucf101": "UCF101", "hmdb51": "HMDB51"}
-GREY = [38.7568578, 37.88248729, 40.02898126]  # the deviations of all of its data sets, in grey levels
+STD = [38.7568578, 37.88248729, 40.02898126]  # the deviations of all of its data sets, in grey levels
 MEANS = {
     "activitynet": [114.7748, 107.7354, 99.4750],
     "kinetics": [110.63666788, 103.16065604, 96.29023126],
@@ -34,20 +34,19 @@ SCHEDULES = {"ReduceLROnPlateau": "plateau", "MultiStep": "multistep", "Exponent
 REGULARISERS = {"L1": "l1", "L2": "l2", "FakeAsReal": "fake_as_real"}
 
 
+@dataclass
 class Imported:
     """Options, and the keys of the other project that no option honours, with the reason."""
 
-    def __init__(self) -> None:
-        self.options: Options = {}
-        self.dropped: dict[str, str] = {}
+    options: Options = field(default_factory=dict)
+    dropped: dict[str, str] = field(default_factory=dict)
 
 
 def import_distillation(path: Path) -> Imported:
     """Read a configuration.
 
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If it is no YAML mapping, or has a key or a value that the other project has not.
+    Raises FileNotFoundError if there is no such file; ValueError if it is no YAML mapping, or has a key or a value that
+    the other project does not have.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such file")
@@ -60,10 +59,7 @@ def import_distillation(path: Path) -> Imported:
     if "train" not in config:
         raise ValueError(f"{path}: has no section train; for evaluation alone there is test_retrieval.py")
     imported = Imported()
-    parts: list[Callable[[Section, Imported, str], None]] = [
-        *(import_networks, import_run, import_data, import_losses, import_optimizers, import_evaluation),
-    ]
-    for part in parts:
+    for part in (import_networks, import_run, import_data, import_losses, import_optimizers, import_evaluation):
         part(config, imported, str(path))
     return imported
 
@@ -85,7 +81,7 @@ def import_networks(config: Section, imported: Imported, source: str) -> None:
 
 
 def import_run(config: Section, imported: Imported, source: str) -> None:
-    """Take places, seed and the course of the run."""
+    """Take folders, seed, batch size and epochs."""
     run, train = config.get("run", {}), config["train"]
     options = {
         "result_path": run.get("exp_path", "exps"),
@@ -115,11 +111,9 @@ def import_data(config: Section, imported: Imported, source: str) -> None:
     name = data.get("name")
     dataset = choose(DATASETS, name, "train.data.name", source)
     side, norm = data.get("sample_size", 224), data.get("norm_value", 255)
-    mean, std = MEANS[name], GREY
-    if "mean" in data:  # of grey levels that are divided by norm_value, as the deviation
-        mean = [x * norm for x in data["mean"]]
-    if "std" in data:
-        std = [x * norm for x in data["std"]]
+    # Both are of grey levels that are divided by norm_value.
+    mean = [x * norm for x in data["mean"]] if "mean" in data else MEANS[name]
+    std = [x * norm for x in data["std"]] if "std" in data else STD
     first, step = data.get("initial_scale", 1.0), data.get("scale_step", 0.84089641525)
     imported.options |= {
         "dataset": dataset,
@@ -145,12 +139,12 @@ def import_losses(config: Section, imported: Imported, source: str) -> None:
     losses, arguments = [], []
     if adversarial:
         losses.append("anc")
-        arguments += adversary(train, source)
-    if similar := train.get("sim_loss"):
+        arguments += adversarial_arguments(train, source)
+    if similarity := train.get("sim_loss"):
         losses.append("logits")
-        distance = choose(DISTANCES, similar.get("name"), "train.sim_loss.name", source)
-        arguments += [f"logits.distance={distance}", f"logits.weight={float(similar.get('weight', 1))}"]
-        arguments.append(f"logits.temperature={float(similar.get('temperature', 1))}")
+        distance = choose(DISTANCES, similarity.get("name"), "train.sim_loss.name", source)
+        arguments += [f"logits.distance={distance}", f"logits.weight={float(similarity.get('weight', 1))}"]
+        arguments.append(f"logits.temperature={float(similarity.get('temperature', 1))}")
     if not losses:
         raise ValueError(f"{source}: train.method Simple needs train.sim_loss")
     if not adversarial:
@@ -161,15 +155,15 @@ def import_losses(config: Section, imported: Imported, source: str) -> None:
     imported.options |= {"project": "auto"} if adversarial else {}
 
 
-def adversary(train: Section, source: str) -> list[str]:
+def adversarial_arguments(train: Section, source: str) -> list[str]:
     """Return the arguments of the adversarial loss and of its regulariser."""
     loss, regulariser = train.get("adv_loss", {}), train.get("d_reg", {})
     choose({"BCE": True}, loss.get("name", "BCE"), "train.adv_loss.name", source)
-    named = regulariser.get("name", [])
-    named = [named] if isinstance(named, str) else named
-    names = [choose(REGULARISERS, name, "train.d_reg.name", source) for name in named]
+    names = regulariser.get("name", [])
+    names = [names] if isinstance(names, str) else names
+    names = [choose(REGULARISERS, name, "train.d_reg.name", source) for name in names]
     weights = regulariser.get("weight", 1)
-    weights = list(weights) if isinstance(weights, list) else [weights]
+    weights = weights if isinstance(weights, list) else [weights]
     if len({*weights}) != 1:
         raise ValueError(f"{source}: train.d_reg.weight: several weights cannot be honoured, give one")
     return [
@@ -185,9 +179,7 @@ def import_optimizers(config: Section, imported: Imported, source: str) -> None:
     for kind in ("optimizer", "scheduler"):
         if (kind in train) == (f"s_{kind}" in train or f"d_{kind}" in train):
             raise ValueError(f"{source}: train needs either {kind}, or s_{kind} and d_{kind}")
-    student = {kind: train.get(kind, train.get(f"s_{kind}", {})) for kind in ("optimizer", "scheduler")}
-    other = {kind: train.get(kind, train.get(f"d_{kind}", {})) for kind in ("optimizer", "scheduler")}
-    settings, schedule = student["optimizer"], student["scheduler"]
+    settings, schedule = (train.get(kind, train.get(f"s_{kind}", {})) for kind in ("optimizer", "scheduler"))
     imported.options |= {
         "optimizer": choose(OPTIMIZERS, settings.get("name", "SGD"), "train.optimizer.name", source),
         "learning_rate": settings.get("learning_rate"),
@@ -205,7 +197,8 @@ def import_optimizers(config: Section, imported: Imported, source: str) -> None:
         if key not in {"name", "milestones", "gamma", "patience", "decay_factor"}
     }
     if "anc" in imported.options["distill"]:
-        imported.options["loss_args"] += of_discriminator(other["optimizer"], other["scheduler"], source)
+        settings, schedule = (train.get(kind, train.get(f"d_{kind}", {})) for kind in ("optimizer", "scheduler"))
+        imported.options["loss_args"] += discriminator_arguments(settings, schedule, source)
 
 
 def as_schedule(schedule: Section, source: str) -> Options:
@@ -221,7 +214,7 @@ def as_schedule(schedule: Section, source: str) -> Options:
     return {"lr_schedule": name, "lr_step": 1, "lr_gamma": schedule.get("gamma", 0.1)}
 
 
-def of_discriminator(settings: Section, schedule: Section, source: str) -> list[str]:
+def discriminator_arguments(settings: Section, schedule: Section, source: str) -> list[str]:
     """Return the arguments of the discriminator's optimiser."""
     kind = choose(OPTIMIZERS, settings.get("name", "SGD"), "train.d_optimizer.name", source)
     values = {
@@ -239,7 +232,7 @@ def of_discriminator(settings: Section, schedule: Section, source: str) -> list[
 
 
 def import_evaluation(config: Section, imported: Imported, source: str) -> None:
-    """Say what takes the place of its evaluation."""
+    """Name the script that takes the place of the evaluation."""
     if "eval" in config:
         choose({"Retrieval": True}, config["eval"].get("method"), "eval.method", source)
         imported.dropped["eval"] = "afterwards: test_retrieval.py --num_clips 10 --test_sampling stepped"

@@ -24,19 +24,19 @@ KEYS: dict[str, set[str]] = {
     "eval": {"method", "n_threads", "batch_size", "epoch_n", "data"},
     "eval.data": {"name", "norm_value", "mean", "std"},
 }
-OF_OPTIMIZERS = {
+OPTIMIZER_KEYS = {
     *("name", "learning_rate", "momentum", "dampening", "weight_decay", "nesterov"),
     *("betas", "eps", "amsgrad", "alpha", "centered"),
 }
-OF_SCHEDULERS = {
+SCHEDULER_KEYS = {
     *("name", "decay_factor", "patience", "threshold", "milestones", "gamma", "min_lr", "cooldown", "threshold_mode"),
 }
-KEYS |= {f"train.{who}optimizer": OF_OPTIMIZERS for who in ("", "s_", "d_")}
-KEYS |= {f"train.{who}scheduler": OF_SCHEDULERS for who in ("", "s_", "d_")}
+KEYS |= {f"train.{who}optimizer": OPTIMIZER_KEYS for who in ("", "s_", "d_")}
+KEYS |= {f"train.{who}scheduler": SCHEDULER_KEYS for who in ("", "s_", "d_")}
 
 
 def check_keys(section: Any, source: str, place: str = "") -> None:
-    """Refuse keys that the other project has not; raises ValueError."""
+    """Raise ValueError for a key that the other project does not have."""
     if not isinstance(section, Mapping):
         raise ValueError(f"{source}: {place or 'the file'} is no mapping of keys to values")
     for key, value in section.items():

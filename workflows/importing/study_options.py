@@ -38,38 +38,29 @@ class StudyOptions(Namespace):
 
 
 class Command(NamedTuple):
-    """A command of this project.
-
-    Attributes:
-        script: What runs.
-        words: Its options.
-        dropped: Options of the other command that no option honours, with the reason.
-    """
+    """A command of this project."""
 
     script: str
-    words: list[str]
-    dropped: dict[str, str]
+    words: list[str]  # its options
+    dropped: dict[str, str]  # options of the study's command that no option honours, with the reason
 
 
 def import_command(words: Sequence[str]) -> Command:
-    """Return what a command of the study is here.
+    """Translate a command of the study, from `train.py` or `test.py` on.
 
-    Args:
-        words: From `train.py` or `test.py` on.
-
-    Raises:
-        ValueError: If it is none of these, or an option needs another that is missing.
+    Raises ValueError if it is none of these, or an option needs another that is missing.
     """
     name = Path(words[0]).name if words else ""
     if name not in SCRIPTS:
         raise ValueError(f"{name or '(no command)'}: expected {' or '.join(SCRIPTS)} and the options of the study")
     parser = build_parser(name)
     study = parser.parse_args(words[1:], StudyOptions())
+    assert isinstance(study, StudyOptions)
     given = {key for key, value in vars(study).items() if value != parser.get_default(key)} - {"_read"}
     vars(study)["_read"] = set()  # the parser reads all of them
     trains = name == "train.py" and not study.evaluate
-    parts = (data_words, network_words, clip_words, *((training_words, start_words) if trains else (testing_words,)))
-    translated = [word for part in parts for word in part(study, trains)]
+    translated = [*data_words(study, trains), *network_words(study), *clip_words(study, trains)]
+    translated += [*training_words(study), *start_words(study)] if trains else testing_words(study)
     unread = [key for key in vars(study) if key in given - vars(study)["_read"]]
     dropped = {key: LEFT_OUT.get(key, f"the study's {name} does nothing with it here") for key in unread}
     return Command(TRAIN if trains else TEST, translated, dropped)
@@ -138,7 +129,7 @@ def data_words(study: StudyOptions, trains: bool) -> list[str]:
     return words + (["--result_path", study.logdir] if study.logdir else [])
 
 
-def network_words(study: StudyOptions, trains: bool) -> list[str]:
+def network_words(study: StudyOptions) -> list[str]:
     """Return the options of the network, and of how inputs are normalised."""
     name, images = study.backbone_net, study.backbone_net in TWO_D
     words = ["--model", NETWORKS.get(name, name), *(["--model_depth", str(study.depth)] if name in RESNETS else [])]
@@ -177,16 +168,12 @@ def clip_words(study: StudyOptions, trains: bool) -> list[str]:
     return words
 
 
-def training_words(study: StudyOptions, trains: bool) -> list[str]:
+def training_words(study: StudyOptions) -> list[str]:
     """Return the options of augmentation and optimisation."""
     words = ["--crop", "fixed"]
     if study.augmentor_ver == "v2":
-        words = [
-            "--crop",
-            "short_side",
-            "--crop_scales",
-            *(f"{side / study.input_size:g}" for side in study.scale_range),
-        ]
+        scales = [f"{side / study.input_size:g}" for side in study.scale_range]
+        words = ["--crop", "short_side", "--crop_scales", *scales]
     words += ["--batch_size", str(study.batch_size), "--optimizer", "sgd", "--learning_rate", f"{study.lr:g}"]
     words += ["--momentum", f"{study.momentum:g}", "--dampening", "0", "--weight_decay", f"{study.weight_decay:g}"]
     words += ["--n_epochs", str(study.epochs), "--lr_schedule", SCHEDULES[study.lr_scheduler]]
@@ -199,7 +186,7 @@ def training_words(study: StudyOptions, trains: bool) -> list[str]:
     return words + (["--clip_grad", f"{study.clip_gradient:g}"] if study.clip_gradient else [])
 
 
-def start_words(study: StudyOptions, trains: bool) -> list[str]:
+def start_words(study: StudyOptions) -> list[str]:
     """Return the options of what a training begins with."""
     words = ["--begin_epoch", str(study.start_epoch + 1)] if study.start_epoch else []
     if study.pretrained:
@@ -209,16 +196,14 @@ def start_words(study: StudyOptions, trains: bool) -> list[str]:
     return words + (["--resume", study.resume] if study.resume else [])
 
 
-def testing_words(study: StudyOptions, trains: bool) -> list[str]:
+def testing_words(study: StudyOptions) -> list[str]:
     """Return the options of a test; raises as `import_command`."""
     weights = study.pretrained or study.resume
     if not weights:
         raise ValueError("--pretrained FILE is missing: the checkpoint to test")
     if not study.evaluate:
-        raise ValueError(
-            "without -e videos have no labels: "
-            f"python predict.py {study.datadir} --weights {weights} --json answers.json"
-        )
+        instead = f"python predict.py {study.datadir} --weights {weights} --json answers.json"
+        raise ValueError(f"without -e videos have no labels: {instead}")
     sampling = "random_segments" if study.random_sampling else "segments"
     words = ["--resume_path1", weights, "--test_sampling", "spaced" if study.dense_sampling else sampling]
     return [*words, "--num_clips", str(study.num_clips), "--num_crops", str(study.num_crops)]

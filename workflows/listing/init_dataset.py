@@ -12,11 +12,11 @@ from sts_common import counted
 
 from ..shared.command_lines import quoted
 from .list_writers import Lists, table
-from .looks import inspect_videos
-from .make_lists import put
-from .own_videos import clashes, follow_links, list_own
+from .make_lists import write_files
+from .own_videos import clashes, list_own
+from .properties import inspect_videos
 from .recommended import CONFIG, audit, choose_network, next_commands, shown
-from .sources import count_sources, group_alone, grouped, per_class, sensible, split_groups
+from .sources import count_sources, fitting_patterns, group_alone, grouped, per_class, split_groups
 
 log = logging.getLogger(__name__)
 
@@ -49,12 +49,12 @@ def divide(lists: Lists, test_fraction: float, seed: int, group_by: str, again: 
 def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple[Sequence[Entry], set[str], str]:
     """Group entries by source, choose the sources to test on, and describe the grouping and its alternatives."""
     entries = lists.subsets["train"]
-    patterns = list(sensible(entries))
+    patterns = list(fitting_patterns(entries))
     for pattern, regrouped in patterns:
         if pattern.known:
             with suppress(ValueError):  # a class without a source of its own
                 tested = split_groups(regrouped, lists.class_names, test_fraction, seed)
-                return regrouped, tested, f"{pattern.what} (--group_by {quoted(pattern.expression)})"
+                return regrouped, tested, f"{pattern.description} (--group_by {quoted(pattern.expression)})"
     apart = group_alone(entries, lists.class_names)
     tested = split_groups(apart, lists.class_names, test_fraction, seed)
     if count_sources(apart) == len(apart):
@@ -68,7 +68,7 @@ def by_names(lists: Lists, test_fraction: float, seed: int, again: str) -> tuple
             least, most = per_class(regrouped)
             log.warning(
                 "%s would make %s, %s of each class: %s --group_by %s",
-                *(pattern.what, counted(count_sources(regrouped), "source")),
+                *(pattern.description, counted(count_sources(regrouped), "source")),
                 *(str(least) if least == most else f"{least} to {most}", again, quoted(pattern.expression)),
             )
     return apart, tested, "by the names without the number at their end"
@@ -101,7 +101,7 @@ def report(lists: Lists) -> None:
 
 def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
     """Report sources on both sides of a split by names of a known form, whatever the videos were grouped by."""
-    for pattern, regrouped in sensible([*train, *test]):
+    for pattern, regrouped in fitting_patterns([*train, *test]):
         tested = regrouped[len(train) :]
         sources = {entry.group for entry in tested}
         shared = sources & {entry.group for entry in regrouped[: len(train)]}
@@ -110,7 +110,7 @@ def report_known_sources(train: Sequence[Entry], test: Sequence[Entry]) -> None:
                 "%d of the %s tested on are trained on as well, with %d of %s: the test is too easy "
                 "(%s; --group_by %s)",
                 *(len(shared), counted(len(sources), "source"), sum(entry.group in shared for entry in tested)),
-                *(counted(len(tested), "test video"), pattern.what, quoted(pattern.expression)),
+                *(counted(len(tested), "test video"), pattern.description, quoted(pattern.expression)),
             )
 
 
@@ -120,9 +120,7 @@ def read_source(source: Path, videos: Path | None) -> tuple[Lists, Path]:
     Raises ValueError if it is not said where those of a list are.
     """
     if not source.is_file():
-        lists, files = list_own(source)
-        follow_links(source, files)
-        return lists, source
+        return list_own(source), source
     lists = from_csv(source)
     if videos is None:
         raise ValueError(f"{source}: is a list; say where its videos are with --videos")
@@ -173,7 +171,7 @@ def init_dataset(
     properties = inspect_videos(root, [*train, *test])
     network, reason = choose_network(len(train), properties)
     texts = {f"labels/{name}": text for name, text in table(lists).items()}
-    for path in put(texts | ({CONFIG: network} if network else {}), out, force):
+    for path in write_files(texts | ({CONFIG: network} if network else {}), out, force):
         log.info("%s", path)
     if properties.problem:
         log.warning("%s; name all of them with: %s", properties.problem, shown(audit(root, out, properties)))

@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
 from datasets.corpora import DATASETS
 from datasets.lists.any_list import list_videos as read_lists
@@ -14,7 +14,7 @@ from sts_common.files import encoded, write_text
 
 from .frame_markers import MARKERS, FrameCounts, write_marker
 from .list_writers import WRITERS, Files, Lists
-from .own_videos import follow_links, list_own
+from .own_videos import list_own
 
 SUBSETS = ("train", "test")
 SPLITS = {"HMDB51": (1, 2, 3), "UCF101": (1, 2, 3)}  # others have one
@@ -23,32 +23,13 @@ NAMELESS = ("kinetics",)  # forms that say no class names: there the folders are
 log = logging.getLogger(__name__)
 
 
-class Source(NamedTuple):
-    """Lists to convert."""
-
-    path: Path  # label folder, list, or folder of the videos
-    form: str  # a key of `DATASETS`, or "frames" for a folder of videos
-    first_label: int = 0  # that numbers count from, of "List"
-    strip: str = ""  # beginning of absolute paths, of "List"
-
-    def listing(self, split: int, subset: str) -> Listing:
-        """Read one subset."""
-        if self.form == "List":
-            return read_lists(self.path, split, subset, self.first_label, self.strip)
-        return DATASETS[self.form](self.path, split, subset)
-
-
-def read(source: Source, split: int) -> Lists:
+def read(source: Path, split: int, list_videos: ListVideos) -> Lists:
     """Read both subsets of SRC; one may be missing. Raises as `make_lists`."""
-    if source.form == "frames":
-        lists, videos = list_own(source.path)
-        follow_links(source.path, videos)
-        return lists._replace(split=split)
     listings: dict[str, Listing] = {}
     missing: list[FileNotFoundError] = []
     for subset in SUBSETS:
         try:
-            listings[subset] = source.listing(split, subset)
+            listings[subset] = list_videos(source, split, subset)
         except FileNotFoundError as error:  # which names options of train.py
             reason = str(error).partition("; check --")[0]
             missing.append(FileNotFoundError(f"{reason}; check SRC, --from and --split"))
@@ -60,7 +41,7 @@ def read(source: Source, split: int) -> Lists:
     train, test = (listings[subset].entries if subset in listings else [] for subset in SUBSETS)
     if both := {entry.path for entry in train} & {entry.path for entry in test}:
         count = counted(len(both), "video")
-        log.warning("%s: %s in the training and in the test list, as %r", source.path, count, min(both))
+        log.warning("%s: %s in the training and in the test list, as %r", source, count, min(both))
     return Lists({"train": train, "test": test}, names, split)
 
 
@@ -118,7 +99,7 @@ def compare(form: str, lists: Lists, subset: str, list_videos: ListVideos, place
         raise ValueError(f"--to {form} cannot hold the class names {lists.class_names[:3]}, ...; use --to csv")
 
 
-def put(files: Files, folder: Path, force: bool) -> list[Path]:
+def write_files(files: Files, folder: Path, force: bool) -> list[Path]:
     """Write files, each whole or not at all; return them.
 
     Raises ValueError, and writes none, if one is there that says something else and is not to be replaced.
@@ -156,10 +137,11 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
     """
     if form == "auto":
         form = "List" if strip or first_label else recognise(source, split or 1)
+    list_videos = partial(read_lists, first=first_label, strip=strip) if form == "List" else DATASETS.get(form)
     files: Files = {}
     splits = [split] if split else SPLITS.get(form, (1,))
     for number in splits:
-        lists = read(Source(source, form, first_label, strip), number)
+        lists = read(source, number, list_videos) if list_videos else list_own(source)._replace(split=number)
         entries = [entry for subset in SUBSETS for entry in lists.subsets[subset]]
         if not entries:
             raise ValueError(f"{source}: lists no video of split {number}")
@@ -175,7 +157,7 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
         return []
     if out is None:
         raise ValueError(f"--to {to} needs OUT")
-    written = put(files, out, force)
+    written = write_files(files, out, force)
     for path in written:
         log.info("%s", path)
     return written

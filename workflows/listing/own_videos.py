@@ -18,10 +18,10 @@ from .list_writers import Lists
 log = logging.getLogger(__name__)
 
 
-def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
-    """List the videos that `find_tree` finds, all for training, by class folder; and as they were found.
+def list_own(root: Path) -> Lists:
+    """List the videos that `find_tree` finds, all for training, by class folder; training may follow links to them.
 
-    What is left out is said. Raises FileNotFoundError if there is no such folder, or it holds no class with a video;
+    Warns of what is left out. Raises FileNotFoundError if there is no such folder, or it holds no class with a video;
     ValueError if two videos would have the same name, or a video lies in no class.
     """
     videos, search = tree = find_tree(root)
@@ -34,22 +34,22 @@ def list_own(root: Path) -> tuple[Lists, list[VideoPath]]:
     index = {folder: i for i, folder in enumerate(tree.folders)}
     entries = [Entry(video.path, index[video.folder], source_of(video.path)) for video in videos]
     names = [encoded(folder).decode() for folder in tree.folders]  # of which any file can be written
-    return Lists({"train": entries, "test": []}, names), videos
+    follow_links(root, videos)
+    return Lists({"train": entries, "test": []}, names)
 
 
-def follow_links(root: Path, videos: Iterable[VideoPath]) -> Path | None:
-    """Record in `links.txt` which links of a user's videos may lead out of their folder, if any do; return it."""
+def follow_links(root: Path, videos: Iterable[VideoPath]) -> None:
+    """Record in `links.txt` which links of a user's videos may lead out of their folder, if any do."""
     links = {link for video in videos if (link := leading_out(root, f"{video.path}{video.suffix}"))}
     if not links:
-        return None
+        return
     lines = b"".join(os.fsencode(f"{link}\n") for link in sorted(links | followed(root)))
     try:
         write_atomically(root / LINKS, lambda file: file.write(lines))
     except OSError as error:
         log.warning("%s: cannot be written (%s), so training will refuse %s", root / LINKS, error.strerror, min(links))
-        return None
-    log.info("%s: %s out of the folder, which training follows", root / LINKS, counted(len(links), "link"))
-    return root / LINKS
+    else:
+        log.info("%s: %s out of the folder, which training follows", root / LINKS, counted(len(links), "link"))
 
 
 def clashes(names: Iterable[str]) -> list[list[str]]:

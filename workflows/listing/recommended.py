@@ -5,19 +5,19 @@ from pathlib import Path
 from engine.command.naming import named_files
 
 from ..shared.command_lines import command
-from .looks import VideoProperties
+from .properties import VideoProperties
 
-FEW = 500  # training videos below which too few are held out to fit temperatures on
-MANY = 3000  # training videos from which a large network learns more than these videos alone
-DEEPER = 1000  # training videos from which 18 layers learn more than 10
+MIN_FITTED = 500  # training videos below which too few are held out to fit temperatures on
+MIN_LARGE = 3000  # training videos from which a large network learns more than these videos alone
+MIN_RESNET18 = 1000  # training videos from which 18 layers learn more than 10
 SIDES = range(32, 113, 16)  # sizes of the input, pixels; 112 is the published one
 SCALE = 2.5  # short side of a video over the size of the input
-EXTRACTED = 256  # the short side that is extracted for large networks
+MAX_SHORT_SIDE = 256  # the short side that is extracted for large networks
 
 # Losses that pull about as hard as the cross-entropy at first (--loss_report). With them a small student of J-HMDB
 # named 19 % of the test videos after ten epochs, with the weights of configs/demo.yaml 12 %, see docs/systems.md; of
 # held-out videos it named 19 % after 24 epochs and 27 % after 48, see docs/evidence.md.
-SMALL = """\
+SMALL_NETWORK = """\
 model: resnet
 model_depth: {depth}
 width: 0.5
@@ -40,26 +40,26 @@ dkd_alpha: 2
 dkd_beta: 2
 """
 CONFIG = "train.yaml"
-NAMES = ("rgb", "flow", "flow_sfs")  # runs; a training of flow that ends proposes the third for its student as well
+RUN_NAMES = ("rgb", "flow", "flow_sfs")  # a training of flow that ends proposes the third for its student as well
 
 Command = list[str | Path]
 
 
 def choose_network(videos: int, properties: VideoProperties) -> tuple[str, str]:
     """Return the content of `--config` for a number of training videos, "" for none, and the reason for it."""
-    if videos >= MANY:
+    if videos >= MIN_LARGE:
         return "", (
             f"{videos:,} training videos: the commands train the published network, ResNeXt-101, which wants a GPU; "
             "with weights of Kinetics it learns more, see --pretrain_path of train.py"
         )
-    size, depth = input_size(properties.side), 10 if videos < DEEPER else 18
+    size, depth = input_size(properties.side), 10 if videos < MIN_RESNET18 else 18
     batch = next((size for size in (16, 8, 4) if 4 * size <= videos), 2)
     reason = (
         f"{videos:,} training {'video' if videos == 1 else 'videos'} and no pre-trained weights: a large network would "
         f"learn so few by heart, so the commands train a ResNet-{depth} of half width at {size} pixels, see {CONFIG}; "
         "with weights of Kinetics leave out --config and give train.py --pretrain_path"
     )
-    return f"# {reason}\n" + SMALL.format(depth=depth, size=size, batch=batch), reason
+    return f"# {reason}\n" + SMALL_NETWORK.format(depth=depth, size=size, batch=batch), reason
 
 
 def input_size(side: int) -> int:
@@ -68,15 +68,11 @@ def input_size(side: int) -> int:
 
 
 def next_commands(source: Path, out: Path, properties: VideoProperties, videos: int) -> list[Command]:
-    """Return the commands to run, in this order.
+    """Return the commands to run, in this order, on the `source` of videos or frames.
 
-    Args:
-        source: Folder of the videos or frames.
-        out: Folder with the lists and, of a small network, its `--config`.
-        properties: Of the videos.
-        videos: Training videos.
+    `out` has the lists and, of a small network, its `--config`; `videos` is the number of training videos.
     """
-    small = videos < MANY
+    small = videos < MIN_LARGE
     results = out / "results"
     listed: Command = ["--dataset", "List", "--annotation_path", out / "labels", "--result_path", results]
     config: Command = ["--config", out / CONFIG] if small else []
@@ -87,8 +83,8 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, videos: 
     stored: Command = [*listed, "--frame_dir", frames]
     only_rgb: Command = ["--modality", "RGB", "--only_RGB"]
 
-    rgb_best, flow_best, sfs_best = (named_files(results / "List", name).best for name in NAMES)
-    rgb: Command = [*config, *original, *only_rgb, "--run_name", NAMES[0]]
+    rgb_best, flow_best, sfs_best = (named_files(results / "List", name).best for name in RUN_NAMES)
+    rgb: Command = [*config, *original, *only_rgb, "--run_name", RUN_NAMES[0]]
     first: list[Command] = [] if properties.kind == "files" else [audit(source, out, properties)]
     first.append(["train.py", *rgb])
     if properties.kind not in ("files", "flow"):  # flow is computed from videos
@@ -96,15 +92,15 @@ def next_commands(source: Path, out: Path, properties: VideoProperties, videos: 
         return [*first, test, report(results, out), predict(properties, rgb_best)]
     if properties.kind == "files":
         first.append(["utils1/extract_frames_flows.py", source, frames, *extraction(properties, small)])
-    flow: Command = [*config, *stored, "--modality", "Flow", "--run_name", NAMES[1]]
-    distil: Command = ["--modality", "RGB_Flow", "--run_name", NAMES[2], "--resume_path1", flow_best]
+    flow: Command = [*config, *stored, "--modality", "Flow", "--run_name", RUN_NAMES[1]]
+    distil: Command = ["--modality", "RGB_Flow", "--run_name", RUN_NAMES[2], "--resume_path1", flow_best]
     sfs: Command = [*config, *stored, *distil]
     fused: Command = [*original, *only_rgb, "--resume_path1", rgb_best, "--resume_path2", sfs_best]
     return [
         *first,
         ["train.py", *flow],
         ["STS_train.py", *sfs],
-        *(fitted(fused, results, out) if FEW <= videos < MANY else [["test_two_stream.py", *fused]]),
+        *(fitted(fused, results, out) if MIN_FITTED <= videos < MIN_LARGE else [["test_two_stream.py", *fused]]),
         report(results, out),
         predict(properties, rgb_best, sfs_best),
     ]
@@ -125,7 +121,7 @@ def fitted(fused: Command, results: Path, out: Path) -> list[Command]:
 
 def extraction(properties: VideoProperties, small: bool) -> Command:
     """Return options of an extraction: no larger than the network can see, nor than the videos are."""
-    side = min(properties.side, 2 * input_size(properties.side) if small else EXTRACTED)
+    side = min(properties.side, 2 * input_size(properties.side) if small else MAX_SHORT_SIDE)
     return ["--short_side", str(side), *(["--fps", "source"] if properties.source_rate else [])]
 
 

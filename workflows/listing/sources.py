@@ -13,7 +13,7 @@ from sts_common import counted
 
 log = logging.getLogger(__name__)
 
-FEWEST = 2  # sources of a class, of which one is trained on and one tested on
+MIN_SOURCES = 2  # sources of a class, of which one is trained on and one tested on
 PEOPLE = "subject|subj|person|actor|signer|speaker|user|participant|player|performer|patient|volunteer"
 PLACES = "scene|session|video|vid|rec|tape|movie|seq|set|day|part|id|s|p"
 
@@ -21,7 +21,7 @@ PLACES = "scene|session|video|vid|rec|tape|movie|seq|set|day|part|id|s|p"
 class Pattern(NamedTuple):
     """A naming scheme of videos."""
 
-    what: str  # whose it is, or what it takes for the source
+    description: str  # whose it is, or what it takes for the source
     expression: str  # for `--group_by`; the group `source` is the source
     known: bool  # whether names that all fit cannot mean anything else
 
@@ -60,7 +60,7 @@ def grouped(entries: Sequence[Entry], expression: str) -> list[Entry]:
     return regrouped
 
 
-def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
+def fitting_patterns(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
     """Return patterns that all names match, with several sources in every class and several videos in some of them."""
     for pattern in PATTERNS:
         try:
@@ -68,7 +68,7 @@ def sensible(entries: Sequence[Entry]) -> Iterator[tuple[Pattern, list[Entry]]]:
         except ValueError:
             continue
         least, _ = per_class(regrouped)
-        if least >= FEWEST and count_sources(regrouped) < len(regrouped):
+        if least >= MIN_SOURCES and count_sources(regrouped) < len(regrouped):
             yield pattern, regrouped
 
 

@@ -1,12 +1,9 @@
 """Conversion of frame folders to packed clips: one file per video and stream, with the image files unchanged."""
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from datasets.stores.frames import FrameFolders
 from datasets.stores.pack_format import RECORD, SUFFIX, VERSION
@@ -15,6 +12,7 @@ from sts_common import cores, counted, size_in_words
 from sts_common.cluster import Cluster, open_cluster, refuse_workers
 from sts_common.files import write_atomically
 
+from ..extracting.progress import say
 from ..stored_flow.convert import in_parallel
 from .restore import Files, lost_files, unpack, verify
 from .tree import Job, choose_layout, find_folders, lost_folder, pack_video, packed_videos
@@ -36,7 +34,7 @@ def pack_tree(
     core, or those of the Dask scheduler `cluster`, see `open_cluster`. Raises FileNotFoundError if there are no frames
     of that layout; ValueError if `target` lies in `source` or holds clips of another, or if videos could not be packed.
     """
-    source, target, workers = checked(source, target, workers, cluster)
+    source, target, workers = resolve(source, target, workers, cluster)
     layout = choose_layout(source, layout)
     store = FrameFolders(source, layout)
     folders = find_folders(store)
@@ -53,7 +51,7 @@ def pack_tree(
     log.info(f"packed {counted(done, 'video')} ({sum(o.skipped for o in outcomes)} files were there already)")
     if before:
         log.info(f"{size_in_words(before)} became {size_in_words(after)}, {after / before:.3f} of it")
-    fail([o.problem for o in outcomes], "packed")
+    raise_failures([o.problem for o in outcomes], "packed")
 
 
 def verify_tree(
@@ -64,10 +62,10 @@ def verify_tree(
     Processes are as of `pack_tree`. Raises FileNotFoundError if there are no packed clips; ValueError if one is not as
     it was.
     """
-    packed, workers = Path(packed), checked_workers(workers, cluster)
+    packed, workers = Path(packed), process_count(workers, cluster)
     source = None if source is None else Path(source)
     with open_cluster(cluster, [packed, *([source] if source else [])]) as others:
-        counts = on_videos(verify, packed, source, workers, others, "are sound")
+        counts = map_packed_videos(verify, packed, source, workers, others, "are sound")
     images = counted(sum(counts), "image")
     log.info(f"verified {images} in {packed}: every byte as in {source or 'the files they were'}")
 
@@ -80,25 +78,25 @@ def unpack_tree(
     Raises FileNotFoundError if there are no packed clips; ValueError if `target` lies in `source`, or if videos could
     not be unpacked.
     """
-    source, target, workers = checked(source, target, workers, cluster)
+    source, target, workers = resolve(source, target, workers, cluster)
     if not any(source.glob(RECORD)):
         raise FileNotFoundError(f"{source / RECORD}: no such file; SRC must hold packed clips")
     with open_cluster(cluster, [source], target) as others:
         target.mkdir(parents=True, exist_ok=True)
-        sizes = on_videos(unpack, source, target, workers, others, "could be unpacked")
+        sizes = map_packed_videos(unpack, source, target, workers, others, "could be unpacked")
     copy_records(source, target)
     log.info(f"unpacked {counted(len(sizes), 'video')}, {size_in_words(sum(sizes))} written")
 
 
-def checked(source: str | Path, target: str | Path, workers: int | None, cluster: str | None) -> tuple[Path, Path, int]:
+def resolve(source: str | Path, target: str | Path, workers: int | None, cluster: str | None) -> tuple[Path, Path, int]:
     """Return both folders and the number of processes; raises ValueError if the target lies in the source."""
-    count, before, after = checked_workers(workers, cluster), Path(source), Path(target)
+    count, before, after = process_count(workers, cluster), Path(source), Path(target)
     if before.resolve() in (after.resolve(), *after.resolve().parents):
         raise ValueError(f"{after}: is SRC or lies in it; choose another DST")
     return before, after, count
 
 
-def checked_workers(workers: int | None, cluster: str | None) -> int:
+def process_count(workers: int | None, cluster: str | None) -> int:
     """Return the number of processes, one per core for None; raises ValueError below 1, or beside a cluster."""
     refuse_workers("--workers", workers, cluster)
     if workers is not None and workers < 1:
@@ -106,10 +104,10 @@ def checked_workers(workers: int | None, cluster: str | None) -> int:
     return workers or cores()
 
 
-def on_videos(
+def map_packed_videos(
     function: Callable[..., Any], packed: Path, root: Path | None, workers: int, cluster: Cluster | None, done: str
 ) -> list[int]:
-    """Sum the counts of `function` over every packed video.
+    """Return the count that `function` returns of every packed video.
 
     Raises FileNotFoundError if there is none; ValueError if one fails.
     """
@@ -117,7 +115,7 @@ def on_videos(
     if not jobs:
         raise FileNotFoundError(f"{packed}: holds no packed clips (*{SUFFIX})")
     outcomes = list(in_parallel(function, jobs, workers, cluster, lost_files))
-    fail([problem for _, problem in outcomes], done)
+    raise_failures([problem for _, problem in outcomes], done)
     return [count for count, _ in outcomes]
 
 
@@ -131,11 +129,11 @@ def copy_records(source: Path, target: Path) -> None:
             write_atomically(copy, lambda opened, content=content: opened.write(content))  # type: ignore[misc]
 
 
-def fail(problems: Sequence[str], done: str) -> None:
+def raise_failures(problems: Sequence[str], done: str) -> None:
     """Name every problem, and raise ValueError if there is one."""
     bad = [problem for problem in problems if problem]
     for problem in bad:
-        tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
+        say(f"bad video: {' '.join(problem.split())}")
     if bad:
         rest = len(problems) - len(bad)
         raise ValueError(f"{len(bad)} of {counted(len(problems), 'video')} failed (named above); {rest} {done}")

@@ -2,7 +2,6 @@
 
 import logging
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from sts_common.workers import SharedCounters, Worker
 from ..extracting.extraction_recipe import FLOW_QUALITY
 from ..extracting.image_folder import jpeg, write
 from ..extracting.machine import Machine
+from ..extracting.progress import say
 from ..extracting.video_folder import is_complete, made_whole
 from .flow_files import FLOW_XY, Encoding, find_encoding, find_record, flow_files, flow_folders, read_flow, read_levels
 
@@ -187,15 +187,14 @@ def convert_all(jobs: Sequence[Job], workers: int) -> None:
         counts.update(count)
         if problem:
             failed += 1
-            tqdm.write(f"bad video: {' '.join(problem.split())}", file=sys.stderr)
+            say(f"bad video: {' '.join(problem.split())}")
     complete = f"{len(jobs) - len(todo)} were already complete"
     log.info(f"converted {counted(len(todo) - failed, 'video')}, {complete}, {failed} failed")
     if counts["lost"]:
         share = 100 * counts["lost"] / counts["values"]
         old, new = jobs[0].old, jobs[0].new
         assert new
-        before = old is not None and old.bound < new.bound
-        at = f"already clipped at {old.bound:g}" if old and before else f"clipped at {new.bound:g}"
+        at = f"already clipped at {old.bound:g}" if old and old.bound < new.bound else f"clipped at {new.bound:g}"
         log.warning(f"{counts['lost']} of {counts['values']} values ({share:.2g} %) are {at} pixels")
     if failed:
         wanted = counted(len(jobs), "video")

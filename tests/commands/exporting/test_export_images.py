@@ -11,7 +11,7 @@ from datasets import FLOW, RGB
 from models import StreamNetwork, create_model
 from workflows.exporting.export import export
 from workflows.exporting.formats import FORMATS
-from workflows.exporting.tracing import refusal
+from workflows.exporting.tracing import unsupported
 
 NAMES = ["run", "jump", "sit"]
 SMALL = {"depth": 18, "width": 0.0625}
@@ -79,8 +79,8 @@ def test_openvino_computes_no_tensor_sketch_and_leaves_no_file(tmp_path):
 
 def test_a_converter_that_lacks_operations_is_one_line():
     text = "Failed\n<OpOverload(op='aten._fft_r2c', overload='default')>\naten.index_add.default, aten._fft_r2c.default"
-    assert str(refusal("onnx", RuntimeError(text))) == (
+    assert str(unsupported("onnx", RuntimeError(text))) == (
         "--format onnx: has no aten._fft_r2c, aten.index_add, which this network computes; choose another format, pt2 "
         "takes any network"
     )
-    assert "\n" not in str(refusal("onnx", RuntimeError("dynamic shapes\nmore")))
+    assert "\n" not in str(unsupported("onnx", RuntimeError("dynamic shapes\nmore")))

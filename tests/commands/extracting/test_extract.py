@@ -27,21 +27,8 @@ from utils1 import extract_frames, extract_frames_flows
 
 
 @pytest.fixture
-def source(tmp_path) -> Path:
-    make_video(tmp_path / "videos" / "run" / "a.avi", seed=1)
-    make_video(tmp_path / "videos" / "run" / "b.avi", seed=2)
-    make_video(tmp_path / "videos" / "walk" / "c.avi", seed=3)
-    return tmp_path / "videos"
-
-
-@pytest.fixture
 def target(tmp_path) -> Path:
     return tmp_path / "frames"
-
-
-def script(name: str, *arguments: object, **options) -> subprocess.Popen:
-    command = [sys.executable, str(ROOT / "utils1" / name), *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def test_frames_and_flow_are_laid_out_as_published(source, target):
@@ -158,10 +145,8 @@ def test_bad_videos_are_named_and_the_others_are_complete(source, target, capfd)
     with pytest.raises(ValueError, match=r"2 of 5 videos could not be extracted \(named above\); the rest"):
         flows(source, target)
     lines = capfd.readouterr().err.splitlines()
-    assert [line.split(": ")[:2] for line in lines] == [
-        ["bad video", str(source / "run" / "text.avi")],
-        ["bad video", str(source / "walk" / "cut.avi")],
-    ]
+    bad = [["bad video", str(source / name)] for name in ("run/text.avi", "walk/cut.avi")]
+    assert [line.split(": ")[:2] for line in lines] == bad
     assert names(target / "run") == {"a", "b"}
     assert names(target / "walk") == {"c"}
     with pytest.raises(ValueError, match="1 of 5 videos"):
@@ -187,6 +172,8 @@ def test_nothing_starts_with_a_source_that_is_wrong(source, target, prepare, mes
 def test_wrong_arguments_are_named_before_anything_is_written(source, target):
     with pytest.raises(ValueError, match="START END = 5 9 chooses none of its 2 class folders"):
         frames(source, target, classes=(5, 9))
+    with pytest.raises(ValueError, match="START 1 without END: give both, or neither for all classes"):
+        extract_frames.main(extract_frames.parse_args([str(source), str(target), "1"]))
     with pytest.raises(ValueError, match="--quality 101 is not between 1 and 100"):
         frames(source, target, "--quality=101")
     with pytest.raises(ValueError, match="bound must be a positive number"):
@@ -284,29 +271,11 @@ def test_killed_anywhere_and_started_again_it_makes_the_same_tree(source, target
 
 
 @pytest.mark.slow
-def test_the_script_with_workers_ends_with_exit_code_2_and_one_error_line(source, target):
-    (source / "run" / "text.avi").write_text("no video")
-    process = script("extract_frames_flows.py", source, target, 0, 9, 0, "--workers=2", "--flow=dis", "--short_side=0")
-    out, err = process.communicate(timeout=100)
-    assert process.returncode == 2
-    assert out == ""
-    _, bad, summary, error = err.splitlines()
-    assert bad.startswith(f"bad video: {source / 'run' / 'text.avi'}: is not a video")
-    assert summary.startswith("extracted 3 videos (18 rgb, 15 flow), 0 were already complete, 1 failed; ")
-    assert error == "error: 1 of 4 videos could not be extracted (named above); the rest are complete"
-    in_one_process = target.with_name("one")
-    with pytest.raises(ValueError, match="1 of 4 videos"):
-        flows(source, in_one_process)
-    assert tree(target) == tree(in_one_process)
-
-
-@pytest.mark.slow
 def test_workers_end_with_a_killed_parent(source, target):
     for name in ("a.avi", "b.avi"):
         write_avi(source / "run" / name, np.zeros((1500, 40, 48, 3), np.uint8))  # longer than a kill takes
-    slowly = ("--workers=2", "--backend=opencv")
-    process = script("extract_frames_flows.py", source, target, 0, 9, 0, *slowly, start_new_session=True)
-    with process:
+    words = (ROOT / "utils1" / "extract_frames_flows.py", source, target, "--workers=2", "--backend=opencv")
+    with subprocess.Popen([sys.executable, *words], stderr=subprocess.PIPE, start_new_session=True) as process:
         deadline = time.monotonic() + 300
         while not list(target.rglob("00002.jpg")) and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -365,17 +334,6 @@ def test_the_numbers_of_classes_may_be_left_out_or_stand_behind_options(words, c
     opt = extract_frames_flows.parse_args(words.split())
     assert extract_frames.chosen_classes(opt.start, opt.end) == slice(*classes)
     assert (opt.gpus if opt.gpu is None else opt.gpu) == gpus
-
-
-def test_a_first_class_needs_a_last_one(source, target):
-    with pytest.raises(ValueError, match="START 1 without END: give both, or neither for all classes"):
-        extract_frames.main(extract_frames.parse_args([str(source), str(target), "1"]))
-    assert not target.exists()
-
-
-def test_without_numbers_every_class_is_extracted(source, target):
-    extract_frames.main(extract_frames.parse_args([str(source), str(target), "--workers=1", "--short_side=0"]))
-    assert names(target) == {"run", "walk", "frames.json"}
 
 
 def test_a_rate_that_25_does_not_divide_is_said_once_and_source_takes_each_frame_once(tmp_path, target, caplog, capfd):

@@ -3,13 +3,12 @@
 import threading
 from argparse import ArgumentTypeError
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from extraction import flows, make_video, tree
+from extraction import flows, tree
 from torchvision.models.optical_flow import raft_small
 
 from flow import build_flow, encode
@@ -25,13 +24,6 @@ from workflows.extracting.tasks import Tasks
 from workflows.extracting.video_folder import Job, extract_video
 
 DIS = FlowRecipe(name="dis", backend="opencv")
-
-
-@pytest.fixture
-def source(tmp_path) -> Path:
-    for i, name in enumerate(("run/a", "walk/b")):
-        make_video(tmp_path / "videos" / f"{name}.avi", frames=5 + i, seed=i)
-    return tmp_path / "videos"
 
 
 def test_gpus_are_numbers_or_all_or_none():
@@ -137,14 +129,14 @@ def test_a_worker_takes_the_device_of_its_number(source, tmp_path, monkeypatch):
     job = Job(source / "run" / "a.avi", 1, tmp_path / "a", Recipe(flow=DIS), ("cuda:0", "cuda:1"))
     for number in range(4):
         outcome = extract_video(job, Worker(number, SharedCounters(1, 1, 1)))
-        assert outcome.counts == {"rgb": 5, "flow": 4}
+        assert outcome.counts == {"rgb": 6, "flow": 5}
     assert used == ["cuda:0", "cuda:1"] * 2
 
 
 def test_raft_is_given_its_weights(source, tmp_path):
     torch.save(raft_small().state_dict(), tmp_path / "raft.pth")
-    flows(source, tmp_path / "frames", "--flow=raft", f"--flow_weights={tmp_path / 'raft.pth'}", "--shard=0/2")
-    assert (tmp_path / "frames" / "run" / "a" / "done").read_text() == "rgb 5\nflow 4\n"
+    flows(source, tmp_path / "frames", "--flow=raft", f"--flow_weights={tmp_path / 'raft.pth'}", "--shard=0/3")
+    assert (tmp_path / "frames" / "run" / "a" / "done").read_text() == "rgb 6\nflow 5\n"
     with pytest.raises(ValueError, match=r"raft needs trained weights, .* --flow_weights"):
         flows(source, tmp_path / "frames", "--flow=raft")
 

@@ -2,8 +2,8 @@
 
 import re
 import shutil
-from collections import namedtuple
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from extraction import FRAMES, flows, frames, make_video
@@ -13,13 +13,6 @@ from workflows.extracting import progress
 from workflows.extracting.extraction_recipe import Recipe
 from workflows.extracting.progress import Progress, Totals
 from workflows.extracting.video_folder import Job, Outcome
-
-
-@pytest.fixture
-def source(tmp_path) -> Path:
-    for name in ("run/a", "run/b", "walk/c"):
-        make_video(tmp_path / "videos" / f"{name}.avi")
-    return tmp_path / "videos"
 
 
 def outcome(source_bytes: int, pairs: int, written: int, problem: str = "") -> Outcome:
@@ -54,18 +47,15 @@ def test_a_bad_video_is_counted_as_read():
     assert re.fullmatch(r"; \d+\.\d pairs/s, 10 bytes", totals.summary())
 
 
-def test_a_disk_that_will_be_full_is_said_once(tmp_path, monkeypatch, capfd):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 8_999))
+@pytest.mark.parametrize(
+    ("free", "warning"), [(8_999, "warning: {} will need about 9.0 kB more, but 9.0 kB are free\n"), (9_000, "")]
+)
+def test_a_disk_that_will_be_full_is_said_once(free, warning, tmp_path, monkeypatch, capfd):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=free))
     shown = Progress(Totals(videos=100, source=10_000, unit="pairs"), counters=None, target=tmp_path)
     for _ in range(20):
         shown.add(outcome(source_bytes=100, pairs=1, written=100))
-    assert capfd.readouterr().err == f"warning: {tmp_path} will need about 9.0 kB more, but 9.0 kB are free\n"
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 9_000))
-    shown = Progress(Totals(videos=100, source=10_000, unit="pairs"), counters=None, target=tmp_path)
-    for _ in range(20):
-        shown.add(outcome(source_bytes=100, pairs=1, written=100))
-    assert capfd.readouterr().err == ""
+    assert capfd.readouterr().err == warning.format(tmp_path)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -88,13 +78,6 @@ def test_the_images_of_unfinished_videos_count(source, tmp_path, monkeypatch):
     make_video(source / "run" / "a.avi", frames=20)
     flows(source, tmp_path / "frames", "--shard=0/3", "--flow=tvl1", "--backend=opencv")
     assert any(finished == 0 and 0 < count < 19 for finished, count in seen)
-
-
-@pytest.mark.parametrize(
-    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (12.34e9, "12.3 GB"), (2e12, "2.0 TB")]
-)
-def test_sizes_are_in_words(size, words):
-    assert size_in_words(size) == words
 
 
 def test_an_estimate_of_short_videos_is_exact_and_writes_nothing(source, tmp_path, caplog):

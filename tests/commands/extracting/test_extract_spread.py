@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from pathlib import Path
 
 import pytest
-from extraction import flows, frames, make_video, names, tree
+from extraction import flows, make_video, names, tree
 
 from datasets.decoding.video.reading import read_video
 from sts_common.pool import map_unordered
@@ -80,11 +80,6 @@ def test_shards_together_are_all_and_every_video_is_in_one(source, tmp_path, who
     assert tree(tmp_path / "together") == whole
 
 
-def test_frames_are_shared_out_too(source, tmp_path):
-    frames(source, tmp_path / "frames", "--shard=1/2")
-    assert {f"{done.parent.name}" for done in tmp_path.glob("frames/*/*/done")} == {"b", "d"}
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [("4/4", "the shards of 4 are 0/4 to 3/4"), ("1", "not I/N, like 0/4"), ("-1/4", "not I/N"), ("0/0", "of 0 are")],
@@ -124,11 +119,11 @@ def test_processes_that_share_a_gpu_are_told_how_not_to(caplog):
 
 
 def test_two_ranks_make_what_one_process_makes(source, tmp_path, whole, monkeypatch):
-    for rank in "01":
-        for name, value in {"RANK": rank, "WORLD_SIZE": "2", "LOCAL_RANK": rank, "LOCAL_WORLD_SIZE": "2"}.items():
+    for rank, complete in ((0, 3), (1, 5)):
+        for name, value in launched(rank, 2, rank, 2).items():
             monkeypatch.setenv(name, value)
         flows(source, tmp_path / "both")
-        assert len(list(tmp_path.glob("both/*/*/done"))) == {"0": 3, "1": 5}[rank]
+        assert len(list(tmp_path.glob("both/*/*/done"))) == complete
     assert tree(tmp_path / "both") == whole
 
 

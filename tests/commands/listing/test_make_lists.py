@@ -17,7 +17,7 @@ from engine.command import cli
 from utils1 import make_lists
 from utils1.make_lists import main, parse_args
 from workflows.listing.list_writers import WRITERS, Lists, as_lines
-from workflows.listing.make_lists import SUBSETS, compare, convert, put
+from workflows.listing.make_lists import SUBSETS, compare, convert, write_files
 
 ENTRIES = {
     "train": [
@@ -37,7 +37,7 @@ def run(*words: str | Path) -> None:
 
 def write(form: str, lists: Lists, folder: Path) -> Path:
     files = convert(lists, form)
-    put(files, folder, force=False)
+    write_files(files, folder, force=False)
     return folder
 
 
@@ -142,7 +142,7 @@ def test_files_are_kept_unless_forced(tmp_path):
     run(source, out)
     (out / "videos.csv").write_text("mine")
     with pytest.raises(
-        ValueError, match=r"videos.csv: is there already, and says something else; replace it with --force"
+        ValueError, match=r"videos\.csv: is there already, and says something else; replace it with --f"
     ):
         run(source, out)
     assert (out / "videos.csv").read_text() == "mine"

@@ -31,7 +31,7 @@ def extracted(root: Path, classes: slice = ALL) -> list[str]:
 
 
 def listed(root: Path) -> list[str]:
-    return [entry.path for entry in list_own(root)[0].subsets["train"]]
+    return [entry.path for entry in list_own(root).subsets["train"]]
 
 
 def predicted(root: Path) -> list[str]:
@@ -54,7 +54,7 @@ VIDEOS = ["jump/d", "swim/deep/er/f", "swim/e", "walk/a", "walk/day 1/b", "walk/
 def test_extraction_lists_and_predictions_take_the_same_videos(tmp_path):
     root = lay_out(tmp_path / "videos")
     assert sorted(extracted(root)) == listed(root) == predicted(root) == VIDEOS
-    assert list_own(root)[0].class_names == ["jump", "swim", "walk"]
+    assert list_own(root).class_names == ["jump", "swim", "walk"]
 
 
 def test_what_is_left_out_is_said_with_the_reason_the_count_and_the_first_names(tmp_path, caplog):

@@ -16,10 +16,10 @@ from datasets.stores.video_files import VideoFiles
 from engine.command.cli import one_line
 from sts_common import counted
 
-LOOKED_AT = 20  # videos
-USUAL = 240  # pixels, where none can be read
-RATE, ALIKE = 25.0, 0.02  # frames per second that are extracted; how far apart rates of one data set may be
-
+SAMPLED = 20  # videos that are opened
+DEFAULT_SIDE = 240  # pixels, where none can be read
+EXTRACTED_RATE = 25.0  # frames per second
+RATE_TOLERANCE = 0.02  # part of a rate by which those of one data set may differ
 
 Item = TypeVar("Item")
 
@@ -39,13 +39,13 @@ def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
 
     Raises ValueError if they are at hand and none of those that were looked at can be opened.
     """
-    sampled = entries[:: max(1, len(entries) // LOOKED_AT)]
+    sampled = entries[:: max(1, len(entries) // SAMPLED)]
     try:
         store = open_store("auto", root, sampled)
         places = [store.locate(entry.path) for entry in sampled]
         example = store.locate(entries[-1].path)
     except (OSError, ValueError):
-        return VideoProperties("", root / entries[-1].path, USUAL, False)
+        return VideoProperties("", root / entries[-1].path, DEFAULT_SIDE, False)
     if isinstance(store, VideoFiles):
         outlines, problem = open_all(places, outline_of)
         return VideoProperties("files", example, *of_files(outlines), problem)
@@ -54,7 +54,8 @@ def inspect_videos(root: Path, entries: Sequence[Entry]) -> VideoProperties:
         kind = "flow" if store.counts(example, {"flow"}).get("flow") else "frames"
     except (OSError, ValueError):
         kind = "frames"
-    return VideoProperties(kind, example, int(median(filter(None, sides))) if any(sides) else USUAL, False, problem)
+    side = int(median(filter(None, sides))) if any(sides) else DEFAULT_SIDE
+    return VideoProperties(kind, example, side, False, problem)
 
 
 def open_all(places: Sequence[Path], open_one: Callable[[Path], Item]) -> tuple[list[Item], str]:
@@ -79,14 +80,14 @@ def open_all(places: Sequence[Path], open_one: Callable[[Path], Item]) -> tuple[
 def outline_of(file: Path) -> tuple[int, float, bool]:
     """Return the shorter side of a video file, its frame rate, and whether the extracted rate is no even part of it."""
     index = outline(file, allow_short=True)
-    return min(index.size), mean_rate(index), not is_even(file, index, RATE)
+    return min(index.size), mean_rate(index), not is_even(file, index, EXTRACTED_RATE)
 
 
 def of_files(outlines: Sequence[tuple[int, float, bool]]) -> tuple[int, bool]:
     """Return the `side` and `source_rate` of video files."""
     sides, rates, uneven = zip(*outlines, strict=True)
-    usual = median(rates)
-    one_rate = all(abs(rate - usual) <= ALIKE * usual for rate in rates)
+    typical = median(rates)
+    one_rate = all(abs(rate - typical) <= RATE_TOLERANCE * typical for rate in rates)
     return int(median(sides)), one_rate and 2 * sum(uneven) > len(rates)
 
 
