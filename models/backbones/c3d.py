@@ -24,8 +24,6 @@ class C3D(Backbone):
     """C3D of eight convolutions, each followed by a batch norm.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, > 0; 1 is the published network.
 
     Raises:

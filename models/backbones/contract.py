@@ -25,9 +25,10 @@ Weights = Mapping[str, Tensor]
 class Backbone(FromImages, ByNames, nn.Module):
     """A network: clips (N, C, T, H, W) in, `Output` out, whether its convolutions are 2D or 3D.
 
-    A subclass states the attributes, takes the keyword arguments `in_channels`, `num_classes` and its own, with plain
-    values, and defines `forward_features`. Modules are given by their names in the network. By what names published
-    weights are known `ByNames` says, and `FromImages` which weights of images it begins with.
+    A subclass states the attributes, takes the keyword arguments `in_channels` (of a frame or a stack: 3 for RGB, 2 for
+    flow), `num_classes` (the width of the classifier) and its own, with plain values, and defines `forward_features`.
+    Modules are given by their names in the network. `ByNames` says by what names published weights are known, and
+    `FromImages` which weights of images it begins with.
 
     Attributes:
         stages: Names of the stages in forward order -> the modules that learn with each. What is in none of them is

@@ -59,8 +59,6 @@ class GoogLeNet(ImageNetwork):
     Its ImageNet weights want inputs from -1 to 1, which is the `InputSpec` of the entry.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         dropout: Before the classifier: 0.2 as published, 0.8 RGB and 0.7 flow in TSN, 0.5 with TAM.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal: "tam" blends frames after each convolution of the stem and each unit, "none" sees them one by one.

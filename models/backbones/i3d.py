@@ -74,8 +74,6 @@ class Inception3d(Backbone):
 
     Args:
         convolve: Makes the 3x3x3 convolutions.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         frames: That the first convolution spans.
         padded: Whether the last pooling is padded, of 3x3x3 as the others; else it is of 2x2x2.
         width: Factor on every channel count, a multiple of 1/16.
@@ -170,8 +168,6 @@ class I3D(Inception3d):
     """I3D, of the study.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage.
         pooling: "max" or "avg", of all poolings but those in branches.

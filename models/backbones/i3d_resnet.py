@@ -89,8 +89,6 @@ class StepwiseResNet(ResidualTrunk):
 
     Args:
         make_block: As of `ResidualTrunk`, with `bottleneck` beside it.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: A key of `DEPTHS`.
         width: Factor on every channel count.
         dropout: Of each time step, before the classifier.
@@ -148,8 +146,6 @@ class I3DResNet(StepwiseResNet):
     """I3D-ResNet.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.

@@ -54,8 +54,6 @@ class InflatedNetwork(TimmNetwork):
     """A network of timm whose convolutions of more than a pixel span several frames; a subclass of a name states which.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier, as timm places it.
         drop_path: Of timm's `drop_path_rate`, where the network has it.
         t_size: Frames that a convolution spans, odd.

@@ -58,8 +58,6 @@ class ResidualTrunk(Backbone):
         make_block: Called with (input channels, planes, stride).
         expansion: Output channels of a block over its planes.
         blocks: Number of blocks and planes of each of the four stages.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         stem: What comes before the stages.
         stem_channels: Its output channels.
 
@@ -172,14 +170,10 @@ class ResNet(ResidualTrunk):
     """3D ResNet of basic blocks, and of bottlenecks from 50 layers on.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 10, 18, 34, 50, 101, 152 or 200.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.

@@ -20,8 +20,6 @@ class ResNet2d(ImageNetwork):
     """A ResNet of images.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         dropout: Before the classifier: none as published, 0.8 RGB and 0.7 flow in two-stream networks, 0.5 with TAM.

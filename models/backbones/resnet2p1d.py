@@ -99,14 +99,10 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
     """R(2+1)D of basic blocks, and of bottlenecks from 50 layers on.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 10, 18, 34, 50, 101, 152 or 200.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
         split_shortcut: Whether shortcuts are split as well, as in Distil-2D-3D, whatever `shortcut` says.
 
     Raises:

@@ -16,15 +16,11 @@ class ResNeXt(ResidualTrunk):
     """3D ResNeXt.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 50, 101 or 152.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         cardinality: Groups of the 3x3x3 convolutions.
         width: Factor on every channel count, >= 0.25; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves a group without a channel.

@@ -42,8 +42,6 @@ class S3D(Inception3d):
     The last pooling, of 2x2x2, is not padded: without temporal stride its map has a time step less.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal_stride: Whether time steps are halved before each stage.
         pooling: "max" or "avg", of all poolings but those in branches.

@@ -19,8 +19,6 @@ class S3DResNet(StepwiseResNet):
     """S3D-ResNet.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.

@@ -52,8 +52,6 @@ class TimmNetwork(ImageNetwork):
     """A network of timm; a subclass of a name states which.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         dropout: Before the classifier, as timm places it.
         drop_path: Of timm's `drop_path_rate`, where the network has it.
 

@@ -83,12 +83,7 @@ class TorchvisionNetwork(Backbone):
 
 
 class VideoResNet(TorchvisionNetwork):
-    """R3D, MC3 or R(2+1)D of 18 layers (Tran et al., CVPR 2018).
-
-    Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
-    """
+    """R3D, MC3 or R(2+1)D of 18 layers (Tran et al., CVPR 2018)."""
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {f"layer{i}": (f"{BODY}.layer{i}",) for i in (1, 2, 3, 4)}
     first_conv, classifier = f"{BODY}.stem.0", f"{BODY}.fc"
@@ -118,8 +113,6 @@ class S3D(TorchvisionNetwork):
     weights, and the means of its inputs are taken before it.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier.
 
     Raises:
@@ -164,8 +157,6 @@ class MViT(TorchvisionNetwork):
     MViTv2 are relative to each other and interpolated there.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier.
         drop_path: How often the last block is dropped in training.
 
@@ -220,8 +211,6 @@ class Swin3d(TorchvisionNetwork):
     """Video Swin Transformer (Liu et al., CVPR 2022).
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         drop_path: How often the last block is dropped in training.
 
     Raises:

@@ -19,8 +19,6 @@ class VGG(ImageNetwork):
     """A VGG of images; the first convolution is the stem, and a stage ends with its pooling.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         depth: 11, 13, 16 or 19.
         batch_norm: Whether a batch norm follows each convolution.
         width: Factor on every channel count, > 0; 1 is the published network.

@@ -56,13 +56,10 @@ class Adversarial(Distiller):
     holds it back. Needs no labels.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other.
         weight: >= 0.
         dropout: Part of the student's features that is left out, in [0, 1).
         regularisers: Names in `REGULARISERS`; "" for none.
         regulariser_weight: >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     optimizer = OptimizerSettings(kind="sgd", lr=0.001, momentum=0.9, weight_decay=2e-4, milestones=(80,))

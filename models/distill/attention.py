@@ -16,11 +16,10 @@ def attention(maps: Tensor) -> Tensor:
 class AttentionTransfer(Distiller):
     """Mean squared error between the attention of student and teacher, a term for each stage.
 
+    Stages are compared with their `counterpart`, of any number of channels.
+
     Args:
-        student: Of the network that learns.
-        teacher: Of the other; stages are compared with their `counterpart`, of any number of channels.
         weight: Factor on every term, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     equal_channels = False

@@ -50,7 +50,6 @@ class DecoupledKD(Distiller):
         beta: Weight of the non-target-class term, >= 0.
         temperature: > 0.
         standardise: Whether logits are `standardised` before.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True

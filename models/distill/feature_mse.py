@@ -15,9 +15,7 @@ class FeatureMSE(Distiller):
     """Mean squared error between features of student and teacher (MARS: layer avgpool, weight 50).
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other; each feature has its `counterpart`.
-        layers: Features of the student, each a term of its own; None is the pooled vector.
+        layers: Features of the student, each a term of its own, against its `counterpart`; None is the pooled one.
         weight: Factor on each error, >= 0.
         norm: "none", or "variance" to divide each error by the variance of the teacher's feature.
     """

@@ -41,7 +41,6 @@ class LogitKD(Distiller):
         weight: >= 0.
         temperature: > 0.
         standardise: Whether logits are `standardised` before; that paper weighs the loss by 9, at temperature 2.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True
@@ -76,7 +75,6 @@ class LogitMatch(Distiller):
             class, or KL(teacher || student) without the factor T^2 of `LogitKD`.
         weight: >= 0.
         temperature: Logits are divided by it, > 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True

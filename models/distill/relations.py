@@ -30,11 +30,8 @@ class SimilarityPreserving(Distiller):
     Mean squared error between `similarities`, https://arxiv.org/abs/1907.09682.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other, which has the `counterpart` of the feature.
-        level: Feature of the student; "" is its last stage.
+        level: Feature of the student, against its `counterpart`; "" is the last stage.
         weight: Factor, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     def __init__(
@@ -83,7 +80,6 @@ class RelationalKD(Distiller):
     Args:
         distance_weight: Factor on the term of distances, >= 0.
         angle_weight: Factor on that of angles, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     def __init__(self, *, distance_weight: float = 25.0, angle_weight: float = 50.0, warmup_epochs: int = 0) -> None:
@@ -114,7 +110,6 @@ class Dist(Distiller):
         beta: Weight of the term over classes, >= 0.
         gamma: Weight of the term over clips, >= 0.
         temperature: T, > 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True

@@ -105,14 +105,11 @@ class Review(Distiller):
     Stage maps are taken before their last ReLU, where networks have them. Each level has the teacher's `counterpart`.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other.
         levels: Features of the student to review; None is every stage that has a counterpart, and the pooled vector.
         weight: Factor on every level, >= 0.
         mid_channels: Width of the fusion modules.
         time_kernel: Temporal size of their output convolution, 1 or 3.
         norm: "none", or "variance" to divide each level by the variance of the teacher's map.
-        warmup_epochs: As in `Distiller`.
     """
 
     equal_channels = False  # the connectors convert them
