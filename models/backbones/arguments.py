@@ -124,8 +124,7 @@ def arguments_from(opt: Namespace, spec: ModelSpec) -> dict[str, Any]:
 
     A checkpoint from before one of these options was made with its default.
     """
-    values = {option: getattr(opt, option) for _, option in OPTIONS.items() if hasattr(opt, option)}
-    return arguments_by(values, opt.model, spec, getattr(opt, "model_args", ()))
+    return arguments_by(vars(opt), opt.model, spec, getattr(opt, "model_args", ()))
 
 
 def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: Sequence[str]) -> dict[str, Any]:
@@ -133,6 +132,18 @@ def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: S
     taken = arguments_of(spec)
     given = {argument: values[option] for argument, option in OPTIONS.items() if argument in taken and option in values}
     return given | parse_arguments(name, spec, words)
+
+
+def scaled_channels(channels: Iterable[int], width: float) -> list[int]:
+    """Return numbers of channels times a factor, rounded down.
+
+    Raises:
+        ValueError: If it leaves none of the first one.
+    """
+    first, *others = channels
+    if int(first * width) < 1:
+        raise ValueError(f"--width {width} leaves no channel: use at least {1 / first}")
+    return [int(n * width) for n in (first, *others)]
 
 
 def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[ChannelLayout, dict[str, Any]]:

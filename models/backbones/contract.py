@@ -221,12 +221,7 @@ def channels_last(network: nn.Module) -> None:
 
 
 def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:
-    """Return the output of a network for two clips as tensors that have shapes and no content; nothing in it changes.
-
-    Args:
-        network: In the mode as it is.
-        clip_shape: (C, T, H, W).
-    """
+    """Return the output of a network for two clips (C, T, H, W) as tensors without content; nothing in it changes."""
     named = (*network.named_parameters(), *network.named_buffers())
     state = {name: torch.empty_like(value, device="meta") for name, value in named}
     dtype = next((p.dtype for p in network.parameters()), torch.float32)

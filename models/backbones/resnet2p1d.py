@@ -4,6 +4,7 @@ Each 3x3x3 convolution is one over space, 1x3x3, a batch norm, a ReLU and one ov
 between them that the parameters stay about as many. The names are those of the weights that 3D-ResNets released.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from .contract import Weights
 from .resnet import SHALLOW, ResidualTrunk, Stem, plan
 from .students import DISTIL, of_students
 
+MakeShortcut = Callable[[int, int, int], nn.Module | None]  # of input channels, output channels and stride
 COLOURS = 3  # for which the channels of the stem are counted, whatever the stream
 
 
@@ -52,12 +54,11 @@ class SplitConvs(nn.Module):
 class BasicBlock(SplitConvs):
     """Two split convolutions and a residual connection; returns the sum before the last ReLU."""
 
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, split_shortcut: bool) -> None:
+    def __init__(self, in_channels: int, planes: int, stride: int, *, make_shortcut: MakeShortcut) -> None:
         super().__init__()
         self.add_split(1, in_channels, planes, stride)
         self.add_split(2, planes, planes, 1)
-        make = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
-        self.downsample = make(in_channels, planes, stride)
+        self.downsample = make_shortcut(in_channels, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = x if self.downsample is None else self.downsample(x)
@@ -67,7 +68,7 @@ class BasicBlock(SplitConvs):
 class Bottleneck(SplitConvs):
     """1x1x1 reduce, a split convolution, 1x1x1 expand, and a residual connection, as `BasicBlock`."""
 
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, split_shortcut: bool) -> None:
+    def __init__(self, in_channels: int, planes: int, stride: int, *, make_shortcut: MakeShortcut) -> None:
         super().__init__()
         out_channels = planes * EXPANSION
         self.conv1 = PointwiseConv3d(in_channels, planes, bias=False)
@@ -75,8 +76,7 @@ class Bottleneck(SplitConvs):
         self.add_split(2, planes, planes, stride)
         self.conv3 = PointwiseConv3d(planes, out_channels, bias=False)
         self.bn3 = nn.BatchNorm3d(out_channels)
-        make = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
-        self.downsample = make(in_channels, out_channels, stride)
+        self.downsample = make_shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = x if self.downsample is None else self.downsample(x)
@@ -134,8 +134,9 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
     ) -> None:
         blocks = plan("resnet2p1d", depth, width)
         block = BasicBlock if depth in SHALLOW else Bottleneck
+        fit: MakeShortcut = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
         super().__init__(
-            partial(block, shortcut=shortcut, split_shortcut=split_shortcut),
+            partial(block, make_shortcut=fit),
             expansion=1 if depth in SHALLOW else EXPANSION,
             blocks=blocks,
             in_channels=in_channels,

@@ -6,9 +6,9 @@ from typing import ClassVar
 from torch import nn
 
 from ..layers.residual import Bottleneck
-from .resnet import STEM_CHANNELS, ResidualTrunk, Stem
+from .resnet import DEEP, STEM_CHANNELS, ResidualTrunk, Stem
 
-DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+DEPTHS = {depth: DEEP[depth] for depth in (50, 101, 152)}
 EXPANSION = 2
 
 

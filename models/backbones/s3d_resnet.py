@@ -43,6 +43,7 @@ class S3DResNet(StepwiseResNet):
         dropout: float = 0.5,
     ) -> None:
         super().__init__(
+            "s3d_resnet",
             partial(Block, t_stride=2 if temporal_stride else 1, split=True, depthwise=dw_t_conv),
             in_channels=in_channels,
             num_classes=num_classes,

@@ -54,13 +54,8 @@ def network_named(name: str) -> dict[str, Any]:
     return {"name": model, "args": args, "frames": int(part["length"])}
 
 
-def is_of_tsm(name: str) -> bool:
-    """Return whether a file has a name as TSM's, whose content says less."""
-    return TSM_FILE.match(name) is not None
-
-
 def tsm_named(name: str) -> dict[str, Any]:
-    """Return what `network_named` does of a file of TSM's."""
+    """Return what `network_named` does of a file of TSM's; {} for others."""
     match = TSM_FILE.match(name)
     if match is None:
         return {}

@@ -164,7 +164,6 @@ class MViT(TorchvisionNetwork):
         ValueError: If one of the two cannot be.
     """
 
-    blocks: ClassVar = {"stage1": (0,), "stage2": (1, 2), "stage3": tuple(range(3, 14)), "stage4": (14, 15)}
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
         "stage1": (f"{BODY}.blocks.0",),
         "stage2": (f"{BODY}.blocks.1", f"{BODY}.blocks.2"),
@@ -177,10 +176,15 @@ class MViT(TorchvisionNetwork):
         super().__init__()
         self.make_body(in_channels, num_classes, dropout=check_dropout(dropout))
         self.drop_paths(drop_path)
-        last = {stage: self.body.blocks[indices[-1]].mlp for stage, indices in self.blocks.items()}
-        linear = {stage: [m for m in mlp if isinstance(m, nn.Linear)][-1] for stage, mlp in last.items()}
-        self.feature_channels = {stage: layer.out_features for stage, layer in linear.items()}
+        self.feature_channels = {}
+        for stage in self.stages:
+            linear = [layer for layer in self.blocks(stage)[-1].mlp if isinstance(layer, nn.Linear)]
+            self.feature_channels[stage] = linear[-1].out_features
         self.feature_channels[POOLED] = self.num_features
+
+    def blocks(self, stage: str) -> list[Any]:
+        """Return the transformer blocks of a stage."""
+        return [self.get_submodule(name) for name in self.stages[stage] if ".blocks." in name]
 
     def place(self, maps: Tensor) -> Tensor:
         """Return the maps of patches (N, C, t, h, w) as tokens that know their places, the class token first."""
@@ -198,9 +202,9 @@ class MViT(TorchvisionNetwork):
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         features, maps = dict[str, Tensor](), self.body.conv_proj(x)
         tokens, places = self.place(maps), tuple(maps.shape[2:])
-        for stage, indices in self.blocks.items():
-            for i in indices:
-                tokens, places = self.body.blocks[i](tokens, places)
+        for stage in self.stages:
+            for block in self.blocks(stage):
+                tokens, places = block(tokens, places)
             maps = tokens[:, 1:].transpose(1, 2).unflatten(2, places)  # the first one is the class token
             features[stage], kept = self.merge_segments(maps)
             tokens = torch.cat((tokens[:, :1], kept.flatten(2).transpose(1, 2)), 1)

@@ -228,7 +228,7 @@ def test_poolings_are_those_of_torch_whatever_their_order(kernel, stride, paddin
         ("i3d", {"pooling": "min"}, "pooling=min: choose one of max, avg"),
         ("i3d", {"version": 3}, "version=3: choose 1 or 2"),
         ("i3d", {"dropout": 1.0}, "dropout=1.0: must be in"),
-        ("i3d_resnet", {"depth": 19}, "--model_depth 19: choose one of 18, 34, 50, 101, 152"),
+        ("i3d_resnet", {"depth": 19}, "--model i3d_resnet has --model_depth [18, 34, 50, 101, 152], not 19"),
         ("s3d_resnet", {"depth": 18, "width": 0.001}, "--width 0.001 leaves no channel"),
         ("s3d", {"width": 0.3}, "--width 0.3: Inception networks have multiples of 0.0625"),
         ("googlenet", {"width": 0.03}, "--width 0.03: Inception networks have multiples of 0.0625"),
