@@ -24,9 +24,7 @@ NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights
 def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
     """Return the key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's.
 
-    Args:
-        checkpoint: Content of the file.
-        source: Its name, which is looked at if the checkpoint names no network.
+    The name of the file, `source`, is looked at if the checkpoint names no network.
     """
     if "options" not in checkpoint and any(".new_fc." in f".{name}" for name in checkpoint.get("state_dict", ())):
         return TSM
@@ -49,8 +47,7 @@ def settle_normalisation(
 ) -> Mapping[str, Sequence[float]]:
     """Choose how the inputs of a checkpoint's network are normalised.
 
-    That is as it states, else as `--normalisation` says, else as those do who write such files; what is assumed is
-    said.
+    That is as it states, else as `--normalisation` says, else as those do who write such files, which is logged.
 
     Args:
         words: `--normalisation`.
@@ -80,13 +77,9 @@ def settle_normalisation(
 def say_what_is_assumed(
     origin: Mapping[str, Any], given: Collection[str], checkpoint: Mapping[str, Any], source: str
 ) -> None:
-    """Name what decides what weights compute, leaves no trace in them, and was not given.
+    """Log what decides what the weights of a checkpoint compute, leaves no trace in them, and is no option in `given`.
 
-    Args:
-        origin: {"name", "args"} of the network.
-        given: Names of options.
-        checkpoint: Content of the file.
-        source: Its name.
+    `origin` is {"name", "args"} of the network.
     """
     if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
         return

@@ -154,11 +154,9 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
 
 
 def cross_modality(weight: Tensor, channels: int) -> Tensor:
-    """Return the weights of a first convolution for so many input channels: their mean for each of them.
+    """Return the weights (out channels, in channels, ...) of a first convolution for so many input channels.
 
-    Args:
-        weight: Shape (out channels, in channels, ...); as it is where these are as many.
-        channels: Wanted.
+    Each has their mean; where there are as many already the weights are as they were.
     """
     if weight.shape[1] == channels:
         return weight

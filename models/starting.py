@@ -154,9 +154,7 @@ def start_stream(
 def divide_anew(model: StreamNetwork, segments: Mapping[str, Any]) -> None:
     """See clips in other segments than a network was trained on, or join them otherwise; so TLE begins with TSN.
 
-    Args:
-        model: Its network is replaced.
-        segments: `Segments` by name, where others are wanted.
+    The network of `model` is replaced, with `segments`, fields of `Segments` by name.
 
     Raises:
         ValueError: If the wanted network has parts that the other has not.

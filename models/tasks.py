@@ -55,8 +55,6 @@ class Classify(Task):
     """Cross-entropy on one stream.
 
     Args:
-        model: Trained.
-        frozen_norms: As in `Task`.
         mixing: Mixes the clips of a training batch; "acc" then counts the class that dominates.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1); validation has none of it.
     """

@@ -1,4 +1,7 @@
-"""Weights from a checkpoint into a network, with errors a user can act on."""
+"""Weights from a checkpoint into a network, with errors a user can act on.
+
+`checkpoint` is the content of a file and `source` its name, which stands in errors and may say what the network is.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -53,10 +56,6 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return the options that a checkpoint states of its network, or else its weights and its name show.
 
     The width is none of the latter. A name of IBM's study or of TSM's files shows the clips as well.
-
-    Args:
-        checkpoint: Its content.
-        source: Name of its file, see `network_named`.
     """
     if stated := stated_options(checkpoint):
         return stated
@@ -91,13 +90,7 @@ def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str = "") -> dict[str, Any]:
-    """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`, and its name.
-
-    Args:
-        checkpoint: Its content.
-        width: As of `Backbone.shown_by`.
-        source: Name of its file, as in `shown_by`.
-    """
+    """Return the arguments that the weights of a checkpoint and its name show; `width` as of `Backbone.shown_by`."""
     plain = plain_weights(checkpoint)
     if (spec := fitting(checkpoint, plain, source)) is None:
         return {}
@@ -118,10 +111,6 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
 
 def origin_of(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return {"name", "args"} of a checkpoint's network, as it states, or else as its options and its weights show.
-
-    Args:
-        checkpoint: Its content.
-        source: Name of its file, as in `shown_by`.
 
     Raises:
         ValueError: If it states a network or an argument that there is not.

@@ -91,11 +91,7 @@ def normalised(sums: Tensor) -> Tensor:
 def standard_error(replicates: Tensor) -> Tensor:
     """Compute the standard error of an estimate by the jackknife over groups (Efron and Tibshirani, 1993, ch. 11).
 
-    Args:
-        replicates: (folds, ...), the estimate without each of equal parts of the data.
-
-    Returns:
-        (...), NaN for fewer than two folds.
+    It is (...), of estimates without each of equal parts of the data (folds, ...); NaN for fewer than two folds.
     """
     folds = len(replicates)
     spread = (replicates - replicates.mean(0)).square().sum(0)
@@ -123,14 +119,7 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
 
 
 def gram_of(feature: Tensor) -> Tensor:
-    """Compute the inner products of the clips.
-
-    Args:
-        feature: Shape (N, ...), of any floating type.
-
-    Returns:
-        Float64 (N, N), zero if the clips do not differ.
-    """
+    """Compute the inner products of a feature's clips (N, ...), float64 (N, N); zero if the clips do not differ."""
     rows = feature.flatten(1)
     n = len(rows)
     gram, size = torch.zeros(n, n, dtype=torch.float64, device=rows.device), 0.0

@@ -139,16 +139,10 @@ def check_norm(norm: str) -> str:
 
 
 def check_levels(option: str, levels: Sequence[str], student: Iterable[str], teacher: Iterable[str]) -> dict[str, str]:
-    """Return the teacher's feature for each level of the student.
-
-    Args:
-        option: Names the levels.
-        levels: Features of the student.
-        student: Names of the student's features.
-        teacher: Names of the teacher's features.
+    """Return the teacher's feature for each level of the student, from the names of both networks' features.
 
     Raises:
-        ValueError: If there is none; lists those that are.
+        ValueError: If there is none, or no level; lists those that are, and names the option.
     """
     known = [level for level in student if counterpart(level, student, teacher)]
     unknown = [level for level in levels if level not in known]

@@ -44,11 +44,7 @@ def fold_batch_norms(network: Backbone, clip_shape: Sequence[int]) -> None:
 
     A pass without numbers shows what follows what: the order in which layers are registered plays no part. A batch norm
     goes into the convolution or linear layer before it, else into the one after it, if that pads with nothing. Layers
-    that are used twice, and such between which something else reads, stay as they are.
-
-    Args:
-        network: Changed.
-        clip_shape: (C, T, H, W) that it takes.
+    that are used twice, and such between which something else reads, stay as they are. `clip_shape` is (C, T, H, W).
     """
     pairs = adjacent(network, clip_shape)
     done: set[str] = set()

@@ -20,16 +20,13 @@ COMPILERS = ("g++", "clang++", "c++")
 
 
 def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
-    """Have a network compiled at its first forward pass, minutes for a deep one; names of its weights stay.
+    """Have a network compiled at its first forward pass, minutes for a deep one, and return it; names of weights stay.
 
     In eval mode it fills up smaller batches to the largest so far, so that the last one is not compiled anew.
 
     Args:
         model: Changed in place. Its clips should all have one shape: each further one is compiled again.
         mode: One of `COMPILE`; see `torch.compile`.
-
-    Returns:
-        `model`.
 
     Raises:
         ValueError: If there is no such mode, or no C++ compiler.

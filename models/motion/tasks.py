@@ -12,7 +12,7 @@ from ..distill.schedule import Schedule
 from ..mixing import ClipMixing
 from ..streams import StreamNetwork
 from ..tasks import Batch, Classify, Task
-from .losses import joint_objective, motion_of, motion_schedules, motion_terms, of_epoch, total, watched
+from .losses import JOINT, motion_of, motion_schedules, motion_terms, of_epoch, scaled, total, watched
 
 MOTION = ("off", "alone", "joint")
 
@@ -90,9 +90,6 @@ class ClassifyByMotion(Classify):
     """Cross-entropy of a hidden two-stream network, with the losses of its motion.
 
     Args:
-        model: As of `LearnMotion`.
-        frozen_norms: As in `Task`.
-        label_smoothing: As in `Classify`.
         objective: Of the motion.
         schedules: Factors on its terms by epoch.
     """
@@ -108,7 +105,7 @@ class ClassifyByMotion(Classify):
     ) -> None:
         super().__init__(model, frozen_norms, label_smoothing=label_smoothing)
         motion_of(model)
-        self.objective, self.schedules = objective or joint_objective(), schedules or {}
+        self.objective, self.schedules = objective or scaled(MotionObjective(), JOINT), schedules or {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         with watched(motion_of(self.model)) as passed:
