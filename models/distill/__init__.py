@@ -17,14 +17,13 @@ from .decoupled import DecoupledKD, decoupled_kd
 from .distiller import LEVELS, NORMS, Distiller, reviewed
 from .feature_mse import FeatureMSE, FeatureOnly
 from .logit_kd import LogitKD, LogitMatch, logit_kd
-from .names import labels_of
+from .names import labels_of, parse_schedules, parse_shares, schedule_of
 from .own_optimizer import OptimizerSettings
 from .projector import fit_features
 from .relations import Dist, RelationalKD, SimilarityPreserving
 from .review import ABF, Review, hierarchical_context_loss
 from .schedule import parse_schedule
 from .shapes import OutputShapes, output_shapes
-from .weighing import parse_schedules, parse_shares, schedule_of
 
 log = logging.getLogger(__name__)
 

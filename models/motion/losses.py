@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from sts_common.motionnet import MotionNet, MotionObjective
 
+from ..distill.names import parse_schedules
 from ..distill.schedule import Schedule
-from ..distill.weighing import parse_schedules
 from ..streams import StreamNetwork
 
 TERMS = ("photometric", "smoothness", "ssim")
