@@ -208,8 +208,9 @@ def test_weights_are_in_the_memory_format_of_their_rank_and_folding_keeps_the_lo
             smallest(name, stream)
         return
     network = smallest(name, stream)
-    fill.fill(network.state_dict())
+    network.load_state_dict(fill.fill(network.state_dict()))
     model = StreamNetwork(network, stream).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     assert all(p.is_contiguous(memory_format=formats[p.dim()]) for p in network.parameters() if p.dim() in formats)
     batch = {stream.name: (clips_for(network) * 40 + 128).clamp(0, 255).to(torch.uint8)}
@@ -221,6 +222,8 @@ def test_weights_are_in_the_memory_format_of_their_rank_and_folding_keeps_the_lo
         error = (folded.features[feature] - values).norm() / values.norm()
         assert error < 1e-4, feature
     assert not any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in ready.modules())
+    assert not any(parameter.requires_grad for parameter in ready.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())  # a copy was changed
 
 
 @pytest.mark.parametrize("name", NETWORKS)

