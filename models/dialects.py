@@ -18,7 +18,7 @@ WRITERS = {
     STUDY: "IBM's Action Recognition Study",
     TSM: "the authors of TSM",
 }
-NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
+ASSUMED = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
 
 
 def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
@@ -42,7 +42,7 @@ def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
     return "3d-resnets" if str(checkpoint["arch"]).startswith(("resnet-", "resnet2p1d-")) else None
 
 
-def settle_normalisation(
+def choose_normalisation(
     words: Sequence[str], stream: Stream, checkpoint: Mapping[str, Any], source: str, *, model: str, explicit: bool
 ) -> Mapping[str, Sequence[float]]:
     """Choose how the inputs of a checkpoint's network are normalised.
@@ -66,7 +66,7 @@ def settle_normalisation(
         return stated
     if list(words) != [AUTO]:
         return chosen
-    shown = f"mean {in_few(chosen['mean'])}, std {in_few(chosen['std'])} of grey levels"
+    shown = f"mean {format_numbers(chosen['mean'])}, std {format_numbers(chosen['std'])} of grey levels"
     if dialect:
         log.info("%s: written as %s write it, so inputs have %s", source, WRITERS[dialect], shown)
     else:
@@ -74,7 +74,7 @@ def settle_normalisation(
     return chosen
 
 
-def say_what_is_assumed(
+def log_assumptions(
     origin: Mapping[str, Any], given: Collection[str], checkpoint: Mapping[str, Any], source: str
 ) -> None:
     """Log what decides what the weights of a checkpoint compute, leaves no trace in them, and is no option in `given`.
@@ -86,16 +86,16 @@ def say_what_is_assumed(
     build, defaults = spec_of(origin["name"]).build, arguments_of(spec_of(origin["name"]))
     values = defaults | origin["args"]
     taken = {OPTIONS.get(argument) for argument in defaults}
-    assumed = [f"--{name} {NO_TRACE[name]}" for name in NO_TRACE if name in taken and name not in given]
+    assumed = [f"--{name} {ASSUMED[name]}" for name in ASSUMED if name in taken and name not in given]
     if "model_args" not in given and "network" not in checkpoint:
         stated = network_named(arch_in(checkpoint, source)).get("args", {})
-        words = [f"{name}={in_word(values[name])}" for name in build.left_open(values) if name not in stated]
+        words = [f"{name}={format_argument(values[name])}" for name in build.left_open(values) if name not in stated]
         assumed += [f"--model_args {' '.join(words)}"] if words else []
     if assumed:
         log.warning("%s: weights do not show, and so it is assumed: %s", source, ", ".join(assumed))
 
 
-def in_word(value: Any) -> str:
+def format_argument(value: Any) -> str:
     """Return a value as `--model_args` takes it."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
@@ -105,6 +105,6 @@ def differ(a: Sequence[float], b: Sequence[float]) -> bool:
     return len(a) != len(b) or any(abs(x - y) > 1e-3 for x, y in zip(a, b, strict=True))
 
 
-def in_few(values: Sequence[float]) -> str:
+def format_numbers(values: Sequence[float]) -> str:
     """Format numbers in few characters."""
     return " ".join(f"{value:.6g}" for value in values)

@@ -143,31 +143,31 @@ class Distill(Task):
         Raises:
             ValueError: If there are no labels, and they are needed.
         """
-        logits, parts, watched = self.parts(batch)
+        logits, parts, logged = self.parts(batch)
         terms = {name: term for part in parts.values() for name, term in part.items()}
         named = {"logits": logits} if self.knows_classes else {}
-        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
+        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **logged}
 
     def parts(self, batch: Batch) -> tuple[Tensor, dict[str, dict[str, Tensor]], dict[str, Tensor]]:
         """Return the student's logits, weighted terms of each loss by `loss_label`, and values that are only logged."""
         (student, logits), target = self.run_student(batch), self.target(batch)
         weight = self.ce_weight * (self.ce_schedule(self.epoch) if self.training else 1.0)
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
-        watched = {}
+        logged = {}
         if self.training or not self.knows_classes:
-            shown = neighbours(batch) if self.other_clips and self.training else batch
-            for (name, teacher, losses), rated in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
+            seen = neighbours(batch) if self.other_clips and self.training else batch
+            for (name, teacher, losses), reports in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
                 cache = self.cache_of(name)
                 with torch.no_grad():
-                    taught = cache(teacher, shown) if cache else teacher(shown)
-                if rated and target is not None:
-                    accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
-                    watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
+                    answer = cache(teacher, seen) if cache else teacher(seen)
+                if reports and target is not None:
+                    accuracy = (answer.logits.argmax(1) == seen["label"]).float().mean()
+                    logged[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
-                    terms, adversary = self.terms(loss, name, (student, taught), target)
+                    terms, adversary = self.terms(loss, name, (student, answer), target)
                     place = loss_label(name, loss.name)
-                    parts[place], watched = parts.get(place, {}) | terms, watched | adversary
-        return logits, parts, watched
+                    parts[place], logged = parts.get(place, {}) | terms, logged | adversary
+        return logits, parts, logged
 
     def prepare(self, batch: Batch) -> Mapping[str, Any]:
         """Add to a batch on the CPU the names by which caches of teachers know its clips."""

@@ -101,14 +101,14 @@ class StreamNetwork(nn.Module):
         clips = batch[self.view]
         if self.largest is not None and not self.training:
             self.largest = max(self.largest, len(clips))
-            clips = filled_up(clips, self.largest)
+            clips = pad_batch(clips, self.largest)
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
         return normalise(clips, self.mean, self.std, dtype)
 
 
-def filled_up(clips: Tensor, count: int) -> Tensor:
+def pad_batch(clips: Tensor, count: int) -> Tensor:
     """Return `count` clips, the last one repeated where there are fewer; none stay none."""
     missing = count - len(clips)
     return torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])]) if len(clips) and missing else clips

@@ -16,7 +16,7 @@ from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
 from .backbones.contract import ModelSpec, Weights
 from .backbones.layout import FLOW_CHANNELS
 
-RGB = 3
+RGB_CHANNELS = 3
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
 
 
@@ -65,7 +65,7 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
         shown["model_args"] = words
     plain = plain_weights(checkpoint)
     spec = fitting(checkpoint, plain, source)
-    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_alone(spec, plain)):
+    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_unambiguous(spec, plain)):
         shown["model"] = next(name for name, known in MODELS.items() if known is spec)
     if spec is None or not named:
         return shown
@@ -77,7 +77,7 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     }
 
 
-def is_alone(spec: ModelSpec, weights: Weights) -> bool:
+def is_unambiguous(spec: ModelSpec, weights: Weights) -> bool:
     """Return whether weights can be of no other network: 3D ResNets and ResNeXts have names in common."""
     return [known for known in MODELS.values() if known.build.may_be(weights)] == [spec]
 
@@ -100,7 +100,7 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
         return {}
     shown = spec.build.shown_by(renamed or plain, width)
     of_dialect = dict(spec.build.dialect_arguments.get(dialect, {}))
-    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW_CHANNELS, RGB):
+    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW_CHANNELS, RGB_CHANNELS):
         of_dialect.pop("flow_order", None)  # of stacks
     elif spec.build.kernel_dims == 2 and first.shape[1] % FLOW_CHANNELS == 0:  # whoever reads images reads stacks
         shown["flow_stack"] = first.shape[1] // FLOW_CHANNELS

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..layers.abstract import BatchNormShapes
 
-PAIR = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
+TRIAL_CLIPS = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
     layers, products = [m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)], Products()
     hooks = [layer.register_forward_hook(partial(count, counts)) for layer in layers]
     hooks += [hook for layer in layers for hook in products.pauses_in(layer)]
-    clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
+    clips = torch.empty(TRIAL_CLIPS, *clip_shape, dtype=dtype, device="meta")
     holding = saved_tensors_hooks(lambda tensor: saved.setdefault(id(tensor), tensor), lambda tensor: tensor)
     try:
         with BatchNormShapes(), torch.enable_grad(), holding, products:
@@ -66,14 +66,14 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
             hook.remove()
     storages = {s._cdata: s.nbytes() for s in (tensor.untyped_storage() for tensor in saved.values())}
     return Costs(
-        flops_forward=counts["forward"] // PAIR,
-        flops_training=(counts["forward"] + counts["gradients"]) // PAIR,
+        flops_forward=counts["forward"] // TRIAL_CLIPS,
+        flops_training=(counts["forward"] + counts["gradients"]) // TRIAL_CLIPS,
         parameters=sum(p.numel() for p in network.parameters()),
         trained_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        activation_bytes=sum(size for key, size in storages.items() if key not in weights) // PAIR,
-        flops_convolutions=counts["convolutions"] // PAIR,
-        flops_products=products.flops // PAIR,
-        activations=counts["activations"] // PAIR,
+        activation_bytes=sum(size for key, size in storages.items() if key not in weights) // TRIAL_CLIPS,
+        flops_convolutions=counts["convolutions"] // TRIAL_CLIPS,
+        flops_products=products.flops // TRIAL_CLIPS,
+        activations=counts["activations"] // TRIAL_CLIPS,
     )
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 from sts_common import counted
 
 FOLDS = 20  # parts of the clips, each left out once for the standard error
-FEWEST = 4  # clips: the unbiased estimate divides by n - 3
+MIN_CLIPS = 4  # clips: the unbiased estimate divides by n - 3
 COLUMNS = 65536  # of a feature that are in float64 at a time
-ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
+ROUNDING_ERROR = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
 
 
 def pooled(feature: Tensor) -> Tensor:
@@ -59,14 +59,14 @@ class LinearCKA:
                 f"{len(self.sums)} features of the same clips are compared, not {len(features)} of {sizes}"
             )
         (n,) = sizes
-        if n < FEWEST:
-            raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {FEWEST}")
+        if n < MIN_CLIPS:
+            raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {MIN_CLIPS}")
         grams = torch.stack([gram_of(feature) for feature in features])
         self.sums += weighted_products(grams)
         folds = torch.arange(self.clips, self.clips + n, device=grams.device) % FOLDS
         for fold in range(FOLDS):
             members = (folds != fold).nonzero()[:, 0]
-            if len(members) >= FEWEST:
+            if len(members) >= MIN_CLIPS:
                 self.without[fold] += weighted_products(grams[:, members][:, :, members])
         self.clips += n
 
@@ -76,7 +76,7 @@ class LinearCKA:
 
     def replicates(self) -> Tensor:
         """Compute CKA without each part of the clips, (folds, M, M); no fold where there is none that leaves enough."""
-        folds = min(FOLDS, self.clips) if self.clips > FEWEST else 0
+        folds = min(FOLDS, self.clips) if self.clips > MIN_CLIPS else 0
         return torch.stack([normalised(sums) for sums in self.without[:folds]]) if folds else self.without[:0]
 
 
@@ -128,7 +128,7 @@ def gram_of(feature: Tensor) -> Tensor:
         size += float(exact.square().sum())
         exact = exact - exact.mean(0)  # changes nothing but the rounding
         gram += exact @ exact.T
-    return torch.zeros_like(gram) if float(gram.trace()) <= ROUNDING * size else gram
+    return torch.zeros_like(gram) if float(gram.trace()) <= ROUNDING_ERROR * size else gram
 
 
 def centred(gram: Tensor) -> Tensor:

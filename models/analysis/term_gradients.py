@@ -11,7 +11,7 @@ from torch import Tensor
 from ..distill.schedule import Schedule
 from ..distillation import Distill
 
-LATE = 10**9  # an epoch after any warm-up
+AFTER_WARMUP = 10**9  # an epoch after any warm-up
 
 
 def term_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, list[float]]:
@@ -42,7 +42,7 @@ def loss_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, float]:
 def trial_parts(task: Distill, batch: Mapping[str, Any]) -> tuple[Distill, dict[str, dict[str, Tensor]]]:
     """Return a copy of a task, and its terms by loss at their full weights; the task stays as it is."""
     trial = copy.deepcopy(task).train()  # batch statistics move, and features are dropped at random
-    trial.epoch, trial.ce_schedule = LATE, Schedule()
+    trial.epoch, trial.ce_schedule = AFTER_WARMUP, Schedule()
     for _, _, losses in trial.teachers_and_losses():
         for loss in losses:
             loss.schedule = Schedule()

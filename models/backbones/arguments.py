@@ -23,7 +23,7 @@ OPTIONS = {
     "segments": "segments",
     "consensus": "consensus",
 }
-GIVEN = ("in_channels", "num_classes")  # by the stream and the labels
+DATA_ARGUMENTS = ("in_channels", "num_classes")  # by the stream and the labels
 CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS, "consensus": CONSENSUS}
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 REQUIRED = inspect.Parameter.empty
@@ -35,7 +35,7 @@ def arguments_of(spec: ModelSpec) -> dict[str, Any]:
     They are those of its constructor, the fields of its layout and those of its segments.
     """
     parameters = inspect.signature(spec.build).parameters
-    taken = {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
+    taken = {name: parameter.default for name, parameter in parameters.items() if name not in DATA_ARGUMENTS}
     return taken | spec.input_spec.layout._asdict() | Segments()._asdict()
 
 

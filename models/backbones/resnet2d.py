@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 from ..layers.temporal import TemporalMixing
 from .contract import POOLED, Weights
-from .images import ImageNetwork, blending_in, check_dropout, mixed
+from .images import ImageNetwork, check_dropout, mix_frames, tam_arguments
 from .resnet import IMAGENET_DEPTHS, SHALLOW, STAGES, depth_in, plan
 
 TSM = "tsm"  # the dialect of https://github.com/mit-han-lab/temporal-shift-module where channels are shifted
-WRAPPED = ".conv1.net."  # and how it calls the convolutions before which they are
+TSM_WRAPPER = ".conv1.net."  # and how it calls the convolutions before which they are
 
 
 class ResNet2d(ImageNetwork):
@@ -100,8 +100,10 @@ class ResNet2d(ImageNetwork):
 
     @classmethod
     def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
-        dialect, renamed = super().read_dialect({name.replace(WRAPPED, ".conv1."): x for name, x in weights.items()})
-        shifting = {name.partition(WRAPPED)[0].rpartition(".")[2] for name in weights if WRAPPED in name}
+        dialect, renamed = super().read_dialect(
+            {name.replace(TSM_WRAPPER, ".conv1."): x for name, x in weights.items()}
+        )
+        shifting = {name.partition(TSM_WRAPPER)[0].rpartition(".")[2] for name in weights if TSM_WRAPPER in name}
         if dialect == "tsn" and shifting:
             dialect = TSM if "1" in shifting else f"{TSM} 2"
         return dialect, renamed
@@ -113,7 +115,7 @@ class ResNet2d(ImageNetwork):
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         width = len(weights["conv1.weight"]) / 64
-        return {**depth_in(weights, IMAGENET_DEPTHS), "width": width, **blending_in(weights, "layer1.0.tam")}
+        return {**depth_in(weights, IMAGENET_DEPTHS), "width": width, **tam_arguments(weights, "layer1.0.tam")}
 
     @classmethod
     def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
@@ -140,7 +142,7 @@ class MixedBlock(nn.Module):
     def forward(self, images: Tensor, frames: int) -> Tensor:
         shortcut = self._modules.get("downsample")
         residual = images if shortcut is None else shortcut(images)
-        out = self.branch(1, mixed(self.tam, images, frames))
+        out = self.branch(1, mix_frames(self.tam, images, frames))
         for i in range(2, self.count + 1):
             out = self.branch(i, self.relu(out))
         return self.relu(out + residual)

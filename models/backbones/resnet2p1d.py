@@ -17,7 +17,7 @@ from .resnet import SHALLOW, ResidualTrunk, Stem, plan
 from .students import DISTIL, of_students
 
 MakeShortcut = Callable[[int, int, int], nn.Module | None]  # of input channels, output channels and stride
-COLOURS = 3  # for which the channels of the stem are counted, whatever the stream
+RGB_CHANNELS = 3  # for which the channels of the stem are counted, whatever the stream
 
 
 def mid_channels(in_channels: int, out_channels: int, frames: int, side: int) -> int:
@@ -146,7 +146,7 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
         )
 
     def add_stem(self, in_channels: int, channels: int, stem: Stem) -> None:
-        mid, size = mid_channels(COLOURS, channels, stem.t_size, 7), stem.t_size
+        mid, size = mid_channels(RGB_CHANNELS, channels, stem.t_size, 7), stem.t_size
         self.add_parts(
             1,
             nn.Conv3d(in_channels, mid, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),

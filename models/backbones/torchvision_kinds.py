@@ -103,7 +103,7 @@ class VideoResNet(TorchvisionNetwork):
         return self.body.avgpool(x).flatten(1)
 
 
-PARTS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # of S3D's layers
+S3D_LAYERS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # of S3D's layers
 
 
 class S3D(TorchvisionNetwork):
@@ -121,7 +121,7 @@ class S3D(TorchvisionNetwork):
 
     least: ClassVar = (5, 17, 17)
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
-        stage: tuple(f"{BODY}.features.{i}" for i in range(*part)) for stage, part in PARTS.items()
+        stage: tuple(f"{BODY}.features.{i}" for i in range(*part)) for stage, part in S3D_LAYERS.items()
     }
     first_conv, classifier = f"{BODY}.features.0.0.0", f"{BODY}.classifier.1"
 
@@ -135,7 +135,7 @@ class S3D(TorchvisionNetwork):
         return self.body.features[0](x)
 
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
-        return self.body.features[slice(*PARTS[stage])](x)
+        return self.body.features[slice(*S3D_LAYERS[stage])](x)
 
     def head(self, x: Tensor) -> Tensor:
         frames, height, width = x.shape[2:]

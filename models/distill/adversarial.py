@@ -43,7 +43,7 @@ class Discriminator(nn.Module):
         return at_least_float32(self.model(features)[:, 0])
 
 
-def called(logits: Tensor, label: float) -> Tensor:
+def label_loss(logits: Tensor, label: float) -> Tensor:
     """Return the binary cross-entropy of a discriminator's logits against one label for all: 1 teacher, 0 student."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
@@ -87,15 +87,15 @@ class Adversarial(Distiller):
         self.discriminator = Discriminator(teacher.features[POOLED][0])
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
-        return {"loss_anc": self.weight * called(self.discriminator(self.dropout(student.features[POOLED])), 1)}
+        return {"loss_anc": self.weight * label_loss(self.discriminator(self.dropout(student.features[POOLED])), 1)}
 
     def own_loss(self, student: Output, teacher: Output, target: Tensor | None) -> Tensor:
         ours, theirs = student.features[POOLED], teacher.features[POOLED]
-        loss = self.weight * (called(self.discriminator(theirs), 1) + called(self.discriminator(ours), 0))
+        loss = self.weight * (label_loss(self.discriminator(theirs), 1) + label_loss(self.discriminator(ours), 0))
         for name in self.regularisers:
             if name in WEIGHT_NORMS:
                 penalty = WEIGHT_NORMS[name](self.discriminator)
             else:
-                penalty = called(self.discriminator(self.dropout(ours)), 1)
+                penalty = label_loss(self.discriminator(self.dropout(ours)), 1)
             loss = loss + self.regulariser_weight * penalty
         return loss

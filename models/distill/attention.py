@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_weight, counterpart, say_unpaired, stages_of
+from .distiller import Distiller, at_least_float32, check_weight, counterpart, log_unpaired, stages_of
 from .shapes import OutputShapes
 
 
@@ -30,7 +30,7 @@ class AttentionTransfer(Distiller):
         ours, theirs = student.features, teacher.features
         pairs = {stage: counterpart(stage, ours, theirs) for stage in stages_of(ours)}
         super().__init__(warmup_epochs, {stage: other for stage, other in pairs.items() if other})
-        say_unpaired("at", pairs, self.compared)
+        log_unpaired("at", pairs, self.compared)
         self.weight = check_weight("--loss_args at.weight", weight)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:

@@ -156,7 +156,7 @@ def stages_of(features: Iterable[str]) -> list[str]:
     return [name for name in features if name != POOLED and not name.endswith(PREACT)]
 
 
-def reviewed(levels: Sequence[str], features: Iterable[str], teacher: Iterable[str] | None = None) -> list[str]:
+def review_levels(levels: Sequence[str], features: Iterable[str], teacher: Iterable[str] | None = None) -> list[str]:
     """Return the levels to review.
 
     Args:
@@ -171,7 +171,7 @@ def reviewed(levels: Sequence[str], features: Iterable[str], teacher: Iterable[s
     return every if teacher is None else [level for level in every if counterpart(level, features, teacher)]
 
 
-def say_unpaired(loss: str, levels: Iterable[str], compared: Iterable[str]) -> None:
+def log_unpaired(loss: str, levels: Iterable[str], compared: Iterable[str]) -> None:
     """Log the levels of a student that a loss leaves out, as the teacher has fewer stages."""
     if left_out := [level for level in levels if level not in compared]:
         log.info("%s: leaves out %s of the student, for the teacher has fewer stages", loss, ", ".join(left_out))
@@ -189,7 +189,7 @@ def counterpart(level: str, student: Iterable[str], teacher: Iterable[str]) -> s
     return name if name in theirs else ""
 
 
-def spread(teacher: Tensor, norm: str) -> Tensor | float:
+def error_divisor(teacher: Tensor, norm: str) -> Tensor | float:
     """Return the divisor of a squared error on this teacher feature.
 
     Features of different levels and networks differ in size by orders of magnitude; divided by the variance,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..backbones.contract import POOLED
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, spread
+from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, error_divisor
 from .shapes import OutputShapes
 
 
@@ -37,8 +37,8 @@ class FeatureMSE(Distiller):
         terms = {}
         for layer, other in self.compared.items():
             reference = at_least_float32(teacher.features[other])
-            error = F.mse_loss(at_least_float32(student.features[layer]), reference) / spread(reference, self.norm)
-            terms[f"loss_mse_{layer}"] = self.weight * error
+            error = F.mse_loss(at_least_float32(student.features[layer]), reference)
+            terms[f"loss_mse_{layer}"] = self.weight * (error / error_divisor(reference, self.norm))
         return terms
 
 

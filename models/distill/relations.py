@@ -14,7 +14,7 @@ from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_levels, check_temperature, check_weight, stages_of
 from .shapes import OutputShapes
 
-TINY = 1e-8
+EPSILON = 1e-8
 
 
 def similarities(features: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def relative_distances(vectors: Tensor) -> Tensor:
     """Return the distance of each pair of vectors (N, C) over the mean distance, (N, N)."""
     distances = torch.linalg.vector_norm(vectors[:, None] - vectors, dim=2)
     pairs = max(1, len(vectors) * (len(vectors) - 1))
-    return distances / (distances.sum() / pairs).clamp_min(TINY)
+    return distances / (distances.sum() / pairs).clamp_min(EPSILON)
 
 
 def angles(vectors: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class RelationalKD(Distiller):
 
 def correlations(a: Tensor, b: Tensor) -> Tensor:
     """Return Pearson's correlation of each row of `a` with that row of `b`, both (N, K); 0 for constant rows."""
-    return F.cosine_similarity(a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True), dim=1, eps=TINY)
+    return F.cosine_similarity(a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True), dim=1, eps=EPSILON)
 
 
 class Dist(Distiller):

@@ -32,7 +32,7 @@ class MotionPass:
 
 
 @contextmanager
-def watched(network: MotionNet) -> Iterator[MotionPass]:
+def record_pass(network: MotionNet) -> Iterator[MotionPass]:
     """Keep the clips and the flow of the next pass."""
     passed = MotionPass()
 

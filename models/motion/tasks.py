@@ -12,7 +12,7 @@ from ..distill.schedule import Schedule
 from ..mixing import ClipMixing
 from ..streams import StreamNetwork
 from ..tasks import Batch, Classify, Task
-from .losses import JOINT, motion_of, motion_schedules, motion_terms, of_epoch, scaled, total, watched
+from .losses import JOINT, motion_of, motion_schedules, motion_terms, of_epoch, record_pass, scaled, total
 
 MOTION = ("off", "alone", "joint")
 
@@ -80,7 +80,7 @@ class LearnMotion(Task):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         motion = motion_of(self.model)
         clips = self.model.inputs(batch)
-        with watched(motion) as passed:
+        with record_pass(motion) as passed:
             whole_flow(motion, split_segments(clips, self.model.network.segments))
         terms = motion_terms(self.model, passed, of_epoch(self.objective, self.schedules, self.epoch))
         return {"loss": total(terms), **terms}
@@ -108,7 +108,7 @@ class ClassifyByMotion(Classify):
         self.objective, self.schedules = objective or scaled(MotionObjective(), JOINT), schedules or {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        with watched(motion_of(self.model)) as passed:
+        with record_pass(motion_of(self.model)) as passed:
             out = super().forward(batch)
         terms = motion_terms(self.model, passed, of_epoch(self.objective, self.schedules, self.epoch))
         return out | terms | {"loss": out["loss"] + total(terms), "loss_ce": out["loss"]}

@@ -60,9 +60,9 @@ def test_every_argument_of_a_loss_is_an_option_or_one_of_loss_args(name):
     options = vars(parse_opts([]))
     assert set(spec.options) <= set(spec.arguments)
     assert set(spec.options.values()) <= set(options)
-    rare = {key for key in spec.rare if not key.startswith("optimizer.")}
+    rare = {key for key in spec.extra_arguments if not key.startswith("optimizer.")}
     assert rare == set(spec.arguments) - set(spec.options)
-    assert bool(set(spec.rare) - rare) == (spec.build.optimizer is not None)
+    assert bool(set(spec.extra_arguments) - rare) == (spec.build.optimizer is not None)
 
 
 FIRST, SECOND = list(MODELS[ANY].build.stages)[:2]
