@@ -61,7 +61,7 @@ def restore_stream(
     given: Collection[str] = (),
     num_classes: int | None = None,
 ) -> StreamNetwork:
-    """Create the network of a checkpoint, with all that the checkpoint states; logs what it does not.
+    """Create the network of a checkpoint, with all that it states; logs what it does not; raises as `load_stream`.
 
     Args:
         checkpoint: Content of the file.
@@ -72,9 +72,6 @@ def restore_stream(
             checkpoint does not state it.
         given: Names of the options that were given.
         num_classes: Outputs it must have; None accepts any.
-
-    Raises:
-        ValueError: As `load_stream`.
     """
     weights, spec = weights_of(checkpoint, source), spec_of(origin["name"])
     channels, classes = shape_of(weights, source, spec.build)

@@ -62,10 +62,6 @@ class StreamNetwork(nn.Module):
         """Return mean and standard deviation, as plain values for a checkpoint."""
         return {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Compute the logits (N, K) of pooled features (N, C)."""
-        return self.network.classify(pooled)
-
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a freshly initialised one, whose classes have no names yet."""
         self.network.reset_classifier(num_classes)

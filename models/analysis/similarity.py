@@ -106,12 +106,9 @@ def weighted_products(grams: Tensor) -> Tensor:
 
 
 def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Compute linear CKA of two features (N, ...) of the same clips, unbiased.
+    """Compute linear CKA of two features (N, ...) of the same clips, unbiased; raises as `LinearCKA.update`.
 
     It does not change if either is rotated, scaled or shifted.
-
-    Raises:
-        ValueError: As `LinearCKA.update`.
     """
     alike = LinearCKA(2)
     alike.update([first, second])

@@ -165,7 +165,7 @@ class Inception3d(Backbone):
 
 
 class I3D(Inception3d):
-    """I3D, of the study.
+    """I3D, of the study; raises as `Inception3d`.
 
     Args:
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
@@ -173,9 +173,6 @@ class I3D(Inception3d):
         pooling: "max" or "avg", of all poolings but those in branches.
         version: 2 is "i3d_v2", of the study's code; 1 is "i3d" of its published tables, whose last pooling is S3D's.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `Inception3d`.
     """
 
     marks: ClassVar = ("inception3a.branch2.1.conv.weight",)

@@ -141,16 +141,13 @@ class StepwiseResNet(ResidualTrunk):
 
 
 class I3DResNet(StepwiseResNet):
-    """I3D-ResNet.
+    """I3D-ResNet; raises as `StepwiseResNet`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `StepwiseResNet`.
     """
 
     def __init__(

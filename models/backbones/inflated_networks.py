@@ -92,11 +92,7 @@ def is_inflatable(module: nn.Module) -> bool:
 
 @cache
 def inflated_spec(model: str) -> ModelSpec:
-    """Return the entry of an inflated network, like "inflated:timm:resnet18".
-
-    Raises:
-        ValueError: As `timm_spec`.
-    """
+    """Return the entry of an inflated network, like "inflated:timm:resnet18"; raises as `timm_spec`."""
     name = model.removeprefix(INFLATED)
     if not name.startswith(PREFIX):
         raise ValueError(f"--model {model}: of timm's networks any can be inflated, as {INFLATED}{PREFIX}resnet18")

@@ -37,7 +37,7 @@ class SplitConv(nn.Module):
 
 
 class S3D(Inception3d):
-    """S3D.
+    """S3D; raises as `Inception3d`.
 
     The last pooling, of 2x2x2, is not padded: without temporal stride its map has a time step less.
 
@@ -47,9 +47,6 @@ class S3D(Inception3d):
         pooling: "max" or "avg", of all poolings but those in branches.
         dw_t_conv: Whether convolutions over time see each channel by itself.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `Inception3d`.
     """
 
     marks: ClassVar = ("inception3a.branch2.1.conv.weight", "inception3a.branch2.1.conv_t.weight")

@@ -16,7 +16,7 @@ from .inflation import with_convolutions_of_time
 
 
 class S3DResNet(StepwiseResNet):
-    """S3D-ResNet.
+    """S3D-ResNet; raises as `StepwiseResNet`.
 
     Args:
         depth: 18, 34, 50, 101 or 152.
@@ -24,9 +24,6 @@ class S3DResNet(StepwiseResNet):
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.
         dw_t_conv: Whether convolutions over time see each channel by itself.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `StepwiseResNet`.
     """
 
     marks: ClassVar = ("layer1.0.conv2_t.weight",)

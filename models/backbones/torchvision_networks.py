@@ -63,11 +63,7 @@ def published(model: str) -> Any:
 
 
 def kinetics_weights(model: str) -> tuple[str, str]:
-    """Return the address of the weights of a network like "torchvision:r3d_18" on Kinetics-400, and their file's name.
-
-    Raises:
-        ValueError: As `torchvision_spec`.
-    """
+    """Return the address of a network's weights on Kinetics-400 and its file name; raises as `torchvision_spec`."""
     torchvision_spec(model)
     address = str(published(model).url)
     return address, address.rpartition("/")[2]

@@ -43,13 +43,7 @@ DISTILLERS: dict[str, LossSpec] = {
         },
     ),
     "dkd": LossSpec(
-        DecoupledKD,
-        {
-            "alpha": "dkd_alpha",
-            "beta": "dkd_beta",
-            "temperature": "dkd_temperature",
-            **WARMUP_OPTION,
-        },
+        DecoupledKD, {"alpha": "dkd_alpha", "beta": "dkd_beta", "temperature": "dkd_temperature"} | WARMUP_OPTION
     ),
     "kd": LossSpec(LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", **WARMUP_OPTION}),
     "mers": LossSpec(FeatureOnly, FEATURE_OPTIONS),

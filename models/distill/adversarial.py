@@ -1,7 +1,5 @@
 """Adversarial feature matching of Distil-2D-3D (ANC): pooled features that are taken for the teacher's."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,12 +13,7 @@ from .shapes import OutputShapes
 WIDTHS = (128, 256, 128)
 
 
-def sum_over(function: Callable[[Tensor], Tensor]) -> Callable[[nn.Module], Tensor]:
-    """Return a function of a module: the sum of `function` over all its parameters."""
-    return lambda module: torch.stack([function(p).sum() for p in module.parameters()]).sum()
-
-
-WEIGHT_NORMS = {"l1": sum_over(torch.abs), "l2": sum_over(torch.square)}
+WEIGHT_NORMS = {"l1": torch.abs, "l2": torch.square}  # summed over all weights
 REGULARISERS = (*WEIGHT_NORMS, "fake_as_real")
 
 
@@ -94,7 +87,7 @@ class Adversarial(Distiller):
         loss = self.weight * (label_loss(self.discriminator(theirs), 1) + label_loss(self.discriminator(ours), 0))
         for name in self.regularisers:
             if name in WEIGHT_NORMS:
-                penalty = WEIGHT_NORMS[name](self.discriminator)
+                penalty = torch.stack([WEIGHT_NORMS[name](p).sum() for p in self.discriminator.parameters()]).sum()
             else:
                 penalty = label_loss(self.discriminator(self.dropout(ours)), 1)
             loss = loss + self.regulariser_weight * penalty
