@@ -1,12 +1,13 @@
 """Networks: the contract of every entry of MODELS, and the published numbers of ResNeXt-101."""
 
+import re
 from argparse import Namespace
 
 import pytest
 import torch
 from helpers import REFERENCE, fill, options, reference, small
 
-from models import build_model, load_stream, parameter_groups
+from models import build_model, create_model, load_stream, parameter_groups
 from models.backbones import resnet, resnext
 from models.backbones.contract import without_numbers
 from models.layers.residual import ZeroPadShortcut
@@ -23,21 +24,33 @@ def test_all_depths_build(model, depth):
 
 
 @pytest.mark.parametrize(
-    ("model", "changes", "word"),
+    ("name", "arguments", "message"),
     [
-        ("resnet", {"model_depth": 60}, "--model_depth"),
-        ("resnet2p1d", {"model_depth": 60}, "--model_depth"),
-        ("c3d", {"width": 0.001}, "--width"),
-        ("resnext", {"model_depth": 18}, "--model_depth"),
-        ("resnext", {"width": 0.1}, "--width"),
-        ("resnet", {"width": 0.001}, "--width"),
-        ("resnet", {"resnet_shortcut": "C"}, "--resnet_shortcut"),
-        ("resnet", {"conv1_t_size": 4}, "--conv1_t_size"),
+        ("resnet", {"depth": 60}, "--model resnet has --model_depth [10, 18, 34, 50, 101, 152, 200], not 60"),
+        ("resnet2p1d", {"depth": 60}, "--model resnet2p1d has --model_depth"),
+        ("resnext", {"depth": 18}, "--model resnext has --model_depth [50, 101, 152], not 18"),
+        ("c3d", {"width": 0.001}, "--width 0.001 leaves no channel: use at least 0.015625"),
+        ("resnext", {"depth": 50, "width": 0.1}, "--width 0.1 leaves a group without a channel"),
+        ("resnet", {"depth": 10, "width": 0.001}, "--width 0.001 leaves no channel"),
+        ("resnet", {"depth": 10, "shortcut": "C"}, "--resnet_shortcut must be one of A, B"),
+        ("resnet", {"depth": 10, "conv1_t_size": 4}, "--conv1_t_size must be odd"),
+        ("resnet2d", {"temporal": "lstm"}, "temporal=lstm: choose one of none, tam, tsm"),
+        ("googlenet", {"temporal": "tsm"}, "temporal=tsm: choose one of none, tam"),
+        ("resnet2d", {"temporal": "tsm", "mix_every": 0}, "mix_every=0: must be >= 1"),
+        ("resnet2d", {"temporal": "tam", "blend_frames": 1}, "blend_frames=1: TAM blends at least two frames"),
+        ("resnet2d", {"temporal": "tam", "blend_method": "mean"}, "blend_method=mean: choose one of sum, max"),
+        ("i3d", {"pooling": "min"}, "pooling=min: choose one of max, avg"),
+        ("i3d", {"version": 3}, "version=3: choose 1 or 2"),
+        ("i3d", {"dropout": 1.0}, "dropout=1.0: must be in"),
+        ("i3d_resnet", {"depth": 19}, "--model i3d_resnet has --model_depth [18, 34, 50, 101, 152], not 19"),
+        ("s3d_resnet", {"depth": 18, "width": 0.001}, "--width 0.001 leaves no channel"),
+        ("s3d", {"width": 0.3}, "--width 0.3: Inception networks have multiples of 0.0625"),
+        ("googlenet", {"width": 0.03}, "--width 0.03: Inception networks have multiples of 0.0625"),
     ],
 )
-def test_impossible_networks_name_the_option(model, changes, word):
-    with pytest.raises(ValueError, match=word):
-        small(model, **changes)
+def test_impossible_networks_name_the_option(name, arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        create_model(name, 3, 5, **arguments)
 
 
 def test_shortcut_a_subsamples_and_appends_zeros():

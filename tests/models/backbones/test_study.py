@@ -193,28 +193,6 @@ def test_a_branch_sees_other_frames_and_its_shortcut_does_not():
     torch.testing.assert_close(still(frames).logits, still(frames.flip(2)).logits)
 
 
-@pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("resnet2d", {"temporal": "lstm"}, "temporal=lstm: choose one of none, tam, tsm"),
-        ("googlenet", {"temporal": "tsm"}, "temporal=tsm: choose one of none, tam"),
-        ("resnet2d", {"temporal": "tsm", "mix_every": 0}, "mix_every=0: must be >= 1"),
-        ("resnet2d", {"temporal": "tam", "blend_frames": 1}, "blend_frames=1: TAM blends at least two frames"),
-        ("resnet2d", {"temporal": "tam", "blend_method": "mean"}, "blend_method=mean: choose one of sum, max"),
-        ("i3d", {"pooling": "min"}, "pooling=min: choose one of max, avg"),
-        ("i3d", {"version": 3}, "version=3: choose 1 or 2"),
-        ("i3d", {"dropout": 1.0}, "dropout=1.0: must be in"),
-        ("i3d_resnet", {"depth": 19}, "--model i3d_resnet has --model_depth [18, 34, 50, 101, 152], not 19"),
-        ("s3d_resnet", {"depth": 18, "width": 0.001}, "--width 0.001 leaves no channel"),
-        ("s3d", {"width": 0.3}, "--width 0.3: Inception networks have multiples of 0.0625"),
-        ("googlenet", {"width": 0.03}, "--width 0.03: Inception networks have multiples of 0.0625"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_a_line(name, arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        create_model(name, 3, 5, **arguments)
-
-
 FILES = {  # published or of training, and what each is
     "K400-I3D-ResNet-50-f32.pth.tar": ("i3d_resnet", {"depth": 50, "temporal_stride": False}, 32),
     "SSV2-TAM-ResNet-101-f32.pth.tar": (
