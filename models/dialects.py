@@ -47,15 +47,8 @@ def choose_normalisation(
 ) -> Mapping[str, Sequence[float]]:
     """Choose how the inputs of a checkpoint's network are normalised.
 
-    That is as it states, else as `--normalisation` says, else as those do who write such files, which is logged.
-
-    Args:
-        words: `--normalisation`.
-        stream: What the network reads.
-        checkpoint: Content of the file.
-        source: Its name.
-        model: The network, a key of `MODELS`.
-        explicit: Whether `--normalisation` was given.
+    That is as it states, else as the words of `--normalisation` say, which were given if `explicit`, else as those do
+    who write such files, which is logged. `model` is a key of `MODELS`.
     """
     stated, dialect = stated_in(checkpoint), dialect_of(checkpoint, source)
     assumed = dialect if dialect in NORMALISATIONS else PUBLISHED  # of the study it is what the network wants

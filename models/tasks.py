@@ -83,11 +83,7 @@ class Classify(Task):
 
 
 def check_smoothing(value: float) -> float:
-    """Return `value`, if labels can be smoothed by it.
-
-    Raises:
-        ValueError: If it is not in [0, 1).
-    """
+    """Return `value`, if labels can be smoothed by it; raises ValueError if it is not in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"--label_smoothing must be in [0, 1), got {value}")
     return value

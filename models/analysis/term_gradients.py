@@ -15,11 +15,9 @@ AFTER_WARMUP = 10**9  # an epoch after any warm-up
 
 
 def term_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Compute the gradient norm of every term of a loss on the parts of a student; the task stays as it is.
+    """Compute the gradient norm of every term of a loss, without warm-up, on the parts of a student.
 
-    Args:
-        task: Its weights, and those of its terms, without warm-up.
-        batch: What it learns from, on its device.
+    The task stays as it is; the batch is on its device.
 
     Returns:
         By term, weighted: the norm over the parameters that learn of the stem, each stage, and the classifier, in the

@@ -126,10 +126,7 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> Backbone:
 def check_options(model: str, given: Mapping[str, Any], words: Sequence[str] = ()) -> None:
     """Refuse options that the network has no argument for, unless they are as they would be without.
 
-    Args:
-        model: A key of `MODELS`.
-        given: Values of the options that were given, by name; those of no argument are passed over.
-        words: Of `--model_args`.
+    Of the options in `given`, by name, those of no argument are passed over; `words` are those of `--model_args`.
 
     Raises:
         ValueError: Names the option and those that there are.

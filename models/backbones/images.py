@@ -121,11 +121,7 @@ def tam_arguments(weights: Weights, tam: str) -> dict[str, Any]:
 
 
 def check_dropout(value: float) -> float:
-    """Return `value`, if it is a share.
-
-    Raises:
-        ValueError: If it is not in [0, 1).
-    """
+    """Return `value`, if it is a share; raises ValueError if it is not in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"--model_args dropout={value}: must be in [0, 1)")
     return value

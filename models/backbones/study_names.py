@@ -31,10 +31,8 @@ MODELS = {  # theirs -> a key of our table
 def network_named(name: str) -> dict[str, Any]:
     """Return {"name", "args", "frames"} of the network that a name stands for; {} if it is none of these.
 
-    There is "clips" beside them, options of the clips, where a name says those.
-
-    Args:
-        name: Of a file or of an architecture; in files of others it is another, such as "resnet-50".
+    There is "clips" beside them, options of the clips, where a name says those. The name is of a file or of an
+    architecture; in files of others it is another, such as "resnet-50".
     """
     match = NAME.search(name)
     if match is None:

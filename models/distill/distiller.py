@@ -106,33 +106,21 @@ class Distiller(nn.Module):
 
 
 def check_weight(option: str, value: float) -> float:
-    """Return `value`, if it can weigh a loss.
-
-    Raises:
-        ValueError: If it is negative, infinite or NaN.
-    """
+    """Return `value`, if it can weigh a loss; raises ValueError if it is negative, infinite or NaN."""
     if not 0 <= value < inf:
         raise ValueError(f"{option} must be >= 0 and finite, got {value}")
     return value
 
 
 def check_temperature(option: str, value: float) -> float:
-    """Return `value`, if logits can be divided by it.
-
-    Raises:
-        ValueError: If it is not positive, infinite or NaN.
-    """
+    """Return `value`, if logits can be divided by it; raises ValueError if it is not positive, infinite or NaN."""
     if not 0 < value < inf:
         raise ValueError(f"{option} must be > 0 and finite, got {value}")
     return value
 
 
 def check_norm(norm: str) -> str:
-    """Return `norm`, if there is one of this name.
-
-    Raises:
-        ValueError: If not.
-    """
+    """Return `norm`, if there is one of this name; raises ValueError."""
     if norm not in NORMS:
         raise ValueError(f"--distill_norm {norm}: choose one of {', '.join(NORMS)}")
     return norm

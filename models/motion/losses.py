@@ -47,11 +47,7 @@ def record_pass(network: MotionNet) -> Iterator[MotionPass]:
 
 
 def motion_of(model: StreamNetwork) -> MotionNet:
-    """Return the part of a network that estimates motion.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """Return the part of a network that estimates motion; raises ValueError if it has none."""
     motion = getattr(model.network, "motion", None)
     if not isinstance(motion, MotionNet):
         raise ValueError(f"--motion: {model.network.arch} estimates no motion; take --model hidden_two_stream")

@@ -26,15 +26,9 @@ def create_task(
     motion: str = "off",
     schedule: Sequence[str] = (),
 ) -> Task:
-    """Create the task of one network: its classes, its motion, or both.
+    """Create the task of one network: its classes, its motion, or both, by `motion`, which is one of `MOTION`.
 
-    Args:
-        model: Trained.
-        frozen_norms: As in `Task`.
-        mixing: As in `Classify`.
-        label_smoothing: Likewise.
-        motion: One of `MOTION`.
-        schedule: Of the losses of motion, words of `--motion_schedule` like "ssim=1..0@0-20".
+    `schedule` is of the losses of motion, words of `--motion_schedule` like "ssim=1..0@0-20"; all else as `Classify`.
 
     Raises:
         ValueError: If motion is asked of a network that has none, or of mixed clips.

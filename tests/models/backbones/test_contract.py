@@ -16,7 +16,7 @@ import test_single_stream
 import train
 from datasets import FLOW, RGB
 from engine import checkpoint
-from models import MODELS, StreamNetwork, build_model, create_model, estimate, inference_ready, load_stream
+from models import MODELS, Output, StreamNetwork, build_model, create_model, estimate, inference_ready, load_stream
 from models.analysis.gradcam import evidence
 from models.backbones import clip_shape
 from models.backbones.contract import POOLED, PREACT, Backbone, ChannelLayout, InputSpec, ModelSpec, without_numbers
@@ -354,8 +354,6 @@ class Chain(nn.Module):
         self.layers, self.dims = nn.Sequential(*layers), dims
 
     def forward(self, x: Tensor):
-        from models import Output
-
         y = self.layers(x.flatten(2)[..., :6] if self.dims == 1 else merge_frames(x) if self.dims == 2 else x)
         return Output(y.flatten(1), {})
 
@@ -406,8 +404,6 @@ class Read(nn.Module):
         self.conv, self.norm, self.returned = nn.Conv3d(2, 2, 1), nn.BatchNorm3d(2), returned
 
     def forward(self, x: Tensor):
-        from models import Output
-
         y = self.conv(x)
         z = self.norm(y)
         return Output((z if self.returned else z + y).flatten(1), {"y": y} if self.returned else {})
