@@ -124,7 +124,8 @@ def arguments_from(opt: Namespace, spec: ModelSpec) -> dict[str, Any]:
 
     A checkpoint from before one of these options was made with its default.
     """
-    return arguments_by(vars(opt), opt.model, spec, getattr(opt, "model_args", ()))
+    values = {option: getattr(opt, option) for _, option in OPTIONS.items() if hasattr(opt, option)}
+    return arguments_by(values, opt.model, spec, getattr(opt, "model_args", ()))
 
 
 def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: Sequence[str]) -> dict[str, Any]:
