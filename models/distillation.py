@@ -155,16 +155,16 @@ class Distill(Task):
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
         logged = {}
         if self.training or not self.knows_classes:
-            seen = neighbours(batch) if self.other_clips and self.training else batch
+            teacher_batch = neighbours(batch) if self.other_clips and self.training else batch
             for (name, teacher, losses), reports in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
                 cache = self.cache_of(name)
                 with torch.no_grad():
-                    answer = cache(teacher, seen) if cache else teacher(seen)
+                    teacher_output = cache(teacher, teacher_batch) if cache else teacher(teacher_batch)
                 if reports and target is not None:
-                    accuracy = (answer.logits.argmax(1) == seen["label"]).float().mean()
+                    accuracy = (teacher_output.logits.argmax(1) == teacher_batch["label"]).float().mean()
                     logged[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
-                    terms, adversary = self.terms(loss, name, (student, answer), target)
+                    terms, adversary = self.terms(loss, name, (student, teacher_output), target)
                     place = loss_label(name, loss.name)
                     parts[place], logged = parts.get(place, {}) | terms, logged | adversary
         return logits, parts, logged
