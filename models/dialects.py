@@ -18,15 +18,13 @@ WRITERS = {
     STUDY: "IBM's Action Recognition Study",
     TSM: "the authors of TSM",
 }
-NO_TRACE = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
+ASSUMED = {"conv1_t_stride": "1", "no_max_pool": "off"}  # options that weights do not show, and what is assumed
 
 
 def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
     """Return the key of `WRITERS` that writes checkpoints like this one; None if it could be anybody's.
 
-    Args:
-        checkpoint: Content of the file.
-        source: Its name, which is looked at if the checkpoint names no network.
+    The name of the file, `source`, is looked at if the checkpoint names no network.
     """
     if "options" not in checkpoint and any(".new_fc." in f".{name}" for name in checkpoint.get("state_dict", ())):
         return TSM
@@ -44,21 +42,13 @@ def dialect_of(checkpoint: Mapping[str, Any], source: str = "") -> str | None:
     return "3d-resnets" if str(checkpoint["arch"]).startswith(("resnet-", "resnet2p1d-")) else None
 
 
-def settle_normalisation(
+def choose_normalisation(
     words: Sequence[str], stream: Stream, checkpoint: Mapping[str, Any], source: str, *, model: str, explicit: bool
 ) -> Mapping[str, Sequence[float]]:
     """Choose how the inputs of a checkpoint's network are normalised.
 
-    That is as it states, else as `--normalisation` says, else as those do who write such files; what is assumed is
-    said.
-
-    Args:
-        words: `--normalisation`.
-        stream: What the network reads.
-        checkpoint: Content of the file.
-        source: Its name.
-        model: The network, a key of `MODELS`.
-        explicit: Whether `--normalisation` was given.
+    That is as it states, else as the words of `--normalisation` say, which were given if `explicit`, else as those do
+    who write such files, which is logged. `model` is a key of `MODELS`.
     """
     stated, dialect = stated_in(checkpoint), dialect_of(checkpoint, source)
     assumed = dialect if dialect in NORMALISATIONS else PUBLISHED  # of the study it is what the network wants
@@ -69,7 +59,7 @@ def settle_normalisation(
         return stated
     if list(words) != [AUTO]:
         return chosen
-    shown = f"mean {in_few(chosen['mean'])}, std {in_few(chosen['std'])} of grey levels"
+    shown = f"mean {format_numbers(chosen['mean'])}, std {format_numbers(chosen['std'])} of grey levels"
     if dialect:
         log.info("%s: written as %s write it, so inputs have %s", source, WRITERS[dialect], shown)
     else:
@@ -77,32 +67,28 @@ def settle_normalisation(
     return chosen
 
 
-def say_what_is_assumed(
+def log_assumptions(
     origin: Mapping[str, Any], given: Collection[str], checkpoint: Mapping[str, Any], source: str
 ) -> None:
-    """Name what decides what weights compute, leaves no trace in them, and was not given.
+    """Log what decides what the weights of a checkpoint compute, leaves no trace in them, and is no option in `given`.
 
-    Args:
-        origin: {"name", "args"} of the network.
-        given: Names of options.
-        checkpoint: Content of the file.
-        source: Its name.
+    `origin` is {"name", "args"} of the network.
     """
     if "options" in checkpoint or dialect_of(checkpoint) == PUBLISHED:
         return
     build, defaults = spec_of(origin["name"]).build, arguments_of(spec_of(origin["name"]))
     values = defaults | origin["args"]
     taken = {OPTIONS.get(argument) for argument in defaults}
-    assumed = [f"--{name} {NO_TRACE[name]}" for name in NO_TRACE if name in taken and name not in given]
+    assumed = [f"--{name} {ASSUMED[name]}" for name in ASSUMED if name in taken and name not in given]
     if "model_args" not in given and "network" not in checkpoint:
         stated = network_named(arch_in(checkpoint, source)).get("args", {})
-        words = [f"{name}={in_word(values[name])}" for name in build.left_open(values) if name not in stated]
+        words = [f"{name}={format_argument(values[name])}" for name in build.left_open(values) if name not in stated]
         assumed += [f"--model_args {' '.join(words)}"] if words else []
     if assumed:
         log.warning("%s: weights do not show, and so it is assumed: %s", source, ", ".join(assumed))
 
 
-def in_word(value: Any) -> str:
+def format_argument(value: Any) -> str:
     """Return a value as `--model_args` takes it."""
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
@@ -112,6 +98,6 @@ def differ(a: Sequence[float], b: Sequence[float]) -> bool:
     return len(a) != len(b) or any(abs(x - y) > 1e-3 for x, y in zip(a, b, strict=True))
 
 
-def in_few(values: Sequence[float]) -> str:
+def format_numbers(values: Sequence[float]) -> str:
     """Format numbers in few characters."""
     return " ".join(f"{value:.6g}" for value in values)

@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from .backbones import Backbone
 from .backbones.contract import POOLED
 from .backbones.output import Output
 from .distill.distiller import Distiller, check_weight
@@ -35,7 +34,6 @@ class Distill(Task):
         teachers: One, or several by name; frozen, always in eval mode.
         losses: Distillation terms of the one teacher, or of each by name.
         ce_weight: Factor on the cross-entropy, >= 0. With 0, and losses that need none, batches need no "label".
-        frozen_norms: As in `Task`.
         label_smoothing: Of the cross-entropy alone, see `Classify`.
         other_classes: Names of teachers, "" of the one, whose classes are others than the student's: they have no
             accuracy. So has none with another number of classes.
@@ -145,35 +143,31 @@ class Distill(Task):
         Raises:
             ValueError: If there are no labels, and they are needed.
         """
-        logits, parts, watched = self.parts(batch)
+        logits, parts, logged = self.parts(batch)
         terms = {name: term for part in parts.values() for name, term in part.items()}
         named = {"logits": logits} if self.knows_classes else {}
-        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **watched}
+        return {"loss": torch.stack(list(terms.values())).sum(), **named, **terms, **logged}
 
     def parts(self, batch: Batch) -> tuple[Tensor, dict[str, dict[str, Tensor]], dict[str, Tensor]]:
         """Return the student's logits, weighted terms of each loss by `loss_label`, and values that are only logged."""
         (student, logits), target = self.run_student(batch), self.target(batch)
         weight = self.ce_weight * (self.ce_schedule(self.epoch) if self.training else 1.0)
         parts = {CROSS_ENTROPY: {"loss_ce": weight * self.cross_entropy(logits.float(), target)}}
-        watched = {}
+        logged = {}
         if self.training or not self.knows_classes:
-            shown = neighbours(batch) if self.other_clips and self.training else batch
-            for (name, teacher, losses), rated in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
+            teacher_batch = neighbours(batch) if self.other_clips and self.training else batch
+            for (name, teacher, losses), reports in zip(self.teachers_and_losses(), self.reports_accuracy, strict=True):
+                cache = self.cache_of(name)
                 with torch.no_grad():
-                    taught = self.run_teacher(name, teacher, shown)
-                if rated and target is not None:
-                    accuracy = (taught.logits.argmax(1) == shown["label"]).float().mean()
-                    watched[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
+                    teacher_output = cache(teacher, teacher_batch) if cache else teacher(teacher_batch)
+                if reports and target is not None:
+                    accuracy = (teacher_output.logits.argmax(1) == teacher_batch["label"]).float().mean()
+                    logged[f"acc_teacher_{name}" if name else "acc_teacher"] = accuracy
                 for loss in losses:
-                    terms, adversary = self.terms(loss, name, (student, taught), target)
+                    terms, adversary = self.terms(loss, name, (student, teacher_output), target)
                     place = loss_label(name, loss.name)
-                    parts[place], watched = parts.get(place, {}) | terms, watched | adversary
-        return logits, parts, watched
-
-    def run_teacher(self, name: str, teacher: StreamNetwork, batch: Batch) -> Output:
-        """Return a teacher's output, from its cache where there is one for such clips."""
-        cache = self.cache_of(name)
-        return cache(teacher, batch) if cache else teacher(batch)
+                    parts[place], logged = parts.get(place, {}) | terms, logged | adversary
+        return logits, parts, logged
 
     def prepare(self, batch: Batch) -> Mapping[str, Any]:
         """Add to a batch on the CPU the names by which caches of teachers know its clips."""
@@ -214,9 +208,12 @@ class Distill(Task):
         if not (self.training and self.trains_head_only_by_ce):
             student = self.model(batch)
             return student, student.logits
-        with detached_head(self.model.network) as kept:
-            student = self.model(batch)
-        return student, kept[0]
+        logits: list[Tensor] = []
+        self.model.network.head_logits = logits
+        try:
+            return self.model(batch), logits[0]
+        finally:
+            self.model.network.head_logits = None
 
     def target(self, batch: Batch) -> Tensor | None:
         """Return the labels of a batch, None if it has none; raises as `forward`."""
@@ -241,17 +238,3 @@ class Distill(Task):
         weight, begin = loss.strength(self.epoch), prefix(teacher)
         weighted = {f"loss_{begin}{name.removeprefix('loss_')}": weight * term for name, term in terms.items()}
         return weighted, {} if adversary is None else {f"own_loss_{begin}{loss.name}": adversary}
-
-
-@contextmanager
-def detached_head(network: Backbone) -> Iterator[list[Tensor]]:
-    """Collect logits of the passes within the block that train what makes them, and not the features.
-
-    That is the consensus, if there is one, and the classifier.
-    """
-    kept: list[Tensor] = []
-    network.head_logits = kept
-    try:
-        yield kept
-    finally:
-        network.head_logits = None

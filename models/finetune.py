@@ -41,18 +41,6 @@ LR_MULTIPLES: dict[str, Mapping[str, Multiple]] = {
 }
 
 
-def check_begin(model: Backbone, begin_index: int) -> None:
-    """Refuse a stage that a network has not got.
-
-    Raises:
-        ValueError: Names the stages.
-    """
-    last = len(model.stages) + 1
-    if not 0 <= begin_index <= last:
-        stages = ", ".join(f"{i} {name}" for i, name in enumerate(model.stages, 1))
-        raise ValueError(f"--ft_begin_index {begin_index}: this network has 0 all, {stages}, {last} the classifier")
-
-
 def parameter_groups(
     model: Backbone, begin_index: int, learning_rate: float, lr_multiples: str = "off"
 ) -> list[dict[str, Any]]:
@@ -76,7 +64,10 @@ def parameter_groups(
     Raises:
         ValueError: If there is no such stage, or no such multiples.
     """
-    check_begin(model, begin_index)
+    last = len(model.stages) + 1
+    if not 0 <= begin_index <= last:
+        stages = ", ".join(f"{i} {name}" for i, name in enumerate(model.stages, 1))
+        raise ValueError(f"--ft_begin_index {begin_index}: this network has 0 all, {stages}, {last} the classifier")
     check_choice("--lr_multiples", lr_multiples, LR_MULTIPLES)
     multiples, kinds = LR_MULTIPLES[lr_multiples], kinds_of(model)
     by_rate: dict[tuple[float, Multiple], list[nn.Parameter]] = {(1.0, Multiple()): []}

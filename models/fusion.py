@@ -43,17 +43,9 @@ def fuse(logits: Tensor, method: str = "activno", weights: Sequence[float] | Non
 
 
 def combine(activated: Tensor, weights: Sequence[float] | None = None) -> Tensor:
-    """Compute the weighted mean over streams of scores that need no further activation.
+    """Compute the weighted mean (N, K) over streams of scores (S, N, K) that need no further activation.
 
-    Args:
-        activated: Shape (S, N, K).
-        weights: See `stream_weights`.
-
-    Returns:
-        Scores, shape (N, K).
-
-    Raises:
-        ValueError: If the weights do not fit.
+    For `weights` and errors see `stream_weights`.
     """
     # Filled where they are: a GPU would be waited for with weights that are copied to it.
     share = torch.stack([activated.new_full((), weight) for weight in stream_weights(weights, len(activated))])

@@ -21,15 +21,15 @@ class Stream(Protocol):
 
 
 AUTO, PUBLISHED = "auto", "sts"
-EVERY = "every stream"  # a mean and a standard deviation for all channels of any
+ANY_STREAM = "every stream"  # a mean and a standard deviation for all channels of any
 # Mean and standard deviation of each channel in grey levels, by stream: those of a data set's colours are of no other.
 NORMALISATIONS: dict[str, Mapping[str, tuple[Sequence[float], Sequence[float]]]] = {
     PUBLISHED: {},  # a stream's own: STS-Net, MARS and 3D-ResNets of 2018
     "3d-resnets": {"rgb": ((110.7975, 103.3005, 96.2625), (70.584, 69.1815, 69.7935))},  # of 2020: Kinetics
     "kinetics": {"rgb": ((110.63541, 103.160643, 96.29023), (38.7568578, 37.88248729, 40.02898126))},
     "imagenet": {"rgb": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))},
-    "half": {EVERY: ((127.5,), (127.5,))},  # -1 to 1
-    "unit": {EVERY: ((0.0,), (255.0,))},  # 0 to 1
+    "half": {ANY_STREAM: ((127.5,), (127.5,))},  # -1 to 1
+    "unit": {ANY_STREAM: ((0.0,), (255.0,))},  # 0 to 1
 }
 
 
@@ -38,8 +38,8 @@ def known_normalisation(name: str, stream: Stream) -> dict[str, list[float]] | N
     if name == PUBLISHED:
         return {"mean": list(stream.mean), "std": list(stream.std)}
     entry = NORMALISATIONS[name]
-    if EVERY in entry:
-        mean, std = entry[EVERY]
+    if ANY_STREAM in entry:
+        mean, std = entry[ANY_STREAM]
         return {"mean": [*mean] * stream.channels, "std": [*std] * stream.channels}
     values = entry.get(stream.name)
     return values and {"mean": list(values[0]), "std": list(values[1])}

@@ -111,7 +111,7 @@ def is_inflation(network: Backbone, weights: Weights) -> bool:
     return network.state_dict()[f"{network.first_conv}.weight"].dim() == 5 and is_of_images(weights)
 
 
-def by_own_names(network: Backbone, weights: Weights, inflate: str) -> Weights:
+def convert_names(network: Backbone, weights: Weights, inflate: str) -> Weights:
     """Return weights by the names of a network, those of images inflated if it is 3D; arguments as `start_from`."""
     plain, state = strip_prefix(weights), network.state_dict()
     if not is_inflation(network, plain):
@@ -133,7 +133,7 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
     Raises:
         ValueError: If something is missing, of another shape or not finite.
     """
-    named, state = by_own_names(network, weights, inflate), network.state_dict()
+    named, state = convert_names(network, weights, inflate), network.state_dict()
     first, loaded = f"{network.first_conv}.weight", {}
     for name, parameter in state.items():
         if within(name, network.classifier) or within(name, CONSENSUS) or name.endswith("num_batches_tracked"):
@@ -154,11 +154,9 @@ def start_from(network: Backbone, weights: Weights, source: str, inflate: str = 
 
 
 def cross_modality(weight: Tensor, channels: int) -> Tensor:
-    """Return the weights of a first convolution for so many input channels: their mean for each of them.
+    """Return the weights (out channels, in channels, ...) of a first convolution for so many input channels.
 
-    Args:
-        weight: Shape (out channels, in channels, ...); as it is where these are as many.
-        channels: Wanted.
+    Each has their mean; where there are as many already the weights are as they were.
     """
     if weight.shape[1] == channels:
         return weight
@@ -170,7 +168,7 @@ def describe(network: Backbone, weights: Weights, path: Path, inflate: str = DIV
     plain = strip_prefix(weights)
     first = f"{network.first_conv}.weight"
     inflates = is_inflation(network, plain)
-    given, wanted = (named[first].shape[1] for named in (by_own_names(network, plain, inflate), network.state_dict()))
+    given, wanted = (named[first].shape[1] for named in (convert_names(network, plain, inflate), network.state_dict()))
     longer = f"; kernels of images are inflated ({inflate})" if inflates else ""
     mean = f"; its first convolution is the mean over {counted(given, 'channel')}, for {wanted}"
     return f"{path}: the network begins with it, but for the classifier{longer}{mean if given != wanted else ''}"

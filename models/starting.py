@@ -11,7 +11,7 @@ from .backbones import MODELS, Backbone, arch_of, build_model, create_model, opt
 from .backbones.arguments import OPTIONS, arguments_from
 from .backbones.contract import channels_last
 from .backbones.layout import Segments
-from .dialects import say_what_is_assumed, settle_normalisation
+from .dialects import choose_normalisation, log_assumptions
 from .normalisation import AUTO, Stream, normalisation_of, wanted_by
 from .pretrained import RANDOM, describe, find_weights, is_inflation, read_weights, start_from
 from .streams import StreamNetwork
@@ -61,7 +61,7 @@ def restore_stream(
     given: Collection[str] = (),
     num_classes: int | None = None,
 ) -> StreamNetwork:
-    """Create the network of a checkpoint, with all that the checkpoint states; logs what it does not.
+    """Create the network of a checkpoint, with all that it states; logs what it does not; raises as `load_stream`.
 
     Args:
         checkpoint: Content of the file.
@@ -72,9 +72,6 @@ def restore_stream(
             checkpoint does not state it.
         given: Names of the options that were given.
         num_classes: Outputs it must have; None accepts any.
-
-    Raises:
-        ValueError: As `load_stream`.
     """
     weights, spec = weights_of(checkpoint, source), spec_of(origin["name"])
     channels, classes = shape_of(weights, source, spec.build)
@@ -92,8 +89,8 @@ def restore_stream(
         raise ValueError(f"{source}: a network that reads {stated}, not {stream.name}: check --modality")
     load_weights(network, weights, source)
     shown = {OPTIONS.get(name, name) for name in arguments_in(checkpoint, source=source)}
-    say_what_is_assumed(origin, {*given, *shown}, checkpoint, source)
-    settled = settle_normalisation(
+    log_assumptions(origin, {*given, *shown}, checkpoint, source)
+    settled = choose_normalisation(
         *(normalisation, stream, checkpoint, source), model=origin["name"], explicit="normalisation" in given
     )
     model = StreamNetwork(network, stream, settled)
@@ -126,7 +123,7 @@ def start_stream(
     """
     are_classes = bool(getattr(opt, "ce_weight", 1))  # not of a student without labels
     if not checkpoint:
-        num_classes = enough(opt.n_classes, "n_classes", num_labels, are_classes=are_classes)
+        num_classes = check_outputs(opt.n_classes, "n_classes", num_labels, are_classes=are_classes)
         network, like = build_model(opt, stream.channels, num_classes), opt.model
         if getattr(opt, "init", RANDOM) != RANDOM:
             path = find_weights(opt.init, network.origin, download=opt.download)
@@ -141,9 +138,9 @@ def start_stream(
     pretrained = as_pretrained(checkpoint, source, stream, normalisation=opt.normalisation, model=opt.model)
     given = {*getattr(opt, "given", ())} - {*Segments._fields}  # as it was trained
     model = load_stream(Namespace(**vars(opt) | {"given": given}), stream, pretrained, source, opt.n_classes)
-    divide_anew(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
+    change_segments(model, {name: getattr(opt, name) for name in Segments._fields if name in getattr(opt, "given", ())})
     if not getattr(opt, "keep_classifier", False):
-        wanted = enough(opt.n_finetune_classes, "n_finetune_classes", num_labels, are_classes=are_classes)
+        wanted = check_outputs(opt.n_finetune_classes, "n_finetune_classes", num_labels, are_classes=are_classes)
         model.reset_classifier(wanted)
     elif model.num_classes != num_labels:
         there = counted(model.num_classes, "class")
@@ -151,12 +148,10 @@ def start_stream(
     return model
 
 
-def divide_anew(model: StreamNetwork, segments: Mapping[str, Any]) -> None:
+def change_segments(model: StreamNetwork, segments: Mapping[str, Any]) -> None:
     """See clips in other segments than a network was trained on, or join them otherwise; so TLE begins with TSN.
 
-    Args:
-        model: Its network is replaced.
-        segments: `Segments` by name, where others are wanted.
+    The network of `model` is replaced, with `segments`, fields of `Segments` by name.
 
     Raises:
         ValueError: If the wanted network has parts that the other has not.
@@ -207,7 +202,7 @@ def check_arch(arch: str, network: type[Backbone], checkpoint: Mapping[str, Any]
         raise ValueError(f"{source}: weights of {stated}, not {arch}: check --model and --model_depth")
 
 
-def enough(outputs: int | None, option: str, num_labels: int, *, are_classes: bool) -> int:
+def check_outputs(outputs: int | None, option: str, num_labels: int, *, are_classes: bool) -> int:
     """Return the number of outputs asked for, or one per label; more are warned of, where outputs are classes."""
     if outputs is not None and outputs < num_labels:
         raise ValueError(f"--{option} {outputs} is too few: the annotation has {num_labels} classes")

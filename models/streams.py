@@ -62,10 +62,6 @@ class StreamNetwork(nn.Module):
         """Return mean and standard deviation, as plain values for a checkpoint."""
         return {"mean": self.mean.flatten().tolist(), "std": self.std.flatten().tolist()}
 
-    def classify(self, pooled: Tensor) -> Tensor:
-        """Compute the logits (N, K) of pooled features (N, C)."""
-        return self.network.classify(pooled)
-
     def reset_classifier(self, num_classes: int) -> None:
         """Replace the classifier by a freshly initialised one, whose classes have no names yet."""
         self.network.reset_classifier(num_classes)
@@ -101,14 +97,14 @@ class StreamNetwork(nn.Module):
         clips = batch[self.view]
         if self.largest is not None and not self.training:
             self.largest = max(self.largest, len(clips))
-            clips = filled_up(clips, self.largest)
+            clips = pad_batch(clips, self.largest)
         kind, dtype = clips.device.type, next(self.network.parameters()).dtype
         if torch.is_autocast_enabled(kind):
             dtype = torch.get_autocast_dtype(kind)
         return normalise(clips, self.mean, self.std, dtype)
 
 
-def filled_up(clips: Tensor, count: int) -> Tensor:
+def pad_batch(clips: Tensor, count: int) -> Tensor:
     """Return `count` clips, the last one repeated where there are fewer; none stay none."""
     missing = count - len(clips)
     return torch.cat([clips, clips[-1:].expand(missing, *clips.shape[1:])]) if len(clips) and missing else clips

@@ -55,8 +55,6 @@ class Classify(Task):
     """Cross-entropy on one stream.
 
     Args:
-        model: Trained.
-        frozen_norms: As in `Task`.
         mixing: Mixes the clips of a training batch; "acc" then counts the class that dominates.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1); validation has none of it.
     """
@@ -85,11 +83,7 @@ class Classify(Task):
 
 
 def check_smoothing(value: float) -> float:
-    """Return `value`, if labels can be smoothed by it.
-
-    Raises:
-        ValueError: If it is not in [0, 1).
-    """
+    """Return `value`, if labels can be smoothed by it; raises ValueError if it is not in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"--label_smoothing must be in [0, 1), got {value}")
     return value

@@ -1,4 +1,7 @@
-"""Weights from a checkpoint into a network, with errors a user can act on."""
+"""Weights from a checkpoint into a network, with errors a user can act on.
+
+`checkpoint` is the content of a file and `source` its name, which stands in errors and may say what the network is.
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +16,7 @@ from .backbones.arguments import OPTIONS, arguments_by, in_words, split_layout
 from .backbones.contract import ModelSpec, Weights
 from .backbones.layout import FLOW_CHANNELS
 
-RGB = 3
+RGB_CHANNELS = 3
 WRAPPERS = {"module", "_orig_mod"}  # what DataParallel and torch.compile put into names
 
 
@@ -53,10 +56,6 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return the options that a checkpoint states of its network, or else its weights and its name show.
 
     The width is none of the latter. A name of IBM's study or of TSM's files shows the clips as well.
-
-    Args:
-        checkpoint: Its content.
-        source: Name of its file, see `network_named`.
     """
     if stated := stated_options(checkpoint):
         return stated
@@ -66,7 +65,7 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
         shown["model_args"] = words
     plain = plain_weights(checkpoint)
     spec = fitting(checkpoint, plain, source)
-    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_alone(spec, plain)):
+    if spec is not None and (named or spec.build.kernel_dims == 2 or spec.build.marks or is_unambiguous(spec, plain)):
         shown["model"] = next(name for name, known in MODELS.items() if known is spec)
     if spec is None or not named:
         return shown
@@ -78,7 +77,7 @@ def shown_by(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     }
 
 
-def is_alone(spec: ModelSpec, weights: Weights) -> bool:
+def is_unambiguous(spec: ModelSpec, weights: Weights) -> bool:
     """Return whether weights can be of no other network: 3D ResNets and ResNeXts have names in common."""
     return [known for known in MODELS.values() if known.build.may_be(weights)] == [spec]
 
@@ -91,13 +90,7 @@ def plain_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
 
 
 def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str = "") -> dict[str, Any]:
-    """Return the arguments that the weights of a checkpoint show, see `Backbone.shown_by`, and its name.
-
-    Args:
-        checkpoint: Its content.
-        width: As of `Backbone.shown_by`.
-        source: Name of its file, as in `shown_by`.
-    """
+    """Return the arguments that the weights of a checkpoint and its name show; `width` as of `Backbone.shown_by`."""
     plain = plain_weights(checkpoint)
     if (spec := fitting(checkpoint, plain, source)) is None:
         return {}
@@ -107,7 +100,7 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
         return {}
     shown = spec.build.shown_by(renamed or plain, width)
     of_dialect = dict(spec.build.dialect_arguments.get(dialect, {}))
-    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW_CHANNELS, RGB):
+    if spec.build.kernel_dims == 2 and first.shape[1] in (FLOW_CHANNELS, RGB_CHANNELS):
         of_dialect.pop("flow_order", None)  # of stacks
     elif spec.build.kernel_dims == 2 and first.shape[1] % FLOW_CHANNELS == 0:  # whoever reads images reads stacks
         shown["flow_stack"] = first.shape[1] // FLOW_CHANNELS
@@ -118,10 +111,6 @@ def arguments_in(checkpoint: Mapping[str, Any], width: float = 1.0, source: str 
 
 def origin_of(checkpoint: Mapping[str, Any], source: str = "") -> dict[str, Any]:
     """Return {"name", "args"} of a checkpoint's network, as it states, or else as its options and its weights show.
-
-    Args:
-        checkpoint: Its content.
-        source: Name of its file, as in `shown_by`.
 
     Raises:
         ValueError: If it states a network or an argument that there is not.

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..layers.abstract import BatchNormShapes
 
-PAIR = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
+TRIAL_CLIPS = 2  # clips of the trial batch: batch norm refuses to train on a single value per channel
 
 
 @dataclass(frozen=True)
@@ -45,22 +45,19 @@ class Costs:
 
 
 def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype = torch.float32) -> Costs:
-    """Count the costs of a network, frozen and in the mode as it is; nothing in it changes.
+    """Count the costs of a network for a clip (C, T, H, W) and activations of a dtype; nothing in it changes.
 
-    Args:
-        network: Takes clips (N, C, T, H, W).
-        clip_shape: (C, T, H, W).
-        dtype: Of the activations.
+    What is frozen, and the mode, are as the network has them.
     """
     counts = {"forward": 0, "gradients": 0, "convolutions": 0, "activations": 0}
     saved: dict[int, Tensor] = {}
     state = {name: abstract(value, dtype) for name, value in (*network.named_parameters(), *network.named_buffers())}
     weights = {value.untyped_storage()._cdata for value in state.values()}
-    layers, products = [m for m in network.modules() if is_counted(m)], Products()
+    layers, products = [m for m in network.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)], Products()
     hooks = [layer.register_forward_hook(partial(count, counts)) for layer in layers]
     hooks += [hook for layer in layers for hook in products.pauses_in(layer)]
-    clips = torch.empty(PAIR, *clip_shape, dtype=dtype, device="meta")
-    holding = saved_tensors_hooks(partial(keep, saved), lambda tensor: tensor)
+    clips = torch.empty(TRIAL_CLIPS, *clip_shape, dtype=dtype, device="meta")
+    holding = saved_tensors_hooks(lambda tensor: saved.setdefault(id(tensor), tensor), lambda tensor: tensor)
     try:
         with BatchNormShapes(), torch.enable_grad(), holding, products:
             _held = functional_call(network, state, (clips,))  # while it lives no storage is used twice
@@ -69,14 +66,14 @@ def estimate(network: nn.Module, clip_shape: Sequence[int], dtype: torch.dtype =
             hook.remove()
     storages = {s._cdata: s.nbytes() for s in (tensor.untyped_storage() for tensor in saved.values())}
     return Costs(
-        flops_forward=counts["forward"] // PAIR,
-        flops_training=(counts["forward"] + counts["gradients"]) // PAIR,
+        flops_forward=counts["forward"] // TRIAL_CLIPS,
+        flops_training=(counts["forward"] + counts["gradients"]) // TRIAL_CLIPS,
         parameters=sum(p.numel() for p in network.parameters()),
         trained_parameters=sum(p.numel() for p in network.parameters() if p.requires_grad),
-        activation_bytes=sum(size for key, size in storages.items() if key not in weights) // PAIR,
-        flops_convolutions=counts["convolutions"] // PAIR,
-        flops_products=products.flops // PAIR,
-        activations=counts["activations"] // PAIR,
+        activation_bytes=sum(size for key, size in storages.items() if key not in weights) // TRIAL_CLIPS,
+        flops_convolutions=counts["convolutions"] // TRIAL_CLIPS,
+        flops_products=products.flops // TRIAL_CLIPS,
+        activations=counts["activations"] // TRIAL_CLIPS,
     )
 
 
@@ -112,11 +109,6 @@ def abstract(value: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.empty_like(value, dtype=target_dtype, device="meta").requires_grad_(value.requires_grad)
 
 
-def is_counted(module: nn.Module) -> bool:
-    """Return whether the arithmetic of a layer counts."""
-    return isinstance(module, (nn.modules.conv._ConvNd, nn.Linear))
-
-
 def count(counts: dict[str, int], module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
     """Add the operations of a layer, and of the gradients of its weight and its input if needed (forward hook)."""
     positions = inputs[0] if getattr(module, "transposed", False) else output
@@ -125,9 +117,3 @@ def count(counts: dict[str, int], module: Any, inputs: tuple[Tensor, ...], outpu
     counts["convolutions"] += 0 if isinstance(module, nn.Linear) else flops
     counts["activations"] += output.numel()
     counts["gradients"] += flops * (module.weight.requires_grad + inputs[0].requires_grad)
-
-
-def keep(saved: dict[int, Tensor], tensor: Tensor) -> Tensor:
-    """Note a tensor that backward needs (pack hook)."""
-    saved[id(tensor)] = tensor
-    return tensor

@@ -30,19 +30,10 @@ class Evidence(NamedTuple):
 def grad_cam(
     network: nn.Module, batch: Tensor | Mapping[str, Tensor], target: Tensor | int | None = None, layer: str = AUTO
 ) -> Tensor:
-    """Compute Grad-CAM of clips at their own resolution, each divided by its maximum.
-
-    Args:
-        network: As for `evidence`.
-        batch: As for `evidence`.
-        target: As for `evidence`.
-        layer: As for `evidence`.
+    """Compute Grad-CAM of clips at their own resolution, each over its maximum; arguments and errors as `evidence`.
 
     Returns:
         Float32 (N, T, H, W) in [0, 1]; zero throughout where nothing speaks for the class.
-
-    Raises:
-        ValueError: As `evidence`.
     """
     maps = stretch(evidence(network, batch, target, layer).maps, clips_of(network, batch).shape[2:])
     return maps / maps.amax((1, 2, 3), keepdim=True).clamp_min(torch.finfo(maps.dtype).tiny)
@@ -84,13 +75,10 @@ def evidence(
 
 
 def choose_layer(features: Mapping[str, Tensor]) -> str:
-    """Choose the deepest stage that can tell one time from another.
+    """Choose the deepest stage of an `Output` that can tell one time from another.
 
     Deep stages know classes, but the last one has a single step in time for 16 frames: there a map says where, not
     when, and the stage before it is taken. If no stage has two steps, it is the last one.
-
-    Args:
-        features: Of an `Output`, in forward order.
     """
     stages = [name for name in maps_of(features) if not name.endswith(PREACT)]
     return next((name for name in reversed(stages) if features[name].shape[2] > 1), stages[-1])

@@ -8,9 +8,9 @@ from torch import Tensor
 from sts_common import counted
 
 FOLDS = 20  # parts of the clips, each left out once for the standard error
-FEWEST = 4  # clips: the unbiased estimate divides by n - 3
+MIN_CLIPS = 4  # clips: the unbiased estimate divides by n - 3
 COLUMNS = 65536  # of a feature that are in float64 at a time
-ROUNDING = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
+ROUNDING_ERROR = 1e-24  # of squares: what float64 leaves of a constant when its mean is subtracted
 
 
 def pooled(feature: Tensor) -> Tensor:
@@ -59,14 +59,14 @@ class LinearCKA:
                 f"{len(self.sums)} features of the same clips are compared, not {len(features)} of {sizes}"
             )
         (n,) = sizes
-        if n < FEWEST:
-            raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {FEWEST}")
+        if n < MIN_CLIPS:
+            raise ValueError(f"a batch of {counted(n, 'clip')}: similarity needs at least {MIN_CLIPS}")
         grams = torch.stack([gram_of(feature) for feature in features])
         self.sums += weighted_products(grams)
         folds = torch.arange(self.clips, self.clips + n, device=grams.device) % FOLDS
         for fold in range(FOLDS):
             members = (folds != fold).nonzero()[:, 0]
-            if len(members) >= FEWEST:
+            if len(members) >= MIN_CLIPS:
                 self.without[fold] += weighted_products(grams[:, members][:, :, members])
         self.clips += n
 
@@ -76,7 +76,7 @@ class LinearCKA:
 
     def replicates(self) -> Tensor:
         """Compute CKA without each part of the clips, (folds, M, M); no fold where there is none that leaves enough."""
-        folds = min(FOLDS, self.clips) if self.clips > FEWEST else 0
+        folds = min(FOLDS, self.clips) if self.clips > MIN_CLIPS else 0
         return torch.stack([normalised(sums) for sums in self.without[:folds]]) if folds else self.without[:0]
 
 
@@ -91,11 +91,7 @@ def normalised(sums: Tensor) -> Tensor:
 def standard_error(replicates: Tensor) -> Tensor:
     """Compute the standard error of an estimate by the jackknife over groups (Efron and Tibshirani, 1993, ch. 11).
 
-    Args:
-        replicates: (folds, ...), the estimate without each of equal parts of the data.
-
-    Returns:
-        (...), NaN for fewer than two folds.
+    It is (...), of estimates without each of equal parts of the data (folds, ...); NaN for fewer than two folds.
     """
     folds = len(replicates)
     spread = (replicates - replicates.mean(0)).square().sum(0)
@@ -110,12 +106,9 @@ def weighted_products(grams: Tensor) -> Tensor:
 
 
 def linear_cka(first: Tensor, second: Tensor) -> float:
-    """Compute linear CKA of two features (N, ...) of the same clips, unbiased.
+    """Compute linear CKA of two features (N, ...) of the same clips, unbiased; raises as `LinearCKA.update`.
 
     It does not change if either is rotated, scaled or shifted.
-
-    Raises:
-        ValueError: As `LinearCKA.update`.
     """
     alike = LinearCKA(2)
     alike.update([first, second])
@@ -123,14 +116,7 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
 
 
 def gram_of(feature: Tensor) -> Tensor:
-    """Compute the inner products of the clips.
-
-    Args:
-        feature: Shape (N, ...), of any floating type.
-
-    Returns:
-        Float64 (N, N), zero if the clips do not differ.
-    """
+    """Compute the inner products of a feature's clips (N, ...), float64 (N, N); zero if the clips do not differ."""
     rows = feature.flatten(1)
     n = len(rows)
     gram, size = torch.zeros(n, n, dtype=torch.float64, device=rows.device), 0.0
@@ -139,7 +125,7 @@ def gram_of(feature: Tensor) -> Tensor:
         size += float(exact.square().sum())
         exact = exact - exact.mean(0)  # changes nothing but the rounding
         gram += exact @ exact.T
-    return torch.zeros_like(gram) if float(gram.trace()) <= ROUNDING * size else gram
+    return torch.zeros_like(gram) if float(gram.trace()) <= ROUNDING_ERROR * size else gram
 
 
 def centred(gram: Tensor) -> Tensor:

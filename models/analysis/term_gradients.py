@@ -11,15 +11,13 @@ from torch import Tensor
 from ..distill.schedule import Schedule
 from ..distillation import Distill
 
-LATE = 10**9  # an epoch after any warm-up
+AFTER_WARMUP = 10**9  # an epoch after any warm-up
 
 
 def term_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, list[float]]:
-    """Compute the gradient norm of every term of a loss on the parts of a student; the task stays as it is.
+    """Compute the gradient norm of every term of a loss, without warm-up, on the parts of a student.
 
-    Args:
-        task: Its weights, and those of its terms, without warm-up.
-        batch: What it learns from, on its device.
+    The task stays as it is; the batch is on its device.
 
     Returns:
         By term, weighted: the norm over the parameters that learn of the stem, each stage, and the classifier, in the
@@ -42,7 +40,7 @@ def loss_gradients(task: Distill, batch: Mapping[str, Any]) -> dict[str, float]:
 def trial_parts(task: Distill, batch: Mapping[str, Any]) -> tuple[Distill, dict[str, dict[str, Tensor]]]:
     """Return a copy of a task, and its terms by loss at their full weights; the task stays as it is."""
     trial = copy.deepcopy(task).train()  # batch statistics move, and features are dropped at random
-    trial.epoch, trial.ce_schedule = LATE, Schedule()
+    trial.epoch, trial.ce_schedule = AFTER_WARMUP, Schedule()
     for _, _, losses in trial.teachers_and_losses():
         for loss in losses:
             loss.schedule = Schedule()

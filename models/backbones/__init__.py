@@ -29,7 +29,7 @@ from .resnet2p1d import ResNet2Plus1D
 from .resnext import ResNeXt
 from .s3d import S3D
 from .s3d_resnet import S3DResNet
-from .study_names import is_of_tsm, network_named
+from .study_names import network_named, tsm_named
 from .timm_networks import PREFIX as TIMM
 from .timm_networks import timm_spec
 from .torchvision_kinds import PREFIX as TORCHVISION
@@ -126,10 +126,7 @@ def build_model(opt: Namespace, in_channels: int, num_classes: int) -> Backbone:
 def check_options(model: str, given: Mapping[str, Any], words: Sequence[str] = ()) -> None:
     """Refuse options that the network has no argument for, unless they are as they would be without.
 
-    Args:
-        model: A key of `MODELS`.
-        given: Values of the options that were given, by name; those of no argument are passed over.
-        words: Of `--model_args`.
+    Of the options in `given`, by name, those of no argument are passed over; `words` are those of `--model_args`.
 
     Raises:
         ValueError: Names the option and those that there are.
@@ -174,14 +171,10 @@ def options_in(arch: str) -> dict[str, Any]:
 def arch_in(checkpoint: Mapping[str, Any], source: str = "") -> str:
     """Return the name of the network that a checkpoint states, else that its file has if it is one of `network_named`.
 
-    Files of TSM's say more by their names than by their content.
-
-    Args:
-        checkpoint: Its content.
-        source: Name of its file.
+    Files of TSM's say more by their names than by their content. `source` is the name of the file.
     """
     name = Path(source).name
-    if "arch" in checkpoint and not is_of_tsm(name):
+    if "arch" in checkpoint and not tsm_named(name):
         return str(checkpoint["arch"])
     return name if network_named(name) else ""
 
@@ -200,15 +193,10 @@ def stated_options(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fitting(checkpoint: Mapping[str, Any], weights: Weights, source: str = "") -> ModelSpec | None:
-    """Return the entry of `MODELS` whose weights a checkpoint holds; None if nothing tells.
+    """Return the entry of `MODELS` whose weights, given by plain names, a checkpoint holds; None if nothing tells.
 
     That is the one that it names, else of those whose first convolution and classifier have these names and these
     dimensions the first with most of the marks that networks have.
-
-    Args:
-        checkpoint: Its content.
-        weights: Those in it, by plain names.
-        source: Name of its file, see `arch_in`.
     """
     options = checkpoint.get("options")
     named = {**options_in(arch_in(checkpoint, source)), **(options if isinstance(options, Mapping) else {})}

@@ -23,7 +23,7 @@ OPTIONS = {
     "segments": "segments",
     "consensus": "consensus",
 }
-GIVEN = ("in_channels", "num_classes")  # by the stream and the labels
+DATA_ARGUMENTS = ("in_channels", "num_classes")  # by the stream and the labels
 CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS, "consensus": CONSENSUS}
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 REQUIRED = inspect.Parameter.empty
@@ -35,7 +35,7 @@ def arguments_of(spec: ModelSpec) -> dict[str, Any]:
     They are those of its constructor, the fields of its layout and those of its segments.
     """
     parameters = inspect.signature(spec.build).parameters
-    taken = {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
+    taken = {name: parameter.default for name, parameter in parameters.items() if name not in DATA_ARGUMENTS}
     return taken | spec.input_spec.layout._asdict() | Segments()._asdict()
 
 
@@ -133,6 +133,18 @@ def arguments_by(values: Mapping[str, Any], name: str, spec: ModelSpec, words: S
     taken = arguments_of(spec)
     given = {argument: values[option] for argument, option in OPTIONS.items() if argument in taken and option in values}
     return given | parse_arguments(name, spec, words)
+
+
+def scaled_channels(channels: Iterable[int], width: float) -> list[int]:
+    """Return numbers of channels times a factor, rounded down.
+
+    Raises:
+        ValueError: If it leaves none of the first one.
+    """
+    first, *others = channels
+    if int(first * width) < 1:
+        raise ValueError(f"--width {width} leaves no channel: use at least {1 / first}")
+    return [int(n * width) for n in (first, *others)]
 
 
 def split_layout(spec: ModelSpec, arguments: Mapping[str, Any]) -> tuple[ChannelLayout, dict[str, Any]]:

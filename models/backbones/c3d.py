@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers.pooling import MaxPool3d
+from .arguments import scaled_channels
 from .contract import POOLED, PREACT, Backbone, Weights, within
 
 STEM_CHANNELS = 64
@@ -24,8 +25,6 @@ class C3D(Backbone):
     """C3D of eight convolutions, each followed by a batch norm.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, > 0; 1 is the published network.
 
     Raises:
@@ -42,15 +41,13 @@ class C3D(Backbone):
 
     def __init__(self, *, in_channels: int, num_classes: int, width: float = 1.0) -> None:
         super().__init__()
-        channels = int(STEM_CHANNELS * width)
-        if channels < 1:
-            raise ValueError(f"--width {width} leaves no channel: use at least {1 / STEM_CHANNELS}")
+        channels, *planes = scaled_channels((STEM_CHANNELS, *CHANNELS), width)
         self.add_layer("1", in_channels, channels)
         self.feature_channels: dict[str, int] = {}
-        for (stage, parts), full in zip(STAGES.items(), CHANNELS, strict=True):
+        for (stage, parts), wide in zip(STAGES.items(), planes, strict=True):
             for part in parts:
-                self.add_layer(part, channels, int(full * width))
-                channels = int(full * width)
+                self.add_layer(part, channels, wide)
+                channels = wide
             self.feature_channels |= {stage + PREACT: channels, stage: channels}
         self.feature_channels[POOLED] = channels
         self.linear = nn.Linear(channels, num_classes)

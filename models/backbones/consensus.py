@@ -192,10 +192,7 @@ CONSENSUS = ("average", "max", "weights", *ENCODERS)
 def make_consensus(segments: Segments, stage: str, channels: int) -> Consensus | None:
     """Build what joins segments; None for their mean, which takes nothing.
 
-    Args:
-        segments: Says what.
-        stage: Name of the last stage.
-        channels: Of its map.
+    `stage` is the name of the last stage, and `channels` those of its map.
 
     Raises:
         ValueError: If there is no such consensus, or a number is too small.
@@ -213,14 +210,9 @@ def make_consensus(segments: Segments, stage: str, channels: int) -> Consensus |
 
 
 def product(maps: Tensor, segments: int) -> Tensor:
-    """Return the element-wise product of the segments' maps; these and it have a root mean square of 1 in each clip.
+    """Return the element-wise product (N, C, t, h, w) of the maps (N, C, K t, h, w) of K segments.
 
-    Args:
-        maps: Shape (N, C, K t, h, w).
-        segments: Their number K.
-
-    Returns:
-        Shape (N, C, t, h, w).
+    These and it have a root mean square of 1 in each clip.
     """
     parts = maps.unflatten(2, (segments, -1)).unbind(2)
     return unit(reduce(torch.mul, map(unit, parts)))  # unlike torch.prod's, its gradient asks for no zeros

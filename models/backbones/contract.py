@@ -25,9 +25,10 @@ Weights = Mapping[str, Tensor]
 class Backbone(FromImages, ByNames, nn.Module):
     """A network: clips (N, C, T, H, W) in, `Output` out, whether its convolutions are 2D or 3D.
 
-    A subclass states the attributes, takes the keyword arguments `in_channels`, `num_classes` and its own, with plain
-    values, and defines `forward_features`. Modules are given by their names in the network. By what names published
-    weights are known `ByNames` says, and `FromImages` which weights of images it begins with.
+    A subclass states the attributes, takes the keyword arguments `in_channels` (of a frame or a stack: 3 for RGB, 2 for
+    flow), `num_classes` (the width of the classifier) and its own, with plain values, and defines `forward_features`.
+    Modules are given by their names in the network. `ByNames` says by what names published weights are known, and
+    `FromImages` which weights of images it begins with.
 
     Attributes:
         stages: Names of the stages in forward order -> the modules that learn with each. What is in none of them is
@@ -220,12 +221,7 @@ def channels_last(network: nn.Module) -> None:
 
 
 def without_numbers(network: nn.Module, clip_shape: Sequence[int]) -> Output:
-    """Return the output of a network for two clips as tensors that have shapes and no content; nothing in it changes.
-
-    Args:
-        network: In the mode as it is.
-        clip_shape: (C, T, H, W).
-    """
+    """Return the output of a network for two clips (C, T, H, W) as tensors without content; nothing in it changes."""
     named = (*network.named_parameters(), *network.named_buffers())
     state = {name: torch.empty_like(value, device="meta") for name, value in named}
     dtype = next((p.dtype for p in network.parameters()), torch.float32)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..layers.temporal import TemporalMixing
 from .contract import POOLED, Weights
-from .images import ImageNetwork, blending_in, check_dropout, mixed
+from .images import ImageNetwork, check_dropout, mix_frames, tam_arguments
 
 STEM_CONVOLUTIONS = ("conv1", "conv2", "conv3")
 STEM = (64, 64, 192)  # channels of these
@@ -47,7 +47,7 @@ def scaled(planes: Sequence[int], width: float) -> list[int]:
     return [int(n * width) for n in planes]
 
 
-def outputs(unit: Sequence[int]) -> int:
+def unit_channels(unit: Sequence[int]) -> int:
     """Return the channels of a unit's map."""
     first, _, second, _, third, pooled = unit
     return first + second + third + pooled
@@ -59,8 +59,6 @@ class GoogLeNet(ImageNetwork):
     Its ImageNet weights want inputs from -1 to 1, which is the `InputSpec` of the entry.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         dropout: Before the classifier: 0.2 as published, 0.8 RGB and 0.7 flow in TSN, 0.5 with TAM.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal: "tam" blends frames after each convolution of the stem and each unit, "none" sees them one by one.
@@ -100,7 +98,7 @@ class GoogLeNet(ImageNetwork):
         published = Published(*(num_classes, False, False, False, scaled_blocks(width)), dropout=check_dropout(dropout))
         for name, module in published.named_children():
             self.add_module(name, module)
-        channels = scaled([*STEM, *map(outputs, UNITS.values())], width)
+        channels = scaled([*STEM, *map(unit_channels, UNITS.values())], width)
         if in_channels != 3:
             self.get_submodule("conv1").add_module("conv", nn.Conv2d(in_channels, channels[0], 7, 2, 3, bias=False))
         if width != 1:
@@ -115,20 +113,20 @@ class GoogLeNet(ImageNetwork):
         if temporal_stride:
             self.pool_time(tuple(STAGES), pooling)
 
-    def through(self, names: Sequence[str], images: Tensor, frames: int) -> Tensor:
+    def run_layers(self, names: Sequence[str], images: Tensor, frames: int) -> Tensor:
         """Compute layers one after the other, each with its TAM, if it has one."""
         for name in names:
-            images = mixed(self._modules.get(TAMS.get(name, "")), self.get_submodule(name)(images), frames)
+            images = mix_frames(self._modules.get(TAMS.get(name, "")), self.get_submodule(name)(images), frames)
         return images
 
     def stem(self, images: Tensor, frames: int) -> Tensor:
-        return self.through(("conv1", "maxpool1", "conv2", "conv3", "maxpool2"), images, frames)
+        return self.run_layers(("conv1", "maxpool1", "conv2", "conv3", "maxpool2"), images, frames)
 
     def before(self, stage: str, images: Tensor) -> Tensor:
         return self.get_submodule(POOLS[stage])(images) if stage in POOLS else images
 
     def run_stage(self, stage: str, images: Tensor, frames: int) -> Tensor:
-        return self.through(STAGES[stage], images, frames)
+        return self.run_layers(STAGES[stage], images, frames)
 
     def head(self, images: Tensor) -> Tensor:
         return self.get_submodule("dropout")(images.mean((2, 3)))
@@ -139,7 +137,7 @@ class GoogLeNet(ImageNetwork):
 
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
-        return {"width": len(weights["conv1.conv.weight"]) / STEM[0], **blending_in(weights, "tam1")}
+        return {"width": len(weights["conv1.conv.weight"]) / STEM[0], **tam_arguments(weights, "tam1")}
 
     @classmethod
     def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:

@@ -27,8 +27,6 @@ class HiddenTwoStream(Backbone):
     The flow of F frames is cut at 20 pixels, normalised as stored flow is, and stacked for a network of images.
 
     Args:
-        in_channels: 3.
-        num_classes: Outputs.
         frames: F; the publication has 11, for ten flows.
         motion_width: Factor on the channels of MotionNet.
         temporal: What classifies the flow: "vgg", as published, or "resnet2d".

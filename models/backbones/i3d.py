@@ -16,13 +16,13 @@ from torch import Tensor, nn
 from ..layers.pointwise import PointwiseConv3d
 from ..layers.pooling import MaxPool3d, make_pool
 from .contract import POOLED, Backbone, Weights
-from .googlenet import STAGES, STEM, UNITS, outputs, scaled
+from .googlenet import STAGES, STEM, UNITS, scaled, unit_channels
 from .i3d_resnet import initialise_classifier, mean_of_steps
 from .images import check_dropout
 
 EPSILON = 1e-3  # of batch norms
-LAST = "inception5"
-SMALLEST = 17  # pixels that leave two for a last pooling without padding
+LAST_STAGE = "inception5"
+MIN_SIDE = 17  # pixels that leave two for a last pooling without padding
 Convolve = Callable[[int, int], nn.Module]  # a 3x3x3 convolution of so many channels, with norm and ReLU
 
 
@@ -74,8 +74,6 @@ class Inception3d(Backbone):
 
     Args:
         convolve: Makes the 3x3x3 convolutions.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         frames: That the first convolution spans.
         padded: Whether the last pooling is padded, of 3x3x3 as the others; else it is of 2x2x2.
         width: Factor on every channel count, a multiple of 1/16.
@@ -109,17 +107,17 @@ class Inception3d(Backbone):
         self.conv1 = ConvNorm(nn.Conv3d(in_channels, first, (frames, 7, 7), (1, 2, 2), padding, bias=False))
         self.pool1 = make_pool(pooling, (1, 3, 3), (1, 2, 2), (0, 1, 1))
         self.conv2, self.conv3 = pointwise(first, second), convolve(second, third)
-        self.fewest = 1 if padded else 5 if temporal_stride else 2  # time steps
+        self.min_frames = 1 if padded else 5 if temporal_stride else 2  # time steps
         stride, channels = (2 if temporal_stride else 1, 2, 2), third
         self.pools = nn.ModuleDict({stage: make_pool(pooling, (3, 3, 3), stride, (1, 1, 1)) for stage in STAGES})
         if not padded:
-            self.pools[LAST] = make_pool(pooling, (2, 2, 2), stride, (0, 0, 0))
+            self.pools[LAST_STAGE] = make_pool(pooling, (2, 2, 2), stride, (0, 0, 0))
         self.feature_channels: dict[str, int] = {}
         for stage, units in STAGES.items():
             for unit in units:
                 planes = scaled(UNITS[unit], width)
                 setattr(self, unit, Inception(channels, planes, convolve))
-                channels = outputs(planes)
+                channels = unit_channels(planes)
             self.feature_channels[stage] = channels
         self.feature_channels[POOLED] = channels
         self.dropout = nn.Dropout(check_dropout(dropout))
@@ -131,15 +129,15 @@ class Inception3d(Backbone):
 
     def check_size(self, frames: int, side: int) -> None:
         """Refuse clips of which the last pooling would leave nothing; raises ValueError."""
-        if frames < self.fewest:
+        if frames < self.min_frames:
             raise ValueError(
                 f"--sample_duration: of {frames} time steps the last pooling of the network, which is not padded, "
-                f"leaves nothing; take {self.fewest} or more"
+                f"leaves nothing; take {self.min_frames} or more"
             )
-        if side < SMALLEST and self.fewest > 1:
+        if side < MIN_SIDE and self.min_frames > 1:
             raise ValueError(
                 f"--sample_size {side}: the last pooling of the network, which is not padded, leaves nothing; take "
-                f"{SMALLEST} or more"
+                f"{MIN_SIDE} or more"
             )
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
@@ -167,19 +165,14 @@ class Inception3d(Backbone):
 
 
 class I3D(Inception3d):
-    """I3D, of the study.
+    """I3D, of the study; raises as `Inception3d`.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage.
         pooling: "max" or "avg", of all poolings but those in branches.
         version: 2 is "i3d_v2", of the study's code; 1 is "i3d" of its published tables, whose last pooling is S3D's.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `Inception3d`.
     """
 
     marks: ClassVar = ("inception3a.branch2.1.conv.weight",)

@@ -7,16 +7,15 @@ or nowhere. Names of layers are file format.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
 from ..layers.pointwise import PointwiseConv3d
-from ..layers.residual import make_shortcut
+from ..layers.residual import EXPANSION, make_shortcut
 from .contract import Weights
 from .images import check_dropout
-from .resnet import STEM_CHANNELS, ResidualTrunk, Stem
-from .resnet2d import BASIC, DEPTHS, depth_in
+from .resnet import IMAGENET_DEPTHS, SHALLOW, ResidualTrunk, Stem, plan
 
 
 class Block(nn.Module):
@@ -44,7 +43,7 @@ class Block(nn.Module):
         depthwise: bool = False,
     ) -> None:
         super().__init__()
-        out_channels, t_stride = planes * (4 if bottleneck else 1), t_stride if stride == 2 else 1
+        out_channels, t_stride = planes * (EXPANSION if bottleneck else 1), t_stride if stride == 2 else 1
         self.layers: list[str] = []  # names of the convolutions in order, without "conv"
         step, channels = (t_stride, stride), in_channels
         for i, kernel in enumerate((1, 3, 1) if bottleneck else (3, 3), 1):
@@ -88,10 +87,9 @@ class StepwiseResNet(ResidualTrunk):
     """A 3D ResNet with the study's stem, whose classifier sees each time step by itself; the logits are their mean.
 
     Args:
+        model: Its key in `MODELS`, for errors.
         make_block: As of `ResidualTrunk`, with `bottleneck` beside it.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
-        depth: A key of `DEPTHS`.
+        depth: A key of `IMAGENET_DEPTHS`.
         width: Factor on every channel count.
         dropout: Of each time step, before the classifier.
 
@@ -99,8 +97,11 @@ class StepwiseResNet(ResidualTrunk):
         ValueError: If the depth does not exist, the width leaves no channel or the dropout cannot be.
     """
 
+    depths: ClassVar = IMAGENET_DEPTHS
+
     def __init__(
         self,
+        model: str,
         make_block: Callable[..., Block],
         *,
         in_channels: int,
@@ -109,19 +110,14 @@ class StepwiseResNet(ResidualTrunk):
         width: float,
         dropout: float,
     ) -> None:
-        if depth not in DEPTHS:
-            raise ValueError(f"--model_depth {depth}: choose one of {', '.join(map(str, DEPTHS))}")
-        planes = [int(n * width) for n in (STEM_CHANNELS, 128, 256, 512)]
-        if planes[0] < 1:
-            raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
-        bottleneck = depth not in BASIC
+        blocks, bottleneck = plan(model, depth, width, IMAGENET_DEPTHS), depth not in SHALLOW
         super().__init__(
             partial(make_block, bottleneck=bottleneck),
-            expansion=4 if bottleneck else 1,
-            blocks=list(zip(DEPTHS[depth], planes, strict=True)),
+            expansion=EXPANSION if bottleneck else 1,
+            blocks=blocks,
             in_channels=in_channels,
             num_classes=num_classes,
-            stem_channels=planes[0],
+            stem_channels=blocks[0][1],
             stem=Stem(t_size=3, pools_time=False),
         )
         self.dropout = nn.Dropout(check_dropout(dropout))
@@ -133,7 +129,7 @@ class StepwiseResNet(ResidualTrunk):
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         shown = super().shown_by(weights, width)
-        return {**depth_in(weights), "width": shown["width"]}
+        return {name: shown[name] for name in ("depth", "width") if name in shown}
 
     @classmethod
     def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
@@ -145,18 +141,13 @@ class StepwiseResNet(ResidualTrunk):
 
 
 class I3DResNet(StepwiseResNet):
-    """I3D-ResNet.
+    """I3D-ResNet; raises as `StepwiseResNet`.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `StepwiseResNet`.
     """
 
     def __init__(
@@ -170,6 +161,7 @@ class I3DResNet(StepwiseResNet):
         dropout: float = 0.5,
     ) -> None:
         super().__init__(
+            "i3d_resnet",
             partial(Block, t_stride=2 if temporal_stride else 1),
             in_channels=in_channels,
             num_classes=num_classes,

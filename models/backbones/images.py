@@ -103,12 +103,12 @@ class ImageNetwork(Backbone):
         raise NotImplementedError
 
 
-def mixed(layer: nn.Module | None, images: Tensor, frames: int) -> Tensor:
+def mix_frames(layer: nn.Module | None, images: Tensor, frames: int) -> Tensor:
     """Return images (N T, C, H, W) as a layer for clips of T frames makes them; None leaves them."""
     return images if layer is None else merge_frames(layer(split_frames(images, frames)))
 
 
-def blending_in(weights: Weights, tam: str) -> dict[str, Any]:
+def tam_arguments(weights: Weights, tam: str) -> dict[str, Any]:
     """Return the arguments that the weights of a TAM layer of this name show; {} if there is none."""
     if f"{tam}.{NEIGHBOURS[0]}.fc1.weight" in weights:
         first, count = weights[f"{tam}.{NEIGHBOURS[0]}.fc1.weight"], len(NEIGHBOURS)
@@ -121,11 +121,7 @@ def blending_in(weights: Weights, tam: str) -> dict[str, Any]:
 
 
 def check_dropout(value: float) -> float:
-    """Return `value`, if it is a share.
-
-    Raises:
-        ValueError: If it is not in [0, 1).
-    """
+    """Return `value`, if it is a share; raises ValueError if it is not in [0, 1)."""
     if not 0 <= value < 1:
         raise ValueError(f"--model_args dropout={value}: must be in [0, 1)")
     return value

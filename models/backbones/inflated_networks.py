@@ -54,8 +54,6 @@ class InflatedNetwork(TimmNetwork):
     """A network of timm whose convolutions of more than a pixel span several frames; a subclass of a name states which.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier, as timm places it.
         drop_path: Of timm's `drop_path_rate`, where the network has it.
         t_size: Frames that a convolution spans, odd.
@@ -94,11 +92,7 @@ def is_inflatable(module: nn.Module) -> bool:
 
 @cache
 def inflated_spec(model: str) -> ModelSpec:
-    """Return the entry of an inflated network, like "inflated:timm:resnet18".
-
-    Raises:
-        ValueError: As `timm_spec`.
-    """
+    """Return the entry of an inflated network, like "inflated:timm:resnet18"; raises as `timm_spec`."""
     name = model.removeprefix(INFLATED)
     if not name.startswith(PREFIX):
         raise ValueError(f"--model {model}: of timm's networks any can be inflated, as {INFLATED}{PREFIX}resnet18")

@@ -14,23 +14,16 @@ class FromImages:
 
     @classmethod
     def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return torchvision's name of the image network whose weights fit; "" if there is none.
-
-        Args:
-            arguments: Those of the constructor, with their defaults.
-        """
+        """Return torchvision's name of the image network whose weights fit the arguments, all given; "" for none."""
         return ""
 
     def of_images(self, weights: Mapping[str, Tensor], inflate: str) -> dict[str, Tensor]:
-        """Return the weights of that image network by the own names of this 3D network, as they are.
+        """Return the weights of that image network, given by torchvision's or timm's names, by those of this network.
 
         Whoever loads them inflates the kernels of images, wherever the network has one over frames. A network of other
         names than its image network translates them here. For each layer that an image network has not, such as a
-        convolution along time, it adds what the layer begins with: its own `state_dict`'s or `along_time`.
-
-        Args:
-            weights: By the names of torchvision or timm.
-            inflate: One of `INFLATE`.
+        convolution along time, it adds what the layer begins with: its own `state_dict`'s or `along_time`. `inflate` is
+        one of `INFLATE`.
         """
         return dict(weights)
 
@@ -78,10 +71,7 @@ def with_convolutions_of_time(
 ) -> dict[str, Tensor]:
     """Return weights of images and what layers along time begin with, in networks where `conv_t` and `bn_t` name these.
 
-    Args:
-        weights: By the network's names.
-        target: The network's, freshly drawn.
-        inflate: As of `along_time`; biases are 0 unless it is "repeat".
+    Both are by the names of `target`, the network's own weights; biases are 0 unless `inflate` is "repeat".
     """
     named = {name: x for name, x in target.items() if name.split(".")[-2].endswith("_t")}
     started = {name: along_time(x, inflate) for name, x in named.items() if x.dim() == 5}

@@ -15,15 +15,17 @@ from torch import Tensor, nn
 
 from ..layers.pooling import MaxPool3d
 from ..layers.residual import EXPANSION, BasicBlock, Bottleneck
+from .arguments import scaled_channels
 from .contract import POOLED, PREACT, Backbone, Weights
 from .students import DISTIL, of_students
 
 STAGES = ("layer1", "layer2", "layer3", "layer4")
 STEM_CHANNELS = 64  # of width 1
+CHANNELS = (STEM_CHANNELS, 128, 256, 512)  # of the stages, before the expansion of bottlenecks
 SHALLOW = {10: (1, 1, 1, 1), 18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}  # of basic blocks
 DEEP = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3), 200: (3, 24, 36, 3)}  # of bottlenecks
 DEPTHS = SHALLOW | DEEP
-IMAGENET_DEPTHS = (18, 34, 50, 101, 152)
+IMAGENET_DEPTHS = {depth: DEPTHS[depth] for depth in (18, 34, 50, 101, 152)}
 
 
 class Stem(NamedTuple):
@@ -58,8 +60,6 @@ class ResidualTrunk(Backbone):
         make_block: Called with (input channels, planes, stride).
         expansion: Output channels of a block over its planes.
         blocks: Number of blocks and planes of each of the four stages.
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         stem: What comes before the stages.
         stem_channels: Its output channels.
 
@@ -137,49 +137,43 @@ class ResidualTrunk(Backbone):
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         stem = weights[f"{cls.first_conv}.weight"]
         fits = len(stem) == int(STEM_CHANNELS * width)  # several widths may give as many channels
+        pads = any(name.startswith(STAGES[-1]) for name in weights) and not any(".downsample." in n for n in weights)
         return {
             "conv1_t_size": stem.shape[2],
             "width": width if fits else len(stem) / STEM_CHANNELS,
-            **shown_by_blocks(weights, cls.depths),
+            **depth_in(weights, cls.depths),
+            **({"shortcut": "A"} if pads else {}),
         }
 
 
-def shown_by_blocks(weights: Weights, depths: Mapping[int, tuple[int, ...]]) -> dict[str, Any]:
-    """Return the depth, if it is one of these, and the shortcut that the names of weights show."""
+def depth_in(weights: Weights, depths: Mapping[int, tuple[int, ...]]) -> dict[str, int]:
+    """Return the depth that the names of a ResNet's weights show, as an argument; {} if it is none of these."""
     blocks = {tuple(name.split(".")[:2]) for name in weights if name.startswith(STAGES)}
     counts = tuple(sum(stage == block[0] for block in blocks) for stage in STAGES)
     basic = f"{STAGES[0]}.0.conv3.weight" not in weights
     fitting = [depth for depth, known in depths.items() if known == counts and (depth in SHALLOW) == basic]
-    pads = counts[-1] and not any(".downsample." in name for name in weights)
-    return ({"depth": fitting[0]} if fitting else {}) | ({"shortcut": "A"} if pads else {})
+    return {"depth": fitting[0]} if fitting else {}
 
 
-def plan(model: str, depth: int, width: float) -> list[tuple[int, int]]:
+def plan(model: str, depth: int, width: float, depths: Mapping[int, tuple[int, ...]] = DEPTHS) -> list[tuple[int, int]]:
     """Return the number of blocks and the planes of each stage of a ResNet.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.
     """
-    if depth not in DEPTHS:
-        raise ValueError(f"--model {model} has --model_depth {sorted(DEPTHS)}, not {depth}")
-    planes = [int(n * width) for n in (STEM_CHANNELS, 128, 256, 512)]
-    if planes[0] < 1:
-        raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
-    return list(zip(DEPTHS[depth], planes, strict=True))
+    if depth not in depths:
+        raise ValueError(f"--model {model} has --model_depth {sorted(depths)}, not {depth}")
+    return list(zip(depths[depth], scaled_channels(CHANNELS, width), strict=True))
 
 
 class ResNet(ResidualTrunk):
     """3D ResNet of basic blocks, and of bottlenecks from 50 layers on.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 10, 18, 34, 50, 101, 152 or 200.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves no channel.

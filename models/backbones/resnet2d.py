@@ -7,21 +7,17 @@ from torch import Tensor, nn
 
 from ..layers.temporal import TemporalMixing
 from .contract import POOLED, Weights
-from .images import ImageNetwork, blending_in, check_dropout, mixed
+from .images import ImageNetwork, check_dropout, mix_frames, tam_arguments
+from .resnet import IMAGENET_DEPTHS, SHALLOW, STAGES, depth_in, plan
 
-STAGES = ("layer1", "layer2", "layer3", "layer4")
-DEPTHS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
-BASIC = (18, 34)  # depths without bottlenecks
 TSM = "tsm"  # the dialect of https://github.com/mit-han-lab/temporal-shift-module where channels are shifted
-WRAPPED = ".conv1.net."  # and how it calls the convolutions before which they are
+TSM_WRAPPER = ".conv1.net."  # and how it calls the convolutions before which they are
 
 
 class ResNet2d(ImageNetwork):
     """A ResNet of images.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         dropout: Before the classifier: none as published, 0.8 RGB and 0.7 flow in two-stream networks, 0.5 with TAM.
@@ -70,19 +66,15 @@ class ResNet2d(ImageNetwork):
         from torchvision.models.resnet import BasicBlock, Bottleneck  # a second that other networks need not wait
 
         super().__init__()
-        if depth not in DEPTHS:
-            raise ValueError(f"--model resnet2d has --model_depth {sorted(DEPTHS)}, not {depth}")
-        planes = [int(n * width) for n in (64, 128, 256, 512)]
-        if planes[0] < 1:
-            raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
-        block = BasicBlock if depth in BASIC else Bottleneck
+        stages = plan("resnet2d", depth, width, IMAGENET_DEPTHS)
+        block = BasicBlock if depth in SHALLOW else Bottleneck
         mixing = TemporalMixing(temporal, blend_frames, blend_method, blend_full, mix_every).check("none", "tam", "tsm")
-        self.conv1 = nn.Conv2d(in_channels, planes[0], 7, 2, 3, bias=False)
-        self.bn1, self.relu = nn.BatchNorm2d(planes[0]), nn.ReLU(inplace=True)
+        channels = stages[0][1]
+        self.conv1 = nn.Conv2d(in_channels, channels, 7, 2, 3, bias=False)
+        self.bn1, self.relu = nn.BatchNorm2d(channels), nn.ReLU(inplace=True)
         self.maxpool = nn.MaxPool2d(3, 2, 1)
         self.feature_channels = {}
-        channels = planes[0]
-        for stage, count, wide in zip(STAGES, DEPTHS[depth], planes, strict=True):
+        for stage, (count, wide) in zip(STAGES, stages, strict=True):
             blocks = make_stage(block, channels, wide, count, 1 if stage == "layer1" else 2)
             setattr(self, stage, nn.Sequential(*mixed_blocks(blocks, mixing)))
             channels = self.feature_channels[stage] = wide * block.expansion
@@ -108,8 +100,10 @@ class ResNet2d(ImageNetwork):
 
     @classmethod
     def read_dialect(cls, weights: Weights) -> tuple[str, dict[str, Tensor] | None]:
-        dialect, renamed = super().read_dialect({name.replace(WRAPPED, ".conv1."): x for name, x in weights.items()})
-        shifting = {name.partition(WRAPPED)[0].rpartition(".")[2] for name in weights if WRAPPED in name}
+        dialect, renamed = super().read_dialect(
+            {name.replace(TSM_WRAPPER, ".conv1."): x for name, x in weights.items()}
+        )
+        shifting = {name.partition(TSM_WRAPPER)[0].rpartition(".")[2] for name in weights if TSM_WRAPPER in name}
         if dialect == "tsn" and shifting:
             dialect = TSM if "1" in shifting else f"{TSM} 2"
         return dialect, renamed
@@ -121,20 +115,11 @@ class ResNet2d(ImageNetwork):
     @classmethod
     def shown_by(cls, weights: Weights, width: float = 1.0) -> dict[str, Any]:
         width = len(weights["conv1.weight"]) / 64
-        return {**depth_in(weights), "width": width, **blending_in(weights, "layer1.0.tam")}
+        return {**depth_in(weights, IMAGENET_DEPTHS), "width": width, **tam_arguments(weights, "layer1.0.tam")}
 
     @classmethod
     def left_open(cls, arguments: Mapping[str, Any]) -> Sequence[str]:
         return ("blend_method", "temporal_stride") if arguments["temporal"] == "tam" else ()
-
-
-def depth_in(weights: Weights) -> dict[str, int]:
-    """Return the depth that the weights of a ResNet show, as an argument; {} if it is none of `DEPTHS`."""
-    parts = {tuple(name.split(".")[:2]) for name in weights if name.startswith("layer")}
-    counts = tuple(sum(stage == part[0] for part in parts) for stage in STAGES)
-    basic = "layer1.0.conv3.weight" not in weights
-    depths = [depth for depth, blocks in DEPTHS.items() if blocks == counts and (depth in BASIC) == basic]
-    return {"depth": depths[0]} if depths else {}
 
 
 class MixedBlock(nn.Module):
@@ -157,7 +142,7 @@ class MixedBlock(nn.Module):
     def forward(self, images: Tensor, frames: int) -> Tensor:
         shortcut = self._modules.get("downsample")
         residual = images if shortcut is None else shortcut(images)
-        out = self.branch(1, mixed(self.tam, images, frames))
+        out = self.branch(1, mix_frames(self.tam, images, frames))
         for i in range(2, self.count + 1):
             out = self.branch(i, self.relu(out))
         return self.relu(out + residual)
@@ -174,15 +159,7 @@ def mixed_blocks(blocks: Iterable[nn.Module], mixing: TemporalMixing) -> Iterato
 
 
 def make_stage(block: Any, in_channels: int, planes: int, count: int, stride: int) -> list[nn.Module]:
-    """Build residual blocks of torchvision's, the first of which has the stride.
-
-    Args:
-        block: Its class.
-        in_channels: Of the map before the stage.
-        planes: Channels of its 3x3 convolutions.
-        count: Number of blocks.
-        stride: 1 or 2.
-    """
+    """Build residual blocks of a class of torchvision's, the first of which has the stride, 1 or 2."""
     out_channels, downsample = planes * block.expansion, None
     if stride != 1 or in_channels != out_channels:
         downsample = nn.Sequential(

@@ -4,6 +4,7 @@ Each 3x3x3 convolution is one over space, 1x3x3, a batch norm, a ReLU and one ov
 between them that the parameters stay about as many. The names are those of the weights that 3D-ResNets released.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from .contract import Weights
 from .resnet import SHALLOW, ResidualTrunk, Stem, plan
 from .students import DISTIL, of_students
 
-COLOURS = 3  # for which the channels of the stem are counted, whatever the stream
+MakeShortcut = Callable[[int, int, int], nn.Module | None]  # of input channels, output channels and stride
+RGB_CHANNELS = 3  # for which the channels of the stem are counted, whatever the stream
 
 
 def mid_channels(in_channels: int, out_channels: int, frames: int, side: int) -> int:
@@ -52,12 +54,11 @@ class SplitConvs(nn.Module):
 class BasicBlock(SplitConvs):
     """Two split convolutions and a residual connection; returns the sum before the last ReLU."""
 
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, split_shortcut: bool) -> None:
+    def __init__(self, in_channels: int, planes: int, stride: int, *, make_shortcut: MakeShortcut) -> None:
         super().__init__()
         self.add_split(1, in_channels, planes, stride)
         self.add_split(2, planes, planes, 1)
-        make = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
-        self.downsample = make(in_channels, planes, stride)
+        self.downsample = make_shortcut(in_channels, planes, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = x if self.downsample is None else self.downsample(x)
@@ -67,7 +68,7 @@ class BasicBlock(SplitConvs):
 class Bottleneck(SplitConvs):
     """1x1x1 reduce, a split convolution, 1x1x1 expand, and a residual connection, as `BasicBlock`."""
 
-    def __init__(self, in_channels: int, planes: int, stride: int, *, shortcut: str, split_shortcut: bool) -> None:
+    def __init__(self, in_channels: int, planes: int, stride: int, *, make_shortcut: MakeShortcut) -> None:
         super().__init__()
         out_channels = planes * EXPANSION
         self.conv1 = PointwiseConv3d(in_channels, planes, bias=False)
@@ -75,8 +76,7 @@ class Bottleneck(SplitConvs):
         self.add_split(2, planes, planes, stride)
         self.conv3 = PointwiseConv3d(planes, out_channels, bias=False)
         self.bn3 = nn.BatchNorm3d(out_channels)
-        make = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
-        self.downsample = make(in_channels, out_channels, stride)
+        self.downsample = make_shortcut(in_channels, out_channels, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         residual = x if self.downsample is None else self.downsample(x)
@@ -99,14 +99,10 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
     """R(2+1)D of basic blocks, and of bottlenecks from 50 layers on.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 10, 18, 34, 50, 101, 152 or 200.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         width: Factor on every channel count, > 0; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
         split_shortcut: Whether shortcuts are split as well, as in Distil-2D-3D, whatever `shortcut` says.
 
     Raises:
@@ -138,8 +134,9 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
     ) -> None:
         blocks = plan("resnet2p1d", depth, width)
         block = BasicBlock if depth in SHALLOW else Bottleneck
+        fit: MakeShortcut = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
         super().__init__(
-            partial(block, shortcut=shortcut, split_shortcut=split_shortcut),
+            partial(block, make_shortcut=fit),
             expansion=1 if depth in SHALLOW else EXPANSION,
             blocks=blocks,
             in_channels=in_channels,
@@ -149,7 +146,7 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
         )
 
     def add_stem(self, in_channels: int, channels: int, stem: Stem) -> None:
-        mid, size = mid_channels(COLOURS, channels, stem.t_size, 7), stem.t_size
+        mid, size = mid_channels(RGB_CHANNELS, channels, stem.t_size, 7), stem.t_size
         self.add_parts(
             1,
             nn.Conv3d(in_channels, mid, (1, 7, 7), (1, 2, 2), (0, 3, 3), bias=False),

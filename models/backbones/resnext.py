@@ -6,9 +6,9 @@ from typing import ClassVar
 from torch import nn
 
 from ..layers.residual import Bottleneck
-from .resnet import STEM_CHANNELS, ResidualTrunk, Stem
+from .resnet import DEEP, STEM_CHANNELS, ResidualTrunk, Stem
 
-DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+DEPTHS = {depth: DEEP[depth] for depth in (50, 101, 152)}
 EXPANSION = 2
 
 
@@ -16,15 +16,11 @@ class ResNeXt(ResidualTrunk):
     """3D ResNeXt.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 50, 101 or 152.
         shortcut: "A" (zero padding) or "B" (1x1x1 convolution).
         cardinality: Groups of the 3x3x3 convolutions.
         width: Factor on every channel count, >= 0.25; 1 is the published network.
-        conv1_t_size: See `Stem`.
-        conv1_t_stride: See `Stem`.
-        no_max_pool: See `Stem`.
+        conv1_t_size, conv1_t_stride, no_max_pool: See `Stem`.
 
     Raises:
         ValueError: If the depth does not exist or the width leaves a group without a channel.

@@ -37,21 +37,16 @@ class SplitConv(nn.Module):
 
 
 class S3D(Inception3d):
-    """S3D.
+    """S3D; raises as `Inception3d`.
 
     The last pooling, of 2x2x2, is not padded: without temporal stride its map has a time step less.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         width: Factor on every channel count, a multiple of 1/16; 1 is the published network.
         temporal_stride: Whether time steps are halved before each stage.
         pooling: "max" or "avg", of all poolings but those in branches.
         dw_t_conv: Whether convolutions over time see each channel by itself.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `Inception3d`.
     """
 
     marks: ClassVar = ("inception3a.branch2.1.conv.weight", "inception3a.branch2.1.conv_t.weight")

@@ -16,19 +16,14 @@ from .inflation import with_convolutions_of_time
 
 
 class S3DResNet(StepwiseResNet):
-    """S3D-ResNet.
+    """S3D-ResNet; raises as `StepwiseResNet`.
 
     Args:
-        in_channels: 3 for RGB, 2 for flow.
-        num_classes: Width of the classifier.
         depth: 18, 34, 50, 101 or 152.
         width: Factor on every channel count, > 0; 1 is the published network.
         temporal_stride: Whether time steps are halved, rounded up, before each stage but the first.
         dw_t_conv: Whether convolutions over time see each channel by itself.
         dropout: Of each time step, before the classifier.
-
-    Raises:
-        ValueError: As `StepwiseResNet`.
     """
 
     marks: ClassVar = ("layer1.0.conv2_t.weight",)
@@ -45,6 +40,7 @@ class S3DResNet(StepwiseResNet):
         dropout: float = 0.5,
     ) -> None:
         super().__init__(
+            "s3d_resnet",
             partial(Block, t_stride=2 if temporal_stride else 1, split=True, depthwise=dw_t_conv),
             in_channels=in_channels,
             num_classes=num_classes,

@@ -31,10 +31,8 @@ MODELS = {  # theirs -> a key of our table
 def network_named(name: str) -> dict[str, Any]:
     """Return {"name", "args", "frames"} of the network that a name stands for; {} if it is none of these.
 
-    There is "clips" beside them, options of the clips, where a name says those.
-
-    Args:
-        name: Of a file or of an architecture; in files of others it is another, such as "resnet-50".
+    There is "clips" beside them, options of the clips, where a name says those. The name is of a file or of an
+    architecture; in files of others it is another, such as "resnet-50".
     """
     match = NAME.search(name)
     if match is None:
@@ -54,13 +52,8 @@ def network_named(name: str) -> dict[str, Any]:
     return {"name": model, "args": args, "frames": int(part["length"])}
 
 
-def is_of_tsm(name: str) -> bool:
-    """Return whether a file has a name as TSM's, whose content says less."""
-    return TSM_FILE.match(name) is not None
-
-
 def tsm_named(name: str) -> dict[str, Any]:
-    """Return what `network_named` does of a file of TSM's."""
+    """Return what `network_named` does of a file of TSM's; {} for others."""
     match = TSM_FILE.match(name)
     if match is None:
         return {}

@@ -52,8 +52,6 @@ class TimmNetwork(ImageNetwork):
     """A network of timm; a subclass of a name states which.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         dropout: Before the classifier, as timm places it.
         drop_path: Of timm's `drop_path_rate`, where the network has it.
 
@@ -139,12 +137,7 @@ def make(name: str, **arguments: Any) -> Any:
 
 
 def parts_of(model: str, body: Any, side: int) -> dict[str, Any]:
-    """Return the class attributes of a `TimmNetwork`, from a pass without numbers.
-
-    Args:
-        model: Its name, for errors.
-        body: timm's network, in eval mode.
-        side: Of its images.
+    """Return the class attributes of a `TimmNetwork`, from a pass without numbers through timm's, in eval mode.
 
     Raises:
         ValueError: If something is missing.
@@ -195,10 +188,7 @@ def form_of(gave: Any, channels: int, prefix: int) -> Form | None:
 def share_out(order: Sequence[str], stages: Sequence[str], classifier: str) -> list[list[str]]:
     """Return the modules that learn with each stage: itself, and what comes after the one before it or after the last.
 
-    Args:
-        order: Modules as they are through.
-        stages: Those of them that are stages, in order.
-        classifier: Is in none.
+    `order` has the modules as they are through, and `stages` those of them that are stages; the classifier is in none.
     """
     owned, current = [[stage] for stage in stages], 0
     for name in order:

@@ -83,12 +83,7 @@ class TorchvisionNetwork(Backbone):
 
 
 class VideoResNet(TorchvisionNetwork):
-    """R3D, MC3 or R(2+1)D of 18 layers (Tran et al., CVPR 2018).
-
-    Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
-    """
+    """R3D, MC3 or R(2+1)D of 18 layers (Tran et al., CVPR 2018)."""
 
     stages: ClassVar[Mapping[str, Sequence[str]]] = {f"layer{i}": (f"{BODY}.layer{i}",) for i in (1, 2, 3, 4)}
     first_conv, classifier = f"{BODY}.stem.0", f"{BODY}.fc"
@@ -108,7 +103,7 @@ class VideoResNet(TorchvisionNetwork):
         return self.body.avgpool(x).flatten(1)
 
 
-PARTS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # of S3D's layers
+S3D_LAYERS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # of S3D's layers
 
 
 class S3D(TorchvisionNetwork):
@@ -118,8 +113,6 @@ class S3D(TorchvisionNetwork):
     weights, and the means of its inputs are taken before it.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier.
 
     Raises:
@@ -128,7 +121,7 @@ class S3D(TorchvisionNetwork):
 
     least: ClassVar = (5, 17, 17)
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
-        stage: tuple(f"{BODY}.features.{i}" for i in range(*part)) for stage, part in PARTS.items()
+        stage: tuple(f"{BODY}.features.{i}" for i in range(*part)) for stage, part in S3D_LAYERS.items()
     }
     first_conv, classifier = f"{BODY}.features.0.0.0", f"{BODY}.classifier.1"
 
@@ -142,7 +135,7 @@ class S3D(TorchvisionNetwork):
         return self.body.features[0](x)
 
     def run_stage(self, stage: str, x: Tensor) -> Tensor:
-        return self.body.features[slice(*PARTS[stage])](x)
+        return self.body.features[slice(*S3D_LAYERS[stage])](x)
 
     def head(self, x: Tensor) -> Tensor:
         frames, height, width = x.shape[2:]
@@ -164,8 +157,6 @@ class MViT(TorchvisionNetwork):
     MViTv2 are relative to each other and interpolated there.
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         dropout: Before the classifier.
         drop_path: How often the last block is dropped in training.
 
@@ -173,7 +164,6 @@ class MViT(TorchvisionNetwork):
         ValueError: If one of the two cannot be.
     """
 
-    blocks: ClassVar = {"stage1": (0,), "stage2": (1, 2), "stage3": tuple(range(3, 14)), "stage4": (14, 15)}
     stages: ClassVar[Mapping[str, Sequence[str]]] = {
         "stage1": (f"{BODY}.blocks.0",),
         "stage2": (f"{BODY}.blocks.1", f"{BODY}.blocks.2"),
@@ -186,10 +176,15 @@ class MViT(TorchvisionNetwork):
         super().__init__()
         self.make_body(in_channels, num_classes, dropout=check_dropout(dropout))
         self.drop_paths(drop_path)
-        last = {stage: self.body.blocks[indices[-1]].mlp for stage, indices in self.blocks.items()}
-        linear = {stage: [m for m in mlp if isinstance(m, nn.Linear)][-1] for stage, mlp in last.items()}
-        self.feature_channels = {stage: layer.out_features for stage, layer in linear.items()}
+        self.feature_channels = {}
+        for stage in self.stages:
+            linear = [layer for layer in self.blocks(stage)[-1].mlp if isinstance(layer, nn.Linear)]
+            self.feature_channels[stage] = linear[-1].out_features
         self.feature_channels[POOLED] = self.num_features
+
+    def blocks(self, stage: str) -> list[Any]:
+        """Return the transformer blocks of a stage."""
+        return [self.get_submodule(name) for name in self.stages[stage] if ".blocks." in name]
 
     def place(self, maps: Tensor) -> Tensor:
         """Return the maps of patches (N, C, t, h, w) as tokens that know their places, the class token first."""
@@ -207,9 +202,9 @@ class MViT(TorchvisionNetwork):
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         features, maps = dict[str, Tensor](), self.body.conv_proj(x)
         tokens, places = self.place(maps), tuple(maps.shape[2:])
-        for stage, indices in self.blocks.items():
-            for i in indices:
-                tokens, places = self.body.blocks[i](tokens, places)
+        for stage in self.stages:
+            for block in self.blocks(stage):
+                tokens, places = block(tokens, places)
             maps = tokens[:, 1:].transpose(1, 2).unflatten(2, places)  # the first one is the class token
             features[stage], kept = self.merge_segments(maps)
             tokens = torch.cat((tokens[:, :1], kept.flatten(2).transpose(1, 2)), 1)
@@ -220,8 +215,6 @@ class Swin3d(TorchvisionNetwork):
     """Video Swin Transformer (Liu et al., CVPR 2022).
 
     Args:
-        in_channels: Of a frame.
-        num_classes: Width of the classifier.
         drop_path: How often the last block is dropped in training.
 
     Raises:

@@ -1,10 +1,11 @@
 """Video networks of torchvision by name, https://pytorch.org/vision/stable/models.html#video-classification."""
 
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from .contract import InputSpec, ModelSpec
-from .images import MOTION
+from .contract import ModelSpec
+from .images import input_of_images
 from .torchvision_kinds import PREFIX, S3D, MViT, Swin3d, TorchvisionNetwork, VideoResNet
 
 KINETICS = "KINETICS400_V1"
@@ -45,15 +46,9 @@ def torchvision_spec(model: str) -> ModelSpec:
     if name not in ENTRIES:
         raise ValueError(f"--model {model}: of torchvision there are {', '.join(PREFIX + name for name in ENTRIES)}")
     entry, stated = ENTRIES[name], published(model).transforms()
-    mean, std = ([255.0 * value for value in values] for values in (stated.mean, stated.std))
-    motion, spread = MOTION
-    seen = InputSpec(
-        frames=entry.frames,
-        size=stated.crop_size[0],
-        stride=entry.stride,
-        mean={"rgb": mean, "flow": motion * 2, "rgbdiff": motion * 3},
-        std={"rgb": std, "flow": spread * 2, "rgbdiff": spread * 3},
-    )
+    mean, std = (tuple(255.0 * value for value in values) for values in (stated.mean, stated.std))
+    images = input_of_images(mean, std, stated.crop_size[0], frames=entry.frames)
+    seen = replace(images, stride=entry.stride, sampling="dense")
     build = type(f"Torchvision_{name}", (entry.kind,), {"name": name, "__doc__": entry.kind.__doc__})
     steady = {"drop_path": 0.0} if issubclass(entry.kind, MViT | Swin3d) else {}
     return ModelSpec(cast(type[TorchvisionNetwork], build), smallest=steady, input_spec=seen)
@@ -68,11 +63,7 @@ def published(model: str) -> Any:
 
 
 def kinetics_weights(model: str) -> tuple[str, str]:
-    """Return the address of the weights of a network like "torchvision:r3d_18" on Kinetics-400, and their file's name.
-
-    Raises:
-        ValueError: As `torchvision_spec`.
-    """
+    """Return the address of a network's weights on Kinetics-400 and its file name; raises as `torchvision_spec`."""
     torchvision_spec(model)
     address = str(published(model).url)
     return address, address.rpartition("/")[2]

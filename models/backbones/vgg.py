@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from ..layers.pooling import grid_means
+from .arguments import scaled_channels
 from .contract import POOLED, Weights
 from .images import ImageNetwork, check_dropout
 
@@ -19,8 +20,6 @@ class VGG(ImageNetwork):
     """A VGG of images; the first convolution is the stem, and a stage ends with its pooling.
 
     Args:
-        in_channels: Of an image.
-        num_classes: Width of the classifier.
         depth: 11, 13, 16 or 19.
         batch_norm: Whether a batch norm follows each convolution.
         width: Factor on every channel count, > 0; 1 is the published network.
@@ -51,9 +50,7 @@ class VGG(ImageNetwork):
         super().__init__()
         if depth not in CONVOLUTIONS:
             raise ValueError(f"--model vgg has --model_depth {sorted(CONVOLUTIONS)}, not {depth}")
-        planes, hidden = [int(n * width) for n in CHANNELS], int(HIDDEN * width)
-        if planes[0] < 1:
-            raise ValueError(f"--width {width} leaves no channel: use at least {1 / 64}")
+        planes, hidden = scaled_channels(CHANNELS, width), int(HIDDEN * width)
         if len(dropout) != 2:
             raise ValueError("--model_args dropout: vgg has two hidden layers, so there are two values, like 0.9,0.8")
         first, second = (nn.Dropout(check_dropout(value)) for value in dropout)

@@ -14,24 +14,23 @@ from .adversarial import Adversarial
 from .arguments import LossSpec, check_arguments, losses_for, parse_loss_args, parse_teacher_losses
 from .attention import AttentionTransfer
 from .decoupled import DecoupledKD, decoupled_kd
-from .distiller import LEVELS, NORMS, Distiller, reviewed
+from .distiller import LEVELS, NORMS, Distiller, review_levels
 from .feature_mse import FeatureMSE, FeatureOnly
 from .logit_kd import LogitKD, LogitMatch, logit_kd
-from .names import labels_of
+from .names import labels_of, parse_schedules, parse_shares, schedule_of
 from .own_optimizer import OptimizerSettings
 from .projector import fit_features
 from .relations import Dist, RelationalKD, SimilarityPreserving
 from .review import ABF, Review, hierarchical_context_loss
 from .schedule import parse_schedule
 from .shapes import OutputShapes, output_shapes
-from .weighing import parse_schedules, parse_shares, schedule_of
 
 log = logging.getLogger(__name__)
 
-MATCHED = {"layers": "output_layers", "weight": "SFS_alpha", "norm": "distill_norm"}
-WARMED = {"warmup_epochs": "distill_warmup"}
+FEATURE_OPTIONS = {"layers": "output_layers", "weight": "SFS_alpha", "norm": "distill_norm"}
+WARMUP_OPTION = {"warmup_epochs": "distill_warmup"}
 DISTILLERS: dict[str, LossSpec] = {
-    "mse": LossSpec(FeatureMSE, MATCHED),
+    "mse": LossSpec(FeatureMSE, FEATURE_OPTIONS),
     "review": LossSpec(
         Review,
         {
@@ -40,26 +39,20 @@ DISTILLERS: dict[str, LossSpec] = {
             "mid_channels": "review_mid",
             "time_kernel": "review_time_kernel",
             "norm": "distill_norm",
-            **WARMED,
+            **WARMUP_OPTION,
         },
     ),
     "dkd": LossSpec(
-        DecoupledKD,
-        {
-            "alpha": "dkd_alpha",
-            "beta": "dkd_beta",
-            "temperature": "dkd_temperature",
-            **WARMED,
-        },
+        DecoupledKD, {"alpha": "dkd_alpha", "beta": "dkd_beta", "temperature": "dkd_temperature"} | WARMUP_OPTION
     ),
-    "kd": LossSpec(LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", **WARMED}),
-    "mers": LossSpec(FeatureOnly, MATCHED),
-    "logits": LossSpec(LogitMatch, WARMED),
-    "dist": LossSpec(Dist, WARMED),
-    "at": LossSpec(AttentionTransfer, WARMED),
-    "sp": LossSpec(SimilarityPreserving, WARMED),
-    "rkd": LossSpec(RelationalKD, WARMED),
-    "anc": LossSpec(Adversarial, WARMED),
+    "kd": LossSpec(LogitKD, {"weight": "kd_weight", "temperature": "kd_temperature", **WARMUP_OPTION}),
+    "mers": LossSpec(FeatureOnly, FEATURE_OPTIONS),
+    "logits": LossSpec(LogitMatch, WARMUP_OPTION),
+    "dist": LossSpec(Dist, WARMUP_OPTION),
+    "at": LossSpec(AttentionTransfer, WARMUP_OPTION),
+    "sp": LossSpec(SimilarityPreserving, WARMUP_OPTION),
+    "rkd": LossSpec(RelationalKD, WARMUP_OPTION),
+    "anc": LossSpec(Adversarial, WARMUP_OPTION),
 }
 PROJECT = ("off", "auto")
 
@@ -155,10 +148,10 @@ def build_distillers(
     special = parse_teacher_losses(opt.teacher_losses or (), DISTILLERS)
     chosen = losses_for(name, opt.distill, special)
     used = {*opt.distill, *(loss for losses in special.values() for loss, _ in losses)}
-    rare = parse_loss_args(opt.loss_args, {loss: spec for loss, spec in DISTILLERS.items() if loss in used})
+    extra_arguments = parse_loss_args(opt.loss_args, {loss: spec for loss, spec in DISTILLERS.items() if loss in used})
     sides = (student, opt.sample_size), (teacher, size or opt.sample_size)
     shapes = [output_shapes(network, (network.in_channels, opt.sample_duration, s, s)) for network, s in sides]
-    levels = reviewed(opt.review_layers, *(network.feature_channels for network in (student, teacher)))
+    levels = review_levels(opt.review_layers, *(network.feature_channels for network in (student, teacher)))
     frozen = [level for level in levels if student.stage_of(level) < begin_index]
     if frozen and "review" in dict(chosen):
         log.warning(
@@ -169,7 +162,7 @@ def build_distillers(
     losses = []
     for loss, factor in chosen:
         arguments = {key: getattr(opt, option) for key, option in DISTILLERS[loss].options.items()}
-        arguments |= rare.get(loss, {})
+        arguments |= extra_arguments.get(loss, {})
         arguments |= {"factor": factor, "schedule": schedule_of(opt.loss_schedule, name, loss)}
         losses.append(create_distiller(loss, *shapes, project=opt.project == "auto", **arguments))
     return losses

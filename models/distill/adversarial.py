@@ -1,7 +1,5 @@
 """Adversarial feature matching of Distil-2D-3D (ANC): pooled features that are taken for the teacher's."""
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,12 +13,7 @@ from .shapes import OutputShapes
 WIDTHS = (128, 256, 128)
 
 
-def sum_over(function: Callable[[Tensor], Tensor]) -> Callable[[nn.Module], Tensor]:
-    """Return a function of a module: the sum of `function` over all its parameters."""
-    return lambda module: torch.stack([function(p).sum() for p in module.parameters()]).sum()
-
-
-WEIGHT_NORMS = {"l1": sum_over(torch.abs), "l2": sum_over(torch.square)}
+WEIGHT_NORMS = {"l1": torch.abs, "l2": torch.square}  # summed over all weights
 REGULARISERS = (*WEIGHT_NORMS, "fake_as_real")
 
 
@@ -43,7 +36,7 @@ class Discriminator(nn.Module):
         return at_least_float32(self.model(features)[:, 0])
 
 
-def called(logits: Tensor, label: float) -> Tensor:
+def label_loss(logits: Tensor, label: float) -> Tensor:
     """Return the binary cross-entropy of a discriminator's logits against one label for all: 1 teacher, 0 student."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
@@ -56,13 +49,10 @@ class Adversarial(Distiller):
     holds it back. Needs no labels.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other.
         weight: >= 0.
         dropout: Part of the student's features that is left out, in [0, 1).
         regularisers: Names in `REGULARISERS`; "" for none.
         regulariser_weight: >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     optimizer = OptimizerSettings(kind="sgd", lr=0.001, momentum=0.9, weight_decay=2e-4, milestones=(80,))
@@ -90,15 +80,15 @@ class Adversarial(Distiller):
         self.discriminator = Discriminator(teacher.features[POOLED][0])
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
-        return {"loss_anc": self.weight * called(self.discriminator(self.dropout(student.features[POOLED])), 1)}
+        return {"loss_anc": self.weight * label_loss(self.discriminator(self.dropout(student.features[POOLED])), 1)}
 
     def own_loss(self, student: Output, teacher: Output, target: Tensor | None) -> Tensor:
         ours, theirs = student.features[POOLED], teacher.features[POOLED]
-        loss = self.weight * (called(self.discriminator(theirs), 1) + called(self.discriminator(ours), 0))
+        loss = self.weight * (label_loss(self.discriminator(theirs), 1) + label_loss(self.discriminator(ours), 0))
         for name in self.regularisers:
             if name in WEIGHT_NORMS:
-                penalty = WEIGHT_NORMS[name](self.discriminator)
+                penalty = torch.stack([WEIGHT_NORMS[name](p).sum() for p in self.discriminator.parameters()]).sum()
             else:
-                penalty = called(self.discriminator(self.dropout(ours)), 1)
+                penalty = label_loss(self.discriminator(self.dropout(ours)), 1)
             loss = loss + self.regulariser_weight * penalty
         return loss

@@ -12,8 +12,8 @@ from ..backbones.arguments import REQUIRED, value_of
 from .distiller import Distiller
 from .own_optimizer import OptimizerSettings
 
-GIVEN = ("student", "teacher")  # by the two networks
-OWN = "optimizer."  # begins the keys of the settings of a loss's own optimiser
+NETWORK_ARGUMENTS = ("student", "teacher")  # by the two networks
+OPTIMIZER_PREFIX = "optimizer."  # begins the keys of the settings of a loss's own optimiser
 Chosen = list[tuple[str, float]]  # names of losses, and factors on all terms of each
 
 
@@ -33,19 +33,21 @@ class LossSpec:
     def arguments(self) -> dict[str, Any]:
         """Return the arguments of the constructor and their defaults, `REQUIRED` for none."""
         parameters = inspect.signature(self.build).parameters
-        return {name: parameter.default for name, parameter in parameters.items() if name not in GIVEN}
+        return {name: parameter.default for name, parameter in parameters.items() if name not in NETWORK_ARGUMENTS}
 
     @property
     def given(self) -> tuple[str, ...]:
-        """Return which of `GIVEN` the constructor takes."""
-        return tuple(name for name in GIVEN if name in inspect.signature(self.build).parameters)
+        """Return which of `NETWORK_ARGUMENTS` the constructor takes."""
+        return tuple(name for name in NETWORK_ARGUMENTS if name in inspect.signature(self.build).parameters)
 
     @property
-    def rare(self) -> dict[str, Any]:
-        """Return the keys of `--loss_args` and their defaults; those of its own optimiser begin with `OWN`."""
+    def extra_arguments(self) -> dict[str, Any]:
+        """Return the keys of `--loss_args` and their defaults, with those of its own optimiser."""
         optimizer = self.build.optimizer
         settings = {
-            f"{OWN}{entry.name}": getattr(optimizer, entry.name) for entry in fields(OptimizerSettings) if optimizer
+            f"{OPTIMIZER_PREFIX}{entry.name}": getattr(optimizer, entry.name)
+            for entry in fields(OptimizerSettings)
+            if optimizer
         }
         return {name: value for name, value in self.arguments.items() if name not in self.options} | settings
 
@@ -89,11 +91,11 @@ def parse_loss_args(words: Sequence[str], table: Mapping[str, LossSpec]) -> dict
         spec = table[name]
         if key in spec.options:
             raise ValueError(f"--loss_args {word}: has an option of its own, --{spec.options[key]}")
-        if key not in spec.rare:
-            raise ValueError(f"--loss_args {word}: of these {name} takes {', '.join(spec.rare) or 'none'}")
-        value, arguments = value_of(word, text, spec.rare[key], "--loss_args"), parsed.setdefault(name, {})
-        if key.startswith(OWN):
-            arguments.setdefault("optimizer", {})[key.removeprefix(OWN)] = value
+        if key not in spec.extra_arguments:
+            raise ValueError(f"--loss_args {word}: of these {name} takes {', '.join(spec.extra_arguments) or 'none'}")
+        value, arguments = value_of(word, text, spec.extra_arguments[key], "--loss_args"), parsed.setdefault(name, {})
+        if key.startswith(OPTIMIZER_PREFIX):
+            arguments.setdefault("optimizer", {})[key.removeprefix(OPTIMIZER_PREFIX)] = value
         else:
             arguments[key] = value
     return parsed

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_weight, counterpart, say_unpaired, stages_of
+from .distiller import Distiller, at_least_float32, check_weight, counterpart, log_unpaired, stages_of
 from .shapes import OutputShapes
 
 
@@ -16,11 +16,10 @@ def attention(maps: Tensor) -> Tensor:
 class AttentionTransfer(Distiller):
     """Mean squared error between the attention of student and teacher, a term for each stage.
 
+    Stages are compared with their `counterpart`, of any number of channels.
+
     Args:
-        student: Of the network that learns.
-        teacher: Of the other; stages are compared with their `counterpart`, of any number of channels.
         weight: Factor on every term, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     equal_channels = False
@@ -31,7 +30,7 @@ class AttentionTransfer(Distiller):
         ours, theirs = student.features, teacher.features
         pairs = {stage: counterpart(stage, ours, theirs) for stage in stages_of(ours)}
         super().__init__(warmup_epochs, {stage: other for stage, other in pairs.items() if other})
-        say_unpaired("at", pairs, self.compared)
+        log_unpaired("at", pairs, self.compared)
         self.weight = check_weight("--loss_args at.weight", weight)
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:

@@ -50,7 +50,6 @@ class DecoupledKD(Distiller):
         beta: Weight of the non-target-class term, >= 0.
         temperature: > 0.
         standardise: Whether logits are `standardised` before.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True
@@ -68,10 +67,10 @@ class DecoupledKD(Distiller):
         super().__init__(warmup_epochs)
         self.alpha, self.beta = check_weight("--dkd_alpha", alpha), check_weight("--dkd_beta", beta)
         self.temperature = check_temperature("--dkd_temperature", temperature)
-        self.prepared = standardised if standardise else at_least_float32
+        self.prepare = standardised if standardise else at_least_float32
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
         assert target is not None
-        s, t = (self.prepared(output.logits) for output in (student, teacher))
+        s, t = (self.prepare(output.logits) for output in (student, teacher))
         tckd, nckd = decoupled_kd(s, t, target, self.temperature)
         return {"loss_tckd": self.alpha * tckd, "loss_nckd": self.beta * nckd}

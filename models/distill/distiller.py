@@ -106,49 +106,31 @@ class Distiller(nn.Module):
 
 
 def check_weight(option: str, value: float) -> float:
-    """Return `value`, if it can weigh a loss.
-
-    Raises:
-        ValueError: If it is negative, infinite or NaN.
-    """
+    """Return `value`, if it can weigh a loss; raises ValueError if it is negative, infinite or NaN."""
     if not 0 <= value < inf:
         raise ValueError(f"{option} must be >= 0 and finite, got {value}")
     return value
 
 
 def check_temperature(option: str, value: float) -> float:
-    """Return `value`, if logits can be divided by it.
-
-    Raises:
-        ValueError: If it is not positive, infinite or NaN.
-    """
+    """Return `value`, if logits can be divided by it; raises ValueError if it is not positive, infinite or NaN."""
     if not 0 < value < inf:
         raise ValueError(f"{option} must be > 0 and finite, got {value}")
     return value
 
 
 def check_norm(norm: str) -> str:
-    """Return `norm`, if there is one of this name.
-
-    Raises:
-        ValueError: If not.
-    """
+    """Return `norm`, if there is one of this name; raises ValueError."""
     if norm not in NORMS:
         raise ValueError(f"--distill_norm {norm}: choose one of {', '.join(NORMS)}")
     return norm
 
 
 def check_levels(option: str, levels: Sequence[str], student: Iterable[str], teacher: Iterable[str]) -> dict[str, str]:
-    """Return the teacher's feature for each level of the student.
-
-    Args:
-        option: Names the levels.
-        levels: Features of the student.
-        student: Names of the student's features.
-        teacher: Names of the teacher's features.
+    """Return the teacher's feature for each level of the student, from the names of both networks' features.
 
     Raises:
-        ValueError: If there is none; lists those that are.
+        ValueError: If there is none, or no level; lists those that are, and names the option.
     """
     known = [level for level in student if counterpart(level, student, teacher)]
     unknown = [level for level in levels if level not in known]
@@ -162,7 +144,7 @@ def stages_of(features: Iterable[str]) -> list[str]:
     return [name for name in features if name != POOLED and not name.endswith(PREACT)]
 
 
-def reviewed(levels: Sequence[str], features: Iterable[str], teacher: Iterable[str] | None = None) -> list[str]:
+def review_levels(levels: Sequence[str], features: Iterable[str], teacher: Iterable[str] | None = None) -> list[str]:
     """Return the levels to review.
 
     Args:
@@ -177,7 +159,7 @@ def reviewed(levels: Sequence[str], features: Iterable[str], teacher: Iterable[s
     return every if teacher is None else [level for level in every if counterpart(level, features, teacher)]
 
 
-def say_unpaired(loss: str, levels: Iterable[str], compared: Iterable[str]) -> None:
+def log_unpaired(loss: str, levels: Iterable[str], compared: Iterable[str]) -> None:
     """Log the levels of a student that a loss leaves out, as the teacher has fewer stages."""
     if left_out := [level for level in levels if level not in compared]:
         log.info("%s: leaves out %s of the student, for the teacher has fewer stages", loss, ", ".join(left_out))
@@ -195,7 +177,7 @@ def counterpart(level: str, student: Iterable[str], teacher: Iterable[str]) -> s
     return name if name in theirs else ""
 
 
-def spread(teacher: Tensor, norm: str) -> Tensor | float:
+def error_divisor(teacher: Tensor, norm: str) -> Tensor | float:
     """Return the divisor of a squared error on this teacher feature.
 
     Features of different levels and networks differ in size by orders of magnitude; divided by the variance,

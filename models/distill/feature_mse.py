@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..backbones.contract import POOLED
 from ..backbones.output import Output
-from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, spread
+from .distiller import Distiller, at_least_float32, check_levels, check_norm, check_weight, error_divisor
 from .shapes import OutputShapes
 
 
@@ -15,9 +15,7 @@ class FeatureMSE(Distiller):
     """Mean squared error between features of student and teacher (MARS: layer avgpool, weight 50).
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other; each feature has its `counterpart`.
-        layers: Features of the student, each a term of its own; None is the pooled vector.
+        layers: Features of the student, each a term of its own, against its `counterpart`; None is the pooled one.
         weight: Factor on each error, >= 0.
         norm: "none", or "variance" to divide each error by the variance of the teacher's feature.
     """
@@ -39,8 +37,8 @@ class FeatureMSE(Distiller):
         terms = {}
         for layer, other in self.compared.items():
             reference = at_least_float32(teacher.features[other])
-            error = F.mse_loss(at_least_float32(student.features[layer]), reference) / spread(reference, self.norm)
-            terms[f"loss_mse_{layer}"] = self.weight * error
+            error = F.mse_loss(at_least_float32(student.features[layer]), reference)
+            terms[f"loss_mse_{layer}"] = self.weight * (error / error_divisor(reference, self.norm))
         return terms
 
 

@@ -41,7 +41,6 @@ class LogitKD(Distiller):
         weight: >= 0.
         temperature: > 0.
         standardise: Whether logits are `standardised` before; that paper weighs the loss by 9, at temperature 2.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True
@@ -52,10 +51,10 @@ class LogitKD(Distiller):
         super().__init__(warmup_epochs)
         self.weight = check_weight("--kd_weight", weight)
         self.temperature = check_temperature("--kd_temperature", temperature)
-        self.prepared = standardised if standardise else at_least_float32
+        self.prepare = standardised if standardise else at_least_float32
 
     def forward(self, student: Output, teacher: Output, target: Tensor | None) -> dict[str, Tensor]:
-        s, t = (self.prepared(output.logits) for output in (student, teacher))
+        s, t = (self.prepare(output.logits) for output in (student, teacher))
         return {"loss_kd": self.weight * logit_kd(s, t, self.temperature)}
 
 
@@ -76,7 +75,6 @@ class LogitMatch(Distiller):
             class, or KL(teacher || student) without the factor T^2 of `LogitKD`.
         weight: >= 0.
         temperature: Logits are divided by it, > 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True

@@ -1,9 +1,12 @@
-"""Names of losses: of their terms in logs, and in the options that weigh them."""
+"""Names of losses: of their terms in logs, and in the options that weigh them by schedules and shares."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 
 from ..streams import StreamNetwork
 from .distiller import Distiller
+from .schedule import NUMBER, Schedule, parse_schedule
 
 CROSS_ENTROPY = "ce"
 
@@ -73,3 +76,33 @@ def by_label(option: str, words: Sequence[str], labels: Collection[str]) -> dict
 def matching(loss: str, labels: Collection[str]) -> list[str]:
     """Return the labels of a loss of teachers that have names."""
     return [known for known in labels if "." in known and known.partition(".")[2] == loss]
+
+
+def schedule_of(words: Sequence[str], teacher: str, loss: str) -> str:
+    """Return the text of a loss's schedule in words of `--loss_schedule` that `parse_schedules` takes; "" for none."""
+    given = {name: text for name, _, text in (word.partition("=") for word in words)}
+    return given.get(loss_label(teacher, loss), given.get(loss, ""))
+
+
+def parse_schedules(
+    words: Sequence[str], labels: Collection[str], option: str = "--loss_schedule"
+) -> dict[str, Schedule]:
+    """Return the schedules in words of an option, by label; raises as `by_label` and `parse_schedule`."""
+    return {
+        name: parse_schedule(text, f"{option} {name}={text}") for name, text in by_label(option, words, labels).items()
+    }
+
+
+def parse_shares(words: Sequence[str], labels: Collection[str]) -> dict[str, float]:
+    """Return the shares in words of `--balance`, by label, in the order of the words.
+
+    Raises:
+        ValueError: As `by_label`, or if a share is not a number > 0, or there is one alone.
+    """
+    texts = by_label("--balance", words, labels)
+    for name, text in texts.items():
+        if not re.fullmatch(NUMBER, text) or not 0 < float(text) < inf:
+            raise ValueError(f"--balance {name}={text}: a share must be a number > 0; a loss left out keeps its weight")
+    if len(texts) == 1:
+        raise ValueError(f"--balance {words[0]}: one loss alone is in balance: name two or more")
+    return {name: float(text) for name, text in texts.items()}

@@ -57,14 +57,8 @@ def resizing(given: int, wanted: int) -> Tensor:
 def fit_features(loss: Distiller, student: OutputShapes, teacher: OutputShapes, *, project: bool) -> None:
     """Check that a loss can compare its features, and give it projectors for those that it cannot.
 
-    Args:
-        loss: Any.
-        student: Of the network that learns.
-        teacher: Of the other.
-        project: Whether it may have projectors.
-
     Raises:
-        ValueError: If it may not and needs one; names the feature and both shapes.
+        ValueError: If it needs a projector and `project` allows none; names the feature and both shapes.
     """
     for ours, theirs in loss.compared.items():
         given, wanted = student.features[ours], teacher.features[theirs]

@@ -14,7 +14,7 @@ from ..backbones.output import Output
 from .distiller import Distiller, at_least_float32, check_levels, check_temperature, check_weight, stages_of
 from .shapes import OutputShapes
 
-TINY = 1e-8
+EPSILON = 1e-8
 
 
 def similarities(features: Tensor) -> Tensor:
@@ -30,11 +30,8 @@ class SimilarityPreserving(Distiller):
     Mean squared error between `similarities`, https://arxiv.org/abs/1907.09682.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other, which has the `counterpart` of the feature.
-        level: Feature of the student; "" is its last stage.
+        level: Feature of the student, against its `counterpart`; "" is the last stage.
         weight: Factor, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     def __init__(
@@ -64,7 +61,7 @@ def relative_distances(vectors: Tensor) -> Tensor:
     """Return the distance of each pair of vectors (N, C) over the mean distance, (N, N)."""
     distances = torch.linalg.vector_norm(vectors[:, None] - vectors, dim=2)
     pairs = max(1, len(vectors) * (len(vectors) - 1))
-    return distances / (distances.sum() / pairs).clamp_min(TINY)
+    return distances / (distances.sum() / pairs).clamp_min(EPSILON)
 
 
 def angles(vectors: Tensor) -> Tensor:
@@ -83,7 +80,6 @@ class RelationalKD(Distiller):
     Args:
         distance_weight: Factor on the term of distances, >= 0.
         angle_weight: Factor on that of angles, >= 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     def __init__(self, *, distance_weight: float = 25.0, angle_weight: float = 50.0, warmup_epochs: int = 0) -> None:
@@ -101,7 +97,7 @@ class RelationalKD(Distiller):
 
 def correlations(a: Tensor, b: Tensor) -> Tensor:
     """Return Pearson's correlation of each row of `a` with that row of `b`, both (N, K); 0 for constant rows."""
-    return F.cosine_similarity(a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True), dim=1, eps=TINY)
+    return F.cosine_similarity(a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True), dim=1, eps=EPSILON)
 
 
 class Dist(Distiller):
@@ -114,7 +110,6 @@ class Dist(Distiller):
         beta: Weight of the term over classes, >= 0.
         gamma: Weight of the term over clips, >= 0.
         temperature: T, > 0.
-        warmup_epochs: As in `Distiller`.
     """
 
     compares_logits = True

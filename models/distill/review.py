@@ -27,9 +27,9 @@ from .distiller import (
     check_levels,
     check_norm,
     check_weight,
-    reviewed,
-    say_unpaired,
-    spread,
+    error_divisor,
+    log_unpaired,
+    review_levels,
 )
 from .shapes import OutputShapes
 
@@ -105,14 +105,11 @@ class Review(Distiller):
     Stage maps are taken before their last ReLU, where networks have them. Each level has the teacher's `counterpart`.
 
     Args:
-        student: Of the network that learns.
-        teacher: Of the other.
         levels: Features of the student to review; None is every stage that has a counterpart, and the pooled vector.
         weight: Factor on every level, >= 0.
         mid_channels: Width of the fusion modules.
         time_kernel: Temporal size of their output convolution, 1 or 3.
         norm: "none", or "variance" to divide each level by the variance of the teacher's map.
-        warmup_epochs: As in `Distiller`.
     """
 
     equal_channels = False  # the connectors convert them
@@ -130,9 +127,9 @@ class Review(Distiller):
         warmup_epochs: int = 0,
     ) -> None:
         ours, theirs = student.features, teacher.features
-        chosen = reviewed(levels or (), ours, theirs)
-        say_unpaired("review", reviewed(levels or (), ours), chosen)
-        wanted = check_levels("--review_layers", chosen, reviewed((), ours), theirs)
+        chosen = review_levels(levels or (), ours, theirs)
+        log_unpaired("review", review_levels(levels or (), ours), chosen)
+        wanted = check_levels("--review_layers", chosen, review_levels((), ours), theirs)
         pairs = {level: wanted[level] for level in ours if level in wanted}  # forward order, each once
         super().__init__(
             warmup_epochs, {map_name(ours, level): map_name(theirs, other) for level, other in pairs.items()}
@@ -160,7 +157,7 @@ class Review(Distiller):
         for level, other in reversed(self.levels.items()):
             fused, residual = self.connectors[level](as_map(student, level), residual)
             reference = at_least_float32(as_map(teacher, other))
-            error = hierarchical_context_loss(at_least_float32(fused), reference) / spread(reference, self.norm)
+            error = hierarchical_context_loss(at_least_float32(fused), reference) / error_divisor(reference, self.norm)
             terms[f"loss_review_{level}"] = self.weight * error
         return terms
 

@@ -76,7 +76,7 @@ class CachedOutputs:
         missing = [position for position, entry in enumerate(entries) if entry is None]
         if not missing:
             self.found += len(entries)
-            whole = joined([entry for entry in entries if entry])
+            whole = stack_entries([entry for entry in entries if entry])
             moved = {name: tensor.to(clips.device) for name, tensor in whole.items()}
             return Output(moved.pop(LOGITS), CachedFeatures(moved))
         output = teacher(batch)
@@ -117,7 +117,7 @@ def conditions(teacher: StreamNetwork, clips: Tensor) -> dict[str, Any]:
     return {"clips": max(len(clips), teacher.largest or 0), "device": [kind, device], "formats": formats}
 
 
-def joined(entries: Sequence[Entry]) -> dict[str, Tensor]:
+def stack_entries(entries: Sequence[Entry]) -> dict[str, Tensor]:
     """Return the tensors of a batch from those of its clips, in the memory format that they had: sums depend on it."""
     whole = {}
     for name, (tensor, strides) in entries[0].items():

@@ -16,12 +16,12 @@ from ..backbones.contract import Backbone, without_numbers
 
 
 class Call(NamedTuple):
-    """A layer with the tensor that it was given, and the one that it gave."""
+    """Call of a layer with its input and its output."""
 
     name: str
     layer: nn.Module
-    given: Tensor
-    gave: Tensor
+    input: Tensor
+    output: Tensor
 
 
 class ReadCounter(TorchDispatchMode):
@@ -44,29 +44,25 @@ def fold_batch_norms(network: Backbone, clip_shape: Sequence[int]) -> None:
 
     A pass without numbers shows what follows what: the order in which layers are registered plays no part. A batch norm
     goes into the convolution or linear layer before it, else into the one after it, if that pads with nothing. Layers
-    that are used twice, and such between which something else reads, stay as they are.
-
-    Args:
-        network: Changed.
-        clip_shape: (C, T, H, W) that it takes.
+    that are used twice, and such between which something else reads, stay as they are. `clip_shape` is (C, T, H, W).
     """
     pairs = adjacent(network, clip_shape)
     done: set[str] = set()
     for after in (True, False):
         for first, second in pairs:
             layer, norm = (first, second) if after else (second, first)
-            there = network.get_submodule(norm.name)
-            fitting = isinstance(there, _BatchNorm) and norm.name not in done
-            fitting = fitting and (after or isinstance(what_follows(there), nn.Identity))
+            batch_norm = network.get_submodule(norm.name)
+            fitting = isinstance(batch_norm, _BatchNorm) and norm.name not in done
+            fitting = fitting and (after or isinstance(activation_of(batch_norm), nn.Identity))
             module = network.get_submodule(layer.name)
             fused = (fused_after if after else fused_before)(module, norm) if fitting else None
             if fused is not None:
                 network.set_submodule(layer.name, fused)
-                network.set_submodule(norm.name, what_follows(there))
+                network.set_submodule(norm.name, activation_of(batch_norm))
                 done.add(norm.name)
 
 
-def what_follows(norm: nn.Module) -> nn.Module:
+def activation_of(norm: nn.Module) -> nn.Module:
     """Return what a batch norm does beside normalising: in timm's networks some have the activation in them."""
     within = [getattr(norm, name, None) for name in ("drop", "act")]
     layers = [layer for layer in within if isinstance(layer, nn.Module) and not isinstance(layer, nn.Identity)]
@@ -79,7 +75,7 @@ def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, C
     layers = {name: m for name, m in network.named_modules() if isinstance(m, _BatchNorm | _ConvNd | nn.Linear)}
     hooks = [
         layer.register_forward_hook(
-            lambda layer, given, gave, name=name: calls.append(Call(name, layer, given[0], gave)),
+            lambda layer, input, output, name=name: calls.append(Call(name, layer, input[0], output)),
         )
         for name, layer in layers.items()
     ]
@@ -89,10 +85,10 @@ def adjacent(network: Backbone, clip_shape: Sequence[int]) -> list[tuple[Call, C
     finally:
         for hook in hooks:
             hook.remove()
-    times = Counter(call.name for call in calls)
+    runs = Counter(call.name for call in calls)
     readers = uses.count + Counter(id(x) for x in (out.logits, *out.features.values()))
-    givers = {id(call.gave): call for call in calls if times[call.name] == 1 and readers[id(call.gave)] == 1}
-    return [(givers[id(call.given)], call) for call in calls if id(call.given) in givers and times[call.name] == 1]
+    producers = {id(call.output): call for call in calls if runs[call.name] == 1 and readers[id(call.output)] == 1}
+    return [(producers[id(call.input)], call) for call in calls if id(call.input) in producers and runs[call.name] == 1]
 
 
 def fused_after(layer: nn.Module, norm: Call) -> nn.Module | None:
@@ -102,7 +98,7 @@ def fused_after(layer: nn.Module, norm: Call) -> nn.Module | None:
         return None
     if isinstance(layer, _ConvNd):
         return fuse_conv_bn_eval(layer, batch_norm, layer.transposed)
-    if isinstance(layer, nn.Linear) and norm.given.dim() == 2:
+    if isinstance(layer, nn.Linear) and norm.input.dim() == 2:
         return fuse_linear_bn_eval(layer, batch_norm)
     return None
 
@@ -113,7 +109,7 @@ def fused_before(layer: nn.Module, norm: Call) -> nn.Module | None:
     convolves = isinstance(layer, _ConvNd) and not layer.transposed and not any(layer.padding)
     if batch_norm.running_mean is None or batch_norm.running_var is None:
         return None
-    if not convolves and not (isinstance(layer, nn.Linear) and norm.given.dim() == 2):
+    if not convolves and not (isinstance(layer, nn.Linear) and norm.input.dim() == 2):
         return None
     scale = (batch_norm.running_var + batch_norm.eps).rsqrt() * (1 if batch_norm.weight is None else batch_norm.weight)
     shift = (0 if batch_norm.bias is None else batch_norm.bias) - batch_norm.running_mean * scale

@@ -48,15 +48,10 @@ def groups_to_join(convolution: nn.Conv1d | nn.Conv2d | nn.Conv3d, width: int) -
 
 
 def block_diagonal(weight: Tensor, groups: int, joined: int) -> Tensor:
-    """Return the weights of a grouped convolution with every `joined` groups made one.
+    """Return the weights of a grouped convolution with every `joined` groups, which divides their number, made one.
 
-    Args:
-        weight: Shape (out channels, in channels / groups, ...).
-        groups: How many there are.
-        joined: Divides them.
-
-    Returns:
-        Shape (out channels, joined * in channels / groups, ...), in the same memory format.
+    The shape (out channels, in channels / groups, ...) becomes (out channels, joined * in channels / groups, ...); the
+    memory format stays.
     """
     channels, inputs, *kernel = weight.shape
     blocks = weight.reshape(groups // joined, joined, channels // groups, inputs, *kernel)

@@ -20,16 +20,13 @@ COMPILERS = ("g++", "clang++", "c++")
 
 
 def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
-    """Have a network compiled at its first forward pass, minutes for a deep one; names of its weights stay.
+    """Have a network compiled at its first forward pass, minutes for a deep one, and return it; names of weights stay.
 
     In eval mode it fills up smaller batches to the largest so far, so that the last one is not compiled anew.
 
     Args:
         model: Changed in place. Its clips should all have one shape: each further one is compiled again.
         mode: One of `COMPILE`; see `torch.compile`.
-
-    Returns:
-        `model`.
 
     Raises:
         ValueError: If there is no such mode, or no C++ compiler.
@@ -48,7 +45,7 @@ def compiled(model: StreamNetwork, mode: str) -> StreamNetwork:
 def inference_ready(
     model: StreamNetwork, dtype: torch.dtype = torch.float32, *, compile_mode: str = "off", group_width: int = 1
 ) -> nn.Module:
-    """Return a copy of a network that gives the same logits sooner, and no gradients.
+    """Return a copy of a network that gives the same logits sooner, and no gradients; raises as `compiled`.
 
     It is in eval mode, its batch norms are folded as far as they can be and its weights are in `dtype`. Compiled, it
     gives no features.
@@ -58,9 +55,6 @@ def inference_ready(
         dtype: Of weights and activations: float32 changes logits in the sixth digit, bfloat16 in the third.
         compile_mode: As for `compiled`.
         group_width: As for `widen_groups`; 1 leaves groups as they are.
-
-    Raises:
-        ValueError: As `compiled`.
     """
     ready = copy.deepcopy(model).eval().requires_grad_(False)
     fold_batch_norms(ready.network, clip_shape(ready.network))

@@ -160,7 +160,7 @@ LIBRARY = torch.library.Library("aten", "IMPL")  # what it holds is forgotten wi
 class Detour:
     """Switch of `by_frames`; see `left_to_torch`."""
 
-    taken = True
+    enabled = True
 
 
 def native(keys: Any, *arguments: Any) -> Gradients:
@@ -178,7 +178,7 @@ def convolution_backward(keys: Any, grad: Tensor, x: Tensor, weight: Tensor, *ar
         gradient_of_strided: writes_out_of_bounds(x, weight, geometry),
     }
     way = next((way for way, needed in detours.items() if needed), None)
-    if way is None or not (Detour.taken and (for_weight or for_bias)):
+    if way is None or not (Detour.enabled and (for_weight or for_bias)):
         return native(keys, grad, x, weight, *arguments)
     return (
         native(keys, grad, x, weight, *geometry, (True, False, False))[0] if for_input else None,
@@ -200,8 +200,8 @@ def install() -> None:
 @contextmanager
 def left_to_torch() -> Iterator[None]:
     """Leave gradients to torch within the block, as if nothing were installed: to see what is wrong with them."""
-    Detour.taken = False
+    Detour.enabled = False
     try:
         yield
     finally:
-        Detour.taken = True
+        Detour.enabled = True

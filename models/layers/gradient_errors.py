@@ -13,7 +13,7 @@ from sts_common.processes import run_isolated
 
 from .conv_gradients import left_to_torch
 
-STALE = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
+STALE_SIZES = tuple(4**power for power in range(4, 11))  # sizes of what `weight_error` leaves behind, values
 
 
 def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float:
@@ -32,7 +32,7 @@ def weight_error(convolution: nn.Conv3d, x: Tensor, dtype: torch.dtype) -> float
     gradients: list[Tensor] = []
     for kind in (torch.float64, dtype):
         weight = convolution.weight.detach().to(dtype).to(kind).requires_grad_()
-        stale = [torch.full((size,), math.nan) for size in STALE]
+        stale = [torch.full((size,), math.nan) for size in STALE_SIZES]
         del stale
         padding, dilation, groups = convolution.padding, convolution.dilation, convolution.groups
         out = F.conv3d(x.to(dtype).to(kind), weight, None, convolution.stride, padding, dilation, groups)

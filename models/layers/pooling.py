@@ -39,7 +39,7 @@ class AvgPool3d(nn.AvgPool3d):
 
     def forward(self, x: Tensor) -> Tensor:
         if is_unordered(x):
-            added = joined(torch.add, 0.0, x, self.kernel_size, self.stride, self.padding)
+            added = reduce_windows(torch.add, 0.0, x, self.kernel_size, self.stride, self.padding)
             return added / prod(self.kernel_size)
         beyond = [side for padding in reversed(self.padding) for side in (padding, padding)]
         return F.avg_pool3d(F.pad(x, beyond), self.kernel_size, self.stride)  # torch's own padding asks for larger maps
@@ -62,35 +62,22 @@ def make_pool(
 
 
 def maxima(x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes) -> Tensor:
-    """Compute `F.max_pool3d`, one axis after the other; equal maxima share the gradient.
-
-    Args:
-        x: Shape (N, C, T, H, W).
-        kernel: Sides of the boxes.
-        stride: Steps from one box to the next.
-        padding: Positions beyond the edges, which are never the greatest.
-    """
-    return joined(torch.maximum, float("-inf"), x, kernel, stride, padding)
+    """Compute `F.max_pool3d`, one axis after the other; equal maxima share the gradient."""
+    return reduce_windows(torch.maximum, float("-inf"), x, kernel, stride, padding)
 
 
-def joined(
-    join: Callable[[Tensor, Tensor], Tensor], beyond: float, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes
+def reduce_windows(
+    join: Callable[[Tensor, Tensor], Tensor], fill: float, x: Tensor, kernel: Sizes, stride: Sizes, padding: Sizes
 ) -> Tensor:
-    """Join the values of boxes, one axis after the other.
+    """Join the values in windows of a map (N, C, T, H, W), two at a time, one axis after the other.
 
-    Args:
-        join: Of two values.
-        beyond: Value of positions beyond the edges.
-        x: Shape (N, C, T, H, W).
-        kernel: Sides of the boxes.
-        stride: Steps from one box to the next.
-        padding: Positions beyond the edges.
+    Padding is filled with `fill`; sizes are those of torch's poolings.
     """
     sides = [(n, n, n) if isinstance(n, int) else n for n in (kernel, stride, padding)]
     for axis, (size, step, pad) in enumerate(zip(*sides, strict=True), 2):
         whole = [slice(None)] * axis
         margin = [0, 0] * (4 - axis) + [pad, pad]  # `F.pad` begins with the last axis
-        padded = F.pad(x, margin, value=beyond)
+        padded = F.pad(x, margin, value=fill)
         ends = padded.shape[axis] - size + 1  # of the first positions of boxes; that of the last one is before it
         x = reduce(join, (padded[*whole, i : ends + i : step] for i in range(size)))
     return x

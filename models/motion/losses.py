@@ -8,17 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from sts_common.motionnet import MotionNet, MotionObjective
-from sts_common.motionnet.objective import SSIM
 
+from ..distill.names import parse_schedules
 from ..distill.schedule import Schedule
-from ..distill.weighing import parse_schedules
 from ..streams import StreamNetwork
 
 TERMS = ("photometric", "smoothness", "ssim")
-# As published where motion and classes are learnt together: clips of a batch, by which all losses of motion are
-# divided, and the part that SSIM has of the weights that it has alone.
-JOINT = 8
-JOINT_SSIM = 0.1
+# As published where motion and classes are learnt together: all are divided by the 8 clips of a batch, in place of 16
+# for SSIM, which has a tenth of the weights that it has alone.
+JOINT = {"photometric": 1 / 8, "smoothness": 1 / 8, "ssim": 0.1 / 16}
 
 
 class MotionPass:
@@ -34,7 +32,7 @@ class MotionPass:
 
 
 @contextmanager
-def watched(network: MotionNet) -> Iterator[MotionPass]:
+def record_pass(network: MotionNet) -> Iterator[MotionPass]:
     """Keep the clips and the flow of the next pass."""
     passed = MotionPass()
 
@@ -49,11 +47,7 @@ def watched(network: MotionNet) -> Iterator[MotionPass]:
 
 
 def motion_of(model: StreamNetwork) -> MotionNet:
-    """Return the part of a network that estimates motion.
-
-    Raises:
-        ValueError: If it has none.
-    """
+    """Return the part of a network that estimates motion; raises ValueError if it has none."""
     motion = getattr(model.network, "motion", None)
     if not isinstance(motion, MotionNet):
         raise ValueError(f"--motion: {model.network.arch} estimates no motion; take --model hidden_two_stream")
@@ -97,11 +91,3 @@ def total(terms: dict[str, Tensor]) -> Tensor:
 def of_epoch(objective: MotionObjective, schedules: Mapping[str, Schedule], epoch: int) -> MotionObjective:
     """Return an objective with the factors that an epoch, counted from 1, has by schedules."""
     return scaled(objective, {name: schedule(epoch) for name, schedule in schedules.items()})
-
-
-def joint_objective() -> MotionObjective:
-    """Return what motion learns beside the classes, weighed against the cross-entropy as published."""
-    alone = MotionObjective()
-    return MotionObjective(
-        alone.photometric / JOINT, alone.smoothness / JOINT, [JOINT_SSIM * weight for weight in SSIM]
-    )

@@ -12,7 +12,7 @@ from ..distill.schedule import Schedule
 from ..mixing import ClipMixing
 from ..streams import StreamNetwork
 from ..tasks import Batch, Classify, Task
-from .losses import joint_objective, motion_of, motion_schedules, motion_terms, of_epoch, total, watched
+from .losses import JOINT, motion_of, motion_schedules, motion_terms, of_epoch, record_pass, scaled, total
 
 MOTION = ("off", "alone", "joint")
 
@@ -26,15 +26,9 @@ def create_task(
     motion: str = "off",
     schedule: Sequence[str] = (),
 ) -> Task:
-    """Create the task of one network: its classes, its motion, or both.
+    """Create the task of one network: its classes, its motion, or both, by `motion`, which is one of `MOTION`.
 
-    Args:
-        model: Trained.
-        frozen_norms: As in `Task`.
-        mixing: As in `Classify`.
-        label_smoothing: Likewise.
-        motion: One of `MOTION`.
-        schedule: Of the losses of motion, words of `--motion_schedule` like "ssim=1..0@0-20".
+    `schedule` is of the losses of motion, words of `--motion_schedule` like "ssim=1..0@0-20"; all else as `Classify`.
 
     Raises:
         ValueError: If motion is asked of a network that has none, or of mixed clips.
@@ -80,7 +74,7 @@ class LearnMotion(Task):
     def forward(self, batch: Batch) -> dict[str, Tensor]:
         motion = motion_of(self.model)
         clips = self.model.inputs(batch)
-        with watched(motion) as passed:
+        with record_pass(motion) as passed:
             whole_flow(motion, split_segments(clips, self.model.network.segments))
         terms = motion_terms(self.model, passed, of_epoch(self.objective, self.schedules, self.epoch))
         return {"loss": total(terms), **terms}
@@ -90,9 +84,6 @@ class ClassifyByMotion(Classify):
     """Cross-entropy of a hidden two-stream network, with the losses of its motion.
 
     Args:
-        model: As of `LearnMotion`.
-        frozen_norms: As in `Task`.
-        label_smoothing: As in `Classify`.
         objective: Of the motion.
         schedules: Factors on its terms by epoch.
     """
@@ -108,10 +99,10 @@ class ClassifyByMotion(Classify):
     ) -> None:
         super().__init__(model, frozen_norms, label_smoothing=label_smoothing)
         motion_of(model)
-        self.objective, self.schedules = objective or joint_objective(), schedules or {}
+        self.objective, self.schedules = objective or scaled(MotionObjective(), JOINT), schedules or {}
 
     def forward(self, batch: Batch) -> dict[str, Tensor]:
-        with watched(motion_of(self.model)) as passed:
+        with record_pass(motion_of(self.model)) as passed:
             out = super().forward(batch)
         terms = motion_terms(self.model, passed, of_epoch(self.objective, self.schedules, self.epoch))
         return out | terms | {"loss": out["loss"] + total(terms), "loss_ce": out["loss"]}

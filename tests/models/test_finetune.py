@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import small
+from small_tasks import RGB, make_batch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -12,10 +13,6 @@ from engine.training.settings import RunSettings
 from models import Classify, Distill, StreamNetwork, create_model, frozen_norms, parameter_groups
 
 STEM = ("conv1", "bn1", "layer1", "layer2", "layer3", "layer4", "fc")
-
-
-class Stream:
-    name, channels, mean, std = "rgb", 3, (127.5,) * 3, (50.0,) * 3
 
 
 def is_trained(network: nn.Module, name: str, begin: int) -> bool:
@@ -107,37 +104,32 @@ def test_statistics_move_in_the_norms_that_are_not_frozen_alone(begin, partial):
     network = small("resnet")
     norms = {name: m for name, m in network.named_modules() if isinstance(m, nn.BatchNorm3d)}
     expected = {name for name in norms if not is_trained(network, name, begin) or (partial and name != "bn1")}
-    task = Classify(StreamNetwork(network, Stream()), frozen_norms(network, begin, partial)).train()
+    task = Classify(StreamNetwork(network, RGB), frozen_norms(network, begin, partial)).train()
     before = {name: norm.running_mean.clone() for name, norm in norms.items()}
-    task({"rgb": torch.randint(0, 256, (2, 3, 8, 32, 32), dtype=torch.uint8), "label": torch.tensor([0, 1])})
+    task(make_batch("flow", clips=2))
     assert {name for name, norm in norms.items() if torch.equal(norm.running_mean, before[name])} == expected
 
 
 def test_frozen_norms_stay_frozen_when_they_are_synchronised_between_processes():
     network = small("resnet")
-    task = Classify(StreamNetwork(network, Stream()), frozen_norms(network, 0, True))
+    task = Classify(StreamNetwork(network, RGB), frozen_norms(network, 0, True))
     task = nn.SyncBatchNorm.convert_sync_batchnorm(task).train()
     norms = {name: m.training for name, m in task.model.network.named_modules() if isinstance(m, nn.SyncBatchNorm)}
     assert len(norms) > 1
     assert [name for name, training in norms.items() if training] == ["bn1"]
 
 
-def batch() -> dict[str, torch.Tensor]:
-    clips = torch.randint(0, 256, (4, 3, 8, 32, 32), dtype=torch.uint8)
-    return {"rgb": clips, "label": torch.tensor([0, 1, 2, 3])}
-
-
 def make(task: str, smoothing: float) -> nn.Module:
     torch.manual_seed(0)
-    network = StreamNetwork(small("resnet"), Stream())
+    network = StreamNetwork(small("resnet"), RGB)
     if task == "classify":
         return Classify(network, label_smoothing=smoothing)
-    return Distill(network, StreamNetwork(small("resnet"), Stream()), [], ce_weight=2.0, label_smoothing=smoothing)
+    return Distill(network, StreamNetwork(small("resnet"), RGB), [], ce_weight=2.0, label_smoothing=smoothing)
 
 
 @pytest.mark.parametrize(("task", "weight"), [("classify", 1.0), ("distill", 2.0)])
 def test_labels_are_smoothed_in_training_alone(task, weight):
-    data = batch()
+    data = make_batch()
     out = make(task, 0.2).train()(data)
     log_p = out["logits"].log_softmax(1)
     expected = -(0.8 * log_p[range(4), data["label"]] + 0.2 * log_p.mean(1)).mean() * weight

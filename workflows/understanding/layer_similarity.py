@@ -13,8 +13,8 @@ from tqdm import tqdm
 from datasets import ClipLoader, OnlineFlow, Stream, VideoDataset
 from engine import checkpoint
 from models import StreamNetwork
-from models.analysis.similarity import FEATURES, FEWEST, LinearCKA
-from models.distill.distiller import counterpart, reviewed
+from models.analysis.similarity import FEATURES, MIN_CLIPS, LinearCKA
+from models.distill.distiller import counterpart, review_levels
 from models.distill.review import as_map
 from sts_common import counted
 
@@ -83,8 +83,8 @@ def similarity(
 
 def check_clips(count: int) -> None:
     """Refuse a number of clips that similarity cannot be measured with."""
-    if count < FEWEST:
-        raise ValueError(f"--clips {count}: similarity needs at least {FEWEST}")
+    if count < MIN_CLIPS:
+        raise ValueError(f"--clips {count}: similarity needs at least {MIN_CLIPS}")
 
 
 def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
@@ -95,9 +95,9 @@ def choose_clips(loader: ClipLoader, count: int, source: str) -> ClipLoader:
     whole = loader.dataset
     assert isinstance(whole, VideoDataset)
     count = min(count, len(whole))
-    if count < FEWEST:
+    if count < MIN_CLIPS:
         text = counted(count, "validation video")
-        raise ValueError(f"{source}: {text}; similarity needs at least {FEWEST}")
+        raise ValueError(f"{source}: {text}; similarity needs at least {MIN_CLIPS}")
     videos = [whole.videos[k * len(whole) // count] for k in range(count)]
     chosen = VideoDataset(videos, whole.reader, sample=whole.sample, length=whole.length, seed=whole.seed)
     return replace(loader, dataset=chosen)
@@ -107,13 +107,13 @@ def compare(networks: Sequence[StreamNetwork], loader: ClipLoader, device: torch
     """Compare every level of every network with every other, the networks' levels one after the other."""
     cka = LinearCKA(len(networks) * len(levels_of(networks)))
     for group in groups(features_of(networks, loader, device, kind), GROUP if kind == "pooled" else 1):
-        if len(group[0]) < FEWEST:
+        if len(group[0]) < MIN_CLIPS:
             log.warning("the last %s are too few to compare, and left out", counted(len(group[0]), "clip"))
         else:
             cka.update(group)
     if not cka.clips:
         raise ValueError(
-            f"--batch_size {loader.batch_size}: similarity of maps needs at least {FEWEST} clips in a batch"
+            f"--batch_size {loader.batch_size}: similarity of maps needs at least {MIN_CLIPS} clips in a batch"
         )
     return cka
 
@@ -134,7 +134,7 @@ def features_of(
 def levels_of(networks: Sequence[StreamNetwork]) -> list[str]:
     """Return the levels of the first network for which all others have counterparts, in forward order."""
     first, *others = (network.network.feature_channels for network in networks)
-    return [level for level in reviewed((), first) if all(counterpart(level, first, other) for other in others)]
+    return [level for level in review_levels((), first) if all(counterpart(level, first, other) for other in others)]
 
 
 def groups(batches: Iterable[list[Tensor]], size: int) -> Iterator[list[Tensor]]:

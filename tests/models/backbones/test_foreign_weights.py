@@ -2,7 +2,6 @@
 
 import json
 import logging
-from argparse import Namespace
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from datasets import RGB
 from engine import checkpoint
 from engine.checkpoint.__main__ import main as print_card
 from engine.checkpoint.__main__ import parse_args as parse_card
-from models import NORMALISATIONS, build_distillers, load_stream
+from models import NORMALISATIONS, load_stream
 from models.weights import load_weights
 from opts import adopt, parse_opts
 from sts_common.json_text import as_json
@@ -187,13 +186,6 @@ def test_fine_tuning_keeps_what_the_weights_need_and_the_exports_of_it_know(hmdb
     assert model.normalisation == state["recipe"]["normalisation"]
 
 
-def test_a_network_from_scratch_is_normalised_as_asked(hmdb51, tmp_path):
-    train.main(parse_opts([*words_for(hmdb51, tmp_path), "--normalisation", "half", "--no_max_pool"]))
-    state = checkpoint.load(next(tmp_path.rglob("*_best.pth")))
-    assert state["recipe"]["normalisation"] == {"mean": [127.5] * 3, "std": [127.5] * 3}
-    assert isinstance(load_stream(Namespace(**state["options"]), RGB, state, "x").network.maxpool, torch.nn.Identity)
-
-
 @pytest.mark.parametrize("name", ["arch", "resnext"])
 def test_an_exported_network_of_others_stays_known_as_theirs(name, tmp_path, caplog):
     state = as_hara(small("resnet").state_dict()) | ({"arch": "resnext-101"} if name == "resnext" else {})
@@ -202,17 +194,6 @@ def test_an_exported_network_of_others_stays_known_as_theirs(name, tmp_path, cap
     loaded = checkpoint.load(tmp_path / "r3d.safetensors") | {"arch": "resnet-10"}
     model = load_stream(parse_opts(NETWORK), RGB, loaded, "r3d")
     assert model.normalisation["mean"] == pytest.approx(NORMALISATIONS["3d-resnets"]["rgb"][0])
-
-
-def test_maps_of_unlike_stems_are_not_compared():
-    student, teacher = small("resnet"), small("resnet", no_max_pool=True)
-    for words in (["review"], ["mse", "--output_layers", "layer2"]):
-        opt = parse_opts(["--modality", "RGB_Flow", "--distill", *words])
-        with pytest.raises(
-            ValueError, match=r"of the student has \d+ channels of \d+x\d+x\d+ places.* of the teacher \d+ .*--project"
-        ):
-            build_distillers(opt, student, teacher, 0)
-    assert build_distillers(parse_opts(["--modality", "RGB_Flow", "--distill", "mse"]), student, teacher, 0)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from helpers import fill, reference
 import train
 from datasets import FLOW, RGB
 from models import MODELS, create_model, load_stream
-from models.pretrained import cross_modality, find_weights, start_from
+from models.pretrained import cross_modality, start_from
 from models.weights import origin_of, stream_channels
 from opts import parse_opts
 
@@ -156,23 +156,6 @@ def test_a_network_begins_with_the_weights_of_a_file_but_for_its_classifier(tmp_
     assert "the mean over 3 channels, for 10" in caplog.text
     with pytest.raises(ValueError, match=r"weights of another network, which have no layer1.2.conv1.weight"):
         start_from(create_model("resnet2d", 3, 5, depth=34, width=0.125), theirs.state_dict(), "theirs.pth")
-
-
-def test_nothing_is_downloaded_unasked_and_what_misses_is_named(tmp_path, monkeypatch):
-    fetched = []
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, path, progress: fetched.append((url, path)))
-    origin = {"name": "resnet2d", "args": {"depth": 101, "width": 1.0}}
-    path = tmp_path / "checkpoints" / "resnet101-63fe2227.pth"
-    with pytest.raises(FileNotFoundError) as error:
-        find_weights("imagenet", origin, download=False)
-    assert f"{path}; get it with --download, or put https://download.pytorch.org/models/{path.name} there" in str(
-        error.value
-    )
-    address = f"https://download.pytorch.org/models/{path.name}"
-    assert fetched == []
-    assert find_weights("imagenet", origin, download=True) == path
-    assert fetched == [(address, str(path))]
 
 
 @pytest.mark.parametrize(

@@ -87,14 +87,20 @@ def test_training_begins_with_inflated_weights_and_with_inputs_as_they_want_them
         ({"name": "resnet", "args": {"depth": 34, "width": 1.0, "shortcut": "B"}}, "imagenet", "resnet34-b627a593.pth"),
         ({"name": "torchvision:r3d_18", "args": {}}, "kinetics400", "r3d_18-b3b3357e.pth"),
         ({"name": "resnet", "args": {}}, "torchvision:s3d", "s3d-d76dad2f.pth"),
+        ({"name": "resnet2d", "args": {"depth": 101, "width": 1.0}}, "imagenet", "resnet101-63fe2227.pth"),
     ],
 )
 def test_weights_are_looked_for_in_the_cache_and_never_fetched_unasked(origin, init, file, tmp_path, monkeypatch):
+    fetched, path, address = [], tmp_path / "checkpoints" / file, f"https://download.pytorch.org/models/{file}"
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=rf"--init {init}: no {tmp_path}/checkpoints/{file}; get it with"):
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda url, path, progress: fetched.append((url, path)))
+    with pytest.raises(
+        FileNotFoundError, match=f"--init {init}: no {path}; get it with --download, or put {address} there"
+    ):
         find_weights(init, origin, download=False)
-    path = tmp_path / "checkpoints" / file
-    path.parent.mkdir()
+    assert fetched == []
+    assert find_weights(init, origin, download=True) == path
+    assert fetched == [(address, str(path))]
     path.touch()
     assert find_weights(init, origin, download=False) == path
 
@@ -223,12 +229,8 @@ def test_a_network_of_kinetics_is_a_checkpoint_with_its_classes_and_its_clips(tm
     assert "400: abseiling, air drumming" in capsys.readouterr().out
     model = load_checkpoint(tmp_path / "mc3.safetensors").eval()
     assert (len(model.class_names), model.class_names[-1]) == (400, "zumba")
-    assert {
-        "sample_duration": 16,
-        "sample_size": 112,
-        "clip_stride": 2,
-        "short_side": 128,
-    }.items() <= model.recipe.items()
+    clip = {"sample_duration": 16, "sample_size": 112, "clip_stride": 2, "short_side": 128}
+    assert clip.items() <= model.recipe.items()
     clips = torch.randint(0, 256, (1, 3, 4, 32, 32), dtype=torch.uint8)
     mean, std = (torch.tensor(v).view(3, 1, 1, 1) for v in ([0.43216, 0.394666, 0.37645], [0.22803, 0.22145, 0.216989]))
     with torch.inference_mode():

@@ -7,14 +7,12 @@ import re
 
 import pytest
 import torch
-import torch.nn.functional as F
 from helpers import REFERENCE, fill, reference
 
 from datasets import FLOW, RGB
 from datasets.streams import RGB_DIFF
 from models import create_model, estimate, load_stream
 from models.backbones import network_named
-from models.layers.pooling import AvgPool3d, MaxPool3d
 from models.layers.temporal import Blend, Shift
 from models.pretrained import start_from
 from models.weights import origin_of
@@ -193,50 +191,6 @@ def test_a_branch_sees_other_frames_and_its_shortcut_does_not():
     still, frames = small("resnet2d").eval(), torch.randn(2, 3, 4, 32, 32)
     assert not torch.allclose(network(frames).logits, network(frames.flip(2)).logits)
     torch.testing.assert_close(still(frames).logits, still(frames.flip(2)).logits)
-
-
-@pytest.mark.parametrize(
-    ("kernel", "stride", "padding"),
-    [((3, 3, 3), (2, 2, 2), (1, 1, 1)), ((1, 3, 3), (1, 2, 2), (0, 1, 1)), ((3, 1, 1), (2, 1, 1), (1, 0, 0))],
-)
-def test_poolings_are_those_of_torch_whatever_their_order(kernel, stride, padding, monkeypatch):
-    for ours, theirs in ((MaxPool3d, F.max_pool3d), (AvgPool3d, F.avg_pool3d)):
-        results = []
-        for pool in (lambda x: theirs(x, kernel, stride, padding), ours(kernel, stride, padding)):  # noqa: B023
-            x = torch.randn(2, 3, 5, 6, 7, generator=torch.Generator().manual_seed(1)).requires_grad_()
-            y = pool(x)
-            y.square().sum().backward()
-            results.append((y, x.grad))
-        monkeypatch.setattr("models.layers.pooling.is_unordered", lambda x: True)  # as on a GPU
-        x = torch.randn(2, 3, 5, 6, 7, generator=torch.Generator().manual_seed(1)).requires_grad_()
-        y = ours(kernel, stride, padding)(x)
-        y.square().sum().backward()
-        monkeypatch.undo()
-        for value, grad in (results[1], (y, x.grad)):
-            torch.testing.assert_close((value, grad), results[0])
-    assert AvgPool3d((3, 3, 3), (2, 2, 2), (1, 1, 1))(torch.full((1, 1, 1, 1, 1), 27.0)) == 1  # as many zeros beyond
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "message"),
-    [
-        ("resnet2d", {"temporal": "lstm"}, "temporal=lstm: choose one of none, tam, tsm"),
-        ("googlenet", {"temporal": "tsm"}, "temporal=tsm: choose one of none, tam"),
-        ("resnet2d", {"temporal": "tsm", "mix_every": 0}, "mix_every=0: must be >= 1"),
-        ("resnet2d", {"temporal": "tam", "blend_frames": 1}, "blend_frames=1: TAM blends at least two frames"),
-        ("resnet2d", {"temporal": "tam", "blend_method": "mean"}, "blend_method=mean: choose one of sum, max"),
-        ("i3d", {"pooling": "min"}, "pooling=min: choose one of max, avg"),
-        ("i3d", {"version": 3}, "version=3: choose 1 or 2"),
-        ("i3d", {"dropout": 1.0}, "dropout=1.0: must be in"),
-        ("i3d_resnet", {"depth": 19}, "--model_depth 19: choose one of 18, 34, 50, 101, 152"),
-        ("s3d_resnet", {"depth": 18, "width": 0.001}, "--width 0.001 leaves no channel"),
-        ("s3d", {"width": 0.3}, "--width 0.3: Inception networks have multiples of 0.0625"),
-        ("googlenet", {"width": 0.03}, "--width 0.03: Inception networks have multiples of 0.0625"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_a_line(name, arguments, message):
-    with pytest.raises(ValueError, match=re.escape(message)):
-        create_model(name, 3, 5, **arguments)
 
 
 FILES = {  # published or of training, and what each is

@@ -10,6 +10,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from helpers import small
 from judges import Judge
+from small_tasks import FLOW, RGB, make_batch, random_output, shapes
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,12 +21,6 @@ from models.distill.projector import Projector, resizing
 from opts import parse_opts
 
 ANY = "resnet"  # the cheapest; nothing here knows more of it
-CLIP = (8, 32, 32)  # which every network takes
-
-
-class Stream:
-    def __init__(self, name: str, channels: int) -> None:
-        self.name, self.channels, self.mean, self.std = name, channels, (127.5,) * channels, (50.0,) * channels
 
 
 @pytest.fixture
@@ -44,14 +39,9 @@ def shapes_of(model: str) -> OutputShapes:
     return shapes(network_of(model))[0]
 
 
-def shapes(*networks: nn.Module) -> list[OutputShapes]:
-    return [output_shapes(network, (network.in_channels, *CLIP)) for network in networks]
-
-
 def streams(*arguments: dict) -> list[StreamNetwork]:
     """An RGB student, and flow teachers with these arguments."""
-    student = StreamNetwork(small(ANY), Stream("rgb", 3))
-    return [student, *(StreamNetwork(small(ANY, in_channels=2, **a), Stream("flow", 2)) for a in arguments)]
+    return [StreamNetwork(small(ANY), RGB), *(StreamNetwork(small(ANY, 2, **a), FLOW) for a in arguments)]
 
 
 def make_task(name: str, teacher: dict | None = None, ce_weight: float = 1.0, **arguments) -> Distill:
@@ -60,26 +50,8 @@ def make_task(name: str, teacher: dict | None = None, ce_weight: float = 1.0, **
     return Distill(student, flow, [loss], ce_weight=ce_weight).train()
 
 
-def make_batch(*without: str) -> dict[str, torch.Tensor]:
-    batch = {
-        "rgb": torch.randint(0, 256, (4, 3, 8, 32, 32), dtype=torch.uint8),
-        "flow": torch.randint(0, 256, (4, 2, 8, 32, 32), dtype=torch.uint8),
-        "label": torch.tensor([0, 1, 2, 3]),
-    }
-    return {name: value for name, value in batch.items() if name not in without}
-
-
 def gradients(task: nn.Module) -> dict[str, torch.Tensor]:
     return {name: p.grad.clone() for name, p in task.named_parameters() if p.grad is not None}
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_shapes_are_those_of_the_output(model):
-    network = network_of(model)
-    with torch.no_grad():
-        known, out = output_shapes(network, (3, 8, 32, 40)), network(torch.rand(2, 3, 8, 32, 40))
-    assert known.num_classes == out.logits.shape[1] == 5
-    assert known.features == {name: tuple(x.shape[1:]) for name, x in out.features.items()}
 
 
 @pytest.mark.parametrize("name", DISTILLERS)
@@ -88,9 +60,9 @@ def test_every_argument_of_a_loss_is_an_option_or_one_of_loss_args(name):
     options = vars(parse_opts([]))
     assert set(spec.options) <= set(spec.arguments)
     assert set(spec.options.values()) <= set(options)
-    rare = {key for key in spec.rare if not key.startswith("optimizer.")}
+    rare = {key for key in spec.extra_arguments if not key.startswith("optimizer.")}
     assert rare == set(spec.arguments) - set(spec.options)
-    assert bool(set(spec.rare) - rare) == (spec.build.optimizer is not None)
+    assert bool(set(spec.extra_arguments) - rare) == (spec.build.optimizer is not None)
 
 
 FIRST, SECOND = list(MODELS[ANY].build.stages)[:2]
@@ -111,12 +83,6 @@ def test_every_option_of_a_loss_changes_it(name, argument):
         terms = loss(student, teacher, torch.tensor([0, 1, 2, 3]))
         found.append({key: loss.warmup(1) * term.item() for key, term in terms.items()})
     assert found[0] != found[1]
-
-
-def random_output(known: OutputShapes, seed: int) -> Output:
-    generator = torch.Generator().manual_seed(seed)
-    features = {name: torch.randn(4, *shape, generator=generator) for name, shape in known.features.items()}
-    return Output(torch.randn(4, 5, generator=generator), features)
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -324,11 +290,12 @@ def test_stages_of_unequal_numbers_are_paired_from_the_last_and_others_left_out(
         build_distillers(opt, *networks, 0)
 
 
-def test_frozen_stages_that_are_not_reviewed_are_not_warned_of(caplog):
-    opt = parse_opts("--modality RGB_Flow --distill review --review_mid 4 --project auto".split())
+def test_frozen_stages_are_warned_of_where_they_are_reviewed(caplog):
+    opt = parse_opts("--modality RGB_Flow --review_mid 4 --project auto".split())
     networks = small("resnet"), small("i3d", in_channels=2)
-    for begin, frozen in ((2, ""), (3, "layer2")):
+    for loss, begin, frozen in (("review", 2, ""), ("review", 4, "layer2, layer3"), ("dkd", 4, "")):
         caplog.clear()
+        opt.distill = [loss]
         build_distillers(opt, *networks, begin)
         assert (f"--ft_begin_index {begin} freezes {frozen}:" in caplog.text) == bool(frozen)
 

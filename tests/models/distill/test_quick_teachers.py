@@ -5,51 +5,25 @@ from types import SimpleNamespace
 import pytest
 import torch
 from helpers import small
+from small_tasks import FLOW, RGB, make_batch, relative_error, shapes, with_statistics
 from torch import nn
 
-from datasets import FLOW, RGB
 from engine.device.precision import autocast
 from models import Classify, Distill, StreamNetwork
-from models.distill import output_shapes
 from models.distill.feature_mse import FeatureMSE
 from workflows.training import session
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 
-def clips() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    channels = {"rgb": 3, "flow": 2}
-    batch = {
-        n: torch.randint(0, 256, (3, c, 4, 32, 32), dtype=torch.uint8, generator=generator) for n, c in channels.items()
-    }
-    return batch | {"label": torch.tensor([0, 1, 2])}
-
-
-def teacher() -> StreamNetwork:
-    """With statistics and weights of batch norms that folding must get right."""
-    network = small("resnet", 2)
-    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm3d)):
-        norm.running_mean.uniform_(-0.5, 0.5)
-        norm.running_var.uniform_(0.5, 2)
-        nn.init.uniform_(norm.weight, 0.5, 1.5)
-        nn.init.uniform_(norm.bias, -0.5, 0.5)
-    return StreamNetwork(network, FLOW)
-
-
 def distillation() -> Distill:
-    student, flow = StreamNetwork(small("resnet"), RGB), teacher().eval()
-    shapes = [output_shapes(model.network, (model.network.in_channels, 4, 32, 32)) for model in (student, flow)]
-    return Distill(student, flow, [FeatureMSE(*shapes)]).train()
-
-
-def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a.double() - b.double()).norm() / b.double().norm())
+    student, teacher = StreamNetwork(small("resnet"), RGB), with_statistics("resnet", FLOW).eval()
+    return Distill(student, teacher, [FeatureMSE(*shapes(student.network, teacher.network))]).train()
 
 
 @pytest.mark.parametrize(("dtype", "amp", "most"), [(torch.float32, "off", 1e-5), (torch.bfloat16, "bf16", 1.5e-2)])
 def test_features_of_a_quick_teacher_are_as_near_to_float32_as_those_in_mixed_precision(dtype, amp, most):
-    task, batch = distillation(), clips()
+    task, batch = distillation(), make_batch(clips=3, frames=4)
     with torch.no_grad():
         truth = task.teachers[0](batch)
         with autocast(CPU, amp):
@@ -58,14 +32,14 @@ def test_features_of_a_quick_teacher_are_as_near_to_float32_as_those_in_mixed_pr
                 quick = task.teachers[0](batch)
     assert quick.features.keys() == truth.features.keys()
     for name, feature in truth.features.items():
-        error = apart(quick.features[name], feature)
+        error = relative_error(quick.features[name], feature)
         assert error < most, name
-        assert amp == "off" or error < 1.5 * apart(mixed.features[name], feature), name
+        assert amp == "off" or error < 1.5 * relative_error(mixed.features[name], feature), name
         assert quick.features[name].dtype == mixed.features[name].dtype
 
 
 def test_quick_teachers_are_folded_and_cast_once_for_the_time_of_a_training():
-    task, batch = distillation(), clips()
+    task, batch = distillation(), make_batch(clips=3, frames=4)
     state = {name: value.clone() for name, value in task.state_dict().items()}
     whole, (own,) = task(batch), task.teachers
     with task.quick_teachers(torch.bfloat16):
@@ -80,12 +54,7 @@ def test_quick_teachers_are_folded_and_cast_once_for_the_time_of_a_training():
         loss.backward()
         assert loss.item() == pytest.approx(whole["loss"].item(), rel=0.02)
     assert list(task.teachers) == [own]
-    torch.testing.assert_close(
-        {k: v for k, v in task.state_dict().items() if k.startswith("teachers")},
-        {k: v for k, v in state.items() if k.startswith("teachers")},
-        rtol=0,
-        atol=0,
-    )
+    assert all(torch.equal(value, state[f"teachers.{name}"]) for name, value in task.teachers.state_dict().items())
 
 
 @pytest.mark.parametrize(
@@ -101,6 +70,6 @@ def test_teachers_are_quick_in_mixed_precision_on_gpus_alone(device, amp, quick,
 
 
 def test_a_task_without_teachers_has_none_to_quicken():
-    task = Classify(teacher())
+    task = Classify(with_statistics("resnet"))
     with session.quick_teachers(SimpleNamespace(task=task, device=CPU, amp="off")):
         assert not hasattr(task, "teachers")

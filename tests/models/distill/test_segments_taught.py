@@ -2,25 +2,15 @@
 
 import pytest
 import torch
+from small_tasks import FLOW, RGB, make_batch
 from torch.nn import functional as F
 
-from datasets import FLOW, RGB
 from models import Distill, StreamNetwork, build_distillers, create_model
 from models.backbones.contract import within
 from opts import parse_opts
 
 SMALL = {"depth": 18, "width": 0.125, "segments": 2}
 KINDS = ["average", "max", "weights", "tle_bilinear", "tle_sketch", "tle_fc"]
-
-
-def batch() -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    shapes = {"rgb": 3, "flow": 2}
-    made = {
-        name: torch.randint(256, (2, channels, 2, 32, 32), generator=generator, dtype=torch.uint8)
-        for name, channels in shapes.items()
-    }
-    return made | {"label": torch.tensor([0, 2])}
 
 
 def task_of(consensus: str, *words: str) -> Distill:
@@ -36,7 +26,7 @@ def task_of(consensus: str, *words: str) -> Distill:
 def test_mers_trains_what_joins_segments_and_the_classifier_by_the_labels_alone(consensus):
     project = ["--project", "auto"] if consensus == "tle_bilinear" else []  # its vector has 64 x 64 values
     task = task_of(consensus, "--distill", "mers", "--SFS_alpha", "0", *project)
-    network, seen = task.model.network, batch()
+    network, seen = task.model.network, make_batch(clips=2, frames=2)
     out = task(seen)
     torch.testing.assert_close(out["logits"], task.model(seen).logits)  # those that a test will see
     assert out["loss_ce"] == F.cross_entropy(out["logits"], seen["label"])
@@ -50,7 +40,7 @@ def test_mers_trains_what_joins_segments_and_the_classifier_by_the_labels_alone(
 @pytest.mark.parametrize("consensus", ["max", "tle_sketch", "tle_fc"])
 def test_every_part_of_a_student_of_segments_learns_by_the_whole_method(consensus):
     task = task_of(consensus, "--distill", "mse", "review", "dkd", "--distill_warmup", "0")
-    out = task(batch())
+    out = task(make_batch(clips=2, frames=2))
     assert {name.split("_")[1] for name in out if name.startswith("loss_")} >= {"ce", "mse", "review"}
     out["loss"].backward()
     silent = [name for name, p in task.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]

@@ -4,8 +4,10 @@ from argparse import Namespace
 
 import pytest
 import torch
+from helpers import small
+from small_tasks import RGB
 
-from models import Distill, StreamNetwork, create_model
+from models import Distill, StreamNetwork
 from models.distill import create_distiller
 from models.distill.shapes import OutputShapes
 from models.inference import cached_outputs
@@ -15,9 +17,7 @@ from workflows.training.teacher_cache import cache_teachers
 
 def make_teacher(view: str = "rgb") -> StreamNetwork:
     torch.manual_seed(0)
-    network = create_model("resnet", 3, 5, depth=10, width=0.0625)
-    stream = Namespace(name="rgb", mean=(100.0,) * 3, std=(50.0,) * 3)
-    return StreamNetwork(network, stream, view=view).requires_grad_(False).eval()
+    return StreamNetwork(small("resnet", width=0.0625), RGB, view=view).requires_grad_(False).eval()
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ import json
 
 import pytest
 import torch
-from helpers import small
-from torch import nn
+from small_tasks import relative_error, with_statistics
 
 from benchmarks import step
 from benchmarks.networks.ways import ORIGINAL
@@ -16,49 +15,16 @@ from models.inference import speed
 from models.inference.speed import compiled, inference_ready
 
 
-class Stream:
-    name, channels, mean, std = "rgb", 3, (114.7, 107.7, 99.4), (38.8, 37.9, 39.9)
-
-
 def clips(count: int = 3) -> dict[str, torch.Tensor]:
     return {"rgb": torch.randint(0, 256, (count, 3, 4, 32, 32), dtype=torch.uint8)}
 
 
-def trained(model: str, **changes) -> StreamNetwork:
-    """With statistics and weights of batch norms that folding must get right."""
-    network = small(model, **changes)
-    for norm in (m for m in network.modules() if isinstance(m, nn.BatchNorm3d)):
-        norm.running_mean.uniform_(-0.5, 0.5)
-        norm.running_var.uniform_(0.5, 2)
-        nn.init.uniform_(norm.weight, 0.5, 1.5)
-        nn.init.uniform_(norm.bias, -0.5, 0.5)
-    return StreamNetwork(network, Stream())
-
-
-def apart(a: torch.Tensor, b: torch.Tensor) -> float:
-    return float((a.double() - b.double()).norm() / b.double().norm())
-
-
-@pytest.mark.parametrize(("model", "shortcut"), [("resnext", "B"), ("resnet", "A")])
-def test_folded_networks_give_the_same_logits_and_features(model, shortcut):
-    own, batch = trained(model, resnet_shortcut=shortcut), clips()
-    before = {name: value.clone() for name, value in own.state_dict().items()}
-    ready = inference_ready(own, group_width=4)
-    with torch.inference_mode():
-        wanted, made = own.eval()(batch), ready(batch)
-    assert apart(made.logits, wanted.logits) < 1e-5
-    assert all(apart(made.features[name], feature) < 1e-5 for name, feature in wanted.features.items())
-    assert not any(isinstance(module, nn.BatchNorm3d) for module in ready.modules())
-    assert not any(parameter.requires_grad for parameter in ready.parameters())
-    assert all(torch.equal(before[name], value) for name, value in own.state_dict().items())  # a copy was changed
-
-
 def test_in_bf16_logits_differ_in_the_third_digit():
-    own, batch = trained("resnet").eval(), clips()
+    own, batch = with_statistics("resnet").eval(), clips()
     with torch.inference_mode():
         made = inference_ready(own, torch.bfloat16)(batch)
         assert made.logits.dtype == torch.bfloat16
-        assert apart(made.logits, own(batch).logits) < 2e-2
+        assert relative_error(made.logits, own(batch).logits) < 2e-2
 
 
 @pytest.fixture
@@ -76,7 +42,7 @@ def sizes_seen(model: StreamNetwork) -> list[int]:
 
 @pytest.mark.usefixtures("compiles_nothing")
 def test_smaller_batches_are_filled_up_to_the_largest_so_far():
-    own = trained("resnet").eval()
+    own = with_statistics("resnet").eval()
     full = inference_ready(own, compile_mode="default")
     seen = sizes_seen(full.model)
     with torch.inference_mode():
@@ -84,14 +50,14 @@ def test_smaller_batches_are_filled_up_to_the_largest_so_far():
             batch = clips(count)
             made, wanted = full(batch), own(batch)
             assert made.logits.shape == wanted.logits.shape
-            assert apart(made.logits, wanted.logits) < 1e-5
+            assert relative_error(made.logits, wanted.logits) < 1e-5
     assert seen == [2, 2, 3, 3]
     assert (full.stream, full.num_classes) == ("rgb", 5)
 
 
 @pytest.mark.usefixtures("compiles_nothing")
 def test_logits_of_a_cuda_graph_are_copied_and_its_features_left_before_another_network_overwrites_them():
-    own = inference_ready(trained("resnet").eval(), compile_mode="reduce-overhead")
+    own = inference_ready(with_statistics("resnet").eval(), compile_mode="reduce-overhead")
     graph: list[torch.Tensor] = []
     own.model.network.register_forward_hook(lambda module, inputs, out: graph.append(out.logits))
     with torch.inference_mode():
@@ -104,7 +70,7 @@ def test_logits_of_a_cuda_graph_are_copied_and_its_features_left_before_another_
 
 @pytest.mark.usefixtures("compiles_nothing")
 def test_the_last_batch_of_a_validation_is_filled_up_for_a_compiled_network_and_counts_its_own_clips_alone():
-    own = trained("resnet")
+    own = with_statistics("resnet")
     batches = [clips(count) | {"label": torch.arange(count)} for count in (3, 3, 1)]
     wanted = evaluate(Classify(own), batches, torch.device("cpu"))
     seen = sizes_seen(own)
@@ -117,7 +83,7 @@ def test_the_last_batch_of_a_validation_is_filled_up_for_a_compiled_network_and_
 
 
 def test_networks_that_are_not_compiled_see_batches_as_they_come():
-    own = trained("resnet").eval()
+    own = with_statistics("resnet").eval()
     seen = sizes_seen(own)
     with torch.inference_mode():
         for count in (2, 1):
@@ -126,7 +92,7 @@ def test_networks_that_are_not_compiled_see_batches_as_they_come():
 
 
 def test_what_cannot_be_compiled_is_said_at_once(monkeypatch):
-    own = trained("resnet")
+    own = with_statistics("resnet")
     with pytest.raises(ValueError, match="--compile fast: choose one of off, default"):
         compiled(own, "fast")
     monkeypatch.setattr(speed.shutil, "which", lambda name: None)
@@ -139,19 +105,19 @@ def test_what_cannot_be_compiled_is_said_at_once(monkeypatch):
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
 def test_compiled_networks_give_the_same_logits(dtype, tolerance):
-    own = trained("resnet").eval()
+    own = with_statistics("resnet").eval()
     ready = inference_ready(own, dtype, compile_mode="default")
     with torch.inference_mode():
         for count in (3, 1):
             batch = clips(count)
-            assert apart(ready(batch).logits, own(batch).logits) < tolerance
+            assert relative_error(ready(batch).logits, own(batch).logits) < tolerance
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of the compiler
 def test_compiled_networks_train_alike_and_keep_the_names_of_their_weights():
-    own = trained("resnet").train()
-    other = trained("resnet").train()
+    own = with_statistics("resnet").train()
+    other = with_statistics("resnet").train()
     other.load_state_dict(own.state_dict())
     compiled(other, "default")
     batch = clips()
@@ -159,7 +125,7 @@ def test_compiled_networks_train_alike_and_keep_the_names_of_their_weights():
         model(batch).logits.square().sum().backward()
     assert other.state_dict().keys() == own.state_dict().keys()
     for one, two in zip(own.parameters(), other.parameters(), strict=True):
-        assert apart(two.grad, one.grad) < 1e-3
+        assert relative_error(two.grad, one.grad) < 1e-3
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from helpers import small
+from small_tasks import relative_error
 from torch import nn
 
 from benchmarks import conv_gradients as benchmark
@@ -59,10 +60,6 @@ def gradients(module, *inputs):
         out = module(*inputs)
     out.float().square().mean().backward()
     return {name: p.grad for name, p in module.named_parameters()}
-
-
-def apart(a, b) -> float:
-    return float((a.double() - b.double()).norm() / b.double().norm())
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -121,7 +118,7 @@ def test_pictures_of_a_few_pixels_have_right_gradients(faulty, convolve, kernel,
             padding, steps = (*(0,) * len(frames), half, half), (*in_time, stride, stride)
             out = convolve(x.to(BF16).to(kind), learns, None, steps, padding, 1, 2)
             gradients_of += torch.autograd.grad(out.square().sum(), learns)
-        assert apart(made[0], wanted[0]) < 0.02, (height, width)
+        assert relative_error(made[0], wanted[0]) < 0.02, (height, width)
 
 
 @pytest.mark.parametrize("transposed", [False, True])
@@ -199,7 +196,7 @@ def test_outputs_and_gradients_of_inputs_and_biases_are_torchs(faulty):
         out, of_input, of_bias = run()
     assert torch.equal(here[0], out)
     assert torch.equal(here[1], of_input)
-    assert apart(here[2], of_bias) < 0.01
+    assert relative_error(here[2], of_bias) < 0.01
 
 
 def test_a_layer_used_twice_accumulation_and_frozen_weights_are_as_ever(faulty):
@@ -216,7 +213,7 @@ def test_a_layer_used_twice_accumulation_and_frozen_weights_are_as_ever(faulty):
     network.zero_grad()
     (2 * network(x).square().mean()).backward()
     for name, gradient in learned.items():
-        assert apart(gradient, network.get_parameter(name).grad) < 0.05
+        assert relative_error(gradient, network.get_parameter(name).grad) < 0.05
 
 
 def test_a_transposed_convolution_has_right_gradients_too():
@@ -229,7 +226,7 @@ def test_a_transposed_convolution_has_right_gradients_too():
         out = F.conv_transpose3d(x.to(BF16).to(dtype), learns, **geometry)
         assert too_few_frames(out.shape[2], 3, 2, 1)
         made += torch.autograd.grad(out.sum(), learns)
-    assert apart(made[1], made[0]) < 0.01
+    assert relative_error(made[1], made[0]) < 0.01
 
 
 def test_what_distillation_learns_with_has_right_gradients(faulty):
@@ -250,7 +247,7 @@ def test_what_distillation_learns_with_has_right_gradients(faulty):
         learned.append({name: p.grad.clone() for name, p in review.named_parameters() if "conv2.0" in name})
     assert set(learned[0]) == {f"connectors.{level}.conv2.0.weight" for level in shapes.features}
     for name, wanted in learned[1].items():
-        assert apart(learned[0][name], wanted) < 0.1
+        assert relative_error(learned[0][name], wanted) < 0.1
 
 
 @pytest.mark.slow
@@ -265,7 +262,7 @@ def test_compiled_networks_have_right_gradients(faulty):
     network.zero_grad()
     network.compile()
     for name, gradient in gradients(network, x).items():
-        assert apart(gradient, eager[name]) < 0.05
+        assert relative_error(gradient, eager[name]) < 0.05
 
 
 def test_float32_is_torchs_to_the_last_bit_for_kernels_of_three_frames():
@@ -311,19 +308,8 @@ def test_the_benchmark_counts_what_is_wrong_by_torch_and_here(faulty, tmp_path, 
 
     monkeypatch.setattr(benchmark, "errors_by_torch", here)  # this CPU may have no fault
     out = tmp_path / "new" / "gradients.json"
-    words = [
-        "--networks",
-        "resnet-10 x 0.125",
-        "--frames",
-        "8",
-        "--rounds",
-        "1",
-        "--size",
-        "32",
-        "--out",
-        str(out),
-    ]
-    benchmark.main(benchmark.parse_args(words))
+    words = "--frames 8 --rounds 1 --size 32".split()
+    benchmark.main(benchmark.parse_args(["--networks", "resnet-10 x 0.125", *words, "--out", str(out)]))
     text, record = capsys.readouterr().out, json.loads(out.read_text())
     assert "| resnet-10 x 0.125 | 8 | 12 | 1 | inf | 0 | " in text
     assert [sum(layer["count"] for layer in row["layers"]) for row in record["networks"]] == [12]

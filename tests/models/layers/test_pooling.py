@@ -10,7 +10,7 @@ from waits import GPU, on_gpu
 
 from engine import setup
 from models.layers import pooling
-from models.layers.pooling import MaxPool3d, maxima, means
+from models.layers.pooling import AvgPool3d, MaxPool3d, maxima, means
 
 SHAPES = [(2, 3, 4, 6, 6), (1, 2, 1, 5, 7), (1, 1, 3, 1, 2), (2, 2, 8, 9, 4)]
 
@@ -35,6 +35,20 @@ def both(ours, theirs, shape):
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 2, 1), (2, 2, 1), (3, 1, 1), (1, 1, 0)])
 def test_maxima_are_those_of_max_pooling(shape, kernel, stride, padding):
     both(lambda x: maxima(x, kernel, stride, padding), lambda x: F.max_pool3d(x, kernel, stride, padding), shape)
+
+
+@pytest.mark.parametrize("unordered", [False, True])  # as on a GPU
+@pytest.mark.parametrize(("ours", "theirs"), [(MaxPool3d, F.max_pool3d), (AvgPool3d, F.avg_pool3d)])
+@pytest.mark.parametrize(
+    "sizes", [((3, 3, 3), (2, 2, 2), (1, 1, 1)), ((1, 3, 3), (1, 2, 2), (0, 1, 1)), ((3, 1, 1), (2, 1, 1), (1, 0, 0))]
+)
+def test_poolings_are_those_of_torch_whatever_their_order(sizes, ours, theirs, unordered, monkeypatch):
+    monkeypatch.setattr(pooling, "is_unordered", lambda x: unordered)
+    both(ours(*sizes), lambda x: theirs(x, *sizes), (2, 3, 5, 6, 7))
+
+
+def test_a_map_may_be_smaller_than_the_box_of_its_mean():
+    assert AvgPool3d((3, 3, 3), (2, 2, 2), (1, 1, 1))(torch.full((1, 1, 1, 1, 1), 27.0)) == 1  # as many zeros beyond
 
 
 @pytest.mark.parametrize("shape", SHAPES)
