@@ -14,10 +14,9 @@ from benchmarks import distil_2d3d, evidence, study, systems
 from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.paired import Hits, compare_pairs
-from benchmarks.accuracy.pictures import basis, draw_accuracies
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import NOTE, Bench
-from benchmarks.accuracy.tables import motion_table, retrieval_table, table
+from benchmarks.accuracy.tables import basis, draw_accuracies, motion_table, retrieval_table, table
 from benchmarks.common.report import choose
 from engine import checkpoint
 from engine.evaluation.statistics import gap_closed
