@@ -77,7 +77,7 @@ def bench_of(data: Path, *words: str) -> tuple[Bench, Namespace]:
 def note_network(bench: Bench, name: str, seed: int = 1) -> None:
     """Leave what a trained and tested row leaves."""
     bench.place(name, seed).mkdir(parents=True, exist_ok=True)
-    note = {"depends": bench.depends(name, seed), "measured": {"seconds": 1.0}}
+    note = {"depends": bench.dependencies(name, seed), "measured": {"seconds": 1.0}}
     (bench.place(name, seed) / NOTE).write_text(json.dumps(note))
     bench.scores(name, seed).touch()
 
