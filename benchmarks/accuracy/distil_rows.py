@@ -9,15 +9,13 @@ NETWORK += "--clip_stride 2"
 EPOCHS = "--n_epochs 8"
 TEST = "--test_sampling spaced --num_clips 3"
 # Clips that never change, so that a teacher's outputs for them can be cached; it sees frames of 112 pixels.
-FIXED_CLIPS = "--train_sampling center --crop center --flip never"
+CLIPS = "--train_sampling center --crop center --flip never"
 TEACHER_SIZE = "--teacher_size image=112"
-NO_LABELS = (
-    f"{RGB} {NETWORK} {FIXED_CLIPS} {TEACHER_SIZE} --ce_weight 0 --n_classes 1000 --distill_warmup 0 --n_epochs 20"
-)
+NO_LABELS = f"{RGB} {NETWORK} {CLIPS} {TEACHER_SIZE} --ce_weight 0 --n_classes 1000 --distill_warmup 0 --n_epochs 20"
 PROBE = f"{RGB} {NETWORK} {EPOCHS} --ft_begin_index 5 --freeze_BN --learning_rate 0.01"
 TUNED = f"{RGB} {NETWORK} {EPOCHS} --ft_begin_index 0"
 # MSE of features after a projector, over the teacher's variance; KD of logits where the classes are the same.
-BANK = f"{NETWORK} {FIXED_CLIPS} {EPOCHS} --distill mse --distill_norm variance --SFS_alpha 1 --kd_weight 0.1 --project auto"
+BANK = f"{NETWORK} {CLIPS} {EPOCHS} --distill mse --distill_norm variance --SFS_alpha 1 --kd_weight 0.1 --project auto"
 LOSSES = {"flow": "mse,kd", "image": "mse", "rgb": "mse,kd"}
 UNTRAINED, SCRATCH, STUDENT = "untrained", "from scratch", "no labels, Lite0"
 TEACHERS = {"flow": "Flow teacher", "image": IMAGENET, "rgb": f"fine-tuned, {STUDENT}"}
@@ -48,7 +46,7 @@ ROWS = {
     f"fine-tuned, {STUDENT}": Row("RGB", TUNED, TEST, begins={PRETRAINED: STUDENT}),
     "no labels, Lite0, anc": student_without_labels("--distill logits anc --project auto"),
     "Flow teacher": Row("flow", f"{FLOW} {NETWORK} {EPOCHS}", TEST),
-    "student of none": Row("RGB", f"{RGB} {NETWORK} {FIXED_CLIPS} {EPOCHS}", TEST),
+    "student of none": Row("RGB", f"{RGB} {NETWORK} {CLIPS} {EPOCHS}", TEST),
     "student of Flow": student_of("flow"),
     "student of Lite0": student_of("image"),
     "student of RGB": student_of("rgb"),
