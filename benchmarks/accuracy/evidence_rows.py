@@ -10,7 +10,7 @@ from opts import DISTILL
 from .rows import FLOW, NETWORK_3D, RGB, WEIGHTS, Fusion, Row
 
 NETWORK = NETWORK_3D.replace("--n_epochs 10", "--n_epochs 48")  # with half as many no student has converged
-SFS_LOSSES = "mse review dkd"
+LOSSES = "mse review dkd"
 TWO_TEACHERS = "--teacher_losses flow=mse,review,dkd --teacher_losses rgb=dkd*0.5"
 
 
@@ -32,11 +32,11 @@ SFS = "SFS"
 ROWS = {
     "RGB": Row("RGB", f"{RGB} {NETWORK}"),
     "Flow": Row("flow", f"{FLOW} {NETWORK}"),
-    SFS: student(SFS_LOSSES),
+    SFS: student(LOSSES),
     # What else could explain it: a second network, soft labels of any teacher, any teacher at all, soft labels alone.
     "RGB, other seed": Row("RGB", f"{RGB} {NETWORK}", seed_shift=1000),
-    "student of RGB": student(SFS_LOSSES, "--only_RGB", teachers={"rgb": "RGB, other seed"}),
-    "SFS, flow of other clips": student(SFS_LOSSES, "--teacher_clips others"),
+    "student of RGB": student(LOSSES, "--only_RGB", teachers={"rgb": "RGB, other seed"}),
+    "SFS, flow of other clips": student(LOSSES, "--teacher_clips others"),
     "RGB, label smoothing": Row("RGB", f"{RGB} {NETWORK} --label_smoothing 0.1"),
     # Which of the losses does it.
     "SFS, mse (MARS)": student("mse"),
@@ -47,14 +47,14 @@ ROWS = {
     "SFS, mse + review": student("mse review"),
     "SFS, mse + dkd": student("mse dkd"),
     "SFS, review + dkd": student("review dkd"),
-    "SFS, all + dist": student(f"{SFS_LOSSES} dist"),
-    "SFS, all, standardised": student(SFS_LOSSES, "--loss_args dkd.standardise=on"),
-    "SFS, all, layer4 reviewed": student(SFS_LOSSES, "--review_layers layer4"),
+    "SFS, all + dist": student(f"{LOSSES} dist"),
+    "SFS, all, standardised": student(LOSSES, "--loss_args dkd.standardise=on"),
+    "SFS, all, layer4 reviewed": student(LOSSES, "--review_layers layer4"),
     "SFS, all, from RGB": student(
-        SFS_LOSSES, "--ft_begin_index 0 --keep_classifier", begins={"--SFS_pretrain_path": "RGB"}
+        LOSSES, "--ft_begin_index 0 --keep_classifier", begins={"--SFS_pretrain_path": "RGB"}
     ),
-    "SFS, all, default weights": student(SFS_LOSSES, weights=""),
-    "SFS, two teachers": student(SFS_LOSSES, TWO_TEACHERS, teachers={"flow": "Flow", "rgb": "RGB, other seed"}),
+    "SFS, all, default weights": student(LOSSES, weights=""),
+    "SFS, two teachers": student(LOSSES, TWO_TEACHERS, teachers={"flow": "Flow", "rgb": "RGB, other seed"}),
 }
 STUDENTS = [name for name, row in ROWS.items() if row.script == DISTILL]
 CONTROL, GOAL = "RGB + RGB, other seed", "RGB + Flow"

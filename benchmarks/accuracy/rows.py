@@ -66,8 +66,9 @@ class Row:
 
     def checkpoint_words(self, file_of: Callable[[str], object]) -> list[str]:
         """Return the options that name its checkpoints, of which `file_of` gives each by its row."""
-        words = [word for option, row in self.begins.items() for word in (option, str(file_of(row)))]
-        return [*words, *(f"--teacher={name}={file_of(row)}" for name, row in self.teachers.items())]
+        files = [(option, str(file_of(row))) for option, row in self.begins.items()]
+        files += [("--teacher", f"{name}={file_of(row)}") for name, row in self.teachers.items()]
+        return [word for pair in files for word in pair]
 
 
 class Fusion(NamedTuple):
