@@ -45,9 +45,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser.add_argument("--methods", nargs="+", default=[], metavar="TEXT", help="only those whose name holds a TEXT")
     real = parser.add_mutually_exclusive_group()
     real.add_argument("--middlebury", type=Path, metavar="DIR", help="of NAME/frame10.png, frame11.png and flow10.flo")
-    real.add_argument(
-        "--videos", type=Path, nargs="+", metavar="FILE", help="the fastest two frames of each, at 25 fps"
-    )
+    add = real.add_argument
+    add("--videos", type=Path, nargs="+", metavar="FILE", help="the fastest two frames of each, at 25 fps")
     return parser.parse_args(argv)
 
 
@@ -74,9 +73,8 @@ def main_synthetic(opt: Namespace) -> Record:
         "scaling": scaling(scenes) if any(name.startswith("native") for name in measured["cpu"]) else None,
         "gpu": gpu_rates(scenes, references, opt.methods) if torch.cuda.is_available() else None,
     }
-    return publish(
-        opt.out, record, *(tabulate(record) for tabulate in (flow_table, speed_table, scaling_line, gpu_table))
-    )
+    tables = (flow_table, speed_table, scaling_line, gpu_table)
+    return publish(opt.out, record, *(table(record) for table in tables))
 
 
 def main_real(opt: Namespace) -> Record:
