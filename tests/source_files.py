@@ -42,9 +42,9 @@ def file_of(module: str) -> Path | None:
 
 
 @cache
-def imported_names(file: Path) -> dict[str, tuple[Path, str]]:
-    """What a file imports from the project, by its name there: a file, and a name in it; "" for the file itself."""
-    names = {}
+def imports(file: Path) -> tuple[tuple[str, Path, str], ...]:
+    """What a file imports from the project: its name there, a file, and a name in that; "" for the file itself."""
+    names = []
     for node in nodes(file):
         module = ""
         if isinstance(node, ast.ImportFrom):
@@ -52,11 +52,16 @@ def imported_names(file: Path) -> dict[str, tuple[Path, str]]:
             module = ".".join([*above, *([node.module] if node.module else [])])
         for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else []:
             if part := file_of(f"{module}.{alias.name}".lstrip(".")):
-                names[alias.asname or alias.name] = part, ""
+                names.append((alias.asname or alias.name, part, ""))
             elif module and (outer := file_of(module)):
-                names[alias.asname or alias.name] = outer, alias.name
-    return names
+                names.append((alias.asname or alias.name, outer, alias.name))
+    return tuple(names)
+
+
+@cache
+def imported_names(file: Path) -> dict[str, tuple[Path, str]]:
+    return {local: (path, name) for local, path, name in imports(file)}
 
 
 def imported_files(file: Path) -> set[Path]:
-    return {path for path, _ in imported_names(file).values()}
+    return {path for _, path, _ in imports(file)}

@@ -3,19 +3,19 @@
 import importlib
 import re
 import shlex
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from pages import FENCE, code, commands, paths
-from source_files import ROOT
+from source_files import ROOT, text
 
 from opts import parse_opts
 from opts.option import SCRIPTS
 from sts_common import commands as sts
 
-PAGES = {path.name: str(path) for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))}
+DOCS = ROOT / "docs"
+PAGES = {"README.md": "README.md"} | {p.relative_to(DOCS).as_posix(): str(p) for p in sorted(DOCS.rglob("*.md"))}
 # Pages whose blocks of a kind are run from their text by another test.
 RUN_BY = {
     ("README.md", "python"): "project/test_readme.py",
@@ -46,7 +46,7 @@ COMMANDS = {
 
 def test_every_block_is_of_a_kind_that_is_tried():
     """A block of "text" is output, a formula or a tree, which nobody types."""
-    blocks = {(name, kind) for name, path in PAGES.items() for kind, _ in FENCE.findall(Path(path).read_text("utf-8"))}
+    blocks = {(name, kind) for name, path in PAGES.items() for kind, _ in FENCE.findall(text(ROOT / path))}
     assert {kind for _, kind in blocks} == {"", "bash", "text", "python", "diff", "bibtex"}
     assert {block for block in blocks if block[1] in ("python", "diff")} - RUN_BY.keys() - HERE.keys() == set()
 
