@@ -20,8 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 from benchmarks.accuracy.comparison import compare, comparison_parser
 from benchmarks.accuracy.evidence_rows import ACTIVATIONS, CONTROL, FITTED, FUSIONS, GOAL, ROWS, SFS, STUDENTS
 from benchmarks.accuracy.paired import compare_systems
-from benchmarks.accuracy.pictures import draw_accuracies
-from benchmarks.accuracy.tables import pairs_table, table
+from benchmarks.accuracy.tables import by_test, draw_accuracies, pairs_table, table
 from benchmarks.common.report import Record, publish
 from engine.command import cli
 from engine.evaluation.statistics import gap_closed
@@ -49,14 +48,14 @@ def main(opt: Namespace) -> Record:
     """Train and test what is missing, row by row, fuse, compare, print the tables, draw the picture, write the JSON."""
     record = compare(opt, ROWS, FUSIONS)
     record["pairs"] = compare_systems(opt, record, PAIRS)
-    drawn = [*ROWS, *(name for name, fusion in FUSIONS.items() if fusion.activation == "activno")]
-    draw_accuracies(record, opt.out.with_suffix(".png"), drawn, (CONTROL, f"RGB + {SFS}", GOAL))
+    systems = [*ROWS, *(name for name, fusion in FUSIONS.items() if fusion.activation == "activno")]
+    draw_accuracies(record, opt.out.with_suffix(".png"), systems, (CONTROL, f"RGB + {SFS}", GOAL))
     return publish(opt.out, record, *filter(None, (table(record), pairs_table(record["pairs"]), gap(record))))
 
 
 def gap(record: Record) -> str:
-    """Say which share of the gap between RGB and RGB + Flow is closed, on the tests of all; empty without such."""
-    tests, lines = tests_of(record), []
+    """Describe which share of the gap between RGB and RGB + Flow is closed, on the tests of all; "" without such."""
+    tests, lines = by_test(record["rows"], "top1"), []
     for system in (f"RGB + {SFS}", CONTROL, f"RGB + {SFS}, {FITTED}", f"{CONTROL}, {FITTED}"):
         goal = f"{GOAL}, {FITTED}" if FITTED in system else GOAL
         rows = [tests.get(name, {}) for name in ("RGB", goal, system)]
@@ -65,18 +64,9 @@ def gap(record: Record) -> str:
             low, high, accuracy = (mean(row[test] for test in common) for row in rows)
             share = gap_closed(low, high, accuracy)
             record.setdefault("gap_closed", {})[system] = share
-            said = "there is none" if share is None else f"{share:.0%}"
-            lines.append(f"{system}, share of the gap between RGB and {goal} that is closed: {said}.")
+            percent = "there is none" if share is None else f"{share:.0%}"
+            lines.append(f"{system}, share of the gap between RGB and {goal} that is closed: {percent}.")
     return "\n".join(lines)
-
-
-def tests_of(record: Record) -> dict[str, dict[tuple[int, int], float]]:
-    """Return top-1 of each system by split and seed."""
-    tests: dict[str, dict[tuple[int, int], float]] = {}
-    for row in record["rows"]:
-        if "top1" in row:
-            tests.setdefault(row["name"], {})[row["split"], row["seed"]] = row["top1"]
-    return tests
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.common.report import Record, build_parser, check_least, choose, environment, publish, size
+from benchmarks.common.report import Record, build_parser, check_least, choose, environment, image_size, publish
 from benchmarks.solvers.methods import CPU, GPU, Flow, distance, measure, native, workable
 from benchmarks.solvers.real_pairs import fastest_pair, middlebury, real_errors
 from benchmarks.solvers.tables import flow_table, gpu_table, scaling_line, speed_table, truth_table, video_table
@@ -40,14 +40,13 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
     parser = build_parser("flow", __doc__)
     parser.add_argument("--pairs", type=int, default=6, help="of images; a published table has 18, which take minutes")
-    parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the images, pixels")
+    parser.add_argument("--size", type=image_size, default=(340, 256), metavar="WxH", help="of the images, pixels")
     parser.add_argument("--seed", type=int, default=0, help="of the images")
     parser.add_argument("--methods", nargs="+", default=[], metavar="TEXT", help="only those whose name holds a TEXT")
     real = parser.add_mutually_exclusive_group()
     real.add_argument("--middlebury", type=Path, metavar="DIR", help="of NAME/frame10.png, frame11.png and flow10.flo")
-    real.add_argument(
-        "--videos", type=Path, nargs="+", metavar="FILE", help="the fastest two frames of each, at 25 fps"
-    )
+    add = real.add_argument
+    add("--videos", type=Path, nargs="+", metavar="FILE", help="the fastest two frames of each, at 25 fps")
     return parser.parse_args(argv)
 
 
@@ -74,9 +73,8 @@ def main_synthetic(opt: Namespace) -> Record:
         "scaling": scaling(scenes) if any(name.startswith("native") for name in measured["cpu"]) else None,
         "gpu": gpu_rates(scenes, references, opt.methods) if torch.cuda.is_available() else None,
     }
-    return publish(
-        opt.out, record, *(tabulate(record) for tabulate in (flow_table, speed_table, scaling_line, gpu_table))
-    )
+    tables = (flow_table, speed_table, scaling_line, gpu_table)
+    return publish(opt.out, record, *(table(record) for table in tables))
 
 
 def main_real(opt: Namespace) -> Record:

@@ -8,6 +8,7 @@ are compared by the clock.
 import ctypes
 import logging
 import sys
+import time
 from argparse import Namespace
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -22,20 +23,24 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the
 
 from benchmarks.common.report import Record, build_parser, check_least, choose, environment, publish
 from benchmarks.readers.forms import available_forms, kilobytes
-from benchmarks.readers.listing import listing
 from benchmarks.readers.subjects import SUBJECTS, Draw, Subject, draw_clips
 from benchmarks.readers.tables import disk_table, listing_table, speed_table, workers_table
 from benchmarks.readers.workers import worker_rates
-from benchmarks.synthetic.videos import write_videos
+from benchmarks.synthetic.videos import RGB_NAME, write_videos
 from datasets.decoding.jpeg import native
+from datasets.lists.entries import Entry
+from datasets.records.lookup import find_videos
+from datasets.records.manifest import Facts, read_manifest, write_manifest
+from datasets.stores.frames import FrameFolders
 from datasets.stores.store import Store, Video
 from engine.command import cli
 from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
 
 MALLOC = {-1: 2**30, -3: 2**25}  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h; the latter takes no more
-OTHERS = ("workers", "list")  # that are measured beside `SUBJECTS`
-DIFFERENCES = 2  # rounds whose pixels are compared
+FURTHER = ("workers", "list")  # that are measured beside `SUBJECTS`
+COMPARED_ROUNDS = 2  # rounds whose pixels are compared
+LISTED_FRAMES = 60  # of a listed video
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script."""
     parser = build_parser("loading", __doc__, rounds=15)
     parser.add_argument("--videos", type=int, default=8, help="made up")
-    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help=f"of {', '.join([*SUBJECTS, *OTHERS])}")
+    parser.add_argument("--only", nargs="+", default=[], metavar="TEXT", help=f"of {', '.join([*SUBJECTS, *FURTHER])}")
     parser.add_argument("--listed", type=int, default=2000, help="videos of the list that is indexed")
     parser.add_argument("--seed", type=int, default=0, help="of the videos and clips")
     return parser.parse_args(argv)
@@ -53,7 +58,7 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
 def main(opt: Namespace) -> Record:
     """Measure, print the tables, write the JSON."""
     check_least(opt, videos=1, rounds=1, listed=1)
-    wanted = choose([*SUBJECTS, *OTHERS], opt.only, "nothing that is measured")
+    wanted = choose([*SUBJECTS, *FURTHER], opt.only, "nothing that is measured")
     record: Record = {"environment": environment(), "rounds": opt.rounds}
     with TemporaryDirectory() as folder:
         record |= measure(Path(folder), opt, wanted)
@@ -62,7 +67,7 @@ def main(opt: Namespace) -> Record:
 
 
 def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> Record:
-    """Measure every number."""
+    """Measure loading by subject and storage form, workers, and the finding of a list's videos."""
     keep_memory()
     record: Record = {"subjects": {}}
     subjects = {name: SUBJECTS[name] for name in wanted if name in SUBJECTS}
@@ -81,7 +86,7 @@ def measure(root: Path, opt: Namespace, wanted: Sequence[str]) -> Record:
             record["workers"] = worker_rates(videos, opt.rounds, opt.seed)
     if "list" in wanted:
         log.info("a list of %d videos", opt.listed)
-        record["list"] = listing(root / "list", opt.listed)
+        record["list"] = time_listing(root / "list", opt.listed)
     return record
 
 
@@ -108,7 +113,7 @@ def compare(subject: Subject, forms: Mapping[str, Store], videos: Sequence[Video
             continue
         for name in rows:
             rows[name]["cpu_s"].append(seconds[name].cpu / len(draws))
-        if number < DIFFERENCES:
+        if number < COMPARED_ROUNDS:
             truth = [subject.original_levels(draw) for draw in draws]
             for name, store in forms.items():
                 note_differences(rows[name], [subject.levels(store, draw) for draw in draws], truth)
@@ -140,6 +145,34 @@ def note_differences(row: dict[str, Any], levels: Sequence[torch.Tensor], truth:
         "sum": old["sum"] + int(apart.sum()),
         "max": max(old["max"], int(apart.max())),
     }
+
+
+def time_listing(root: Path, videos: int) -> dict[str, Any]:
+    """Measure wall-clock seconds for a list of videos, each a folder of empty files."""
+    paths = [f"class{number % 100:03d}/video{number:05d}" for number in range(videos)]
+    for path in paths:
+        (root / path).mkdir(parents=True)
+        for frame in range(1, LISTED_FRAMES + 1):
+            (root / path / RGB_NAME.format(frame)).touch()
+    entries = [Entry(path, int(path[5:8]), path) for path in paths]
+    store = FrameFolders(root, "sts")
+    write_manifest(root, "sts", (Facts(path, None, LISTED_FRAMES, None, 1, 341, 256, 25.0, path) for path in paths))
+
+    def by_manifest() -> int:
+        manifest = read_manifest(root)
+        assert manifest is not None
+        manifest.check(store)
+        return len(find_videos(entries, store, needs={"rgb"}, located=manifest.located))
+
+    def by_folders() -> int:
+        return len(find_videos(entries, store, needs={"rgb"}))
+
+    seconds = {}
+    for name, find in (("folders", by_folders), ("manifest", by_manifest)):
+        start = time.perf_counter()
+        assert find() == videos
+        seconds[name] = time.perf_counter() - start
+    return {"videos": videos, "frames": LISTED_FRAMES, "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
-from benchmarks.common.report import Record, build_parser, check_least, environment, markdown, publish, size
+from benchmarks.common.report import Record, build_parser, check_least, environment, image_size, markdown, publish
 from datasets import FLOW, FLOW_SOURCES, RGB, ClipLoader, build_loader
 from datasets.synthetic import render, write_avi
 from engine import build_settings, create_stepper, setup
@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     """Parse the options of this script; options of STS_train.py that were given are the list `training`."""
     parser = build_parser("online_flow", __doc__, rounds=2)
-    parser.add_argument("--size", type=size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
+    parser.add_argument("--size", type=image_size, default=(340, 256), metavar="WxH", help="of the videos, pixels")
     parser.add_argument("--steps", type=int, default=4, help="of an epoch, which begins with no batch ready")
     opt, training = parser.parse_known_args(argv)
     return Namespace(**vars(opt), training=training)

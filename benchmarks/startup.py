@@ -73,7 +73,7 @@ def in_new_process(measure: Any, size: int) -> list[Record]:
 
 
 class Stages:
-    """Seconds and memory of what is done one after the other."""
+    """Times the stages of a start and notes their memory."""
 
     def __init__(self) -> None:
         self.before, self.rows = resident(), list[Record]()
@@ -151,13 +151,13 @@ def training(root: Path, rows: int) -> list[Record]:
         next(iter(loader.batches))
     stages.end("order of 2 epochs")
     with ProcessPoolExecutor(1, SPAWN) as pool:
-        before = pool.submit(held, None).result()
-        stages.end("loader process", worker=pool.submit(held, loader.dataset).result() - before)
+        before = pool.submit(memory_with, None).result()
+        stages.end("loader process", worker=pool.submit(memory_with, loader.dataset).result() - before)
     return stages.rows
 
 
-def held(_: Any) -> int:
-    """Return the bytes that a process holds once it has received something."""
+def memory_with(_: Any) -> int:
+    """Return the bytes that this process holds with the argument that it was sent."""
     return resident()
 
 

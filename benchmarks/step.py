@@ -30,7 +30,7 @@ from benchmarks.common.report import (
     spread,
 )
 from benchmarks.networks.random import add_network_options, network_options
-from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of, of_file
+from benchmarks.networks.ways import KINDS, ORIGINAL, WAYS, Call, Way, call_of, way_of_file
 from datasets import MODALITIES
 from engine import dtype_of, setup
 from engine.command import cli
@@ -72,9 +72,11 @@ def main(opt: Namespace) -> Record:
     device = setup(opt.seed, opt.device)
     batch = opt.batch or (64 if device.type == "cuda" else 2)
     check_least(Namespace(**vars(opt) | {"batch": batch}), batch=1, rounds=1, size=1, duration=1)
-    files = [of_file(file) for file in opt.files]
-    ways = {kind: chosen(kind, opt, device) + files * (kind == "inference") for kind in opt.kinds}
-    model = build(opt).to(device)
+    files = [way_of_file(file) for file in opt.files]
+    ways = {kind: choose_ways(kind, opt, device) + files * (kind == "inference") for kind in opt.kinds}
+    (stream,) = MODALITIES[opt.modality]
+    network = build_model(Namespace(**network_options(opt)), stream.channels, 51)
+    model = StreamNetwork(network, stream).to(device)
     shape = (batch, len(model.mean), opt.duration, opt.size, opt.size)
     clips = torch.randint(0, 256, shape, dtype=torch.uint8).to(device)
     costs = estimate(model.network, shape[1:])
@@ -95,22 +97,16 @@ def main(opt: Namespace) -> Record:
     return publish(opt.out, record, *(table(record, kind) for kind in opt.kinds))
 
 
-def build(opt: Namespace) -> StreamNetwork:
-    """Build the network, with random weights."""
-    (stream,) = MODALITIES[opt.modality]
-    return StreamNetwork(build_model(Namespace(**network_options(opt)), stream.channels, 51), stream)
-
-
-def chosen(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
+def choose_ways(kind: str, opt: Namespace, device: torch.device) -> list[Way]:
     """Return the rows that the device can run and the options select."""
     ways = [way for way in WAYS[kind] if way.runs_on(device) and not (opt.eager and way.mode != "off")]
+    if not opt.only:
+        return ways
     exact = {way.name for way in ways} & set(opt.only)  # a whole name is that row, and no longer name that begins so
-    kept = [
-        way for way in ways if not opt.only or way.name in (*exact, ORIGINAL) or holds(way.name, set(opt.only) - exact)
-    ]
-    if opt.only and len(kept) < 2:
+    chosen = [way for way in ways if way.name in (*exact, ORIGINAL) or holds(way.name, set(opt.only) - exact)]
+    if len(chosen) < 2:
         raise ValueError(f"no row's name holds {' or '.join(opt.only)}; there are {'; '.join(w.name for w in ways)}")
-    return kept
+    return chosen
 
 
 def compare(
@@ -122,7 +118,7 @@ def compare(
     truth: torch.Tensor | None = None  # of the first way, which is the original's
     for way in ways:
         log.info("%s: %s", kind, way.name)
-        calls[way.name] = call_of(kind, way, model, clips, clips.device)
+        calls[way.name] = call_of(kind, way, model, clips)
         logits = calls[way.name]().double().cpu()
         truth = logits if truth is None else truth
         apart = None if way.file else ((logits - truth).norm() / truth.norm()).item()
@@ -148,7 +144,7 @@ def peak_of(device: torch.device) -> float | None:
 
 
 def formats(device: torch.device, ways: Mapping[str, Sequence[Way]]) -> tuple[str, ...]:
-    """Return the number formats, as `--amp`, whose products are measured: on a CPU those of rows, for some are slow."""
+    """Return the number formats, as `--amp`, of the products: on a CPU those of the rows alone, for some are slow."""
     if device.type == "cuda":
         return ("off", "tf32", "bf16")
     used = {way.amp for kind in ways.values() for way in kind}
@@ -168,22 +164,15 @@ def matmul_tflops(amp: str, device: torch.device) -> float:
 
 def table(record: Record, kind: str) -> str:
     """Tabulate medians over rounds, and ratios within a round."""
-    rows, peak, own = [], record["peak_tflops"], record["kinds"][kind]
+    cells, peak, rows = [], record["peak_tflops"], record["kinds"][kind]
     batch, flops = record["clips"][0], record["flops_per_clip"][kind]
-    for name, row in own.items():
+    for name, row in rows.items():
         seconds = median(row["seconds"]) / batch
         rate = flops / seconds / 1e12
-        rows.append(
-            [
-                name,
-                f"{1000 * seconds:.3g}",
-                f"{1 / seconds:.4g}",
-                spread(ratios(own[ORIGINAL]["seconds"], row["seconds"])),
-                f"{rate:.3g}",
-                f"{100 * rate / (peak or own_peak(record, name)):.0f} %",
-                said(row["difference"]),
-            ]
-        )
+        faster = spread(ratios(rows[ORIGINAL]["seconds"], row["seconds"]))
+        share = f"{100 * rate / (peak or matmul_rate(record, name)):.0f} %"
+        speed = f"{1000 * seconds:.3g}", f"{1 / seconds:.4g}"
+        cells.append([name, *speed, faster, f"{rate:.3g}", share, format_difference(row["difference"])])
     where = record["environment"]
     title = (
         f"{where['gpu'] if record['device'] != 'cpu' else where['cpu'] + ', one thread'}, torch {where['torch']}, "
@@ -191,18 +180,18 @@ def table(record: Record, kind: str) -> str:
     )
     mfu = "of the peak" if peak else "of a matrix product's"
     header = [kind, "ms per clip", "clips/s", "times as fast", "TFLOP/s", mfu, "logits differ by"]
-    return f"{title}\n\n{markdown(header, rows)}"
+    return f"{title}\n\n{markdown(header, cells)}"
 
 
-def said(difference: float | None) -> str:
+def format_difference(difference: float | None) -> str:
     """Format how far logits are from the original's, None if the weights are others."""
     if difference is None:
         return "of other weights"
     return "0" if math.isclose(difference, 0) else f"{difference:.0e}"
 
 
-def own_peak(record: Record, name: str) -> float:
-    """Return the TFLOP/s of matrix products in the number format of a row; float16 has those of bf16."""
+def matmul_rate(record: Record, name: str) -> float:
+    """Return the TFLOP/s of matrix products in the number format of a row; float16 has the rate of bf16."""
     rates, kind = record["matmul_tflops"], name.split(",")[0]
     return rates.get({"fp16": "bf16"}.get(kind, kind), rates["off"])
 

@@ -26,7 +26,7 @@ from engine.command import cli
 from sts_common.processors import single_threaded_libraries
 from sts_common.timing import alternated
 from workflows.exporting.calibration import CalibrationSettings
-from workflows.exporting.export import Exported, export
+from workflows.exporting.export import export
 from workflows.exporting.plan import INT8
 from workflows.measuring.exported_networks import missing_packages
 from workflows.predicting.predict import PredictorSettings, build_predictor
@@ -51,14 +51,8 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     parser = build_parser("students", __doc__, rounds=15)
     add = parser.add_argument
     add("--folder", default="results/students", help="for videos, frames, networks and exported files")
-    add(
-        "--students",
-        nargs="*",
-        default=list(STUDENTS),
-        choices=STUDENTS,
-        metavar="NAME",
-        help="of: " + ", ".join(STUDENTS),
-    )
+    names = "of: " + ", ".join(STUDENTS)
+    add("--students", nargs="*", default=list(STUDENTS), choices=STUDENTS, metavar="NAME", help=names)
     add("--n_epochs", default=18, type=int, help="of each student, >= 1; the teacher always has 18")
     add("--max_drop", default=0.5, type=float, help="as of export.py")
     add("--quick", action="store_true", help="few videos and epochs, which learn little")
@@ -143,21 +137,16 @@ def ways(file: Path, data: Path, max_drop: float) -> list[tuple[str, Predictor, 
     settings = {TORCH: PredictorSettings()}
     if has_bf16():
         settings[BF16] = PredictorSettings(amp="bf16")
-    predictors = [(way, build_predictor(file, of_way, device="cpu"), file) for way, of_way in settings.items()]
-    sized = [(way, predictor, path.stat().st_size) for way, predictor, path in predictors]
+    size = file.stat().st_size
+    predictors = [(way, build_predictor(file, options, device="cpu"), size) for way, options in settings.items()]
     if missing := missing_packages("openvino", INT8):
         log.warning("without %s there are no rows of OpenVINO", ", ".join(missing))
-        return sized
-    for way, dtype in ((OPENVINO, "float32"), (QUANTISED, INT8)):
-        written = exported(file, data, dtype, max_drop)
-        sized.append((way, build_predictor(written.path, device="cpu"), written.bytes))
-    return sized
-
-
-def exported(file: Path, data: Path, dtype: str, max_drop: float) -> Exported:
-    """Export a checkpoint for OpenVINO, beside it."""
-    settings = CalibrationSettings(frame_dir=data / "frames", annotation_path=data / "labels", max_drop=max_drop)
-    return export(file, file.with_name(f"{dtype}.xml"), dtype=dtype, calibrate=settings if dtype == INT8 else None)
+        return predictors
+    calibration = CalibrationSettings(frame_dir=data / "frames", annotation_path=data / "labels", max_drop=max_drop)
+    for way, dtype, calibrate in ((OPENVINO, "float32", None), (QUANTISED, INT8, calibration)):
+        written = export(file, file.with_name(f"{dtype}.xml"), dtype=dtype, calibrate=calibrate)
+        predictors.append((way, build_predictor(written.path, device="cpu"), written.bytes))
+    return predictors
 
 
 def has_bf16() -> bool:

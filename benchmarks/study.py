@@ -9,10 +9,9 @@ the same command goes on after an interruption, and with further --seeds.
 
 import sys
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # run by path; the packages are in the root
 
@@ -27,7 +26,7 @@ from workflows.shared.plots import new_figure, save
 
 CLASSES = 51
 KINDS = ("RGB", "Flow", "RGB + Flow", "long RGB", "SFS", "RGB + SFS")
-DRAWN = {"RGB": "o", "Flow": "s", "SFS": "*"}
+MARKERS = {"RGB": "o", "Flow": "s", "SFS": "*"}
 
 
 def parse_args(argv: Sequence[str] | None = None) -> Namespace:
@@ -41,16 +40,14 @@ def main(opt: Namespace) -> Record:
     """Train and test what is missing, measure costs, print the tables, draw the picture, write the JSON."""
     record = compare(opt, ROWS, FUSIONS)
     trained = {row["name"] for row in record["rows"]}
-    costs = {
+    record["costs"] = {
         name: model_info(words, num_classes=CLASSES, frames=FRAMES, size=SIDE, measure=["float32"], seconds=opt.seconds)
         for name, words in NETWORKS.items()
         if f"RGB, {name}" in trained
     }
-    record["costs"] = costs
     record["pairs"] = compare_systems(opt, record, [(f"SFS, {name}", f"long RGB, {name}") for name in STUDENTS])
-    draw(record, costs, opt.out.with_suffix(".png"))
-    tables = table(record), pairs_table(record["pairs"]), costs_table(record, costs)
-    return publish(opt.out, record, *filter(None, tables))
+    draw(record, opt.out.with_suffix(".png"))
+    return publish(opt.out, record, *filter(None, (table(record), pairs_table(record["pairs"]), costs_table(record))))
 
 
 def accuracy_of(record: Record, name: str) -> float | None:
@@ -59,43 +56,35 @@ def accuracy_of(record: Record, name: str) -> float | None:
     return mean(accuracies) if accuracies else None
 
 
-def costs_table(record: Record, costs: Mapping[str, Mapping[str, Any]]) -> str:
+def costs_table(record: Record) -> str:
     """Tabulate each family: what a clip costs, and its accuracies."""
     heads = ["family", "parameters, M", "multiply-adds, G", "clips/s of a core", *KINDS]
-    lines = [
-        [
-            name,
-            f"{cost['parameters'] / MEGA:.2f}",
-            f"{cost['multiply_adds'] / GIGA:.3f}",
-            f"{cost['clips_per_second']['float32']:.1f}",
-            *(shown(accuracy_of(record, f"{kind}, {name}")) for kind in KINDS),
-        ]
-        for name, cost in costs.items()
-    ]
+    lines = []
+    for name, cost in record["costs"].items():
+        accuracies = [accuracy_of(record, f"{kind}, {name}") for kind in KINDS]
+        cells = f"{cost['parameters'] / MEGA:.2f}", f"{cost['multiply_adds'] / GIGA:.3f}"
+        speed = f"{cost['clips_per_second']['float32']:.1f}"
+        lines.append([name, *cells, speed, *("" if top is None else f"{top:.1f}" for top in accuracies)])
     return markdown(heads, lines)
 
 
-def shown(accuracy: float | None) -> str:
-    """Format an accuracy in percent."""
-    return "" if accuracy is None else f"{accuracy:.1f}"
-
-
-def draw(record: Record, costs: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+def draw(record: Record, path: Path) -> None:
     """Draw accuracy against multiply-adds and against clips per second; nothing without matplotlib."""
     figure = new_figure(10, 4.5)
     if figure is None:
         return
+    costs = record["costs"]
     scales = {
         "multiply-adds of a clip, G": {name: cost["multiply_adds"] / GIGA for name, cost in costs.items()},
         "clips per second of a core": {name: cost["clips_per_second"]["float32"] for name, cost in costs.items()},
     }
     for axes, (label, values) in zip(figure.subplots(1, 2), scales.items(), strict=True):
-        for kind, marker in DRAWN.items():
+        for kind, marker in MARKERS.items():
             points = [(x, y) for name, x in values.items() if (y := accuracy_of(record, f"{kind}, {name}")) is not None]
             if points:
                 axes.scatter(*zip(*points, strict=True), marker=marker, label=kind)
         for name, x in values.items():
-            tops = [top for kind in DRAWN if (top := accuracy_of(record, f"{kind}, {name}")) is not None]
+            tops = [top for kind in MARKERS if (top := accuracy_of(record, f"{kind}, {name}")) is not None]
             axes.annotate(name, (x, max(tops)), xytext=(4, 4), textcoords="offset points", fontsize=8)
         axes.margins(0.2, 0.1)
         axes.set_xscale("log", subs=(2, 5))

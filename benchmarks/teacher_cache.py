@@ -55,7 +55,7 @@ def main(opt: Namespace) -> Record:
 
 @torch.inference_mode()
 def measure(name: str, clips: int, rounds: int) -> dict[str, Any]:
-    """Return seconds of CPU time of a clip in every round, by `PASS`, `VECTOR` and `MAPS`, and bytes that are kept."""
+    """Measure CPU seconds of a clip in every round, by `PASS`, `VECTOR` and `MAPS`, and the bytes that are cached."""
     model, arguments, (frames, side) = TEACHERS[name]
     torch.manual_seed(1)
     teacher = StreamNetwork(create_model(model, 3, 1000, **arguments), RGB).eval()
@@ -71,8 +71,8 @@ def measure(name: str, clips: int, rounds: int) -> dict[str, Any]:
         for call in calls.values():
             call()
         times = alternated(calls, rounds)
-        kept = {way: size_of(cache.folder) // clips for way, cache in caches.items()}
-    return {"seconds": {way: [of_round[way].cpu / clips for of_round in times] for way in calls}, "bytes": kept}
+        sizes = {way: size_of(cache.folder) // clips for way, cache in caches.items()}
+    return {"seconds": {way: [seconds[way].cpu / clips for seconds in times] for way in calls}, "bytes": sizes}
 
 
 def size_of(folder: Path) -> int:

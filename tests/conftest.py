@@ -27,41 +27,24 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 # Files that start runs of scripts, which a server forks: it takes longer to start than most of their tests to run.
 SERVED = ("test_kill", "test_disk", "test_world", "test_signals", "test_left_out")
 BUILT = ("test_tvl1_videoframes", "test_kernel_sanitized")  # what CMake builds takes half a minute
-DEAREST = (
-    *(*SERVED, *BUILT, "test_export_images", "test_install", "test_export"),
-    *(
-        "test_families",
-        "test_reproduce",
-        "test_site",
-        "test_extract",
-        "test_export_engines",
-        "test_cluster",
-        "test_damage",
-    ),
-    *(
-        "test_systems",
-        "test_gpu_day",
-        "test_scripts",
-        "test_video_corpus",
-        "test_score_scripts",
-        "test_distillation",
-        "test_inflation",
-    ),
-    *("test_online_flow", "test_readme", "test_verify", "test_benchmarks", "test_fit", "test_teacher_sizes"),
+LONG = (
+    "export_images install export families reproduce site extract export_engines cluster damage systems gpu_day scripts"
 )
+LONG += " video_corpus score_scripts distillation inflation online_flow readme verify benchmarks fit teacher_sizes"
+SLOWEST = (*SERVED, *BUILT, *(f"test_{name}" for name in LONG.split()))
 
 
 def pytest_collection_modifyitems(items):
     """Begin with the files that take longest, so that no process is left alone with one of them at the end."""
-    places = {name: place for place, name in enumerate(DEAREST)}
-    items.sort(key=lambda item: places.get(item.path.stem, len(DEAREST)))
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOWEST)))
 
 
 def pytest_collection_finish():
-    """Leave what is imported out of every search for garbage, which takes half a second with it."""
+    """Exclude imported modules from garbage collection, which takes half a second with them."""
     gc.collect()
     gc.freeze()
-    atexit.register(gc.unfreeze)  # libraries look at the end for what was left behind
+    atexit.register(gc.unfreeze)  # libraries look for leaks at the end
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -90,7 +73,7 @@ def hmdb51(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def own_hmdb51(tmp_path) -> Path:
-    """A tree of one's own, to break."""
+    """A tree that a test may break."""
     return write_hmdb51(tmp_path / "hmdb51", classes=CLASSES[:2], train=2, test=1)
 
 
@@ -110,7 +93,7 @@ def seed():
 
 @pytest.hookimpl(wrapper=True)
 def pytest_report_to_serializable():
-    """Reports of processes that test side by side travel as UTF-8, and logs in them hold names that are none."""
+    """Reports of parallel processes travel as UTF-8, and logs in them hold file names that are not."""
     return encodable((yield))
 
 

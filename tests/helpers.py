@@ -91,11 +91,7 @@ def quick(script: str | None = None, words: Sequence[str] = QUICK) -> list[str]:
 
 
 class Clock:
-    """Time that passes when it is told to.
-
-    Args:
-        monkeypatch: Puts it in the place of `time.perf_counter`.
-    """
+    """Clock in the place of `time.perf_counter` that a test moves on."""
 
     def __init__(self, monkeypatch) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""Faults of a run from within, by name: see `runs.Server.start`."""
+"""Faults that a run is given from within, by name: see `runs.Server.start`."""
 
 import atexit
 import ctypes
@@ -42,7 +42,7 @@ def forwards(change) -> None:
     wrap(call)
 
 
-def notes(name: str, lines) -> None:
+def note_steps(name: str, lines) -> None:
     """Append `lines(task, batch)`, with the epoch, to `name.RANK` before every training step."""
 
     def call(forward, task, batch):
@@ -192,7 +192,7 @@ def note_weights() -> None:
         data = b"".join(parameter.detach().numpy().tobytes() for parameter in task.parameters())
         return [hashlib.sha256(data).hexdigest()]
 
-    notes("weights", digest)
+    note_steps("weights", digest)
 
 
 def a_judge() -> None:
@@ -202,11 +202,11 @@ def a_judge() -> None:
 
 def note_videos() -> None:
     """The videos of every training step go to `videos.RANK`, with the epoch."""
-    notes("videos", lambda task, batch: batch["video"])
+    note_steps("videos", lambda task, batch: batch["video"])
 
 
 def like_gpus() -> None:
     """A default group as that of GPUs, and notes: videos, and in `statistics.RANK` a running mean before each step."""
     note_videos()
-    notes("statistics", lambda task, batch: [str(next(task.model.network.buffers()).sum().item())])
+    note_steps("statistics", lambda task, batch: [str(next(task.model.network.buffers()).sum().item())])
     no_group_for_cpu()

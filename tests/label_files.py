@@ -58,29 +58,25 @@ HARA = {
     },
 }
 
+
+def ungrouped(*pairs: tuple[str, int]) -> list[Entry]:
+    """Entries of videos that are each a group of its own, by path and label."""
+    return [Entry(path, label, path) for path, label in pairs]
+
+
 # Data set, files, class names, entries to train on, entries to test on.
 TREES = [
-    (
-        "Something_v2",
-        something_v2("something-something-v2-"),
-        list(TEMPLATES),
-        [Entry("78687", 0, "78687"), Entry("42", 1, "42")],
-        [Entry("7", 1, "7")],
-    ),
-    (
-        "Something_v2",
-        something_v2(""),
-        list(TEMPLATES),
-        [Entry("78687", 0, "78687"), Entry("42", 1, "42")],
-        [Entry("7", 1, "7")],
+    *(
+        ("Something_v2", something_v2(prefix), list(TEMPLATES), ungrouped(("78687", 0), ("42", 1)), ungrouped(("7", 1)))
+        for prefix in ("something-something-v2-", "")
     ),
     *(
         (
             name,
             twentybn(file),
             ["Swiping Left", "Swiping Right"],
-            [Entry("100", 1, "100"), Entry("200", 0, "200")],
-            [Entry("300", 0, "300")],
+            ungrouped(("100", 1), ("200", 0)),
+            ungrouped(("300", 0)),
         )
         for name, file in (("Something_v1", "something-something-v1"), ("Jester", "jester-v1"))
     ),
@@ -91,8 +87,8 @@ TREES = [
             "Validation.csv": 'video_id,label,frames,label_id,shape,format\n2,Stop,37,0,"(176, 100)",JPEG\n',
         },
         ["Stop", "Doing, other"],
-        [Entry("Train/1", 1, "Train/1")],
-        [Entry("Validation/2", 0, "Validation/2")],
+        ungrouped(("Train/1", 1)),
+        ungrouped(("Validation/2", 0)),
     ),
     (
         "Moments",
@@ -169,25 +165,18 @@ def write(folder: Path, files: dict[str, str]) -> Path:
     return folder
 
 
-# Forms of lists: files, then entries to train and to test on as (path, label) and the class names.
-IBM = "some video/a 1 30 0\nsome video/b 5 25 1\n"
+# Forms of lists: files, and the class names.
+IBM, IBM_TEST = "some video/a 1 30 0\nsome video/b 5 25 1\n", "some video/c 1 9 1\n"
+IBM_SEMICOLONS = {"train.txt": "some video/a;1;30;0\nsome video/b;5;25;1\n", "val.txt": "some video/c;1;9;1\n"}
+IBM_COMMAS = {"train.txt": "some video/a,1,30,0\nsome video/b,5,25,1\n", "val.txt": "some video/c,1,9,1.0\n"}
 SETTINGS = "v_A_g01_c01 120 0\nv_B_g01_c01 80 1\n"
 FORMS = {
-    "ibm by spaces": ({"train.txt": IBM, "val.txt": "some video/c 1 9 1\n"}, "class 0|class 1"),
-    "ibm by semicolons": (
-        {"train.txt": IBM.replace(" 1 30 ", ";1;30;").replace(" 5 25 ", ";5;25;"), "val.txt": "some video/c;1;9;1\n"},
-        "class 0|class 1",
-    ),
-    "ibm by commas": (
-        {"train.txt": "some video/a,1,30,0\nsome video/b,5,25,1\n", "val.txt": "some video/c,1,9,1.0\n"},
-        "class 0|class 1",
-    ),
-    "ibm with unlabelled test": (
-        {"train.txt": IBM, "val.txt": "some video/c 1 9 1\n", "test.txt": "x 1 9\n"},
-        "class 0|class 1",
-    ),
+    "ibm by spaces": ({"train.txt": IBM, "val.txt": IBM_TEST}, "class 0|class 1"),
+    "ibm by semicolons": (IBM_SEMICOLONS, "class 0|class 1"),
+    "ibm by commas": (IBM_COMMAS, "class 0|class 1"),
+    "ibm with unlabelled test": ({"train.txt": IBM, "val.txt": IBM_TEST, "test.txt": "x 1 9\n"}, "class 0|class 1"),
     "ibm mini": (
-        {"mini_train.txt": IBM, "mini_val.txt": "some video/c 1 9 1\n", "mini_ssv2.txt": "Holding\nPushing\n"},
+        {"mini_train.txt": IBM, "mini_val.txt": IBM_TEST, "mini_ssv2.txt": "Holding\nPushing\n"},
         "Holding|Pushing",
     ),
     "settings": (

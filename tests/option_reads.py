@@ -2,7 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
 from source_files import walk
 
@@ -81,18 +80,3 @@ def read(tree: ast.AST) -> set[str]:
             constant = isinstance(node.slice, ast.Constant) and holds(node.value.args[0])
             names |= {node.slice.value} if constant else set()
     return names.union(*translated(tree, held))
-
-
-def imports(tree: ast.AST, file: Path, root: Path) -> set[Path]:
-    """Files of the project that a file imports; of a package, its `__init__.py` as well."""
-    found = set()
-    for node in walk(tree):
-        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        if isinstance(node, ast.ImportFrom):
-            above = file.relative_to(root).parts[: -node.level] if node.level else ()
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            modules = [module, *(f"{module}.{alias.name}" for alias in node.names)]
-        for module in modules:
-            path = root / module.replace(".", "/")
-            found |= {place for place in (path.with_suffix(".py"), path / "__init__.py") if place.is_file()}
-    return found

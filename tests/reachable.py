@@ -6,8 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-import source_files
-from source_files import ROOT, walk
+from source_files import imported_names, tree, walk
 
 
 class Definition(NamedTuple):
@@ -15,45 +14,6 @@ class Definition(NamedTuple):
 
     file: Path
     name: str
-
-
-class Module(NamedTuple):
-    """Definitions of a file, and what its names stand for.
-
-    Attributes:
-        definitions: By name, the statements that define it.
-        names: Files or definitions, by the name under which the file imports them.
-    """
-
-    definitions: dict[str, list[ast.stmt]]
-    names: dict[str, Path | Definition]
-
-
-@cache
-def file_of(module: str) -> Path | None:
-    """The file of a module of the project."""
-    path = ROOT / module.replace(".", "/")
-    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
-
-
-def imported(file: Path, tree: ast.AST) -> Iterator[tuple[str, Path | Definition]]:
-    """Names that a file imports from the project, wherever it does, and what they stand for."""
-    for node in walk(tree):
-        if isinstance(node, ast.ImportFrom):
-            above = file.relative_to(ROOT).parts[: -node.level] if node.level else ()
-            module = ".".join([*above, *([node.module] if node.module else [])])
-            places = [(alias, part_of(module, alias.name)) for alias in node.names]
-        elif isinstance(node, ast.Import):
-            places = [(alias, file_of(alias.name)) for alias in node.names]
-        else:
-            continue
-        yield from ((alias.asname or alias.name, place) for alias, place in places if place)
-
-
-def part_of(module: str, name: str) -> Path | Definition | None:
-    """A file below a package of the project, or a definition in a file of it."""
-    outer = file_of(module)
-    return file_of(f"{module}.{name}") or (Definition(outer, name) if outer else None)
 
 
 def defined(statement: ast.stmt) -> list[str]:
@@ -64,22 +24,23 @@ def defined(statement: ast.stmt) -> list[str]:
 
 
 @cache
-def module(file: Path) -> Module:
-    """Read a file."""
-    tree = source_files.tree(file)
-    definitions = dict[str, list[ast.stmt]]()
-    for statement in tree.body:
+def definitions(file: Path) -> dict[str, list[ast.stmt]]:
+    """The statements at the top of a file by the names that they define."""
+    statements = dict[str, list[ast.stmt]]()
+    for statement in tree(file).body:
         for name in defined(statement):
-            definitions.setdefault(name, []).append(statement)
-    return Module(definitions, dict(imported(file, tree)))
+            statements.setdefault(name, []).append(statement)
+    return statements
 
 
 @cache
-def resolved(place: Path | Definition | None) -> Definition | None:
-    """Where a name that may be imported from file to file is defined."""
-    while isinstance(place, Definition) and place.name not in module(place.file).definitions:
-        place = module(place.file).names.get(place.name)
-    return place if isinstance(place, Definition) else None
+def resolved(place: Definition) -> Definition | None:
+    """Where a name that may be imported from file to file is defined; None for a file."""
+    while place.name not in definitions(place.file):
+        if not place.name or place.name not in imported_names(place.file):
+            return None
+        place = Definition(*imported_names(place.file)[place.name])
+    return place
 
 
 @cache
@@ -88,17 +49,16 @@ def uses(definition: Definition) -> frozenset[Definition]:
     return frozenset(place for place in map(resolved, named(definition)) if place)
 
 
-def named(definition: Definition) -> Iterator[Path | Definition | None]:
+def named(definition: Definition) -> Iterator[Definition]:
     """Meanings of the names in a definition."""
-    here = module(definition.file)
-    for statement in here.definitions[definition.name]:
+    for statement in definitions(definition.file)[definition.name]:
         for node in walk(statement):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                base = here.names.get(node.value.id)
-                yield Definition(base, node.attr) if isinstance(base, Path) else None
+                file, name = imported_names(definition.file).get(node.value.id, (None, ""))
+                if file and not name:
+                    yield Definition(file, node.attr)
             if isinstance(node, ast.Name):
-                local = node.id in here.definitions
-                yield Definition(definition.file, node.id) if local else here.names.get(node.id)
+                yield Definition(definition.file, node.id)
 
 
 def reachable(*roots: Definition) -> set[Definition]:

@@ -1,11 +1,10 @@
-"""Rows that are trained, tested and fused one after the other, of which those that are finished are kept."""
+"""Comparison of networks that are trained, tested and fused row by row; finished rows are kept."""
 
 import itertools
 import json
 import logging
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,11 @@ from .runs import Bench
 
 log = logging.getLogger(__name__)
 
-Kept = dict[tuple[int, str, int], dict[str, Any]]  # rows by split, name and seed
+Results = dict[tuple[int, str, int], dict[str, Any]]  # rows by split, name and seed
 
 
 def comparison_parser(name: str, description: str | None, seeds: Sequence[int] = (1, 2)) -> ArgumentParser:
-    """Build the parser of a comparison of this name, with the seeds that it trains unless others are given."""
+    """Build the parser of a comparison, with its default seeds."""
     parser = build_parser(name, description)
     add = parser.add_argument
     add("--frame_dir", required=True, type=Path, help="frames and TV-L1 flow")
@@ -32,19 +31,10 @@ def comparison_parser(name: str, description: str | None, seeds: Sequence[int] =
     add("--splits", default=[1], type=int, nargs="+", choices=(1, 2, 3), help="official splits")
     add("--folder", default=f"results/{name}", type=Path, help="for networks and scores")
     add("--seeds", default=list(seeds), type=int, nargs="+", help="of the trainings")
-    add(
-        "--rows",
-        default=[],
-        nargs="*",
-        metavar="TEXT",
-        help="of these names, or whose names hold one of these, and what they need",
-    )
-    add(
-        "--test_subset",
-        default="test",
-        choices=("test", "val"),
-        help="val: judge by the training videos that are held out, to choose settings without the test list",
-    )
+    rows_help = "of these names, or whose names hold one of these, and what they need"
+    add("--rows", default=[], nargs="*", metavar="TEXT", help=rows_help)
+    subset_help = "val: judge by the training videos that are held out, to choose settings without the test list"
+    add("--test_subset", default="test", choices=("test", "val"), help=subset_help)
     add("--training", default="", metavar="TEXT", help='further options of all trainings: --training="--amp bf16"')
     add("--quick", action="store_true", help="an epoch of each, which learns nothing")
     return parser
@@ -59,9 +49,9 @@ def compare(
     """Train and test what is missing, row by row, and fuse; the JSON is written after each.
 
     Args:
-        opt: See `comparison_parser`.
-        rows: Of the comparison.
-        fusions: Of rows that are there.
+        opt: Options of `comparison_parser`.
+        rows: Rows of the comparison by name.
+        fusions: Fusions of these rows by name.
         imagenet_weights: Writes the weights that some rows begin with into a folder, and returns the file.
     """
     check_least(opt, seeds=0)
@@ -69,71 +59,70 @@ def compare(
     benches = {split: Bench.of(opt, rows, split) for split in opt.splits}
     for bench in benches.values():
         bench.check(names)
-    begins = imagenet_weights and any(rows[name].reads_imagenet for name in names)
-    imagenet = imagenet_weights(opt.folder.resolve()) if begins and imagenet_weights else None
+    start = imagenet_weights if any(rows[name].reads_imagenet for name in names) else None
+    imagenet = start(opt.folder.resolve()) if start else None
     order = [*rows, *fusions]
-    kept: Kept = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out, order)}
-    for split in {row["split"] for row in kept.values()}:  # also of earlier calls
+    results: Results = {(row["split"], row["name"], row["seed"]): row for row in finished_rows(opt.out, order)}
+    for split in {row["split"] for row in results.values()}:  # also of earlier calls
         benches.setdefault(split, Bench.of(opt, rows, split))
-    check_kept(opt, kept.values(), benches)
-    write = partial(keep, opt, order=order)
+    check_results(opt, results.values(), benches)
     for split, seed in itertools.product(opt.splits, opt.seeds):
         bench = benches[split]
         for name in names:
-            if (split, name, seed) not in kept or not bench.is_finished(name, seed):
+            if (split, name, seed) not in results or not bench.is_finished(name, seed):
                 about = {"split": split, "seed": seed, "name": name, "reads": rows[name].reads}
                 about |= {"subset": bench.subset, "lists": bench.lists}
                 about |= {"options": bench.options(rows[name]), "needs": rows[name].rows}
-                kept[split, name, seed] = about | bench.run_row(name, seed, imagenet)
-                write(list(kept.values()))
-    fuse_rows(kept, benches, fusions)
-    return write(list(kept.values()))
+                results[split, name, seed] = about | bench.run_row(name, seed, imagenet)
+                write_results(opt, results, order)
+    fuse_rows(results, benches, fusions)
+    return write_results(opt, results, order)
 
 
-def fuse_rows(kept: Kept, benches: Mapping[int, Bench], fusions: Mapping[str, Fusion]) -> None:
-    """Add the fusions of rows that are there, of every split and seed; what cannot be fitted is left out and said."""
-    for split, seed in sorted({(split, seed) for split, _, seed in kept}):
+def fuse_rows(results: Results, benches: Mapping[int, Bench], fusions: Mapping[str, Fusion]) -> None:
+    """Add the fusions of finished rows, of every split and seed; those that cannot be fitted are logged."""
+    for split, seed in sorted({(split, seed) for split, _, seed in results}):
         bench = benches[split]
-        finished = [name for name in bench.rows if (split, name, seed) in kept and bench.is_finished(name, seed)]
+        finished = {name for name in bench.rows if (split, name, seed) in results and bench.is_finished(name, seed)}
         for name, fusion in fusions.items():
-            if set(fusion.rows) <= set(finished) and (bench.fits or not fusion.fitted):
+            if finished.issuperset(fusion.rows) and (bench.fits or not fusion.fitted):
                 reads = "RGB, flow" if any(bench.rows[row].reads == "flow" for row in fusion.rows) else "RGB"
                 about = {"split": split, "seed": seed, "name": name, "reads": reads, "subset": bench.subset}
                 try:
-                    kept[split, name, seed] = about | bench.fuse(name, fusion, seed)
+                    results[split, name, seed] = about | bench.fuse(name, fusion, seed)
                 except ValueError as error:
                     if not fusion.fitted:
                         raise
                     log.warning("%s, split %d, seed %d: left out: %s", name, split, seed, error)
 
 
-def check_kept(opt: Namespace, kept: Iterable[Mapping[str, Any]], benches: Mapping[int, Bench]) -> None:
+def check_results(opt: Namespace, rows: Iterable[Mapping[str, Any]], benches: Mapping[int, Bench]) -> None:
     """Refuse to go on with rows of other videos, or of other options than they would have now.
 
     Raises:
         ValueError: Names the file and the cure.
     """
-    for row in kept:
+    for row in rows:
         bench = benches[row["split"]]
         now = {"subset": bench.subset, "lists": bench.lists}
         if row["name"] in bench.rows:
             now["options"] = bench.options(bench.rows[row["name"]])
         before = {"subset": "test", "lists": bench.lists, **row}  # older files state neither
-        if other := [name for name in now if before[name] != now[name]]:
+        if changed := [name for name in now if before[name] != now[name]]:
             raise ValueError(
-                f"--out {opt.out}: its row {row['name']} has other {other[0]} than this call: name another file and "
+                f"--out {opt.out}: its row {row['name']} has other {changed[0]} than this call: name another file and "
                 "another --folder"
             )
 
 
 def with_needed(names: Sequence[str], rows: Mapping[str, Row]) -> list[str]:
-    """Return rows with those whose networks they begin with, each after them."""
+    """Add the rows whose networks these begin with; each comes after those that it needs."""
     needed = [other for name in names for other in with_needed(rows[name].rows, rows)]
     return [name for name in rows if name in {*names, *needed}]
 
 
 def finished_rows(out: Path, order: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the rows of an earlier run's JSON that were trained; ValueError if it is of something else."""
+    """Read the rows of an earlier call that were trained; ValueError if the file is not of this script."""
     if not out.is_file():
         return []
     try:
@@ -145,9 +134,9 @@ def finished_rows(out: Path, order: Sequence[str]) -> list[dict[str, Any]]:
     raise ValueError(f"--out {out}: is not of this script; name another file")
 
 
-def keep(opt: Namespace, rows: list[dict[str, Any]], order: Sequence[str]) -> Record:
+def write_results(opt: Namespace, results: Results, order: Sequence[str]) -> Record:
     """Write the JSON in the order of the table, and return the record."""
-    rows.sort(key=lambda row: (order.index(row["name"]), row["split"], row["seed"]))
+    rows = sorted(results.values(), key=lambda row: (order.index(row["name"]), row["split"], row["seed"]))
     videos = {str(row["split"]): row["videos"] for row in rows if "videos" in row}
     data = {"dataset": opt.dataset, "subset": opt.test_subset, "videos": videos}
     record: Record = {"environment": environment(), "data": data, "quick": opt.quick, "rows": rows}

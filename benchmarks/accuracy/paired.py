@@ -11,6 +11,7 @@ from benchmarks.common.report import Record
 from engine.evaluation.statistics import mcnemar
 
 from .runs import Bench
+from .tables import by_test
 
 RESAMPLES, LEVEL = 10_000, 0.95
 
@@ -29,18 +30,18 @@ class Hits(NamedTuple):
 
 def compare_systems(opt: Namespace, record: Record, pairs: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
     """Compare systems of a record, the first of each pair with the second, on the splits and seeds that both have."""
-    films = {str(split): films_of(opt, int(split)) for split in record["data"]["videos"]}
-    tests: dict[str, dict[tuple[int, int], Hits]] = {}
-    for row in record["rows"]:
-        if "right" in row:
-            right = np.array(list(row["right"])) == "1"
-            tests.setdefault(row["name"], {})[row["split"], row["seed"]] = Hits(right, films[str(row["split"])])
-    compared = []
+    films = {int(split): films_of(opt, int(split)) for split in record["data"]["videos"]}
+    tests = by_test(record["rows"], "right")
+
+    def hits(name: str, test: tuple[int, int]) -> Hits:
+        return Hits(np.array(list(tests[name][test])) == "1", films[test[0]])
+
+    comparisons = []
     for first, second in pairs:
         if common := sorted(tests.get(first, {}).keys() & tests.get(second, {}).keys()):
-            hits = [(tests[first][test], tests[second][test]) for test in common]
-            compared.append({"first": first, "second": second, "tests": len(common)} | compare_pairs(hits))
-    return compared
+            result = compare_pairs([(hits(first, test), hits(second, test)) for test in common])
+            comparisons.append({"first": first, "second": second, "tests": len(common)} | result)
+    return comparisons
 
 
 def films_of(opt: Namespace, split: int) -> list[str]:
@@ -69,12 +70,12 @@ def compare_pairs(pairs: Sequence[tuple[Hits, Hits]], resamples: int = RESAMPLES
             sums[film] += gain, 1
     gains = np.stack(list(sums.values()))
     times = np.random.default_rng(seed).multinomial(len(gains), np.full(len(gains), 1 / len(gains)), resamples)
-    drawn = times @ gains
+    sampled = times @ gains
     tail = 100 * (1 - LEVEL) / 2
-    ends = np.percentile(drawn[:, 0] / drawn[:, 1], [tail, 100 - tail])
+    interval = np.percentile(sampled[:, 0] / sampled[:, 1], [tail, 100 - tail])
     return {
         "difference": 100 * float(gains[:, 0].sum() / gains[:, 1].sum()),
-        "interval": (100 * ends).tolist(),
+        "interval": (100 * interval).tolist(),
         "films": len(gains),
         "mcnemar": [mcnemar(*map(int, ((a.right & ~b.right).sum(), (~a.right & b.right).sum()))) for a, b in pairs],
     }

@@ -1,46 +1,45 @@
-"""The networks of the comparison, with the options that they are trained and tested with, and their fusions.
+"""Networks of the comparison of systems, the options that they are trained and tested with, and their fusions.
 
 Widths, sides and epochs are those at which a network learns in minutes on one core; no table of a paper has them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from opts import DISTILL, TRAIN
 
-CUBE = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 48 --sample_duration 8 "
-CUBE += "--clip_stride 2 --n_epochs 10"
-# Weights by which each of the three losses pulls about as hard as the cross-entropy at first, see --loss_report.
+NETWORK_3D = "--model resnet --model_depth 10 --width 0.25 --conv1_t_size 3 --sample_size 48 --sample_duration 8 "
+NETWORK_3D += "--clip_stride 2 --n_epochs 10"
+# With these weights each of the three losses is about as strong as the cross-entropy at first, see --loss_report.
 WEIGHTS = "--distill_norm variance --distill_warmup 1 --SFS_alpha 1 --review_weight 1 --review_mid 32 "
 WEIGHTS += "--review_layers layer1 layer2 layer3 layer4 --dkd_alpha 2 --dkd_beta 2 --dkd_temperature 2"
-TAUGHT = f"--modality RGB_Flow {WEIGHTS}"
+SFS_LOSSES = f"--modality RGB_Flow {WEIGHTS}"
 RGB, FLOW = "--modality RGB --only_RGB", "--modality Flow"
 STEPPED = "--test_sampling stepped --num_clips 10"
-HIDDEN = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "
-HIDDEN += "--model_args motion_width=0.125 temporal=resnet2d"
-# At this size SSIM weighs eight times as much as the photometric loss: it begins, and is gone when that has to fall.
-MOTION = "--motion alone --learning_rate 0.0005 --weight_decay 0.0004 --batch_size 8 --n_epochs 44 --clip_grad 1 "
-MOTION += "--motion_schedule ssim=1..0@0-26 --crop fixed --crop_scales 1.0 0.75 0.5"
+MOTIONNET = f"{RGB} --model hidden_two_stream --model_depth 18 --width 0.25 --sample_size 64 --sample_duration 11 "
+MOTIONNET += "--model_args motion_width=0.125 temporal=resnet2d "
+# At this size SSIM weighs eight times as much as the photometric loss: it begins, and is off when that has to fall.
+MOTIONNET += "--motion alone --learning_rate 0.0005 --weight_decay 0.0004 --batch_size 8 --n_epochs 44 --clip_grad 1 "
+MOTIONNET += "--motion_schedule ssim=1..0@0-26 --crop fixed --crop_scales 1.0 0.75 0.5"
 PRETRAINED = "--pretrain_path"
 IMAGENET = "ImageNet"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A network of the comparison.
+    """A network of a comparison.
 
     Attributes:
-        reads: At a test; "" of a network that is not tested for classes.
+        reads: Streams that its test reads; "" if it is not tested for classes.
         train: Options of its training.
         test: Further options of its test.
-        script: That trains it.
-        begins: Option that names a checkpoint -> the row whose network that is; the option may hold what comes before
-            the file, as in "--teacher rgb=".
+        script: Command that trains it.
+        begins: Options that name a checkpoint -> the rows whose networks these are.
         imagenet: Whether it begins with the weights of ImageNet.
         seed_shift: Added to the seed, for a second network that differs in nothing else.
         teachers: Names of teachers -> the rows whose networks they are; `IMAGENET` is the network of ImageNet.
-        cached: Whether what teachers say is kept on disk, of training clips that never change.
+        cached: Whether outputs of its teachers are cached on disk, for training clips that never change.
         retrieves: Whether its features are judged by the training videos nearest to each test video.
     """
 
@@ -65,15 +64,21 @@ class Row:
         """Return whether it needs the network of ImageNet."""
         return self.imagenet or IMAGENET in self.teachers.values()
 
+    def checkpoint_words(self, file_of: Callable[[str], object]) -> list[str]:
+        """Return the options that name its checkpoints, of which `file_of` gives each by its row."""
+        files = [(option, str(file_of(row))) for option, row in self.begins.items()]
+        files += [("--teacher", f"{name}={file_of(row)}") for name, row in self.teachers.items()]
+        return [word for pair in files for word in pair]
+
 
 class Fusion(NamedTuple):
     """A fusion of the logits of rows.
 
     Attributes:
-        rows: Their names.
-        weights: Of each; equal if there are none.
-        activation: Before the mean, a key of `FUSIONS`.
-        fitted: Whether rows are weighted by their temperatures on held-out videos.
+        rows: Names of the rows.
+        weights: Of each row; equal if there are none.
+        activation: Applied before the mean, a key of `FUSIONS`.
+        fitted: Whether rows are weighted by temperatures that are fitted on held-out videos.
     """
 
     rows: tuple[str, ...]
@@ -82,18 +87,18 @@ class Fusion(NamedTuple):
     fitted: bool = False
 
 
-def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bool) -> dict[str, Row]:
-    """Return the rows of a network of images: of frames and stacks, of three segments, and of encoded segments.
+def image_rows(name: str, network: str, *, fine_tuning: str, classifier: int, imagenet: bool) -> dict[str, Row]:
+    """Build the rows of a 2D network: single frames and flow stacks, TSN, and TLE.
 
     Args:
-        name: Of the network.
-        network: Its options.
-        tuned: Those of a training that begins with its TSN.
-        classifier: Number of the stage that the classifier is, for `--ft_begin_index`.
+        name: Name of the network.
+        network: Options of the network.
+        fine_tuning: Options of a training that begins with its TSN.
+        classifier: Index of the classifier among the stages, for `--ft_begin_index`.
         imagenet: As of `Row`.
     """
     tsn, head = f"TSN RGB, {name}", f"TLE first, {name}"
-    clips = f"--segments 3 --sample_duration 3 {tuned}"
+    clips = f"--segments 3 --sample_duration 3 {fine_tuning}"
     encoded = f"{RGB} {clips} --consensus tle_sketch --model_args encoding_size=1024"
     return {
         f"frame, {name}": Row("RGB", f"{RGB} {network}", STEPPED, imagenet=imagenet),
@@ -116,14 +121,14 @@ def images(name: str, network: str, *, tuned: str, classifier: int, imagenet: bo
 
 
 ROWS = {
-    "MotionNet": Row("", f"{HIDDEN} {MOTION}"),
-    "RGB, 3D": Row("RGB", f"{RGB} {CUBE}"),
-    "Flow, 3D": Row("flow", f"{FLOW} {CUBE}"),
-    "SFS, 3D": Row("RGB", f"{TAUGHT} {CUBE}", script=DISTILL, begins={"--resume_path1": "Flow, 3D"}),
-    **images(
+    "MotionNet": Row("", MOTIONNET),
+    "RGB, 3D": Row("RGB", f"{RGB} {NETWORK_3D}"),
+    "Flow, 3D": Row("flow", f"{FLOW} {NETWORK_3D}"),
+    "SFS, 3D": Row("RGB", f"{SFS_LOSSES} {NETWORK_3D}", script=DISTILL, begins={"--resume_path1": "Flow, 3D"}),
+    **image_rows(
         "ResNet-18",
         "--model resnet2d --model_depth 18 --width 0.25 --sample_size 64 --n_epochs 10",
-        tuned="--sample_size 64 --n_epochs 3 --learning_rate 0.0005",
+        fine_tuning="--sample_size 64 --n_epochs 3 --learning_rate 0.0005",
         classifier=5,
         imagenet=False,
     ),
@@ -133,10 +138,10 @@ ROWS = {
         "--learning_rate 0.001",
         begins={PRETRAINED: "MotionNet", "--temporal_path": "stack, ResNet-18"},
     ),
-    **images(
+    **image_rows(
         "Lite0",
         "--model timm:tf_efficientnet_lite0 --sample_size 64 --n_epochs 4 --learning_rate 0.001",
-        tuned="--sample_size 64 --n_epochs 2 --learning_rate 0.0003",
+        fine_tuning="--sample_size 64 --n_epochs 2 --learning_rate 0.0003",
         classifier=6,
         imagenet=True,
     ),

@@ -1,4 +1,4 @@
-"""Trainings and tests of the rows by the commands' own functions, in this process."""
+"""Trainings and tests of the rows of a comparison by the commands' own functions, in this process."""
 
 import hashlib
 import json
@@ -33,8 +33,17 @@ COMMON += "--checkpoint 1000"
 RETRIEVAL = "--modality RGB --only_RGB --test_sampling spaced --num_clips 3"
 QUICK = "--n_epochs 1 --batch_size 4"
 NOTE = "network.json"  # what a finished network depends on, and what was measured of it, in its folder
-# Options that a comparison sets by its own: with another value a row would be something else than its name.
-OURS = ("dataset", "split", "frame_dir", "annotation_path", "manual_seed", "result_path", "modality", "resume_path1")
+# Options that a comparison sets itself: with another value a row would not be what its name says.
+RESERVED = (
+    "dataset",
+    "split",
+    "frame_dir",
+    "annotation_path",
+    "manual_seed",
+    "result_path",
+    "modality",
+    "resume_path1",
+)
 MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
     TRAIN: train.main,
     DISTILL: STS_train.main,
@@ -44,18 +53,18 @@ MAINS: dict[str, Callable[[Namespace], Mapping[str, float]]] = {
 
 @dataclass(frozen=True)
 class Bench:
-    """Where data and results are.
+    """Trains and tests the rows of a comparison on one split.
 
     Attributes:
-        rows: Of the comparison.
-        frames: Frames and flow.
+        rows: Rows of the comparison by name.
+        frames: Folder of frames and flow.
         labels: Official lists.
         dataset: A key of `DATASETS`.
         split: 1, 2 or 3.
-        folder: For networks and scores.
-        training: Further options of every training, which win.
-        quick: Whether an epoch does.
-        subset: That is tested, "test" or "val".
+        folder: Folder of networks and scores.
+        training: Further options of every training, which win over those of a row.
+        quick: Whether one epoch is enough.
+        subset: Subset that is tested, "test" or "val".
     """
 
     rows: Mapping[str, Row]
@@ -70,29 +79,29 @@ class Bench:
 
     @classmethod
     def of(cls, opt: Namespace, rows: Mapping[str, Row], split: int) -> Self:
-        """Build that of a split by the options of a comparison."""
+        """Build the bench of a split from the options of a comparison."""
         data = opt.frame_dir, opt.annotation_path, opt.dataset, split
         return cls(rows, *data, opt.folder.resolve(), opt.training, opt.quick, opt.test_subset)
 
     @cached_property
     def annotation(self) -> Annotation:
-        """The lists, with the held-out videos of the trainings."""
+        """Annotation with the held-out videos of the trainings."""
         held_out = parse_opts(self.training.split(), TRAIN).val_fraction
         return Annotation(self.labels, dataset=self.dataset, split=self.split, val_fraction=held_out)
 
     @property
     def fits(self) -> bool:
-        """Whether there are held-out videos to fit on, other than those that judge."""
+        """Whether fusions can be fitted on held-out videos: rows are judged by others."""
         return self.subset == "test" and self.annotation.val_fraction > 0
 
     @property
     def tested(self) -> Sequence[Entry]:
-        """The videos by which rows are judged."""
+        """Videos by which rows are judged."""
         return self.annotation.list_subset(self.subset, scored=True).entries
 
     @cached_property
     def lists(self) -> str:
-        """Start of the SHA-256 of the training and the test list: another data set has another one."""
+        """Start of the SHA-256 of the training and the test list, which differs between data sets."""
         subsets = [self.annotation.read(subset).entries for subset in ("train", "test")]
         listed = [sorted((entry.path, entry.label) for entry in entries) for entries in subsets]
         return hashlib.sha256(as_json(listed).encode()).hexdigest()[:12]
@@ -102,18 +111,16 @@ class Bench:
 
         Raises:
             FileNotFoundError: If there are no frames or no lists.
-            ValueError: If the options of a training cannot be, or `training` sets what the comparison does.
+            ValueError: If options of a training are invalid, or `training` sets what the comparison does.
         """
         if not self.frames.is_dir():
             raise FileNotFoundError(f"{self.frames}: no such folder; --frame_dir must hold frames and flow")
         given = parse_opts(self.training.split(), TRAIN).given
-        if ours := [name for name in OURS if name in given]:
-            raise ValueError(f"--training: --{ours[0]} is set by the comparison itself: leave it out")
+        if reserved := [name for name in RESERVED if name in given]:
+            raise ValueError(f"--training: --{reserved[0]} is set by the comparison itself: leave it out")
         for name in names:
             row = self.rows[name]
-            begins = [f"{option}=x.pth" for option in row.begins]
-            begins += [f"--teacher={teacher}=x.pth" for teacher in row.teachers]
-            parse_opts([*self.options(row).split(), *begins], row.script)
+            parse_opts([*self.options(row).split(), *row.checkpoint_words(lambda _: "x.pth")], row.script)
         if self.subset == "val" and self.annotation.val_fraction == 0:
             raise ValueError("--test_subset val: --val_fraction 0 holds no training videos out: leave one of them out")
         if not self.tested:
@@ -132,32 +139,32 @@ class Bench:
         place = self.place(name, seed)
         return place.with_name(f"{place.name}.{self.subset}.npz")
 
-    def depends(self, name: str, seed: int) -> dict[str, Any]:
-        """Return what a network depends on: its options, the lists, and the same of those that it needs."""
+    def dependencies(self, name: str, seed: int) -> dict[str, Any]:
+        """Return what a network depends on: its options, the lists, and the dependencies of networks that it needs."""
         row = self.rows[name]
-        needs = {other: self.depends(other, seed) for other in row.rows}
+        needs = {other: self.dependencies(other, seed) for other in row.rows}
         return {"options": self.options(row), "lists": self.lists, "needs": needs}
 
     def measured(self, name: str, seed: int) -> dict[str, Any] | None:
-        """Return what was measured of a network as it would be trained now, beside its test; None if there is none."""
+        """Return what the training of a network measured; None if it was not trained, or would differ now."""
         try:
             note = json.loads((self.place(name, seed) / NOTE).read_text("utf-8"))
         except FileNotFoundError:
             return None
         measured: dict[str, Any] = note["measured"]
-        return measured if note["depends"] == self.depends(name, seed) else None
+        return measured if note["depends"] == self.dependencies(name, seed) else None
 
     def is_finished(self, name: str, seed: int) -> bool:
-        """Return whether a row is trained as it would be now, and tested if it is."""
+        """Return whether a row is trained as it would be now, and tested if it is to be."""
         scored = not self.rows[name].reads or self.scores(name, seed).is_file()
         return scored and self.measured(name, seed) is not None
 
     def run_row(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
-        """Train a row unless it is, and test it; returns what `train` does, and its accuracies."""
+        """Train a row unless that is done, and test it; returns what `train` does, and its accuracies."""
         measured = self.measured(name, seed)
         if measured is None:
             measured = self.train(name, seed, imagenet)
-            note = as_json({"depends": self.depends(name, seed), "measured": measured})
+            note = as_json({"depends": self.dependencies(name, seed), "measured": measured})
             write_atomically(self.place(name, seed) / NOTE, lambda file: file.write(note.encode()))
         if not self.rows[name].reads:
             return measured
@@ -167,16 +174,13 @@ class Bench:
         return measured | accuracies(tested) | self.answers(name, seed) | {"test_seconds": seconds}
 
     def train(self, name: str, seed: int, imagenet: Path | None) -> dict[str, Any]:
-        """Train a row; returns "seconds" of CPU time, and its "motion" or "retrieval" if these are measured."""
+        """Train a row; returns "seconds" of CPU time, and "motion" or "retrieval" if the row is measured so."""
         row, folder = self.rows[name], self.place(name, seed)
-        shutil.rmtree(folder, ignore_errors=True)  # what was stopped, or is of other options
+        shutil.rmtree(folder, ignore_errors=True)  # of a training that was stopped, or had other options
         for scores in folder.parent.glob(f"{folder.name}.*.npz"):
             scores.unlink()
         words = [*self.options(row).split(), "--manual_seed", str(seed + row.seed_shift), "--result_path", str(folder)]
-        for option, other in row.begins.items():
-            words += [option, str(weights(self.place(other, seed)))]
-        for teacher, other in row.teachers.items():
-            words += ["--teacher", f"{teacher}={imagenet if other == IMAGENET else weights(self.place(other, seed))}"]
+        words += row.checkpoint_words(lambda name: imagenet if name == IMAGENET else weights(self.place(name, seed)))
         if row.cached:
             words += ["--teacher_cache", str(self.folder / "teacher_cache")]
         if row.imagenet:
@@ -199,18 +203,18 @@ class Bench:
         return self.call(FUSED, [*stream, *row.test.split(), "--scores_path", str(scores), *words])
 
     def held_out(self, name: str, seed: int) -> Path:
-        """Return the score file of a row on the held-out training videos, which are scored unless it is there."""
+        """Return the score file of a row on the held-out training videos; these are tested unless it is there."""
         scores = self.place(name, seed) / "held_out.npz"
         if not scores.is_file():
             self.test(name, seed, scores, "--test_subset", "val")
         return scores
 
     def retrieve(self, name: str, seed: int) -> dict[str, float]:
-        """Look for the nearest training videos of each test video by a row's features; returns accuracies by k."""
+        """Retrieve training videos for each test video by a row's features; returns accuracies by k."""
         place = self.place(name, seed)
         words = ["--resume_path1", str(weights(place)), "--features", str(place / "features"), *RETRIEVAL.split()]
-        accuracies_by_rank = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
-        return {str(k): accuracy for k, accuracy in accuracies_by_rank.items()}
+        result = test_retrieval.main(test_retrieval.parse_args([*self.data(), *words]))
+        return {str(k): accuracy for k, accuracy in result.items()}
 
     def fuse(self, name: str, fusion: Fusion, seed: int) -> dict[str, Any]:
         """Fuse the scores of rows; returns the accuracies."""
@@ -222,7 +226,7 @@ class Bench:
         return accuracies(test_two_stream.main(opt)) | self.answers(name, seed)
 
     def answers(self, name: str, seed: int) -> dict[str, Any]:
-        """Return the number of "videos" of a test, and which a system names "right", 1 or 0 in the order of names."""
+        """Return the number of "videos" of a test, and for each, by name, whether the answer is "right", 1 or 0."""
         with np.load(self.scores(name, seed)) as scores:
             right = (scores["fused"].argmax(1) == scores["label"])[np.argsort(scores["video"])]
         return {"videos": len(right), "right": "".join(map(str, right.astype(int)))}
@@ -240,5 +244,5 @@ class Bench:
 
 
 def accuracies(tested: Mapping[str, float]) -> dict[str, float]:
-    """Return what a row keeps of a test's result."""
+    """Return the accuracies of a test that a row has."""
     return {name: tested[name] for name in ("top1", "mean_class")}

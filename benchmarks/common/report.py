@@ -1,4 +1,4 @@
-"""Parts that benchmarks share: their options, the conditions of a measurement, ratios, tables and JSON."""
+"""What benchmarks share: options, conditions of a measurement, ratios, tables and JSON."""
 
 import os
 import platform
@@ -28,7 +28,7 @@ def build_parser(name: str, description: str | None, rounds: int | None = None) 
     return parser
 
 
-def size(text: str) -> tuple[int, int]:
+def image_size(text: str) -> tuple[int, int]:
     """Parse the width and height of "340x256"."""
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 16):
@@ -45,7 +45,7 @@ def check_least(opt: Namespace, **least: int) -> None:
 
 
 def choose(names: Iterable[str], texts: Sequence[str], subject: str) -> list[str]:
-    """Return the names that hold one of the texts, all without texts; ValueError if a text is in none.
+    """Return the names that hold one of the texts, or all if there are no texts; ValueError if a text is in none.
 
     A text that is a whole name chooses that alone.
     """

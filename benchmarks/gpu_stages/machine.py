@@ -54,15 +54,10 @@ def version(module: str) -> str:
 
 
 def run_tests(session: Session, rows: Record) -> None:
-    """Run the tests that are marked `gpu`; warnings are no errors, for those of another torch would end the run."""
+    """Run the tests that are marked `gpu`; warnings are not errors, for those of another torch would end the run."""
     words = ["-m", "pytest", "-q", "-m", "gpu" if session.gpu else "gpu and not gpu", "-W", "default", "--durations=12"]
-    words += [
-        "-p",
-        "no:cacheprovider",
-        "--continue-on-collection-errors",
-        f"--junitxml={session.folder / 'tests.xml'}",
-        "tests",
-    ]
+    words += ["-p", "no:cacheprovider", "--continue-on-collection-errors"]
+    words += [f"--junitxml={session.folder / 'tests.xml'}", "tests"]
     seconds = max(20.0, min(130.0, session.left() - 60))
     rows["exit_code"], text = run_process(words, seconds)
     (session.folder / "tests.log").write_text(text, "utf-8")

@@ -84,14 +84,8 @@ def main() -> None:
     import train
     from opts import parse_opts
 
-    words = [
-        *TINY.split(),
-        *RUN.split(),
-        "--frame_dir",
-        f"{opt.root}/frames",
-        "--annotation_path",
-        f"{opt.root}/labels",
-    ]
+    words = [*TINY.split(), *RUN.split(), "--frame_dir", f"{opt.root}/frames"]
+    words += ["--annotation_path", f"{opt.root}/labels"]
     words += ["--result_path", opt.results, "--save_steps", opt.save_steps, "--device", "cuda" if on_gpu else "cpu"]
     print("accuracy", train.main(parse_opts(words)), "by", dist.get_backend())  # noqa: T201 - what the stage keeps
 

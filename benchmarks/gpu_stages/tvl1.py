@@ -92,25 +92,25 @@ def distances(session: Session, builds: Mapping[str, Build], pairs: list[NDArray
 @contextmanager
 def shaped(kernels: ModuleType, tile: int, halo: int, warps: int) -> Iterator[None]:
     """Give the kernel another shape within the block."""
-    usual = kernels.TILE, kernels.HALO, kernels.WARPS
+    original = kernels.TILE, kernels.HALO, kernels.WARPS
     kernels.TILE, kernels.HALO, kernels.WARPS = tile, halo, warps  # type: ignore[attr-defined]
     try:
         yield
     finally:
-        kernels.TILE, kernels.HALO, kernels.WARPS = usual  # type: ignore[attr-defined]
+        kernels.TILE, kernels.HALO, kernels.WARPS = original  # type: ignore[attr-defined]
 
 
 def kernel_shapes(session: Session, build: Build, batch: tuple[Tensor, Tensor]) -> Record:
-    """Measure pairs per second in each shape, and the distance of the flow from that of the usual one."""
+    """Measure pairs per second in each shape, and the distance of the flow from that of the default shape."""
     from flow.tvl1 import triton_kernels as kernels
 
-    usual, rows = build("fixed")(*batch)[0], Record()
+    reference, rows = build("fixed")(*batch)[0], Record()
     for shape in SHAPES:
 
         def measure(shape: tuple[int, int, int] = shape) -> dict[str, float]:
             with shaped(kernels, *shape):
                 solver = build("fixed")
-                distance = (solver(*batch)[0] - usual).norm(dim=-1).mean().item()
+                distance = (solver(*batch)[0] - reference).norm(dim=-1).mean().item()
                 return {"pairs_per_s": len(batch[0]) / session.seconds(lambda: solver(*batch)), "px": distance}
 
         session.row(rows, "tile {}, halo {}, warps {}".format(*shape), measure)

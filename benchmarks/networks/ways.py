@@ -34,7 +34,7 @@ class Way:
     contiguous: bool = False
     mode: str = "off"  # as `--compile`
     folded: bool = False  # batch norms are in the convolutions, weights in the format of `amp`
-    group_width: int = 1  # groups are joined to this width
+    group_width: int = 1  # to which groups are joined
     gpu: bool = False  # whether it is for GPUs alone
     engine: str = ""  # program that runs it as an exported file on a CPU, a key of `ENGINES`; "" for torch
     int8: bool = False  # whether that file is quantised, by noise
@@ -102,12 +102,12 @@ INFERENCE = (
 )
 
 
-def of_file(file: str) -> Way:
+def way_of_file(file: str) -> Way:
     """Return the way to run a file of export.py.
 
     Raises:
-        FileNotFoundError: If there is none.
-        ValueError: If its name ends as that of no engine's.
+        FileNotFoundError: If there is no such file.
+        ValueError: If no engine has files with this suffix.
     """
     if not Path(file).is_file():
         raise FileNotFoundError(f"--files {file}: no such file")
@@ -119,7 +119,7 @@ def of_file(file: str) -> Way:
 WAYS = dict(zip(KINDS, (TRAINING, INFERENCE), strict=True))
 
 
-def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: torch.device) -> Call:
+def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor) -> Call:
     """Return the measured call of a kind: it takes the batch, uint8 (N, C, T, H, W), and returns its logits (N, K).
 
     Training is forward and backward pass; the step of the optimiser, which does not depend on the clips, is left out.
@@ -131,8 +131,8 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
         else:
             exported = exported_run(model, clips.shape[1:], way.engine, way.dtype)
         return lambda: exported({model.view: clips})["logits"]
-    training = kind == "training"
-    network = prepared(way, model, training, device)
+    training, device = kind == "training", clips.device
+    network = prepare(way, model, training, device)
     batch = {model.view: clips}
     floats = ((clips - model.mean) / model.std).contiguous()
     labels = torch.arange(len(clips), device=device) % model.num_classes
@@ -149,8 +149,8 @@ def call_of(kind: str, way: Way, model: StreamNetwork, clips: Tensor, device: to
     return run
 
 
-def prepared(way: Way, model: StreamNetwork, training: bool, device: torch.device) -> nn.Module:
-    """Return a copy of the network in this configuration; with channels first it takes normalised clips."""
+def prepare(way: Way, model: StreamNetwork, training: bool, device: torch.device) -> nn.Module:
+    """Copy the network in this configuration; with channels first it takes normalised clips."""
     if way.contiguous:
         return copy.deepcopy(model.network).to(memory_format=torch.contiguous_format).train(training)
     if way.folded:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
-import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.readers.subjects import SUBJECTS, Draw, Subject, draw_clips
@@ -24,7 +23,7 @@ MODALITIES = ("RGB clip", "RGB_Flow clip")
 
 
 class Clips(Dataset[Any]):
-    """Some clips, loaded by our store, or as the published code does where that is None."""
+    """Clips that are loaded from our store, or as by the published code if that is None."""
 
     def __init__(self, subject: Subject, draws: Sequence[Draw], store: FrameFolders | None) -> None:
         self.subject, self.draws, self.store = subject, draws, store
@@ -63,8 +62,7 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Iterable[Any]]
         num_workers=WORKERS,
         persistent_workers=True,
         multiprocessing_context=worker_context(),
-        worker_init_fn=single,
-    )
+    )  # torch keeps each process to one thread
     decoder = "python" if native.missing() else "native"
     store = FrameFolders(draws[0].video.folder.parents[1], "sts", "exact", decoder)
     clips = Clips(subject, draws, store)
@@ -76,8 +74,3 @@ def loaders(subject: Subject, draws: Sequence[Draw]) -> dict[str, Iterable[Any]]
         f"{decoder}, 1 thread": ours(n_workers=1, loader="threads"),
         f"{decoder}, {WORKERS} threads": ours(n_workers=WORKERS, loader="threads"),
     }
-
-
-def single(worker: int) -> None:
-    """Keep a process of the original's loader to one thread."""
-    torch.set_num_threads(1)

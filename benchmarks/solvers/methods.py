@@ -32,10 +32,10 @@ def native(preset: str, isa: str = "auto", threads: int = 1) -> NativeTVL1:
     return NativeTVL1(build_parameters(preset, {}), isa, threads)
 
 
-def thirty(*, threads: int = 1) -> NativeTVL1:
-    """Build the former "fixed" schedule: 30 iterations in each warp, whatever moves."""
+def native_thirty_iterations() -> NativeTVL1:
+    """Build the former "fixed" schedule: 30 iterations in each warp, without a stop criterion."""
     schedule = {"epsilon": 0.0, "outer_iterations": 1, "median_filtering": 1}
-    return NativeTVL1(build_parameters("fixed", schedule), threads=threads)
+    return NativeTVL1(build_parameters("fixed", schedule), threads=1)
 
 
 CPU: Builders = {
@@ -44,7 +44,7 @@ CPU: Builders = {
     "cv2 farneback": partial(build_flow, "farneback"),
     "cv2 dis": partial(build_flow, "dis"),
     **{f"native {preset} {isa}": partial(native, preset, isa) for preset in DISTINCT for isa in ISAS},
-    "native 30 per warp": thirty,
+    "native 30 per warp": native_thirty_iterations,
     **{f"torch {preset} eager": partial(build_flow, "tvl1", "torch", preset) for preset in DISTINCT},
 }
 GPU: Builders = {
@@ -83,7 +83,7 @@ def measure(
     A pair has the grey images (H, W) `previous` and `following`, and what `errors` wants to know; that takes a flow,
     `REFERENCE`'s and the pair. With `gpu`, solvers of a GPU are measured afterwards, which can do without `REFERENCE`.
     Returns rows by solver in "cpu", why others were left out in "missing", and `REFERENCE`'s flow of each pair, None
-    where it does not work here and no other solver of a CPU is wanted. Raises ValueError if it is needed and does not.
+    where it does not work here and only solvers of a GPU are wanted. Raises ValueError if it is needed and missing.
     """
     solvers, missing = workable(CPU, wanted, pairs[0].previous, pairs[0].following)
     if REFERENCE in missing:

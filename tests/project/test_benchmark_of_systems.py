@@ -5,6 +5,7 @@ import json
 import re
 from argparse import Namespace
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -14,38 +15,42 @@ from benchmarks import distil_2d3d, evidence, study, systems
 from benchmarks.accuracy import distil_rows, evidence_rows, study_rows
 from benchmarks.accuracy.comparison import finished_rows, with_needed
 from benchmarks.accuracy.paired import Hits, compare_pairs
-from benchmarks.accuracy.pictures import basis, draw_accuracies
 from benchmarks.accuracy.rows import FUSIONS, ROWS
 from benchmarks.accuracy.runs import NOTE, Bench
-from benchmarks.accuracy.tables import motion_table, retrieval_table, table
-from benchmarks.common.report import choose
+from benchmarks.accuracy.tables import basis, draw_accuracies, motion_table, retrieval_table, table
+from benchmarks.common.report import Record, choose
 from engine import checkpoint
 from engine.evaluation.statistics import gap_closed
 from models import create_model
 from opts import FUSED, parse_opts
 
 
-def test_rows_come_after_those_whose_networks_they_begin_with():
-    assert with_needed(["TLE, ResNet-18"], ROWS) == ["TSN RGB, ResNet-18", "TLE first, ResNet-18", "TLE, ResNet-18"]
-    names = list(ROWS)
-    assert with_needed(names, ROWS) == names
-    assert all(names.index(other) < names.index(name) for name in names for other in ROWS[name].begins.values())
-    assert {row for fusion in FUSIONS.values() for row in fusion.rows} <= {n for n in names if ROWS[n].reads}
+@pytest.mark.parametrize(
+    ("rows", "chosen", "names"),
+    [
+        (ROWS, "TLE, ResNet-18", ["TSN RGB, ResNet-18", "TLE first, ResNet-18", "TLE, ResNet-18"]),
+        (
+            distil_rows.ROWS,
+            "student of all three",
+            ["no labels, Lite0", "fine-tuned, no labels, Lite0", "Flow teacher", "student of all three"],
+        ),
+    ],
+    ids=["systems", "distil"],
+)
+def test_rows_come_after_those_whose_networks_they_begin_with(rows, chosen, names):
+    assert with_needed([chosen], rows) == names
+    order = list(rows)
+    assert with_needed(order, rows) == order
+    assert all(order.index(other) < order.index(name) for name in order for other in rows[name].rows)
+
+
+def test_only_networks_that_are_tested_are_fused():
+    assert {row for fusion in FUSIONS.values() for row in fusion.rows} <= {n for n, row in ROWS.items() if row.reads}
 
 
 def test_tables_have_means_over_seeds():
-    rows = [
-        {
-            "name": "A",
-            "seed": seed,
-            "reads": "RGB",
-            "options": "",
-            "seconds": 60.0 * seed,
-            "top1": top,
-            "mean_class": 0.5,
-        }
-        for seed, top in ((1, 0.2), (2, 0.3))
-    ]
+    row = {"name": "A", "reads": "RGB", "options": "", "mean_class": 0.5}
+    rows = [row | {"seed": seed, "seconds": 60.0 * seed, "top1": top} for seed, top in ((1, 0.2), (2, 0.3))]
     errors = [{"no flow": 3.0, "MotionNet": 2.0}, {"no flow": 3.0, "MotionNet": 1.0}]
     motion = [{"name": "M", "seed": i, "motion": {"photometric": x, "px": x}} for i, x in enumerate(errors, 1)]
     record = {"environment": {"cpu": "a processor", "torch": "2"}, "rows": [*rows, *motion]}
@@ -57,34 +62,44 @@ def test_tables_have_means_over_seeds():
 
 
 def test_a_file_of_something_else_is_not_gone_on_with(tmp_path):
-    for text in (
-        "[1]",
-        '{"rows": [{"name": "RGB", "options": 1}]}',
-        '{"rows": [{"name": "X", "split": 1, "seed": 1}]}',
-    ):
-        (tmp_path / "out.json").write_text(text)
+    for content in ([1], {"rows": [{"name": "RGB", "options": 1}]}, {"rows": [{"name": "X", "split": 1, "seed": 1}]}):
+        (tmp_path / "out.json").write_text(json.dumps(content))
         with pytest.raises(ValueError, match=r"out\.json: is not of this script; name another file"):
             finished_rows(tmp_path / "out.json", ["RGB"])
     assert finished_rows(tmp_path / "none.json", []) == []
 
 
-def bench_of(data: Path, *words: str) -> tuple[Bench, Namespace]:
+@pytest.fixture
+def data(tmp_path) -> Path:
+    """A data set whose training videos suffice to hold some out; results go beside its folders."""
+    return write_hmdb51(tmp_path, train=4)
+
+
+def words_of(data: Path, *words: str) -> list[str]:
+    """Options of a comparison."""
     places = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels")]
-    places += ["--folder", str(data / "made"), "--out", str(data / "out.json")]
-    opt = evidence.parse_args([*places, *words])
+    return [*places, "--folder", str(data / "made"), "--out", str(data / "out.json"), *words]
+
+
+def quickly(script: ModuleType, data: Path, *words: str) -> Record:
+    """The record of a comparison whose trainings take an epoch of one seed."""
+    return script.main(script.parse_args(words_of(data, "--quick", "--seeds", "1", *words)))
+
+
+def bench_of(data: Path, *words: str) -> tuple[Bench, Namespace]:
+    opt = evidence.parse_args(words_of(data, *words))
     return Bench.of(opt, evidence_rows.ROWS, 1), opt
 
 
 def note_network(bench: Bench, name: str, seed: int = 1) -> None:
     """Leave what a trained and tested row leaves."""
     bench.place(name, seed).mkdir(parents=True, exist_ok=True)
-    note = {"depends": bench.depends(name, seed), "measured": {"seconds": 1.0}}
+    note = {"depends": bench.dependencies(name, seed), "measured": {"seconds": 1.0}}
     (bench.place(name, seed) / NOTE).write_text(json.dumps(note))
     bench.scores(name, seed).touch()
 
 
-def test_a_network_is_kept_while_all_that_it_depends_on_is_the_same(tmp_path):
-    data = write_hmdb51(tmp_path, train=4)
+def test_a_network_is_kept_while_all_that_it_depends_on_is_the_same(data):
     bench, _ = bench_of(data)
     for name in ("Flow", "SFS"):
         assert not bench.is_finished(name, 1)
@@ -114,8 +129,7 @@ def test_a_network_is_kept_while_all_that_it_depends_on_is_the_same(tmp_path):
         (["--test_subset", "val", "--training=--val_fraction 0"], "--val_fraction 0 holds no training videos out"),
     ],
 )
-def test_what_cannot_be_is_refused_before_a_network_is_removed(tmp_path, capsys, words, match):
-    data = write_hmdb51(tmp_path, train=4)
+def test_invalid_options_are_refused_before_a_network_is_removed(data, capsys, words, match):
     bench, _ = bench_of(data)
     note_network(bench, "RGB")
     _, opt = bench_of(data, "--rows", "RGB", *words)
@@ -134,8 +148,7 @@ def test_what_cannot_be_is_refused_before_a_network_is_removed(tmp_path, capsys,
         ({}, ["--training=--weight_decay 0.5"], "options"),
     ],
 )
-def test_rows_of_other_videos_or_options_are_not_gone_on_with(tmp_path, changes, words, what):
-    data = write_hmdb51(tmp_path, train=4)
+def test_rows_of_other_videos_or_options_are_not_gone_on_with(data, changes, words, what):
     bench, _ = bench_of(data)
     row = {"split": 1, "seed": 1, "name": "RGB", "options": bench.options(bench.rows["RGB"])} | changes
     (data / "out.json").write_text(json.dumps({"rows": [row]}))
@@ -154,26 +167,22 @@ def test_a_whole_name_chooses_its_row_alone_and_a_part_of_names_all_that_hold_it
 
 
 @pytest.mark.slow
-def test_a_row_is_trained_once_and_fused_with_others(tmp_path, monkeypatch, capsys):
-    data = write_hmdb51(tmp_path / "data", train=4)
-    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick"]
-    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seeds", "1"]
-    words.append("--training=--weight_decay 0.02")
-    opt = systems.parse_args([*words, "--rows", "frame, ResNet", "stack, ResNet"])
-    record = systems.main(opt)
+def test_a_row_is_trained_once_and_fused_with_others(data, monkeypatch, capsys):
+    words = ["--training=--weight_decay 0.02", "--rows", "frame, ResNet", "stack, ResNet"]
+    record = quickly(systems, data, *words)
     assert "--weight_decay 0.02 --n_epochs 1" in record["rows"][0]["options"]
     assert record["rows"][0]["needs"] == []
-    assert [row["name"] for row in record["rows"]] == [
-        *("frame, ResNet-18", "stack, ResNet-18", "very deep two-stream, ResNet-18"),
-    ]
+    names = [row["name"] for row in record["rows"]]
+    assert names == ["frame, ResNet-18", "stack, ResNet-18", "very deep two-stream, ResNet-18"]
     assert all(0 <= row["top1"] <= 1 for row in record["rows"])
     assert "| very deep two-stream, ResNet-18 | RGB, flow |" in capsys.readouterr().out
     monkeypatch.setattr(Bench, "run_row", lambda *_: pytest.fail("trained again"))
-    assert systems.main(opt)["rows"] == record["rows"]
-    assert json.loads((tmp_path / "out.json").read_text())["rows"] == record["rows"]
+    assert quickly(systems, data, *words)["rows"] == record["rows"]
+    assert json.loads((data / "out.json").read_text())["rows"] == record["rows"]
     monkeypatch.setattr(Bench, "run_row", lambda *_: {"seconds": 0.0, "top1": 0.0, "mean_class": 0.0})
-    opt.seeds = [2]  # without scores, so that there is nothing to fuse; what was fused before stays
-    assert [row for row in systems.main(opt)["rows"] if row["seed"] == 1] == record["rows"]
+    # Without scores, so that there is nothing to fuse; what was fused before stays.
+    rows = quickly(systems, data, *words, "--seeds", "2")["rows"]
+    assert [row for row in rows if row["seed"] == 1] == record["rows"]
 
 
 def test_networks_of_the_study_are_the_options_of_its_rows():
@@ -189,18 +198,7 @@ def test_networks_of_the_study_are_the_options_of_its_rows():
 )
 def test_rows_are_options_of_their_scripts(rows):
     for row in rows.values():
-        begins = [f"{option}=x.pth" for option in row.begins]
-        begins += [f"--teacher={name}=x.pth" for name in row.teachers]
-        parse_opts([*row.train.split(), *begins], row.script)
-
-
-def test_rows_of_distillation_need_the_rows_of_their_teachers():
-    assert with_needed(["student of all three"], distil_rows.ROWS) == [
-        *("no labels, Lite0", "fine-tuned, no labels, Lite0", "Flow teacher", "student of all three"),
-    ]
-    names = list(distil_rows.ROWS)
-    assert with_needed(names, distil_rows.ROWS) == names
-    for row in distil_rows.ROWS.values():
+        parse_opts([*row.train.split(), *row.checkpoint_words(lambda _: "x.pth")], row.script)
         parse_opts(["--stream", "a=x.pth", *row.test.split()], FUSED)
 
 
@@ -214,8 +212,7 @@ def test_retrieval_is_tabulated_by_the_number_of_neighbours():
 
 
 @pytest.mark.slow
-def test_a_student_without_labels_is_judged_by_retrieval(tmp_path, monkeypatch):
-    data = write_hmdb51(tmp_path / "data", train=4)
+def test_a_student_without_labels_is_judged_by_retrieval(data, monkeypatch):
     network = create_model("resnet2d", 3, 1000, depth=18, width=0.0625)
 
     def teacher(folder: Path) -> Path:
@@ -224,22 +221,16 @@ def test_a_student_without_labels_is_judged_by_retrieval(tmp_path, monkeypatch):
         return folder / "image.pth"
 
     monkeypatch.setattr(distil_2d3d, "lite0", teacher)
-    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
-    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--rows", "probe, no labels"]
-    record = distil_2d3d.main(distil_2d3d.parse_args(words))
-    rows = {row["name"]: row for row in record["rows"]}
+    rows = {row["name"]: row for row in quickly(distil_2d3d, data, "--rows", "probe, no labels")["rows"]}
     assert list(rows) == ["no labels, Lite0", "linear probe, no labels, Lite0"]
     assert 0 <= rows["no labels, Lite0"]["retrieval"]["5"] <= 1
     assert 0 <= rows["linear probe, no labels, Lite0"]["top1"] <= 1
-    assert list((tmp_path / "made" / "teacher_cache").rglob("*.pth"))
+    assert list((data / "made" / "teacher_cache").rglob("*.pth"))
 
 
 @pytest.mark.slow
-def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
-    data = write_hmdb51(tmp_path / "data", train=4)
-    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
-    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json"), "--seconds", "0.01"]
-    record = study.main(study.parse_args([*words, "--rows", "RGB, TAM", "SFS, TAM"]))
+def test_the_study_tabulates_accuracies_beside_costs(data, capsys):
+    record = quickly(study, data, "--seconds", "0.01", "--rows", "RGB, TAM", "SFS, TAM")
     name = "TAM, ResNet-18"
     names = [f"RGB, {name}", f"Flow, {study_rows.TEACHER}", f"long RGB, {name}", f"SFS, {name}", f"RGB + SFS, {name}"]
     assert [row["name"] for row in record["rows"]] == names
@@ -247,7 +238,7 @@ def test_the_study_tabulates_accuracies_beside_costs(tmp_path, capsys):
     assert [(pair["first"], pair["second"]) for pair in record["pairs"]] == [(f"SFS, {name}", f"long RGB, {name}")]
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"| {name} |")]
     assert len([cell for cell in line.split("|") if cell.strip()]) == 8  # no flow network of this family
-    assert (tmp_path / "out.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
+    assert (data / "out.png").exists() == (importlib.util.find_spec("matplotlib") is not None)
 
 
 def test_a_paired_comparison_draws_films_and_not_clips():
@@ -277,30 +268,24 @@ def test_the_share_of_a_gap_is_of_what_flow_adds_on_the_tests_that_all_have():
 
 
 @pytest.mark.slow
-def test_the_evidence_has_its_control_and_its_pairs(tmp_path, capsys, caplog):
-    data = write_hmdb51(tmp_path / "data", train=4)
-    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
-    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json")]
-    record = evidence.main(evidence.parse_args([*words, "--rows", "student of RGB", "from RGB", "flow of other"]))
+def test_the_evidence_has_its_control_and_its_pairs(data, capsys, caplog):
+    record = quickly(evidence, data, "--rows", "student of RGB", "from RGB", "flow of other")
     names = {row["name"] for row in record["rows"]}
     assert {"RGB + RGB, other seed", "RGB + Flow", "RGB + student of RGB"} <= names
     fitted = f"{evidence_rows.CONTROL}, {evidence_rows.FITTED}"  # which needs networks that have learnt something
     assert (fitted in names) != (f"{fitted}, split 1, seed 1: left out: --fit: " in caplog.text)
-    assert {path.parent.name for path in tmp_path.rglob("held_out.npz")} >= {"rgb", "rgb_other_seed", "flow"}
+    assert {path.parent.name for path in data.rglob("held_out.npz")} >= {"rgb", "rgb_other_seed", "flow"}
     assert not record["pairs"]  # they are of the student, which was not asked for
     assert all(row["right"].count("1") == round(row["top1"] * row["videos"]) for row in record["rows"])
     printed = capsys.readouterr().out
-    assert (tmp_path / "out.png").is_file()
+    assert (data / "out.png").is_file()
     assert "RGB + RGB, other seed, share of the gap between RGB and RGB + Flow that is closed: " in printed
 
 
 @pytest.mark.slow
-def test_settings_are_chosen_on_held_out_videos(tmp_path, capsys):
-    data = write_hmdb51(tmp_path / "data", train=4)
-    words = ["--frame_dir", str(data / "frames"), "--annotation_path", str(data / "labels"), "--quick", "--seeds", "1"]
-    words += ["--folder", str(tmp_path / "made"), "--out", str(tmp_path / "out.json")]
+def test_settings_are_chosen_on_held_out_videos(data, capsys):
     held_out = ["--test_subset", "val", "--training=--val_fraction 0.5", "--rows", "RGB", "RGB, other seed", "SFS"]
-    record = evidence.main(evidence.parse_args([*words, *held_out]))
+    record = quickly(evidence, data, *held_out)
     rows = {row["name"]: row for row in record["rows"]}
     assert {row["videos"] for row in rows.values()} == {6}  # half of twelve
     assert {"RGB + SFS", evidence_rows.CONTROL} <= set(rows)

@@ -3,23 +3,22 @@
 import importlib
 import re
 import shlex
-from typing import NamedTuple
 
 import numpy as np
 import pytest
 import torch
-from source_files import ROOT
+from pages import FENCE, code, commands, paths
+from source_files import ROOT, text
 
 from opts import parse_opts
 from opts.option import SCRIPTS
-from sts_common.commands import COMMANDS
+from sts_common import commands as sts
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+DOCS = ROOT / "docs"
+PAGES = {"README.md": "README.md"} | {p.relative_to(DOCS).as_posix(): str(p) for p in sorted(DOCS.rglob("*.md"))}
 # Pages whose blocks of a kind are run from their text by another test.
 RUN_BY = {
     ("README.md", "python"): "project/test_readme.py",
-    ("commands.md", ""): "project/test_readme.py",
     ("systems.md", ""): "project/test_systems.py",
     ("data.md", "python"): "datasets/test_open_videos.py",
     ("export.md", "python"): "commands/exporting/test_export.py",
@@ -39,36 +38,17 @@ OUTSIDE = {
     "sbatch": "a program of Slurm, for a cluster; what it runs is read",
     "cd": "changes the folder",
 }
-
-
-class Block(NamedTuple):
-    """A code block of a page."""
-
-    page: str
-    kind: str  # word after the fence; "text" is output, a formula or a tree, which nobody types
-    text: str
-
-
-BLOCKS = [Block(page.name, *found) for page in PAGES for found in FENCE.findall(page.read_text("utf-8"))]
-
-
-def commands_in(text: str) -> list[str]:
-    """The commands of a block, each on one line, without comments."""
-    lines = re.sub(r"\\\n\s*", "", text).splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
-
-
-COMMAND_LINES: dict[str, list[str]] = {}
-for block in BLOCKS:
-    if block.kind in ("", "bash") and (block.page, block.kind) not in RUN_BY:
-        COMMAND_LINES.setdefault(block.page, []).extend(commands_in(block.text))
+COMMANDS = {
+    name: [line for kind in ("", "bash") if (name, kind) not in RUN_BY for line in commands(path, kind)]
+    for name, path in PAGES.items()
+}
 
 
 def test_every_block_is_of_a_kind_that_is_tried():
-    kinds = {block.kind for block in BLOCKS}
-    assert kinds == {"", "bash", "text", "python", "diff", "bibtex"}
-    untried = {(b.page, b.kind) for b in BLOCKS if b.kind in ("python", "diff")} - RUN_BY.keys() - HERE.keys()
-    assert untried == set()
+    """A block of "text" is output, a formula or a tree, which nobody types."""
+    blocks = {(name, kind) for name, path in PAGES.items() for kind, _ in FENCE.findall(text(ROOT / path))}
+    assert {kind for _, kind in blocks} == {"", "bash", "text", "python", "diff", "bibtex"}
+    assert {block for block in blocks if block[1] in ("python", "diff")} - RUN_BY.keys() - HERE.keys() == set()
 
 
 @pytest.mark.parametrize(("page", "kind"), RUN_BY)
@@ -82,11 +62,11 @@ def parse(words: list[str], monkeypatch) -> None:
     """Have the parser of a command read its words, "python" or "sts" first."""
     program, name, *rest = words
     if program == "sts":
-        name = COMMANDS[name].script
+        name = sts.COMMANDS[name].script
     elif name == "-m":
         name, *rest = rest
         if name == "pytest":
-            assert [path for word in rest for path in braces(word) if not (ROOT / path).exists()] == []
+            assert [path for word in rest for path in paths(word) if not (ROOT / path).exists()] == []
             return
         name = f"{name.replace('.', '/')}/__main__.py"
     rest = [NUMBERS.get(word, word) for word in rest]
@@ -98,12 +78,6 @@ def parse(words: list[str], monkeypatch) -> None:
 
 
 NUMBERS = {"start_class": "0", "end_class": "1", "gpu_id": "0"}
-
-
-def braces(word: str) -> list[str]:
-    """The paths of a word with braces, one by one."""
-    before, inner, after = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", word).groups()
-    return [f"{before}{part}{after}" for part in (inner or "").split(",")]
 
 
 def parsable(line: str) -> list[str]:
@@ -137,13 +111,13 @@ def problem(page: str, line: str, monkeypatch) -> str:
 
 
 LIBRARIES = {"networks.md"}  # whose commands name networks of torchvision and timm, which take seconds to import
-PARSED = [pytest.param(page, marks=pytest.mark.slow) if page in LIBRARIES else page for page in COMMAND_LINES]
+PARSED = [pytest.param(name, marks=pytest.mark.slow) if name in LIBRARIES else name for name in PAGES if COMMANDS[name]]
 
 
 @pytest.mark.parametrize("page", PARSED)
 def test_the_commands_of_a_page_are_read_by_their_parsers(page, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert [found for line in COMMAND_LINES[page] if (found := problem(page, line, monkeypatch))] == []
+    assert [found for line in COMMANDS[page] if (found := problem(page, line, monkeypatch))] == []
 
 
 @pytest.mark.parametrize(
@@ -184,9 +158,8 @@ HERE = {("flow.md", "python"): flow_names, ("understanding.md", "python"): cam_n
 @pytest.mark.parametrize(("page", "kind"), HERE)
 def test_the_code_of_a_page_runs(page, kind):
     names = HERE[page, kind]()
-    for block in BLOCKS:
-        if (block.page, block.kind) == (page, kind):
-            exec(compile(block.text, page, "exec"), names)
+    for block in code(PAGES[page], kind):
+        exec(compile(block, page, "exec"), names)
 
 
 def test_the_list_of_claims_has_every_benchmark_with_a_command_that_its_parser_reads(monkeypatch):

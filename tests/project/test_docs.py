@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from pages import FENCE, commands, paths
 from source_files import ROOT
 
 from opts import parse_opts
@@ -16,13 +17,12 @@ from workflows.listing.recommended import choose_network, next_commands, shown
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
 ALL_PAGES = [*PAGES, ROOT / "benchmarks" / "README.md"]
-FENCED = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)\s]+)\)")
 
 
 def prose(page: Path) -> str:
     """A page without its code blocks."""
-    return FENCED.sub("", page.read_text("utf-8"))
+    return FENCE.sub("", page.read_text("utf-8"))
 
 
 def anchors(page: Path) -> set[str]:
@@ -51,11 +51,8 @@ def test_relative_links_lead_to_a_file_and_a_heading(page):
 
 def named_files(text: str) -> set[str]:
     """The source files that a page names by a path, those in braces one by one."""
-    paths = set()
-    for path in re.findall(r"(?<![\w./<:-])[\w{},-]+(?:/[\w{},-]+)+\.(?:py|cpp|h|md)\b", text):
-        before, inner, after = re.fullmatch(r"([^{]*)(?:\{([^}]*)\})?(.*)", path).groups()
-        paths |= {f"{before}{part}{after}" for part in (inner or "").split(",")}
-    return paths
+    words = re.findall(r"(?<![\w./<:-])[\w{},-]+(?:/[\w{},-]+)+\.(?:py|cpp|h|md)\b", text)
+    return set[str]().union(*map(paths, words))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -89,16 +86,8 @@ def test_the_picture_is_an_svg_with_colours_for_dark_pages():
     assert set(coloured.findall(light)) == set(coloured.findall(dark))
 
 
-def commands_of(page: str) -> list[str]:
-    """The commands of a page, each on one line."""
-    text = (ROOT / "docs" / page).read_text("utf-8")
-    blocks = re.findall(r"^```(\w*)\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = "".join(block for kind, block in blocks if not kind).replace("\\\n  ", "").splitlines()
-    return [line for line in lines if line.startswith("python ")]
-
-
 def test_the_first_hour_has_the_commands_that_are_printed_for_such_videos(tmp_path, monkeypatch):
-    first, *rest = commands_of("first_hour.md")
+    first, *rest = commands("docs/first_hour.md")
     example = Path("my_videos/wave/WeddingCrashers_wave_u_nm_np1_fr_goo_0.avi")
     videos = VideoProperties("files", example, 160, source_rate=False)
     assert rest == [*map(shown, next_commands(Path("my_videos"), Path("my_data"), videos, 748))]
@@ -115,5 +104,5 @@ def test_the_first_hour_has_the_commands_that_are_printed_for_such_videos(tmp_pa
 
 
 def test_the_numbers_of_a_split_have_their_commands():
-    parsed = [init_dataset.parse_args(shlex.split(line)[2:]) for line in commands_of("data.md") if "by_" in line]
+    parsed = [init_dataset.parse_args(shlex.split(line)[2:]) for line in commands("docs/data.md") if "by_" in line]
     assert [(opt.out.name, bool(opt.group_by)) for opt in parsed] == [("by_film", False), ("by_number", True)]

@@ -91,10 +91,8 @@ def test_formulations_of_a_grouped_convolution_agree_with_their_gradients(stride
     weight = torch.randn(64, 2, 3, 3, 3, dtype=torch.float64, requires_grad=True)
     truth = F.conv3d(x, weight, None, stride, 1, 1, 32)
     expected = torch.autograd.grad(truth.square().sum(), (x, weight))
-    for out in (
-        F.conv3d(x, convolutions.expanded(weight, 32), None, stride, 1),
-        convolutions.by_frames(x, weight, stride),
-    ):
+    dense = F.conv3d(x, convolutions.expanded(weight, 32), None, stride, 1)
+    for out in (dense, convolutions.by_frames(x, weight, stride)):
         torch.testing.assert_close(out, truth)
         torch.testing.assert_close(torch.autograd.grad(out.square().sum(), (x, weight)), expected)
 

@@ -9,8 +9,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from reachable import ROOT, Definition, module, reachable
-from source_files import walk
+from reachable import Definition, definitions, reachable
+from source_files import ROOT, walk
 
 from engine.command.cli import ArgumentParser
 from opts import parse_opts
@@ -80,7 +80,7 @@ def texts(definition: Definition) -> tuple[str, ...]:
 
 def messages(definition: Definition) -> Iterator[str]:
     """Find messages in a definition: strings of several words that are neither docstrings nor help, {} for values."""
-    for statement in module(definition.file).definitions[definition.name]:
+    for statement in definitions(definition.file)[definition.name]:
         silent = set[int]().union(*map(silenced, walk(statement)))
         for node in walk(statement):
             text = "" if id(node) in silent else text_of(node)

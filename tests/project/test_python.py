@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers import write_film_videos
+from pages import code
 from source_files import ROOT
 
 import sts_net
@@ -12,7 +13,7 @@ from datasets.synthetic import CLASSES
 from engine import scores
 
 PAGE = (ROOT / "docs" / "python.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+CODE = "\n".join(code("docs/python.md"))
 SMALLER = {
     "short_side=128": "short_side=32",
     "length=16, size=112": "length=8, size=32",
@@ -25,12 +26,12 @@ SMALLER = {
 def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_film_videos()
-    code = "\n".join(BLOCKS)
+    smaller = CODE
     for long, short in SMALLER.items():
-        assert long in code
-        code = code.replace(long, short)
+        assert long in smaller
+        smaller = smaller.replace(long, short)
     names: dict = {}
-    exec(compile(code, "docs/python.md", "exec"), names)
+    exec(compile(smaller, "docs/python.md", "exec"), names)
     printed = capsys.readouterr().out.splitlines()
     assert "4 of 4 videos, 2 classes" in printed
     assert "{'rgb': (2, 3, 8, 32, 32), 'flow': (2, 2, 8, 32, 32)}" in printed
@@ -39,9 +40,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
     assert names["scores"].streams == ["rgb", "sfs"]
     assert names["student"].network.state_dict().keys() == names["networks"]["sfs"].network.state_dict().keys()
     assert {path.name for path in Path("results").glob("*_best.pth")} == {
-        "rgb_best.pth",
-        "flow_best.pth",
-        "sfs_best.pth",
+        f"{n}_best.pth" for n in ("rgb", "flow", "sfs")
     }
     assert Path("sts.pt2").is_file()
     names["scores"].save(tmp_path / "scores.npz", names["fused"])
@@ -49,7 +48,7 @@ def test_the_code_of_the_page_runs(tmp_path, monkeypatch, capsys):
 
 
 def test_every_function_of_the_page_is_offered_and_says_what_it_takes():
-    named = set(re.findall(r"sts_net\.(\w+)\b(?!\.\w+\()", "\n".join(BLOCKS)))
+    named = set(re.findall(r"sts_net\.(\w+)\b(?!\.\w+\()", CODE))
     named |= set(re.findall(r"`(\w+)\(", PAGE.partition("## And more")[2]))
     assert named <= set(dir(sts_net))
     for name in dir(sts_net):

@@ -1,34 +1,25 @@
-"""Every command of README.md and docs/commands.md, on a tiny tree with checkpoints that are made on the spot."""
+"""Trainings, tests and extractions of README.md and docs/commands.md, on a tiny tree with invented checkpoints."""
 
 import importlib
-import re
 import shlex
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 from corpora import make_kinetics, make_ucf101
+from extraction import make_video
 from helpers import write_hmdb51
+from pages import code, commands
 from source_files import ROOT
 
 from models import FUSIONS, build_model
 from models.backbones import resnext
 from opts import parse_opts
 
-README, PAGE = ((ROOT / path).read_text("utf-8") for path in ("README.md", "docs/commands.md"))
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", f"{README}\n{PAGE}", re.DOTALL | re.MULTILINE)
-LINES = re.findall(
-    r"^python (.*?)(?<!\\)$", "".join(text for kind, text in BLOCKS if not kind), re.DOTALL | re.MULTILINE
-)
-COMMANDS = [shlex.split(line.replace("\\\n", " "), comments=True) for line in dict.fromkeys(LINES)]
+LINES = dict.fromkeys(line for page in ("README.md", "docs/commands.md") for line in commands(page))
+COMMANDS = [shlex.split(line, comments=True)[1:] for line in LINES if line.startswith("python ")]
 RUNS = [words for words in COMMANDS if words[0].startswith(("train", "STS", "test_"))]
 EXTRACTIONS = [words for words in COMMANDS if words[0].startswith("utils1/extract")]
-PREDICTIONS = [words for words in COMMANDS if words[0] == "predict.py"]
-TOOLS = [words for words in COMMANDS if words[0].startswith("utils1/") and words not in EXTRACTIONS]
-EXPORTS = [words for words in COMMANDS if words[0] == "export.py"]
-DEMO = ["demo.py"]
 CLASSES = {"Kinetics": 400, "HMDB51": 51, "UCF101": 2}
 SMALLER = "--width 0.25 --sample_size 32 --n_workers 0 --clips_per_batch 4 --review_mid 8 --device cpu".split()
 
@@ -40,11 +31,6 @@ def test_the_published_commands_are_all_there():
     assert scripts.count("train.py") == 8
     assert scripts.count("STS_train.py") == 8
     assert {"utils1/extract_frames.py", "utils1/extract_frames_flows.py", "predict.py"} <= set(scripts)
-
-
-def test_every_command_is_tried():
-    tried = [*RUNS, *EXTRACTIONS, *PREDICTIONS, *TOOLS, *EXPORTS, DEMO]
-    assert [words for words in COMMANDS if words not in tried] == []
 
 
 @pytest.fixture(autouse=True)
@@ -100,18 +86,10 @@ def test_a_command_runs(words, tree, monkeypatch):
         assert list((tree / "results" / parse_opts(words[1:]).dataset).glob(f"*{2 if resumes(words) else 1}.pth"))
 
 
-def write_video(path: Path) -> None:
-    path.parent.mkdir(parents=True)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 25, (48, 40))
-    for i in range(4):
-        writer.write(np.full((40, 48, 3), 40 * i, np.uint8))
-    writer.release()
-
-
 @pytest.mark.parametrize("words", EXTRACTIONS, ids=" ".join)
 def test_an_extraction_command_runs(words, tmp_path):
     tool = importlib.import_module(words[0].removesuffix(".py").replace("/", "."))
-    write_video(tmp_path / "v" / "run" / "a.avi")
+    make_video(tmp_path / "v" / "run" / "a.avi")
     numbers = {"start_class": "0", "end_class": "1", "gpu_id": "0"}
     folders = [str(tmp_path / "v"), str(tmp_path / "out")]
     arguments = [*folders, *(numbers.get(word, word) for word in words[3:])]
@@ -119,27 +97,13 @@ def test_an_extraction_command_runs(words, tmp_path):
     assert (tmp_path / "out" / "run" / "a" / "done").exists()
 
 
-@pytest.mark.parametrize("words", PREDICTIONS, ids=" ".join)
-def test_a_prediction_command_has_the_arguments_of_the_script(words, monkeypatch):
-    monkeypatch.setattr("sys.argv", words)
-    opt = importlib.import_module("predict").parse_args()
-    assert (opt.video, opt.weights, opt.fusion) == ("video.mp4", ["rgb.pth", "sfs.pth"], "activno")
-
-
-@pytest.mark.parametrize("words", [*TOOLS, *EXPORTS, DEMO], ids=" ".join)
-def test_the_command_of_a_tool_has_its_arguments(words, monkeypatch):
-    module = importlib.import_module(words[0].removesuffix(".py").replace("/", "."))
-    monkeypatch.setattr("sys.argv", words)
-    assert module.parse_args()
-
-
 def test_the_python_example_runs_on_the_scores_that_the_commands_leave(tree, monkeypatch, capsys):
-    (code,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    (example,) = code("README.md")
     monkeypatch.chdir(tree)
     if not Path(scores := "results/HMDB51/sts_net.npz").exists():
         run(next(words for words in RUNS if scores in words))
     capsys.readouterr()
-    exec(code, {})
+    exec(example, {})
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
     assert list(shown) == list(FUSIONS)
     assert all(0 <= float(value) <= 1 for value in shown.values())

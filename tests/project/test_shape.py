@@ -8,7 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-from source_files import ROOT, nodes, sources, text, tree
+from source_files import ROOT, imported_files, sources, text, tree
 
 from sts_common.commands import COMMANDS
 
@@ -30,33 +30,9 @@ MOST_FILES, MOST_LINES = 16, 260
 CROWDED = {"utils1", "benchmarks", "sts_common", "models/backbones"}  # a file a command, a thing, a family of networks
 
 
-def module(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-
-
-MODULES = {module(path): path for path in sources()}
-
-
-def imported(path: Path) -> set[Path]:
-    """The files that a file imports."""
-    name = module(path)
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    files = set()
-    for node in nodes(path):
-        if isinstance(node, ast.Import):
-            files |= {MODULES[alias.name] for alias in node.names if alias.name in MODULES}
-        elif isinstance(node, ast.ImportFrom):
-            parts = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            base = ".".join([*parts, *([node.module] if node.module else [])])
-            found = (MODULES.get(f"{base}.{alias.name}", MODULES.get(base)) for alias in node.names)
-            files |= {file for file in found if file}
-    return files
-
-
 @cache
 def imports() -> dict[Path, set[Path]]:
-    return {path: imported(path) for path in sources()}
+    return {path: imported_files(path) for path in sources()}
 
 
 def room(path: Path) -> str:

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from corpora import make_ucf101
 from helpers import jpeg
+from pages import commands
 from source_files import ROOT
 
 import test_retrieval
@@ -19,8 +20,7 @@ from opts import SINGLE, parse_opts
 from opts.option import SCRIPTS, TRAINING
 from opts.table import build_parser
 
-BLOCKS = re.findall(r"^```\n(.*?)^```", (ROOT / "docs" / "systems.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
-COMMANDS = [shlex.split(line)[1:] for block in BLOCKS for line in block.splitlines()]
+COMMANDS = [shlex.split(line)[1:] for line in commands("docs/systems.md")]
 MENTIONED = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "configs").glob("*/*.yaml"))
 SMALLER = {
     "i3d": "--width 0.0625",
