@@ -92,7 +92,7 @@ def test_the_distillation_that_is_proposed_trains_as_its_teacher_did(runs):
     opt = parse_opts(words[2:], words[1])
     taught = checkpoint.load(opt.resume_path1)["options"]
     read = {action.dest for action in build_parser(DISTILL).settable().values()}
-    same = (taught.keys() & read) - next_step.TEACHERS_OWN
+    same = (taught.keys() & read) - next_step.TEACHER_ONLY
     assert {name: getattr(opt, name) for name in same} == {name: taught[name] for name in same}
     assert opt.run_name == "flow_sfs"
 
