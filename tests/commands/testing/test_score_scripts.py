@@ -29,10 +29,8 @@ from engine.evaluation.scoring import ScoreAccumulator
 from models import FUSIONS, fuse, load_stream
 from opts import ARCHITECTURE, adopt, parse_opts
 from workflows.shared.score_facts import was_distilled
-from workflows.testing.distilled import tell_swapped
-from workflows.testing.evaluation import StreamSpec
-from workflows.testing.other_split import tell_other_split
 from workflows.testing.outputs import check_output, run_name_of
+from workflows.testing.training_facts import warn_of_other_split, warn_of_swapped
 
 MODALITIES = {"rgb": "RGB", "sfs": "RGB", "flow": "Flow"}
 
@@ -302,7 +300,7 @@ def test_of_their_own_split_and_of_data_sets_with_one_nothing_is_said(weights, d
     for split in (1, 2):
         annotation = Annotation(tmp_path / "labels", dataset="List", split=split)
         annotation.list_subset("test")
-        tell_other_split({"options": {"dataset": "List", "split": 1}}, "x.pth", annotation)
+        warn_of_other_split({"options": {"dataset": "List", "split": 1}}, "x.pth", annotation)
     assert not [text for text in warned(caplog) if "--split" in text]
 
 
@@ -702,13 +700,13 @@ DISTILLED, PLAIN = trained_by(modality="RGB_Flow"), trained_by(modality="RGB")
     ],
 )
 def test_a_student_in_the_place_of_the_plain_network_is_named(first, second, warned, caplog):
-    tell_swapped([StreamSpec("rgb", "a.pth"), StreamSpec("sfs", "b.pth")], [first, second])
+    warn_of_swapped({"rgb": ("a.pth", first), "sfs": ("b.pth", second)})
     said = (
         "a.pth was distilled but is called rgb, and b.pth was not but is called sfs: names are those of the positions"
     )
     assert (said in caplog.text) == warned
     caplog.clear()
-    tell_swapped([StreamSpec("rgb", "a.pth"), StreamSpec("flow", "b.pth")], [first, second])
+    warn_of_swapped({"rgb": ("a.pth", first), "flow": ("b.pth", second)})
     assert caplog.text == ""
 
 
