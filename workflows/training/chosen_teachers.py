@@ -64,7 +64,7 @@ def choose_teachers(
 
 
 def check_flow_teacher(path: str, modality: str) -> None:
-    """Refuse to distil without a flow teacher, or without the streams of an RGB student and its teacher; ValueError."""
+    """Refuse to distil without a flow teacher or both streams; raises ValueError, which names the option."""
     if MODALITIES[modality] != (RGB, FLOW):
         raise ValueError(
             f"--modality {modality}: distillation reads both streams; use --modality RGB_Flow, or name teachers with "

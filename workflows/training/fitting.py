@@ -141,7 +141,7 @@ def options_of(settings: RunSettings, train: ClipLoader) -> dict[str, Any]:
 
 
 def take_weights(model: StreamNetwork, state: Mapping[str, Any], source: str) -> None:
-    """Load a run's checkpoint into its network; ValueError if that has another architecture, input or other classes."""
+    """Load the weights of a run's checkpoint; raises ValueError if its network, input or classes are others."""
     recipe = state.get("recipe", {})
     facts = {
         "network": (state.get("network"), dict(model.network.origin)),

@@ -11,7 +11,7 @@ from engine.command.config import read_options as read_config
 from engine.command.naming import RunFiles
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN, build_parser
 
-from ..shared.command_lines import actions, command, words_for, words_of
+from ..shared.command_lines import actions, command, words_of
 from ..shared.score_facts import was_distilled
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
@@ -97,7 +97,7 @@ def student_words(options: Mapping[str, Any]) -> list[str]:
     }
     named = ["--run_name", f"{run_name}_sfs"] if run_name else []
     if path and not file_options.keys() & TEACHER_ONLY:
-        return ["--config", str(path), *words_beyond_file(settings, file_options), *named]
+        return ["--config", str(path), *words_of(settings, DISTILL, file_options), *named]
     shared = {name: value for name, value in file_options.items() if name not in TEACHER_ONLY}
     return words_of(shared | settings, DISTILL) + named
 
@@ -118,16 +118,6 @@ def options_in_file(path: str) -> dict[str, Any]:
         return read_config(build_parser(DISTILL), Path(path))
     except (OSError, ValueError):
         return {}
-
-
-def words_beyond_file(values: Mapping[str, Any], file_options: Mapping[str, Any]) -> list[str]:
-    """Return the words of STS_train.py that set options to values, where those that a file sets would not do so."""
-    words: list[str] = []
-    for action in actions(DISTILL):
-        value = values.get(action.dest)
-        if value is not None and value != file_options.get(action.dest, action.default):
-            words += words_for(action, value)
-    return words
 
 
 def next_steps(
