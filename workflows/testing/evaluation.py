@@ -48,7 +48,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     results could not be written.
     """
     check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, opt.scores_path)
-    check_written(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs)])
+    if opt.scores_path and is_among(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs if spec.path)]):
+        raise ValueError(f"--scores_path {opt.scores_path}: would overwrite what is read: name another file")
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
     opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
@@ -103,10 +104,9 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     return opt, scores
 
 
-def check_written(path: str, read: Sequence[str]) -> None:
-    """Refuse, before hours of scoring, to write the scores over a file that is read; raises ValueError."""
-    if path and Path(path).resolve() in [Path(name).resolve() for name in read if name]:
-        raise ValueError(f"--scores_path {path}: would overwrite what is read: name another file")
+def is_among(path: str | Path, others: Sequence[str]) -> bool:
+    """Return whether a path is that of one of some files, however both are written."""
+    return Path(path).resolve() in [Path(other).resolve() for other in others]
 
 
 def load_specs(
@@ -207,7 +207,7 @@ def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
 
 def save(scores: Scores, fused: torch.Tensor, path: Path, were_read: Sequence[str]) -> None:
     """Write the score file, but never over one that was read."""
-    if path.resolve() in [Path(read).resolve() for read in were_read]:
+    if is_among(path, were_read):
         log.warning("%s: not written, for it was read; name another file with --scores_path", path)
         return
     scores.save(path, fused)
