@@ -185,6 +185,12 @@ class Server:
         own = [{"RANK": rank, "LOCAL_RANK": rank} for rank in range(world)]
         return [self.start(script, words, folder, environment=common | rank, **options) for rank in own]
 
+    def group(self, world: int, script: str, words: Sequence[object], folder: Path, **options) -> list[Run]:
+        """The processes of one group that have ended well."""
+        ranks = self.ranks(world, script, words, folder, **options)
+        assert [rank.wait() for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+        return ranks
+
 
 @cache
 def server() -> Server:
@@ -311,9 +317,7 @@ class Case:
         """
         folder = self.root / "pair"
         if not folder.exists():
-            words = self.words("train", "no workers")
-            ranks = server().ranks(2, "train", words, self.folder(folder), before="like_gpus")
-            assert [rank.wait() for rank in ranks] == [0, 0], ranks[0].err
+            server().group(2, "train", self.words("train", "no workers"), self.folder(folder), before="like_gpus")
         return folder
 
     def copy(self, script: str, folder: Path) -> Path:
@@ -359,6 +363,12 @@ def unlike(folder: Path, whole: Path, *, extra: bool = False) -> list[str]:
             lines = zip_longest(one.read_text().splitlines(), other.read_text().splitlines())
             found += [f"{name.name[-20:]}: {a} and {b}" for a, b in lines if a != b]
     return found
+
+
+def assert_same_bits(folder: Path, whole: Path, *, extra: bool = False) -> None:
+    """Fail with the differences between two runs, see `unlike`, if there are any."""
+    found = unlike(folder, whole, extra=extra)
+    assert not found, "\n".join(found)
 
 
 def parts_of(path: Path) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from argparse import Namespace
 import numpy as np
 import pytest
 import torch
-from answering import NAMES, make_videos, run, write_all_weights, write_weights
+from answering import NAMES, run, write_weights
 from source_files import ROOT
 
 import export as export_script
@@ -27,17 +27,13 @@ from workflows.predicting.trained import listed
 from workflows.understanding.grad_cam import draw_grad_cam
 
 PAGE = ROOT / "docs" / "predict.md"
+COUNTS = ("frame_stride", "window_stride", "batch_size")
 RECIPE = {"sample_size": 32, "sample_duration": 8, "provenance": {"fps": 25.0, "short_side": 40}}
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    return write_all_weights(tmp_path_factory.mktemp("weights"))
-
-
-@pytest.fixture(scope="module")
-def video(tmp_path_factory):
-    return make_videos(tmp_path_factory.mktemp("videos")) / "run" / "short.avi"
+def video(videos):
+    return videos / "run" / "short.avi"
 
 
 def network_in(file: str, stream=RGB) -> StreamNetwork:
@@ -121,38 +117,26 @@ def test_one_network_or_several_are_listed(weights):
 def test_networks_that_cannot_be_used_are_refused_with_the_cure(weights, video, tmp_path):
     network = network_in(weights["rgb"])
     network.class_names, network.recipe = [], {}
-    with pytest.raises(ValueError, match="network 1: its classes and clips are not known: give class_names and recipe"):
-        predict(video, network)
-    with pytest.raises(ValueError, match="network 1: 3 outputs for 2 class names"):
-        predict(video, network, class_names=["a", "b"], recipe=RECIPE)
-    with pytest.raises(ValueError, match="network 1: named twice; a network fused with itself"):
-        predict(video, [network, network], class_names=NAMES, recipe=RECIPE)
-    with pytest.raises(ValueError, match="recipe: sample_duration is missing; give sample_size and sample_duration"):
-        predict(video, network, class_names=NAMES, recipe={"sample_size": 32})
-    with pytest.raises(ValueError, match="no networks: give at least one"):
-        predict(video, [])
     other = write_weights(tmp_path / "other.pth", names=("a", "b", "c"))
-    with pytest.raises(ValueError, match=r"other\.pth: its classes are not those of network 1"):
-        predict(video, [(network, checkpoint.load(weights["rgb"])), other])
-    with pytest.raises(ValueError, match="--device tpu: use auto, cpu"):
-        predict(video, weights["rgb"], device="tpu")
-    for name in ("frame_stride", "window_stride", "batch_size"):
-        with pytest.raises(ValueError, match=f"--{name} must be >= 1, got 0"):
-            predict(video, weights["rgb"], **{name: 0})
+    known = {"class_names": NAMES, "recipe": RECIPE}
+    for networks, settings, problem in (
+        (network, {}, "network 1: its classes and clips are not known: give class_names and recipe"),
+        (network, known | {"class_names": ["a", "b"]}, "network 1: 3 outputs for 2 class names"),
+        ([network, network], known, "network 1: named twice; a network fused with itself"),
+        (network, known | {"recipe": {"sample_size": 32}}, "recipe: sample_duration is missing; give sample_size and"),
+        ([], {}, "no networks: give at least one"),
+        ([(network, checkpoint.load(weights["rgb"])), other], {}, "other.pth: its classes are not those of network 1"),
+        (weights["rgb"], {"device": "tpu"}, "--device tpu: use auto, cpu"),
+        *((weights["rgb"], {name: 0}, f"--{name} must be >= 1, got 0") for name in COUNTS),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            predict(video, networks, **settings)
 
 
 def test_an_export_is_the_file_of_the_command(weights, tmp_path):
     done = export(weights["rgb"], tmp_path / "here.safetensors", dtype="bfloat16")
-    words = [
-        weights["rgb"],
-        "--format",
-        "safetensors",
-        "--dtype",
-        "bfloat16",
-        "--out",
-        str(tmp_path / "there.safetensors"),
-    ]
-    parity = export_script.main(export_script.parse_args(words))
+    words = [weights["rgb"], *"--format safetensors --dtype bfloat16 --out".split()]
+    parity = export_script.main(export_script.parse_args([*words, str(tmp_path / "there.safetensors")]))
     assert done.path == tmp_path / "here.safetensors"
     assert done.parity == parity
     here, there = (checkpoint.load(tmp_path / f"{name}.safetensors") for name in ("here", "there"))
@@ -206,20 +190,9 @@ def test_an_audit_gives_its_report_and_raises_nothing_for_what_it_finds(own_hmdb
     assert [problem.kind for problem in report.errors] == ["empty"]
     assert capsys.readouterr().out == ""
     assert bad.parent.name in (frames / "quarantine.tsv").read_text()
-    words = [
-        "--frame_dir",
-        frames,
-        "--annotation_path",
-        labels,
-        "--split",
-        "1",
-        "--n_workers",
-        "1",
-        "--json",
-        tmp_path / "b.json",
-    ]
+    words = ["--frame_dir", str(frames), "--annotation_path", str(labels), *"--split 1 --n_workers 1 --json".split()]
     with pytest.raises(ValueError, match=r"errors found: \d+; all are listed in .*audit\.tsv"):
-        audit.main(audit.parse_args([str(word) for word in words]))
+        audit.main(audit.parse_args([*words, str(tmp_path / "b.json")]))
     assert json.loads((tmp_path / "a.json").read_text()) == json.loads((tmp_path / "b.json").read_text())
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from runs import Case, Run, checkpoints, server, unlike, wait_for
+from runs import Case, Run, assert_same_bits, checkpoints, server, wait_for
 
 from engine import checkpoint
 
@@ -16,10 +16,9 @@ DISK, NON_FINITE, INPUT = 5, 3, 2
 needs_root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root may mount a small disk")
 
 
-def goes_on_to_the_same_bits(case: Case, script: str, folder, *more: str) -> None:
-    server().run(script, case.words(script, "no workers", *more), folder)
-    found = unlike(folder / "results", case.whole(script))
-    assert not found, "\n".join(found)
+def goes_on_to_the_same_bits(case: Case, script: str, folder: Path) -> None:
+    server().run(script, case.words(script, "no workers"), folder)
+    assert_same_bits(folder / "results", case.whole(script))
 
 
 @needs_root
@@ -45,8 +44,7 @@ def test_a_disk_may_be_full_at_any_moment(case, tmp_path):
         kept.append(readable(folder))
     assert (codes[0], codes[-1]) == (DISK, 0)
     assert kept[0] == 0
-    found = unlike(folder / "results", case.whole("train"))
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole("train"))
 
 
 def on_a_disk(case: Case, script: str, workers: str, folder: Path, room: float) -> Run:
@@ -64,19 +62,23 @@ def readable(folder: Path) -> int:
     return len(kept)
 
 
+def assert_all_finite(folder: Path) -> None:
+    """There are checkpoints, and all their weights are numbers."""
+    found = checkpoints(folder / "results")
+    assert found
+    for path in found:
+        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
+
+
 @pytest.mark.parametrize("script", ["train", pytest.param("STS_train", marks=pytest.mark.slow)])
 def test_a_loss_that_is_no_number_ends_the_run_and_names_the_batch(case, tmp_path, script):
     folder = case.folder(tmp_path / "run")
     run = server().start(script, case.words(script, "no workers"), folder, before="not_finite")
     assert run.wait() == NON_FINITE, run.err
     last = run.err.splitlines()[-1]
-    step = re.match(r"error: .*\bnan\b.* epoch 2\b.* step 1\b", last)
-    assert step, last
+    assert re.match(r"error: .*\bnan\b.* epoch 2\b.* step 1\b", last), last
     assert len(re.findall(r"film\d_\w+", last)) == 2  # the videos of the batch
-    found = checkpoints(folder / "results")
-    assert found
-    for path in found:
-        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
+    assert_all_finite(folder)
     goes_on_to_the_same_bits(case, script, folder)
 
 
@@ -89,10 +91,7 @@ def test_weights_that_are_no_numbers_are_never_saved(case, tmp_path, before):
     last = run.err.splitlines()[-1]
     assert re.match(r"error: .* epoch 2/3, step 2\b", last), last
     assert ("film" in last) == (before == "rarely_looked_at")
-    found = checkpoints(folder / "results")
-    assert found
-    for path in found:
-        assert all(torch.isfinite(tensor).all() for tensor in checkpoint.load(path)["state_dict"].values())
+    assert_all_finite(folder)
     goes_on_to_the_same_bits(case, "train", folder)
 
 
@@ -116,8 +115,7 @@ def test_a_second_run_in_a_folder_is_refused_unless_it_is_of_another_stream(case
     assert (other.wait(), first.wait()) == (0, 0), other.err
     for path in folder.rglob("*_Flow_*"):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    found = unlike(folder / "results", case.whole("train"))
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole("train"))
 
 
 @pytest.mark.slow

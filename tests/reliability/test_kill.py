@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import lasting_forkserver
 import pytest
-from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, checkpoints, one, server, unlike, wait_for
+from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Case, Run, assert_same_bits, checkpoints, one, server, wait_for
 
 from engine import checkpoint
 
@@ -43,8 +43,7 @@ def kill(run: Run, after: float) -> bool:
 
 
 def look_at_the_end(case: Case, script: str, folder: Path) -> None:
-    found = unlike(folder / "results", case.whole(script))
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole(script))
     assert list(folder.rglob(".*.part")) == []
 
 
@@ -92,8 +91,7 @@ def test_a_loss_with_an_optimiser_of_its_own_is_killed_and_goes_on_to_the_same_b
     assert kills, end.err
     state = checkpoint.load(one(whole, "*_best.pth"))
     assert state["own_optimizers"]["judge"]["state"]
-    found = unlike(folder / "results", whole / "results")
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", whole / "results")
 
 
 def die_writing(case: Case, folder: Path, number: int, when: str) -> bool:
@@ -215,8 +213,7 @@ def test_the_script_itself_killed_or_signalled_with_its_group_leaves_no_process_
             assert time.monotonic() < deadline, "loader processes outlive a killed run"
             time.sleep(0.05)
     server().run("train", case.words("train", "processes"), folder)
-    found = unlike(folder / "results", case.whole("train"), extra=True)
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole("train"), extra=True)
 
 
 @pytest.mark.slow

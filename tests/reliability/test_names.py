@@ -50,12 +50,8 @@ def videos(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_a_console_that_cannot_show_a_name_costs_no_answer(videos, weights, tmp_path):
-    answer = run(
-        ["predict.py", videos / "run", "--weights", weights, "--json", tmp_path / "a.json"],
-        PYTHONUTF8="0",
-        PYTHONCOERCECLOCALE="0",
-        LC_ALL="C",
-    )
+    ascii_alone = {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    answer = run(["predict.py", videos / "run", "--weights", weights, "--json", tmp_path / "a.json"], **ascii_alone)
     assert answer.returncode == 0, answer.stderr
     assert b"\\u8df3\\u8dc3" in answer.stdout
     document = json.loads((tmp_path / "a.json").read_text("utf-8"))
@@ -100,9 +96,8 @@ def test_folders_of_any_name_become_lists_are_audited_and_read(frames, tmp_path,
     assert known - {f"{LATIN}/{LATIN}_0"} <= read_manifest(frames).located.keys()
     for name in ("audit.tsv", "quarantine.tsv", "manifest.jsonl"):
         assert "caf\\udce9" in (frames / name).read_text("utf-8")
-    assert f"{LATIN}/{LATIN}_0" in {
-        problem["path"] for problem in json.loads((tmp_path / "a.json").read_text())["problems"]
-    }
+    problems = json.loads((tmp_path / "a.json").read_text())["problems"]
+    assert f"{LATIN}/{LATIN}_0" in {problem["path"] for problem in problems}
 
 
 @pytest.mark.parametrize("form", ["csv", "json"])
@@ -127,11 +122,9 @@ def test_the_escape_of_a_byte_reads_back_and_no_other_does():
 
 
 def test_options_scores_and_results_hold_any_name(tmp_path):
-    config.write_options(tmp_path / "options.yaml", {"frame_dir": f"a/{LATIN}", "result_path": "跳"})
-    assert yaml.safe_load((tmp_path / "options.yaml").read_text("utf-8")) == {
-        "frame_dir": f"a/{LATIN}",
-        "result_path": "跳",
-    }
+    options = {"frame_dir": f"a/{LATIN}", "result_path": "跳"}
+    config.write_options(tmp_path / "options.yaml", options)
+    assert yaml.safe_load((tmp_path / "options.yaml").read_text("utf-8")) == options
     results.write_result(tmp_path / "results.txt", f"Namespace(frame_dir={LATIN!r}, other={GBK})", ["a"])
     assert "caf\\udce9" in (tmp_path / "results.txt").read_text("utf-8")
     write_text(tmp_path / LATIN / "x.txt", f"{GBK} 跳")

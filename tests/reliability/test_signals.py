@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Run, checkpoints, one, server, unlike, wait_for
+from runs import OPTIONS, PATIENCE, ROOT, WORKERS, Run, assert_same_bits, checkpoints, one, server, wait_for
 
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
 
@@ -49,8 +49,7 @@ def test_stopped_at_any_moment_a_run_goes_on_to_the_same_bits(case, tmp_path, sc
         assert stop(run, number).is_file()
     again = server().run(script, words, folder)
     assert "resuming" in again.err
-    found = unlike(folder / "results", case.whole(script), extra=True)
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole(script), extra=True)
 
 
 @pytest.mark.slow
@@ -60,8 +59,7 @@ def test_stopped_while_it_validates_a_run_repeats_that(case, tmp_path):
     wait_for(lambda: (folder / "long").exists(), run)
     stop(run, signal.SIGTERM)
     server().run("train", words, folder)
-    found = unlike(folder / "results", case.whole("train"), extra=True)
-    assert not found, "\n".join(found)
+    assert_same_bits(folder / "results", case.whole("train"), extra=True)
 
 
 @pytest.mark.slow
@@ -110,10 +108,8 @@ def test_two_stopped_ranks_go_on_to_the_same_bits(case, tmp_path):
         codes = [rank.wait() for rank in ranks]
         assert codes[rank] == CODES[number], ranks[rank].err
         assert set(codes) <= set(CODES.values()), ranks[0].err
-    again = server().ranks(2, "train", words, folder)
-    assert [rank.wait() for rank in again] == [0, 0], again[0].err
-    found = unlike(folder / "results", case.pair() / "results", extra=True)
-    assert not found, "\n".join(found)
+    server().group(2, "train", words, folder)
+    assert_same_bits(folder / "results", case.pair() / "results", extra=True)
 
 
 # What docs/slurm.sbatch calls. A step is signalled as Slurm does it: torchrun and all that it started.
@@ -149,8 +145,7 @@ def test_the_slurm_example_requeues_a_stopped_training_and_goes_on(case, tmp_pat
     assert "stopped by SIGTERM" in (folder / "err").read_text()
     assert (folder / "requeued").read_text() == "7\n"
     assert list(folder.rglob(".*.part")) == []
-    ranks = server().ranks(2, "train", [*words, "--resume_anyway"], folder)
-    assert [rank.wait() for rank in ranks] == [0, 0], ranks[0].err
+    ranks = server().group(2, "train", [*words, "--resume_anyway"], folder)
     text = "".join(rank.err for rank in ranks)
     assert text.count("resuming") == text.count("epoch 3/3") == 1  # rank 0 speaks for all
     assert len(one(folder, "metrics.jsonl").read_text().splitlines()) == 3

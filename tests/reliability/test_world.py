@@ -2,6 +2,8 @@
 
 import json
 from collections import Counter
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import torch
 from helpers import write_hmdb51
 from hypothesis import given
 from hypothesis import strategies as st
-from runs import Case, one, server, unlike, wait_for
+from runs import Case, assert_same_bits, one, server, wait_for
 
 from datasets import RGB, build_loader
 from datasets.loading.loader import EpochBatches
@@ -39,6 +41,11 @@ def batches(items: int, size: int, world: int, *, train: bool, epoch: int = 1, s
         assert all(address[0] == epoch for batch in made for address in batch)
         ranks.append([[index for _, index in batch] for batch in made])
     return ranks
+
+
+def data_words(root: Path) -> list[str]:
+    """Words of a tree in HMDB51's layout."""
+    return ["--frame_dir", str(root / "frames"), "--annotation_path", str(root / "labels")]
 
 
 def flat(ranks: list[list[list[int]]]) -> list[int]:
@@ -93,10 +100,8 @@ def test_in_evaluation_every_sample_comes_once(sizes):
 
 def trained(case: Case, folder, world: int, script: str = "train", *more: str):
     """The folder of a run of several ranks, each of which notes its videos."""
-    ranks = server().ranks(
-        world, script, case.words(script, "no workers", *more), case.folder(folder), before="note_videos"
-    )
-    assert [rank.wait() for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+    words = case.words(script, "no workers", *more)
+    server().group(world, script, words, case.folder(folder), before="note_videos")
     return folder
 
 
@@ -146,12 +151,10 @@ def test_running_statistics_are_those_of_each_rank_within_an_epoch(case):
 @pytest.mark.slow
 def test_a_rank_without_validation_batches_waits_for_none_though_gpus_take_nothing_of_a_cpu(case, tmp_path):
     """A validation batch for three ranks; steps are of two batches, and every one is looked at and saved."""
-    write_hmdb51(tmp_path / "data", classes=("catch", "run"), train=9, test=1)
-    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
+    data = data_words(write_hmdb51(tmp_path / "data", classes=("catch", "run"), train=9, test=1))
     words = case.words("train", "no workers", "--val_fraction", "0", "--n_epochs", "2", "--save_steps", "2")
     more = [*data, "--batch_size", "2", "--iter_size", "2", "--max_bad", "1"]
-    ranks = server().ranks(3, "train", [*words, *more], case.folder(tmp_path / "run"), before="like_gpus")
-    assert [rank.wait() for rank in ranks] == [0] * 3, "\n".join(rank.err for rank in ranks)
+    server().group(3, "train", [*words, *more], case.folder(tmp_path / "run"), before="like_gpus")
     rows = one(tmp_path / "run", "metrics.jsonl").read_text().splitlines()
     assert [json.loads(row)["epoch"] for row in rows] == [1, 2]
     state = checkpoint.load(one(tmp_path / "run", "*varLR2.pth"))
@@ -175,8 +178,7 @@ def test_frozen_layers_are_trained_by_several_ranks(case, tmp_path):
 
 
 def test_fewer_videos_than_ranks_are_refused_by_all(case, tmp_path):
-    write_hmdb51(tmp_path / "data", classes=("run",), train=1, test=1)
-    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
+    data = data_words(write_hmdb51(tmp_path / "data", classes=("run",), train=1, test=1))
     ranks = server().ranks(2, "train", [*case.words("train", "no workers"), *data], tmp_path / "run")
     assert [rank.wait() for rank in ranks] == [2, 2]
     assert "1 training videos are fewer than the 2 processes" in ranks[0].err
@@ -187,17 +189,12 @@ SCRIPTS = ("test_single_stream", "test_two_stream")
 
 def scored(case: Case, folder, script: str, world: int = 1, batch: int = 4, workers: int = 0) -> dict[str, np.ndarray]:
     """Scores of a test by several ranks."""
-    data = f"--frame_dir {case.data}/frames --annotation_path {case.data}/labels --result_path results".split()
-    words = [*data, "--resume_path1", case.best(), "--scores_path", "scores.npz", "--device", "cpu"]
-    words += ["--clips_per_batch", batch, "--n_workers", workers]
+    words = [*data_words(case.data), "--resume_path1", case.best(), "--scores_path", "scores.npz", "--device", "cpu"]
+    words += ["--result_path", "results", "--clips_per_batch", batch, "--n_workers", workers]
     if script == "test_two_stream":
-        words += ["--modality", "RGB_Flow", "--resume_path2", "flow.pth"]
-    case.folder(folder)
-    if world == 1:
-        server().run(script, words, folder)
-    else:
-        ranks = server().ranks(world, script, words, folder)
-        assert [rank.wait() for rank in ranks] == [0] * world, "\n".join(rank.err for rank in ranks)
+        words += "--modality RGB_Flow --resume_path2 flow.pth --fusion softmax --clip_mean after".split()
+    start = server().run if world == 1 else partial(server().group, world)
+    start(script, words, case.folder(folder))
     printed = "".join(path.read_text() for path in folder.glob("*.out"))
     assert printed.count("Video accuracy") == 1
     with np.load(folder / "scores.npz") as scores:
@@ -210,16 +207,8 @@ def alone(case, tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     return {script: scored(case, folder / script, script) for script in SCRIPTS}
 
 
-SHARES = [
-    (1, 1, 2),
-    (1, 7, 0),
-    (2, 1, 0),
-    (2, 4, 2),
-    (2, 7, 2),
-    (3, 1, 2),
-    (3, 4, 0),
-    (3, 7, 2),
-]  # every pair of values
+# Every pair of values.
+SHARES = [(1, 1, 2), (1, 7, 0), (2, 1, 0), (2, 4, 2), (2, 7, 2), (3, 1, 2), (3, 4, 0), (3, 7, 2)]
 FUSED_SHARES = [(2, 1, 2), (3, 7, 0)]
 
 
@@ -240,7 +229,7 @@ def test_scores_depend_on_neither_ranks_nor_batches_nor_workers(case, alone, tmp
     for name, values in alone[script].items():
         if values.dtype.kind == "f":
             np.testing.assert_allclose(together[name], values, rtol=0, atol=1e-6, err_msg=name)
-        elif values.dtype.kind == "i" or name in ("video", "streams", "class_names"):
+        elif values.dtype.kind == "i" or name in ("video", "streams", "class_names", "about"):
             assert together[name].tolist() == values.tolist(), name
 
 
@@ -248,13 +237,12 @@ def test_scores_depend_on_neither_ranks_nor_batches_nor_workers(case, alone, tmp
 def test_a_rank_without_a_video_waits_for_none(case, tmp_path):
     """Two test clips and three ranks."""
     write_hmdb51(tmp_path / "data", classes=("brush_hair", "cartwheel", "catch"), train=1, test=0)
-    labels = tmp_path / "data" / "labels"
-    for file in labels.iterdir():
-        file.write_text(file.read_text().replace(" 1 ", " 2 ") if "catch" not in file.name else file.read_text())
-    words = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", labels, "--resume_path1", case.best()]
-    sampling = ["--test_sampling", "spaced", "--num_clips", "1", "--device", "cpu", "--n_workers", "0"]
-    ranks = server().ranks(3, "test_single_stream", [*words, *sampling], tmp_path / "run")
-    assert [rank.wait() for rank in ranks] == [0, 0, 0], "\n".join(rank.err for rank in ranks)
+    for file in (tmp_path / "data" / "labels").iterdir():
+        if "catch" not in file.name:
+            file.write_text(file.read_text().replace(" 1 ", " 2 "))
+    words = [*data_words(tmp_path / "data"), "--resume_path1", case.best()]
+    sampling = "--test_sampling spaced --num_clips 1 --device cpu --n_workers 0".split()
+    server().group(3, "test_single_stream", [*words, *sampling], tmp_path / "run")
 
 
 @pytest.mark.slow
@@ -262,16 +250,11 @@ def test_a_rank_without_a_video_waits_for_none(case, tmp_path):
 def test_an_error_of_one_rank_ends_all(case, tmp_path, script):
     """The last video, which one of them has to read, is damaged."""
     write_hmdb51(tmp_path / "data", train=5, test=2)
-    for image in sorted((tmp_path / "data" / "frames" / "catch").glob("film6*/0*.jpg")):
+    for image in (tmp_path / "data" / "frames" / "catch").glob("film[36]*/0*.jpg"):
         image.write_bytes(b"no image")
-    for image in sorted((tmp_path / "data" / "frames" / "catch").glob("film3*/0*.jpg")):
-        image.write_bytes(b"no image")
-    data = ["--frame_dir", tmp_path / "data" / "frames", "--annotation_path", tmp_path / "data" / "labels"]
-    words = [*data, "--device", "cpu", "--n_workers", "0", "--layout", "sts", "--clips_per_batch", "1"]
-    words += (
-        ["--resume_path1", case.best()] if script.startswith("test") else [*case.words("train", "no workers"), *data]
-    )
-    ranks = server().ranks(2, script, words, tmp_path / "run")
+    words = [*data_words(tmp_path / "data"), *"--device cpu --n_workers 0 --layout sts --clips_per_batch 1".split()]
+    start = ["--resume_path1", case.best()] if script.startswith("test") else case.words("train", "no workers")
+    ranks = server().ranks(2, script, [*start, *words], tmp_path / "run")
     codes = [rank.wait() for rank in ranks]
     assert 2 in codes
     assert 0 not in codes
@@ -287,7 +270,5 @@ def test_a_killed_rank_is_not_waited_for_and_the_run_goes_on_to_the_same_bits(ca
     assert ranks[1].wait() == -9
     ranks[0].signal(9)  # torchrun would
     ranks[0].wait()
-    again = server().ranks(2, "train", words, folder)
-    assert [rank.wait() for rank in again] == [0, 0], again[0].err
-    found = unlike(folder / "results", case.pair() / "results")
-    assert not found, "\n".join(found)
+    server().group(2, "train", words, folder)
+    assert_same_bits(folder / "results", case.pair() / "results")

@@ -120,7 +120,7 @@ def build_feature_source(opt: Namespace, feature: str) -> tuple[Namespace, Featu
     opt = Namespace(**vars(as_trained(opt, state)) | {"modality": modality, "val_fraction": 0.0, "test_subset": "test"})
     network = load_networks([spec], [state], lambda *source: load_input(opt, *source))[FEATURES]
     annotation = build_annotation(opt)
-    stored = state_checkpoint(spec, state, arch_of(opt.model, opt.model_depth)) | {"reads": network.view}
+    stored = state_checkpoint(spec.path, state, arch_of(opt.model, opt.model_depth), network.view)
 
     def open_test(subset: str) -> tuple[ClipLoader, list[str], dict[str, Any]]:
         listing = annotation.list_subset(subset, scored=True)

@@ -7,6 +7,7 @@ from argparse import Action
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from opts.table import build_parser
@@ -31,15 +32,18 @@ def quoted(word: object) -> str:
     return f"$'{''.join(plain)}'"
 
 
-def words_of(values: Mapping[str, Any], script: str | None = None) -> list[str]:
+def words_of(
+    values: Mapping[str, Any], script: str | None = None, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> list[str]:
     """Return the command-line words that set options to values, by name, without those at their default or None.
 
-    Only the options that a script takes, None for those of all scripts.
+    Only the options that a script takes, None for those of all scripts. `defaults` are in place of the options' own,
+    as a `--config` file sets them.
     """
     words: list[str] = []
     for action in actions(script):
         value = values.get(action.dest)
-        if value is not None and value != action.default:
+        if value is not None and value != defaults.get(action.dest, action.default):
             words += words_for(action, value)
     return words
 

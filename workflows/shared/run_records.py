@@ -13,16 +13,8 @@ from engine.monitor.logs import epoch_of, read_rows, whole_lines
 
 SUBSETS = ("train", "val")  # how names of metrics begin
 PLACES = (
-    "result_path",
-    "frame_dir",
-    "annotation_path",
-    "resume_path1",
-    "teacher",
-    "SFS_resume_path",
-    "given",
-    "config",
+    *("result_path", "frame_dir", "annotation_path", "resume_path1", "teacher", "SFS_resume_path", "given", "config"),
 )
-
 PART = re.compile(r"_(train|val)(?=[_.])")  # of the name of a log, in the published form and in ours
 # Column of a published log -> metric; "loss" is the total.
 COLUMNS = {"loss_MSE": "loss_mse", "loss_SFS": "loss_ce", "loss_MERS": "loss_ce"}

@@ -3,9 +3,9 @@
 import json
 import logging
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from datasets import MODALITIES, Stream
+from datasets import MODALITIES
 from datasets.lists.entries import Listing
 from datasets.records.fingerprint import list_sha256
 from engine.checkpoint import finished_epochs
@@ -13,17 +13,6 @@ from sts_common.files import sha256
 from sts_common.json_text import as_json
 
 log = logging.getLogger(__name__)
-
-
-class Source(Protocol):
-    """A stream and its checkpoint, as `testing.evaluation.StreamSpec`."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def path(self) -> str: ...
-    @property
-    def stream(self) -> Stream | None: ...
 
 
 def state_scored(
@@ -53,13 +42,12 @@ def state_scored(
     return json.loads(as_json(about, default=str, skipkeys=True))  # files of others may hold tensors
 
 
-def state_checkpoint(source: Source, state: Mapping[str, Any], arch: str) -> dict[str, Any]:
-    """Return the metadata of a checkpoint; a published one has none, and is of the network `arch`."""
-    assert source.stream
+def state_checkpoint(path: str, state: Mapping[str, Any], arch: str, view: str) -> dict[str, Any]:
+    """Return the metadata of a checkpoint whose network reads a view; a published one is of the network `arch`."""
     return {
-        "file": source.path,
-        "sha256": sha256(source.path),
-        "reads": source.stream.name,
+        "file": path,
+        "sha256": sha256(path),
+        "reads": view,
         "arch": state.get("arch", arch),
         "epoch": finished_epochs(state),
         "recipe": state.get("recipe", {}),
@@ -67,7 +55,7 @@ def state_checkpoint(source: Source, state: Mapping[str, Any], arch: str) -> dic
 
 
 def was_distilled(state: Mapping[str, Any]) -> bool | None:
-    """Return whether a checkpoint's network was taught by another; None if it does not state its training."""
+    """Return whether a checkpoint's network was distilled; None if it does not state its training."""
     options = state.get("options", {})
     if "modality" not in options:
         return None

@@ -1,7 +1,6 @@
 """Reports as text: templates of Jinja beside the code that fills them, and numbers in them."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,35 +8,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 from sts_common import counted
 
-
-@cache
-def environment(folder: Path) -> Environment:
-    """Return the environment of the templates in a folder, in which tags leave no lines of their own."""
-    loader = FileSystemLoader(folder)
-    texts = Environment(loader=loader, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    texts.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
-    return texts
+WHITESPACE: dict[str, Any] = {"trim_blocks": True, "lstrip_blocks": True}  # tags leave no lines of their own
 
 
 def html_environment(folder: Path, finalize: Callable[[Any], Any] | None = None) -> Environment:
     """Return the environment of pages in a folder: all values are escaped, whatever they contain, after `finalize`."""
     loader = FileSystemLoader(folder)
-    pages = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=finalize,
-    )
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, finalize=finalize, **WHITESPACE)
     pages.filters["percent"] = percent
     return pages
 
 
 def load_template(path: Path, **filters: Callable[..., Any]) -> Template:
     """Load a template of plain text, with filters of its own."""
-    environment(path.parent).filters.update(filters)
-    return environment(path.parent).get_template(path.name)
+    texts = Environment(loader=FileSystemLoader(path.parent), undefined=StrictUndefined, **WHITESPACE)
+    texts.filters |= {"percent": percent, "cell": cell, "form": format, "thousands": "{:,}".format, "counted": counted}
+    texts.filters |= filters
+    return texts.get_template(path.name)
 
 
 def percent(value: float, digits: int = 1) -> str:

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 import torch
 
 from datasets import MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
-from datasets.lists.entries import Listing
 from datasets.records.clip_recipe import images_made
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
@@ -20,13 +19,12 @@ from models.backbones import arch_of
 from opts import RECORDED, as_trained
 
 from ..shared.score_facts import check_held_out, state_checkpoint, state_scored
-from .distilled import tell_swapped
 from .fusing import ALONE, check_distinct, fused_scores, fusion_table, table_lines
 from .held_out import Tested, fitted_weights
 from .inputs import load_input, stream_of
-from .other_split import tell_other_split
 from .outputs import check_outputs, run_name_of
 from .scoring import all_class_names, same_classes, score
+from .training_facts import warn_of_other_split, warn_of_swapped
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +47,15 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     video is missing; ValueError if a checkpoint does not fit its stream, the data or the others, or would be
     overwritten; OSError if the results could not be written.
     """
-    check_written(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs)])
     check_outputs(Path(opt.result_path) if opt.log else None, opt.scores_path)
+    if opt.scores_path and is_among(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs if spec.path)]):
+        raise ValueError(f"--scores_path {opt.scores_path}: would overwrite what is read: name another file")
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
     opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
     check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, "")  # the checkpoint named the data set
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
-    if opt.stream and opt.only_RGB and reads_flow(specs):
+    if opt.stream and opt.only_RGB and any(spec.stream and spec.stream.is_flow for spec in specs):
         raise ValueError("--only_RGB counts frames without flow, but a checkpoint reads flow: leave it out")
     run_name = run_name_of(states) if opt.log and opt.run_name is None else opt.run_name
     opt = Namespace(**vars(opt) | {"modality": modality, "run_name": run_name})
@@ -66,7 +65,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
     tested_list = zip(specs, states, strict=True) if opt.test_subset == "test" else ()
-    trained_on = {spec.name: tell_other_split(state, spec.path, annotation) for spec, state in tested_list}
+    trained_on = {spec.name: warn_of_other_split(state, spec.path, annotation) for spec, state in tested_list}
     networks = load_networks(
         specs, states, partial(load_input, opt, num_classes=opt.n_classes, class_names=listing.class_names)
     )
@@ -74,20 +73,21 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     loader = build_loader(opt, "test", [network.view for network in networks.values()], annotation=annotation)
     assert isinstance(loader.dataset, ClipDataset)
     arch = arch_of(opt.model, opt.model_depth)  # of published checkpoints, which state none
+    checkpoints = {
+        spec.name: state_checkpoint(spec.path, state, arch, networks[spec.name].view) | trained_on.get(spec.name, {})
+        for spec, state in zip(specs, states, strict=True)
+    }
     about = state_scored(
         listing,
-        {
-            spec.name: state_checkpoint(spec, state, arch)
-            | {"reads": networks[spec.name].view}
-            | trained_on.get(spec.name, {})
-            for spec, state in zip(specs, states, strict=True)
-        },
+        checkpoints,
         subset=opt.test_subset,
         options={name: getattr(opt, name) for name in RECORDED},
         provenance=images_made(loader.dataset.reader.store, opt.flow_source),
         activation=opt.fusion if opt.clip_mean == "after" else "",
     )
-    opt = Namespace(**vars(opt) | fitted_weights(opt.fit, tested(listing, networks, about)))
+    names = all_class_names(listing.class_names, next(iter(networks.values())).num_classes)
+    test = Tested([entry.path for entry in listing.entries], names, list(networks), about)
+    opt = Namespace(**vars(opt) | fitted_weights(opt.fit, test))
     scores = score(
         networks,
         loader,
@@ -105,10 +105,9 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     return opt, scores
 
 
-def check_written(path: str, read: Sequence[str]) -> None:
-    """Refuse, before hours of scoring, to write the scores over a file that is read; raises ValueError."""
-    if path and Path(path).resolve() in [Path(name).resolve() for name in read if name]:
-        raise ValueError(f"--scores_path {path}: would overwrite what is read: name another file")
+def is_among(path: str | Path, others: Sequence[str]) -> bool:
+    """Return whether a path is that of one of some files, however both are written."""
+    return Path(path).resolve() in [Path(other).resolve() for other in others]
 
 
 def load_specs(
@@ -120,19 +119,14 @@ def load_specs(
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(weights, len(specs))  # an error now, not after hours of scoring
-    states = []
+    completed, states = [], []
     for spec in specs:
-        states.append(checkpoint.load(spec.path))
-        states[-1].pop("optimizer", None)  # those of many streams would fill the memory
-    pairs = zip(specs, states, strict=True)
-    tell_swapped(specs, states)
-    return [spec._replace(stream=spec.stream or stream_of(state, spec.path)) for spec, state in pairs], states
-
-
-def tested(listing: Listing, networks: Mapping[str, StreamNetwork], about: Mapping[str, Any]) -> Tested:
-    """Return what is known of a test before networks have scored it."""
-    names = all_class_names(listing.class_names, next(iter(networks.values())).num_classes)
-    return Tested([entry.path for entry in listing.entries], names, list(networks), about)
+        state = checkpoint.load(spec.path)
+        state.pop("optimizer", None)  # those of many streams would fill the memory
+        completed.append(spec._replace(stream=spec.stream or stream_of(state, spec.path)))
+        states.append(state)
+    warn_of_swapped({spec.name: (spec.path, state) for spec, state in zip(specs, states, strict=True)})
+    return completed, states
 
 
 def method_of(fusion: str) -> str:
@@ -170,11 +164,6 @@ def modality_for(specs: Sequence[StreamSpec], given: str | None) -> str:
         if stream.source not in there:
             raise ValueError(f"--modality {modality}: {path} reads {stream.name}; leave --modality out")
     return modality
-
-
-def reads_flow(specs: Sequence[StreamSpec]) -> bool:
-    """Return whether a network reads what is made of flow."""
-    return any(spec.stream and spec.stream.is_flow for spec in specs)
 
 
 def report(opt: Namespace, scores: Scores, path: Path) -> dict[str, float]:
@@ -219,7 +208,7 @@ def print_table(scores: Scores, extra: Sequence[float] | None) -> None:
 
 def save(scores: Scores, fused: torch.Tensor, path: Path, were_read: Sequence[str]) -> None:
     """Write the score file, but never over one that was read."""
-    if path.resolve() in [Path(read).resolve() for read in were_read]:
+    if is_among(path, were_read):
         log.warning("%s: not written, for it was read; name another file with --scores_path", path)
         return
     scores.save(path, fused)

@@ -20,13 +20,12 @@ from sts_common import counted
 
 log = logging.getLogger(__name__)
 
-PAIRS = ((1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))  # weights of two streams; 1 to 1.5 is the two-stream papers'
-NAMED = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options, and their names in a score file
+PAIR_WEIGHTS = ((1.0, 1.5), (1.0, 2.0), (1.5, 1.0), (2.0, 1.0))  # 1 to 1.5 is that of the two-stream papers
+ENTRIES = {"dataset": "dataset", "split": "split", "test_subset": "subset"}  # options -> entries of a score file
 ALONE = (  # of a checkpoint that is fused with itself
     "a network fused with itself says what it says alone: name another checkpoint, or weigh this one with "
     "--fusion_weights"
 )
-ABOUT = ("dataset", "split", "subset", "list_sha256")
 
 
 def fused_scores(
@@ -58,8 +57,8 @@ def activated_by(method: str, scores: Scores, source: str) -> Tensor:
 def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[dict[str, Any]]:
     """Compute accuracies of every entry of `FUSIONS`, of means over clips, with some weights of the streams.
 
-    Weights are equal, each stream alone, of two streams `PAIRS`, and the `extra` ones. Returns rows "fusion", "weights"
-    (one per stream), "top1", "top5", "mean_class", in [0, 1]. Raises ValueError if the weights do not fit.
+    Weights as of `weightings`. Returns rows "fusion", "weights" (one per stream), "top1", "top5", "mean_class", in
+    [0, 1]. Raises ValueError if the weights do not fit.
     """
     return [
         {"fusion": method, "weights": list(weights)} | video_metrics(fuse(scores.logits, method, weights), scores.label)
@@ -69,15 +68,10 @@ def fusion_table(scores: Scores, extra: Sequence[float] | None = None) -> list[d
 
 
 def weightings(streams: int, extra: Sequence[float] | None = None) -> list[tuple[float, ...]]:
-    """Return the weights to compare, without duplicates: equal, each stream, of two `PAIRS`, and those given."""
-    alone = torch.eye(streams).tolist()
-    wanted = [
-        (1.0,) * streams,
-        *map(tuple, alone),
-        *(PAIRS if streams == 2 else ()),
-        *([tuple(extra)] if extra else ()),
-    ]
-    return list(dict.fromkeys(wanted))
+    """Return the weights to compare, without duplicates: equal, each stream, of two `PAIR_WEIGHTS`, and those given."""
+    alone = map(tuple, torch.eye(streams).tolist())
+    pairs = PAIR_WEIGHTS if streams == 2 else ()
+    return list(dict.fromkeys([(1.0,) * streams, *alone, *pairs, *([tuple(extra)] if extra else [])]))
 
 
 def table_lines(rows: Sequence[dict[str, Any]], streams: Sequence[str]) -> list[str]:
@@ -106,8 +100,8 @@ def read_scores(
     Raises FileNotFoundError if a file is missing; ValueError if one is damaged, if they are not of the same videos,
     labels and classes, or do not have what `--use`, `--clip_mean` or another given option asks for.
     """
-    parts = in_use(scores.numbered([(path, scores.load(path)) for path in paths]), use)
-    settings = [made_with(streams, path, given or {}, sample_duration) for path, streams in parts]
+    parts = select_streams(scores.numbered([(path, scores.load(path)) for path in paths]), use)
+    settings = [settings_of(streams, path, given or {}, sample_duration) for path, streams in parts]
     for path, streams in parts if activation else ():
         activated_by(str(activation), streams, path)
     joined = scores.join(parts)
@@ -129,7 +123,7 @@ def check_distinct(paths: Sequence[str], cure: str) -> None:
             raise ValueError(f"{path}: named twice; {cure}")
 
 
-def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
+def select_streams(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Sequence[tuple[str, Scores]]:
     """Return the named streams, all where None, of the files that have any of them.
 
     Raises ValueError if there is no such stream.
@@ -143,13 +137,13 @@ def in_use(parts: Sequence[tuple[str, Scores]], use: Sequence[str] | None) -> Se
     return [(path, scored.only(names)) for path, names, scored in chosen if names]
 
 
-def made_with(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
+def settings_of(streams: Scores, source: str, given: Mapping[str, Any], sample_duration: int) -> dict[str, Any]:
     """Return the settings that a result's name states, by the scores of a file; `sample_duration` where they do not.
 
     Raises ValueError if they state what cannot be, or other options were `given`.
     """
     about = streams.about
-    settings = {name: about[key] for name, key in NAMED.items() if key in about}
+    settings = {name: about[key] for name, key in ENTRIES.items() if key in about}
     stated = settings | {name: value for name, value in about.get("options", {}).items() if name in PROTOCOL}
     for name, value in stated.items():
         if name in given and given[name] != value:
@@ -170,7 +164,7 @@ def unlike_in(former: tuple[str, Scores], latter: tuple[str, Scores]) -> Iterato
     (source, first), (path, second) = former, latter
     a, b = first.about, second.about
     differing = [
-        *differences(a, b, ABOUT),
+        *differences(a, b, (*ENTRIES.values(), "list_sha256")),
         *differences(a.get("options", {}), b.get("options", {}), PROTOCOL),
         *differences(a.get("provenance", {}), b.get("provenance", {}), COMPARED),
     ]

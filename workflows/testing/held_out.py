@@ -17,7 +17,7 @@ from sts_common import counted
 
 log = logging.getLogger(__name__)
 
-HOW = "score the held-out training videos: test_two_stream.py --test_subset val --scores_path held.npz ..."
+HINT = "score the held-out training videos: test_two_stream.py --test_subset val --scores_path held.npz ..."
 
 
 class Tested(NamedTuple):
@@ -83,11 +83,11 @@ def temperature_weights(paths: Sequence[str], test: Tested | Scores) -> list[flo
 def load_held_out(paths: Sequence[str], test: Tested | Scores) -> Scores:
     """Load the held-out scores of the streams that are tested; raises as `temperature_weights`."""
     parts = [(path, load(path)) for path in paths]
-    check_fitted_on(parts, test)
-    return same_streams(join(parts), test)
+    check_held_out_files(parts, test)
+    return match_streams(join(parts), test)
 
 
-def check_fitted_on(parts: Sequence[tuple[str, Scores]], test: Tested | Scores) -> None:
+def check_held_out_files(parts: Sequence[tuple[str, Scores]], test: Tested | Scores) -> None:
     """Refuse score files, given for fitting with their names, on which nothing may be fitted.
 
     Raises ValueError if a file is not of held-out videos, or of some that are tested on, or of other data or classes.
@@ -97,10 +97,10 @@ def check_fitted_on(parts: Sequence[tuple[str, Scores]], test: Tested | Scores) 
         subset = scores.about.get("subset")
         if subset != "val":
             what = f"is of the subset {subset!r}" if subset else "does not say what it was made of"
-            raise ValueError(f"{path}: {what}; nothing is fitted on a test list: {HOW}")
+            raise ValueError(f"{path}: {what}; nothing is fitted on a test list: {HINT}")
         shared = [name for name in scores.video if name in tested]
         if shared:
-            raise ValueError(f"{path}: {len(shared):,} of its videos are tested on, {shared[0]} among them; {HOW}")
+            raise ValueError(f"{path}: {len(shared):,} of its videos are tested on, {shared[0]} among them; {HINT}")
         if scores.class_names != test.class_names:
             raise ValueError(f"{path}: its classes are not those of the test")
         for name, stated, tested_on in differences(scores.about, test.about, ("dataset", "split")):
@@ -108,7 +108,7 @@ def check_fitted_on(parts: Sequence[tuple[str, Scores]], test: Tested | Scores) 
                 raise ValueError(f"{path}: of {name} {stated}, but the test is of {name} {tested_on}")
 
 
-def same_streams(held_out: Scores, test: Tested | Scores) -> Scores:
+def match_streams(held_out: Scores, test: Tested | Scores) -> Scores:
     """Return the held-out scores of the tested streams, in their order.
 
     Raises ValueError if one is missing, or came from another checkpoint.
@@ -138,9 +138,8 @@ def temperatures(named: Mapping[str, Tensor], label: Tensor) -> tuple[dict[str, 
             continue
         if (logits.gather(1, label[:, None])[:, 0] < logits.max(1).values).sum() == 1:
             fitted[name] = 0.0
-            reasons[name] = (
-                f"{len(label) - 1:,} of {len(label):,} held-out videos are right, and one error is no measure"
-            )
+            right = f"{len(label) - 1:,} of {len(label):,} held-out videos"
+            reasons[name] = f"{right} are right, and one error is no measure"
     return fitted, reasons
 
 
@@ -155,10 +154,9 @@ def unweighable(fitted: Mapping[str, float], reasons: Mapping[str, str]) -> str:
 
 def unlike(held_out: Scores, test: Tested | Scores) -> list[str]:
     """Describe differences in how the two were scored, where both state it: a fit may then not carry over."""
+    fitted, tested = (scores.about.get("options", {}) for scores in (held_out, test))
     return [
         f"{name} {show(stated)} of the held-out scores, {show(tested_on)} of the test: the fit may not carry over"
-        for name, stated, tested_on in differences(
-            held_out.about.get("options", {}), test.about.get("options", {}), PROTOCOL
-        )
+        for name, stated, tested_on in differences(fitted, tested, PROTOCOL)
         if NOT_STATED not in (stated, tested_on)
     ]

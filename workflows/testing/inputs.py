@@ -42,18 +42,18 @@ def load_input(
     """
     network = load_stream(adopt(opt, state, ARCHITECTURE, source), stream, state, source, num_classes)
     side = opt.sample_size if "sample_size" in opt.given else state.get("recipe", {}).get("sample_size")
-    size = own_size(network, side, opt.sample_size, opt.short_side)
+    size = set_side(network, side, opt.sample_size, opt.short_side)
     check_data(Namespace(**vars(opt) | size), state, source, stream, class_names)
     return network
 
 
-def own_size(network: StreamNetwork, side: int | None, usual: int, short_side: int | None) -> dict[str, int | None]:
-    """Let a network read its stream at a side of its own; return the "sample_size" and "short_side" of its clips.
+def set_side(network: StreamNetwork, side: int | None, default: int, short_side: int | None) -> dict[str, int | None]:
+    """Let a network read its stream at a side; return the "sample_size" and "short_side" of its clips.
 
-    The short side of the frames, None for as they are, is that of the `usual` side in proportion, so that all networks
-    see the same part of them. Without `side` it is the usual one.
+    The short side of the frames, None for as they are, is that of the default side in proportion, so that all networks
+    see the same part of them. Without `side` it is the default one.
     """
-    if side in (None, usual):
-        return {"sample_size": usual, "short_side": short_side}
+    if side in (None, default):
+        return {"sample_size": default, "short_side": short_side}
     network.view = ClipView(STREAMS[network.stream], side).name
-    return {"sample_size": side, "short_side": short_side_for(side, usual, short_side)}
+    return {"sample_size": side, "short_side": short_side_for(side, default, short_side)}

@@ -16,8 +16,7 @@ from models.distill import labels_of, losses_for, parse_schedules, parse_teacher
 from opts import ARCHITECTURE, named_checkpoints
 
 from ..testing.evaluation import stream_of
-from .teacher_cache import cache_teachers
-from .teachers import architecture_in
+from .teachers import architecture_in, cache_teachers
 
 log = logging.getLogger(__name__)
 
@@ -25,27 +24,16 @@ NAME = re.compile(r"(?!ce$)[A-Za-z0-9-]+")  # terms are called after teachers, a
 
 
 class Teacher(NamedTuple):
-    """A teacher.
+    """A frozen network, and what its checkpoint states."""
 
-    Attributes:
-        name: What its terms are called after; "" of the one of `--resume_path1`.
-        path: Of its checkpoint.
-        checkpoint: Content of it.
-        stream: What it reads.
-        architecture: Values of the options `ARCHITECTURE`, as of its checkpoint.
-        size: Side of what it sees, pixels.
-        network: Loaded.
-        other_classes: Whether it states classes that are not those of the data.
-    """
-
-    name: str
-    path: str
-    checkpoint: Mapping[str, Any]
-    stream: Stream
-    architecture: Mapping[str, Any]
-    size: int
+    name: str  # which its terms are called after; "" of the one of `--resume_path1`
+    path: str  # of its checkpoint
+    checkpoint: Mapping[str, Any]  # content
+    stream: Stream  # which it reads
+    architecture: Mapping[str, Any]  # values of the options `ARCHITECTURE`, as of its checkpoint
+    size: int  # side of its input, pixels
     network: StreamNetwork
-    other_classes: bool
+    other_classes: bool  # whether it states classes that are not those of the data
 
 
 def choose_teachers(
@@ -53,39 +41,30 @@ def choose_teachers(
 ) -> dict[str, str]:
     """Return the checkpoints of the teachers by name, "" for the flow teacher of `--resume_path1`.
 
-    Args:
-        words: Of `--teacher`, each a name and a checkpoint.
-        resume_path1: The flow teacher, where there are none.
-        modality: Streams that are asked for.
-        losses: Of `--teacher_losses`.
+    The `words` are those of `--teacher`, each a name and a checkpoint, `losses` those of `--teacher_losses`.
 
     Raises:
         ValueError: If there is none, options contradict each other, or a name cannot be part of those of terms.
     """
-    special = parse_teacher_losses(losses, DISTILLERS)
+    losses_of = parse_teacher_losses(losses, DISTILLERS)
     if words and resume_path1:
         raise ValueError("--teacher and --resume_path1 both name teachers: use --teacher for all of them")
     if not words:
         check_flow_teacher(resume_path1, modality)
-        if special:
-            raise ValueError(
-                f"--teacher_losses {next(iter(special))}: needs --teacher {next(iter(special))}=CHECKPOINT"
-            )
+        if losses_of:
+            name = next(iter(losses_of))
+            raise ValueError(f"--teacher_losses {name}: needs --teacher {name}=CHECKPOINT")
         return {"": resume_path1}
     named = named_checkpoints(words, "--teacher")
     if bad := [name for name in named if not NAME.fullmatch(name)]:
         raise ValueError(f"--teacher {bad[0]}: a name has letters, digits and -, and is not ce")
-    if unknown := [name for name in special if name not in named]:
+    if unknown := [name for name in losses_of if name not in named]:
         raise ValueError(f"--teacher_losses {unknown[0]}: there is no such teacher, choose among {', '.join(named)}")
     return named
 
 
 def check_flow_teacher(path: str, modality: str) -> None:
-    """Refuse to distil without a teacher, or without the streams of an RGB student and its flow teacher.
-
-    Raises:
-        ValueError: Names the option that is missing or wrong.
-    """
+    """Refuse to distil without a flow teacher or both streams; raises ValueError, which names the option."""
     if MODALITIES[modality] != (RGB, FLOW):
         raise ValueError(
             f"--modality {modality}: distillation reads both streams; use --modality RGB_Flow, or name teachers with "
@@ -107,11 +86,7 @@ def all_losses(chosen: Iterable[str], losses: Sequence[str], special: Sequence[s
 def learns_classes(losses: Iterable[str], ce_weight: float, outputs: int | None, num_labels: int) -> bool:
     """Return whether a student learns the classes of the labels: from these, or from logits of its teachers for them.
 
-    Args:
-        losses: Between the student and all its teachers.
-        ce_weight: Of the cross-entropy.
-        outputs: That the student is to have; None for one per label.
-        num_labels: Classes of the data.
+    The `losses` are those of all teachers; `outputs` is how many the student is to have, None for one per label.
     """
     kinds = [DISTILLERS[loss].build for loss in losses]
     if ce_weight > 0 or any(kind.needs_labels for kind in kinds):
@@ -124,12 +99,8 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
 
     A named one reads the stream that its checkpoint states, at the size of its training, see `StreamNetwork.view`, or
     at that of `--teacher_size`. The one of `--resume_path1`, as published, and those that do not state their size see
-    that of the student.
-
-    Args:
-        opt: Options.
-        chosen: Checkpoints by name.
-        class_names: Of the data; None where they do not matter, see `learns_classes`.
+    that of the student. `chosen` are checkpoints by name, `class_names` those of the data, None where they do not
+    matter, see `learns_classes`.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -140,29 +111,29 @@ def load_teachers(opt: Namespace, chosen: Mapping[str, str], class_names: Sequen
     for name, path in chosen.items():
         state = checkpoint.load(path)
         stream = stream_of(state, path) if name else FLOW
-        stated = state.get("recipe", {}) if name else {}
-        size = {"sample_size": sizes.get(name, stated.get("sample_size", opt.sample_size))}
-        shown = architecture_in(state, opt.width)
-        if shown.get("model", opt.model) != opt.model:
-            shown = {"model_args": []} | shown  # the student's are of another network
-        taught = Namespace(**vars(opt) | shown | size | {"given": []})
-        network = load_stream(taught, stream, state, path)
-        if taught.sample_size != opt.sample_size:
-            network.view = ClipView(stream, taught.sample_size).name
+        recipe = state.get("recipe", {}) if name else {}
+        size = sizes.get(name, recipe.get("sample_size", opt.sample_size))
+        options = architecture_in(state, opt.width)
+        if options.get("model", opt.model) != opt.model:
+            options = {"model_args": []} | options  # the student's are of another network
+        of_teacher = Namespace(**vars(opt) | options | {"sample_size": size, "given": []})
+        network = load_stream(of_teacher, stream, state, path)
+        if size != opt.sample_size:
+            network.view = ClipView(stream, size).name
             why = "as asked for" if name in sizes else "as in its training"
             log.info("%s: sees %s, %s; the student %d pixels", path, network.view, why, opt.sample_size)
-        architecture = {option: getattr(taught, option) for option in ARCHITECTURE}
+        architecture = {option: getattr(of_teacher, option) for option in ARCHITECTURE}
         losses = all_losses([name], opt.distill, opt.teacher_losses or ())
         compares = any(DISTILLERS[loss].build.compares_logits for loss in losses)
-        seen = Namespace(**vars(opt) | size)
-        check_data(seen, state, path, stream, class_names if compares else None)
-        others = class_names is not None and state.get("class_names", class_names) != list(class_names)
-        teachers.append(Teacher(name, path, state, stream, architecture, taught.sample_size, network, others))
+        clips = Namespace(**vars(opt) | {"sample_size": size})
+        check_data(clips, state, path, stream, class_names if compares else None)
+        unlike = class_names is not None and state.get("class_names", class_names) != list(class_names)
+        teachers.append(Teacher(name, path, state, stream, architecture, size, network, unlike))
     return teachers
 
 
 def parse_sizes(words: Sequence[str], chosen: Collection[str]) -> dict[str, int]:
-    """Return the sides in pixels of what teachers see, in words like "image=224".
+    """Parse the input sides of teachers in pixels, by name, from words like "image=224".
 
     Raises:
         ValueError: If a word is none of these, there is no such teacher, or it comes twice.
@@ -182,12 +153,9 @@ def parse_sizes(words: Sequence[str], chosen: Collection[str]) -> dict[str, int]
 
 
 def read_by(modality: str, teachers: Sequence[Teacher], *, frames_alone: bool = False) -> tuple[ClipView, ...]:
-    """Return what is read, the student's view first.
+    """Return the views that are read, the student's first, which is of the first stream of the modality.
 
-    Args:
-        modality: Its first stream is the student's.
-        teachers: All.
-        frames_alone: Whether there is to be no stored flow, nor any that is computed.
+    With `frames_alone` there is to be no stored flow, nor any that is computed.
 
     Raises:
         ValueError: If the modality has a stream that nobody reads, or a named teacher reads flow that is not to be.
@@ -212,23 +180,17 @@ def flow_readers(teachers: Iterable[Teacher]) -> dict[str, Mapping[str, Any]]:
 def build_task(
     opt: Namespace, student: StreamNetwork, teachers: Sequence[Teacher], begin: int, *, knows_classes: bool = True
 ) -> Distill:
-    """Build the task, with the losses between the student and each teacher.
+    """Build the task, with the losses between the student and each teacher; raises as `build_distillers`.
 
-    Args:
-        opt: Options.
-        student: Learns.
-        teachers: All.
-        begin: Its first stage that learns.
-        knows_classes: Whether it learns those of the labels.
-
-    Raises:
-        ValueError: As `build_distillers`.
+    `begin` is the first stage of the student that learns, `knows_classes` whether it learns those of the labels.
     """
     frozen = list(frozen_norms(student.network, begin if opt.freeze_BN else 0, opt.partial_BN, opt.freeze_affine))
     networks = {teacher.name: teacher.network for teacher in teachers}
     losses = {
-        name: build_distillers(opt, student.network, network.network, begin, name=name, size=teacher.size)
-        for teacher, (name, network) in zip(teachers, networks.items(), strict=True)
+        teacher.name: build_distillers(
+            *(opt, student.network, teacher.network.network, begin), name=teacher.name, size=teacher.size
+        )
+        for teacher in teachers
     }
     labels = labels_of({name: [loss.name for loss in built] for name, built in losses.items()}, opt.ce_weight)
     parse_schedules(opt.loss_schedule, labels)  # a resumed run may be given teachers of other names

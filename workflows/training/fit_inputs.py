@@ -9,8 +9,6 @@ from models import Distill, StreamNetwork
 from models.tasks import Task
 from sts_common import counted
 
-CLIP = ("sample_duration", "sample_size")  # without which nobody can cut clips for a network
-
 
 def check_facts(model: StreamNetwork, class_names: Sequence[str], recipe: Mapping[str, Any]) -> None:
     """Refuse a training whose checkpoints could not be used.
@@ -18,7 +16,7 @@ def check_facts(model: StreamNetwork, class_names: Sequence[str], recipe: Mappin
     Raises:
         ValueError: If something is missing, a name is given twice, or there are more classes than outputs.
     """
-    if missing := [name for name in CLIP if name not in recipe]:
+    if missing := [name for name in ("sample_duration", "sample_size") if name not in recipe]:
         raise ValueError(f"recipe: lacks {missing[0]}, without which a test cannot cut clips: see make_recipe")
     if not model.network.origin:
         raise ValueError("the network does not know its name and arguments: make it with create_model")

@@ -108,9 +108,8 @@ def fit(  # noqa: PLR0913 - an interface of keywords
     place = device if isinstance(device, torch.device) else setup(None, device)
     state, source = find_start(str(resume or ""), files)
     check_results(files, resuming=bool(source))
-    options = options_of(chosen, train)
-    options |= {"run_name": run_name, "ft_begin_index": ft_begin_index, "compile": compile_mode}
-    options |= {"lr_multiples": lr_multiples}
+    options = options_of(chosen, train) | {"run_name": run_name, "ft_begin_index": ft_begin_index}
+    options |= {"compile": compile_mode, "lr_multiples": lr_multiples}
     info = run_info(model, class_names, recipe, data=describe_data(train, val), options=options)
     model.class_names, model.recipe = info["class_names"], info["recipe"]
     if source:
@@ -142,11 +141,7 @@ def options_of(settings: RunSettings, train: ClipLoader) -> dict[str, Any]:
 
 
 def take_weights(model: StreamNetwork, state: Mapping[str, Any], source: str) -> None:
-    """Load the weights of a run's checkpoint into its network.
-
-    Raises:
-        ValueError: If the checkpoint is of another network, stream, normalisation or other classes.
-    """
+    """Load the weights of a run's checkpoint; raises ValueError if its network, input or classes are others."""
     recipe = state.get("recipe", {})
     facts = {
         "network": (state.get("network"), dict(model.network.origin)),
@@ -154,7 +149,7 @@ def take_weights(model: StreamNetwork, state: Mapping[str, Any], source: str) ->
         "normalisation": (recipe.get("normalisation"), model.normalisation),
         "classes": (state.get("class_names"), model.class_names),
     }
-    for what, (stored, now) in facts.items():
+    for name, (stored, now) in facts.items():
         if stored is not None and stored != now:
-            raise ValueError(f"{source}: made with other {what}: {stored} in the checkpoint, {now} now")
+            raise ValueError(f"{source}: made with other {name}: {stored} in the checkpoint, {now} now")
     load_weights(model.network, weights_of(state, source), source)

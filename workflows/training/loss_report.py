@@ -23,11 +23,7 @@ CROSS_ENTROPY = "loss_ce"
 
 
 def loss_report(task: Distill, loader: Iterable[Batch], device: torch.device, amp: str) -> list[str]:
-    """Return the lines of the table, for the first batch of a loader.
-
-    Raises:
-        ValueError: If there is no batch.
-    """
+    """Return the lines of the table, for the first batch of a loader; ValueError if there is none."""
     with autocast(device, amp):
         norms = term_gradients(task, first_batch(loader, device, "--loss_report"))
     parts = ["stem", *task.model.network.stages, "classifier"]
@@ -51,9 +47,9 @@ def balance_losses(
     warm-up and schedules. Nothing is drawn from the generators of a run.
 
     Args:
-        task: Its weights are multiplied by what follows.
+        task: Its weights are multiplied by the factors.
         train: Training batches.
-        device: Where the task is.
+        device: Of the task.
         amp: See `precision.autocast`.
         words: Of the option; none changes nothing.
         state: A checkpoint of this run, whose factors are used as they are, unless it was made by other words (with
@@ -87,14 +83,14 @@ def measured_factors(
         norms = loss_gradients(task, first_batch(train, device, "--balance"))
     values = torch.tensor([norms.get(name, 0.0) for name in shares], dtype=torch.float64, device=device)
     take_from_main(values)
-    pulls = dict(zip(shares, values.tolist(), strict=True))
-    if silent := [name for name, pull in pulls.items() if not 0 < pull < inf]:
+    norm_of = dict(zip(shares, values.tolist(), strict=True))
+    if bad := [name for name, norm in norm_of.items() if not 0 < norm < inf]:
         raise ValueError(
-            f"--balance {silent[0]}: has no gradient on the student, or none that is finite, at the first batch, so no "
+            f"--balance {bad[0]}: has no gradient on the student, or none that is finite, at the first batch, so no "
             "weight gives it a share: leave it out, or see with --loss_report what has one"
         )
     first = next(iter(shares))
-    return {name: share / shares[first] * pulls[first] / pulls[name] for name, share in shares.items()}
+    return {name: share / shares[first] * norm_of[first] / norm_of[name] for name, share in shares.items()}
 
 
 def print_loss_report(task: Distill, loader: Iterable[Batch], device: torch.device, amp: str) -> dict[str, float]:

@@ -6,13 +6,13 @@ from typing import Any
 
 import yaml
 
-from datasets import FLOW, MODALITIES, RGB, SINGLE_STREAMS, Stream
+from datasets import FLOW, MODALITIES, RGB, Stream, modality_of
 from engine.command.config import read_options as read_config
 from engine.command.naming import RunFiles
 from engine.training.best import Best
 from opts import DISTILL, FINE_TUNING, FUSED, SINGLE, TRAIN, build_parser
 
-from ..shared.command_lines import actions, command, words_for, words_of
+from ..shared.command_lines import actions, command, words_of
 from ..shared.score_facts import was_distilled
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast where libyaml is there
@@ -23,42 +23,29 @@ DATA = (
 )
 PLACE = ("frame_dir", "layout", "video_fps")  # where the streams of a run are, and how they are read
 # Of a teacher's training, and nothing to its student.
-TEACHERS_OWN = frozenset(
-    (
-        *("modality", "only_RGB", "run_name", "resume", "resume_path1", "SFS_resume_path", "resume_anyway", "config"),
-        *(
-            "teacher",
-            "teacher_losses",
-            "pretrain_path",
-            "ft_begin_index",
-            "freeze_BN",
-            "partial_BN",
-            "n_classes",
-            "n_finetune_classes",
-        ),
-        *("input_channels", "begin_epoch", "mixup", "cutmix", "profile", "debug", "given"),
-    )
-)
+TEACHER_ONLY = {
+    *("modality", "only_RGB", "run_name", "resume", "resume_path1", "SFS_resume_path", "resume_anyway", "config"),
+    *("teacher", "teacher_losses", "pretrain_path", "ft_begin_index", "freeze_BN", "partial_BN", "n_classes"),
+    *("n_finetune_classes", "input_channels", "begin_epoch", "mixup", "cutmix", "profile", "debug", "given"),
+}
 
 
 def next_lines(files: RunFiles, best: Best | None, options: Mapping[str, Any]) -> list[str]:
     """Describe the best checkpoint of a finished training and the next commands; nothing if it was not kept.
 
-    Args:
-        files: Of the run.
-        best: Validation of its best epoch; None where it learnt no classes.
-        options: Of the run, by name, as its checkpoints state them.
+    The validation is that of the best epoch, None where no classes were learnt; the options are those that the run's
+    checkpoints state.
     """
     if not files.best.exists():
         return []
     least = f"best checkpoint: {files.best} (of the least validation loss)"
     if options.get("motion") == "alone":
-        return [least, f"next, learn the classes: {joint(files.best, options)}"]
+        return [least, f"next, learn the classes: {joint_command(files.best, options)}"]
     data = {name: options[name] for name in DATA}
     data["only_RGB"] |= options["flow_source"] == "online"  # where flow is computed there need be none on the disk
     if best is None:
-        command, learnt = after_no_classes(files.best, data, options)
-        return [least, f"next, see what its features know: {command}", f"or learn the classes: {learnt}"]
+        retrieval, fine_tuning = commands_without_classes(files.best, data, options)
+        return [least, f"next, see what its features know: {retrieval}", f"or learn the classes: {fine_tuning}"]
     folder, stream = Path(options["result_path"]) / options["dataset"], MODALITIES[options["modality"]][0]
     others = {other: newest_best(folder, other, options["split"]) for other in ("RGB", "Flow")}
     if stream == RGB and (flow := others["Flow"]):  # a student of it reads the flow that it has read
@@ -70,17 +57,16 @@ def next_lines(files: RunFiles, best: Best | None, options: Mapping[str, Any]) -
         others,
         data={script: words_of(data, script) for script in (SINGLE, FUSED)},
         student=student_words(options),
-        taught=bool(was_distilled({"options": options})),
+        distilled=bool(was_distilled({"options": options})),
     )
     lucky = f"; the highest, {best.highest:.3f}, is within chance of it" if best.highest > best.accuracy else ""
     lines = [f"best checkpoint: {files.best} (validation accuracy {best.accuracy:.3f}{lucky})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
 
 
-def after_no_classes(best: Path, data: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the commands that look for the nearest videos, and that fine-tune a network which learnt no classes."""
-    stream = MODALITIES[options["modality"]][0]
-    modality = next(name for name, known in SINGLE_STREAMS.items() if known == stream)
+def commands_without_classes(best: Path, data: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the commands that retrieve videos with, and that fine-tune, a network that was trained without labels."""
+    modality = modality_of(MODALITIES[options["modality"]][:1])
     further: dict[str, Any] = {**data, "modality": modality, "pretrain_path": str(best), "ft_begin_index": 0}
     if options["run_name"]:
         further["run_name"] = f"{options['run_name']}_finetuned"
@@ -88,13 +74,13 @@ def after_no_classes(best: Path, data: Mapping[str, Any], options: Mapping[str, 
     return retrieval, command(TRAIN, words_of(further, TRAIN))
 
 
-def joint(best: Path, options: Mapping[str, Any]) -> str:
-    """Return the command that goes on from a network that has learnt motion alone."""
+def joint_command(best: Path, options: Mapping[str, Any]) -> str:
+    """Return the command that goes on from a network that was trained on motion alone."""
     run_name = options["run_name"]
     further = {"pretrain_path": str(best), "ft_begin_index": 0, "motion": "joint"}
     further |= {"run_name": f"{run_name}_joint"} if run_name else {}
-    learnt = {name: value for name, value in options.items() if name not in ("learning_rate", "weight_decay", "resume")}
-    return command(TRAIN, words_of(learnt | further, TRAIN))
+    settings = {n: value for n, value in options.items() if n not in ("learning_rate", "weight_decay", "resume")}
+    return command(TRAIN, words_of(settings | further, TRAIN))
 
 
 def student_words(options: Mapping[str, Any]) -> list[str]:
@@ -105,25 +91,27 @@ def student_words(options: Mapping[str, Any]) -> list[str]:
     of the teacher alone, like its stream, is written out.
     """
     path, run_name = options.get("config"), options["run_name"]
-    filed = options_in_file(path) if path else {}
-    learnt = {
-        name: value for name, value in student_options(options).items() if name != "n_epochs" or name not in filed
+    file_options = options_in_file(path) if path else {}
+    settings = {
+        name: value
+        for name, value in student_options(options).items()
+        if name != "n_epochs" or name not in file_options
     }
     named = ["--run_name", f"{run_name}_sfs"] if run_name else []
-    if path and not filed.keys() & TEACHERS_OWN:
-        return ["--config", str(path), *words_beside(learnt, filed), *named]
-    shared = {name: value for name, value in filed.items() if name not in TEACHERS_OWN}
-    return words_of(shared | learnt, DISTILL) + named
+    if path and not file_options.keys() & TEACHER_ONLY:
+        return ["--config", str(path), *words_of(settings, DISTILL, file_options), *named]
+    shared = {name: value for name, value in file_options.items() if name not in TEACHER_ONLY}
+    return words_of(shared | settings, DISTILL) + named
 
 
 def student_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a run that its student is trained with, of those that the run has read or was given."""
     script = DISTILL if was_distilled({"options": options}) else TRAIN
     read = {action.dest for action in actions(script)} | {*options.get("given", ())}
-    learnt = {name: value for name, value in options.items() if name in read - TEACHERS_OWN}
+    settings = {name: value for name, value in options.items() if name in read - TEACHER_ONLY}
     if options["pretrain_path"]:  # the student has no weights to fine-tune: it learns as from scratch
-        learnt = {name: value for name, value in learnt.items() if (name, value) not in FINE_TUNING.items()}
-    return learnt
+        settings = {name: value for name, value in settings.items() if (name, value) not in FINE_TUNING.items()}
+    return settings
 
 
 def options_in_file(path: str) -> dict[str, Any]:
@@ -134,16 +122,6 @@ def options_in_file(path: str) -> dict[str, Any]:
         return {}
 
 
-def words_beside(values: Mapping[str, Any], filed: Mapping[str, Any]) -> list[str]:
-    """Return the words of STS_train.py that set options to values, where those that a file sets would not do so."""
-    words: list[str] = []
-    for action in actions(DISTILL):
-        value = values.get(action.dest)
-        if value is not None and value != filed.get(action.dest, action.default):
-            words += words_for(action, value)
-    return words
-
-
 def next_steps(
     stream: Stream,
     best: Path,
@@ -151,26 +129,20 @@ def next_steps(
     *,
     data: Mapping[str, Sequence[str]],
     student: Sequence[str],
-    taught: bool,
+    distilled: bool,
 ) -> Iterator[tuple[str, str]]:
-    """Return aims and the commands for them.
+    """Yield aims and the commands for them, for the best checkpoint of a network that reads a stream.
 
-    Args:
-        stream: What the network reads.
-        best: Its best checkpoint.
-        others: Best checkpoint of the newest other run of a modality, if there is one.
-        data: Words of the data by test script.
-        student: Words of a student of the network.
-        taught: Whether it had a teacher.
+    `others` are the best checkpoints of the newest other run of each modality, None where there is none; `data` has the
+    words of the data by test script, `student` those of a student of the network.
     """
-    modality = next(name for name, known in SINGLE_STREAMS.items() if known == stream)
-    test = command(SINGLE, ["--modality", modality, "--resume_path1", best, *data[SINGLE]])
+    test = command(SINGLE, ["--modality", modality_of([stream]), "--resume_path1", best, *data[SINGLE]])
     if stream == FLOW:
-        yield "next, distil it into an RGB network", distilling(best, student)
-    elif stream == RGB and not taught:
+        yield "next, distil it into an RGB network", distillation_command(best, student)
+    elif stream == RGB and not distilled:
         yield "next, test it", test
         if flow := others["Flow"]:
-            yield f"or distil {flow.name}", distilling(flow, student)
+            yield f"or distil {flow.name}", distillation_command(flow, student)
     elif stream != RGB:
         yield "next, test it", test
         if rgb := others["RGB"]:
@@ -183,7 +155,7 @@ def next_steps(
         yield "next, test it (and train.py --modality RGB makes the network it is fused with)", test
 
 
-def distilling(teacher: Path, student: Sequence[str]) -> str:
+def distillation_command(teacher: Path, student: Sequence[str]) -> str:
     """Return the command that distils a flow network into a student of these words."""
     return command(DISTILL, ["--modality", "RGB_Flow", "--resume_path1", teacher, *student])
 

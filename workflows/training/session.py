@@ -25,41 +25,31 @@ from .next_step import next_lines
 
 log = logging.getLogger(__name__)
 
-# What was counted of a network, and of which clips, learning parameters and mode: a deep one takes half a second.
-COUNTED: WeakKeyDictionary[StreamNetwork, tuple[tuple[Any, ...], Costs]] = WeakKeyDictionary()
-# Columns of the log of train.py -> metrics, by what is learnt of motion.
-MOTION_TERMS = {f"loss_{name}": f"loss_{name}" for name in ("photometric", "smoothness", "ssim")}
-STILL = {name: name for name in ("still", "still_ssim")}
+# Costs of a network, and the clip, learning parameters and mode they are of: counting a deep one takes half a second.
+COSTS: WeakKeyDictionary[StreamNetwork, tuple[tuple[Any, ...], Costs]] = WeakKeyDictionary()
+MOTION_TERMS = ("loss_photometric", "loss_smoothness", "loss_ssim")
+# Columns of the log of train.py -> metrics, by `--motion`.
 COLUMNS = {
     "off": TRAIN_COLUMNS,
-    "alone": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, **STILL, "lr": "lr"},
-    "joint": {"epoch": "epoch", "loss": "loss", **MOTION_TERMS, "loss_ce": "loss_ce", "acc": "acc", "lr": "lr"},
+    "alone": {name: name for name in ("epoch", "loss", *MOTION_TERMS, "still", "still_ssim", "lr")},
+    "joint": {name: name for name in ("epoch", "loss", *MOTION_TERMS, "loss_ce", "acc", "lr")},
 }
 
 
 class Start(NamedTuple):
-    """Starting point of a run.
+    """Starting point of a run."""
 
-    Attributes:
-        opt: Options as used: those that were not given are taken from the checkpoint.
-        state: Content of the checkpoint, empty from scratch.
-        source: Its name.
-        resuming: Whether it is one of the same run.
-    """
-
-    opt: Namespace
-    state: Mapping[str, Any]
-    source: str
-    resuming: bool
+    opt: Namespace  # options as used: those that were not given are taken from the checkpoint
+    state: Mapping[str, Any]  # content of the checkpoint, empty from scratch
+    source: str  # its name
+    resuming: bool  # whether it is one of the same run
 
 
 def choose_start(opt: Namespace, resume: str, files_of: Callable[[Namespace], RunFiles]) -> Start:
     """Choose the checkpoint to resume from, or the pre-trained one, or none.
 
-    Args:
-        opt: Options.
-        resume: A checkpoint of this run, "auto" for its newest good one, or "".
-        files_of: Names the files of a run by its options.
+    `resume` is a checkpoint of this run, "auto" for its newest good one, or ""; `files_of` names the files of a run by
+    its options.
 
     Raises:
         FileNotFoundError: If a checkpoint is missing.
@@ -105,13 +95,8 @@ def run_info(
 ) -> dict[str, Any]:
     """Return the metadata of a run for its checkpoints, in plain values.
 
-    Args:
-        model: The network that learns.
-        names: Class names.
-        recipe: How the clips were made; "sample_duration" and "sample_size" at least. If the network reads a view of
-            another side, that is its size.
-        data: Description of the videos by subset, see `describe_data`.
-        options: Of the run, by name; all of them or some.
+    The `names` are those of the classes, `data` as of `describe_data`, `options` all of the run's or some. The recipe
+    has "sample_duration" and "sample_size" at least; if the network reads a view of another side, that is its size.
 
     Returns:
         "arch", "stream", "class_names", "network", its {"name", "args"}, "recipe", "parameters", "macs" of a clip,
@@ -132,7 +117,7 @@ def run_info(
         "defaults": {
             name: value
             for name, value in defaults.items()
-            if name not in THIS_CALL and name in options and options[name] != value
+            if name not in THIS_CALL and options.get(name, value) != value
         },
     }
 
@@ -141,11 +126,10 @@ def costs_of(model: StreamNetwork, recipe: Mapping[str, Any]) -> Costs:
     """Count the cost of a clip of this recipe; once for a network of which the same parameters learn."""
     side, learns = recipe["sample_size"], tuple(p.requires_grad for p in model.network.parameters())
     shape = (model.mean.numel(), recipe["sample_duration"], side, side)
-    what = shape, learns, model.network.training
-    known = COUNTED.get(model)
-    if known is None or known[0] != what:
-        known = COUNTED[model] = what, estimate(model.network, shape)
-    return known[1]
+    key = shape, learns, model.network.training
+    if model not in COSTS or COSTS[model][0] != key:
+        COSTS[model] = key, estimate(model.network, shape)
+    return COSTS[model][1]
 
 
 def log_columns(student: str, teachers: Sequence[str], *, classes: bool = True) -> dict[str, str]:
@@ -154,9 +138,9 @@ def log_columns(student: str, teachers: Sequence[str], *, classes: bool = True) 
     Where teachers have names, all terms of each are in the place of the feature loss. Without `classes` there is
     neither cross-entropy nor accuracy.
     """
-    taught = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
-    learnt = {f"loss_{student}": "loss_ce", "acc": "acc"} if classes else {}
-    return {"epoch": "epoch", "loss": "loss", **taught, **learnt, "lr": "lr"}
+    of_teachers = {f"loss_{name}": f"loss_{name}" for name in teachers if name} or {"loss_MSE": "loss_mse"}
+    of_classes = {f"loss_{student}": "loss_ce", "acc": "acc"} if classes else {}
+    return {"epoch": "epoch", "loss": "loss", **of_teachers, **of_classes, "lr": "lr"}
 
 
 def complete(
@@ -168,15 +152,7 @@ def complete(
     *,
     compile_mode: str = "off",
 ) -> dict[str, float]:
-    """Train to the last epoch, see `train_to_end`, and log the next commands.
-
-    Args:
-        run: Fresh, or resumed; it states all its options.
-        model: The network that learns.
-        train: Training batches.
-        val: Validation batches.
-        columns: Of the training log, see `TsvLog`.
-        compile_mode: A key of `COMPILE`.
+    """Train a run that states all its options as `train_to_end`, and log the next commands.
 
     Returns:
         "acc", the validation accuracy of the best epoch, in [0, 1].
@@ -198,7 +174,10 @@ def train_to_end(
     *,
     compile_mode: str = "off",
 ) -> None:
-    """Train to the last epoch, with the cost of a clip in the log; arguments as `complete`."""
+    """Train a run, fresh or resumed, to the last epoch, with the cost of a clip in the log.
+
+    The `columns` are those of the training log, see `TsvLog`; `compile_mode` is a key of `COMPILE`.
+    """
     costs = costs_of(model, run.info["recipe"])
     compiled(model, compile_mode)
     with quick_teachers(run):

@@ -13,13 +13,8 @@ from flow import encode, rebuild_flow, recorded_encoding, suits_gpu
 def flow_seen(checkpoint: Mapping[str, Any], source: str, device: torch.device, *, in_workers: bool) -> OnlineFlow:
     """Build flow with the solver and encoding of a teacher's checkpoint, or those of published ones.
 
-    A GPU that can compute it does; otherwise the loader processes do, on a core each.
-
-    Args:
-        checkpoint: Content of the teacher's.
-        source: Its name, for errors.
-        device: Where the networks are.
-        in_workers: Whether there are loader processes.
+    A GPU that can compute it does; otherwise the loader processes do, on a core each, if there are any (`in_workers`).
+    `source` is the checkpoint's name, for errors, `device` that of the networks.
 
     Raises:
         ValueError: If the checkpoint does not say enough, or what it states cannot be computed here.
@@ -39,12 +34,7 @@ def flow_seen(checkpoint: Mapping[str, Any], source: str, device: torch.device, 
 
 
 def shared_flow(readers: Mapping[str, Mapping[str, Any]], device: torch.device, *, in_workers: bool) -> OnlineFlow:
-    """Build the flow that all teachers which read flow have seen.
-
-    Args:
-        readers: Content of their checkpoints, by file.
-        device: Where the networks are.
-        in_workers: Whether there are loader processes.
+    """Build the flow that all teachers which read flow have seen; the readers are their checkpoints by file.
 
     Raises:
         ValueError: If there are none, two of them saw unlike flow, or as `flow_seen`.

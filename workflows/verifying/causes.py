@@ -4,6 +4,7 @@ Every cause is asked for its evidence, the likeliest first; what cannot be seen 
 """
 
 from collections.abc import Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,9 +38,12 @@ class Cause(NamedTuple):
 
 def causes(system: System, comparison: Comparison) -> list[Cause]:
     """List all causes, the likeliest first."""
-    listed = [Cause(name, verdict, evidence) for name, verdict, evidence in about_lists(system, comparison)]
-    images, clips = about_images(system, comparison), about_clips(system, comparison)
-    rows = [*images, *listed, about_metric(system, comparison), *clips]
+    rows = [
+        *about_images(system, comparison),
+        *starmap(Cause, about_lists(system, comparison)),
+        about_metric(system, comparison),
+        *about_clips(system, comparison),
+    ]
     return sorted(rows, key=lambda cause: ORDER.index(cause.verdict))
 
 
@@ -50,17 +54,15 @@ def about_images(system: System, comparison: Comparison) -> Iterator[Cause]:
     others = tuple(sorted((here | there).keys() - {*FLOW_KEYS, *GEOMETRY}))
     if system.stream.source != FLOW.name:
         others = tuple(name for name in others if name != "library")
-    yield Cause("other extractor, decoder or library", *compared(here, there, others or ("decoder",), POSSIBLE))
-    yield Cause("frames per second", *seen(system, comparison, "frames", *compared(here, there, ("fps",))))
-    yield Cause("size of the images", *seen(system, comparison, "image", *compared(here, there, ("short_side",))))
+    yield Cause("other extractor, decoder or library", *compare(here, there, others or ("decoder",), POSSIBLE))
+    yield Cause("frames per second", *refine(system, comparison, "frames", *compare(here, there, ("fps",))))
+    yield Cause("size of the images", *refine(system, comparison, "image", *compare(here, there, ("short_side",))))
     if system.stream.is_flow:
-        yield Cause("flow algorithm, bound or quantisation", *compared(here, there, FLOW_KEYS))
+        yield Cause("flow algorithm, bound or quantisation", *compare(here, there, FLOW_KEYS))
     yield about_quality(system, comparison, here, there)
 
 
-def compared(
-    here: dict[str, Any], there: dict[str, Any], keys: tuple[str, ...], worst: str = LIKELY
-) -> tuple[str, str]:
+def compare(here: dict[str, Any], there: dict[str, Any], keys: tuple[str, ...], worst: str = LIKELY) -> tuple[str, str]:
     """Return verdict and evidence of the values stated here and in the checkpoint."""
     differing = list(differences(here, there, keys))
     known = [(name, a, b) for name, a, b in differing if NOT_STATED not in (a, b)]
@@ -77,7 +79,7 @@ def compared(
     return NO, "; ".join(f"{name} {show(here[name])} in both" for name in keys)
 
 
-def seen(system: System, comparison: Comparison, key: str, verdict: str, evidence: str) -> tuple[str, str]:
+def refine(system: System, comparison: Comparison, key: str, verdict: str, evidence: str) -> tuple[str, str]:
     """Refine verdict and evidence by the images themselves, if the videos are those of the checkpoint."""
     there, here = system.stated(comparison.part), comparison.measured.data
     if verdict == LIKELY or there.get("sha256") != here["sha256"] or not there.get(key) or not here[key]:
@@ -95,17 +97,16 @@ def seen(system: System, comparison: Comparison, key: str, verdict: str, evidenc
 def about_quality(system: System, comparison: Comparison, here: dict[str, Any], there: dict[str, Any]) -> Cause:
     """Compare the JPEG quality: stated, or read from the tables of a file."""
     name = "JPEG quality"
-    verdict, evidence = compared(here, there, ("quality",))
+    verdict, evidence = compare(here, there, ("quality",))
     measured = jpeg_quality(comparison.measured.videos[0].folder) if system.stream.source == RGB.name else None
     stated = None if "algorithm" in there else there.get("quality")  # where both are stated, that of the flow counts
     if measured is None or verdict == LIKELY:
         return Cause(name, verdict, evidence)
+    evidence = f"the first image here has quality {measured}"
     if stated is None:
-        return Cause(
-            name, UNKNOWN, f"the first image here has quality {measured}, the checkpoint does not state its own"
-        )
+        return Cause(name, UNKNOWN, f"{evidence}, the checkpoint does not state its own")
     verdict = LIKELY if abs(measured - stated) >= QUALITY_STEP else NO
-    return Cause(name, verdict, f"the first image here has quality {measured}, {stated} in the checkpoint")
+    return Cause(name, verdict, f"{evidence}, {stated} in the checkpoint")
 
 
 def about_metric(system: System, comparison: Comparison) -> Cause:

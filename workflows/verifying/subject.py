@@ -56,14 +56,14 @@ def load_system(opt: Namespace, file: str) -> System:
     recorded = {"options": state.get("tested", {}).get("options", {})}
     stored, tested = stored_options(state, vars(opt), file, THIS_CALL), stored_options(recorded, vars(opt), file)
     names = (*VALIDATION, *VIEWS) if recorded["options"] else VALIDATION
-    validation = Namespace(**vars(opt) | taken(opt.given, stream, tested | stored, VALIDATION))
-    test = Namespace(**vars(as_trained(opt, state)) | taken(opt.given, stream, stored | tested, names))
+    validation = Namespace(**vars(opt) | choose(opt.given, stream, tested | stored, VALIDATION))
+    test = Namespace(**vars(as_trained(opt, state)) | choose(opt.given, stream, stored | tested, names))
     model = load_stream(validation, stream, state, file).to(device)
     check_data(validation, state, file, stream, build_annotation(validation).class_names("test"))
     return System(file, state, validation, test, stream, model, device)
 
 
-def taken(given: Collection[str], stream: Stream, stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+def choose(given: Collection[str], stream: Stream, stored: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return the options of `names` as stored that were not given; no difference of flow is refused."""
     options = {name: stored[name] for name in names if name in stored and name not in given}
     modality = {} if "modality" in (*given, *stored) else {"modality": modality_of([stream])}

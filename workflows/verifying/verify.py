@@ -39,11 +39,9 @@ def verify(
     why = {comparison.part: causes(system, comparison) for comparison in different}
     close = [comparison for comparison in comparisons if comparison.equal and not comparison.same_pixels]
     likely = [cause for comparison in close for cause in causes(system, comparison) if cause.verdict == LIKELY]
-    recorded = None
-    if writes_record and tested and not different:
-        recorded = record(system, tested)
+    recorded = record(system, tested) if writes_record and tested and not different else None
     # A number is of one split, and papers mostly have the mean over all.
-    lists = {part: f"{opt.dataset} split {opt.split}" for part, opt in ((part, system.options(part)) for part in NAMES)}
+    lists = {part: f"{system.options(part).dataset} split {system.options(part).split}" for part in NAMES}
     return {
         "equal": not different,
         "verdict": verdict(comparisons, why, tested if writes_record else None, lists),

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shlex
 from argparse import Namespace
 from pathlib import Path
 
@@ -156,19 +155,6 @@ def test_checkpoints_state_stream_and_view(runs):
         model.view = f"{stream.name}@{SMALL}"
         clips = torch.zeros(1, stream.channels, 8, SMALL, SMALL, dtype=torch.uint8)
         assert model.eval()({model.view: clips}).logits.shape == (1, 3)
-
-
-def test_the_commands_after_a_training_run_as_they_are(hmdb51, tmp_path, caplog, monkeypatch):
-    caplog.set_level(logging.INFO)
-    for name in ("rgb", "diff"):
-        words = words_for(hmdb51, tmp_path, TINY, TRAIN)
-        train.main(parse_opts([*words, "--run_name", name, *TRAINED[name].split()], TRAIN))
-    said = [line.partition(": python ")[2] for line in caplog.messages if ": python " in line][-2:]
-    (single, *one), (fused, *two) = map(shlex.split, said)
-    assert (Path(single).name, Path(fused).name) == (SINGLE, FUSED)
-    test_single_stream.main(parse_opts(one, SINGLE))
-    test_two_stream.main(parse_opts(two, FUSED))
-    assert (tmp_path / "HMDB51" / "test_diff.npz").exists()
 
 
 @pytest.fixture(scope="module")

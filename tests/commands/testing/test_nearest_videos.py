@@ -29,15 +29,8 @@ def place(tmp_path_factory):
 
 
 def retrieve(place, out, *more: object) -> dict[int, float]:
-    words = [
-        "--resume_path1",
-        place / "rgb.pth",
-        "--frame_dir",
-        place / "frames",
-        "--annotation_path",
-        place / "labels",
-    ]
-    words += ["--features", out / "f", "--device", "cpu", "--n_workers", 0, "--only_RGB", *more]
+    words = ["--resume_path1", place / "rgb.pth", "--frame_dir", place / "frames", "--annotation_path"]
+    words += [place / "labels", "--features", out / "f", *"--device cpu --n_workers 0 --only_RGB".split(), *more]
     return command.main(command.parse_args([str(word) for word in words]))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import CLASSES, fill, small, words_for
+from runs import differences
 
 import predict
 import STS_train
@@ -42,7 +43,7 @@ def classify() -> Classify:
     return Classify(network(), mixing=ClipMixing(mixup=0.2), label_smoothing=0.1)
 
 
-def differences() -> Classify:
+def classify_differences() -> Classify:
     return Classify(network(RGB_DIFF))
 
 
@@ -70,18 +71,8 @@ def test_a_distillation_is_resumed_with_its_own_teacher(opt, tmp_path):
     run(opt, other, tmp_path, resume="auto", resume_anyway=True, **settings | {"n_epochs": 2})
 
 
-def same(a, b) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
-
-
 def differing(a: dict, b: dict) -> set[str]:
-    return {name for name in a.keys() | b.keys() if name not in a or name not in b or not same(a[name], b[name])}
+    return {name for name in a.keys() | b.keys() if differences(a.get(name, "absent"), b.get(name, "absent"))}
 
 
 def epoch_of(result: FitResult, epoch: int) -> dict:
@@ -174,12 +165,8 @@ def test_its_checkpoint_is_tested_and_used_with_the_same_logits(opt, hmdb51, tra
     scores = score({"rgb": model}, build_loader(opt, "test", [RGB]), device="cpu")
     assert (scores.logits.numpy() == saved["logits"]).all()
     assert (scores.video, scores.class_names) == (saved["video"].tolist(), list(CLASSES))
-    assert scores.about["checkpoints"]["rgb"] | {"recipe": {}} == {
-        "file": str(trained.best),
-        "reads": "rgb",
-        "arch": "resnet-10",
-        "recipe": {},
-    }
+    about = {"file": str(trained.best), "reads": "rgb", "arch": "resnet-10", "recipe": {}}
+    assert scores.about["checkpoints"]["rgb"] | {"recipe": {}} == about
     frames = next(path for path in (hmdb51 / "frames").rglob(scores.video[0].split("/")[-1]))
     monkeypatch.setattr(sys, "argv", ["predict.py", str(frames), "--weights", str(trained.best)])
     answer = dict(predict.main(predict.parse_args()))
@@ -239,18 +226,10 @@ def test_what_makes_no_run_is_refused_and_leaves_nothing(opt, changes, problem, 
 @pytest.mark.parametrize(
     ("subsets", "task", "problem"),
     [
-        (
-            ("val", "val"),
-            classify,
-            "^train: this loader reads the same clips in every epoch: make it of",
-        ),
+        (("val", "val"), classify, "^train: this loader reads the same clips in every epoch: make it of"),
         (("train", "train"), classify, "^val: this loader draws clips at random: make it of the subset val"),
         (("train", "test"), classify, "^val: this loader reads every clip, as a test does: make it with mode='val'"),
-        (
-            ("train", "val"),
-            differences,
-            "^train: the clips have rgb, flow, but a network reads rgbdiff",
-        ),
+        (("train", "val"), classify_differences, "^train: the clips have rgb, flow, but a network reads rgbdiff"),
     ],
 )
 def test_loaders_that_do_not_suit_are_refused_and_leave_nothing(opt, subsets, task, problem, tmp_path):
@@ -262,9 +241,8 @@ def test_loaders_that_do_not_suit_are_refused_and_leave_nothing(opt, subsets, ta
 
 
 def test_a_batch_without_the_view_of_a_network_is_refused_by_name():
-    with pytest.raises(
-        ValueError, match=r"^the batch has no flow, which the network reads, but rgb: .*streams=\['flow', "
-    ):
+    problem = r"^the batch has no flow, which the network reads, but rgb: .*streams=\['flow', "
+    with pytest.raises(ValueError, match=problem):
         network(FLOW)({"rgb": torch.zeros(1, 3, 4, 32, 32, dtype=torch.uint8)})
 
 
@@ -281,20 +259,18 @@ def test_another_run_is_no_continuation(opt, trained, tmp_path, caplog):
     def go_on(task=None, **changes):
         return run(opt, task or classify(), folder, **settings | {"resume": "auto"} | changes)
 
-    with pytest.raises(ValueError, match="holds checkpoints of this run already"):
-        go_on(resume=None)
-    with pytest.raises(ValueError, match=r"learning_rate 0\.05 in the checkpoint, 0\.01 now"):
-        go_on(learning_rate=0.01)
-    with pytest.raises(ValueError, match="is newer than"):
-        go_on(resume=folder / "rgb_1.pth")
     wider = StreamNetwork(create_model("resnet", 3, 3, depth=10, width=0.0625, no_max_pool=True), RGB)
-    with pytest.raises(ValueError, match=r"made with other network: .*'no_max_pool': False.*'no_max_pool': True"):
-        go_on(Classify(wider))
     unlike = StreamNetwork(create_model("resnet", 3, 3, **ARGUMENTS), RGB, {"mean": [0.0] * 3, "std": [1.0] * 3})
-    with pytest.raises(ValueError, match="made with other normalisation"):
-        go_on(Classify(unlike))
-    with pytest.raises(ValueError, match="made with other classes"):
-        go_on(class_names=["x", "y", "z"])
+    for changes, problem in (
+        ({"resume": None}, "holds checkpoints of this run already"),
+        ({"learning_rate": 0.01}, r"learning_rate 0\.05 in the checkpoint, 0\.01 now"),
+        ({"resume": folder / "rgb_1.pth"}, "is newer than"),
+        ({"task": Classify(wider)}, r"made with other network: .*'no_max_pool': False.*'no_max_pool': True"),
+        ({"task": Classify(unlike)}, "made with other normalisation"),
+        ({"class_names": ["x", "y", "z"]}, "made with other classes"),
+    ):
+        with pytest.raises(ValueError, match=problem):
+            go_on(**changes)
     assert go_on().accuracy == trained.accuracy, "there is nothing left to do"
     caplog.clear()
     assert go_on(learning_rate=0.01, resume_anyway=True).accuracy == trained.accuracy

@@ -16,12 +16,13 @@ import STS_train
 import test_single_stream
 import test_two_stream
 import train
+from datasets import FLOW, RGB_DIFF
 from engine import checkpoint
 from engine.checkpoint.lock import Lock, check_results
 from engine.checkpoint.rolling import Checkpoints
 from engine.command import config, naming
 from engine.training.best import Best
-from opts import ARCHITECTURE, DISTILL, TRAIN, build_parser, parse_opts
+from opts import ARCHITECTURE, DISTILL, FUSED, SINGLE, TRAIN, build_parser, parse_opts
 from workflows.shared.command_lines import command, words_of
 from workflows.training import next_step, teachers
 
@@ -63,9 +64,8 @@ def test_a_run_with_a_name_has_short_file_names(runs):
         files = {path.name for path in folder.iterdir() if path.is_file() and path.name.startswith(f"{name}_")}
         files -= {file for file in files if name == "flow" and file.startswith("flow_sfs")}
         assert files == {f"{name}_{end}" for end in ("1.pth", "best.pth", "train.log", "val.log")}
-        assert {"metrics.jsonl", "options.yaml", "speed.jsonl", "tensorboard"} <= {
-            path.name for path in (folder / name).iterdir()
-        }
+        records = {path.name for path in (folder / name).iterdir()}
+        assert {"metrics.jsonl", "options.yaml", "speed.jsonl", "tensorboard"} <= records
         assert checkpoint.load(folder / f"{name}_best.pth")["options"]["run_name"] == name
 
 
@@ -78,9 +78,8 @@ def test_every_training_ends_with_its_best_checkpoint_and_commands_that_the_pars
         for words in commands(text):
             assert words[0] == "python"
             opt = parse_opts(words[2:], words[1])
-            assert (opt.frame_dir, opt.annotation_path) == tuple(
-                str(root / "own data" / part) for part in ("frames", "labels")
-            )
+            folders = [str(root / "own data" / part) for part in ("frames", "labels")]
+            assert [opt.frame_dir, opt.annotation_path] == folders
             scripts.setdefault(name, []).append((words[1], opt.modality, opt.resume_path1, opt.resume_path2))
     assert scripts["rgb"] == [("test_single_stream.py", "RGB", str(best["rgb"]), "")]
     assert scripts["flow"] == [("STS_train.py", "RGB_Flow", str(best["flow"]), "")]
@@ -93,7 +92,7 @@ def test_the_distillation_that_is_proposed_trains_as_its_teacher_did(runs):
     opt = parse_opts(words[2:], words[1])
     taught = checkpoint.load(opt.resume_path1)["options"]
     read = {action.dest for action in build_parser(DISTILL).settable().values()}
-    same = (taught.keys() & read) - next_step.TEACHERS_OWN
+    same = (taught.keys() & read) - next_step.TEACHER_ONLY
     assert {name: getattr(opt, name) for name in same} == {name: taught[name] for name in same}
     assert opt.run_name == "flow_sfs"
 
@@ -116,33 +115,36 @@ dkd_alpha: 2
 """
 
 
+STUDENT = ["--modality", "RGB_Flow", "--resume_path1", "f.pth"]
+
+
 def student_of(*words: object):
     """Options of the student that a run of train.py with these words proposes, and the words for it."""
     words_of_student = next_step.student_words(vars(parse_opts([*map(str, words)], TRAIN)))
-    return parse_opts(
-        ["--modality", "RGB_Flow", "--resume_path1", "f.pth", *words_of_student], DISTILL
-    ), words_of_student
+    return parse_opts([*STUDENT, *words_of_student], DISTILL), words_of_student
 
 
 def settings(opt) -> dict[str, object]:
     return {name: value for name, value in vars(opt).items() if name not in ("given", "config", "run_name")}
 
 
-def test_the_distillation_that_is_proposed_is_that_of_the_file_of_its_teacher(tmp_path):
-    file = tmp_path / "my train.yaml"
-    file.write_text(RECIPE)
+@pytest.fixture
+def file(tmp_path) -> Path:
+    path = tmp_path / "my train.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def test_the_distillation_that_is_proposed_is_that_of_the_file_of_its_teacher(file, tmp_path):
     data = ["--config", file, "--dataset", "List", "--frame_dir", tmp_path, "--run_name", "flow"]
     student, words = student_of(*data, "--modality", "Flow", "--n_epochs", 1)
-    recipe = [*data, "--modality", "RGB_Flow", "--resume_path1", "f.pth"]
-    assert settings(student) == settings(parse_opts([*map(str, recipe)], DISTILL))
+    assert settings(student) == settings(parse_opts([*map(str, data), *STUDENT], DISTILL))
     assert (student.distill_norm, student.SFS_alpha, student.n_epochs) == ("variance", 1, 48)
     assert (student.run_name, words[:2]) == ("flow_sfs", ["--config", str(file)])
     assert not [word for word in words if word.startswith(("--dist", "--dkd", "--width", "--batch", "--flip"))]
 
 
-def test_what_was_typed_beside_a_file_holds_for_the_student_even_if_it_is_the_default(tmp_path):
-    file = tmp_path / "train.yaml"
-    file.write_text(RECIPE)
+def test_what_was_typed_beside_a_file_holds_for_the_student_even_if_it_is_the_default(file):
     default = parse_opts([]).batch_size
     student, words = student_of("--config", file, "--modality", "Flow", "--batch_size", default, "--flip", "auto")
     assert (student.batch_size, student.flip, student.distill_norm) == (default, "auto", "variance")
@@ -150,8 +152,7 @@ def test_what_was_typed_beside_a_file_holds_for_the_student_even_if_it_is_the_de
 
 
 @pytest.mark.parametrize("line", ["modality: Flow", "n_classes: 21", "pretrain_path: flow.pth\nn_classes: 400"])
-def test_a_file_of_the_teacher_alone_is_written_out(line, tmp_path):
-    file = tmp_path / "flow.yaml"
+def test_a_file_of_the_teacher_alone_is_written_out(line, file):
     file.write_text(f"{RECIPE}{line}\n")
     student, words = student_of("--config", file, "--modality", "Flow", "--n_epochs", 1)
     assert "--config" not in words
@@ -160,23 +161,20 @@ def test_a_file_of_the_teacher_alone_is_written_out(line, tmp_path):
     assert (student.review_layers, student.width, student.n_epochs) == (["layer1", "layer2"], 0.5, 48)
 
 
-def test_epochs_that_no_file_sets_are_those_of_the_teacher(tmp_path):
-    file = tmp_path / "train.yaml"
+def test_epochs_that_no_file_sets_are_those_of_the_teacher(file):
     file.write_text("distill_norm: variance\n")
     for words in ([], ["--config", file]):
         assert student_of(*words, "--modality", "Flow", "--n_epochs", 7)[0].n_epochs == 7
 
 
-@pytest.mark.parametrize("text", [None, "distill_norm: loud\n"])
-def test_a_file_that_cannot_be_read_is_named_so_that_the_distillation_says_so(text, tmp_path, capsys):
+def test_a_file_that_cannot_be_read_is_named_so_that_the_distillation_says_so(file, capsys):
     options = vars(parse_opts(["--modality", "Flow", "--n_epochs", "7"], TRAIN))
-    file = tmp_path / "train.yaml"
-    if text:
-        file.write_text(text)
-    words = next_step.student_words(options | {"config": str(file)})
-    with pytest.raises(SystemExit):
-        parse_opts(["--modality", "RGB_Flow", "--resume_path1", "f.pth", *words], DISTILL)
-    assert f"error: {file}" in capsys.readouterr().err
+    for break_file in (lambda: file.write_text("distill_norm: loud\n"), file.unlink):
+        break_file()
+        words = next_step.student_words(options | {"config": str(file)})
+        with pytest.raises(SystemExit):
+            parse_opts([*STUDENT, *words], DISTILL)
+        assert f"error: {file}" in capsys.readouterr().err
 
 
 def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_path):
@@ -199,6 +197,19 @@ def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_pat
     (tmp_path / "frames").rmdir()
     first, _ = next_step.next_lines(naming.single_stream_files(opt), Best(0.6, -1.0, 0.5), vars(opt))
     assert first.endswith("(validation accuracy 0.500; the highest, 0.600, is within chance of it)")
+
+
+@pytest.mark.parametrize("distilled", [False, True])
+def test_students_and_networks_of_other_streams_have_next_steps_of_their_own(distilled):
+    words = {"data": {SINGLE: [], FUSED: []}, "student": [], "distilled": distilled}
+    others = {"RGB": Path("rgb.pth"), "Flow": None}
+    ((aim, line),) = next_step.next_steps(FLOW, Path("best.pth"), others, **words)
+    assert aim == "next, distil it into an RGB network"
+    assert parse_opts(shlex.split(line)[2:], DISTILL).resume_path1 == "best.pth"
+    (aim, alone), (_, together) = next_step.next_steps(RGB_DIFF, Path("best.pth"), others, **words)
+    assert aim == "next, test it"
+    assert parse_opts(shlex.split(alone)[2:], SINGLE).modality == "RGBDiff"
+    assert parse_opts(shlex.split(together)[2:], FUSED).stream == ["rgb=rgb.pth", "rgbdiff=best.pth"]
 
 
 def test_proposed_tests_run_as_they_are_and_their_files_have_the_name_of_the_run(runs):
@@ -251,12 +262,9 @@ def test_names_that_are_no_file_names_are_refused(name, capsys):
     assert capsys.readouterr().err.startswith("error: --run_name ")
 
 
-@pytest.mark.parametrize("name", ["rgb", "r18+flow_2.0", "Fluß", "7"])
-def test_other_names_are_fine(name):
-    assert parse_opts([f"--run_name={name}"]).run_name == name
-
-
-def test_a_name_from_a_checkpoint_is_checked_as_well():
+def test_other_names_are_fine_and_one_from_a_checkpoint_is_checked_as_well():
+    for name in ("rgb", "r18+flow_2.0", "Fluß", "7"):
+        assert parse_opts([f"--run_name={name}"]).run_name == name
     opt = parse_opts([])
     opt.run_name = "../../outside"
     for files_of in (naming.single_stream_files, naming.distillation_files, naming.single_test_file):
@@ -267,14 +275,12 @@ def test_a_name_from_a_checkpoint_is_checked_as_well():
 def test_what_another_run_is_writing_is_not_swept_away(tmp_path):
     (tmp_path / "rgb").mkdir()
     mine = [tmp_path / f".rgb_{end}.123.part" for end in ("1.pth", "2_step7.pth", "best.pth", "train.log")]
-    others = [tmp_path / f".rgb_{end}.123.part" for end in ("sfs_1.pth", "2_1.pth", "sfs_best.pth", "sfs_train.log")]
+    others = {tmp_path / f".rgb_{end}.123.part" for end in ("sfs_1.pth", "2_1.pth", "sfs_best.pth", "sfs_train.log")}
     for path in (*mine, *others):
         path.touch()
-    Checkpoints(str(tmp_path / "rgb_{}.pth"), tmp_path / "rgb_best.pth", 0).sweep(
-        tmp_path / "rgb", tmp_path / "rgb_train.log"
-    )
-    assert [path for path in mine if path.exists()] == []
-    assert [path for path in others if not path.exists()] == []
+    files = Checkpoints(str(tmp_path / "rgb_{}.pth"), tmp_path / "rgb_best.pth", 0)
+    files.sweep(tmp_path / "rgb", tmp_path / "rgb_train.log")
+    assert {*tmp_path.glob(".*")} == others
 
 
 def files_in(folder: Path) -> naming.RunFiles:
@@ -316,9 +322,8 @@ def test_a_student_of_another_architecture_needs_no_word_about_its_teacher(runs,
     STS_train.main(named(root, "RGB_Flow", *narrow))
     assert "the student has model_depth 18, its teacher 10; width 0.03125, its teacher 0.0625" in caplog.text
     assert "not given" not in caplog.text
-    with pytest.raises(
-        ValueError, match=r"--distill mse: avgpool of the student has 16 channels, avgpool of the teacher 32"
-    ):
+    problem = "--distill mse: avgpool of the student has 16 channels, avgpool of the teacher 32"
+    with pytest.raises(ValueError, match=problem):
         STS_train.main(named(root, "RGB_Flow", *teacher[:2], *narrow[5:-1], "narrower", "--distill", "mse"))
 
 

@@ -32,13 +32,16 @@ def teacher(tmp_path_factory) -> str:
     return str(path)
 
 
-def test_a_student_learns_outputs_of_an_image_network_and_then_classes(hmdb51, teacher, tmp_path):
-    words = [*RGB_ONLY, "--teacher", f"image={teacher}", "--teacher_size", "image=40", *FREE, *STEPS]
+@pytest.fixture(scope="module")
+def words(teacher) -> list[str]:
+    return [*RGB_ONLY, "--teacher", f"image={teacher}", "--teacher_size", "image=40", *FREE, *STEPS]
+
+
+def test_a_student_learns_outputs_of_an_image_network_and_then_classes(hmdb51, words, tmp_path):
     whole = distil(hmdb51, tmp_path / "whole", *words)
     rows = metrics(whole)
-    assert all(
-        {"val_loss_image_logits", "val_loss_image_anc", "train_own_loss_image_anc"} <= row.keys() for row in rows
-    )
+    terms = {"val_loss_image_logits", "val_loss_image_anc", "train_own_loss_image_anc"}
+    assert all(terms <= row.keys() for row in rows)
     assert not any("acc" in name for row in rows for name in row)
     assert rows[0]["val_loss"] == pytest.approx(rows[0]["val_loss_image_logits"] + rows[0]["val_loss_image_anc"])
     assert resumed(hmdb51, tmp_path / "parts", whole, "1_step2", *words) == []
@@ -54,9 +57,8 @@ def test_a_student_learns_outputs_of_an_image_network_and_then_classes(hmdb51, t
     assert checkpoint.load(tmp_path / "HMDB51" / "t_best.pth")["class_names"] == list(CLASSES)
 
 
-def test_a_run_whose_teacher_is_cached_has_the_same_bits(hmdb51, teacher, tmp_path):
-    words = [*RGB_ONLY, "--teacher", f"image={teacher}", "--teacher_size", "image=40", *FREE, *STEPS]
-    words += ["--train_sampling", "center", "--crop", "center", "--flip", "never"]
+def test_a_run_whose_teacher_is_cached_has_the_same_bits(hmdb51, words, tmp_path):
+    words = [*words, "--train_sampling", "center", "--crop", "center", "--flip", "never"]
     plain = distil(hmdb51, tmp_path / "plain", *words)
     cache = tmp_path / "cache"
     cached = distil(hmdb51, tmp_path / "cached", *words, "--teacher_cache", str(cache))

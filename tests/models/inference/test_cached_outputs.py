@@ -12,7 +12,7 @@ from models.distill import create_distiller
 from models.distill.shapes import OutputShapes
 from models.inference import cached_outputs
 from models.inference.cached_outputs import CachedOutputs
-from workflows.training.teacher_cache import cache_teachers
+from workflows.training.teachers import cache_teachers
 
 
 def make_teacher(view: str = "rgb") -> StreamNetwork:
