@@ -196,7 +196,7 @@ def test_a_batch_is_solved_by_one_call_for_each_size_to_the_bits_of_clip_by_clip
         grey, pairs = part.view(clip.shape), clip.pairs
         first = torch.tensor(pairs.first)
         levels = flow.encode(flow.solve(grey[first], grey[first + 1]))[pairs.order].permute(0, 3, 1, 2)
-        alone.append(loader.placed(levels, clip)["flow"])
+        alone.append(loader.place_flow(levels, clip)["flow"])
     batch = loader.finish(raw)
     assert torch.equal(batch["flow"], torch.stack(alone))
     assert batch.keys() == {"rgb", "label", "video", "seconds", "flow"}

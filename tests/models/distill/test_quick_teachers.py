@@ -65,11 +65,11 @@ def test_teachers_are_quick_in_mixed_precision_on_gpus_alone(device, amp, quick,
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     task = distillation()
     (own,) = task.teachers
-    with session.quick_teachers(SimpleNamespace(task=task, device=device, amp=amp)):
+    with session.quick_teachers(SimpleNamespace(task=task, device=device, settings=SimpleNamespace(amp=amp))):
         assert (task.teachers[0] is own) == (not quick)
 
 
 def test_a_task_without_teachers_has_none_to_quicken():
     task = Classify(with_statistics("resnet"))
-    with session.quick_teachers(SimpleNamespace(task=task, device=CPU, amp="off")):
+    with session.quick_teachers(SimpleNamespace(task=task, device=CPU, settings=SimpleNamespace(amp="off"))):
         assert not hasattr(task, "teachers")
