@@ -139,9 +139,9 @@ class ClipDataset(Dataset[list[Sample]]):
         self, videos: Sequence[Video], reader: ClipReader, crops: TestCrops, *, sample: TestSampler, length: int
     ) -> None:
         self.videos, self.reader, self.crops, self.sample, self.length = videos, reader, crops, sample, length
-        frames, video_of = np.unique(frames_of(videos), return_inverse=True)
+        frames, inverse = np.unique(frames_of(videos), return_inverse=True)
         counts = np.array([len(sample(count, length)) for count in frames.tolist()], np.int64)
-        self.ends = np.cumsum(counts[video_of])  # clip -> video by bisection: no list of every frame of a large corpus
+        self.ends = np.cumsum(counts[inverse])  # clip -> video by bisection: no list of every frame of a large corpus
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0

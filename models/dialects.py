@@ -70,7 +70,7 @@ def choose_normalisation(
 def log_assumptions(
     origin: Mapping[str, Any], given: Collection[str], checkpoint: Mapping[str, Any], source: str
 ) -> None:
-    """Log what decides what the weights of a checkpoint compute, leaves no trace in them, and is no option in `given`.
+    """Log the options that are assumed: they change what weights compute, which do not show them, and are not `given`.
 
     `origin` is {"name", "args"} of the network.
     """

@@ -111,8 +111,9 @@ SAMPLERS: dict[str, StridedSampler] = {
 def clip_starts(num_frames: int, length: int, tail: str = "overlap", stride: int = 1) -> list[int]:
     """Return the first frames (0-based) of a sliding window over the whole video, one if the video is shorter.
 
-    A window goes on where the one before it ended. After the last whole one the `tail` "overlap" adds a window that
-    ends with the video, so that no frame is lost; "drop" leaves the rest out, as the published numbers do.
+    All numbers are >= 1. A window goes on where the one before it ended. After the last whole one the `tail` "overlap"
+    adds a window that ends with the video, so that no frame is lost; "drop" leaves the rest out, as the published
+    numbers do.
     """
     last = last_start(num_frames, length, stride)
     starts = list(range(0, last + 1, length * stride))

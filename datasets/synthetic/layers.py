@@ -38,6 +38,7 @@ class Layer:
         return (points - self.b[t]) / self.a[t]
 
     def colour(self, u: Points) -> Array:
+        """Look up the surface at points of the layer, of any one shape; the colours have a last axis more."""
         middle = self.surface.shape[0] / 2
         return sample(self.surface, middle + self.grain * u.real, middle + self.grain * u.imag)
 

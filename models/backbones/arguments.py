@@ -23,7 +23,7 @@ OPTIONS = {
     "segments": "segments",
     "consensus": "consensus",
 }
-DATA_ARGUMENTS = ("in_channels", "num_classes")  # by the stream and the labels
+DATA_ARGUMENTS = ("in_channels", "num_classes")  # given by the stream and the labels
 CHOICES = {"flow_order": FLOW_ORDERS, "colour_order": COLOUR_ORDERS, "consensus": CONSENSUS}
 BOOLEANS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 REQUIRED = inspect.Parameter.empty

@@ -14,7 +14,10 @@ class FromImages:
 
     @classmethod
     def imagenet_name(cls, arguments: Mapping[str, Any]) -> str:
-        """Return torchvision's name of the image network whose weights fit the arguments, all given; "" for none."""
+        """Return torchvision's name of the image network whose weights fit; "" for none.
+
+        `arguments` are those of the constructor, with their defaults.
+        """
         return ""
 
     def of_images(self, weights: Mapping[str, Tensor], inflate: str) -> dict[str, Tensor]:

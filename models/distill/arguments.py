@@ -12,7 +12,7 @@ from ..backbones.arguments import REQUIRED, value_of
 from .distiller import Distiller
 from .own_optimizer import OptimizerSettings
 
-NETWORK_ARGUMENTS = ("student", "teacher")  # by the two networks
+NETWORK_ARGUMENTS = ("student", "teacher")  # given by the two networks
 OPTIMIZER_PREFIX = "optimizer."  # begins the keys of the settings of a loss's own optimiser
 Chosen = list[tuple[str, float]]  # names of losses, and factors on all terms of each
 

@@ -120,7 +120,7 @@ def check_temperature(option: str, value: float) -> float:
 
 
 def check_norm(norm: str) -> str:
-    """Return `norm`, if there is one of this name; raises ValueError."""
+    """Return `norm`, if there is one of this name; raises ValueError if not."""
     if norm not in NORMS:
         raise ValueError(f"--distill_norm {norm}: choose one of {', '.join(NORMS)}")
     return norm
