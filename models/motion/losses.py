@@ -8,15 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from sts_common.motionnet import MotionNet, MotionObjective
+from sts_common.motionnet.objective import BATCH
 
 from ..distill.names import parse_schedules
 from ..distill.schedule import Schedule
 from ..streams import StreamNetwork
 
 TERMS = ("photometric", "smoothness", "ssim")
-# As published where motion and classes are learnt together: all are divided by the 8 clips of a batch, in place of 16
-# for SSIM, which has a tenth of the weights that it has alone.
-JOINT = {"photometric": 1 / 8, "smoothness": 1 / 8, "ssim": 0.1 / 16}
+# Where classes are learnt, too, factors on `MotionObjective`, which is the published losses times the `BATCH` of motion
+# alone: all but SSIM are divided by the 8 clips of that batch, and SSIM has a tenth of its published weights.
+JOINT = {"photometric": 1 / 8, "smoothness": 1 / 8, "ssim": 0.1 / BATCH}
 
 
 class MotionPass:
