@@ -6,8 +6,10 @@ from argparse import Namespace
 import pytest
 import torch
 from helpers import REFERENCE, fill, options, reference, small
+from small_tasks import make_batch, relative_error, with_statistics
+from torch import nn
 
-from models import build_model, create_model, load_stream, parameter_groups
+from models import build_model, create_model, inference_ready, load_stream, parameter_groups
 from models.backbones import resnet, resnext
 from models.backbones.contract import without_numbers
 from models.layers.residual import ZeroPadShortcut
@@ -61,6 +63,21 @@ def test_shortcut_a_subsamples_and_appends_zeros():
     assert not y[:, 3:].any()
     y.sum().backward()
     assert x.grad.sum() == y[:, :3].numel()
+
+
+@pytest.mark.parametrize("model", ["resnet", "resnext", "resnet2p1d"])
+def test_every_part_of_a_network_with_shortcut_a_learns_and_is_folded(model):
+    network = small(model, resnet_shortcut="A")
+    network(torch.randn(2, 3, 8, 32, 32)).features["avgpool"].square().sum().backward()
+    silent = {name for name, p in network.named_parameters() if p.grad is None or not p.grad.any()}
+    assert silent == {"fc.weight", "fc.bias"}
+    trained, batch = with_statistics(model, resnet_shortcut="A").eval(), make_batch("flow", clips=2)
+    ready = inference_ready(trained, group_width=4)
+    with torch.inference_mode():
+        expected, out = trained(batch), ready(batch)
+    assert not any(isinstance(module, nn.BatchNorm3d) for module in ready.modules())
+    assert relative_error(out.logits, expected.logits) < 1e-5
+    assert all(relative_error(out.features[name], feature) < 1e-5 for name, feature in expected.features.items())
 
 
 def test_resnext101_has_the_names_and_shapes_of_the_published_weights():
