@@ -134,9 +134,11 @@ class ResNet2Plus1D(ResidualTrunk, SplitConvs):
     ) -> None:
         blocks = plan("resnet2p1d", depth, width)
         block = BasicBlock if depth in SHALLOW else Bottleneck
-        fit: MakeShortcut = make_split_shortcut if split_shortcut else partial(make_shortcut, shortcut=shortcut)
+        build_shortcut: MakeShortcut = partial(make_shortcut, shortcut=shortcut)
+        if split_shortcut:
+            build_shortcut = make_split_shortcut
         super().__init__(
-            partial(block, make_shortcut=fit),
+            partial(block, make_shortcut=build_shortcut),
             expansion=1 if depth in SHALLOW else EXPANSION,
             blocks=blocks,
             in_channels=in_channels,

@@ -103,7 +103,7 @@ class VideoResNet(TorchvisionNetwork):
         return self.body.avgpool(x).flatten(1)
 
 
-S3D_LAYERS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # first, and after the last
+S3D_LAYERS = {"conv2": (1, 4), "mixed3": (4, 7), "mixed4": (7, 13), "mixed5": (13, 16)}  # the first, and after the last
 
 
 class S3D(TorchvisionNetwork):
