@@ -10,13 +10,12 @@ layers.py, shapes.py, surfaces.py textured layers that move rigidly, how they ar
 from .files import video_name, write_avi, write_labels
 from .layers import ExactFlow
 from .levels import LEVELS, SPLITS, Level
-from .moving_objects import CLASSES, PAN, render
+from .moving_objects import CLASSES, render
 from .videos import write_videos
 
 __all__ = [
     "CLASSES",
     "LEVELS",
-    "PAN",
     "SPLITS",
     "ExactFlow",
     "Level",
