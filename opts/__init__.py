@@ -5,10 +5,10 @@ in a class: classes take keyword arguments.
 """
 
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from datasets import MODALITIES
@@ -163,9 +163,10 @@ def places_of(checkpoint: Mapping[str, Any], given: Collection[str] = ()) -> dic
 
     Those `given` are left out, and a `layout` that is stated comes with the `frame_dir`.
     """
-    stored = checkpoint.get("options", {})
-    paths = {name: stored[name] for name in PLACES if name in stored and name not in given}
-    places = {name: path for name, path in paths.items() if isinstance(path, str) and Path(path).exists()}
-    if "frame_dir" in places and "layout" in stored and "layout" not in given:
+    options = {name: x for name, x in checkpoint.get("options", {}).items() if name in (*PLACES, "layout")}
+    stored = {name: x for name, x in options.items() if name not in given and DECLARED[name].allows(x)}
+    # Path.exists raises where another user's folder may not be looked into.
+    places = {name: stored[name] for name in PLACES if name in stored and os.path.exists(stored[name])}  # noqa: PTH110
+    if "frame_dir" in places and "layout" in stored:
         places["layout"] = stored["layout"]
     return places

@@ -62,7 +62,9 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print the error and exit."""
-        if message.startswith(f"{MISSING} ") and (greedy := self.greedy()):
+        names = message.removeprefix(MISSING).split(", ") if message.startswith(MISSING) else []
+        missing = [name for name in names if not name.strip().startswith("-")]  # options are asked for anywhere
+        if missing and (greedy := self.greedy()):
             message += f"; name it before {greedy}, which takes every word that follows it"
         self.exit(INPUT, f"error: {message} (see --help)\n")
 

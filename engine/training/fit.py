@@ -203,6 +203,18 @@ def format_means(means: Mapping[str, float], subset: str = "") -> str:
     return f"{subset}loss {means['loss']:.4f}{accuracy}"
 
 
+def validate(run: Run, val: Loader, stop: Stop) -> tuple[dict[str, float], int]:
+    """Return the metrics of the weights that are saved, and the number of clips; of no use once a signal has come."""
+    stopped, averages = lambda: bool(stop.number), Averages()
+    with run.stepper.averaged():
+        share_weights(run.task.get_submodule("model.network"))
+        # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
+        metrics = evaluate(
+            run.task, val, run.device, stopped=stopped, amp=run.settings.amp, pace=run.pace, averages=averages
+        )
+    return metrics, averages.number()
+
+
 def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLogs | None, stop: Stop) -> None:
     """Train for the rest of an epoch, validate, write it down."""
     epoch, settings = run.epoch, run.settings
@@ -223,24 +235,14 @@ def fit_epoch(run: Run, task: nn.Module, train: Loader, val: Loader, logs: RunLo
         profile=run.profile,
     )
     trained = train_one_epoch(task, train, run.stepper, run.device, remaining, amp=settings.amp)
-    run.step, validated = len(train), Averages()
-    with run.stepper.averaged():
-        share_weights(run.task.get_submodule("model.network"))
-        # Each process stops for itself, for some have more batches than others; that all do is agreed on afterwards.
-        tested = evaluate(
-            *(run.task, val, run.device),
-            stopped=lambda: bool(stop.number),
-            amp=settings.amp,
-            pace=run.pace,
-            averages=validated,
-        )
+    run.step = len(train)
+    tested, clips = validate(run, val, stop)
     saving.leave({})
     run.stepper.schedule.epoch(tested["loss"])
     run.epoch, run.step, run.averages = epoch + 1, 0, Averages()
     log.info("%s  lr %.2g  %s  %s", label, lr, format_means(trained), format_means(tested, "val "))
     if logs:
         logs.write(epoch, lr, trained, tested, run.device)
-    clips = validated.number()
     better, run.best = run.best.accepts(tested, clips), run.best.after(tested, clips)
     if better:
         saving.save(run.files.best, tested)

@@ -118,8 +118,8 @@ def sources_of(networks: Mapping[str, StreamNetwork]) -> list[str]:
 def describe_networks(networks: Mapping[str, StreamNetwork], activation: str) -> dict[str, Any]:
     """Return `Scores.about` of what the networks themselves know."""
     checkpoints = {
-        name: {"file": x.source, "reads": x.view, "arch": x.network.arch, "recipe": x.recipe}
-        for name, x in networks.items()
+        name: {"file": network.source, "reads": network.view, "arch": network.network.arch, "recipe": network.recipe}
+        for name, network in networks.items()
     }
     return {"activation": activation, "checkpoints": checkpoints}
 

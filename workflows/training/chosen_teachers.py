@@ -188,7 +188,7 @@ def build_task(
     networks = {teacher.name: teacher.network for teacher in teachers}
     losses = {
         teacher.name: build_distillers(
-            *(opt, student.network, teacher.network.network, begin), name=teacher.name, size=teacher.size
+            opt, student.network, teacher.network.network, begin, name=teacher.name, size=teacher.size
         )
         for teacher in teachers
     }

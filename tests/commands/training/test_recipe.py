@@ -15,7 +15,7 @@ import train
 from datasets import STREAMS, build_dataset, modality_of
 from datasets.synthetic import render, write_avi
 from engine import checkpoint
-from opts import SINGLE, TRAIN, as_trained, parse_opts
+from opts import SINGLE, TRAIN, as_trained, parse_opts, places_of
 from workflows.exporting.plan import build_export
 
 FRAMES = 45  # at 25 frames per second
@@ -97,6 +97,11 @@ def test_a_recipe_that_lies_changes_nothing(videos):
     opt = parse_opts(words(videos, SINGLE), SINGLE)
     lie = {"sample_size": "112", "clip_stride": None, "short_side": [3], "test": {"test_sampling": "no such"}}
     assert as_trained(opt, {"recipe": lie}) == opt
+
+
+def test_folders_of_a_training_that_cannot_be_here_are_left_out(tmp_path):
+    assert places_of({"options": {"frame_dir": "a" * 5000, "annotation_path": 3}}) == {}
+    assert places_of({"options": {"frame_dir": str(tmp_path), "layout": "no such"}}) == {"frame_dir": str(tmp_path)}
 
 
 def test_segments_are_tested_by_segments_and_a_camera_needs_windows(videos, tmp_path):

@@ -20,6 +20,7 @@ from opts import CHANGEABLE, THIS_CALL
 from opts.data import workers
 from opts.table import build_parser
 from utils1 import extract_frames, layer_similarity
+from workflows.exporting.export_options import build_parser as exporting
 from workflows.predicting.predict_options import build_parser as predicting
 
 PARSER = build_parser()
@@ -222,12 +223,13 @@ def test_a_mistyped_option_is_answered_with_the_one_that_was_meant(words, said, 
 
 
 def test_an_argument_that_an_option_before_it_took_is_asked_for_before_that_option(capsys):
-    for words, said in (
-        (["--weights", "a.pth", "film.mp4"], "required: INPUT; name it before --weights, which takes every word"),
-        (["--weights", "a.pth", "--top_k", "3"], "required: INPUT (see"),
+    for parser, words, said in (
+        (predicting(), "--weights a.pth film.mp4", "required: INPUT; name it before --weights, which takes every word"),
+        (predicting(), "--weights a.pth --top_k 3", "required: INPUT (see"),
+        (exporting(""), "a.pth --fusion_weights 1 2", "required: --format (see"),
     ):
         with pytest.raises(SystemExit):
-            predicting().parse_args(words)
+            parser.parse_args(words.split())
         assert said in capsys.readouterr().err
 
 
