@@ -57,7 +57,6 @@ def parse_args(argv: Sequence[str] | None = None) -> Namespace:
     add("--minutes", type=float, default=8, help="after which it ends")
     add("--only", nargs="+", choices=STAGES, default=[*STAGES], help="stages")
     add("--dry", action="store_true", help="tiny, to try the code on a CPU")
-    add("--debug", action="store_true", help="show tracebacks")
     return parser.parse_args(argv)
 
 

@@ -24,7 +24,6 @@ def build_parser(description: str) -> cli.ArgumentParser:
     add("--softmax", action="store_true", help="probabilities as a second result")
     add("--tolerance", type=float, help="part of the largest score by which scores may differ; set by --dtype")
     add("--rounds", default=5, type=int, help="of the latency table; 0 leaves it out")
-    add("--debug", action="store_true", help="show tracebacks")
     group = parser.add_argument_group("--dtype int8", "which videos it is quantised and measured by")
     add = group.add_argument
     add("--calibrate", metavar="FRAME_DIR", help="folder of the frames or videos of the training")

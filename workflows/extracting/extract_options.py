@@ -26,7 +26,6 @@ def add_arguments(parser: ArgumentParser) -> None:
     add("--cluster", metavar="ADDRESS", help=CLUSTER)
     add("--estimate", action="store_true", help="say how long it takes and how much disk, and end")
     add("--allow_short", action="store_true", help="accept videos that end before their header says")
-    add("--debug", action="store_true", help="show the traceback of an error")
 
 
 def chosen_classes(start: int | None, end: int | None) -> slice:

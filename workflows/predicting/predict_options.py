@@ -54,7 +54,6 @@ def build_parser() -> cli.ArgumentParser:
     add("--amp", default="auto", choices=AMP, help="number format; auto: bf16 on GPUs that have it, else off (float32)")
     add("--compile", nargs="?", const="default", default="off", choices=COMPILE, help="takes minutes, then is faster")
     add("--group_width", default=1, type=positive, help="join groups of convolutions to this many channels")
-    add("--debug", action="store_true", help="show tracebacks")
     return parser
 
 
