@@ -27,7 +27,7 @@ class CalibrationSettings:
 
     Attributes:
         frame_dir: Folder of frames or videos, `--calibrate`.
-        annotation_path: Folder of the label files, or one list; None as in the training, if it still lies there.
+        annotation_path: Folder of the label files, or one list; None as in the training, or where it is gone `LABELS`.
         dataset: As the next three: a key of `DATASETS`; None as in the training of the first checkpoint.
         split: Official split.
         val_fraction: Fraction of the training videos held out, in (0, 1).

@@ -137,11 +137,11 @@ def make_lists(  # noqa: PLR0913  an interface of keywords
     """
     if form == "auto":
         form = "List" if strip or first_label else recognise(source, split or 1)
-    list_videos = partial(read_lists, first=first_label, strip=strip) if form == "List" else DATASETS.get(form)
+    forms = DATASETS | {"List": partial(read_lists, first=first_label, strip=strip)}
     files: Files = {}
     splits = [split] if split else SPLITS.get(form, (1,))
     for number in splits:
-        lists = read(source, number, list_videos) if list_videos else list_own(source)._replace(split=number)
+        lists = list_own(source)._replace(split=number) if form == "frames" else read(source, number, forms[form])
         entries = [entry for subset in SUBSETS for entry in lists.subsets[subset]]
         if not entries:
             raise ValueError(f"{source}: lists no video of split {number}")

@@ -434,6 +434,11 @@ def test_files_that_agree_or_are_not_used_are_fused_without_a_word(files, tmp_pa
     assert about(tmp_path / "u.npz")["options"]["test_sampling"] == "spaced"
 
 
+def test_a_checkpoint_that_would_count_twice_is_named(files, tmp_path, caplog):
+    two([], tmp_path / "u.npz", "--scores", files["all"], files["other"], "--log", "0")
+    assert "flow and flow-2 are of one checkpoint, which counts twice" in caplog.text
+
+
 def test_what_a_file_states_cannot_be_changed_when_it_is_fused(files, tmp_path):
     for words, message in (
         (["--split", "2"], r"--split 2: .*all\.npz was made with 1"),
