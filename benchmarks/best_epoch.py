@@ -49,6 +49,8 @@ def measure(run: Path, every: int) -> dict[str, Any]:
     """Return number of validation videos, chosen epochs by rule, and test top-1 by epoch of a run."""
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     history = {row["epoch"]: row for row in map(json.loads, lines)}
+    if not all("val_acc" in row for row in history.values()):
+        raise ValueError(f"{run}: learnt no classes, so it has no accuracies to choose epochs by")
     clips = int(checkpoint.load(of_epoch(run, max(history)))["data"]["val"]["videos"])
     chosen = choose_epochs(history, clips)
     epochs = sorted({*chosen.values(), *range(every, max(history) + 1, every)})

@@ -37,6 +37,7 @@ __all__ = [
     "ARCHITECTURE",
     "CHANGEABLE",
     "CLIP",
+    "DATA_FOLDERS",
     "DISTILL",
     "FUSED",
     "PROTOCOL",
@@ -59,7 +60,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-PLACES = ("frame_dir", "annotation_path")
+DATA_FOLDERS = ("frame_dir", "annotation_path")
 
 # Once there were pre-trained weights the published scripts set these, whatever the options said.
 FINE_TUNING = {"learning_rate": 0.001, "weight_decay": 1e-5}
@@ -163,10 +164,10 @@ def places_of(checkpoint: Mapping[str, Any], given: Collection[str] = ()) -> dic
 
     Those `given` are left out, and a `layout` that is stated comes with the `frame_dir`.
     """
-    options = {name: x for name, x in checkpoint.get("options", {}).items() if name in (*PLACES, "layout")}
+    options = {name: x for name, x in checkpoint.get("options", {}).items() if name in (*DATA_FOLDERS, "layout")}
     stored = {name: x for name, x in options.items() if name not in given and DECLARED[name].allows(x)}
     # Path.exists raises where another user's folder may not be looked into.
-    places = {name: stored[name] for name in PLACES if name in stored and os.path.exists(stored[name])}  # noqa: PTH110
+    places = {name: stored[name] for name in DATA_FOLDERS if name in stored and os.path.exists(stored[name])}  # noqa: PTH110
     if "frame_dir" in places and "layout" in stored:
         places["layout"] = stored["layout"]
     return places

@@ -17,14 +17,13 @@ from engine.evaluation.retrieval import VideoFeatures, load_features
 from models import Output, StreamNetwork
 from models.analysis.similarity import pooled
 from models.backbones import arch_of
-from opts import RECORDED, as_trained
+from opts import DATA_FOLDERS, RECORDED, as_trained
 
 from ..shared.score_facts import state_checkpoint, state_scored
 from ..testing.evaluation import StreamSpec, load_networks, load_specs, modality_for
 from ..testing.inputs import load_input
 from ..testing.scoring import prepared, scored_videos
 
-PLACES = ("frame_dir", "annotation_path")  # options: the same videos may lie elsewhere
 FEATURES = "features"  # the name of the network in `VideoFeatures.about`
 
 
@@ -92,7 +91,8 @@ def differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
     """Return in which respect two descriptions of features differ, where features would; "" if in none."""
 
     def respects(about: Mapping[str, Any]) -> dict[str, Any]:
-        options = {f"--{name}": about["options"].get(name) for name in wanted["options"] if name not in PLACES}
+        names = (name for name in wanted["options"] if name not in DATA_FOLDERS)  # the same videos may lie elsewhere
+        options = {f"--{name}": about["options"].get(name) for name in names}
         return {
             "checkpoint": about["checkpoints"][FEATURES]["sha256"],
             "stage (--feature)": about["feature"],

@@ -10,11 +10,11 @@ from typing import Any
 import yaml
 
 from engine.monitor.logs import epoch_of, read_rows, whole_lines
+from opts import DATA_FOLDERS
 
 SUBSETS = ("train", "val")  # how names of metrics begin
-PLACES = (
-    *("result_path", "frame_dir", "annotation_path", "resume_path1", "teacher", "SFS_resume_path", "given", "config"),
-)
+# Options that say where a run was, and nothing of how it learnt.
+LOCATION_OPTIONS = ("result_path", *DATA_FOLDERS, "resume_path1", "teacher", "SFS_resume_path", "given", "config")
 PART = re.compile(r"_(train|val)(?=[_.])")  # of the name of a log, in the published form and in ours
 # Column of a published log -> metric; "loss" is the total.
 COLUMNS = {"loss_MSE": "loss_mse", "loss_SFS": "loss_ce", "loss_MERS": "loss_ce"}
@@ -142,7 +142,7 @@ def curves_of(run: Record, metric: str) -> dict[str, Curve]:
 def labels(runs: Sequence[Record]) -> list[str]:
     """Label each run by the options that differ, else by its folder."""
     names = sorted({name for run in runs for name in run.options})
-    differing = [n for n in names if n not in PLACES and len({str(run.options.get(n)) for run in runs}) > 1]
+    differing = [n for n in names if n not in LOCATION_OPTIONS and len({str(run.options.get(n)) for run in runs}) > 1]
     texts = [", ".join(f"{name}={shown(run.options.get(name))}" for name in differing) for run in runs]
     if len(set(texts)) == len(runs) and all(texts):
         return texts

@@ -364,6 +364,15 @@ def test_teachers_of_unlike_flow_cannot_read_the_same():
         shared_flow({}, CPU, in_workers=False)
 
 
+def test_a_run_with_computed_flow_resumes_to_the_same_bits(frames_only, teacher, tmp_path):
+    whole = distil(frames_only, teacher, tmp_path / "whole", "--n_epochs", "2", "--checkpoint", "1")
+    first = whole.with_name(whole.name.replace("_2.pth", "_1.pth"))
+    parts = distil(frames_only, teacher, tmp_path / "parts", "--n_epochs", "2", "--SFS_resume_path", str(first))
+    a, b = (checkpoint.load(path) for path in (whole, parts))
+    for name, value in a["state_dict"].items():
+        assert torch.equal(value, b["state_dict"][name]), name
+
+
 def test_the_training_process_can_compute_the_flow_of_a_whole_run(frames_only, teacher, tmp_path, monkeypatch):
     build = teacher_flow.flow_seen
     monkeypatch.setattr(teacher_flow, "flow_seen", lambda *a, **named: in_this_process(build(*a, **named)))
