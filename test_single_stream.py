@@ -1,7 +1,7 @@
 """Video-level accuracy of one stream: the mean of the logits of all clips of a video.
 
 Examples:
-    python test_single_stream.py --modality RGB --only_RGB --resume_path1 results/HMDB51/..._best.pth
+    python test_single_stream.py --resume_path1 results/HMDB51/..._best.pth
     python test_single_stream.py --modality Flow --resume_path1 trained_models/HMDB51/Flow_HMDB51_16f.pth
 """
 
@@ -21,8 +21,8 @@ def main(opt: Namespace) -> dict[str, float]:
     if opt.modality not in SINGLE_STREAMS:
         single = " or ".join(SINGLE_STREAMS)
         raise ValueError(f"--modality {opt.modality}: one stream, {single}; two are for test_two_stream.py")
-    stream = SINGLE_STREAMS[opt.modality]
-    opt, scores = score_streams(opt, [StreamSpec(stream.name, opt.resume_path1, stream)])
+    spec = StreamSpec("", opt.resume_path1, SINGLE_STREAMS[opt.modality] if "modality" in opt.given else None)
+    opt, scores = score_streams(opt, [spec])
     return report(opt, scores, naming.single_test_file(opt))
 
 

@@ -35,19 +35,23 @@ def main(opt: Namespace) -> dict[str, float]:
     else:
         paths = (opt.resume_path1, opt.resume_path2, opt.resume_path3)
         named = [StreamSpec(name, path) for name, path in named_checkpoints(opt.stream or ()).items()]
-        specs = named or published_specs(opt.modality, *paths)
+        specs = named or published_specs(opt.modality if "modality" in opt.given else None, *paths)
         opt, scores = score_streams(opt, specs)
     published = "RGB_SFS" if FLOW not in MODALITIES[opt.modality] else "RGB_Flow"
     streams = "_".join(scores.streams) if opt.scores or opt.stream else published
     return report(opt, scores, naming.fused_test_file(opt, streams))
 
 
-def published_specs(modality: str, first: str, second: str, third: str = "") -> list[StreamSpec]:
-    """Return the streams of the published options: RGB, then flow or SFS by `--modality`, then SFS if there is one."""
-    streams = MODALITIES[modality]
+def published_specs(modality: str | None, first: str, second: str, third: str = "") -> list[StreamSpec]:
+    """Return the streams of the published options: RGB, then flow or SFS by `--modality`, then SFS if there is one.
+
+    Without a modality the second checkpoint says what it reads.
+    """
+    streams = MODALITIES[modality or "RGB"]
     if RGB not in streams:
         raise ValueError(f"--modality {modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
     fused = StreamSpec("sfs" if FLOW not in streams else "flow", second, streams[-1])
+    fused = fused if modality else StreamSpec("", second)
     return [StreamSpec("rgb", first, RGB), fused, *([StreamSpec("sfs", third, RGB)] if third else [])]
 
 

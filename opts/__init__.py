@@ -143,31 +143,42 @@ def stated_in(checkpoint: Mapping[str, Any], names: Sequence[str], source: str =
     return {name: stored[name] for name in names if name in stored and DECLARED[name].allows(stored[name])}
 
 
-def as_trained(opt: Namespace, checkpoint: Mapping[str, Any], also: Sequence[str] = (), source: str = "") -> Namespace:
+def as_trained(
+    opt: Namespace,
+    checkpoint: Mapping[str, Any],
+    also: Sequence[str] = (),
+    source: str = "",
+    data: tuple[Mapping[str, Any], str] | None = None,
+) -> Namespace:
     """Return the options of a test of a checkpoint on its data set and split, with its clips and its architecture.
 
     Those are size, length, stride, frame rate, resizing, rules of sampling, the counterpart of the training's sampling,
     the names `also`, and the folders of the training, if they still exist. What was given stays. A published checkpoint
     states nothing, and the defaults are right for it. `source` is the name of its file, see `models.weights.shown_by`.
+    `data` are another checkpoint and its name, which states data set, split and folders.
     """
     recipe = checkpoint.get("recipe", {})
     stated = {**checkpoint.get("options", {}), **recipe}
     stated.pop("test_sampling", None)  # of the training's own command, where it meant nothing
     stated |= recipe.get("test", {})
-    names = (*ARCHITECTURE, *CLIP, "dataset", "split", "test_sampling", *also)
-    opt = adopt(opt, {**checkpoint, "options": stated}, names, source)
-    return Namespace(**vars(opt) | places_of(checkpoint, opt.given))
+    opt = adopt(opt, {**checkpoint, "options": stated}, (*ARCHITECTURE, *CLIP, "test_sampling", *also), source)
+    described, name = data or (checkpoint, source)
+    opt = adopt(opt, described, ("dataset", "split"), name)
+    return Namespace(**vars(opt) | places_of(described, opt.given, name))
 
 
-def places_of(checkpoint: Mapping[str, Any], given: Collection[str] = ()) -> dict[str, str]:
+def places_of(checkpoint: Mapping[str, Any], given: Collection[str] = (), source: str = "") -> dict[str, str]:
     """Return the folders of a checkpoint's training, `frame_dir` and `annotation_path`, that still exist.
 
-    Those `given` are left out, and a `layout` that is stated comes with the `frame_dir`.
+    Those `given` are left out, and a `layout` that is stated comes with the `frame_dir`. A folder that is missing is
+    logged where the checkpoint has a name, `source`.
     """
     options = {name: x for name, x in checkpoint.get("options", {}).items() if name in (*DATA_FOLDERS, "layout")}
     stored = {name: x for name, x in options.items() if name not in given and DECLARED[name].allows(x)}
     # Path.exists raises where another user's folder may not be looked into.
     places = {name: stored[name] for name in DATA_FOLDERS if name in stored and os.path.exists(stored[name])}  # noqa: PTH110
+    for name in [name for name in DATA_FOLDERS if source and name in stored.keys() - places.keys()]:
+        log.warning("%s: its training had --%s %s, which is not there from here", source, name, stored[name])
     if "frame_dir" in places and "layout" in stored:
         places["layout"] = stored["layout"]
     return places

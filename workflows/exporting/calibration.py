@@ -68,7 +68,9 @@ def open_calibration(plan: Export, settings: CalibrationSettings) -> Calibration
     only_rgb = bool(data.pop("only_RGB"))
     for state, path in zip(plan.states, plan.paths, strict=True):
         check_unseen(state, path, data)
-    labels = settings.annotation_path or places_of(plan.states[0]).get("annotation_path", LABELS)
+    labels = settings.annotation_path or places_of(plan.states[0], ["frame_dir"], plan.paths[0]).get(
+        "annotation_path", LABELS
+    )
     annotation = Annotation(labels, **data)
     train, held_out = (open_clips(plan, settings, annotation, subset, only_rgb) for subset in ("train", "val"))
     count = min(settings.clips, len(train))

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from datasets import MODALITIES, ClipDataset, Stream, build_annotation, build_loader, modality_of
+from datasets import MODALITIES, RGB, ClipDataset, Stream, build_annotation, build_loader, modality_of
 from datasets.records.clip_recipe import images_made
 from engine import Scores, checkpoint, is_main, result_lines, setup, video_metrics, write_result
 from engine.evaluation.result_file import accuracies
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class StreamSpec(NamedTuple):
     """Stream to score, and its checkpoint."""
 
-    name: str  # its name in results
+    name: str  # its name in results; "": that of what it reads, and "sfs" of a second network of RGB
     path: str  # checkpoint file
     stream: Stream | None = None  # what its network reads; None if the checkpoint is to say
 
@@ -52,7 +52,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
         raise ValueError(f"--scores_path {opt.scores_path}: would overwrite what is read: name another file")
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
-    opt = as_trained(opt, states[0], ["val_fraction"] if opt.test_subset == "val" else [], specs[0].path)
+    also = ["val_fraction"] if opt.test_subset == "val" else []
+    opt = as_trained(opt, states[0], also, specs[0].path, states_data(specs, states))
     check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, "")  # the checkpoint named the data set
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and any(spec.stream and spec.stream.is_flow for spec in specs):
@@ -65,7 +66,8 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     annotation = build_annotation(opt)
     listing = annotation.list_subset(opt.test_subset, scored=True)
     tested_list = zip(specs, states, strict=True) if opt.test_subset == "test" else ()
-    trained_on = {spec.name: warn_of_other_split(state, spec.path, annotation) for spec, state in tested_list}
+    splits = {state.get("options", {}).get("split") for state in states} - {None}
+    trained_on = {spec.name: warn_of_other_split(state, spec.path, annotation, splits) for spec, state in tested_list}
     networks = load_networks(
         specs, states, partial(load_input, opt, num_classes=opt.n_classes, class_names=listing.class_names)
     )
@@ -105,6 +107,17 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     return opt, scores
 
 
+def states_data(specs: Sequence[StreamSpec], states: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+    """Return the checkpoint that says where the data are, and its name: the first of a flow network, else the first.
+
+    Video files, from which an RGB network may have learnt, have no flow; published checkpoints say nothing.
+    """
+    stating = [(spec, state) for spec, state in zip(specs, states, strict=True) if state.get("options")]
+    reading_flow = [(spec, state) for spec, state in stating if spec.stream and spec.stream.is_flow]
+    spec, state = next(iter((*reading_flow, *stating)), (specs[0], states[0]))
+    return state, spec.path
+
+
 def is_among(path: str | Path, others: Sequence[str]) -> bool:
     """Return whether a path is that of one of some files, however both are written."""
     return Path(path).resolve() in [Path(other).resolve() for other in others]
@@ -119,13 +132,15 @@ def load_specs(
             raise ValueError(f"--resume_path{i} is missing: a test needs trained weights")
     check_distinct([spec.path for spec in specs], ALONE)
     stream_weights(weights, len(specs))  # an error now, not after hours of scoring
-    completed, states = [], []
+    completed, states = list[StreamSpec](), list[dict[str, Any]]()
     for spec in specs:
         state = checkpoint.load(spec.path)
         state.pop("optimizer", None)  # those of many streams would fill the memory
-        completed.append(spec._replace(stream=spec.stream or stream_of(state, spec.path)))
+        stream = spec.stream or stream_of(state, spec.path)
+        student = stream == RGB and any(other.name == RGB.name for other in completed)
+        completed.append(spec._replace(name=spec.name or ("sfs" if student else stream.name), stream=stream))
         states.append(state)
-    warn_of_swapped({spec.name: (spec.path, state) for spec, state in zip(specs, states, strict=True)})
+    warn_of_swapped({spec.name: (spec.path, state) for spec, state in zip(completed, states, strict=True)})
     return completed, states
 
 

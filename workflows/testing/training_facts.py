@@ -1,7 +1,7 @@
 """Warnings where a test does not suit what its checkpoints state of their training."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from datasets import Annotation
@@ -29,8 +29,12 @@ def warn_of_swapped(streams: Mapping[str, tuple[str, Mapping[str, Any]]]) -> Non
         )
 
 
-def warn_of_other_split(state: Mapping[str, Any], source: str, annotation: Annotation) -> dict[str, int]:
+def warn_of_other_split(
+    state: Mapping[str, Any], source: str, annotation: Annotation, splits: Collection[int] = ()
+) -> dict[str, int]:
     """Warn if a checkpoint states another split of the data set than that of a test list, which was read.
+
+    `splits` are those that the networks which are tested together state.
 
     Returns:
         "trained_split", for the score file, which the result then says, too; {} if it is the same or not stated.
@@ -41,9 +45,10 @@ def warn_of_other_split(state: Mapping[str, Any], source: str, annotation: Annot
         return {}
     if not has_list_of(trained, annotation):
         return {}
+    cure = "fuse networks of one split" if len(splits) > 1 else f"test it with --split {trained}"
     log.warning(
-        "--split %d: %s was trained on split %d, so tested videos may be in its training list: test it with --split %d",
-        *(annotation.split, source, trained, trained),
+        "--split %d: %s was trained on split %d, so tested videos may be in its training list: %s",
+        *(annotation.split, source, trained, cure),
     )
     return {"trained_split": trained}
 

@@ -59,7 +59,7 @@ def next_lines(files: RunFiles, best: Best | None, options: Mapping[str, Any]) -
         student=student_words(options),
         distilled=bool(was_distilled({"options": options})),
     )
-    lucky = f"; the highest, {best.highest:.3f}, is within chance of it" if best.highest > best.accuracy else ""
+    lucky = f"; the highest, {best.highest:.3f}, is not above it beyond chance" if best.highest > best.accuracy else ""
     lines = [f"best checkpoint: {files.best} (validation accuracy {best.accuracy:.3f}{lucky})"]
     return lines + [f"{aim}: {line}" for aim, line in steps]
 

@@ -51,7 +51,7 @@ def load_system(opt: Namespace, file: str) -> System:
                 f"{file}: its {name} is a {type(state[name]).__name__}, so it is no checkpoint of this project"
             )
     stream = stream_of(state, file)
-    opt = Namespace(**vars(opt) | places_of(state, opt.given))
+    opt = Namespace(**vars(opt) | places_of(state, opt.given, file))
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     recorded = {"options": state.get("tested", {}).get("options", {})}
     stored, tested = stored_options(state, vars(opt), file, THIS_CALL), stored_options(recorded, vars(opt), file)

@@ -623,8 +623,41 @@ def test_a_checkpoint_that_states_nothing_may_be_a_student_or_not():
     assert was_distilled(PLAIN | {"losses": {}}) is True
 
 
+def test_a_checkpoint_says_which_stream_it_reads_and_that_of_flow_where_it_is(weights, hmdb51, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ["--device", "cpu", "--n_workers", "0"]
+    flow = single(words, tmp_path / "flow.npz", weights["flow"])
+    assert flow["streams"].tolist() == ["flow"]
+    state = checkpoint.load(weights["rgb"])
+    elsewhere = state["options"] | {"frame_dir": str(tmp_path), "layout": "video"}
+    checkpoint.save(tmp_path / "rgb.pth", state | {"options": elsewhere})
+    for second, names in (("flow", ["rgb", "flow"]), ("sfs", ["rgb", "sfs"])):
+        first = weights["rgb"] if second == "sfs" else tmp_path / "rgb.pth"
+        paths = ["--resume_path1", str(first), "--resume_path2", str(weights[second])]
+        both = two([*words, *paths], tmp_path / "both.npz")
+        assert both["streams"].tolist() == names
+    assert np.array_equal(
+        two([*words, *paths[:2], "--resume_path2", str(weights["flow"])], tmp_path / "c.npz")["logits"][1],
+        flow["logits"][0],
+    )
+    checkpoint.save(tmp_path / "bare.pth", {"state_dict": state["state_dict"], "arch": state["arch"]})
+    network = [*TINY, "--sample_size", "32", "--sample_duration", "8"]
+    paths = ["--resume_path1", str(tmp_path / "bare.pth"), "--resume_path2", str(weights["sfs"])]
+    assert two([*words, *network, *paths], tmp_path / "d.npz")["label"].tolist() == flow["label"].tolist()
+
+
+def test_networks_of_two_splits_are_not_told_to_be_tested_on_either(weights, data, tmp_path, caplog):
+    state = checkpoint.load(weights["sfs"])
+    checkpoint.save(tmp_path / "sfs.pth", state | {"options": state["options"] | {"split": 2}})
+    two([*data, *streams(weights, "rgb"), "--stream", f"sfs={tmp_path / 'sfs.pth'}"], tmp_path / "s.npz")
+    assert (
+        "was trained on split 2, so tested videos may be in its training list: fuse networks of one split"
+        in caplog.text
+    )
+
+
 def test_data_set_split_and_folders_that_are_not_given_are_those_of_the_training(
-    weights, data, hmdb51, tmp_path, monkeypatch
+    weights, data, hmdb51, tmp_path, monkeypatch, caplog
 ):
     monkeypatch.chdir(tmp_path)
     words = ["--device", "cpu", "--n_workers", "0"]
@@ -643,3 +676,6 @@ def test_data_set_split_and_folders_that_are_not_given_are_those_of_the_training
         checkpoint.save(tmp_path / "a.pth", state | {"options": state["options"] | changes})
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             single(words, tmp_path / "c.npz", tmp_path / "a.pth")
+    assert (
+        f"{tmp_path / 'a.pth'}: its training had --annotation_path moved, which is not there from here" in caplog.text
+    )

@@ -196,7 +196,7 @@ def test_a_student_of_an_earlier_flow_network_reads_the_flow_of_that_run(tmp_pat
     assert ("--frame_dir films" in tested, "--layout video" in tested) == (True, True)
     (tmp_path / "frames").rmdir()
     first, _ = next_step.next_lines(naming.single_stream_files(opt), Best(0.6, -1.0, 0.5), vars(opt))
-    assert first.endswith("(validation accuracy 0.500; the highest, 0.600, is within chance of it)")
+    assert first.endswith("(validation accuracy 0.500; the highest, 0.600, is not above it beyond chance)")
 
 
 @pytest.mark.parametrize("distilled", [False, True])

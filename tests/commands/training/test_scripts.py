@@ -366,7 +366,11 @@ BAD_INPUT = {
     "another arch": ("test_single_stream.py", "--resume_path1 {rgb} --model resnext", ["--model"]),
     "another width": ("test_single_stream.py", "--resume_path1 {rgb} --width 0.5", ["--width"]),
     "class count": ("test_single_stream.py", "--resume_path1 {rgb} --n_classes 9", ["--n_classes"]),
-    "channel count": ("test_single_stream.py", "--resume_path1 {flow}", ["2 input channels", "--modality"]),
+    "channel count": (
+        "test_single_stream.py",
+        "--resume_path1 {flow} --modality RGB",
+        ["2 input channels", "--modality"],
+    ),
     "no data set": ("train.py", "--frame_dir nowhere", ["nowhere", "--frame_dir"]),
     "empty data set": ("train.py", "--frame_dir {root}/frames/unused", ["unused", "one folder too low"]),
     "no labels": ("train.py", "--annotation_path nowhere", ["nowhere", "--annotation_path"]),
