@@ -32,7 +32,7 @@ from workflows.training.teachers import state_teachers, tell_student
 
 
 def main(opt: Namespace) -> dict[str, float]:
-    """Distil as `opt` says; return "acc", the best validation accuracy of the student, in [0, 1]."""
+    """Distil as `opt` says; return "acc", the validation accuracy of its best epoch, in [0, 1]."""
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.SFS_resume_path, naming.distillation_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     files = naming.distillation_files(opt)

@@ -45,14 +45,14 @@ def main(opt: Namespace) -> dict[str, float]:
 def published_specs(modality: str | None, first: str, second: str, third: str = "") -> list[StreamSpec]:
     """Return the streams of the published options: RGB, then flow or SFS by `--modality`, then SFS if there is one.
 
-    Without a modality the second checkpoint says what it reads.
+    Without a modality the second and third checkpoint say what they read.
     """
     streams = MODALITIES[modality or "RGB"]
     if RGB not in streams:
         raise ValueError(f"--modality {modality}: use RGB for RGB + SFS, or RGB_Flow for RGB + Flow")
-    fused = StreamSpec("sfs" if FLOW not in streams else "flow", second, streams[-1])
-    fused = fused if modality else StreamSpec("", second)
-    return [StreamSpec("rgb", first, RGB), fused, *([StreamSpec("sfs", third, RGB)] if third else [])]
+    read = (streams[-1], RGB) if modality else (None, None)
+    others = [StreamSpec("", path, stream) for path, stream in zip((second, third), read, strict=True)]
+    return [StreamSpec("rgb", first, RGB), *(others if third else others[:1])]
 
 
 if __name__ == "__main__":

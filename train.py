@@ -20,7 +20,7 @@ def main(opt: Namespace) -> dict[str, float]:
     """Train as `opt` says: from scratch, from pre-trained weights, or on from a checkpoint of the same run.
 
     Returns:
-        "acc", the best validation accuracy, in [0, 1].
+        "acc", the validation accuracy of the best epoch, in [0, 1].
     """
     opt, state, source, resuming = choose_start(opt, opt.resume or opt.resume_path1, naming.single_stream_files)
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)

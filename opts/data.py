@@ -11,21 +11,26 @@ from .option import DISTILL, TRAINING, OptionTable
 def add_data_options(table: OptionTable) -> None:
     """Add options of the data and their storage."""
     add = table.group("data", "data")
-    add("--dataset", default="HMDB51", choices=DATASETS, help="data set, whose annotation files are read")
+    add(
+        "--dataset",
+        default="HMDB51",
+        choices=DATASETS,
+        help="data set, whose annotation files are read; tests: else as trained",
+    )
     add(
         "--frame_dir",
         role="machine",
         default="dataset/HMDB51/",
-        help="folder of the extracted frames, or of the videos",
+        help="folder of the extracted frames, or of the videos; tests: else as trained, if it is there",
     )
     add(
         "--annotation_path",
         role="machine",
         default="dataset/HMDB51_labels",
-        help="folder of the official label files, or one list",
+        help="folder of the official label files, or one list; tests: else as trained, if it is there",
     )
-    add("--split", default=1, choices=(1, 2, 3), help="official split")
-    add("--modality", default="RGB", choices=MODALITIES, help="streams to read")
+    add("--split", default=1, choices=(1, 2, 3), help="official split; tests: else as trained")
+    add("--modality", default="RGB", choices=MODALITIES, help="streams to read; tests: else as trained")
     add("--only_RGB", action="store_true", help="flow is not on disk, or not wanted: frames alone count")
     add(
         "--layout",

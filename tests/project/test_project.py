@@ -118,7 +118,8 @@ def test_an_option_that_is_read_is_found(line):
 
 def test_an_invented_option_of_a_script_is_found_unread():
     parser = ROOT / "opts" / "data.py"
-    changed = text(parser).replace('    add("--dataset"', '    add("--invented")\n    add("--dataset"')
+    group = '    add = table.group("data", "data")\n'
+    changed = text(parser).replace(group, f'{group}    add("--invented")\n')
     assert declared(ast.parse(changed)).difference(*map(reads, readers(parser))) == {"invented"}
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class StreamSpec(NamedTuple):
     """Stream to score, and its checkpoint."""
 
-    name: str  # its name in results; "": that of what it reads, and "sfs" of a second network of RGB
+    name: str  # its name in results; "" for one that follows from what it reads, see `free_name`
     path: str  # checkpoint file
     stream: Stream | None = None  # what its network reads; None if the checkpoint is to say
 
@@ -41,11 +41,11 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     """Score every test video with the networks of some checkpoints; each clip is read once for all of them.
 
     The scores of a stream do not depend on the others, to the last bit on a CPU, for the same clips are cut and come in
-    the same batches: see `datasets.build_dataset` on which frames count. Data set, split, folders and options of clips
-    that are not given are those of the first checkpoint, but for the side of the input: each network has its own,
-    unless it is given. Returns the options as used, and the scores. Raises FileNotFoundError if a checkpoint, folder or
-    video is missing; ValueError if a checkpoint does not fit its stream, the data or the others, or would be
-    overwritten; OSError if the results could not be written.
+    the same batches: see `datasets.build_dataset` on which frames count. Options of clips that are not given are those
+    of the first checkpoint, but for the side of the input: each network has its own, unless it is given. Data set,
+    split and folders are those of `data_source`. Returns the options as used, and the scores. Raises FileNotFoundError
+    if a checkpoint, folder or video is missing; ValueError if a checkpoint does not fit its stream, the data or the
+    others, or would be overwritten; OSError if the results could not be written.
     """
     check_outputs(Path(opt.result_path) if opt.log else None, opt.scores_path)
     if opt.scores_path and is_among(opt.scores_path, [*(opt.fit or ()), *(spec.path for spec in specs if spec.path)]):
@@ -53,7 +53,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     device = setup(opt.manual_seed, opt.device, deterministic=opt.deterministic)
     specs, states = load_specs(specs, opt.fusion_weights)
     also = ["val_fraction"] if opt.test_subset == "val" else []
-    opt = as_trained(opt, states[0], also, specs[0].path, states_data(specs, states))
+    opt = as_trained(opt, states[0], also, specs[0].path, data_source(specs, states))
     check_outputs(Path(opt.result_path) / opt.dataset if opt.log else None, "")  # the checkpoint named the data set
     modality = modality_for(specs, opt.modality if "modality" in opt.given else None)
     if opt.stream and opt.only_RGB and any(spec.stream and spec.stream.is_flow for spec in specs):
@@ -107,7 +107,7 @@ def score_streams(opt: Namespace, specs: Sequence[StreamSpec]) -> tuple[Namespac
     return opt, scores
 
 
-def states_data(specs: Sequence[StreamSpec], states: Sequence[dict[str, Any]]) -> tuple[dict[str, Any], str]:
+def data_source(specs: Sequence[StreamSpec], states: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], str]:
     """Return the checkpoint that says where the data are, and its name: the first of a flow network, else the first.
 
     Video files, from which an RGB network may have learnt, have no flow; published checkpoints say nothing.
@@ -137,11 +137,17 @@ def load_specs(
         state = checkpoint.load(spec.path)
         state.pop("optimizer", None)  # those of many streams would fill the memory
         stream = spec.stream or stream_of(state, spec.path)
-        student = stream == RGB and any(other.name == RGB.name for other in completed)
-        completed.append(spec._replace(name=spec.name or ("sfs" if student else stream.name), stream=stream))
+        name = spec.name or free_name(stream, [other.name for other in completed])
+        completed.append(spec._replace(name=name, stream=stream))
         states.append(state)
     warn_of_swapped({spec.name: (spec.path, state) for spec, state in zip(completed, states, strict=True)})
     return completed, states
+
+
+def free_name(stream: Stream, taken: Collection[str]) -> str:
+    """Return a name for a stream beside those taken: "sfs", "sfs2" and so on beside "rgb", else what it reads."""
+    name = "sfs" if stream == RGB and RGB.name in taken else stream.name
+    return next(free for free in (name, *(f"{name}{i}" for i in range(2, len(taken) + 2))) if free not in taken)
 
 
 def method_of(fusion: str) -> str:

@@ -646,6 +646,22 @@ def test_a_checkpoint_says_which_stream_it_reads_and_that_of_flow_where_it_is(we
     assert two([*words, *network, *paths], tmp_path / "d.npz")["label"].tolist() == flow["label"].tolist()
 
 
+def test_two_students_beside_rgb_have_names_of_their_own(weights, data, tmp_path):
+    checkpoint.save(tmp_path / "other.pth", checkpoint.load(weights["sfs"]))
+    paths = [
+        "--resume_path1",
+        weights["rgb"],
+        "--resume_path2",
+        weights["sfs"],
+        "--resume_path3",
+        tmp_path / "other.pth",
+    ]
+    for more in ((), ("--modality", "RGB")):
+        saved = two([*data, *map(str, paths)], tmp_path / "s.npz", *more)
+        assert saved["streams"].tolist() == ["rgb", "sfs", "sfs2"]
+        assert np.array_equal(saved["logits"][1], saved["logits"][2])
+
+
 def test_networks_of_two_splits_are_not_told_to_be_tested_on_either(weights, data, tmp_path, caplog):
     state = checkpoint.load(weights["sfs"])
     checkpoint.save(tmp_path / "sfs.pth", state | {"options": state["options"] | {"split": 2}})
